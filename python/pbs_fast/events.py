@@ -1,0 +1,88 @@
+"""What the parts hand to each other: Batch (matcher to ledger), Delta (ledger to tables), Counters.
+
+Pure data; imports nothing of the package. The meaning of each column is in docs/MATCHING.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Kind = Literal["login", "logout"]
+
+#: A stamp later than the reference by more than this many seconds is *ahead* (docs/MATCHING.md, 6).
+MAX_AHEAD = 300
+
+
+class Event(NamedTuple):
+    """One line that carries an event, or a missed line, as `pbs-fast match` shows it."""
+
+    offset: int
+    """Byte offset of the line's first byte in its source."""
+    kind: Literal["login", "logout", "missed"]
+    ip: str | None
+    """Canonical text; None only for a logout without address whose session was not seen, and for missed lines."""
+    stamp: int | None
+    """Seconds since the epoch (UTC), the fraction cut off; None for missed lines."""
+    format: str
+    """Name of the format; for `no-pattern`, the first of the tag's formats whose success text stands in the line; for
+    `cut-record` and `continuation`, the format whose pattern took the line."""
+    user: str | None
+    host: str
+    session: str | None
+    tls: bool | None
+    loop: bool
+    """True when the remote and the local end of the login are the same address."""
+    reason: str | None
+    """Why a line was missed; None otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Folded events of one source, as columns of equal length (docs/MATCHING.md, 6)."""
+
+    source: str
+    ip: list[str] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    last: list[int] = field(default_factory=list)
+    n: list[int] = field(default_factory=list)
+    kind: list[Kind] = field(default_factory=list)
+    format: list[str] = field(default_factory=list)
+    host: list[str] = field(default_factory=list)
+    offset: list[int] = field(default_factory=list)
+    tls: list[bool | None] = field(default_factory=list)
+    loop: list[bool] = field(default_factory=list)
+    session: list[str | None] = field(default_factory=list)
+    user_first: list[str | None] = field(default_factory=list)
+    user_last: list[str | None] = field(default_factory=list)
+    users: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.ip)
+
+
+class Grant(NamedTuple):
+    """The value side of one row of a table."""
+
+    expires: int
+    """Seconds on the clock of whoever made the Delta; the row is dead at now >= expires."""
+    user: str | None
+    format: str
+    why: str
+    """`new`, `renewed`, `session` or `recovered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What changed: rows to set (renewals included) and keys to remove; no key is in both."""
+
+    set: dict[str, Grant] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.set or self.removed)
+
+
+class Counters(Counter[str]):
+    """Named counters of one run. Each line, event and refusal ends in exactly one of them."""

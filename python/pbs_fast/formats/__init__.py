@@ -1,0 +1,28 @@
+"""The catalogue: one TOML file per server in `data/`, loaded into `Format`s that both twins compile.
+
+Knows patterns and samples; knows nothing of twins, logs or tables. See docs/FORMATS.md for the file's keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One server's formats, placeholders expanded; patterns are ASCII regular expressions for whole messages."""
+
+    name: str
+    title: str
+    versions: str
+    program: tuple[str, ...]
+    tls_program: tuple[str, ...]
+    success: tuple[str, ...]
+    login: tuple[str, ...]
+    logout: tuple[str, ...]
+    cut: int = 0
+    """Length in bytes from which a record is taken as cut by its writer; 0 for never."""
+    own_prefix: tuple[str, ...] = ()
+    """Texts that may stand before the stamp in the server's own log file."""
+    own_probe: str | None = None
+    """What the message of a line of the server's own log starts with; None when it has no such file."""

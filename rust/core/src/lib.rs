@@ -1,0 +1,2 @@
+//! Mail log lines in, login events out.
+#![forbid(unsafe_code)]
