@@ -1,0 +1,166 @@
+"""Reads format files: TOML to `Format`, checked key by key, placeholders expanded.
+
+Every fault is a FormatError that names the file, the line where it can be found, and the nearest known key. The files
+are found beside this module, not through `importlib.resources`, whose import alone takes longer than all the rest.
+Knows no twins and no logs.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from os import fsdecode, listdir, path
+from typing import Any
+
+from pbs_fast.errors import FormatError
+from pbs_fast.formats import Format
+from pbs_fast.formats.placeholders import expand
+
+#: Where the packaged format files lie.
+DATA = path.join(path.dirname(path.abspath(__file__)), "data")
+
+_TEXT, _TEXTS, _NUMBER, _TABLE, _TABLES = "a text", "a list of texts", "a whole number", "a table", "a list of tables"
+_KEYS = {
+    "name": _TEXT,
+    "title": _TEXT,
+    "versions": _TEXT,
+    "program": _TEXTS,
+    "tls_program": _TEXTS,
+    "success": _TEXTS,
+    "login": _TEXTS,
+    "logout": _TEXTS,
+    "cut": _NUMBER,
+    "own_log": _TABLE,
+    "sample": _TABLES,
+}
+_REQUIRED = ("name", "title", "versions", "program", "success", "login")
+_OWN_LOG_KEYS = {"prefix": _TEXTS, "probe": _TEXT}
+#: Samples come last in a file, so that a start need not parse them (they are nine tenths of it).
+_FIRST_SAMPLE = re.compile(r"^\[\[sample\]\]", re.M)
+
+
+def load_catalogue(directory: str = DATA) -> tuple[Format, ...]:
+    """All formats of `directory`, by name. Raises FormatError for the first file that is not acceptable."""
+    names = sorted(name for name in listdir(directory) if name.endswith(".toml"))
+    formats = [load_format(path.join(directory, name)) for name in names]
+    return tuple(sorted(formats, key=lambda fmt: fmt.name))
+
+
+def load_format(file: str) -> Format:
+    """The format that one file describes; its samples are not read. Raises FormatError."""
+    text = read(file)
+    samples = _FIRST_SAMPLE.search(text)
+    head = text[: samples.start()] if samples else text
+    fmt = build(parse(head, file), file, head)
+    stem = path.basename(file).removesuffix(".toml")
+    if fmt.name != stem:
+        raise FormatError(f"{file}{_line(head, 'name')}: name is '{fmt.name}'; it must be the file's, '{stem}'")
+    return fmt
+
+
+def read(file: str) -> str:
+    """The text of a format file. Raises FormatError when it cannot be read or is not UTF-8."""
+    try:
+        with open(file, encoding="utf-8") as stream:
+            return stream.read()
+    except OSError as error:
+        raise FormatError(f"{fsdecode(file)}: cannot read this format file: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{fsdecode(file)}: not UTF-8 at byte {error.start}; save the format file as UTF-8"
+        ) from error
+
+
+def parse(text: str, file: str) -> dict[str, Any]:
+    """The TOML tables of a format file. Raises FormatError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FormatError(f"{file}: not TOML: {error}") from error
+
+
+def build(table: Mapping[str, Any], file: str, text: str = "") -> Format:
+    """A Format from the keys of one table; `file` and its `text` say where in errors. Raises FormatError.
+
+    Placeholders are expanded; whether the patterns are safe is for `pbs_fast.formats.lint`.
+    """
+    check_keys(table, _KEYS, _REQUIRED, file, text)
+    own = table.get("own_log", {})
+    check_keys(own, _OWN_LOG_KEYS, ("probe",) if "own_log" in table else (), file, text)
+    if not re.fullmatch(r"[a-z0-9-]+", table["name"]):
+        raise FormatError(f"{file}{_line(text, 'name')}: name '{table['name']}' may hold a-z, 0-9 and - only")
+    if table.get("cut", 0) < 0:
+        raise FormatError(f"{file}{_line(text, 'cut')}: cut is a length in bytes, not {table['cut']}")
+
+    def patterns(key: str, values: Iterable[str]) -> tuple[str, ...]:
+        try:
+            return tuple(expand(value) for value in values)
+        except FormatError as error:
+            raise FormatError(f"{file}{_line(text, key)}: {key}: {error}") from None
+
+    return Format(
+        name=table["name"],
+        title=table["title"],
+        versions=table["versions"],
+        program=tuple(table["program"]),
+        tls_program=tuple(table.get("tls_program", ())),
+        success=tuple(table["success"]),
+        login=patterns("login", table["login"]),
+        logout=patterns("logout", table.get("logout", ())),
+        cut=table.get("cut", 0),
+        own_prefix=tuple(own.get("prefix", ())),
+        own_probe=patterns("probe", [own["probe"]])[0] if own else None,
+    )
+
+
+def extend(catalogue: Sequence[Format], tags: Mapping[str, Sequence[str]]) -> tuple[Format, ...]:
+    """`catalogue` with further program tags for the formats named in `tags`. Raises FormatError for an unknown name."""
+    known = {fmt.name: fmt for fmt in catalogue}
+    for name, further in tags.items():
+        if name not in known:
+            raise FormatError(f"unknown format '{name}'{_nearest(name, known)}")
+        old = known[name]
+        known[name] = replace(old, program=tuple(dict.fromkeys((*old.program, *further))))
+    return tuple(known.values())
+
+
+def check_keys(
+    table: Mapping[str, Any], known: Mapping[str, str], required: Iterable[str], file: str, text: str = ""
+) -> None:
+    """Refuse unknown keys, missing ones and values of another type. Raises FormatError."""
+    for key, value in table.items():
+        if key not in known:
+            raise FormatError(f"{file}{_line(text, key)}: unknown key '{key}'{_nearest(key, known)}")
+        if not _fits(value, known[key]):
+            raise FormatError(f"{file}{_line(text, key)}: {key} must be {known[key]}")
+    for key in required:
+        if key not in table:
+            raise FormatError(f"{file}: key '{key}' is missing (docs/FORMATS.md)")
+
+
+def _fits(value: object, kind: str) -> bool:
+    if kind == _TEXT:
+        return isinstance(value, str)
+    if kind == _NUMBER:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == _TABLE:
+        return isinstance(value, dict)
+    member = str if kind == _TEXTS else dict
+    return isinstance(value, list) and all(isinstance(item, member) for item in value)
+
+
+def _line(text: str, key: str) -> str:
+    """`:N` when exactly one line of the text starts with the key (tomllib keeps no positions), else nothing."""
+    starts = re.compile(rf'^\s*\[*"?{re.escape(key)}"?\s*[=\].]', re.M)
+    found = [match.start() for match in starts.finditer(text)]
+    return f":{text.count(chr(10), 0, found[0]) + 1}" if len(found) == 1 else ""
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    import difflib  # only here: 3 ms that no good start should pay
+
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(names)}"

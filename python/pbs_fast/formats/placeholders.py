@@ -1,0 +1,149 @@
+"""Placeholders of format files: `{ip}`, `{user:<>}`, `{to-rip:user !session}` and so on, expanded to regular expressions.
+
+Each stands for the one tested sub-pattern of that name; docs/FORMATS.md lists them. Every expansion reads a byte in one
+way only, so a pattern made of them stays one-pass. Imports nothing of the package but the errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from pbs_fast.errors import FormatError
+
+#: `{name}` or `{name:argument}`; a repetition such as `{1,3}` starts with a digit and is left alone.
+_PLACEHOLDER = re.compile(r"(?<!\\)\{([A-Za-z][A-Za-z-]*)(?::([^{}]*))?\}")
+
+#: Dovecot's login elements whose values are kept: the text that starts one, and its value up to the element's end.
+_ELEMENTS = {
+    "user": ("user=<", r"(?P<user>[^<>]*)>"),
+    "session": ("session=<", r"(?P<session>[^<>]*)>"),
+    "lip": ("lip=", r"(?P<lip>[0-9A-Fa-f:.]+)"),
+    "tls": ("TLS", r"(?P<tls>)"),
+}
+#: The mechanism of a login without an account: ANONYMOUS (no other mechanism starts so).
+_ANONYMOUS = "method=AN"
+
+
+def escape_class(characters: str) -> str:
+    """`characters` as members of a bracketed class, the same in both regex dialects."""
+    return "".join("\\" + c if c in "\\]^-[&~" else c for c in characters)
+
+
+def _but(group: str | None) -> Callable[[str], str]:
+    """A placeholder `{name:CHARS}`: bytes other than CHARS, kept as `group` or not kept."""
+
+    def expand(characters: str) -> str:
+        if not characters:
+            raise ValueError("needs the characters that end it, as in {user:<>}")
+        text = f"[^{escape_class(characters)}]*"
+        return f"(?P<{group}>{text})" if group else text
+
+    return expand
+
+
+def _words(leaves: Mapping[str, str | None], *, skip: str = "") -> str:
+    """One word (no blanks; maybe empty), decided byte by byte so that no text is read in two ways.
+
+    A word that starts with a key of `leaves` goes on as the value says: a pattern for the rest of it, or None when no
+    word may start so. No word may start with a byte of `skip`.
+    """
+
+    def node(suffixes: Mapping[str, str | None], stop: str = "") -> str:
+        firsts = sorted({suffix[0] for suffix in suffixes})
+        ways = [f"[^ {''.join(firsts)}{stop}][^ ]*"]
+        for first in firsts:
+            below = {suffix[1:]: leaf for suffix, leaf in suffixes.items() if suffix[0] == first}
+            if "" not in below:
+                ways.append(first + node(below))
+            elif (leaf := below[""]) is not None:
+                ways.append(first + leaf)
+        return f"(?:{'|'.join(ways)})?"
+
+    return node(leaves, skip)
+
+
+def _leaves(argument: str, tail: str) -> dict[str, str | None]:
+    """The elements of an argument such as `user lip !session`: named ones are kept, those after `!` must not occur."""
+    leaves: dict[str, str | None] = {"rip=": None, _ANONYMOUS: None}
+    for word in argument.split():
+        name = word.removeprefix("!")
+        if name not in _ELEMENTS:
+            raise ValueError(f"knows no element '{name}', only {', '.join(_ELEMENTS)}")
+        start, value = _ELEMENTS[name]
+        kept: str | None = None if name != word else value + tail
+        if name == "tls":  # only the whole word: `TLSv1.3 with cipher ...` may be an element of its own
+            kept = "[^ ,][^ ]*" if kept is None else f"(?:{kept}|[^ ,][^ ]*)"
+        leaves[start] = kept
+    return leaves
+
+
+def _to_rip(argument: str) -> str:
+    """Elements up to and including the first `rip=`; further words in `ri...` are refused, which keeps it one-pass.
+
+    "Words up to one that starts with rip=" has a one-pass pattern only when the way out is nested: after a word that
+    begins with r but not with ri, the words are read by a second loop, in which nothing is kept (a group can stand
+    once in a pattern), so an element that is kept must stand before such a word (`rport=`) or after the address.
+    """
+    leaves = _leaves(argument, ",")
+    del leaves["rip="]
+    again: dict[str, str | None] = {start: None for start in leaves if start != "TLS"}
+    if "TLS" in leaves:
+        again["TLS"] = "[^ ,][^ ]*"
+    first, second = _words(leaves, skip="r"), _words(again, skip="r")
+    return f"(?:{first} )*r(?:(?:[^ i][^ ]*)? (?:{second} )*r)*ip="
+
+
+def _after_rip(argument: str) -> str:
+    """The elements after the address up to the message's end, none of which is a second `rip=`."""
+    return f"(?:,(?: {_words(_leaves(argument, ',?'))})*)?"
+
+
+_PLAIN = {
+    "ip": r"(?P<ip>[0-9A-Fa-f:.]+)",
+    "lip": r"(?P<lip>[0-9A-Fa-f:.]+)",
+    "user": r"(?P<user>[^ ]+)",
+    "number": r"[0-9]+",
+    "rest": r".*",
+}
+_WITH_ARGUMENT: dict[str, Callable[[str], str]] = {
+    "user": _but("user"),
+    "session": _but("session"),
+    "text": _but(None),
+    "to-rip": _to_rip,
+    "after-rip": _after_rip,
+}
+
+#: Every name that may stand in braces.
+NAMES = tuple(dict.fromkeys((*_PLAIN, *_WITH_ARGUMENT)))
+
+
+def expand(pattern: str) -> str:
+    """`pattern` with every placeholder replaced.
+
+    Raises FormatError, which names the placeholder and the nearest known one, when there is no such placeholder or its
+    argument is not one.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        name, argument = match[1], match[2]
+        if argument is None and name in _PLAIN:
+            return _PLAIN[name]
+        if argument is not None and name in _WITH_ARGUMENT:
+            try:
+                return _WITH_ARGUMENT[name](argument)
+            except ValueError as error:
+                raise FormatError(f"placeholder {match[0]}: {error}") from None
+        raise FormatError(_unknown(match[0], name, argument))
+
+    return _PLACEHOLDER.sub(replace, pattern)
+
+
+def _unknown(text: str, name: str, argument: str | None) -> str:
+    if name in NAMES:
+        return f"placeholder {text}: {name} takes {'no' if argument is not None else 'an'} argument (docs/FORMATS.md)"
+    import difflib  # only here: 3 ms that no good start should pay
+
+    near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.4)
+    hint = f"did you mean {{{near[0]}}}?" if near else f"known: {', '.join(NAMES)}"
+    return f"unknown placeholder {text}; {hint}"
