@@ -1,0 +1,146 @@
+"""Opens a log for reading from its start: a plain or compressed file, a pipe, standard input.
+
+What a file is compressed with is told by its first bytes, never by its name. Knows bytes only: no lines, no formats,
+no following of a file that grows. Imports nothing of the package but errors and its neighbour `compressed`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Self
+
+from pbs_fast.errors import SourceError
+from pbs_fast.sources.compressed import MAGIC, Decompressed, compression
+
+
+class LogFile:
+    """An open log; `open_log` makes it. A context manager. Not for several threads at once, save for `read_at`."""
+
+    def __init__(self, fd: int, name: str, *, is_input: bool) -> None:
+        self._fd = fd
+        self._is_input = is_input
+        self._closed = is_input
+        self._head = b""
+        self._decompressed: Decompressed | None = None
+        self.name = name
+        """The path as given; bytes of it that are no UTF-8 are surrogate escapes."""
+        self.compression: str | None = None
+        """`gzip`, `bzip2`, `xz`, `zstd`, or None for plain text."""
+        self.mtime: int | None = None
+        """Time of last modification, whole seconds since the epoch; None for a pipe and for standard input."""
+        self.seekable = False
+        """True for a plain regular file, which `read_at` reads; standard input is read from where it stands."""
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def size(self) -> int:
+        """Size of the file on the disk now, in bytes; 0 for a pipe."""
+        return os.fstat(self._fd).st_size
+
+    def position(self) -> int:
+        """Bytes of the file on the disk that `read` has used so far; 0 for a pipe."""
+        try:
+            position = os.lseek(self._fd, 0, os.SEEK_CUR)
+        except OSError:
+            return 0
+        return position - (len(self._head) if self._decompressed is None else self._decompressed.unread)
+
+    def read(self, size: int) -> bytes:
+        """The next 1 to `size` bytes of text, as soon as there are any; b"" at the end.
+
+        Raises SourceError when the file cannot be read, is damaged, or ends within its compressed data; in the last
+        case all text before the end was handed out first.
+        """
+        if self._decompressed is not None:
+            return self._decompressed.read(size)
+        if self._head:
+            data, self._head = self._head[:size], self._head[size:]
+            return data
+        return self._read_raw(size)
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """`size` bytes from `position` on, fewer only where the file ends. For seekable files, from any thread.
+
+        Raises SourceError when the file cannot be read.
+        """
+        try:
+            data = os.pread(self._fd, size, position)
+            # Only signals and some network file systems cut a read of a regular file short of its end.
+            while 0 < len(data) < size and (more := os.pread(self._fd, size - len(data), position + len(data))):
+                data += more
+        except OSError as error:
+            raise cannot_read(self.name, error) from error
+        return data
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read_raw(self, size: int) -> bytes:
+        try:
+            return os.read(self._fd, size)
+        except OSError as error:
+            raise cannot_read(self.name, error) from error
+
+    def _inspect(self) -> None:
+        """Learn what the file is, without losing its first bytes."""
+        status = os.fstat(self._fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise SourceError(f"{self.name}: is a directory; name the log files in it")
+        regular = stat.S_ISREG(status.st_mode) and not self._is_input
+        if regular:
+            self.mtime = int(status.st_mtime)
+        # No kind is told by bytes behind a newline, so the first line of a live pipe is not held back.
+        while len(self._head) < MAGIC and b"\n" not in self._head:
+            data = self._read_raw(MAGIC - len(self._head))
+            if not data:
+                break
+            self._head += data
+        self.compression = compression(self._head)
+        if self.compression is not None:
+            self._decompressed = Decompressed(self.compression, self.name, self._head, self._read_raw)
+            self._head = b""
+        self.seekable = regular and self.compression is None
+
+
+def open_log(path: str | os.PathLike[str] | bytes) -> LogFile:
+    """Open a log for reading from its start; `-` is standard input.
+
+    Raises SourceError, in one line, for a path that is missing, a directory, or not readable.
+    """
+    name = os.fsdecode(path)
+    if name == "-":
+        log = LogFile(0, name, is_input=True)
+    else:
+        try:
+            log = LogFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY), name, is_input=False)
+        except (OSError, ValueError) as error:
+            raise cannot_read(name, error) from error
+    try:
+        log._inspect()
+    except BaseException:
+        log.close()
+        raise
+    return log
+
+
+def cannot_read(name: str, error: OSError | ValueError) -> SourceError:
+    """The one line for a file that the system does not let us open or read."""
+    if isinstance(error, FileNotFoundError):
+        return SourceError(f"{name}: no such file; name a log that is there, or - for standard input")
+    if isinstance(error, IsADirectoryError):
+        return SourceError(f"{name}: is a directory; name the log files in it")
+    if isinstance(error, PermissionError):
+        return SourceError(f"{name}: not readable for uid {os.geteuid()}; run as a user who may read it")
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return SourceError(f"{name}: cannot be read ({reason})")
