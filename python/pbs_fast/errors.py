@@ -38,3 +38,7 @@ class SourceError(PbsError):
 
 class TableError(PbsError):
     """A table cannot be opened, locked, read or written."""
+
+
+class LogError(PbsError):
+    """Our own log cannot be opened."""

@@ -1,0 +1,148 @@
+"""The program `pbs-fast`: one typer command per word, and what happens when something goes wrong.
+
+Invariants: bad use and refusals are ONE line on standard error; what a command printed before stays valid; the status
+is 0, 1 (a run failed), 2 (bad use), what a command says of itself, 130 after an interrupt, 141 when the reader of our
+output has gone. A traceback is a bug of ours. Command modules import the parts they run inside their functions, so
+`pbs-fast version` pays for no other command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pbs_fast.cli import config
+from pbs_fast.cli.errors import bad_use, no_such_command, one_line
+from pbs_fast.errors import PbsError, UsageError
+
+NAME = "pbs-fast"
+#: Help that goes into a pipe or a file does not depend on the terminal it was asked from.
+_PIPED_WIDTH = 80
+_TERMINAL_WIDTH = 100
+#: 128 + the signal's number, as a shell reports a program that the signal ended.
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+
+
+#: The parser's usage errors share this base; typer 0.26 and later bring their own, earlier ones take click's.
+_ParserError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
+
+
+class _Commands(TyperGroup):
+    """The group of our commands; a name that is none of them gets the nearest one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            raise UsageError(no_such_command(args[0], self.commands))
+        return super().resolve_command(ctx, args)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pbs_fast import __version__
+
+        typer.echo(f"version: {__version__}")
+        raise typer.Exit
+
+
+def _start(
+    ctx: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback acts on it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """POP before SMTP: a login in the mail log opens the relay, half an hour later it is shut.
+
+    Each command explains itself: pbs-fast COMMAND --help
+    """
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+def application() -> typer.Typer:
+    """The typer program with all its commands."""
+    width = None if sys.stdout is not None and sys.stdout.isatty() else _PIPED_WIDTH
+    app = typer.Typer(
+        cls=_Commands,
+        add_completion=False,
+        invoke_without_command=True,
+        # Plain text: the same on a terminal, in a pipe and in the manual, and half the time to print.
+        rich_markup_mode=None,
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "terminal_width": width,
+            "max_content_width": _TERMINAL_WIDTH,
+        },
+    )
+    app.callback()(_start)
+    for module in (config,):
+        module.register(app)
+    return app
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the program with `args`, by default the process's own, and return its exit status."""
+    try:
+        status = _run(sys.argv[1:] if args is None else list(args))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return _PIPE_CLOSED
+    except OSError as error:  # of our own output, such as a full disk
+        _discard_output()
+        return _fail(NAME, f"cannot write the output: {error.strerror or error}", 1)
+    return status
+
+
+def _run(args: list[str]) -> int:
+    command = typer.main.get_command(application())
+    where = NAME
+    try:
+        with command.make_context(NAME, args) as context:
+            try:
+                result = command.invoke(context)
+            finally:
+                # Known only from here on: the group has looked at the command's name.
+                where = f"{NAME} {context.invoked_subcommand}" if context.invoked_subcommand else NAME
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    except typer.Abort:
+        return _INTERRUPTED
+    except PbsError as error:
+        return _fail(where, str(error), error.exit_status)
+    except _ParserError as error:
+        return _fail_line(bad_use(error, where), 2)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _fail(where, f"{os.fsdecode(error.filename)}: {error.strerror}", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(where: str, what: str, status: int) -> int:
+    return _fail_line(one_line(f"{where}: {what}"), status)
+
+
+def _fail_line(line: str, status: int) -> int:
+    if sys.stdout is not None:
+        sys.stdout.flush()  # what was found before the fault comes first
+    if sys.stderr is not None:
+        sys.stderr.write(line + "\n")
+    return status
+
+
+def _discard_output() -> None:
+    """Let the interpreter's last flush go nowhere, or it would complain of the same fault again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

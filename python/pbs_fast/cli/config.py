@@ -1,0 +1,28 @@
+"""`pbs-fast config`: the configuration in force, with where each value comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pbs_fast.cli import options
+from pbs_fast.config import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @options.command(app, "config")
+    def config(
+        settings: Settings,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    ) -> None:
+        """Show the configuration in force.
+
+        Takes the options of `run` and prints, as a complete configuration file, what would then be in force; a comment
+        beside each value says whether it is the default, or which line or option set it.
+        """
+        from pbs_fast.config.show import as_json, as_toml
+
+        typer.echo(as_json(settings) if json else as_toml(settings), nl=False)

@@ -1,0 +1,143 @@
+"""The options that are keys of the configuration, once for all commands that read it, in the order they were given.
+
+    @options.command(app, "run")
+    def run(settings: Settings, ...further options of this command...) -> None: ...
+
+The parser keeps only the last value of an option and no order between options, and `--debug --logto=F` differs from
+`--logto=F --debug`; so the arguments are walked once more. Help texts come from the configuration's model.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Concatenate, ParamSpec
+
+import typer
+from typer.core import TyperCommand
+
+from pbs_fast.config import KEYS, Given, Settings, load, merge
+
+P = ParamSpec("P")
+
+_ARGUMENTS = "pbs_fast.arguments"
+
+
+def _help(key: str) -> str:
+    doc = KEYS[key].doc
+    return f"{doc[0].upper()}{doc[1:]}."
+
+
+def _switch(key: str) -> Any:
+    return typer.Option(f"--{key}/--no{key}", help=_help(key), show_default=False)
+
+
+def _flag(key: str) -> Any:
+    return typer.Option(f"--{key}", help=_help(key), show_default=False)
+
+
+def _text(key: str, metavar: str, *aliases: str) -> Any:
+    return typer.Option(f"--{key}", *aliases, metavar=metavar, help=_help(key), show_default=False)
+
+
+Write = Annotated[bool | None, _switch("write")]
+Debug = Annotated[bool | None, _switch("debug")]
+Flock = Annotated[bool | None, _switch("flock")]
+Reprocess = Annotated[bool | None, _flag("reprocess")]
+Once = Annotated[bool | None, _flag("once")]
+Watchlog = Annotated[list[str] | None, _text("watchlog", "LOG", "--logfile")]
+Dbfile = Annotated[str | None, _text("dbfile", "TABLE")]
+Table = Annotated[list[str] | None, _text("table", "TYPE:PATH")]
+Logto = Annotated[str | None, _text("logto", "FILE")]
+Grace = Annotated[str | None, _text("grace", "SECONDS")]
+Daemon = Annotated[str | None, _text("daemon", "PIDFILE")]
+Core = Annotated[str | None, _text("core", "auto|rust|python")]
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Configuration file; by default /etc/pbs-fast/pbs-fast.toml, if there.",
+        show_default=False,
+    ),
+]
+
+#: Parameter name (the key, but for the file's) -> its option, in the order of the help text.
+_PARAMETERS: dict[str, Any] = {
+    "config_file": ConfigFile,
+    "watchlog": Watchlog,
+    "dbfile": Dbfile,
+    "table": Table,
+    "grace": Grace,
+    "write": Write,
+    "flock": Flock,
+    "debug": Debug,
+    "logto": Logto,
+    "daemon": Daemon,
+    "reprocess": Reprocess,
+    "once": Once,
+    "core": Core,
+}
+
+
+class _Remembering(TyperCommand):
+    """A command that keeps its arguments as they were given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+def command(
+    app: typer.Typer, name: str
+) -> Callable[[Callable[Concatenate[Settings, P], object]], Callable[Concatenate[Settings, P], object]]:
+    """Register a function as a command with all options of the configuration.
+
+    The function's first parameter gets the Settings they make; its others are options and arguments of its own.
+    """
+
+    def register(function: Callable[Concatenate[Settings, P], object]) -> Callable[Concatenate[Settings, P], object]:
+        call: Callable[..., object] = function
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        options = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            for key, annotation in _PARAMETERS.items()
+        ]
+        parameters = [context, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), *options]
+
+        def run(**values: Any) -> object:
+            ctx = values["ctx"]
+            settings = merge(load(values["config_file"]), given(ctx.command.params, ctx.meta[_ARGUMENTS]))
+            return call(settings, **{each.name: values[each.name] for each in own})
+
+        run.__doc__ = function.__doc__
+        run.__name__ = function.__name__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        app.command(name, cls=_Remembering)(run)
+        return function
+
+    return register
+
+
+def given(params: Sequence[Any], args: Sequence[str]) -> list[Given]:
+    """The configuration's options among arguments that the parser has accepted, each time they occur, in order."""
+    return [each for each in _walk(params, args) if each.key in KEYS]
+
+
+def _walk(params: Sequence[Any], args: Sequence[str]) -> Iterator[Given]:
+    known = {name: (param, True) for param in params for name in param.opts if param.param_type_name == "option"}
+    known |= {name: (param, False) for param in params for name in param.secondary_opts}
+    rest = iter(args)
+    for argument in rest:
+        if argument == "--":
+            return
+        option, equals, value = argument.partition("=")
+        if option not in known:
+            continue
+        param, on = known[option]
+        if param.is_flag:
+            yield Given(option, param.name, on)
+        else:
+            yield Given(option, param.name, value if equals else next(rest))

@@ -1,0 +1,54 @@
+"""The configuration: TOML and options become one frozen Config, each value with where it came from.
+
+    settings = merge(load(None), options)       defaults < /etc/pbs-fast/pbs-fast.toml, if there < options
+    settings.config.grace
+
+`model` holds the keys; a key is added there and nowhere else. Imports of the package: errors, addresses. Knows nothing
+of logs, tables, formats or typer, so it opens no file but its own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pbs_fast.config.model import DEFAULT_FILE, FORMAT_KEYS, KEYS, Config, FormatKeys, Guards
+from pbs_fast.config.settings import DEFAULT, JOURNAL, STDOUT, Given, Settings, default_log, logs, merge
+
+if TYPE_CHECKING:
+    from pbs_fast.config.read import FileValues
+
+__all__ = [
+    "DEFAULT",
+    "DEFAULT_FILE",
+    "FORMAT_KEYS",
+    "JOURNAL",
+    "KEYS",
+    "STDOUT",
+    "Config",
+    "FormatKeys",
+    "Given",
+    "Guards",
+    "Settings",
+    "default_log",
+    "load",
+    "logs",
+    "merge",
+]
+
+
+def load(path: str | None, default: str = DEFAULT_FILE) -> FileValues | None:
+    """The checked values of the configuration file `path`, or of `default` if `path` is None and it exists.
+
+    Raises ConfigError when the file cannot be read or is not a proper configuration.
+    """
+    from pbs_fast.config.read import read_file
+
+    if path is None:
+        try:
+            os.lstat(default)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            pass  # it may be there and hold what keeps the relay shut: reading it says what is wrong
+    return read_file(path or default)

@@ -1,0 +1,185 @@
+"""What a value of the configuration may be: one Kind per sort of value, used for TOML and for options alike.
+
+Invariants: `read` returns an immutable value of one Python type or raises RefusedError; what it returns, written
+as TOML, is read as the same value again. Imports of the package: addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: Text around the two placeholders that a table's value may hold; any other brace is a slip of the pen.
+_VALUE = re.compile(r"(?:[^{}]|\{user\}|\{expires\})+")
+#: A syslog tag (docs/MATCHING.md, 2), or `*/NAME` for tags whose last component is NAME.
+_TAG = re.compile(r"(?:\*/)?[^\x00-\x20:\[\]<>]+")
+#: Where DNS ends a host name (RFC 1035 2.3.4); a syslog host field is a word, not necessarily a name.
+_HOST = re.compile(r"[^\x00-\x20\x7f]{1,255}")
+
+
+class RefusedError(ValueError):
+    """A value is not of its Kind. `index` is the element of a list that is wrong, None for the value as a whole."""
+
+    def __init__(self, index: int | None = None) -> None:
+        super().__init__(index)
+        self.index = index
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One sort of value."""
+
+    allowed: str
+    """What is allowed, in words that follow `must be`."""
+    read: Callable[[object], object]
+    """The checked value of a TOML value; raises RefusedError."""
+    number: bool = False
+    """True when an option's text is digits that stand for a TOML integer."""
+    many: bool = False
+    """True when the value is a list, and an option given again adds to it."""
+
+    def read_text(self, text: str) -> object:
+        """The checked value of an option's text; for a list, the list of that one element. Raises RefusedError."""
+        if self.number:
+            # int() also takes blanks, signs, underscores and other scripts' digits.
+            if not re.fullmatch(r"[0-9]{1,18}", text):
+                raise RefusedError
+            return self.read(int(text))
+        return self.read([text] if self.many else text)
+
+
+def _clean(value: object) -> str:
+    if not isinstance(value, str) or not value or _CONTROL.search(value):
+        raise RefusedError
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8; TOML could not hold them
+        raise RefusedError from None
+    return value
+
+
+def _list(value: object, element: Callable[[object], str]) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list):
+        raise RefusedError
+    result = []
+    for index, item in enumerate(values):
+        try:
+            result.append(element(item))
+        except RefusedError:
+            raise RefusedError(index if isinstance(value, list) else None) from None
+    return tuple(result)
+
+
+def switch() -> Kind:
+    """True or false."""
+
+    def read(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise RefusedError
+        return value
+
+    return Kind("true or false", read)
+
+
+def whole(low: int, high: int, what: str = "a whole number") -> Kind:
+    """An integer of low..high."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise RefusedError
+        return value
+
+    return Kind(f"{what} from {low} to {high}", read, number=True)
+
+
+def seconds(low: int, high: int) -> Kind:
+    """A duration in whole seconds of low..high."""
+    return whole(low, high, "whole seconds")
+
+
+def text(what: str = "a text without control characters") -> Kind:
+    """A non-empty text of one line."""
+    return Kind(what, _clean)
+
+
+def choice(*names: str) -> Kind:
+    """One of the names."""
+
+    def read(value: object) -> str:
+        if value not in names or not isinstance(value, str):
+            raise RefusedError
+        return value
+
+    return Kind("one of " + ", ".join(names), read)
+
+
+def table_value() -> Kind:
+    """The value of a table's rows: a text in which braces stand only in {user} and {expires}."""
+
+    def read(value: object) -> str:
+        if not _VALUE.fullmatch(_clean(value)):
+            raise RefusedError
+        return str(value)
+
+    return Kind("a text in which braces stand only in {user} and {expires}", read)
+
+
+def zone() -> Kind:
+    """A time zone's name in the IANA data base, as far as this machine has it."""
+
+    def read(value: object) -> str:
+        from zoneinfo import ZoneInfo
+
+        name = _clean(value)
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # unknown, not a relative path, a directory of zones
+            raise RefusedError from None
+        return name
+
+    return Kind("a time zone that this machine knows, such as UTC or Europe/Vienna", read)
+
+
+def specs(what: str) -> Kind:
+    """A text or a list of texts."""
+    return Kind(what, lambda value: _list(value, _clean), many=True)
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise RefusedError
+        return _clean(value)
+
+    return read
+
+
+def tags() -> Kind:
+    """A list of syslog tags."""
+    element = _matching(_TAG)
+    return Kind('a list of syslog tags, such as ["dovecot-backend"]', lambda value: _list(value, element), many=True)
+
+
+def hosts() -> Kind:
+    """A list of host fields."""
+    element = _matching(_HOST)
+    return Kind("a list of host names as they stand in the log", lambda value: _list(value, element), many=True)
+
+
+def networks(what: str) -> Kind:
+    """A list of addresses and CIDR networks (no host bits), as their authors wrote them."""
+
+    def element(value: object) -> str:
+        from pbs_fast.addresses import parse_network
+
+        word = _clean(value)
+        try:
+            parse_network(word)
+        except ValueError:
+            raise RefusedError from None
+        return word
+
+    return Kind(what, lambda value: _list(value, element), many=True)

@@ -1,0 +1,170 @@
+"""The configuration as frozen dataclasses: each field is one key, with its default, its Kind and a line of help.
+
+`Config()` is what runs with no file and no option. Everything else (reading, merging, showing, the options of the
+command line) walks these fields, so a key is written down once. Imports `kinds` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeVar
+
+from pbs_fast.config import kinds
+from pbs_fast.config.kinds import Kind
+
+T = TypeVar("T")
+
+#: Read when it exists and `--config` names no other.
+DEFAULT_FILE = "/etc/pbs-fast/pbs-fast.toml"
+
+_DAY = 86_400
+#: Beyond a month a grant is a host of mynetworks, and a typing error more likely than a wish.
+_LONGEST = 30 * _DAY
+
+
+def _key(default: T, kind: Kind, doc: str) -> T:
+    result: T = field(default=default, metadata={"kind": kind, "doc": doc})
+    return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """`[guards]`: which grants are refused, and how many are too many. A switch that is false lets its kind through."""
+
+    unspecified: bool = _key(True, kinds.switch(), "refuse 0.0.0.0 and ::")
+    loopback: bool = _key(True, kinds.switch(), "refuse 127.0.0.0/8 and ::1")
+    link_local: bool = _key(True, kinds.switch(), "refuse 169.254.0.0/16 and fe80::/10")
+    multicast: bool = _key(True, kinds.switch(), "refuse multicast and broadcast addresses")
+    own: bool = _key(True, kinds.switch(), "refuse this machine's own addresses")
+    gateway: bool = _key(True, kinds.switch(), "refuse this machine's default gateways")
+    loop: bool = _key(True, kinds.switch(), "refuse a login whose remote and local address are the same")
+    proxies: tuple[str, ...] = _key(
+        (),
+        kinds.networks('a list of addresses or networks, such as ["192.0.2.7", "2001:db8::/64"]'),
+        "refuse these addresses: mail proxies and web mail hosts, behind which any user may be",
+    )
+    hosts: tuple[str, ...] = _key((), kinds.hosts(), "believe only lines with one of these host fields; empty: any")
+    max_rows: int = _key(1_000_000, kinds.whole(1, 100_000_000), "no new grants while the table holds so many rows")
+    max_new_per_minute: int = _key(10_000, kinds.whole(1, 100_000_000), "no more new grants than these in a minute")
+    max_users_per_address: int = _key(
+        30, kinds.whole(1, 1_000_000), "warn when so many users log in from one address; refuse it where it is private"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatKeys:
+    """`[formats.NAME]`: what this site adds to a format of the catalogue."""
+
+    program: tuple[str, ...] = _key((), kinds.tags(), "further syslog tags of this server")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What is in force. Paths and specs are as their authors wrote them; None is *not set*."""
+
+    write: bool = _key(True, kinds.switch(), "write the tables; without it they are not even opened")
+    debug: bool = _key(False, kinds.switch(), "explain what is done with each address, and log to standard output")
+    flock: bool = _key(True, kinds.switch(), "lock hash and btree tables while they are changed")
+    reprocess: bool = _key(False, kinds.switch(), "start with the whole log, each line's stamp as the clock")
+    once: bool = _key(False, kinds.switch(), "with reprocess: stop at the end of the log")
+    watchlog: tuple[str, ...] = _key(
+        (), kinds.specs("a log or a list of logs"), "log to follow; may be given more than once"
+    )
+    dbfile: str = _key("/var/lib/pbs-fast/relay", kinds.text(), "table to publish to, as PATH or TYPE:PATH")
+    table: tuple[str, ...] = _key(
+        (), kinds.specs("a table TYPE:PATH or a list of tables"), "further table to publish to, as TYPE:PATH"
+    )
+    logto: str | None = _key(None, kinds.text(), "file for our own log; - is standard output")
+    grace: int = _key(1800, kinds.seconds(1, _LONGEST), "how long after its last login an address may relay")
+    daemon: str | None = _key(None, kinds.text(), "run in the background and write the process id to this file")
+    core: Literal["auto", "rust", "python"] = _key(
+        "auto", kinds.choice("auto", "rust", "python"), "which matcher reads the log"
+    )
+    user: str | None = _key(None, kinds.text(), "account to run as when started by root")
+    value: str = _key("ok", kinds.table_value(), "value of each row; may hold {user} and {expires}")
+    log_timezone: str | None = _key(None, kinds.zone(), "time zone of stamps that name none; not set: local time")
+    mynetworks: tuple[str, ...] = _key(
+        ("postfix",),
+        kinds.specs('"postfix" or a list of addresses, networks and files'),
+        'networks that may relay anyway; "postfix" asks postconf',
+    )
+    postconf: str = _key("postconf", kinds.text(), "the command that tells Postfix's settings")
+    adopt: bool = _key(False, kinds.switch(), "take over a table that holds rows of another author")
+    count_sessions: bool = _key(False, kinds.switch(), "keep an address while one of its sessions is open")
+    max_session: int = _key(_DAY, kinds.seconds(60, _LONGEST), "with count_sessions: longest life of one session")
+    deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
+    guards: Guards = field(default_factory=Guards)
+    formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The specs of all tables: `dbfile`, then `table`."""
+        return (self.dbfile, *self.table)
+
+    @property
+    def program_tags(self) -> dict[str, tuple[str, ...]]:
+        """Format name -> the syslog tags that this site adds to it."""
+        return {name: keys.program for name, keys in self.formats.items() if keys.program}
+
+
+class Key(NamedTuple):
+    """One key of the model."""
+
+    name: str
+    """Dotted, as `guards.max_rows`."""
+    kind: Kind
+    default: object
+    doc: str
+
+
+def keys_of(model: type, prefix: str = "") -> Iterator[Key]:
+    """The keys that are fields of one dataclass of the model, without those of nested tables."""
+    for each in fields(model):
+        if "kind" in each.metadata:
+            yield Key(prefix + each.name, each.metadata["kind"], each.default, each.metadata["doc"])
+
+
+#: Each key with a fixed name, in the order in which they are shown.
+KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in (*keys_of(Config), *keys_of(Guards, "guards."))})
+#: The keys that a `[formats.NAME]` may hold, by their name in it.
+FORMAT_KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in keys_of(FormatKeys)})
+
+
+def find_key(name: str) -> Key:
+    """The key of a dotted name, those of formats included; raises KeyError."""
+    if name.startswith("formats."):
+        _, format_name, last = name.split(".")
+        return FORMAT_KEYS[last]._replace(name=f"formats.{format_name}.{last}")
+    return KEYS[name]
+
+
+def build(values: Mapping[str, object]) -> Config:
+    """The Config of checked values by dotted name; a key without a value has its default."""
+    top: dict[str, object] = {}
+    guards: dict[str, object] = {}
+    formats: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        table, _, rest = name.partition(".")
+        if not rest:
+            top[name] = value
+        elif table == "guards":
+            guards[rest] = value
+        else:
+            format_name, _, last = rest.partition(".")
+            formats.setdefault(format_name, {})[last] = value
+    return Config(
+        **top,  # type: ignore[arg-type]  # each value came through its key's Kind
+        guards=Guards(**guards),  # type: ignore[arg-type]
+        formats=MappingProxyType({name: FormatKeys(**keys) for name, keys in formats.items()}),  # type: ignore[arg-type]
+    )
+
+
+def values_of(config: Config) -> dict[str, object]:
+    """The value of each key by dotted name: what `build` takes."""
+    values = {key.name: getattr(config, key.name) for key in keys_of(Config)}
+    values |= {f"guards.{key.name}": getattr(config.guards, key.name) for key in keys_of(Guards)}
+    for name, keys in config.formats.items():
+        values |= {f"formats.{name}.{key.name}": getattr(keys, key.name) for key in keys_of(FormatKeys)}
+    return values

@@ -1,0 +1,163 @@
+"""A configuration file: TOML in, checked values by dotted key out, each with the line it stands in.
+
+Each fault is a ConfigError of one line, `FILE:LINE: what; what to do`. Knows the model, nothing of options.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, NoReturn
+
+from pbs_fast.config.kinds import RefusedError
+from pbs_fast.config.model import FORMAT_KEYS, KEYS, Key
+from pbs_fast.config.positions import Path, lines
+from pbs_fast.errors import ConfigError
+
+_FORMAT_NAME = re.compile(r"[a-z0-9-]+")
+#: Lines that a Perl configuration of pop-before-smtp has and that no TOML document can have.
+_PERL = re.compile(
+    r"^(?:\s*(?:(?:my|our|local)\s+)?[$@%]\w+\s*=|\s*use\s+strict\b|=cut\b|=pod\b|1;\s*$|\s*sub\s+\w+)", re.MULTILINE
+)
+#: Longest text of a wrong value that a message repeats.
+_SHOWN = 60
+
+
+class FileValues(NamedTuple):
+    """What a configuration file says."""
+
+    path: str
+    values: Mapping[str, object]
+    """Dotted key -> checked value, in the file's order."""
+    lines: Mapping[str, int]
+    """Dotted key -> line (from 1)."""
+
+
+def read_file(path: str) -> FileValues:
+    """The checked values of a configuration file.
+
+    Raises ConfigError when it cannot be read, is no TOML, or holds an unknown key or a value that its key does not
+    allow; a Perl configuration is named as such.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration file {path}: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the path
+        raise ConfigError(f"cannot read the configuration file {path!r}: no such path can be") from error
+    if path.endswith(".pl"):
+        _is_perl(path)
+    try:
+        text = data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8 text, which TOML must be") from error
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        if _PERL.search(text):
+            _is_perl(path)
+        raise ConfigError(_syntax(path, text, str(error))) from error
+    return _Reader(path, lines(text)).read(document)
+
+
+def _is_perl(path: str) -> NoReturn:
+    raise ConfigError(
+        f"{path} is a Perl configuration of pop-before-smtp; convert it: pbs-fast import-config {path} > pbs-fast.toml"
+    )
+
+
+def _syntax(path: str, text: str, message: str) -> str:
+    where = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    line = int(where[1]) if where and where[1] else text.rstrip().count("\n") + 1
+    return f"{path}:{line}: not valid TOML: {message[: where.start()] if where else message}"
+
+
+class _Reader:
+    def __init__(self, path: str, lines: Mapping[Path, int]) -> None:
+        self.path = path
+        self.line = lines
+        self.result = FileValues(path, {}, {})
+
+    def read(self, document: dict[str, object]) -> FileValues:
+        for name, value in document.items():
+            if name == "guards":
+                for inner, guard in self.table((name,), value).items():
+                    self.take((name, inner), guard, KEYS, f"guards.{inner}")
+            elif name == "formats":
+                for format_name, keys in self.table((name,), value).items():
+                    self.format(format_name, keys)
+            else:
+                self.take((name,), value, KEYS, name)
+        return self.result
+
+    def format(self, name: str, keys: object) -> None:
+        if not _FORMAT_NAME.fullmatch(name):
+            self.refuse(("formats", name), f'no format can have the name "{_shown(name)}"; see: pbs-fast formats')
+        for last, value in self.table(("formats", name), keys).items():
+            self.take(("formats", name, last), value, FORMAT_KEYS, last)
+
+    def table(self, path: Path, value: object) -> dict[str, object]:
+        if not isinstance(value, dict):
+            self.refuse(path, f"{_dotted(path)} must be a table, written [{_dotted(path)}]")
+        return value
+
+    def take(self, path: Path, value: object, keys: Mapping[str, Key], name: str) -> None:
+        dotted = _dotted(path)
+        if name not in keys or (len(path) == 1 and "." in name):
+            self.refuse(path, f'unknown key "{_shown(dotted)}"{_nearest(dotted, keys, len(path))}')
+        try:
+            checked = keys[name].kind.read(value)
+        except RefusedError as error:
+            if error.index is None:
+                self.refuse(path, f"{dotted} must be {keys[name].kind.allowed}, not {_literal(value)}")
+            assert isinstance(value, list)  # noqa: S101 - only lists are refused by index
+            element = (*path, error.index)
+            self.refuse(element, f"{dotted} must be {keys[name].kind.allowed}; one is {_literal(value[error.index])}")
+        # The result is this reader's own until `read` returns it.
+        self.result.values[dotted] = checked  # type: ignore[index]
+        self.result.lines[dotted] = self.line[path]  # type: ignore[index]
+
+    def refuse(self, path: Path, message: str) -> NoReturn:
+        raise ConfigError(f"{self.path}:{self.line[path]}: {message}")
+
+
+def _dotted(path: Iterable[str | int]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
+    """`; nearest: "KEY"`: one of the same table if any is near, else one of the same name in another table."""
+    from difflib import get_close_matches
+
+    prefix, _, last = dotted.rpartition(".")
+    if depth == 3:
+        here = {name: f"{prefix}.{name}" for name in keys}
+    else:
+        here = {name.rpartition(".")[2]: name for name in keys if name.rpartition(".")[0] == prefix}
+    tables = {"guards": "[guards]", "formats": "[formats.NAME]"} if depth == 1 else {}
+    elsewhere = {name.rpartition(".")[2]: name for name in KEYS}
+    for names in (here | tables, elsewhere):
+        if near := get_close_matches(last, names, n=1, cutoff=0.6):
+            return f'; nearest: "{names[near[0]]}"'
+    return "; the keys are listed by: pbs-fast config"
+
+
+def _shown(text: str) -> str:
+    cut = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in cut)
+
+
+def _literal(value: object) -> str:
+    """A TOML value in a message: short, of one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{_shown(value)}"'
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    return _shown(str(value))

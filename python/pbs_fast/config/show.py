@@ -1,0 +1,91 @@
+"""The configuration in force as text: TOML with its sources as comments, JSON, and the old program's dump."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from pbs_fast.config.model import Config, Key, find_key, keys_of, values_of
+from pbs_fast.config.settings import Settings, logs
+
+#: Comments that say where a value comes from begin here, so they can be read as a column.
+_COLUMN = 44
+_BARE_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+
+
+def as_toml(settings: Settings) -> str:
+    """A complete configuration file that means the same, with what each key is for and where its value comes from.
+
+    A key that is not set stands there as a comment.
+    """
+    out = [f"# configuration file: {_comment(settings.file or 'none')}\n"]
+    table = ""
+    for name, value in values_of(settings.config).items():
+        key = find_key(name)
+        prefix, _, last = name.rpartition(".")
+        if prefix != table:
+            table = prefix
+            out.append(f"\n[{prefix}]\n")
+        out.append(_line(key, last, value, settings.origin(name)))
+    return "".join(out)
+
+
+def _line(key: Key, last: str, value: object, origin: str) -> str:
+    setting = f"# {last} is not set" if value is None else f"{last} = {_value(value)}"
+    return f"\n# {key.doc}\n{setting:<{_COLUMN}} # {_comment(origin)}\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return _quoted(value) if isinstance(value, str) else str(value)
+
+
+def _quoted(text: str) -> str:
+    # JSON's strings will not do: they leave DEL as it is and write astral characters as two surrogates.
+    return '"' + re.sub(r'["\\\x00-\x1f\x7f]', _escape, text) + '"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    return _BARE_ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}")
+
+
+def _comment(text: str) -> str:
+    """A text inside a comment, where control characters are not allowed; a file's name may hold anything."""
+    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "?", text)
+
+
+def as_json(settings: Settings) -> str:
+    """One object: `file`, and `keys`: dotted key -> `value` and `from`."""
+    keys = {name: {"value": value, "from": settings.origin(name)} for name, value in values_of(settings.config).items()}
+    return json.dumps({"file": settings.file, "keys": keys}, indent=2) + "\n"
+
+
+def dump(settings: Settings, tables: Sequence[str] = ()) -> str:
+    """The text of `--dumpconfig`: the old program's lines first, then ours.
+
+    `tables` are the specs with their types as chosen, `dbfile`'s first, where the caller has had them chosen.
+    """
+    config = settings.config
+    rows = [("config file", settings.file or "none")]
+    rows += [("watchlog", log) for log in logs(config)]
+    rows.append(("dbfile", config.dbfile))
+    if config.logto is not None:
+        rows.append(("logto", config.logto))
+    rows += [("table", spec) for spec in tables or config.tables]
+    shown_above = {"watchlog", "dbfile", "logto", "table"}
+    rows += [(key.name, _plain(getattr(config, key.name))) for key in keys_of(Config) if key.name not in shown_above]
+    rows += [(f"guards.{key.name}", _plain(getattr(config.guards, key.name))) for key in keys_of(type(config.guards))]
+    rows += [(f"formats.{name}.program", ", ".join(tags)) for name, tags in config.program_tags.items()]
+    return "".join(f"{name}: {value}\n" for name, value in rows)
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
