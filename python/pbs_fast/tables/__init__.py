@@ -1,0 +1,60 @@
+"""Tables: publish Deltas to the lookup files of MTAs, atomically, under the lock that the MTA's readers take.
+
+`open_table` gives an object with the protocol `Table`; `list_rows` only reads. Nothing here knows logs or grace.
+
+To add a type: one module with a class like those beside (`FileTable` does the owner lock, the rebuild beside, the
+rename; `btree.py` is the shortest example) and one line in `spec.TYPES`. tests/tables/test_contract.py then walks it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pbs_fast.errors import UsageError
+from pbs_fast.tables.protocol import HEARTBEAT, Row, Table, TableOptions
+from pbs_fast.tables.spec import TYPES, TableSpec, parse
+
+if TYPE_CHECKING:
+    from pbs_fast.tables.owner import Owner
+
+__all__ = ["HEARTBEAT", "Row", "Table", "TableOptions", "TableSpec", "list_rows", "open_table", "parse"]
+
+#: Seconds that `list_rows` waits for a writer.
+LIST_WAIT = 5.0
+
+
+def open_table(spec: TableSpec | str, *, options: TableOptions | None = None, owner: Owner | None = None) -> Table:
+    """Take the table's owner lock, make sure the file exists, and give the table.
+
+    Open it after daemonizing, as the user that is going to write it. The rows in a file that stands there stay until
+    `rebuild`. `owner` hands over a lock already held.
+
+    Raises UsageError for a bad spec, value, or an option that the type cannot have; TableError when another process
+    owns the table, its engine is not installed, or file or directory cannot be used.
+    """
+    spec = parse(spec) if isinstance(spec, str) else spec
+    options = options or TableOptions()
+    if spec.type == "lmdb" and not options.flock:
+        raise UsageError(f"--noflock does not go with {spec}: without its lock the MTA's readers crash; leave it out")
+    return _load(spec)(spec, options, *(() if owner is None else (owner,)))  # type: ignore[no-any-return]
+
+
+def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, str]]:
+    """Keys and values that stand in a table, ours or not, sorted by the keys' bytes. Creates and changes nothing.
+
+    A NUL that another writer left at the end of a key or value is cut off; bytes that are not text are shown as `\\x…`.
+    Not for the process that has the table open (tables/lmdb.py). Raises TableError when there is no such table, it
+    cannot be read, or a writer keeps it locked.
+    """
+    spec = parse(spec) if isinstance(spec, str) else spec
+    if spec.file is None:
+        return []
+    pairs: list[tuple[bytes, bytes]] = _load(spec).pairs(spec.file, wait=LIST_WAIT, flock=flock)
+    cut = sorted((key.removesuffix(b"\0"), value.removesuffix(b"\0")) for key, value in pairs)
+    return [(key.decode("utf-8", "backslashreplace"), value.decode("utf-8", "backslashreplace")) for key, value in cut]
+
+
+def _load(spec: TableSpec) -> Any:
+    kind = TYPES[spec.type]
+    return getattr(importlib.import_module(kind.module), kind.name)

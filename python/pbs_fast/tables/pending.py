@@ -1,0 +1,108 @@
+"""Changes that wait for a table: merged while it cannot take them, tried again with back-off, said once.
+
+Each table of a daemon has its own Pending, so that each fails and recovers by itself. Invariants: no change is lost; a
+newer change to an address replaces the older; `flush` never raises TableError and never takes longer than one attempt.
+Imports `errors`, `events` and `protocol` only.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from pbs_fast.errors import TableError
+from pbs_fast.events import Delta, Grant
+from pbs_fast.tables.protocol import HEARTBEAT, Table
+
+log = logging.getLogger(__name__)
+
+#: The first pause after a failure and the longest, in seconds: a lock is back in no time, a disk in minutes.
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 5.0
+#: A failure that lasts less than this is not worth a line: locks of readers come and go. Seconds.
+QUIET = 1.0
+
+
+class Pending:
+    """One table and what it has not taken yet. Call `flush` at `due`; times are those of `clock`."""
+
+    def __init__(self, table: Table, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.table = table
+        self._clock = clock
+        self._set: dict[str, Grant] = {}
+        self._removed: dict[str, None] = {}
+        self._last = float("-inf")
+        self._beat = clock()
+        self._pause = 0.0
+        self._failed_at: float | None = None
+        self._said = False
+        self.failing: str | None = None
+        """The line of the failure that lasts; None when the last attempt went well."""
+
+    def __len__(self) -> int:
+        """How many addresses wait."""
+        return len(self._set) + len(self._removed)
+
+    def add(self, delta: Delta) -> None:
+        """Take changes up; they replace older ones to the same addresses."""
+        for ip in delta.removed:
+            self._set.pop(ip, None)
+            self._removed[ip] = None
+        if self._removed:
+            for ip in delta.set:
+                self._removed.pop(ip, None)
+        self._set.update(delta.set)
+
+    @property
+    def due(self) -> float:
+        """When `flush` is worth calling next: at once for a change after a quiet time, else when the table's window
+        or the pause after a failure is over; without changes, at the next heartbeat."""
+        if self._failed_at is not None:
+            return self._last + self._pause
+        if self._set or self._removed:
+            return self._last + self.table.window
+        return self._beat + HEARTBEAT / 2
+
+    def flush(self, *, now: bool = False) -> bool:
+        """Make one attempt if one is due (or `now`); whether nothing waits any more."""
+        start = self._clock()
+        if not now and start < self.due:
+            return not (self._set or self._removed)
+        delta = Delta(self._set, tuple(self._removed))
+        try:
+            if start >= self._beat + HEARTBEAT / 2:
+                self.table.heartbeat()
+                self._beat = start
+            if delta or self._failed_at is not None:
+                self.table.apply(delta)
+        except TableError as error:
+            self._fail(start, error)
+            return False
+        self._last = self._clock()
+        if self._failed_at is not None:
+            self._recover(self._last - self._failed_at)
+        self._set, self._removed = {}, {}
+        return True
+
+    def close(self) -> bool:
+        """One last attempt, then close the table; whether everything was written."""
+        try:
+            return self.flush(now=True)
+        finally:
+            self.table.close()
+
+    def _fail(self, start: float, error: TableError) -> None:
+        self._last = self._clock()
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause or FIRST_PAUSE)
+        if self._failed_at is None:
+            self._failed_at = start
+        self.failing = str(error)
+        if not self._said and self._last - self._failed_at >= QUIET:
+            self._said = True
+            log.error("%s; %d changes wait and are tried again", error, len(self))
+
+    def _recover(self, seconds: float) -> None:
+        if self._said:
+            log.warning("%s works again; %d changes caught up after %.1f s", self.table.spec, len(self), seconds)
+        self._failed_at, self._said, self.failing, self._pause = None, False, None, 0.0

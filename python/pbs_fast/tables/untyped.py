@@ -1,0 +1,95 @@
+"""`--dbfile=PATH` without a type, as the old program took it: which type of table does this host's Postfix read there?
+
+Asks `postconf`, which only prints. Imports `errors` and `spec` only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from pbs_fast.errors import UsageError
+from pbs_fast.tables.spec import TYPES, TableSpec, make, unknown_type
+
+#: Where postconf lies on hosts whose daemons do not have it in their PATH.
+_SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin:/opt/postfix/sbin"
+_TIMEOUT = 10
+
+
+class Chosen(NamedTuple):
+    """A table and why it is this type, for the log and `--dumpconfig`."""
+
+    spec: TableSpec
+    reason: str
+
+
+def postconf(arguments: Sequence[str]) -> str | None:
+    """What `postconf ARGUMENTS` prints; None where there is no Postfix or it answers with an error."""
+    path = os.environ.get("PATH", "") + os.pathsep + _SYSTEM_PATH
+    try:
+        done = subprocess.run(  # noqa: S603  fixed words
+            ["postconf", *arguments],  # noqa: S607  found along PATH and the system's directories
+            env={"PATH": path, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None] = postconf) -> Chosen:
+    """The table meant by a path without type.
+
+    In this order: the type that Postfix's configuration names with that path; hash where PATH.db exists; Postfix's
+    default_database_type; lmdb. Raises UsageError when that is a type which pbs-fast does not write, or the path cannot
+    be one: never another type instead.
+    """
+    names = {str(make(kind, path).path) for kind in TYPES if TYPES[kind].suffix is not None}
+    configured = _configured(ask(["-n"]) or "", names)
+    if configured is not None:
+        kind, where = configured
+        return _redirected(_choose(kind, path, where), path, ask)
+    db = make("hash", path)
+    if db.file is not None and db.file.exists():
+        return Chosen(db, f"{db.file} exists")
+    default = (ask(["-h", "default_database_type"]) or "").strip()
+    if default:
+        return _choose(default, path, "Postfix's default_database_type")
+    return Chosen(make("lmdb", path), "no Postfix here to ask")
+
+
+def _configured(text: str, names: set[str]) -> tuple[str, str] | None:
+    """The type and the parameter that name one of these paths in the output of `postconf -n`."""
+    # A long value is continued on lines that start with a blank.
+    for line in re.sub(r"\n[ \t]+", " ", text).splitlines():
+        parameter, equals, value = line.partition("=")
+        if not equals:
+            continue
+        for kind, path in re.findall(r"([a-z][a-z0-9_]*):(/[^\s,;{}]*)", value):
+            if path in names:
+                return kind, f"Postfix's {parameter.strip()} names {kind}:{path}"
+    return None
+
+
+def _choose(kind: str, path: str, reason: str) -> Chosen:
+    if kind not in TYPES:
+        raise UsageError(f"{path} without a type: {reason}, but {unknown_type(kind)}; give type:path")
+    return Chosen(make(kind, path), reason)
+
+
+def _redirected(chosen: Chosen, path: str, ask: Callable[[Sequence[str]], str | None]) -> Chosen:
+    """Postfix 3.11 and later can be told to open another type wherever the configuration says hash or btree."""
+    if chosen.spec.type not in ("hash", "btree"):
+        return chosen
+    level = (ask(["-h", "non_bdb_migration_level"]) or "").strip()
+    if not level.startswith("enable"):
+        return chosen
+    default = (ask(["-h", "default_database_type"]) or "").strip() or "lmdb"
+    return _choose(default, path, f"{chosen.reason}, which non_bdb_migration_level = {level} turns into {default}")

@@ -1,0 +1,87 @@
+"""The value of a row: a template that may hold {user} and {expires}, rendered for writing and recognised in reading.
+
+Invariants: nothing that a user name holds can become the MTA's action, because the first word of the template is
+literal (or the whole of it is {expires}, and a number alone is OK to access(5)); what `render` makes, `parse` knows.
+Imports `errors` and `protocol` only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pbs_fast.errors import UsageError
+from pbs_fast.events import Grant
+from pbs_fast.tables.protocol import Row
+
+#: A longer user name is cut, so that rows stay small: a hash page of 4096 bytes must hold dozens.
+USER_MAX = 64
+#: Bytes of the template's own text. Postfix takes much longer values; a row of ours says a word or two.
+TEMPLATE_MAX = 128
+
+_PLACEHOLDER = re.compile(r"(\{[^{}]*\})")
+_UNFIT = re.compile(r"[^!-~]")
+#: What each placeholder may have become. No blank and nothing outside ASCII: `_UNFIT` replaced them.
+_FIELDS = {"{user}": rb"(?P<user>[!-~]{1,64})", "{expires}": rb"(?P<expires>[0-9]{1,12})"}
+
+
+class Template:
+    """A value template, checked. Immutable."""
+
+    __slots__ = ("_constant", "_expires", "_pattern", "_text", "_user")
+
+    def __init__(self, text: str) -> None:
+        """Raises UsageError for an unknown or repeated placeholder, for text outside printable ASCII, and for a value
+        whose first word a login could choose."""
+        parts = _PLACEHOLDER.split(text)
+        fields = parts[1::2]
+        for name in fields:
+            if name not in _FIELDS:
+                raise UsageError(f"value {text!r}: {name} is unknown; a value may hold {{user}} and {{expires}}")
+            if fields.count(name) > 1:
+                raise UsageError(f"value {text!r}: {name} stands there twice; once is enough")
+        if any("{" in part or "}" in part for part in parts[0::2]):
+            raise UsageError(f"value {text!r}: a brace stands alone; a value may hold {{user}} and {{expires}}")
+        if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+            raise UsageError(f"value {text!r}: needs printable ASCII without blanks at its ends, such as ok")
+        if len(text) > TEMPLATE_MAX:
+            raise UsageError(f"value of {len(text)} characters: at most {TEMPLATE_MAX} are allowed")
+        if text != "{expires}" and _PLACEHOLDER.search(text.split(" ")[0]):
+            raise UsageError(
+                f"value {text!r}: the first word is what the MTA acts on; make it plain, as in: ok {{user}}"
+            )
+        self._text = text
+        self._user = "{user}" in fields
+        self._expires = "{expires}" in fields
+        self._constant = None if fields else text.encode()
+        self._pattern = re.compile(b"".join(_FIELDS[p] if p in _FIELDS else re.escape(p.encode()) for p in parts))
+
+    @property
+    def names_users(self) -> bool:
+        """Whether values name users, so that the file must not be readable to all."""
+        return self._user
+
+    def render(self, grant: Grant, wall: Callable[[int], int]) -> bytes:
+        """The row's value; `wall` turns the grant's expiry into epoch seconds. No user is `-`."""
+        if self._constant is not None:
+            return self._constant
+        text = self._text
+        # {expires} first: a user named "{expires}" stays what he is.
+        if self._expires:
+            text = text.replace("{expires}", str(max(0, wall(grant.expires))))
+        if self._user:
+            text = text.replace("{user}", _UNFIT.sub("?", grant.user or "-")[:USER_MAX])
+        return text.encode()
+
+    def parse(self, value: bytes) -> Row | None:
+        """The row that this value stands for; None when `render` cannot have made it."""
+        found = self._pattern.fullmatch(value)
+        if found is None:
+            return None
+        fields = found.groupdict()
+        user, expires = fields.get("user"), fields.get("expires")
+        return Row(
+            value=value.decode("ascii"),
+            user=None if user in (None, b"-") else user.decode("ascii"),
+            expires=None if expires is None else int(expires),
+        )

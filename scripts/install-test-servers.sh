@@ -1,0 +1,61 @@
+#!/bin/sh
+# Installs the real servers that the tests play against (Debian, Ubuntu): Postfix with lmdb, Dovecot with IMAP and
+# POP3, and the headers that the `berkeleydb` module is built with.
+#
+# The tests run private instances from directories of their own, so no daemon of the packages may start here: a
+# policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
+# comes back afterwards. Running it again is quick and changes nothing.
+set -eu
+
+packages="postfix postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev"
+policy=/usr/sbin/policy-rc.d
+export DEBIAN_FRONTEND=noninteractive
+
+installed() {
+    for package in $packages; do
+        status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || return 1
+        [ "$status" = "install ok installed" ] || return 1
+    done
+}
+
+if installed; then
+    echo "install-test-servers: $packages: all there"
+    exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "install-test-servers: needs apt-get; elsewhere install by hand: $packages" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "install-test-servers: must run as root (no sudo here)" >&2; exit 1; }
+    exec sudo "$0" "$@"
+fi
+
+restore() {
+    rm -f "$policy"
+    if [ -e "$policy.pbs-saved" ] || [ -L "$policy.pbs-saved" ]; then
+        mv -f "$policy.pbs-saved" "$policy"
+    fi
+}
+if [ -e "$policy" ] || [ -L "$policy" ]; then
+    mv -f "$policy" "$policy.pbs-saved"
+fi
+trap restore EXIT
+trap 'exit 1' HUP INT TERM
+printf '#!/bin/sh\nexit 101\n' >"$policy"
+chmod 0755 "$policy"
+
+debconf-set-selections <<'ANSWERS'
+postfix postfix/main_mailer_type select Local only
+postfix postfix/mailname string localhost.localdomain
+ANSWERS
+apt-get update -q
+# shellcheck disable=SC2086  # a list of words
+apt-get install -q -y --no-install-recommends $packages
+
+# With `policy-rc.d` nothing was started now; units that are enabled would start at the next boot.
+if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+    systemctl disable --now postfix dovecot 2>/dev/null || true
+fi
+installed || { echo "install-test-servers: apt-get finished but not all of these are installed: $packages" >&2; exit 1; }
+echo "install-test-servers: installed $packages; no daemon was started"
