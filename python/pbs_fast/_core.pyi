@@ -1,23 +1,26 @@
 """The native twin (Rust). Private: use `pbs_fast.matching`. The contract is docs/MATCHING.md."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
-from pbs_fast.events import Event
 from pbs_fast.formats import Format
 
-VERSION: str
-PROFILE: str
+__all__ = ["MAX_AHEAD", "MAX_LINE", "MAX_USERS", "PROFILE", "VERSION", "Matcher", "Scan", "Stream", "one_pass"]
+
+VERSION: Final[str]
+PROFILE: Final[str]
 """`release` or `debug`."""
-MAX_LINE: int
-MAX_AHEAD: int
-MAX_USERS: int
+MAX_LINE: Final[int]
+MAX_AHEAD: Final[int]
+MAX_USERS: Final[int]
 
 def one_pass(pattern: str) -> str | None:
     """None when the engine accepts the whole-message pattern as one-pass, else its reason in one line. ValueError when it is no pattern at all."""
 
 @final
 class Scan:
+    """Immutable; keeps its bytes and its matcher's catalogue alive."""
+
     @property
     def lines(self) -> int: ...
     @property
@@ -25,6 +28,8 @@ class Scan:
 
 @final
 class Matcher:
+    """Raises FormatError for a pattern that no engine takes or a name given twice, ValueError for a zone that is no table."""
+
     def __new__(cls, formats: Sequence[Format], zone: Sequence[tuple[int, int]]) -> Matcher: ...
     def sniff(self, data: bytes) -> str | None: ...
     def scan(
@@ -39,13 +44,18 @@ class Matcher:
     ) -> Scan: ...
     def stamp(self, line: bytes, *, layout: str = "syslog", reference: int) -> int | None: ...
 
+#: The fields of `pbs_fast.events.Event`, in its order.
+_Event = tuple[int, str, str | None, int | None, str, str | None, str, str | None, bool | None, bool, str | None]
+
 @final
 class Stream:
-    def __new__(cls, matcher: Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True) -> Stream: ...
+    """Raises ValueError for a negative gap, and for a scan of another matcher."""
+
+    def __new__(cls, matcher: Matcher, *, gap: int, live: bool = False, fold: bool = True) -> Stream: ...
     def add(self, scan: Scan) -> None: ...
-    def events(self, scan: Scan) -> list[Event]: ...
+    def events(self, scan: Scan) -> list[_Event]: ...
     def columns(self) -> tuple[list[object], ...]:
-        """The columns of `Batch` after `source`, in its order; see `pbs_fast.matching.native`."""
+        """The rows so far as the columns of `Batch` after `source`, in its order; forgets them, as `take` says."""
     @property
     def counters(self) -> dict[str, int]: ...
     @property

@@ -77,3 +77,9 @@ class Stream(Protocol):
     @property
     def fold_seconds(self) -> float:
         """Wall time spent in add and take, in seconds."""
+
+
+# Last: the twins that `choose` loads import this module's protocols.
+from pbs_fast.matching.choose import Core, load_core  # noqa: E402
+
+__all__ = ["SYSLOG", "Core", "Matcher", "Scan", "Stream", "Zone", "load_core"]

@@ -1,2 +1,47 @@
 //! Mail log lines in, login events out.
+//!
+//! The contract is `docs/MATCHING.md`. A `Catalogue` (compiled formats and a zone) scans bytes, which is pure and may
+//! run on many threads; a `Stream` takes the scans of one source in order and folds their events into rows. Nothing
+//! here knows Python, files, tables or the wall clock.
 #![forbid(unsafe_code)]
+
+mod address;
+mod catalogue;
+mod civil;
+mod engine;
+mod envelope;
+mod error;
+mod fold;
+mod heads;
+mod lines;
+mod prefix;
+mod record;
+mod scan;
+mod sequence;
+mod sessions;
+mod stamp;
+mod stream;
+mod tags;
+mod texts;
+mod users;
+
+#[cfg(test)]
+mod testing;
+
+pub use address::Address;
+pub use catalogue::{Catalogue, FormatSpec, Layout, SYSLOG};
+pub use engine::one_pass;
+pub use error::Error;
+pub use fold::{Row, Rows};
+pub use record::{Missed, What};
+pub use scan::Scan;
+pub use stream::{Event, Stream};
+
+/// Longest line in bytes, without its line end; longer ones are dropped whole.
+pub const MAX_LINE: usize = 16_384;
+
+/// Seconds after the reference from which on a stamp is *ahead*.
+pub const MAX_AHEAD: i64 = 300;
+
+/// Distinct users that a row counts.
+pub const MAX_USERS: u32 = 64;

@@ -1,9 +1,373 @@
-//! The binding: translation only.
+//! The binding of `pbs-core` to Python: translation only.
+//!
+//! One place releases the interpreter (`detached`), one maps errors (`refuse`). Texts are bytes until they are handed
+//! to Python, where what is no UTF-8 becomes U+FFFD. The meaning of everything is in `python/pbs_fast/_core.pyi`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pbs_core::{Catalogue, Error, Event, FormatSpec, Layout, Row, Rows, What};
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::marker::Ungil;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBool, PyDict, PyList, PyNone, PyString, PyTuple};
+
+pyo3::import_exception!(pbs_fast.errors, FormatError);
+
+/// Runs `work` while other Python threads may run.
+fn detached<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil + Send) -> T {
+    py.detach(work)
+}
+
+fn refuse(error: &Error) -> PyErr {
+    match error {
+        Error::Zone => PyValueError::new_err(error.to_string()),
+        Error::Pattern { .. } | Error::Name(_) | Error::TooMany(_) => {
+            FormatError::new_err(error.to_string())
+        }
+    }
+}
+
+/// The attributes of `pbs_fast.formats.Format` that matching needs.
+#[derive(FromPyObject)]
+struct Format {
+    name: String,
+    program: Vec<String>,
+    tls_program: Vec<String>,
+    success: Vec<String>,
+    login: Vec<String>,
+    logout: Vec<String>,
+    cut: usize,
+    own_prefix: Vec<String>,
+    own_probe: Option<String>,
+}
+
+impl From<Format> for FormatSpec {
+    fn from(format: Format) -> Self {
+        let Format {
+            name,
+            program,
+            tls_program,
+            success,
+            login,
+            logout,
+            cut,
+            own_prefix,
+            own_probe,
+        } = format;
+        Self {
+            name,
+            program,
+            tls_program,
+            success,
+            login,
+            logout,
+            cut,
+            own_prefix,
+            own_probe,
+        }
+    }
+}
+
+/// Compiled formats and a zone.
+#[pyclass(frozen, module = "pbs_fast._core")]
+struct Matcher(Arc<Catalogue>);
+
+#[pymethods]
+impl Matcher {
+    #[new]
+    #[allow(clippy::needless_pass_by_value)]
+    fn new(py: Python<'_>, formats: Vec<Format>, zone: Vec<(i64, i64)>) -> PyResult<Self> {
+        let specs: Vec<FormatSpec> = formats.into_iter().map(FormatSpec::from).collect();
+        let built = detached(py, || Catalogue::new(&specs, &zone));
+        built
+            .map(|catalogue| Self(Arc::new(catalogue)))
+            .map_err(|error| refuse(&error))
+    }
+
+    #[allow(clippy::needless_pass_by_value)]
+    fn sniff(&self, py: Python<'_>, data: PyBackedBytes) -> Option<&str> {
+        detached(py, || self.0.sniff(&data))
+    }
+
+    #[pyo3(signature = (data, *, start = 0, stop = None, offset = 0, layout = "syslog", reference))]
+    #[allow(clippy::too_many_arguments)]
+    fn scan(
+        &self,
+        py: Python<'_>,
+        data: PyBackedBytes,
+        start: usize,
+        stop: Option<usize>,
+        offset: u64,
+        layout: &str,
+        reference: i64,
+    ) -> PyResult<Scan> {
+        let stop = stop.unwrap_or(data.len());
+        if start > stop || stop > data.len() {
+            let len = data.len();
+            return Err(PyValueError::new_err(format!(
+                "scan: {start}..{stop} is not within the {len} bytes of data"
+            )));
+        }
+        let layout = self.layout(layout)?;
+        let began = Instant::now();
+        let scan = detached(py, || self.0.scan(&data[start..stop], layout, reference));
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Scan {
+            scan,
+            catalogue: Arc::clone(&self.0),
+            data,
+            start,
+            stop,
+            offset,
+            seconds,
+        })
+    }
+
+    #[pyo3(signature = (line, *, layout = "syslog", reference))]
+    fn stamp(&self, line: &[u8], layout: &str, reference: i64) -> PyResult<Option<i64>> {
+        Ok(self.0.stamp(line, self.layout(layout)?, reference))
+    }
+}
+
+impl Matcher {
+    fn layout(&self, name: &str) -> PyResult<Layout> {
+        let unknown = || {
+            PyValueError::new_err(format!(
+                "layout {name:?}: no format has a log of its own by this name"
+            ))
+        };
+        self.0.layout(name).ok_or_else(unknown)
+    }
+}
+
+/// Events of one piece of a source; keeps its bytes.
+#[pyclass(frozen, module = "pbs_fast._core")]
+struct Scan {
+    scan: pbs_core::Scan,
+    catalogue: Arc<Catalogue>,
+    data: PyBackedBytes,
+    start: usize,
+    stop: usize,
+    offset: u64,
+    seconds: f64,
+}
+
+#[pymethods]
+impl Scan {
+    #[getter]
+    fn lines(&self) -> u64 {
+        self.scan.lines()
+    }
+
+    #[getter]
+    fn seconds(&self) -> f64 {
+        self.seconds
+    }
+}
+
+impl Scan {
+    fn bytes(&self) -> &[u8] {
+        &self.data[self.start..self.stop]
+    }
+}
+
+/// The ordered half, for one source.
+#[pyclass(frozen, module = "pbs_fast._core")]
+struct Stream {
+    catalogue: Arc<Catalogue>,
+    state: Mutex<(pbs_core::Stream, Duration)>,
+}
+
+#[pymethods]
+impl Stream {
+    #[new]
+    #[pyo3(signature = (matcher, *, gap, live = false, fold = true))]
+    fn new(matcher: &Matcher, gap: i64, live: bool, fold: bool) -> PyResult<Self> {
+        if gap < 0 {
+            return Err(PyValueError::new_err(format!(
+                "gap {gap}: give seconds, 0 or more"
+            )));
+        }
+        let catalogue = Arc::clone(&matcher.0);
+        let stream = pbs_core::Stream::new(Arc::clone(&catalogue), gap, live, fold);
+        Ok(Self {
+            catalogue,
+            state: Mutex::new((stream, Duration::ZERO)),
+        })
+    }
+
+    fn add(&self, py: Python<'_>, scan: &Scan) -> PyResult<()> {
+        self.check(scan)?;
+        detached(py, || {
+            let began = Instant::now();
+            let mut state = self.lock();
+            state.0.add(&scan.scan, scan.bytes(), scan.offset);
+            state.1 += began.elapsed();
+        });
+        Ok(())
+    }
+
+    fn events<'py>(&self, py: Python<'py>, scan: &Scan) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        self.check(scan)?;
+        let events = detached(py, || self.lock().0.events(&scan.scan, scan.bytes()));
+        events
+            .iter()
+            .map(|event| self.event(py, event, scan.offset))
+            .collect()
+    }
+
+    fn columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let began = Instant::now();
+        let rows = detached(py, || self.lock().0.take());
+        let columns = self.row_columns(py, &rows)?;
+        self.lock().1 += began.elapsed();
+        Ok(columns)
+    }
+
+    #[getter]
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = PyDict::new(py);
+        for (name, n) in self.lock().0.counters() {
+            counters.set_item(name, n)?;
+        }
+        Ok(counters)
+    }
+
+    #[getter]
+    fn fold_seconds(&self) -> f64 {
+        self.lock().1.as_secs_f64()
+    }
+}
+
+impl Stream {
+    /// Held for moments and never while Python code runs. A panic elsewhere has been raised in Python already.
+    fn lock(&self) -> MutexGuard<'_, (pbs_core::Stream, Duration)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, scan: &Scan) -> PyResult<()> {
+        if Arc::ptr_eq(&self.catalogue, &scan.catalogue) {
+            return Ok(());
+        }
+        Err(PyValueError::new_err(
+            "the scan is another matcher's; give the stream scans of its own matcher",
+        ))
+    }
+
+    fn event<'py>(
+        &self,
+        py: Python<'py>,
+        event: &Event<'_>,
+        offset: u64,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let reason = match event.what {
+            What::Missed(reason) => Some(reason.name()),
+            What::Login | What::Logout => None,
+        };
+        (
+            offset + event.line as u64,
+            kind(py, event.what),
+            event.address.map(pbs_core::Address::text),
+            event.stamp,
+            self.catalogue.format_name(event.format),
+            event.user.map(|user| text(py, user)),
+            text(py, event.host),
+            event.session.map(|session| text(py, session)),
+            event.tls,
+            event.looped,
+            reason,
+        )
+            .into_pyobject(py)
+    }
+
+    /// The columns of `pbs_fast.events.Batch` after `source`, in its order.
+    fn row_columns<'py>(&self, py: Python<'py>, rows: &Rows) -> PyResult<Bound<'py, PyTuple>> {
+        let hosts: Vec<_> = rows.hosts.iter().map(|host| text(py, host)).collect();
+        let formats: Vec<_> = self
+            .catalogue
+            .format_names()
+            .map(|name| PyString::new(py, name))
+            .collect();
+        let kind = |row: &Row| kind(py, if row.login { What::Login } else { What::Logout });
+        let mut ip = String::with_capacity(39);
+        let mut address = |row: &Row| {
+            ip.clear();
+            row.address.write(&mut ip);
+            PyString::new(py, &ip)
+        };
+        let optional = |bytes: Option<&[u8]>| match bytes {
+            Some(bytes) => text(py, bytes).into_any(),
+            None => PyNone::get(py).to_owned().into_any(),
+        };
+        let rows_of = &rows.rows;
+        PyTuple::new(
+            py,
+            [
+                PyList::new(py, rows_of.iter().map(&mut address))?,
+                PyList::new(py, rows_of.iter().map(|row| row.first))?,
+                PyList::new(py, rows_of.iter().map(|row| row.last))?,
+                PyList::new(py, rows_of.iter().map(|row| row.n))?,
+                PyList::new(py, rows_of.iter().map(kind))?,
+                PyList::new(
+                    py,
+                    rows_of.iter().map(|row| &formats[usize::from(row.format)]),
+                )?,
+                PyList::new(py, rows_of.iter().map(|row| &hosts[row.host as usize]))?,
+                PyList::new(py, rows_of.iter().map(|row| row.offset))?,
+                PyList::new(py, rows_of.iter().map(|row| row.tls))?,
+                PyList::new(py, rows_of.iter().map(|row| PyBool::new(py, row.looped)))?,
+                PyList::new(py, rows_of.iter().map(|row| optional(rows.session(row))))?,
+                PyList::new(py, rows_of.iter().map(|row| optional(rows.users(row).0)))?,
+                PyList::new(py, rows_of.iter().map(|row| optional(rows.users(row).1)))?,
+                PyList::new(py, rows_of.iter().map(|row| rows.users(row).2))?,
+            ],
+        )
+    }
+}
+
+fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    PyString::new(py, &String::from_utf8_lossy(bytes))
+}
+
+fn kind<'py>(py: Python<'py>, what: What) -> Bound<'py, PyString> {
+    let kind = match what {
+        What::Login => intern!(py, "login"),
+        What::Logout => intern!(py, "logout"),
+        What::Missed(_) => intern!(py, "missed"),
+    };
+    kind.clone()
+}
 
 /// The native twin of the matcher.
 #[pymodule(gil_used = false)]
 mod _core {
+    use pyo3::exceptions::PyValueError;
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::{Matcher, Scan, Stream};
+
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    const PROFILE: &str = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    #[pymodule_export]
+    const MAX_LINE: usize = pbs_core::MAX_LINE;
+    #[pymodule_export]
+    const MAX_AHEAD: i64 = pbs_core::MAX_AHEAD;
+    #[pymodule_export]
+    const MAX_USERS: u32 = pbs_core::MAX_USERS;
+
+    /// Why a pattern is not one-pass.
+    #[pyfunction]
+    fn one_pass(pattern: &str) -> PyResult<Option<String>> {
+        pbs_core::one_pass(pattern).map_err(PyValueError::new_err)
+    }
 }

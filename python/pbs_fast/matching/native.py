@@ -1,0 +1,50 @@
+"""The native twin behind the protocols of `pbs_fast.matching`: Batches and Events around `pbs_fast._core`.
+
+Matcher and Scan are the native classes themselves; Stream adds only the Python types that the native module does not
+know. Importing this module imports the native one and fails as that does; `choose` says what to make of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from pbs_fast import _core
+from pbs_fast._core import Matcher
+from pbs_fast.events import Batch, Event
+
+if TYPE_CHECKING:
+    from pbs_fast import matching
+
+__all__ = ["Matcher", "Stream"]
+
+
+class Stream:
+    """`pbs_fast.matching.Stream`. Raises ValueError for a negative gap, and for a scan of another matcher."""
+
+    __slots__ = ("_source", "_stream")
+
+    def __init__(
+        self, matcher: matching.Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True
+    ) -> None:
+        self._source = source
+        self._stream = _core.Stream(cast("Matcher", matcher), gap=gap, live=live, fold=fold)
+
+    def add(self, scan: matching.Scan) -> None:
+        self._stream.add(cast("_core.Scan", scan))
+
+    def events(self, scan: matching.Scan) -> list[Event]:
+        # The native tuples have Event's fields by contract (tests/native), so nothing is looked at once more.
+        make = cast("Any", Event._make)
+        return list(map(make, self._stream.events(cast("_core.Scan", scan))))
+
+    def take(self) -> Batch:
+        columns = cast("tuple[Any, ...]", self._stream.columns())
+        return Batch(self._source, *columns)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return self._stream.counters
+
+    @property
+    def fold_seconds(self) -> float:
+        return self._stream.fold_seconds

@@ -1,0 +1,390 @@
+//! The compiled catalogue: formats, their patterns, the tags they answer to, and the zone. Immutable.
+
+use memchr::memmem::Finder;
+use regex_automata::meta;
+
+use crate::civil::{Reference, Zone};
+use crate::engine::{Engine, parse, probe};
+use crate::envelope::{self, Envelope};
+use crate::error::Error;
+use crate::lines::Lines;
+use crate::prefix::Prefixes;
+use crate::tags::Tags;
+
+/// The name of the layout that is no format's own.
+pub const SYSLOG: &str = "syslog";
+
+/// One format as its file gives it, placeholders expanded; see `pbs_fast.formats.Format`.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct FormatSpec {
+    pub name: String,
+    pub program: Vec<String>,
+    pub tls_program: Vec<String>,
+    pub success: Vec<String>,
+    pub login: Vec<String>,
+    pub logout: Vec<String>,
+    pub cut: usize,
+    pub own_prefix: Vec<String>,
+    pub own_probe: Option<String>,
+}
+
+/// Which lines a source has: syslog's, or those of one format's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Stamp, host, tag, message.
+    Syslog,
+    /// Stamp and message, of the format with this number.
+    Own(u16),
+}
+
+/// Formats and a zone, compiled.
+#[derive(Debug)]
+pub struct Catalogue {
+    pub(crate) formats: Vec<Format>,
+    pub(crate) patterns: Vec<Pattern>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) tags: Tags,
+    pub(crate) zone: Zone,
+}
+
+#[derive(Debug)]
+pub(crate) struct Format {
+    pub(crate) name: String,
+    success: Vec<Finder<'static>>,
+    own: Option<Own>,
+    /// Whether some logout of this format may need the address of its session.
+    pub(crate) needs_sessions: bool,
+}
+
+#[derive(Debug)]
+struct Own {
+    prefixes: Vec<Box<[u8]>>,
+    probe: meta::Regex,
+    target: u16,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    pub(crate) format: u16,
+    pub(crate) login: bool,
+    pub(crate) has_tls: bool,
+    pub(crate) engine: Engine,
+}
+
+/// What one tag, or one own log, can mean: the patterns to try, in order.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Pattern, and whether the tag says that its logins are over TLS.
+    pub(crate) patterns: Vec<(u16, bool)>,
+    pub(crate) prefixes: Prefixes,
+    formats: Vec<u16>,
+    /// Length from which a message is a cut record; `usize::MAX` for never.
+    pub(crate) cut: usize,
+}
+
+impl Catalogue {
+    /// Compiles formats, in the order in which they are tried, and a zone of `(UTC second, offset)` rows.
+    ///
+    /// # Errors
+    /// A pattern that is none, a name given twice, a zone that is no table.
+    pub fn new(specs: &[FormatSpec], zone: &[(i64, i64)]) -> Result<Self, Error> {
+        let zone = Zone::new(zone)?;
+        let mut builder = Builder::default();
+        for (number, spec) in specs.iter().enumerate() {
+            let number = u16::try_from(number).map_err(|_| Error::TooMany("formats"))?;
+            builder.add(number, spec)?;
+        }
+        let tags = builder.tags(specs)?;
+        let Builder {
+            formats,
+            patterns,
+            targets,
+            ..
+        } = builder;
+        Ok(Self {
+            formats,
+            patterns,
+            targets,
+            tags,
+            zone,
+        })
+    }
+
+    /// Name of a format.
+    #[must_use]
+    pub fn format_name(&self, format: u16) -> &str {
+        &self.formats[usize::from(format)].name
+    }
+
+    /// Names of all formats, by number.
+    pub fn format_names(&self) -> impl Iterator<Item = &str> {
+        self.formats.iter().map(|format| format.name.as_str())
+    }
+
+    /// The layout of this name: `syslog`, or that of a format that has a log of its own.
+    #[must_use]
+    pub fn layout(&self, name: &str) -> Option<Layout> {
+        if name == SYSLOG {
+            return Some(Layout::Syslog);
+        }
+        let format = self
+            .formats
+            .iter()
+            .position(|format| format.name == name && format.own.is_some())?;
+        Some(Layout::Own(format as u16))
+    }
+
+    /// The name of the layout that the first conclusive line shows.
+    #[must_use]
+    pub fn sniff(&self, data: &[u8]) -> Option<&str> {
+        Lines::new(data)
+            .filter(|line| !line.is_too_long())
+            .find_map(|line| {
+                let line = line.of(data);
+                let own = |format: &&Format| {
+                    let Some(own) = &format.own else { return false };
+                    envelope::own(line, &own.prefixes)
+                        .is_some_and(|found| own.starts(&line[found.message..]))
+                };
+                match self.formats.iter().find(own) {
+                    Some(format) => Some(format.name.as_str()),
+                    None => envelope::syslog(line).map(|_| SYSLOG),
+                }
+            })
+    }
+
+    /// The stamp (earlier reading, UTC seconds) of one line, whatever its tag; `None` when it has no envelope or no
+    /// possible date.
+    #[must_use]
+    pub fn stamp(&self, line: &[u8], layout: Layout, reference: i64) -> Option<i64> {
+        if line.len() > crate::MAX_LINE {
+            return None;
+        }
+        let stamp = self.envelope(line, layout)?.stamp?;
+        Some(
+            stamp
+                .read(line)?
+                .instant(&self.zone, Reference::new(reference))?
+                .earlier,
+        )
+    }
+
+    pub(crate) fn envelope(&self, line: &[u8], layout: Layout) -> Option<Envelope> {
+        match layout {
+            Layout::Syslog => envelope::syslog(line),
+            Layout::Own(format) => envelope::own(
+                line,
+                self.formats[usize::from(format)]
+                    .own
+                    .as_ref()
+                    .map_or(&[], |own| &own.prefixes),
+            ),
+        }
+    }
+
+    /// The target of a format's own log.
+    pub(crate) fn own_target(&self, format: u16) -> Option<&Target> {
+        self.formats[usize::from(format)]
+            .own
+            .as_ref()
+            .map(|own| &self.targets[usize::from(own.target)])
+    }
+
+    /// The first of the target's formats whose success text stands in the message.
+    pub(crate) fn shows_success(&self, target: &Target, message: &[u8]) -> Option<u16> {
+        target.formats.iter().copied().find(|&format| {
+            self.formats[usize::from(format)]
+                .success
+                .iter()
+                .any(|text| text.find(message).is_some())
+        })
+    }
+}
+
+impl Own {
+    fn starts(&self, message: &[u8]) -> bool {
+        let input = regex_automata::Input::new(message)
+            .anchored(regex_automata::Anchored::Yes)
+            .earliest(true);
+        self.probe.search_half(&input).is_some()
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    formats: Vec<Format>,
+    patterns: Vec<Pattern>,
+    structures: Vec<regex_syntax::hir::Hir>,
+    /// Numbers of each format's patterns.
+    of_format: Vec<Vec<u16>>,
+    cuts: Vec<usize>,
+    targets: Vec<Target>,
+    /// The formats and TLS flags that each target was made for.
+    made_for: Vec<Vec<(u16, bool)>>,
+}
+
+impl Builder {
+    fn add(&mut self, number: u16, spec: &FormatSpec) -> Result<(), Error> {
+        if spec.name == SYSLOG || self.formats.iter().any(|format| format.name == spec.name) {
+            return Err(Error::Name(spec.name.clone()));
+        }
+        let failed = |list, number| {
+            move |reason| Error::Pattern {
+                format: spec.name.clone(),
+                list,
+                number,
+                reason,
+            }
+        };
+        let mut own_patterns = Vec::new();
+        let lists = [
+            ("login", &spec.login, true),
+            ("logout", &spec.logout, false),
+        ];
+        let mut needs_sessions = false;
+        for (list, patterns, login) in lists {
+            for (i, pattern) in patterns.iter().enumerate() {
+                let engine = Engine::new(pattern).map_err(failed(list, i + 1))?;
+                let structure = parse(pattern).map_err(failed(list, i + 1))?;
+                needs_sessions |= !login && engine.has("session") && !always_takes_ip(&structure);
+                own_patterns.push(
+                    u16::try_from(self.patterns.len()).map_err(|_| Error::TooMany("patterns"))?,
+                );
+                self.structures.push(structure);
+                self.patterns.push(Pattern {
+                    format: number,
+                    login,
+                    has_tls: engine.has("tls"),
+                    engine,
+                });
+            }
+        }
+        self.of_format.push(own_patterns);
+        self.cuts
+            .push(if spec.cut == 0 { usize::MAX } else { spec.cut });
+        let own = match &spec.own_probe {
+            None => None,
+            Some(pattern) => Some(Own {
+                prefixes: spec
+                    .own_prefix
+                    .iter()
+                    .map(|prefix| prefix.as_bytes().into())
+                    .collect(),
+                probe: probe(pattern).map_err(failed("own_log.probe", 1))?,
+                target: self.target(vec![(number, false)])?,
+            }),
+        };
+        let success = spec
+            .success
+            .iter()
+            .map(|text| Finder::new(text.as_bytes()).into_owned())
+            .collect();
+        self.formats.push(Format {
+            name: spec.name.clone(),
+            success,
+            own,
+            needs_sessions,
+        });
+        Ok(())
+    }
+
+    fn tags(&mut self, specs: &[FormatSpec]) -> Result<Tags, Error> {
+        let named = || {
+            specs
+                .iter()
+                .flat_map(|spec| spec.program.iter().chain(&spec.tls_program))
+        };
+        let (mut exact, mut components) = (Vec::new(), Vec::new());
+        for tag in named() {
+            match tag.strip_prefix("*/") {
+                // A component is looked up by itself, so its target is that of a tag that no list names whole.
+                Some(component) => components.push((
+                    component,
+                    self.target(fitting(specs, None, Some(component)))?,
+                )),
+                None => {
+                    let component = tag.rsplit_once('/').map(|(_, last)| last);
+                    exact.push((
+                        tag.as_str(),
+                        self.target(fitting(specs, Some(tag), component))?,
+                    ));
+                }
+            }
+        }
+        let boxed = |names: Vec<(&str, u16)>| {
+            names
+                .into_iter()
+                .map(|(name, at)| (name.as_bytes().into(), at))
+                .collect()
+        };
+        Ok(Tags::new(boxed(exact), boxed(components)))
+    }
+
+    fn target(&mut self, made_for: Vec<(u16, bool)>) -> Result<u16, Error> {
+        let known = self.made_for.iter().position(|known| *known == made_for);
+        let number = u16::try_from(known.unwrap_or(self.targets.len()))
+            .map_err(|_| Error::TooMany("tags"))?;
+        if known.is_none() {
+            let patterns: Vec<(u16, bool)> = made_for
+                .iter()
+                .flat_map(|&(format, tls)| {
+                    self.of_format[usize::from(format)]
+                        .iter()
+                        .map(move |&number| (number, tls))
+                })
+                .collect();
+            let prefixes = Prefixes::new(
+                patterns
+                    .iter()
+                    .map(|&(number, _)| &self.structures[usize::from(number)]),
+            );
+            let formats: Vec<u16> = made_for.iter().map(|&(format, _)| format).collect();
+            let cut = formats
+                .iter()
+                .map(|&format| self.cuts[usize::from(format)])
+                .min()
+                .unwrap_or(usize::MAX);
+            self.targets.push(Target {
+                patterns,
+                prefixes,
+                formats,
+                cut,
+            });
+            self.made_for.push(made_for);
+        }
+        Ok(number)
+    }
+}
+
+/// The formats that a tag, or any tag with this last component, fits; true where it is one of their TLS tags.
+fn fitting(specs: &[FormatSpec], tag: Option<&str>, component: Option<&str>) -> Vec<(u16, bool)> {
+    let fits = |listed: &String| match listed.strip_prefix("*/") {
+        Some(last) => component == Some(last),
+        None => tag == Some(listed),
+    };
+    let numbered = specs
+        .iter()
+        .enumerate()
+        .map(|(number, spec)| (number as u16, spec));
+    numbered
+        .filter_map(|(number, spec)| {
+            let tls = spec.tls_program.iter().any(fits);
+            (tls || spec.program.iter().any(fits)).then_some((number, tls))
+        })
+        .collect()
+}
+
+/// Whether group `ip` takes part in every match: it stands outside alternatives and optional parts.
+fn always_takes_ip(pattern: &regex_syntax::hir::Hir) -> bool {
+    use regex_syntax::hir::HirKind;
+    match pattern.kind() {
+        HirKind::Capture(group) => {
+            group.name.as_deref() == Some("ip") || always_takes_ip(&group.sub)
+        }
+        HirKind::Concat(parts) => parts.iter().any(always_takes_ip),
+        HirKind::Alternation(parts) => parts.iter().all(always_takes_ip),
+        HirKind::Repetition(repetition) => repetition.min > 0 && always_takes_ip(&repetition.sub),
+        _ => false,
+    }
+}

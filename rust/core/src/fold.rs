@@ -1,0 +1,230 @@
+//! Events to rows: one row a key while no gap opens (docs/MATCHING.md, 6, Fold).
+
+use hashbrown::HashMap;
+
+use crate::MAX_AHEAD;
+use crate::address::Address;
+use crate::record::{Record, What};
+use crate::sequence::{Settled, text};
+use crate::texts::{Text, Texts};
+use crate::users::Users;
+
+/// No row.
+const NONE: u32 = u32::MAX;
+
+/// One row of a Batch; texts are in the `Rows` that hold it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Client address.
+    pub address: Address,
+    /// Stamp of the first event in order, UTC seconds.
+    pub first: i64,
+    /// Greatest stamp.
+    pub last: i64,
+    /// Number of events.
+    pub n: u64,
+    /// A login; else a logout.
+    pub login: bool,
+    /// Number of the format.
+    pub format: u16,
+    /// Number of the host in `Rows::hosts`.
+    pub host: u32,
+    /// Byte offset of the first event's line in its source.
+    pub offset: u64,
+    /// Whether the session is encrypted, where the line tells.
+    pub tls: Option<bool>,
+    /// Remote and local end are one address.
+    pub looped: bool,
+    pub(crate) session: Option<Text>,
+    pub(crate) users: Users,
+    /// The next open row of the same address, kind and side of now.
+    next: u32,
+}
+
+/// Rows in the order of their first events, and their texts.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Distinct hosts, as text in UTF-8.
+    pub hosts: Vec<Box<[u8]>>,
+    texts: Texts,
+}
+
+impl Rows {
+    /// The session id of the first event that has one.
+    #[must_use]
+    pub fn session<'a>(&'a self, row: &Row) -> Option<&'a [u8]> {
+        row.session.map(|session| self.texts.get(session))
+    }
+
+    /// The first and the last user of the row's events, and how many distinct ones there are, up to `MAX_USERS`.
+    #[must_use]
+    pub fn users<'a>(&'a self, row: &Row) -> (Option<&'a [u8]>, Option<&'a [u8]>, u32) {
+        let get = |user: Option<Text>| user.map(|user| self.texts.get(user));
+        (
+            get(row.users.first()),
+            get(row.users.last()),
+            row.users.count(),
+        )
+    }
+}
+
+/// Address, login or not, ahead or not.
+type GroupKey = (Address, bool, bool);
+
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    greatest: i64,
+    first_row: u32,
+}
+
+/// Rows in the making.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    /// Seconds; an event later than the greatest stamp by more opens new rows.
+    gap: i64,
+    /// Else every event is a row.
+    folds: bool,
+    groups: HashMap<GroupKey, Group, foldhash::fast::RandomState>,
+    host_numbers: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
+    last_host: u32,
+    rows: Rows,
+}
+
+impl Fold {
+    pub(crate) fn new(gap: i64, folds: bool) -> Self {
+        Self {
+            gap,
+            folds,
+            groups: HashMap::default(),
+            host_numbers: HashMap::default(),
+            last_host: NONE,
+            rows: Rows::default(),
+        }
+    }
+
+    /// Adds one event that has an address. `line` starts with its line, which stands at `offset` of its source.
+    pub(crate) fn add(
+        &mut self,
+        event: &Settled<'_>,
+        address: Address,
+        line: &[u8],
+        offset: u64,
+        reference: i64,
+    ) {
+        let host = self.host(event.record.host.of(line));
+        let stamp = event.stamp;
+        if !self.folds {
+            self.open(event, address, host, line, offset, NONE);
+            return;
+        }
+        let ahead = stamp > reference.saturating_add(MAX_AHEAD);
+        let login = event.what == What::Login;
+        let fresh = Group {
+            greatest: stamp,
+            first_row: NONE,
+        };
+        let mut group = *self.groups.entry((address, login, ahead)).or_insert(fresh);
+        if stamp > group.greatest.saturating_add(self.gap) {
+            group.first_row = NONE;
+        }
+        group.greatest = group.greatest.max(stamp);
+        match self.find(group.first_row, event.record, host) {
+            Some(row) => self.extend(row, event, line),
+            None => {
+                group.first_row = self.open(event, address, host, line, offset, group.first_row)
+            }
+        }
+        self.groups.insert((address, login, ahead), group);
+    }
+
+    /// The rows so far; the next event begins anew.
+    pub(crate) fn take(&mut self) -> Rows {
+        self.groups.clear();
+        self.host_numbers.clear();
+        self.last_host = NONE;
+        std::mem::take(&mut self.rows)
+    }
+
+    fn find(&self, first: u32, record: &Record, host: u32) -> Option<usize> {
+        let mut at = first;
+        while at != NONE {
+            let row = &self.rows.rows[at as usize];
+            if (row.format, row.host, row.tls, row.looped)
+                == (record.format, host, record.tls, record.looped)
+            {
+                return Some(at as usize);
+            }
+            at = row.next;
+        }
+        None
+    }
+
+    fn extend(&mut self, row: usize, event: &Settled<'_>, line: &[u8]) {
+        let (row, texts) = (&mut self.rows.rows[row], &mut self.rows.texts);
+        row.last = row.last.max(event.stamp);
+        row.n += 1;
+        if row.session.is_none() {
+            row.session = event
+                .record
+                .session
+                .map(|session| texts.add(&text(session.of(line))));
+        }
+        if let Some(user) = event.record.user {
+            row.users.add(texts, user.of(line));
+        }
+    }
+
+    fn open(
+        &mut self,
+        event: &Settled<'_>,
+        address: Address,
+        host: u32,
+        line: &[u8],
+        offset: u64,
+        next: u32,
+    ) -> u32 {
+        let number = self.rows.rows.len();
+        self.rows.rows.push(Row {
+            address,
+            first: event.stamp,
+            last: event.stamp,
+            n: 0,
+            login: event.what == What::Login,
+            format: event.record.format,
+            host,
+            offset,
+            tls: event.record.tls,
+            looped: event.record.looped,
+            session: None,
+            users: Users::default(),
+            next,
+        });
+        self.extend(number, event, line);
+        number as u32
+    }
+
+    fn host(&mut self, bytes: &[u8]) -> u32 {
+        if self
+            .rows
+            .hosts
+            .get(self.last_host as usize)
+            .is_some_and(|last| **last == *bytes)
+        {
+            return self.last_host;
+        }
+        let host = text(bytes);
+        let number = match self.host_numbers.get(&host[..]) {
+            Some(&number) => number,
+            None => {
+                let number = self.rows.hosts.len() as u32;
+                self.rows.hosts.push((&*host).into());
+                self.host_numbers.insert((&*host).into(), number);
+                number
+            }
+        };
+        self.last_host = number;
+        number
+    }
+}

@@ -1,0 +1,241 @@
+//! The pure half: lines of one piece of a source to records, in order. No state outlives a call.
+
+use crate::address::Address;
+use crate::catalogue::{Catalogue, Layout, Target};
+use crate::civil::Reference;
+use crate::engine::{Cache, Groups};
+use crate::envelope::{Envelope, Span};
+use crate::heads::Heads;
+use crate::lines::Lines;
+use crate::record::{Missed, Record, What};
+
+/// What one piece of a source holds, not yet settled by a `Stream`.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    pub(crate) records: Vec<Record>,
+    pub(crate) lines: u64,
+    pub(crate) too_long: u64,
+    /// Hosts and tags whose last record here is a cut one.
+    pub(crate) cut: Vec<Sender>,
+    pub(crate) layout: Layout,
+    pub(crate) reference: i64,
+}
+
+/// Who wrote a record: host and tag, both empty in an own log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) host: Box<[u8]>,
+    pub(crate) tag: Box<[u8]>,
+}
+
+impl Sender {
+    pub(crate) fn is(&self, line: &[u8], envelope: &Envelope) -> bool {
+        *self.host == *envelope.host.of(line) && *self.tag == *tag_text(line, envelope)
+    }
+
+    fn of(line: &[u8], envelope: &Envelope) -> Self {
+        Self {
+            host: envelope.host.of(line).into(),
+            tag: tag_text(line, envelope).into(),
+        }
+    }
+}
+
+fn tag_text<'a>(line: &'a [u8], envelope: &Envelope) -> &'a [u8] {
+    envelope.tag.map_or(&[], |tag| tag.of(line))
+}
+
+impl Scan {
+    /// Lines seen, those that are too long included.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+}
+
+impl Catalogue {
+    /// Records of the lines of `data`; the last line may lack its newline. `reference` is in UTC seconds.
+    #[must_use]
+    pub fn scan(&self, data: &[u8], layout: Layout, reference: i64) -> Scan {
+        let mut scanner = Scanner {
+            catalogue: self,
+            caches: vec![None; self.patterns.len()],
+            candidates: Vec::new(),
+            reference: Reference::new(reference),
+            scan: Scan {
+                records: Vec::new(),
+                lines: 0,
+                too_long: 0,
+                cut: Vec::new(),
+                layout,
+                reference,
+            },
+        };
+        match layout {
+            Layout::Syslog => scanner.syslog(data),
+            Layout::Own(format) => scanner.own(data, format),
+        }
+        scanner.scan
+    }
+}
+
+struct Scanner<'c> {
+    catalogue: &'c Catalogue,
+    /// One for each pattern, made when it first runs.
+    caches: Vec<Option<Cache>>,
+    candidates: Vec<u16>,
+    reference: Reference,
+    scan: Scan,
+}
+
+impl Scanner<'_> {
+    fn syslog(&mut self, data: &[u8]) {
+        let catalogue = self.catalogue;
+        let mut heads = Heads::new(&catalogue.tags);
+        for line in Lines::new(data) {
+            self.scan.lines += 1;
+            if line.is_too_long() {
+                self.scan.too_long += 1;
+                continue;
+            }
+            if let Some((envelope, target)) = heads.read(line.of(data)) {
+                self.record(
+                    line.start,
+                    line.of(data),
+                    &envelope,
+                    &catalogue.targets[usize::from(target)],
+                );
+            }
+        }
+    }
+
+    fn own(&mut self, data: &[u8], format: u16) {
+        let catalogue = self.catalogue;
+        let Some(target) = catalogue.own_target(format) else {
+            return;
+        };
+        for line in Lines::new(data) {
+            self.scan.lines += 1;
+            if line.is_too_long() {
+                self.scan.too_long += 1;
+                continue;
+            }
+            if let Some(envelope) = catalogue.envelope(line.of(data), Layout::Own(format)) {
+                self.record(line.start, line.of(data), &envelope, target);
+            }
+        }
+    }
+
+    fn record(&mut self, start: usize, line: &[u8], envelope: &Envelope, target: &Target) {
+        let message = &line[envelope.message..];
+        let continues = self.ends_cut(line, envelope);
+        let cut = message.len() >= target.cut;
+        if cut {
+            self.scan.cut.push(Sender::of(line, envelope));
+        }
+        let Some((number, tag_tls, groups)) = self.first_match(line, envelope.message, target)
+        else {
+            if !cut && !continues {
+                if let Some(format) = self.catalogue.shows_success(target, message) {
+                    self.scan.records.push(Record::missed(
+                        start,
+                        format,
+                        envelope.host,
+                        Missed::NoPattern,
+                    ));
+                }
+            }
+            return;
+        };
+        let format = self.catalogue.patterns[usize::from(number)].format;
+        let record = if cut {
+            Err(Missed::CutRecord)
+        } else if continues {
+            Err(Missed::Continuation)
+        } else {
+            self.event(start, line, envelope, number, tag_tls, &groups)
+        };
+        let missed = |reason| Record::missed(start, format, envelope.host, reason);
+        self.scan.records.push(record.unwrap_or_else(missed));
+    }
+
+    /// Whether the record before, of the same host and tag, was cut; that is then settled.
+    fn ends_cut(&mut self, line: &[u8], envelope: &Envelope) -> bool {
+        // Empty but for the moments after an overlong record, so a scan of it costs nothing.
+        let open = self
+            .scan
+            .cut
+            .iter()
+            .position(|sender| sender.is(line, envelope));
+        open.map(|i| self.scan.cut.swap_remove(i)).is_some()
+    }
+
+    /// The first pattern that takes the whole message, whether its tag means TLS, and its groups.
+    fn first_match(
+        &mut self,
+        line: &[u8],
+        message: usize,
+        target: &Target,
+    ) -> Option<(u16, bool, Groups)> {
+        target
+            .prefixes
+            .candidates(&line[message..], &mut self.candidates);
+        self.candidates.iter().find_map(|&candidate| {
+            let (number, tls) = target.patterns[usize::from(candidate)];
+            let engine = &self.catalogue.patterns[usize::from(number)].engine;
+            let cache = self.caches[usize::from(number)].get_or_insert_with(|| engine.cache());
+            engine
+                .run(cache, line, message)
+                .map(|groups| (number, tls, groups))
+        })
+    }
+
+    fn event(
+        &self,
+        start: usize,
+        line: &[u8],
+        envelope: &Envelope,
+        number: u16,
+        tag_tls: bool,
+        groups: &Groups,
+    ) -> Result<Record, Missed> {
+        let pattern = &self.catalogue.patterns[usize::from(number)];
+        let address = match groups.ip {
+            Some(text) => Some(Address::parse(text.of(line)).ok_or(Missed::BadAddress)?),
+            None if pattern.login => return Err(Missed::BadAddress),
+            None => None,
+        };
+        let civil = envelope
+            .stamp
+            .and_then(|stamp| stamp.read(line))
+            .ok_or(Missed::BadStamp)?;
+        let instant = civil
+            .instant(&self.catalogue.zone, self.reference)
+            .ok_or(Missed::BadStamp)?;
+        let local = || groups.lip.and_then(|text| Address::parse(text.of(line)));
+        let tls = if tag_tls || groups.tls.is_some() {
+            Some(true)
+        } else {
+            pattern.has_tls.then_some(false)
+        };
+        Ok(Record {
+            line: start,
+            stamp: instant.earlier,
+            later: instant.later,
+            format: pattern.format,
+            what: if pattern.login {
+                What::Login
+            } else {
+                What::Logout
+            },
+            looped: address.is_some() && local() == address,
+            tls,
+            address,
+            host: envelope.host,
+            user: groups.user,
+            session: groups
+                .session
+                .filter(|session: &Span| !session.of(line).is_empty()),
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Addresses of sessions, by session id: the newest logins of one format.
+//!
+//! Nearly every login adds an entry, so entries live in one ring and their ids in one buffer: an insertion allocates
+//! nothing once the ring is full.
+
+use std::hash::BuildHasher as _;
+
+use hashbrown::HashTable;
+
+use crate::address::Address;
+
+/// Ids one format's memory holds; one login a second keeps its session for 36 hours.
+pub(crate) const LIMIT: usize = 131_072;
+
+/// Session ids and their addresses, in the order of their logins.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    hasher: foldhash::fast::RandomState,
+    /// Positions in `ring` of the entries that are alive.
+    table: HashTable<u32>,
+    ring: Vec<Entry>,
+    ids: Vec<u8>,
+    /// Entries before it are all dead.
+    oldest: usize,
+    limit: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id_start: u32,
+    id_len: u16,
+    alive: bool,
+    hash: u32,
+    address: Address,
+}
+
+impl Sessions {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            hasher: foldhash::fast::RandomState::default(),
+            table: HashTable::new(),
+            ring: Vec::new(),
+            ids: Vec::new(),
+            oldest: 0,
+            limit,
+        }
+    }
+
+    /// Remembers a login; the same id again is the newest.
+    pub(crate) fn insert(&mut self, id: &[u8], address: Address) {
+        self.take(id);
+        if self.ring.len() >= 2 * self.limit || self.ids.len() > u32::MAX as usize - id.len() {
+            self.compact();
+        }
+        let hash = self.hasher.hash_one(id);
+        let entry = Entry {
+            id_start: self.ids.len() as u32,
+            id_len: id.len() as u16,
+            alive: true,
+            hash: hash as u32,
+            address,
+        };
+        self.ids.extend_from_slice(id);
+        let ring = &self.ring;
+        self.table
+            .insert_unique(spread(hash as u32), ring.len() as u32, |&at| {
+                spread(ring[at as usize].hash)
+            });
+        self.ring.push(entry);
+        if self.table.len() > self.limit {
+            self.forget_oldest();
+        }
+    }
+
+    /// The address of a session, which is then forgotten.
+    pub(crate) fn take(&mut self, id: &[u8]) -> Option<Address> {
+        let hash = spread(self.hasher.hash_one(id) as u32);
+        let (ring, ids) = (&self.ring, &self.ids);
+        let found = self
+            .table
+            .find_entry(hash, |&at| ring[at as usize].id(ids) == id)
+            .ok()?;
+        let (at, _) = found.remove();
+        let entry = &mut self.ring[at as usize];
+        entry.alive = false;
+        Some(entry.address)
+    }
+
+    fn forget_oldest(&mut self) {
+        while !self.ring[self.oldest].alive {
+            self.oldest += 1;
+        }
+        let at = self.oldest as u32;
+        if let Ok(found) = self
+            .table
+            .find_entry(spread(self.ring[self.oldest].hash), |&known| known == at)
+        {
+            found.remove();
+        }
+        self.ring[self.oldest].alive = false;
+        self.oldest += 1;
+    }
+
+    /// Drops the dead entries, which are at least half of a full ring.
+    fn compact(&mut self) {
+        let (old, old_ids) = (
+            std::mem::take(&mut self.ring),
+            std::mem::take(&mut self.ids),
+        );
+        self.table.clear();
+        self.oldest = 0;
+        for mut entry in old.into_iter().filter(|entry| entry.alive) {
+            let id = entry.id(&old_ids);
+            entry.id_start = self.ids.len() as u32;
+            self.ids.extend_from_slice(id);
+            let at = self.ring.len() as u32;
+            self.ring.push(entry);
+            let ring = &self.ring;
+            self.table
+                .insert_unique(spread(entry.hash), at, |&at| spread(ring[at as usize].hash));
+        }
+    }
+}
+
+impl Entry {
+    fn id(self, ids: &[u8]) -> &[u8] {
+        &ids[self.id_start as usize..][..usize::from(self.id_len)]
+    }
+}
+
+/// The table takes its tag from the top bits of a hash and its slot from the lower ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+
+    fn address(n: usize) -> Address {
+        Address::parse(format!("2001:db8::{n:x}").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn agrees_with_a_plain_list_under_random_use() {
+        for limit in [1, 2, 7, 40] {
+            let mut sessions = Sessions::new(limit);
+            let mut model: Vec<(Vec<u8>, Address)> = Vec::new();
+            let mut random = Random::new(limit as u64);
+            let (mut taken, mut evicted) = (0, 0);
+            for step in 0..20_000 {
+                let id = format!("session-{}", random.below(limit * 2)).into_bytes();
+                let known = model
+                    .iter()
+                    .position(|(other, _)| *other == id)
+                    .map(|at| model.remove(at).1);
+                if random.below(3) == 0 {
+                    taken += usize::from(known.is_some());
+                    assert_eq!(sessions.take(&id), known);
+                } else {
+                    let address = address(step % 9_999);
+                    sessions.insert(&id, address);
+                    model.push((id, address));
+                    if model.len() > limit {
+                        model.remove(0);
+                        evicted += 1;
+                    }
+                }
+                assert!(sessions.ring.len() <= 2 * limit && sessions.table.len() == model.len());
+            }
+            assert!(taken > 500 && evicted > 500, "{taken} {evicted}");
+        }
+    }
+
+    #[test]
+    fn one_session_that_never_ends_holds_no_memory_of_others() {
+        let mut sessions = Sessions::new(100);
+        sessions.insert(b"for ever", address(1));
+        for n in 0..10_000 {
+            sessions.insert(b"short", address(n));
+            assert_eq!(sessions.take(b"short"), Some(address(n)));
+        }
+        assert!(sessions.ring.len() <= 200 && sessions.ids.len() <= 200 * 8);
+        assert_eq!(sessions.take(b"for ever"), Some(address(1)));
+    }
+}

@@ -1,0 +1,178 @@
+//! Scans of one source in their order to rows or events, with the counters of docs/MATCHING.md, 7.
+
+use std::sync::Arc;
+
+use crate::address::Address;
+use crate::catalogue::Catalogue;
+use crate::fold::{Fold, Rows};
+use crate::record::{Missed, What};
+use crate::scan::Scan;
+use crate::sequence::{Sequence, Settled};
+
+/// One event or missed line, as a person is shown it; texts are bytes of the line.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'d> {
+    /// Start of the line in the scanned bytes.
+    pub line: usize,
+    /// Login, logout or missed.
+    pub what: What,
+    /// `None` for missed lines and for a logout whose address is not known.
+    pub address: Option<Address>,
+    /// UTC seconds; `None` for missed lines.
+    pub stamp: Option<i64>,
+    /// Number of the format.
+    pub format: u16,
+    /// The user.
+    pub user: Option<&'d [u8]>,
+    /// The host; empty where the envelope has none.
+    pub host: &'d [u8],
+    /// The session id; never empty.
+    pub session: Option<&'d [u8]>,
+    /// Whether the session is encrypted, where the line tells.
+    pub tls: Option<bool>,
+    /// Remote and local end are one address.
+    pub looped: bool,
+}
+
+/// How many lines ended as what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    lines: u64,
+    too_long: u64,
+    login: u64,
+    logout: u64,
+    logout_no_address: u64,
+    missed: [u64; Missed::ALL.len()],
+}
+
+/// The ordered half of a matcher, for one source.
+#[derive(Debug)]
+pub struct Stream {
+    catalogue: Arc<Catalogue>,
+    sequence: Sequence,
+    fold: Fold,
+    counts: Counts,
+}
+
+impl Stream {
+    /// A stream that folds rows over gaps up to `gap` seconds, or not at all.
+    #[must_use]
+    pub fn new(catalogue: Arc<Catalogue>, gap: i64, live: bool, folds: bool) -> Self {
+        let sequence = Sequence::new(&catalogue, live);
+        Self {
+            catalogue,
+            sequence,
+            fold: Fold::new(gap, folds),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Folds the events of the next scan. `data` is what was scanned and stands at `offset` of its source.
+    pub fn add(&mut self, scan: &Scan, data: &[u8], offset: u64) {
+        let Self {
+            catalogue,
+            sequence,
+            fold,
+            counts,
+        } = self;
+        counts.begin(scan);
+        sequence.settle(catalogue, scan, data, |event| {
+            counts.count(&event);
+            if let Some(address) = event.address {
+                let start = event.record.line;
+                fold.add(
+                    &event,
+                    address,
+                    &data[start..],
+                    offset + start as u64,
+                    scan.reference,
+                );
+            }
+        });
+    }
+
+    /// The events and missed lines of the next scan, in line order, not folded.
+    pub fn events<'d>(&mut self, scan: &Scan, data: &'d [u8]) -> Vec<Event<'d>> {
+        let Self {
+            catalogue,
+            sequence,
+            counts,
+            ..
+        } = self;
+        counts.begin(scan);
+        let mut events = Vec::with_capacity(scan.records.len());
+        sequence.settle(catalogue, scan, data, |settled| {
+            counts.count(&settled);
+            events.push(Event::new(&settled, data));
+        });
+        events
+    }
+
+    /// The rows since the last `take`, in the order of their first events.
+    pub fn take(&mut self) -> Rows {
+        self.fold.take()
+    }
+
+    /// Counters by name, all of them from the beginning.
+    pub fn counters(&self) -> impl Iterator<Item = (String, u64)> + use<> {
+        let counts = self.counts;
+        let missed = Missed::ALL.iter().zip(counts.missed);
+        let missed =
+            missed.map(|(reason, n)| (format!("missed_{}", reason.name().replace('-', "_")), n));
+        let told =
+            counts.too_long + counts.login + counts.logout + counts.missed.iter().sum::<u64>();
+        let named = [
+            ("lines", counts.lines),
+            ("too_long", counts.too_long),
+            ("login", counts.login),
+            ("logout", counts.logout),
+            ("other", counts.lines - told),
+            ("logout_no_address", counts.logout_no_address),
+        ];
+        named
+            .map(|(name, n)| (name.to_owned(), n))
+            .into_iter()
+            .chain(missed)
+    }
+}
+
+impl<'d> Event<'d> {
+    fn new(settled: &Settled<'_>, data: &'d [u8]) -> Self {
+        let record = settled.record;
+        let line = &data[record.line..];
+        let happened = !matches!(settled.what, What::Missed(_));
+        Self {
+            line: record.line,
+            what: settled.what,
+            address: settled.address,
+            stamp: happened.then_some(settled.stamp),
+            format: record.format,
+            user: record.user.filter(|_| happened).map(|user| user.of(line)),
+            host: record.host.of(line),
+            session: record
+                .session
+                .filter(|_| happened)
+                .map(|session| session.of(line)),
+            tls: record.tls.filter(|_| happened),
+            looped: record.looped && happened,
+        }
+    }
+}
+
+impl Counts {
+    fn begin(&mut self, scan: &Scan) {
+        self.lines += scan.lines;
+        self.too_long += scan.too_long;
+    }
+
+    fn count(&mut self, event: &Settled<'_>) {
+        match event.what {
+            What::Login => self.login += 1,
+            What::Logout => {
+                self.logout += 1;
+                self.logout_no_address += u64::from(event.address.is_none());
+            }
+            What::Missed(reason) => self.missed[reason as usize] += 1,
+        }
+    }
+}
