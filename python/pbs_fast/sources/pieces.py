@@ -31,7 +31,7 @@ class Piece(NamedTuple):
     offset: int
     """Where data[start] stands in the log, in bytes of text."""
     end: int
-    """Where the next piece starts; beyond offset + stop - start when the rest of a line that is too long was left out."""
+    """Where the next piece starts; beyond offset + stop - start when the rest of a too long line was left out."""
 
 
 class Range(NamedTuple):
