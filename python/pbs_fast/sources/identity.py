@@ -1,0 +1,124 @@
+"""Which file is this? Device, inode and fingerprint; and how to speak of a file in a message.
+
+An inode number alone is no identity: it is given to the next file as soon as the last descriptor of the old one is
+closed, and a log that was truncated and written again keeps it. So an offset is trusted only where the file's first
+bytes and the bytes before the offset are still those that were read. Imports nothing of the package.
+"""
+# ruff: noqa: PTH116 - one module, os, for descriptors and for paths that are no UTF-8
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import stat
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+#: Bytes kept of a file's start and of what stands before an offset: two to three log lines, stamps included.
+SAMPLE = 256
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Identity(NamedTuple):
+    """Device and inode number."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        return cls(status.st_dev, status.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a file was read: everything before `offset` was handed out in whole lines."""
+
+    identity: Identity
+    offset: int
+    """Bytes; the start of a line (but see `discarding`)."""
+    head: bytes
+    """The file's first bytes, at most SAMPLE."""
+    tail: bytes
+    """The bytes before `offset`, at most SAMPLE."""
+    discarding: bool = False
+    """`offset` stands inside an over-long line, whose rest is to be dropped."""
+
+    def fits(self, fd: int) -> bool:
+        """Does the regular file `fd` hold, at this position, what was read there? Raises OSError."""
+        return os.pread(fd, len(self.head), 0) == self.head and (
+            os.pread(fd, len(self.tail), self.offset - len(self.tail)) == self.tail
+        )
+
+    def to_json(self) -> dict[str, int | str | bool]:
+        """A plain object for a checkpoint."""
+        return {
+            "device": self.identity.device,
+            "inode": self.identity.inode,
+            "offset": self.offset,
+            "head": self.head.hex(),
+            "tail": self.tail.hex(),
+            "discarding": self.discarding,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Position:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
+        offset, head, tail = int(value["offset"]), bytes.fromhex(value["head"]), bytes.fromhex(value["tail"])
+        if len(head) > SAMPLE or len(tail) != min(offset, SAMPLE):
+            raise ValueError("the samples do not go with the offset")
+        identity = Identity(int(value["device"]), int(value["inode"]))
+        return cls(identity, offset, head, tail, bool(value["discarding"]))
+
+
+def display(path: str) -> str:
+    """A path for a one-line message: printable, whatever bytes it holds."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+def refusal(path: str, error: OSError) -> str:
+    """Why `path` cannot be read, in one line: what, who, which mode, what to do."""
+    said = f"cannot read {display(path)}: {error.strerror or error}"
+    if not isinstance(error, PermissionError):
+        return said
+    user = f"user {_user(os.geteuid())}"
+    blocked = _blocking(path)
+    if blocked is None:
+        return f"{said} for {user}: look at the modes, ACLs and security rules of the file and its directories"
+    name, status = blocked
+    rights = f"{stat.filemode(status.st_mode)} {_user(status.st_uid)}:{_group(status.st_gid)}"
+    return f"{said} for {user}: {display(name)} is {rights}; let that user in, for example by this group"
+
+
+def _blocking(path: str) -> tuple[str, os.stat_result] | None:
+    """The first of the path's directories, then the file itself, that the effective user may not enter or read."""
+    real = os.path.realpath(path)
+    parts = real.split("/")
+    for depth in range(1, len(parts) + 1):
+        name = "/".join(parts[:depth]) or "/"
+        try:
+            status = os.stat(name)
+            mode = os.X_OK if stat.S_ISDIR(status.st_mode) else os.R_OK
+            if not os.access(name, mode, effective_ids=os.access in os.supports_effective_ids):
+                return name, status
+        except OSError:
+            return None
+    return None
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -1,0 +1,267 @@
+"""Whatever happens to a log, its lines are seen once and in order; and each rule is shown to matter.
+
+The machine plays one writer and the administrator's tools on a real file. The property is equality with what was
+written. Lines may be missing only where nothing could save them (truncated without a copy), and then a counter says so.
+The second half breaks one rule of the follower at a time: the same machine must notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from pbs_fast.sources import file as module
+from pbs_fast.sources import follow_file
+from pbs_fast.sources.file import FileSource
+from pbs_fast.sources.follow_file import FollowedFile, TruncatedError
+from pbs_fast.sources.framing import Frame
+from pbs_fast.sources.identity import Position
+from pbs_fast.sources.pieces import TOO_LONG, Piece
+from pbs_fast.sources.wakeup import Hints
+
+#: What the machine did, over all examples of a run.
+DONE: Counter[str] = Counter()
+
+#: Kernels stamp files with a tick of 1 to 10 ms; real rotations are further apart.
+TICK = 0.011
+
+sizes = st.lists(
+    st.one_of(st.integers(0, 90), st.integers(200, 700), st.just(TOO_LONG + 70_000)), min_size=1, max_size=4
+)
+
+
+class Log(RuleBasedStateMachine):
+    """`written` holds (file generation, line) in order; `seen` what came out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.mkdtemp(prefix="follow-")
+        self.path = os.path.join(self.directory, "mail.log")
+        self.now = 0.0
+        self.count = self.generation = 0
+        self.written: list[tuple[int, bytes]] = []
+        self.seen: list[bytes] = []
+        self.begun = b""
+        self.deleted = False
+        self.on_path = True
+        self.lossy = False
+        self.lost = 0
+        self.writer = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.source = self.follow("begin")
+        self.actions: set[str] = set()
+
+    def follow(self, start: Position | Literal["begin"]) -> FileSource:
+        source = FileSource(self.path, start=start, chunk=1500, clock=lambda: self.now, hints=Hints(enabled=False))
+        source.open()
+        return source
+
+    def teardown(self) -> None:
+        try:
+            if not self.on_path:
+                self.reopen()  # a file that came and went unseen is found when the next one comes
+            self.settle()
+            assert self.seen == [line for _, line in self.written]
+            assert self.lost + self.source.counters["lost"] >= self.lossy
+            DONE["examples"] += 1
+            DONE.update(self.actions)
+        finally:
+            self.source.close()
+            os.close(self.writer)
+            shutil.rmtree(self.directory)
+
+    # -- the writer ---------------------------------------------------------------------------------------------
+
+    def line(self, size: int) -> bytes:
+        self.count += 1
+        return b"%06d " % self.count + b"x" * size
+
+    def put(self, text: bytes) -> None:
+        while text:
+            text = text[os.write(self.writer, text) :]
+
+    @rule(sizes=sizes)
+    def append(self, sizes: list[int]) -> None:
+        lines = [self.line(size) for size in sizes]
+        self.put(b"".join(line + b"\n" for line in lines))
+        lines[0] = self.begun + lines[0]
+        self.begun = b""
+        self.written += [(self.generation, line[:TOO_LONG]) for line in lines]
+
+    @rule(size=st.integers(0, 300))
+    def append_part(self, size: int) -> None:
+        part = self.line(size)
+        self.put(part)
+        self.begun += part
+        self.actions.add("part")
+
+    # -- the reader ---------------------------------------------------------------------------------------------
+
+    def take(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            lines = piece.data[piece.start : piece.stop].split(b"\n")
+            if not lines[-1]:
+                lines.pop()
+            self.seen += [line[:TOO_LONG] for line in lines]
+        assert self.seen == [line for _, line in self.written[: len(self.seen)]]
+
+    @rule(budget=st.sampled_from([1, 2_000, 1_000_000]))
+    def poll(self, budget: int) -> None:
+        self.take(self.source.poll(budget))
+
+    def settle(self) -> None:
+        for _ in range(10_000):
+            self.take(self.source.poll())
+            if not self.source.behind:
+                self.take(self.source.poll())
+                if not self.source.behind:
+                    return
+        raise AssertionError("the source never comes to an end")
+
+    @precondition(lambda self: self.on_path)
+    @rule()
+    def time_passes(self) -> None:
+        self.settle()
+        self.now += 1000.0
+        self.take(self.source.poll())
+
+    @precondition(lambda self: self.on_path)
+    @rule()
+    def restart(self) -> None:
+        if self.deleted:
+            self.settle()
+            self.deleted = False
+        position = self.source.position()
+        self.lost += self.source.counters["lost"]
+        self.source.close()
+        if position is None:
+            self.source = self.follow("begin")
+        else:
+            self.source = self.follow(Position.from_json(json.loads(json.dumps(position.to_json()))))
+        self.actions.add("restart")
+
+    # -- the administrator's tools ------------------------------------------------------------------------------
+
+    def shift(self) -> None:
+        time.sleep(TICK)
+        for number in range(9, 0, -1):
+            if os.path.exists(f"{self.path}.{number}"):
+                os.rename(f"{self.path}.{number}", f"{self.path}.{number + 1}")
+
+    @precondition(lambda self: self.on_path)
+    @rule(create=st.booleans())
+    def rename(self, create: bool) -> None:
+        """The writer keeps to the old file until `reopen`."""
+        self.shift()
+        os.rename(self.path, f"{self.path}.1")
+        if create:
+            Path(self.path).touch()
+        self.on_path = False
+        self.actions.add("rename")
+
+    @precondition(lambda self: self.on_path)
+    @rule()
+    def delete(self) -> None:
+        self.take(self.source.poll(1))  # a file that was never opened cannot be read after that
+        self.settle_copies()
+        os.unlink(self.path)
+        self.on_path, self.deleted = False, True
+        self.actions.add("delete")
+
+    @precondition(lambda self: not self.on_path)
+    @rule()
+    def reopen(self) -> None:
+        os.close(self.writer)
+        self.writer = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.begun = b""
+        self.on_path = True
+        self.generation += 1
+
+    def settle_copies(self) -> None:
+        """The first poll sees a truncation, the next one opens what it needs."""
+        self.take(self.source.poll(1))
+
+    def known(self) -> None:
+        """Nothing can notice the truncation of a file of which nothing was read."""
+        if not any(generation == self.generation for generation, _ in self.written[: len(self.seen)]):
+            self.append([20])
+            self.settle()
+
+    @precondition(lambda self: self.on_path and not self.begun)
+    @rule(unread=st.booleans(), hole=st.booleans(), more=st.booleans())
+    def copytruncate(self, unread: bool, hole: bool, more: bool) -> None:
+        """With a copy beside it nothing is lost; `hole`: the writer goes on where it was, behind NULs."""
+        self.known()
+        if unread:
+            self.append([40, 60])
+        self.shift()
+        size = os.path.getsize(self.path)
+        shutil.copy(self.path, f"{self.path}.1")
+        os.truncate(self.path, 0)
+        if hole:
+            os.truncate(self.path, size)
+        self.generation += 1
+        self.refill(size, more=more)
+        self.actions.add("copytruncate")
+
+    @precondition(lambda self: self.on_path and not self.begun)
+    @rule(unread=st.booleans(), more=st.booleans())
+    def truncate(self, unread: bool, more: bool) -> None:
+        """Without a copy: what was not read is lost, and that is said."""
+        self.known()
+        if unread:
+            self.append([40, 60])
+        size = os.path.getsize(self.path)
+        kept = [one for one in self.written[len(self.seen) :] if one[0] != self.generation]
+        self.actions.add("loss" if len(self.seen) + len(kept) < len(self.written) else "truncate")
+        self.written[len(self.seen) :] = kept
+        self.lossy = True
+        os.truncate(self.path, 0)
+        self.generation += 1
+        self.refill(size, more=more)
+
+    def refill(self, size: int, *, more: bool) -> None:
+        """Write up to the size that the file had before, and perhaps beyond."""
+        missing = size - os.path.getsize(self.path)
+        if missing > 8:
+            line = self.line(missing - 8)
+            self.put(line + b"\n")
+            self.written.append((self.generation, line[:TOO_LONG]))
+            self.actions.add("same size")
+        if more:
+            self.append([10, 300])
+
+
+def run(examples: int, *, quick: bool = False) -> None:
+    run_state_machine_as_test(
+        Log,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=40,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate] if quick else [Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        ),
+    )
+
+
+def test_lines_seen_are_the_lines_written() -> None:
+    DONE.clear()
+    run(120)
+    shares = {name: count / DONE["examples"] for name, count in DONE.items()}
+    print("share of examples:", {name: round(share, 2) for name, share in sorted(shares.items())})
+    for action in ("part", "rename", "restart", "delete", "copytruncate", "truncate", "loss", "same size"):
+        assert shares[action] > 0.25, (action, shares)
