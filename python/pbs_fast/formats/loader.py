@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from os import fsdecode, listdir, path
+from pathlib import Path
 from typing import Any
 
 from pbs_fast.errors import FormatError
@@ -19,7 +19,7 @@ from pbs_fast.formats import Format
 from pbs_fast.formats.placeholders import expand
 
 #: Where the packaged format files lie.
-DATA = path.join(path.dirname(path.abspath(__file__)), "data")
+DATA = Path(__file__).parent / "data"
 
 _TEXT, _TEXTS, _NUMBER, _TABLE, _TABLES = "a text", "a list of texts", "a whole number", "a table", "a list of tables"
 _KEYS = {
@@ -38,42 +38,37 @@ _KEYS = {
 _REQUIRED = ("name", "title", "versions", "program", "success", "login")
 _OWN_LOG_KEYS = {"prefix": _TEXTS, "probe": _TEXT}
 #: Samples come last in a file, so that a start need not parse them (they are nine tenths of it).
-_FIRST_SAMPLE = re.compile(r"^\[\[sample\]\]", re.M)
+_FIRST_SAMPLE = re.compile(r"^\[\[sample\]\]", re.MULTILINE)
 
 
-def load_catalogue(directory: str = DATA) -> tuple[Format, ...]:
+def load_catalogue(directory: Path = DATA) -> tuple[Format, ...]:
     """All formats of `directory`, by name. Raises FormatError for the first file that is not acceptable."""
-    names = sorted(name for name in listdir(directory) if name.endswith(".toml"))
-    formats = [load_format(path.join(directory, name)) for name in names]
+    formats = [load_format(file) for file in sorted(directory.glob("*.toml"))]
     return tuple(sorted(formats, key=lambda fmt: fmt.name))
 
 
-def load_format(file: str) -> Format:
+def load_format(file: Path) -> Format:
     """The format that one file describes; its samples are not read. Raises FormatError."""
     text = read(file)
     samples = _FIRST_SAMPLE.search(text)
     head = text[: samples.start()] if samples else text
     fmt = build(parse(head, file), file, head)
-    stem = path.basename(file).removesuffix(".toml")
-    if fmt.name != stem:
-        raise FormatError(f"{file}{_line(head, 'name')}: name is '{fmt.name}'; it must be the file's, '{stem}'")
+    if fmt.name != file.stem:
+        raise FormatError(f"{file}{_line(head, 'name')}: name is '{fmt.name}'; it must be the file's, '{file.stem}'")
     return fmt
 
 
-def read(file: str) -> str:
+def read(file: Path) -> str:
     """The text of a format file. Raises FormatError when it cannot be read or is not UTF-8."""
     try:
-        with open(file, encoding="utf-8") as stream:
-            return stream.read()
+        return file.read_text(encoding="utf-8")
     except OSError as error:
-        raise FormatError(f"{fsdecode(file)}: cannot read this format file: {error.strerror}") from error
+        raise FormatError(f"{file}: cannot read this format file: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise FormatError(
-            f"{fsdecode(file)}: not UTF-8 at byte {error.start}; save the format file as UTF-8"
-        ) from error
+        raise FormatError(f"{file}: not UTF-8 at byte {error.start}; save the format file as UTF-8") from error
 
 
-def parse(text: str, file: str) -> dict[str, Any]:
+def parse(text: str, file: Path) -> dict[str, Any]:
     """The TOML tables of a format file. Raises FormatError."""
     try:
         return tomllib.loads(text)
@@ -81,7 +76,7 @@ def parse(text: str, file: str) -> dict[str, Any]:
         raise FormatError(f"{file}: not TOML: {error}") from error
 
 
-def build(table: Mapping[str, Any], file: str, text: str = "") -> Format:
+def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
     """A Format from the keys of one table; `file` and its `text` say where in errors. Raises FormatError.
 
     Placeholders are expanded; whether the patterns are safe is for `pbs_fast.formats.lint`.
@@ -127,7 +122,7 @@ def extend(catalogue: Sequence[Format], tags: Mapping[str, Sequence[str]]) -> tu
 
 
 def check_keys(
-    table: Mapping[str, Any], known: Mapping[str, str], required: Iterable[str], file: str, text: str = ""
+    table: Mapping[str, Any], known: Mapping[str, str], required: Iterable[str], file: Path, text: str = ""
 ) -> None:
     """Refuse unknown keys, missing ones and values of another type. Raises FormatError."""
     for key, value in table.items():
@@ -153,7 +148,7 @@ def _fits(value: object, kind: str) -> bool:
 
 def _line(text: str, key: str) -> str:
     """`:N` when exactly one line of the text starts with the key (tomllib keeps no positions), else nothing."""
-    starts = re.compile(rf'^\s*\[*"?{re.escape(key)}"?\s*[=\].]', re.M)
+    starts = re.compile(rf'^\s*\[*"?{re.escape(key)}"?\s*[=\].]', re.MULTILINE)
     found = [match.start() for match in starts.finditer(text)]
     return f":{text.count(chr(10), 0, found[0]) + 1}" if len(found) == 1 else ""
 

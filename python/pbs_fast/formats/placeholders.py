@@ -1,4 +1,4 @@
-"""Placeholders of format files: `{ip}`, `{user:<>}`, `{to-rip:user !session}` and so on, expanded to regular expressions.
+"""Placeholders of format files: `{ip}`, `{user:<>}`, `{to-rip:user !session}`, expanded to regular expressions.
 
 Each stands for the one tested sub-pattern of that name; docs/FORMATS.md lists them. Every expansion reads a byte in one
 way only, so a pattern made of them stays one-pass. Imports nothing of the package but the errors.
@@ -42,28 +42,43 @@ def _but(group: str | None) -> Callable[[str], str]:
     return expand
 
 
-def _words(leaves: Mapping[str, str | None], *, skip: str = "") -> str:
+def _words(leaves: Mapping[str, str | None], *, rest: str = "[^ ]*", never: str = "", first: str = "") -> str:
     """One word (no blanks; maybe empty), decided byte by byte so that no text is read in two ways.
 
     A word that starts with a key of `leaves` goes on as the value says: a pattern for the rest of it, or None when no
-    word may start so. No word may start with a byte of `skip`.
+    word may start so. Any other word goes on with `rest`; it holds no byte of `never` and starts with none of `first`.
     """
 
-    def node(suffixes: Mapping[str, str | None], stop: str = "") -> str:
-        firsts = sorted({suffix[0] for suffix in suffixes})
-        ways = [f"[^ {''.join(firsts)}{stop}][^ ]*"]
-        for first in firsts:
-            below = {suffix[1:]: leaf for suffix, leaf in suffixes.items() if suffix[0] == first}
+    def node(suffixes: Mapping[str, str | None], stop: str) -> str:
+        firsts = "".join(sorted({suffix[0] for suffix in suffixes}))
+        ways = [f"[^ {escape_class(firsts + stop + never)}]{rest}"]
+        for byte in firsts:
+            below = {suffix[1:]: leaf for suffix, leaf in suffixes.items() if suffix[0] == byte}
             if "" not in below:
-                ways.append(first + node(below))
+                ways.append(re.escape(byte) + node(below, ""))
             elif (leaf := below[""]) is not None:
-                ways.append(first + leaf)
+                ways.append(re.escape(byte) + leaf)
         return f"(?:{'|'.join(ways)})?"
 
-    return node(leaves, skip)
+    return node(leaves, first)
 
 
-def _leaves(argument: str, tail: str) -> dict[str, str | None]:
+def _other_than(group: str | None) -> Callable[[str], str]:
+    """A placeholder `{name:A|B*}`: one word (no blanks) that is not A and does not start with B."""
+
+    def expand(argument: str) -> str:
+        leaves: dict[str, str | None] = {}
+        for text in argument.split("|"):
+            leaves[text.removesuffix("*")] = None if text.endswith("*") else "[^ ]+"
+        if "" in leaves:
+            raise ValueError("needs texts separated by |, each of at least one byte")
+        word = _words(leaves).removesuffix("?")  # the empty word is no name
+        return f"(?P<{group}>{word})" if group else word
+
+    return expand
+
+
+def _leaves(argument: str, tail: str, rest: str, never: str) -> dict[str, str | None]:
     """The elements of an argument such as `user lip !session`: named ones are kept, those after `!` must not occur."""
     leaves: dict[str, str | None] = {"rip=": None, _ANONYMOUS: None}
     for word in argument.split():
@@ -73,7 +88,8 @@ def _leaves(argument: str, tail: str) -> dict[str, str | None]:
         start, value = _ELEMENTS[name]
         kept: str | None = None if name != word else value + tail
         if name == "tls":  # only the whole word: `TLSv1.3 with cipher ...` may be an element of its own
-            kept = "[^ ,][^ ]*" if kept is None else f"(?:{kept}|[^ ,][^ ]*)"
+            other = f"[^ ,{never}]{rest}"
+            kept = other if kept is None else f"(?:{kept}|{other})"
         leaves[start] = kept
     return leaves
 
@@ -85,19 +101,30 @@ def _to_rip(argument: str) -> str:
     begins with r but not with ri, the words are read by a second loop, in which nothing is kept (a group can stand
     once in a pattern), so an element that is kept must stand before such a word (`rport=`) or after the address.
     """
-    leaves = _leaves(argument, ",")
+    leaves = _leaves(argument, ",", "[^ ]*", "")
     del leaves["rip="]
-    again: dict[str, str | None] = {start: None for start in leaves if start != "TLS"}
-    if "TLS" in leaves:
-        again["TLS"] = "[^ ,][^ ]*"
-    first, second = _words(leaves, skip="r"), _words(again, skip="r")
+    again = {start: None if start != "TLS" else "[^ ,][^ ]*" for start in leaves}
+    first, second = _words(leaves, first="r"), _words(again, first="r")
     return f"(?:{first} )*r(?:(?:[^ i][^ ]*)? (?:{second} )*r)*ip="
 
 
 def _after_rip(argument: str) -> str:
-    """The elements after the address up to the message's end, none of which is a second `rip=`."""
-    return f"(?:,(?: {_words(_leaves(argument, ',?'))})*)?"
+    """The elements after the address up to the message's end, none of which is a second `rip=`.
 
+    A word that is not kept holds no `<` and no `>`, and nothing but a comma after a `)`: so what Dovecot's mail
+    processes write after a user's name (`)<812><session>: ...`, `): ...`) is never read as elements. A name with a
+    line feed puts whatever it likes in front of that.
+    """
+    rest, never = r"[^ <>)]*(?:\),?)?", "<>)"
+    return f"(?:,(?: {_words(_leaves(argument, ',?', rest, never), rest=rest, never=never)})*)?"
+
+
+#: What a Dovecot proxy writes between "proxying to " and the elements: up to 2.2 `store2:143/otto (master admin): `, from
+#: 2.3 on `<192.0.2.77> (<store2>) as user otto (master admin) (0.010 secs): `, where only the first and last must be.
+_PROXIED_TO = (
+    r"(?:(?:[^ :<][^ :]*(?: \(master [^()]*\))?:+)+ "
+    r"|<[^<>]*> (?:as user [^ ]+ )?\((?:(?:<[^<>]*>|master [^()]*)\) (?:as user [^ ]+ )?\()*[0-9][^()]*\): )"
+)
 
 _PLAIN = {
     "ip": r"(?P<ip>[0-9A-Fa-f:.]+)",
@@ -105,11 +132,13 @@ _PLAIN = {
     "user": r"(?P<user>[^ ]+)",
     "number": r"[0-9]+",
     "rest": r".*",
+    "proxied-to": _PROXIED_TO,
 }
 _WITH_ARGUMENT: dict[str, Callable[[str], str]] = {
     "user": _but("user"),
     "session": _but("session"),
     "text": _but(None),
+    "user-not": _other_than("user"),
     "to-rip": _to_rip,
     "after-rip": _after_rip,
 }
