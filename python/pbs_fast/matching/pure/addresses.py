@@ -1,0 +1,103 @@
+"""Addresses: strict text in, canonical text out, on integers (docs/MATCHING.md, 4).
+
+Never asks the platform's `inet_ntop`, whose text for `::a.b.c.d` and for single zero groups differs between systems.
+Imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import re
+
+_IPV4 = re.compile(rb"(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
+_MAX_TEXT = 45
+"""Bytes of the longest text form: six groups of four digits and a dotted end."""
+
+CACHE_SIZE = 1 << 17
+"""Texts remembered at most; at about 200 bytes each, 26 MB."""
+
+
+class Addresses(dict[bytes, str | None]):
+    """Text -> canonical text, or None for what is no address; computed on first sight, emptied when full."""
+
+    __slots__ = ()
+
+    def __missing__(self, text: bytes) -> str | None:
+        if len(self) >= CACHE_SIZE:
+            self.clear()
+        self[text] = address = canonical(text)
+        return address
+
+
+def canonical(text: bytes) -> str | None:
+    """The canonical text of an IPv4 or IPv6 address (RFC 4291, 2.2), mapped IPv6 as IPv4; None for all else."""
+    if len(text) > _MAX_TEXT:
+        return None
+    if b":" not in text:
+        return None if _ipv4(text) is None else text.decode("ascii")
+    words = _ipv6(text)
+    return None if words is None else _text(words)
+
+
+def _ipv4(text: bytes) -> tuple[int, int] | None:
+    """The two 16-bit halves of a dotted address."""
+    m = _IPV4.fullmatch(text)
+    if m is None:
+        return None
+    a, b, c, d = map(int, m.groups())
+    if max(a, b, c, d) > 255:
+        return None
+    return a << 8 | b, c << 8 | d
+
+
+def _ipv6(text: bytes) -> list[int] | None:
+    head_text, gap, tail_text = text.partition(b"::")
+    head = _words(head_text, dotted_end=not gap)
+    tail = _words(tail_text, dotted_end=True)
+    if head is None or tail is None:
+        return None
+    missing = 8 - len(head) - len(tail)
+    if gap:
+        # `::` stands for one zero group at least.
+        return [*head, *([0] * missing), *tail] if missing >= 1 else None
+    return head if missing == 0 else None
+
+
+def _words(text: bytes, *, dotted_end: bool) -> list[int] | None:
+    """The 16-bit groups of `text`, whose last may be a dotted IPv4 address where `dotted_end`."""
+    if not text:
+        return []
+    *groups, last = text.split(b":")
+    words = []
+    for group in groups:
+        if not _GROUP.fullmatch(group):
+            return None
+        words.append(int(group, 16))
+    if dotted_end and b"." in last:
+        halves = _ipv4(last)
+        return None if halves is None else [*words, *halves]
+    return [*words, int(last, 16)] if _GROUP.fullmatch(last) else None
+
+
+def _text(words: list[int]) -> str:
+    dotted = f"{words[6] >> 8}.{words[6] & 255}.{words[7] >> 8}.{words[7] & 255}"
+    if words[:6] == [0, 0, 0, 0, 0, 0xFFFF]:
+        return dotted
+    start, length = _longest_zero_run(words)
+    if (start, length) == (0, 6):
+        return f"::{dotted}"
+    groups = [f"{word:x}" for word in words]
+    if length < 2:
+        return ":".join(groups)
+    return f"{':'.join(groups[:start])}::{':'.join(groups[start + length :])}"
+
+
+def _longest_zero_run(words: list[int]) -> tuple[int, int]:
+    """Start and length of the longest run of zero groups, the first of equal ones."""
+    best, start = (0, 0), 0
+    for i in range(9):
+        if i == 8 or words[i]:
+            if i - start > best[1]:
+                best = (start, i - start)
+            start = i + 1
+    return best

@@ -1,0 +1,127 @@
+"""Matcher: formats and zone compiled once; cuts a piece into parts for the walk (docs/MATCHING.md).
+
+A piece's first line has no newline before it and its last may have none after it: both are walked as small parts of
+their own, so that the walk over the buffer knows complete lines only. Knows no files and no clock.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pbs_fast.matching import SYSLOG
+from pbs_fast.matching.pure import envelope, sieve
+from pbs_fast.matching.pure.addresses import Addresses
+from pbs_fast.matching.pure.routes import Routes
+from pbs_fast.matching.pure.scan import MAX_LINE, Layout, Scan, Texts, Walk, count_too_long
+from pbs_fast.matching.pure.stamps import Clock, Stamps
+
+if TYPE_CHECKING:
+    from pbs_fast.formats import Format
+
+
+class Matcher:
+    """Compiled formats and a zone; see `pbs_fast.matching.Matcher`. May be used from several threads at once."""
+
+    def __init__(self, formats: Sequence[Format], zone: Sequence[tuple[int, int]]) -> None:
+        """Raises FormatError for a pattern that `re` does not take, ValueError for a zone without ascending rows."""
+        self._routes = Routes(formats)
+        self.joins = self._routes.joins()
+        """Formats with logouts that may take their address from their session's login."""
+        self._clock = Clock(zone)
+        self._layouts = {SYSLOG: Layout(sieve.syslog(*self._routes.tags()), envelope.LINE, self._routes.by_tag, None)}
+        self._probes: dict[str, re.Pattern[bytes]] = {}
+        for fmt in formats:
+            if fmt.own_probe is not None:
+                route = self._routes.by_layout(fmt.name)
+                self._layouts[fmt.name] = Layout(sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix), None, route)
+                self._probes[fmt.name] = re.compile(fmt.own_probe.encode("ascii"))
+        self._addresses, self._texts = Addresses(), Texts()
+        self._stamps = Stamps(self._clock, 0)
+
+    def sniff(self, data: bytes) -> str | None:
+        """The layout that the first conclusive line shows: "syslog" or a format's name; None while undecided."""
+        start = 0
+        while start < len(data):
+            newline = data.find(b"\n", start)
+            line = data[start:] if newline < 0 else data[start:newline].removesuffix(b"\r")
+            if len(line) <= MAX_LINE:
+                for name, probe in self._probes.items():
+                    m = self._layouts[name].line.match(line)
+                    if m is not None and probe.match(line, m.end()):
+                        return name
+                if envelope.LINE.match(line):
+                    return SYSLOG
+            if newline < 0:
+                break
+            start = newline + 1
+        return None
+
+    def stamp(self, line: bytes, *, layout: str = SYSLOG, reference: int) -> int | None:
+        """The stamp of one line (earlier reading), whatever its tag; None when it has no envelope or no possible date.
+
+        Raises ValueError for a layout that no format has.
+        """
+        m = self._layout(layout).line.match(line) if len(line) <= MAX_LINE else None
+        when = None if m is None else envelope.envelope_of(m).when
+        return None if when is None else self._stamps_for(reference)[when][0]
+
+    def scan(
+        self,
+        data: bytes,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        offset: int = 0,
+        layout: str = SYSLOG,
+        reference: int,
+    ) -> Scan:
+        """The records of the lines in data[start:stop]; see `pbs_fast.matching.Matcher.scan`.
+
+        Raises ValueError for a layout that no format has, or bounds outside data.
+        """
+        began = time.perf_counter()
+        stop = len(data) if stop is None else stop
+        if not 0 <= start <= stop <= len(data):
+            raise ValueError(f"data[{start}:{stop}] is not within the {len(data)} bytes given")
+        how = self._layout(layout)
+        walk = Walk(self._stamps_for(reference), self._addresses, self._texts)
+        shift = offset - start
+
+        first = data.find(b"\n", start, stop)
+        last = data.rfind(b"\n", start, stop)
+        if first >= 0:
+            line = b"\n" + data[start : first + 1]
+            walk.part(how, line, 0, len(line), offset - 1)
+            walk.part(how, data, first, last + 1, shift)
+        tail = start if last < 0 else last + 1
+        if tail < stop:
+            # Without a newline a carriage return belongs to the line: one more is there to be dropped.
+            line = b"\n" + data[tail:stop] + b"\r\n"
+            walk.part(how, line, 0, len(line), tail + shift - 1)
+        return Scan(
+            matcher=self,
+            lines=data.count(b"\n", start, stop) + (tail < stop),
+            too_long=count_too_long(data, start, stop),
+            reference=reference,
+            records=walk.records,
+            ambiguous=walk.ambiguous,
+            first_of=walk.first_of,
+            cut=frozenset(walk.cut),
+            seconds=time.perf_counter() - began,
+        )
+
+    def _layout(self, name: str) -> Layout:
+        try:
+            return self._layouts[name]
+        except KeyError:
+            raise ValueError(f"no format has a layout {name!r}; there are: {', '.join(self._layouts)}") from None
+
+    def _stamps_for(self, reference: int) -> Stamps:
+        # One reference at a time is in use: a replay has one for all its pieces, a live source goes on to the next.
+        stamps = self._stamps
+        if stamps.reference != reference:
+            self._stamps = stamps = Stamps(self._clock, reference)
+        return stamps

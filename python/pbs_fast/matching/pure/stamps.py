@@ -1,0 +1,161 @@
+"""Stamps: the text of a date and time to seconds since the epoch (docs/MATCHING.md, 5).
+
+Reads no clock: zone and reference come from the caller. Imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import date
+
+Reading = tuple[int | None, int]
+"""Earlier reading in seconds since the epoch, and the distance to the later one (0: none). No time: (None, 0)."""
+
+UNREADABLE: Reading = (None, 0)
+YEAR_AHEAD = 26 * 3600
+"""A yearless stamp lies at most this many seconds after the reference."""
+CACHE_SIZE = 1 << 17
+
+_MONTHS = {name: i for i, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_DAY = 86_400
+_EPOCH = date(1970, 1, 1).toordinal()
+_PARTS = re.compile(
+    rb"(?:(?P<month>[A-Z][a-z]{2}) (?P<day>[ 0-9]?[0-9]) (?:(?P<year>[0-9]{4}) )?"
+    rb"|(?P<iso>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ])"
+    rb"(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
+
+
+class Clock:
+    """Local time to UTC by a zone's table of (start, offset). Immutable."""
+
+    __slots__ = ("_high", "_low", "_offsets", "_starts")
+
+    def __init__(self, zone: Sequence[tuple[int, int]]) -> None:
+        """Raises ValueError for a table without rows, or whose rows do not ascend."""
+        self._starts = [int(start) for start, _ in zone]
+        self._offsets = [int(offset) for _, offset in zone]
+        if not zone or any(a >= b for a, b in zip(self._starts, self._starts[1:], strict=False)):
+            raise ValueError("a zone needs one row at least, and rows that ascend")
+        self._low, self._high = min(self._offsets), max(self._offsets)
+
+    def read(self, local: int) -> tuple[int, int]:
+        """(earlier reading, distance to the later) of a local time, given as if it were UTC."""
+        starts, offsets = self._starts, self._offsets
+        # Only rows that begin within the widest offset's reach of the time can read it.
+        first = max(bisect_right(starts, local - self._high) - 1, 0)
+        last = max(bisect_right(starts, local - self._low) - 1, 0)
+        readings, before = [], first
+        for i in range(first, last + 1):
+            utc = local - offsets[i]
+            begun = i == 0 or utc >= starts[i]
+            if begun:
+                before = i
+            if begun and (i + 1 == len(starts) or utc < starts[i + 1]):
+                readings.append(utc)
+        if not readings:
+            return local - offsets[before], 0
+        readings.sort()
+        return readings[0], (readings[1] - readings[0] if len(readings) > 1 else 0)
+
+
+class Stamps(dict[bytes, Reading]):
+    """Stamp text without its fraction -> Reading, for one reference; computed on first sight, emptied when full.
+
+    Texts come from the envelope's grammar, so their shape is known; their numbers are not.
+    """
+
+    __slots__ = ("_clock", "_minutes", "reference")
+
+    def __init__(self, clock: Clock, reference: int) -> None:
+        super().__init__()
+        self._clock = clock
+        self._minutes: dict[bytes, int | None] = {}
+        self.reference = reference
+
+    def __missing__(self, text: bytes) -> Reading:
+        if len(self) >= CACHE_SIZE:
+            self.clear()
+            self._minutes.clear()
+        self[text] = reading = self._by_minute(text)
+        return reading
+
+    def _by_minute(self, text: bytes) -> Reading:
+        # A log of a day has 86,400 seconds but 1,440 minutes: a stamp costs an addition where its whole minute
+        # has one reading (0.5 us against 4 us).
+        at = text.index(b":") + 4
+        seconds = int(text[at : at + 2])
+        if seconds > 59:
+            return self._in_full(text)
+        key = text[:at] + text[at + 2 :]
+        if key not in self._minutes:
+            begin, distance = self._in_full(text[:at] + b"00" + text[at + 2 :])
+            end, distance_at_end = self._in_full(text[:at] + b"59" + text[at + 2 :])
+            plain = begin is not None and end == begin + 59 and not distance and not distance_at_end
+            self._minutes[key] = begin if plain else None
+        minute = self._minutes[key]
+        return self._in_full(text) if minute is None else (minute + seconds, 0)
+
+    def _in_full(self, text: bytes) -> Reading:
+        m = _PARTS.fullmatch(text)
+        if m is None:
+            return UNREADABLE
+        month, day_text, year_text, iso, time, zone = m.groups()
+        seconds = _seconds(time)
+        if seconds is None:
+            return UNREADABLE
+        if iso:
+            year, month_number, day = map(int, iso.split(b"-"))
+        else:
+            month_number, day = _MONTHS.get(month, 0), int(day_text)
+            if year_text is None:
+                return self._yearless(month_number, day, seconds)
+            year = int(year_text)
+        days = _days(year, month_number, day)
+        if days is None:
+            return UNREADABLE
+        local = days * _DAY + seconds
+        if zone is None:
+            return self._clock.read(local)
+        offset = _offset(zone)
+        return UNREADABLE if offset is None else (local - offset, 0)
+
+    def _yearless(self, month: int, day: int, seconds: int) -> Reading:
+        year = date.fromordinal(self.reference // _DAY + _EPOCH).year
+        for candidate in range(year + 1, year - 9, -1):
+            days = _days(candidate, month, day)
+            if days is not None:
+                reading = self._clock.read(days * _DAY + seconds)
+                if reading[0] <= self.reference + YEAR_AHEAD:
+                    return reading
+        return UNREADABLE
+
+
+def _days(year: int, month: int, day: int) -> int | None:
+    """Days since the epoch; None for no date and for years before 1970."""
+    if year < 1970:
+        return None
+    try:
+        return date(year, month, day).toordinal() - _EPOCH
+    except ValueError:
+        return None
+
+
+def _seconds(time: bytes) -> int | None:
+    """Seconds since midnight; a leap second is the next midnight."""
+    if time == b"23:59:60":
+        return _DAY
+    hour, minute, second = map(int, time.split(b":"))
+    return hour * 3600 + minute * 60 + second if hour < 24 and minute < 60 and second < 60 else None
+
+
+def _offset(zone: bytes) -> int | None:
+    """Seconds east of UTC."""
+    if zone == b"Z":
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[-2:])
+    if hours > 23 or minutes > 59:
+        return None
+    return (hours * 3600 + minutes * 60) * (-1 if zone[:1] == b"-" else 1)

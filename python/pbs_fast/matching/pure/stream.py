@@ -1,0 +1,164 @@
+"""Stream: takes the scans of one source in order and settles what depends on order (docs/MATCHING.md, 6 and 7).
+
+Continuations over a border, the ambiguous hour, sessions; then hands the events to the fold or to the caller. Reads
+no clock but for `fold_seconds`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, cast
+
+from pbs_fast.events import Event
+from pbs_fast.matching.pure.fold import Fold
+from pbs_fast.matching.pure.scan import missed
+
+if TYPE_CHECKING:
+    from pbs_fast.events import Batch
+    from pbs_fast.matching.pure.matcher import Matcher
+    from pbs_fast.matching.pure.scan import Key, Record, Scan
+
+ORDER_SLACK: Final = 300
+"""Seconds by which a log's stamps may go back without an hour having been set back."""
+MAX_SESSIONS: Final = 131_072
+"""Sessions remembered per format."""
+REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation")
+
+
+class Stream:
+    """The ordered half; see `pbs_fast.matching.Stream`. Not for several threads at once."""
+
+    def __init__(self, matcher: Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True) -> None:
+        """Raises ValueError for a negative gap."""
+        self._matcher = matcher
+        self._live = live
+        self._fold = Fold(source, gap, fold=fold)
+        self._joins = matcher.joins
+        self._sessions: dict[str, dict[str, str]] = {name: {} for name in self._joins}
+        self._cut: set[Key] = set()
+        self._before: int | None = None
+        self._seconds = 0.0
+        names = ("lines", "too_long", "login", "logout", "other", "logout_no_address")
+        self._counters = dict.fromkeys((*names, *(_counter(reason) for reason in REASONS)), 0)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counters of docs/MATCHING.md, 7, since the Stream began, with `lines` and `logout_no_address`."""
+        return dict(self._counters)
+
+    @property
+    def fold_seconds(self) -> float:
+        """Wall time spent in add and take, in seconds."""
+        return self._seconds
+
+    def add(self, scan: Scan) -> None:
+        """Settle the scan's events and fold them into the rows of the next `take`."""
+        began = time.perf_counter()
+        add, reference = self._fold.add, scan.reference
+        for offset, kind, ip, stamp, name, user, host, session, tls, loop, _ in self._settle(scan):
+            if ip is not None:
+                # An event with an address has a stamp, and is a login or a logout.
+                add(offset, kind, ip, stamp, name, user, host, session, tls, loop, reference)  # type: ignore[arg-type]
+        self._seconds += time.perf_counter() - began
+
+    def events(self, scan: Scan) -> list[Event]:
+        """Settle the scan's events and return them, missed lines included, in line order, instead of folding them."""
+        return [Event._make(record) for record in self._settle(scan)]
+
+    def take(self) -> Batch:
+        """The rows since the last take, in the order of their first events; forgets them, keeps the order's state."""
+        began = time.perf_counter()
+        batch = self._fold.take()
+        self._seconds += time.perf_counter() - began
+        return batch
+
+    def _settle(self, scan: Scan) -> list[Record]:
+        if scan.matcher is not self._matcher:
+            raise ValueError("the scan is another matcher's; give the stream scans of its own matcher")
+        records = scan.records
+        if self._cut:
+            records = self._continued(scan)
+        elif scan.cut:
+            self._cut = set(scan.cut)
+        if scan.ambiguous:
+            records = list(self._unambiguous(scan, records))
+        elif records:
+            self._before = next((r[3] for r in reversed(records) if r[3] is not None), self._before)
+        if self._joins:
+            records = self._joined(records)
+        self._count(scan, records)
+        return records
+
+    def _continued(self, scan: Scan) -> list[Record]:
+        """The records, without what continues a record that an earlier scan ended on."""
+        over = {scan.first_of[key] for key in self._cut if key in scan.first_of}
+        self._cut.difference_update(scan.first_of)
+        self._cut.update(scan.cut)
+        if not over:
+            return scan.records
+        settled: list[Record] = []
+        for record in scan.records:
+            if record[0] in over and record[10] != "cut-record":
+                if record[10] != "no-pattern":
+                    settled.append(missed(record[0], record[4], record[6], "continuation"))
+            else:
+                settled.append(record)
+        return settled
+
+    def _unambiguous(self, scan: Scan, records: list[Record]) -> Iterator[Record]:
+        for record in records:
+            offset, kind, ip, stamp, *rest = record
+            if stamp is None:
+                yield record
+                continue
+            distance = scan.ambiguous.get(offset, 0)
+            if distance and self._is_later(stamp, distance, scan.reference):
+                stamp += distance
+            self._before = stamp
+            yield (offset, kind, ip, stamp, *rest)  # type: ignore[misc]
+
+    def _is_later(self, stamp: int, distance: int, reference: int) -> bool:
+        if self._live:
+            return abs(stamp + distance - reference) < abs(stamp - reference)
+        return self._before is not None and stamp < self._before - ORDER_SLACK
+
+    def _joined(self, records: list[Record]) -> list[Record]:
+        """The records, with the addresses of logouts that have none of their own."""
+        settled = None
+        for i, record in enumerate(records):
+            name, session = record[4], record[7]
+            if session is None or name not in self._joins:
+                continue
+            open_sessions = self._sessions[name]
+            if record[1] == "login":
+                open_sessions.pop(session, None)
+                open_sessions[session] = cast(str, record[2])
+                if len(open_sessions) > MAX_SESSIONS:
+                    del open_sessions[next(iter(open_sessions))]
+            elif record[2] is None:
+                settled = list(records) if settled is None else settled
+                settled[i] = (*record[:2], open_sessions.pop(session, None), *record[3:])
+        return records if settled is None else settled
+
+    def _count(self, scan: Scan, records: list[Record]) -> None:
+        counters = self._counters
+        counters["lines"] += scan.lines
+        counters["too_long"] += scan.too_long
+        logins = logouts = 0
+        for record in records:
+            kind = record[1]
+            if kind == "login":
+                logins += 1
+            elif kind == "logout":
+                logouts += 1
+                counters["logout_no_address"] += record[2] is None
+            else:
+                counters[_counter(cast(str, record[10]))] += 1
+        counters["login"] += logins
+        counters["logout"] += logouts
+        counters["other"] += scan.lines - scan.too_long - len(records)
+
+
+def _counter(reason: str) -> str:
+    return "missed_" + reason.replace("-", "_")
