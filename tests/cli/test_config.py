@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import typer
@@ -119,7 +120,9 @@ def test_every_occurrence_is_seen_in_its_order() -> None:
     app = typer.Typer(add_completion=False)
 
     @options.command(app, "probe")
-    def probe(settings: Settings, x: bool = False, y: str = "", rest: list[str] | None = None) -> None:
+    def probe(
+        settings: Settings, x: bool = False, y: str = "", rest: Annotated[list[str] | None, typer.Argument()] = None
+    ) -> None:
         """Its own options stand among ours."""
 
     command = typer.main.get_command(app)
@@ -127,7 +130,9 @@ def test_every_occurrence_is_seen_in_its_order() -> None:
     @settings(max_examples=300, deadline=None)
     @given(st.lists(OPTION, max_size=6), st.booleans())
     def check(chosen: list[tuple[list[str], Given]], dashes: bool) -> None:
-        args = [word for words, _ in chosen for word in words] + (["--"] if dashes else [])
+        args = [word for words, _ in chosen for word in words] + (
+            ["--", "--grace=3", "--nowrite"] if dashes else ["argument"]
+        )
         context = command.make_context("probe", list(args))
         found = options.given(command.params, args)
         expected = [each for _, each in chosen if each.option not in ("--config", "--x", "--y")]
@@ -137,7 +142,7 @@ def test_every_occurrence_is_seen_in_its_order() -> None:
         last = {each.key: each.value for each in found}
         for key, value in last.items():
             parsed = context.params[key]
-            assert (parsed[-1] if isinstance(parsed, list) else parsed) == value
+            assert (parsed[-1] if isinstance(parsed, (list, tuple)) else parsed) == value
         seen.extend(found)
 
     check()
@@ -161,3 +166,22 @@ def test_a_command_gets_settings_and_its_own_options(
     assert got == [(7, ["a", "b"], True)]
     assert main(["probe", "--help"]) == 0
     assert "Show what came in." in capfd.readouterr().out
+
+
+def test_a_command_may_take_a_few_of_the_options(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    app = frame.application()
+    monkeypatch.setattr(frame, "application", lambda: app)
+
+    @options.command(app, "probe", ["dbfile", "grace"])
+    def probe(settings: Settings) -> int:
+        """Return the grace."""
+        return settings.config.grace
+
+    path = tmp_path / "c.toml"
+    path.write_text("grace = 9\nwatchlog = '/l'\n")
+    assert main(["probe", f"--config={path}"]) == 9
+    assert main(["probe", f"--config={path}", "--grace=8"]) == 8
+    assert main(["probe", "--watchlog=x"]) == 2
+    assert capfd.readouterr().err == "pbs-fast probe: no such option --watchlog; see: pbs-fast probe --help\n"

@@ -97,6 +97,26 @@ def test_an_error_of_ours_is_its_line_and_its_status(program: typer.Typer, capfd
     assert capfd.readouterr().err == "pbs-fast broken: x and y do not go together\n"
 
 
+def test_what_was_found_before_a_fault_comes_before_it_in_a_common_pipe() -> None:
+    code = (
+        "import pbs_fast.cli as frame; from pbs_fast.errors import PbsError\n"
+        "app = frame.application(); frame.application = lambda: app\n"
+        "@app.command('broken')\n"
+        "def broken() -> None:\n"
+        "    print('found before'); raise PbsError('then this')\n"
+        "raise SystemExit(frame.main(['broken']))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    assert found.stdout == "found before\npbs-fast broken: then this\n"
+
+
 def test_other_ways_to_end(program: typer.Typer, capfd: pytest.CaptureFixture[str]) -> None:
     @program.command("end")
     def end(how: str) -> int:

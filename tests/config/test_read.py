@@ -33,7 +33,21 @@ FAULTS = [
     ("write = 1\n", 1, "write must be true or false, not 1"),
     ('core = "rst"\n', 1, 'core must be one of auto, rust, python, not "rst"'),
     ('logto = ""\n', 1, 'logto must be a text without control characters, not ""'),
-    ('value = "{uesr}"\n', 1, 'value must be a text in which braces stand only in {user} and {expires}, not "{uesr}"'),
+    (
+        'value = "ok \u00e4"\n',
+        1,
+        'value must be printable ASCII in which braces stand only in {user} and {expires}, not "ok \u00e4"',
+    ),
+    (
+        'value = "ok }"\n',
+        1,
+        'value must be printable ASCII in which braces stand only in {user} and {expires}, not "ok }"',
+    ),
+    (
+        'value = "{uesr}"\n',
+        1,
+        'value must be printable ASCII in which braces stand only in {user} and {expires}, not "{uesr}"',
+    ),
     (
         'log_timezone = "Mars/Olympus"\n',
         1,

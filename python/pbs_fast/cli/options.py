@@ -21,6 +21,8 @@ from pbs_fast.config import KEYS, Given, Settings, load, merge
 P = ParamSpec("P")
 
 _ARGUMENTS = "pbs_fast.arguments"
+#: The one parameter that is no key.
+_FILE = "config_file"
 
 
 def _help(key: str) -> str:
@@ -64,7 +66,7 @@ ConfigFile = Annotated[
 
 #: Parameter name (the key, but for the file's) -> its option, in the order of the help text.
 _PARAMETERS: dict[str, Any] = {
-    "config_file": ConfigFile,
+    _FILE: ConfigFile,
     "watchlog": Watchlog,
     "dbfile": Dbfile,
     "table": Table,
@@ -89,9 +91,9 @@ class _Remembering(TyperCommand):
 
 
 def command(
-    app: typer.Typer, name: str
+    app: typer.Typer, name: str, keys: Sequence[str] = tuple(KEYS)
 ) -> Callable[[Callable[Concatenate[Settings, P], object]], Callable[Concatenate[Settings, P], object]]:
-    """Register a function as a command with all options of the configuration.
+    """Register a function as a command with `--config` and the options of the configuration's `keys`, by default all.
 
     The function's first parameter gets the Settings they make; its others are options and arguments of its own.
     """
@@ -103,12 +105,13 @@ def command(
         options = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
             for key, annotation in _PARAMETERS.items()
+            if key in keys or key == _FILE
         ]
         parameters = [context, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), *options]
 
         def run(**values: Any) -> object:
             ctx = values["ctx"]
-            settings = merge(load(values["config_file"]), given(ctx.command.params, ctx.meta[_ARGUMENTS]))
+            settings = merge(load(values[_FILE]), given(ctx.command.params, ctx.meta[_ARGUMENTS]))
             return call(settings, **{each.name: values[each.name] for each in own})
 
         run.__doc__ = function.__doc__

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: Text around the two placeholders that a table's value may hold; any other brace is a slip of the pen.
-_VALUE = re.compile(r"(?:[^{}]|\{user\}|\{expires\})+")
+_VALUE = re.compile(r"(?:[ -z|~]|\{user\}|\{expires\})+")
 #: A syslog tag (docs/MATCHING.md, 2), or `*/NAME` for tags whose last component is NAME.
 _TAG = re.compile(r"(?:\*/)?[^\x00-\x20:\[\]<>]+")
 #: Where DNS ends a host name (RFC 1035 2.3.4); a syslog host field is a word, not necessarily a name.
@@ -117,14 +117,14 @@ def choice(*names: str) -> Kind:
 
 
 def table_value() -> Kind:
-    """The value of a table's rows: a text in which braces stand only in {user} and {expires}."""
+    """The value of a table's rows: printable ASCII in which braces stand only in {user} and {expires}."""
 
     def read(value: object) -> str:
         if not _VALUE.fullmatch(_clean(value)):
             raise RefusedError
         return str(value)
 
-    return Kind("a text in which braces stand only in {user} and {expires}", read)
+    return Kind("printable ASCII in which braces stand only in {user} and {expires}", read)
 
 
 def zone() -> Kind:

@@ -11,7 +11,6 @@ from pbs_fast.config.settings import Settings, logs
 
 #: Comments that say where a value comes from begin here, so they can be read as a column.
 _COLUMN = 44
-_BARE_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
 def as_toml(settings: Settings) -> str:
@@ -45,12 +44,8 @@ def _value(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON's strings will not do: they leave DEL as it is and write astral characters as two surrogates.
-    return '"' + re.sub(r'["\\\x00-\x1f\x7f]', _escape, text) + '"'
-
-
-def _escape(match: re.Match[str]) -> str:
-    return _BARE_ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}")
+    # Every Kind refuses control characters, so these two are all that TOML wants escaped.
+    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
 
 
 def _comment(text: str) -> str:
