@@ -1,0 +1,94 @@
+"""Asks Postfix for a setting by its own command, `postconf`, and expands the `$variables` in the answer.
+
+Raises ConfigError only. Knows nothing of what the settings mean. Imports of the package: errors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+from pbs_fast.errors import ConfigError
+
+#: postconf reads two files; one that has not answered by then waits for a dead network file system.
+TIMEOUT_S = 30.0
+
+#: Where distributions put postconf; the PATH of a daemon often ends before sbin.
+_SBIN = "/usr/sbin:/usr/local/sbin:/usr/lib/postfix/sbin"
+
+#: `$$`, `$name`, `${name}`, `$(name)` (postconf(5)); the last alternative is a form with a condition.
+_VARIABLE = re.compile(
+    r"\$(?:(?P<dollar>\$)|(?P<bare>\w+)|\{(?P<brace>\w+)\}|\((?P<paren>\w+)\)|(?P<other>[{(]))", re.ASCII
+)
+
+
+class Postconf:
+    """One `postconf` command, for example `postconf` or `/usr/sbin/postconf -c /etc/postfix-out`."""
+
+    def __init__(self, command: str = "postconf") -> None:
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise ConfigError(f"postconf = {command!r}: {error}; give a command and its options") from None
+        if not words:
+            raise ConfigError("postconf = '': names no command; give one, such as /usr/sbin/postconf")
+        self._program, self._options = words[0], words[1:]
+
+    def value(self, name: str) -> tuple[str, list[str]]:
+        """The setting's value with its variables expanded, and a notice (one line) on each that is not set."""
+        notices: list[str] = []
+        return self._expanded(name, (), notices), notices
+
+    def _expanded(self, name: str, above: tuple[str, ...], notices: list[str]) -> str:
+        if name in above:
+            chain = " -> ".join((*above, name))
+            raise ConfigError(f"postconf {above[0]}: its variables go round in a circle ({chain}); mend main.cf")
+        raw = self._ask("-h", name)
+        if raw is None:
+            notices.append(f"postconf {above[0] if above else name}: ${name} is not set in main.cf; taken as empty")
+            return ""
+        parts = []
+        end = 0
+        for variable in _VARIABLE.finditer(raw):
+            if variable["other"]:
+                # ${name?yes}, ${name:no} and comparisons: Postfix evaluates them itself (-x, since 2.10).
+                return self._ask("-x", "-h", name) or ""
+            parts.append(raw[end : variable.start()])
+            end = variable.end()
+            inner = variable["bare"] or variable["brace"] or variable["paren"]
+            parts.append(self._expanded(inner, (*above, name), notices) if inner else "$")
+        return "".join(parts) + raw[end:]
+
+    def _ask(self, *arguments: str) -> str | None:
+        """What postconf prints, without its last newline; None when it prints nothing at all (no such setting)."""
+        path = shutil.which(self._program) or shutil.which(self._program, path=_SBIN)
+        if path is None:
+            raise ConfigError(
+                f"postconf: {self._program}: no such command; install Postfix, set postconf = PATH, or list mynetworks"
+            )
+        command = [path, *self._options, *arguments]
+        try:
+            done = subprocess.run(  # noqa: S603 - the administrator's own command, no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=TIMEOUT_S,
+                check=False,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+        except OSError as error:
+            raise ConfigError(f"postconf: {path}: {error.strerror}; set postconf = PATH or list mynetworks") from None
+        except subprocess.TimeoutExpired:
+            raise ConfigError(
+                f"postconf: {shlex.join(command)}: no answer in {TIMEOUT_S:.0f} s; run it by hand"
+            ) from None
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
+            raise ConfigError(
+                f"postconf: {shlex.join(command)} failed with {done.returncode}: {said[-1]}; run it by hand"
+            )
+        printed = done.stdout.decode(errors="surrogateescape")
+        return printed.removesuffix("\n") if printed else None
