@@ -29,8 +29,10 @@ class Log:
     """
 
     def __init__(self, target: str | None, *, debug: bool = False, clock: Callable[[], float] = time.time) -> None:
-        self.debugging = debug and target is not None
-        """True when debug lines are written; ask before building a costly one."""
+        self.informing = target is not None
+        """True when info lines are written; ask before building a costly one."""
+        self.debugging = debug and self.informing
+        """The same of debug lines."""
         self.lost = 0
         """Lines that could not be written since the last that could."""
         self._target = target
@@ -48,7 +50,7 @@ class Log:
 
     def info(self, text: str) -> None:
         """What an administrator wants to find later: start, stop, each grant and removal."""
-        if self._target is not None:
+        if self.informing:
             self._write(text)
 
     def warning(self, text: str) -> None:

@@ -46,6 +46,7 @@ def test_a_line_is_stamp_blank_text(tmp_path: Path) -> None:
 def test_debug_lines_when_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "own.log"
     log = Log(str(path), debug=True, clock=lambda: NOW)
+    assert log.informing
     assert log.debugging
     log.debug("found it")
     assert path.read_text() == "Nov  2 03:04:05 found it\n"
@@ -63,6 +64,7 @@ def test_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_without_a_log_only_warnings_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     log = Log(None, debug=True)
+    assert not log.informing
     assert not log.debugging
     log.debug("no")
     log.info("no")
