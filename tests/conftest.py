@@ -1,0 +1,76 @@
+"""What all tests share: both twins, hypothesis profiles, the share of examples that did something, no skips in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pbs_fast.matching.choose import Core, load_core
+
+# `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`
+# looks further, with new examples each time.
+_CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, suppress_health_check=_CALM)
+settings.register_profile("long", deadline=None, max_examples=5_000, suppress_health_check=_CALM)
+settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
+
+
+@pytest.fixture(params=["rust", "python"])
+def core(request: pytest.FixtureRequest) -> Core:
+    """Each twin in turn."""
+    return load_core(request.param)
+
+
+class Share:
+    """Counts the examples of one property test that did something real."""
+
+    def __init__(self) -> None:
+        self.examples = 0
+        self.real = 0
+
+    def __call__(self, real: object) -> None:
+        self.examples += 1
+        self.real += bool(real)
+
+    def check(self, least: float) -> str:
+        """The share in words; fails when it is less than `least`."""
+        assert self.examples, "no example was run"
+        share = self.real / self.examples
+        assert share >= least, f"only {self.real} of {self.examples} examples did something real"
+        return f"{share:.0%} of {self.examples} examples"
+
+
+_reports = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_reports] = {}
+
+
+@pytest.fixture
+def share(request: pytest.FixtureRequest) -> Iterator[Callable[[object], None]]:
+    """Call it once an example; when the test ends, 30 % and more must have been real."""
+    counter = Share()
+    yield counter
+    if counter.examples:
+        request.config.stash[_reports][request.node.nodeid] = counter.check(0.3)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[_reports]:
+        terminalreporter.section("examples that did something real")
+        for name, words in sorted(config.stash[_reports].items()):
+            terminalreporter.write_line(f"{words}  {name}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """In CI a skipped test is a failed one: nothing there may be missing."""
+    report = yield
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although CI=true: {report.longrepr}"
+    return report

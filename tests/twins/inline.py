@@ -1,0 +1,59 @@
+"""Formats made for these tests alone: small, and with every feature that docs/MATCHING.md names."""
+
+from __future__ import annotations
+
+from pbs_fast.formats import Format
+
+IP = r"(?P<ip>[0-9A-Fa-f:.]+)"
+LIP = r"(?P<lip>[0-9A-Fa-f:.]+)"
+
+#: Two formats share the tag `imapd`; `alpha` cuts, `gamma` has sessions, TLS, an own log.
+FORMATS = (
+    Format(
+        name="alpha",
+        title="",
+        versions="",
+        program=("imapd", "alphad"),
+        tls_program=("imapd-ssl", "*/alphas"),
+        success=("LOGIN, user=",),
+        login=(rf"LOGIN, user=(?P<user>[^,]*), ip=\[{IP}\](?:, port=\[[0-9]+\])?",),
+        logout=(rf"LOGOUT, user=(?P<user>[^,]*), ip=\[{IP}\].*",),
+        cut=60,
+    ),
+    Format(
+        name="beta",
+        title="",
+        versions="",
+        program=("imapd", "betad", "*/beta"),
+        tls_program=(),
+        success=("Login user=", "LOGIN, user="),
+        login=(rf"Login user=(?P<user>[^ ]*) host=\[{IP}\]",),
+        logout=(),
+    ),
+    Format(
+        name="gamma",
+        title="",
+        versions="",
+        program=("gamma",),
+        tls_program=("9gammas",),
+        success=("Login: ",),
+        login=(
+            rf"in: Login: user=<(?P<user>[^<>]*)>, rip={IP}, lip={LIP}"
+            r"(?P<tls>, TLS)?(?:, session=<(?P<session>[^>]*)>)?",
+            rf"in: Login: rip={IP}",
+        ),
+        logout=(
+            r"in\((?P<user>[^()]*)\)<(?P<session>[^<>]*)>: Logged out.*",
+            rf"in: bye(?: {IP})?(?: <(?P<session>[^>]*)>)?",
+        ),
+        own_prefix=("gamma: ", "gamma["),
+        own_probe="in(?:: |\\()",
+    ),
+)
+
+#: Local time is UTC+1, from 2026-03-29 01:00 UTC +2, from 2026-10-25 01:00 UTC +1 again.
+SPRING, AUTUMN = 1774746000, 1792890000
+ZONE = ((-(1 << 40), 3600), (SPRING, 7200), (AUTUMN, 3600))
+UTC = ((-(1 << 40), 0),)
+#: 2026-03-04 07:00:00 UTC.
+REFERENCE = 1772607600
