@@ -5,16 +5,18 @@ written. Lines may be missing only where nothing could save them (truncated with
 The second half breaks one rule of the follower at a time: the same machine must notice.
 """
 
+# ruff: noqa: PTH118, PTH202, PTH110, PTH104, PTH108 - the tests speak as the code does, through os
+
 from __future__ import annotations
 
 import json
 import os
 import shutil
 import tempfile
-import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -32,9 +34,6 @@ from pbs_fast.sources.wakeup import Hints
 
 #: What the machine did, over all examples of a run.
 DONE: Counter[str] = Counter()
-
-#: Kernels stamp files with a tick of 1 to 10 ms; real rotations are further apart.
-TICK = 0.011
 
 sizes = st.lists(
     st.one_of(st.integers(0, 90), st.integers(200, 700), st.just(TOO_LONG + 70_000)), min_size=1, max_size=4
@@ -57,7 +56,9 @@ class Log(RuleBasedStateMachine):
         self.on_path = True
         self.lossy = False
         self.lost = 0
+        self.tick = 1_800_000_000
         self.writer = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.modified(self.writer)
         self.source = self.follow("begin")
         self.actions: set[str] = set()
 
@@ -89,6 +90,12 @@ class Log(RuleBasedStateMachine):
     def put(self, text: bytes) -> None:
         while text:
             text = text[os.write(self.writer, text) :]
+        self.modified(self.writer)
+
+    def modified(self, file: int | str) -> None:
+        """Kernels stamp files with a tick of 1 to 10 ms. Real rotations are further apart, so here each change is."""
+        self.tick += 1
+        os.utime(file, (self.tick, self.tick))
 
     @rule(sizes=sizes)
     def append(self, sizes: list[int]) -> None:
@@ -153,7 +160,6 @@ class Log(RuleBasedStateMachine):
     # -- the administrator's tools ------------------------------------------------------------------------------
 
     def shift(self) -> None:
-        time.sleep(TICK)
         for number in range(9, 0, -1):
             if os.path.exists(f"{self.path}.{number}"):
                 os.rename(f"{self.path}.{number}", f"{self.path}.{number + 1}")
@@ -166,6 +172,7 @@ class Log(RuleBasedStateMachine):
         os.rename(self.path, f"{self.path}.1")
         if create:
             Path(self.path).touch()
+            self.modified(self.path)
         self.on_path = False
         self.actions.add("rename")
 
@@ -183,6 +190,7 @@ class Log(RuleBasedStateMachine):
     def reopen(self) -> None:
         os.close(self.writer)
         self.writer = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.modified(self.writer)
         self.begun = b""
         self.on_path = True
         self.generation += 1
@@ -207,6 +215,7 @@ class Log(RuleBasedStateMachine):
         self.shift()
         size = os.path.getsize(self.path)
         shutil.copy(self.path, f"{self.path}.1")
+        self.modified(f"{self.path}.1")
         os.truncate(self.path, 0)
         if hole:
             os.truncate(self.path, size)
@@ -223,7 +232,7 @@ class Log(RuleBasedStateMachine):
             self.append([40, 60])
         size = os.path.getsize(self.path)
         kept = [one for one in self.written[len(self.seen) :] if one[0] != self.generation]
-        self.actions.add("loss" if len(self.seen) + len(kept) < len(self.written) else "truncate")
+        self.actions |= {"truncate", "loss"} if len(self.seen) + len(kept) < len(self.written) else {"truncate"}
         self.written[len(self.seen) :] = kept
         self.lossy = True
         os.truncate(self.path, 0)
@@ -232,6 +241,7 @@ class Log(RuleBasedStateMachine):
 
     def refill(self, size: int, *, more: bool) -> None:
         """Write up to the size that the file had before, and perhaps beyond."""
+        self.modified(self.path)
         missing = size - os.path.getsize(self.path)
         if missing > 8:
             line = self.line(missing - 8)
@@ -260,8 +270,147 @@ def run(examples: int, *, quick: bool = False) -> None:
 
 def test_lines_seen_are_the_lines_written() -> None:
     DONE.clear()
-    run(120)
+    run(300)
     shares = {name: count / DONE["examples"] for name, count in DONE.items()}
     print("share of examples:", {name: round(share, 2) for name, share in sorted(shares.items())})
-    for action in ("part", "rename", "restart", "delete", "copytruncate", "truncate", "loss", "same size"):
+    for action in ("part", "rename", "restart", "delete", "copytruncate", "truncate", "same size"):
         assert shares[action] > 0.25, (action, shares)
+    assert shares["loss"] > 0.1, shares
+
+
+# -- one rule broken at a time ----------------------------------------------------------------------------------------
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def rotated_file_is_closed_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FileSource, "_enlist", lambda _self, file, _index=None: file.close())
+
+
+def rotated_file_is_closed_at_its_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FileSource, "_finished", lambda _self, _old: True)
+
+
+def path_is_never_looked_at_again(patch: pytest.MonkeyPatch) -> None:
+    look = FileSource._look
+    patch.setattr(FileSource, "_look", lambda self: look(self) if self.current is None else None)
+
+
+def new_file_before_the_old(patch: pytest.MonkeyPatch) -> None:
+    def poll(self: FileSource, budget: int = module.BUDGET) -> list[Piece]:
+        self.behind = False
+        self._look()
+        pieces: list[Piece] = []
+        for file in [self._current, *self._retiring]:
+            if file is not None:
+                self._drain(file, pieces, budget, None)
+        return pieces
+
+    patch.setattr(FileSource, "poll", poll)
+
+
+def unfinished_lines_are_handed_out(patch: pytest.MonkeyPatch) -> None:
+    def frame(data: bytes, start: int, offset: int, _discarding: bool) -> Frame:
+        pieces = [Piece(data, start, len(data), offset, offset + len(data) - start)] if start < len(data) else []
+        return Frame(pieces, len(data), False, 0)
+
+    patch.setattr(follow_file, "frame", frame)
+
+
+def rest_of_a_long_line_is_a_line(patch: pytest.MonkeyPatch) -> None:
+    frame = follow_file.frame
+    patch.setattr(follow_file, "frame", lambda data, start, offset, _: frame(data, start, offset, False))
+
+
+def holes_are_taken_for_text(patch: pytest.MonkeyPatch) -> None:
+    frame = follow_file.frame
+
+    def no_nul(data: bytes, start: int, offset: int, discarding: bool) -> Frame:
+        framed = frame(data.replace(b"\0", b"-"), start, offset, discarding)
+        return framed._replace(pieces=[piece._replace(data=data) for piece in framed.pieces])
+
+    patch.setattr(follow_file, "frame", no_nul)
+
+
+def only_a_smaller_size_is_a_truncation(patch: pytest.MonkeyPatch) -> None:
+    read = FollowedFile.read
+
+    def by_size(self: FollowedFile, limit: int | None = None) -> list[Piece]:
+        if os.fstat(self.fd).st_size < self.offset:
+            raise TruncatedError
+        self.head = b""
+        self.tail = os.pread(self.fd, len(self.tail), self.offset - len(self.tail))
+        return read(self, limit)
+
+    patch.setattr(FollowedFile, "read", by_size)
+
+
+def truncation_goes_unseen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FileSource, "_truncated", lambda _self, file: setattr(file, "at_end", True))
+
+
+def copies_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(module, "copy_of", lambda _path, _position: None)
+
+
+def files_between_two_looks_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(module, "begun_since", lambda *_: [])
+
+
+def files_that_were_there_before_are_read_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(module.Seen, "holds", lambda *_: False)
+    begun = module.begun_since
+    patch.setattr(module, "begun_since", lambda path, seen, known, heads, _: begun(path, seen, known, heads, 0))
+
+
+def restart_trusts_the_number_alone(patch: pytest.MonkeyPatch) -> None:
+    def start_at(self: FollowedFile, position: Position) -> None:
+        self.offset = min(position.offset, os.fstat(self.fd).st_size)
+        self.head, self.tail = b"", os.pread(self.fd, min(256, self.offset), max(0, self.offset - 256))
+
+    patch.setattr(Position, "fits", lambda _self, _fd: True)
+    patch.setattr(FollowedFile, "start_at", start_at)
+
+
+def restart_begins_at_the_end(patch: pytest.MonkeyPatch) -> None:
+    init = FileSource.__init__
+
+    def at_end(self: FileSource, path: str, **options: Any) -> None:
+        init(self, path, **{**options, "start": "begin" if options["start"] == "begin" else "end"})
+
+    patch.setattr(FileSource, "__init__", at_end)
+
+
+def unread_loss_is_not_counted(patch: pytest.MonkeyPatch) -> None:
+    class Silent(Counter[str]):
+        def __setitem__(self, name: str, value: int) -> None:
+            if name != "lost":
+                super().__setitem__(name, value)
+
+    patch.setattr(module, "Counter", Silent)
+
+
+BROKEN: list[Break] = [
+    rotated_file_is_closed_at_once,
+    rotated_file_is_closed_at_its_end,
+    path_is_never_looked_at_again,
+    new_file_before_the_old,
+    unfinished_lines_are_handed_out,
+    rest_of_a_long_line_is_a_line,
+    holes_are_taken_for_text,
+    only_a_smaller_size_is_a_truncation,
+    truncation_goes_unseen,
+    copies_are_not_looked_for,
+    files_between_two_looks_are_not_looked_for,
+    files_that_were_there_before_are_read_again,
+    restart_trusts_the_number_alone,
+    restart_begins_at_the_end,
+    unread_loss_is_not_counted,
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_follower_is_noticed(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch)
+    with pytest.raises(AssertionError):
+        run(400, quick=True)

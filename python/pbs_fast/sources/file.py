@@ -83,6 +83,8 @@ class FileSource:
         self._past: deque[Position] = deque(maxlen=32)
         self._seen = Seen({})
         self._first = True
+        self._on_path = False
+        """The path named the current file at the last look."""
         self._presence = Presence(self.path, self._say_to)
         self._failing: set[Identity] = set()
         self._watched: set[str] = set()
@@ -147,7 +149,9 @@ class FileSource:
         if unread:
             return unread[0].position
         last = streams[-1]
-        return streams[-2].position if last.offset == 0 and len(streams) > 1 else last.position
+        # A new file of which nothing was read: the old one's writer may not have moved to it yet.
+        untouched = last.offset == 0 and not last.rewound
+        return streams[-2].position if untouched and len(streams) > 1 else last.position
 
     def close(self) -> None:
         for file in (*self._retiring, *([self._current] if self._current else ())):
@@ -176,6 +180,7 @@ class FileSource:
     def _look(self) -> None:
         """Does the path name the file we follow? If not, open what it names."""
         self._watch_directories()
+        self._on_path = False
         try:
             status = os.stat(self.path)
             if self._current is None or Identity.of(status) != self._current.identity:
@@ -183,6 +188,7 @@ class FileSource:
                     self._presence.not_a_log()
                     return
                 self._switch(os.open(self.path, OPEN_FLAGS))
+            self._on_path = True
             self._presence.here()
         except (FileNotFoundError, NotADirectoryError):
             self._presence.missing(self._clock(), following=self._current is not None)
@@ -301,8 +307,9 @@ class FileSource:
             copy.static = True
             self.counters["copied_bytes"] += max(0, os.fstat(copy.fd).st_size - copy.offset)
             self._say("truncated", f"{text}; the rest of the old lines is read from {display(copy.name)}")
+            self._seen.add(copy.identity, copy.head)
             self._enlist(copy, self._retiring.index(file) if file in self._retiring else None)
-        if file is self._current:
+        if file is self._current and self._on_path:  # else the next switch looks for them
             self._overtaken(since, self._seen, heads=(before.head,) if before.head else ())
             self._seen = Seen.now(self.path)
         self.behind = True

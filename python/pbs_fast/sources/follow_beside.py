@@ -36,6 +36,9 @@ class Seen:
                     heads[Identity.of(os.fstat(fd))] = os.pread(fd, SAMPLE, 0)
         return cls(heads)
 
+    def add(self, identity: Identity, head: bytes) -> None:
+        self._heads[identity] = head
+
     def holds(self, identity: Identity, head: bytes) -> bool:
         """Was this file there? A number that was given to another file since shows by the first bytes."""
         known = self._heads.get(identity)

@@ -38,6 +38,8 @@ class FollowedFile:
         self.tail = b""
         self.partial = 0
         """Bytes of an unfinished line seen behind the offset."""
+        self.rewound = False
+        """It was truncated: what stood in it before was read, or is read from a copy."""
         self.at_end = False
         """The last read met the end of the file (or the limit it was given)."""
         self.static = False
@@ -69,6 +71,7 @@ class FollowedFile:
         """Begin again at the first byte: the content is new."""
         self.start_at(Position(self.identity, 0, b"", b""))
         self.opened_mtime = os.fstat(self.fd).st_mtime_ns
+        self.rewound = True
 
     @property
     def position(self) -> Position:
