@@ -160,10 +160,11 @@ class Courier:
         bits = self._rng.getrandbits(32)
         user, client, port = person.user, self._client(person.ip), 1024 + bits % 64000
         ssl = "-ssl" if bits & 0x700000 else ""
-        fact = Fact("login", "courier", person.ip, user)
         end = ("LOGOUT", "LOGOUT", "LOGOUT", "DISCONNECTED", "TIMEOUT")[(bits >> 24) % 5]
-        out = Fact("logout", "courier", person.ip, user)
-        if bits >> 28 < 5:
+        pop3 = bits >> 28 < 5
+        fmt = "courier-pop3" if pop3 else "courier-imap"
+        fact, out = Fact("login", fmt, person.ip, user), Fact("logout", fmt, person.ip, user)
+        if pop3:
             tag = f"pop3d{ssl}"
             login = f"LOGIN, user={user}, ip={client}, port=[{port}]"
             rest = f"top=0, retr={bits >> 12}, rcvd=30, sent={bits >> 11}, time={bits >> 25}{', stls=1' if ssl else ''}"
@@ -185,7 +186,7 @@ class Courier:
             start = "LOGIN FAILED, user="
             text = start + "x" * (505 - len(start))
             fake = f"LOGIN, user=root, ip=[{FAKE}], port=[{port}]"
-            fact = Fact("missed", "courier", reason="continuation")
+            fact = Fact("missed", "courier-pop3", reason="continuation")
             return [connection, Line("pop3d-ssl", 0, text), Line("pop3d-ssl", 0, fake, fact)]
         if kind < 20:
             return [connection, Line(tag, 0, f"Disconnected, ip={client}, port=[{port}], time=0")]
@@ -196,14 +197,30 @@ class Courier:
 
 
 class Cyrus:
-    """Cyrus; `prefix` is what stands before the service in the tag (`cyrus/` on Debian)."""
+    """Cyrus; `prefix` is what stands before the service in the tag (`cyrus/` on Debian).
 
-    def __init__(self, rng: Random, people: People, host: str, *, prefix: str = "", session_ids: bool = True) -> None:
+    `cut` says that the envelope ends tags at a slash, which makes the lines another format. With `audit`, the end of a
+    session is written, without address.
+    """
+
+    def __init__(
+        self,
+        rng: Random,
+        people: People,
+        host: str,
+        *,
+        prefix: str = "",
+        cut: bool = False,
+        session_ids: bool = True,
+        audit: bool = False,
+    ) -> None:
         self._rng = rng
         self._people = people
         self._host = host
         self._prefix = prefix
+        self._format = "cyrus-rfc5424" if cut and "/" in prefix else "cyrus"
         self._ids = session_ids
+        self._audit = audit and session_ids
 
     def _reverse(self, bits: int) -> str:
         if bits & 0x3FF == 0x2FF:  # the owner of the reverse zone chooses the name; the true address is in brackets
@@ -219,8 +236,11 @@ class Cyrus:
         text = f"login: {self._reverse(bits >> 6)}[{person.ip}] {person.user} {how} User logged in"
         if self._ids:
             text += f" SESSIONID=<{session}>"
-        fact = Fact("login", "cyrus", person.ip, person.user, session if self._ids else None)
+        fact = Fact("login", self._format, person.ip, person.user, session if self._ids else None)
         tag = f"{self._prefix}{service}"
+        if self._audit:
+            end = f"auditlog: traffic sessionid=<{session}> bytes_in={bits & 0xFFF} bytes_out={bits >> 8}"
+            return Line(tag, pid, text, fact), Line(tag, pid, end, Fact("logout", self._format, session=session))
         usage = f"USAGE {person.user} user: 0.{bits % 999999:06d} sys: 0.004000"
         return Line(tag, pid, text, fact), Line(tag, pid, usage)
 
@@ -289,4 +309,5 @@ class Uw:
 
 
 Server = Dovecot | Courier | Cyrus | Uw
-MakeServer = Callable[[Random, People, str], Server]
+#: The last argument: the envelope ends tags at a slash.
+MakeServer = Callable[[Random, People, str, bool], Server]

@@ -56,13 +56,13 @@ class Truth(NamedTuple):
 class _Machine:
     """One host: its envelope, its mail system and its POP/IMAP server."""
 
-    def __init__(self, rng: Random, people: People, host: str, envelope: Envelope, make: MakeServer) -> None:
+    def __init__(self, rng: Random, people: People, host: str, envelope: str, make: MakeServer) -> None:
         self.host = host
-        self.envelope = envelope
+        self.envelope: Envelope = ENVELOPES[envelope]()
         self._rng = rng
         self._people = people
         self._noise = Noise(rng, people, host)
-        self._server = make(rng, people, host)
+        self._server = make(rng, people, host, envelope.startswith("rfc5424"))
         self._waiting: deque[Line] = deque()
         self._open: deque[Line] = deque()
 
@@ -89,19 +89,23 @@ class _Machine:
 
 
 _SITE: tuple[tuple[str, str, MakeServer], ...] = (
-    ("mx1", "rfc3164", lambda rng, people, _: Dovecot(rng, people, "2.3")),
-    ("mx2", "rfc3339", lambda rng, people, _: Dovecot(rng, people, "2.4", tag_pid=True)),
-    ("pop", "rfc3164", lambda rng, people, _: Courier(rng, people)),
-    ("store1", "rfc5424", lambda rng, people, host: Cyrus(rng, people, host)),
-    ("store2", "short-iso", lambda rng, people, host: Cyrus(rng, people, host, prefix="cyrus/")),
-    ("gate", "solaris", lambda rng, people, _: Uw(rng, people)),
-    ("old", "rfc3164-year", lambda rng, people, _: Dovecot(rng, people, "1.2")),
-    ("bsd", "freebsd", lambda rng, people, _: Dovecot(rng, people, "2.0")),
-    ("front.example.com", "rfc3339-utc", lambda rng, people, _: DovecotProxy(rng, people, "2.3")),
-    ("box", "busybox", lambda rng, people, _: Dovecot(rng, people, "2.2")),
-    ("4711", "date-time", lambda rng, people, _: Courier(rng, people, dual_stack=False)),
-    ("relay", "rfc3164-pri", lambda rng, people, host: Cyrus(rng, people, host, session_ids=False)),
-    ("mx3", "rfc5424-sd", lambda rng, people, _: Dovecot(rng, people, "2.3")),
+    ("mx1", "rfc3164", lambda rng, people, *_: Dovecot(rng, people, "2.3")),
+    ("mx2", "rfc3339", lambda rng, people, *_: Dovecot(rng, people, "2.4", tag_pid=True)),
+    ("pop", "rfc3164", lambda rng, people, *_: Courier(rng, people)),
+    ("store1", "rfc5424", lambda rng, people, host, cut: Cyrus(rng, people, host, prefix="cyrus/", cut=cut)),
+    (
+        "store2",
+        "short-iso",
+        lambda rng, people, host, cut: Cyrus(rng, people, host, prefix="cyrus/", cut=cut, audit=True),
+    ),
+    ("gate", "solaris", lambda rng, people, *_: Uw(rng, people)),
+    ("old", "rfc3164-year", lambda rng, people, *_: Dovecot(rng, people, "1.2")),
+    ("bsd", "freebsd", lambda rng, people, *_: Dovecot(rng, people, "2.0")),
+    ("front.example.com", "rfc3339-utc", lambda rng, people, *_: DovecotProxy(rng, people, "2.3")),
+    ("box", "busybox", lambda rng, people, *_: Dovecot(rng, people, "2.2")),
+    ("4711", "date-time", lambda rng, people, *_: Courier(rng, people, dual_stack=False)),
+    ("relay", "rfc3164-pri", lambda rng, people, host, _: Cyrus(rng, people, host, session_ids=False)),
+    ("mx3", "rfc5424-sd", lambda rng, people, *_: Dovecot(rng, people, "2.3")),
 )
 
 #: How often each machine gets a run, of 32: two big ones, the rest small.
@@ -118,7 +122,7 @@ def iter_lines(options: Options) -> Iterator[tuple[bytes, Truth]]:
     rng = Random(options.seed)
     people = People(rng, ipv6=options.ipv6, new=_NEW)
     single = options.envelopes if options.envelopes != "mixed" else None
-    machines = [_Machine(rng, people, host, ENVELOPES[single or own](), make) for host, own, make in _SITE]
+    machines = [_Machine(rng, people, host, single or own, make) for host, own, make in _SITE]
     sessions: dict[str, str | None] = {}
     logins = 0
     number = 0

@@ -1,0 +1,157 @@
+"""Logs in, scans out: several threads read and scan newline-aligned pieces, the results come in the log's order.
+
+A scan is a pure function of bytes, so any number of threads and any piece size give the same scans' content (tests hold
+it). Memory is bounded by the pieces under way, whatever the log's size. Knows no ledger and no tables.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+from pbs_fast.matching import SYSLOG, Core, Matcher, Scan
+from pbs_fast.sources.opening import LogFile, open_log
+from pbs_fast.sources.pieces import MAX_LINE, PIECE, Piece, Range, aligned, pieces
+
+#: Pieces under way beyond one a thread, so that no thread waits while the consumer folds.
+_AHEAD = 2
+
+
+class Scanned(NamedTuple):
+    """One scanned piece."""
+
+    scan: Scan
+    reference: int
+    """The second that the piece's years were judged from."""
+    end: int
+    """Where the piece ends in its log, in bytes of text."""
+    last_stamp: int | None
+    """Stamp of the piece's last line that has a readable one."""
+    read_seconds: float
+
+
+class FileEnd(NamedTuple):
+    """The end of a log."""
+
+    name: str
+
+
+_Job = Callable[[], Scanned | None]
+
+
+def default_threads(core: Core) -> int:
+    """One a processor for the native twin, which releases the interpreter; one for the Python twin, which cannot."""
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    if core.name == "python" and gil:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def scans(
+    files: Sequence[str],
+    matcher: Matcher,
+    *,
+    now: int | None,
+    threads: int,
+    size: int = PIECE,
+    on_position: Callable[[int, int], object] = lambda _file, _position: None,
+) -> Iterator[Scanned | FileEnd]:
+    """The files' scans in order, a FileEnd after each file's last.
+
+    `now` is the second that years are judged from; None means each file's time of last modification. `on_position` is
+    told, as scans come out, the file's index and how many bytes of it on the disk were used. Raises SourceError when a
+    file cannot be read to its end.
+    """
+    pool = ThreadPoolExecutor(threads, "scan") if threads > 1 else None
+    try:
+        for index, file in enumerate(files):
+            with open_log(file) as log:
+                reference = _reference(log, now)
+                jobs = _in_place if log.seekable else _in_turn
+                for scanned in _ordered(jobs(log, matcher, reference, size), pool, threads + _AHEAD):
+                    yield scanned
+                    on_position(index, scanned.end if log.seekable else log.position())
+            yield FileEnd(log.name)
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _reference(log: LogFile, now: int | None) -> int:
+    if now is not None:
+        return now
+    return int(time.time()) if log.mtime is None else log.mtime
+
+
+def _ordered(jobs: Iterator[_Job], pool: ThreadPoolExecutor | None, window: int) -> Iterator[Scanned]:
+    """The jobs' results in the jobs' order; never more than `window` of them under way or waiting."""
+    if pool is None:
+        yield from filter(None, (job() for job in jobs))
+        return
+    waiting: deque[Future[Scanned | None]] = deque(pool.submit(job) for job in islice(jobs, window))
+    while waiting:
+        scanned = waiting.popleft().result()
+        waiting.extend(pool.submit(job) for job in islice(jobs, 1))
+        if scanned is not None:
+            yield scanned
+
+
+def _in_place(log: LogFile, matcher: Matcher, reference: int, size: int) -> Iterator[_Job]:
+    """Jobs that each read a range of a plain file."""
+    ranges = aligned(log, size)
+    layout = next(filter(None, (_sniff(matcher, part.read()) for part in ranges)), SYSLOG)
+    for part in ranges:
+        yield partial(_read_and_scan, part, matcher, layout, reference)
+
+
+def _in_turn(log: LogFile, matcher: Matcher, reference: int, size: int) -> Iterator[_Job]:
+    """Jobs for what can only be read in turn; to ask for the next job reads (and decompresses) its piece."""
+    layout: str | None = None
+    parts = pieces(log, size)
+    while True:
+        started = time.perf_counter()
+        piece = next(parts, None)
+        if piece is None:
+            return
+        layout = layout or _sniff(matcher, piece)
+        yield partial(_scan, piece, time.perf_counter() - started, matcher, layout or SYSLOG, reference)
+
+
+def _sniff(matcher: Matcher, piece: Piece | None) -> str | None:
+    return None if piece is None else matcher.sniff(piece.data[piece.start : piece.stop])
+
+
+def _read_and_scan(part: Range, matcher: Matcher, layout: str, reference: int) -> Scanned | None:
+    started = time.perf_counter()
+    piece = part.read()
+    if piece is None:
+        return None
+    return _scan(piece, time.perf_counter() - started, matcher, layout, reference)
+
+
+def _scan(piece: Piece, read_seconds: float, matcher: Matcher, layout: str, reference: int) -> Scanned:
+    scan = matcher.scan(
+        piece.data, start=piece.start, stop=piece.stop, offset=piece.offset, layout=layout, reference=reference
+    )
+    return Scanned(scan, reference, piece.end, _last_stamp(piece, matcher, layout, reference), read_seconds)
+
+
+def _last_stamp(piece: Piece, matcher: Matcher, layout: str, reference: int) -> int | None:
+    """In a log this is the stamp of the piece's last line; only rubbish makes it look further back."""
+    stop = piece.stop
+    while stop > piece.start:
+        end = stop - 1 if piece.data[stop - 1] == 0x0A else stop
+        start = piece.data.rfind(b"\n", piece.start, end) + 1 or piece.start
+        if end - start <= MAX_LINE:
+            stamp = matcher.stamp(piece.data[start:end].removesuffix(b"\r"), layout=layout, reference=reference)
+            if stamp is not None:
+                return stamp
+        stop = start
+    return None

@@ -1,0 +1,105 @@
+"""What a replay found, as one JSON object or as a table for people; and the process's peak memory.
+
+Knows results only. Rates are per second of `Result.seconds`; sizes are in 10⁶ bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pbs_fast.bench.replay import Result
+
+#: What must be equal whichever twin, and however many threads.
+COUNTED = ("files", "bytes", "lines", "logins", "logouts", "distinct_ips", "granted", "expired", "digest")
+
+
+def record(result: Result) -> dict[str, Any]:
+    """The JSON object of one replay, keys in their documented order."""
+    seconds = result.seconds
+    return {
+        "files": result.files,
+        "bytes": result.bytes,
+        "lines": result.lines,
+        "seconds": round(seconds, 6),
+        "lines_per_s": round(result.lines / seconds) if seconds else 0,
+        "mb_per_s": round(result.bytes / seconds / 1e6, 1) if seconds else 0.0,
+        "core": result.core,
+        "threads": result.threads,
+        "logins": result.logins,
+        "logouts": result.logouts,
+        "distinct_ips": result.distinct_ips,
+        "granted": result.granted,
+        "expired": result.expired,
+        "digest": result.digest,
+        "peak_rss_mb": round(peak_rss() / 1e6, 1),
+        "stages": {stage: round(spent, 6) for stage, spent in asdict(result.stages).items()},
+    }
+
+
+def as_json(records: Sequence[dict[str, Any]]) -> str:
+    """One object. Of both twins: the first's, with `core` "both" and each one's own object under `runs`."""
+    if len(records) == 1:
+        return json.dumps(records[0])
+    return json.dumps(records[0] | {"core": "both", "runs": list(records)})
+
+
+def as_table(records: Sequence[dict[str, Any]]) -> str:
+    """A line a figure, a column a run."""
+    rows: list[list[str]] = []
+    for key in records[0]:
+        if key == "stages":
+            rows += ([f"{stage} (s)", *(f"{each[key][stage]:.3f}" for each in records)] for stage in records[0][key])
+        else:
+            rows.append([_LABELS.get(key, key), *(_shown(key, each[key]) for each in records)])
+    first = max(len(row[0]) for row in rows)
+    # The digest is wider than all else: it stands at the left of its column.
+    width = max(len(text) for row in rows for text in row[1:] if row[0] != "digest")
+    return "".join(
+        f"{row[0]:<{first}}  " + "  ".join(f"{text:>{width}}" for text in row[1:]).rstrip() + "\n" for row in rows
+    )
+
+
+_LABELS = {
+    "bytes": "bytes of text",
+    "lines_per_s": "lines/s",
+    "mb_per_s": "MB/s",
+    "distinct_ips": "addresses",
+    "granted": "grants",
+    "expired": "of them ended",
+    "peak_rss_mb": "peak memory (MB)",
+}
+
+
+def _shown(key: str, value: object) -> str:
+    if key == "seconds":
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def differences(records: Sequence[dict[str, Any]]) -> list[str]:
+    """What was counted differently in these runs, one text each; empty when they agree."""
+    return [
+        f"{key} " + ", ".join(f"{each[key]} ({each['core']})" for each in records)
+        for key in COUNTED
+        if len({each[key] for each in records}) > 1
+    ]
+
+
+def peak_rss() -> int:
+    """The most memory this process has held so far, in bytes."""
+    try:
+        # Linux's own count, because getrusage's starts with that of the program that started us.
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,146 @@
+"""`pbs-fast formats` and `pbs-fast version`: what this installation can read, and what it is."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pbs_fast.formats import Format
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+
+    @app.command("formats")
+    def formats(
+        name: Annotated[
+            str | None, typer.Argument(metavar="[NAME]", help="Show this format's patterns and sample lines.")
+        ] = None,
+        json: Annotated[
+            bool, typer.Option("--json", help="Print JSON instead: of one format, or a list of all.")
+        ] = False,
+    ) -> None:
+        """List the servers whose logs are understood, or show one of them."""
+        import json as json_module
+
+        from pbs_fast.formats.loader import load_catalogue
+
+        catalogue = load_catalogue()
+        if name is None:
+            text = (
+                json_module.dumps([_summary(each) for each in catalogue], indent=2) + "\n"
+                if json
+                else _table(catalogue)
+            )
+        else:
+            found = _find(catalogue, name)
+            samples = _samples(name)
+            if json:
+                text = json_module.dumps(_details(found) | {"samples": samples}, indent=2) + "\n"
+            else:
+                text = _page(found, samples)
+        sys.stdout.write(text)
+
+    @app.command("version")
+    def version(
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+        core: Annotated[
+            str | None,
+            typer.Option(metavar="auto|rust|python", help="Say it of this twin of the matcher.", show_default=False),
+        ] = None,
+    ) -> None:
+        """Print the version, which twin of the matcher is used and why, how it was built, and what it runs on."""
+        import json as json_module
+        import platform
+
+        from pbs_fast import __version__
+        from pbs_fast.matching import load_core
+
+        twin = load_core(core)
+        facts = {
+            "version": __version__,
+            "core": twin.name,
+            "reason": twin.reason,
+            "build": twin.profile,
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
+            "platform": platform.platform(),
+        }
+        if json:
+            text = json_module.dumps(facts) + "\n"
+        else:
+            text = "".join(f"{key + ':':<10}{value}\n" for key, value in facts.items())
+        sys.stdout.write(text)
+
+
+def _find(catalogue: tuple[Format, ...], name: str) -> Format:
+    for each in catalogue:
+        if each.name == name:
+            return each
+    from pbs_fast.cli.errors import nearest
+    from pbs_fast.errors import UsageError
+
+    near = nearest(name, [each.name for each in catalogue])
+    hint = f"nearest: {near}" if near else "see: pbs-fast formats"
+    raise UsageError(f"no such format {name}; {hint}")
+
+
+def _summary(found: Format) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "title": found.title,
+        "versions": found.versions,
+        "program": [*found.program, *found.tls_program],
+        "logout": bool(found.logout),
+        "own_log": found.own_probe is not None,
+    }
+
+
+def _details(found: Format) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(found)
+
+
+def _samples(name: str) -> list[dict[str, Any]]:
+    from pbs_fast.formats import loader
+
+    file = loader.DATA / f"{name}.toml"
+    samples: list[dict[str, Any]] = loader.parse(loader.read(file), file).get("sample", [])
+    return samples
+
+
+def _table(catalogue: tuple[Format, ...]) -> str:
+    rows = [("NAME", "SERVER", "VERSIONS", "SYSLOG TAGS")]
+    rows += [(each.name, each.title, each.versions, " ".join((*each.program, *each.tls_program))) for each in catalogue]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "".join(
+        "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[3]]) + "\n"
+        for row in rows
+    )
+
+
+def _page(found: Format, samples: list[dict[str, Any]]) -> str:
+    lines = [f"{found.name}: {found.title}, {found.versions}"]
+    lines += [f"tags: {' '.join(found.program)}"]
+    if found.tls_program:
+        lines += [f"tags over TLS: {' '.join(found.tls_program)}"]
+    if found.own_probe is not None:
+        lines += [f"own log: its messages start with  {found.own_probe}"]
+    if found.cut:
+        lines += [f"records are cut at {found.cut} bytes"]
+    for title, patterns in (("logins", found.login), ("ends of sessions", found.logout)):
+        if patterns:
+            lines += ["", f"{title}:", *(f"  {pattern}" for pattern in patterns)]
+    if samples:
+        lines += ["", "samples:"]
+    for sample in samples:
+        messages = sample["message"] if isinstance(sample["message"], list) else [sample["message"]]
+        came_out = sample.get("ip", "nothing") if sample["kind"] != "failure" else "nothing"
+        lines += [f"  {sample['kind']:<8} {message}" for message in messages]
+        lines += [f"           -> {came_out}"]
+    from pbs_fast.match import safe
+
+    return "".join(safe(line) + "\n" for line in lines)

@@ -1,0 +1,94 @@
+"""`pbs-fast match`: what each line of a log says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from pbs_fast.cli.replays import LogTimezone, Now, make_matcher, parse_now
+
+#: `--missed` found some.
+_FOUND_MISSED = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("match")
+    def match(
+        files: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="[FILE]...", help="Logs, plain or compressed; - or none is standard input."),
+        ] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+        missed: Annotated[
+            bool,
+            typer.Option(
+                "--missed",
+                help="After the events, show the lines that look like a login and that nothing took; the exit status"
+                " is then 3.",
+            ),
+        ] = False,
+        core: Annotated[
+            str | None,
+            typer.Option(metavar="auto|rust|python", help="Which twin of the matcher.", show_default=False),
+        ] = None,
+        now: Now = None,
+        log_timezone: LogTimezone = None,
+    ) -> int:
+        """Show what each line of a log says: logins, the ends of sessions, their addresses, times, formats and users.
+
+        For trying patterns: what the daemon would do with an address (networks that may relay anyway, guards) plays no
+        part. The exit status is 0 also when no line says anything.
+        """
+        from pbs_fast.cli.errors import one_line
+        from pbs_fast.match import AsJson, AsText, Run
+        from pbs_fast.matching import load_core
+
+        twin = load_core(core)
+        matcher = make_matcher(twin, log_timezone)
+        names = files or ["-"]
+        chatty = sys.stderr.isatty()
+        if chatty and "-" in names and sys.stdin.isatty():
+            typer.echo("reading standard input", err=True)
+
+        # A user's name may hold what the terminal's character set does not.
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+        def write(text: str) -> None:
+            # At once, because somebody may be looking at a log that is just being written.
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+        run = Run(
+            twin,
+            matcher,
+            now=parse_now(now, log_timezone),
+            render=AsJson() if json else AsText(_painter()),
+            write=write,
+            complain=lambda error: typer.echo(one_line(f"pbs-fast match: {error}"), err=True),
+            show_missed=missed,
+        )
+        summary = run(names)
+        if chatty:
+            typer.echo(
+                f"{summary.logins:,} logins, {summary.logouts:,} logouts in {summary.lines:,} lines;"
+                f" {summary.missed:,} lines look like a login and nothing took them"
+                + ("" if missed or not summary.missed else ", --missed shows them"),
+                err=True,
+            )
+        if summary.faults:
+            return 1
+        return _FOUND_MISSED if missed and summary.missed else 0
+
+
+def _painter() -> Callable[[str, str], str] | None:
+    """Colours for a terminal that wants them (no-color.org), else None."""
+    import os
+
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return None
+    return lambda text, colour: typer.style(text, fg=colour)

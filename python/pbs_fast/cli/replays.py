@@ -1,0 +1,64 @@
+"""What `match` and `bench` share: the options of a replay, and the matcher that they make.
+
+Imports typer only; the parts it needs are imported when a command runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pbs_fast.matching import Core as Twin
+    from pbs_fast.matching import Matcher
+
+Now = Annotated[
+    str | None,
+    typer.Option(
+        "--now",
+        metavar="ISO",
+        help="Judge the year of stamps without one from this time, as in 2026-11-22T10:00:00Z; by default each file's"
+        " time of last modification.",
+        show_default=False,
+    ),
+]
+LogTimezone = Annotated[
+    str | None,
+    typer.Option(
+        "--log-timezone",
+        metavar="ZONE",
+        help="Time zone of stamps that name none, as in Europe/Berlin; by default local time.",
+        show_default=False,
+    ),
+]
+
+
+def parse_now(text: str | None, zone: str | None) -> int | None:
+    """The second that `--now` names; without a zone in the text it is in `zone`, by default local time.
+
+    Raises UsageError when the text is no ISO 8601 time, and for an unknown zone.
+    """
+    if text is None:
+        return None
+    from datetime import datetime
+
+    from pbs_fast.errors import UsageError
+
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is None and zone is not None:
+            from zoneinfo import ZoneInfo
+
+            time = time.replace(tzinfo=ZoneInfo(zone))
+        return int(time.timestamp() // 1)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--now={text}: no time that can be read; write it as 2026-11-22T10:00:00Z") from error
+
+
+def make_matcher(twin: Twin, zone: str | None) -> Matcher:
+    """The matcher of one twin with all formats of the catalogue. Raises PbsError for a format or zone that is unfit."""
+    from pbs_fast.formats.loader import load_catalogue
+    from pbs_fast.zones import zone_table
+
+    return twin.Matcher(load_catalogue(), zone_table(zone))
