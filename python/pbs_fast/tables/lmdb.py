@@ -31,8 +31,9 @@ from pbs_fast.tables.locks import TableBusyError, locked
 #: 1.8 million; larger tables double it.
 MAP_SIZE = 64 << 20
 
-#: Where a meta page holds its magic number and its data format, in native byte order (lmdb.h: MDB_MAGIC).
-_MAGIC_AT, _MAGIC = 16, 0xBEEFC0DE
+#: Where a meta page holds its magic number and, after it, its data format, in native byte order: after the page header,
+#: of 16 bytes in LMDB 0.9 (mdb.c: MDB_meta) and 24 in 1.0.
+_MAGIC_AT, _MAGIC = (16, 24), 0xBEEFC0DE
 _FORMAT = 1
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class LmdbTable(FileTable):
             raise TableError(os_error("cannot read", file, error)) from error
         try:
             with locked(fd, "fcntl", shared=True, wait=wait, file=file):
-                _recognise(file, os.pread(fd, _MAGIC_AT + 8, 0))
+                _recognise(file, os.pread(fd, 64, 0))
                 env = _environment(file, map_size=max(MAP_SIZE, os.fstat(fd).st_size), readonly=True)
                 try:
                     with env.begin() as txn:
@@ -155,8 +156,10 @@ def _growing(env: Any, write: Callable[[Any], T]) -> T:
 
 
 def _recognise(file: Path, head: bytes) -> None:
-    number, version = (int.from_bytes(head[at : at + 4], sys.byteorder) for at in (_MAGIC_AT, _MAGIC_AT + 4))
-    if number != _MAGIC:
-        raise TableError(f"{file} is not an LMDB file; move it away or give another table")
-    if version != _FORMAT:
-        raise TableError(f"{file} has LMDB data format {version}, which Postfix cannot read; move it away")
+    for at in _MAGIC_AT:
+        number, version = (int.from_bytes(head[word : word + 4], sys.byteorder) for word in (at, at + 4))
+        if number == _MAGIC and version == _FORMAT:
+            return
+        if number == _MAGIC:
+            raise TableError(f"{file} has LMDB data format {version}, which Postfix cannot read; move it away")
+    raise TableError(f"{file} is not an LMDB file; move it away or give another table")

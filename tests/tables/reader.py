@@ -1,0 +1,67 @@
+"""The reading process of the table tests; commands come as JSON lines, answers go out the same way."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+from pbs_fast.errors import PbsError
+from pbs_fast.tables import list_rows
+
+
+def watch(spec: str, keys: set[str], stop: threading.Event, result: dict[str, Any]) -> None:
+    while not stop.is_set():
+        try:
+            there = {key for key, _ in list_rows(spec)}
+        except PbsError as error:
+            result["errors"].append(str(error))
+            continue
+        result["polls"] += 1
+        if not keys <= there:
+            result["missing"].append(sorted(keys - there)[:3])
+
+
+def hold(file: str, kind: str, seconds: float, holding: threading.Event) -> None:
+    with open(file, "rb") as opened:
+        call = fcntl.flock if kind == "flock" else fcntl.lockf
+        call(opened.fileno(), fcntl.LOCK_SH)
+        holding.set()
+        time.sleep(seconds)
+
+
+def main() -> None:
+    stop, result, thread = threading.Event(), {"polls": 0, "missing": [], "errors": []}, None
+    for line in sys.stdin:
+        question = json.loads(line)
+        answer: Any
+        match question["do"]:
+            case "list":
+                try:
+                    answer = dict(list_rows(question["spec"]))
+                except PbsError as error:
+                    answer = str(error)
+            case "watch":
+                thread = threading.Thread(target=watch, args=(question["spec"], set(question["keys"]), stop, result))
+                thread.start()
+                answer = "watching"
+            case "stop":
+                assert thread is not None
+                stop.set()
+                thread.join()
+                answer = result
+            case "hold":
+                holding = threading.Event()
+                threading.Thread(
+                    target=hold, args=(question["file"], question["kind"], question["seconds"], holding)
+                ).start()
+                holding.wait(5)
+                answer = "holding"
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

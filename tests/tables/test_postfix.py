@@ -1,0 +1,189 @@
+"""Real Postfix reads our tables: asserted by the replies to RCPT of an instance that may run one smtpd only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import FILE_TYPES, Opener, grant
+
+from mta.postfix import ELSEWHERE, LOCAL, Postfix, require_postfix, running
+from pbs_fast.events import Delta
+from pbs_fast.tables import Table
+
+A, B, C = "203.0.113.5", "203.0.113.6", "2001:db8::6"
+OTHER = "203.0.113.99"
+
+
+class Site:
+    """A table and the Postfix that reads it."""
+
+    def __init__(self, table: Table, postfix: Postfix) -> None:
+        self.table = table
+        self.postfix = postfix
+
+    def add(self, *clients: str) -> None:
+        self.table.apply(Delta(dict.fromkeys(clients, grant())))
+
+    def remove(self, *clients: str) -> None:
+        self.table.apply(Delta({}, clients))
+
+    def relays(self, client: str) -> bool:
+        """Whether a new session from this client may relay; anything but yes and the permanent no is an error."""
+        reply = self.postfix.rcpt(client)
+        assert reply.relayed or reply.denied, reply
+        return reply.relayed
+
+
+@pytest.fixture(params=FILE_TYPES)
+def kind(request: pytest.FixtureRequest) -> str:
+    require_postfix(request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def site(kind: str, opened: Opener) -> Iterator[Site]:
+    table = opened(kind)  # empty, and there before Postfix starts
+    table.rebuild({})
+    with running(table.spec) as postfix:
+        yield Site(table, postfix)
+
+
+def test_clients_come_and_go(site: Site) -> None:
+    assert not site.relays(A)
+    assert not site.relays(C)
+    site.add(A, C)
+    assert site.relays(A)
+    assert site.relays(C)
+    assert not site.relays(OTHER)
+    assert not site.relays("2001:db8::7")
+    site.remove(A)
+    assert not site.relays(A)
+    assert site.relays(C)
+    site.remove(C)
+    assert not site.relays(C)
+    pids = set(site.postfix.smtpd_pids())
+    if site.table.spec.startswith("lmdb:"):
+        assert len(pids) == 1, "lmdb never makes smtpd restart"
+    else:
+        assert len(pids) == 4, "one restart for each change that a client met, and no more"
+
+
+def test_five_changes_within_one_second(site: Site) -> None:
+    """The case in which whole-second times leave smtpd blind: change, look-up, change, all in one second."""
+    assert not site.relays(A)
+    while time.time() % 1 > 0.1:  # begin with a fresh second
+        time.sleep(0.005)
+    start = time.monotonic()
+    site.add(A)
+    seen = [site.relays(A)]
+    site.add(B)
+    seen.append(site.relays(B))
+    site.remove(A)
+    seen.append(site.relays(A))
+    site.add(C)
+    seen.append(site.relays(C))
+    site.remove(B)
+    seen.append(site.relays(B))
+    assert time.monotonic() - start < 1
+    assert seen == [True, True, False, True, False]
+    assert [site.postfix.postmap(client, site.table.spec) for client in (A, B, C)] == [None, None, "ok"]
+
+
+def test_what_an_open_session_sees(site: Site) -> None:
+    """lmdb: the change. hash and btree: what it has looked up before, until it ends; the next session sees the change."""
+    in_session = site.table.spec.startswith("lmdb:")
+    with site.postfix.session(A) as session:
+        assert session.rcpt().denied
+        site.add(A)
+        assert session.rcpt().relayed == in_session
+    assert site.relays(A)
+    with site.postfix.session(A) as session:
+        assert session.rcpt().relayed
+        site.remove(A)
+        assert session.rcpt().relayed != in_session
+    assert not site.relays(A)
+
+
+def test_postmap_agrees(site: Site) -> None:
+    clients = [A, C, "10.0.0.1", "2001:db8:1:2:3:4:5:6"]
+    site.add(*clients)
+    assert [site.postfix.postmap(client, site.table.spec) for client in clients] == ["ok"] * 4
+    site.remove(A)
+    assert site.postfix.postmap(A, site.table.spec) is None
+    assert site.postfix.postmap("10.0.0", site.table.spec) is None
+
+
+def test_ordinary_mail_is_not_touched(site: Site) -> None:
+    """Mail for this site is taken from anybody, in the table or not, through the whole of DATA."""
+    for client in (OTHER, A):
+        with site.postfix.session(client) as session:
+            assert session.rcpt(f"bob@{LOCAL}").relayed
+            assert session.rcpt(ELSEWHERE).denied
+            assert session.data().code == 250
+    site.add(A)
+    with site.postfix.session(A) as session:
+        assert session.rcpt(f"bob@{LOCAL}").relayed
+        assert session.rcpt(ELSEWHERE).relayed
+        assert session.data().code == 250
+
+
+def test_rebuild_and_restart_under_a_running_smtpd(site: Site, opened: Opener) -> None:
+    site.add(A)
+    assert site.relays(A)
+    site.table.rebuild({A: grant(), B: grant()})
+    assert site.relays(A)
+    assert site.relays(B)
+    site.table.close()
+    assert site.relays(A), "our end shuts nobody out"
+    again = opened(site.table.spec.split(":")[0])
+    assert sorted(again.load()) == [A, B]
+    again.rebuild({B: grant(), C: grant()})
+    assert not site.relays(A)
+    assert site.relays(B)
+    assert site.relays(C)
+
+
+def test_a_table_that_vanished_stops_no_inbound_mail(site: Site, opened: Opener) -> None:
+    """permit_auth_destination stands first: a broken table is 451 to relay attempts only. Put back, it works."""
+    site.add(A)
+    assert site.relays(A)
+    assert site.table.file is not None
+    Path(site.table.file).unlink()
+    reply = site.postfix.rcpt(A)
+    assert reply.code == 451, reply
+    assert site.postfix.rcpt(OTHER, f"bob@{LOCAL}").code == 250
+    site.table.heartbeat()
+    # An smtpd that opened no table never looks again (measured): only a reload makes a new one.
+    site.postfix.reload()
+    time.sleep(0.5)
+    assert site.relays(A)
+
+
+@pytest.mark.parametrize("kind", FILE_TYPES)
+def test_values_with_user_and_expiry_permit(kind: str, opened: Opener) -> None:
+    require_postfix(kind)
+    for value in ("ok {user} {expires}", "{expires}", "OK from {user}"):
+        table = opened(kind, value=value)
+        table.rebuild({A: grant(1_900_000_000, "REJECT"), C: grant(1_900_000_000, "DISCARD x")})
+        with running(table.spec) as postfix:
+            assert postfix.rcpt(A).relayed
+            assert postfix.rcpt(C).relayed
+            assert postfix.rcpt(OTHER).denied
+        table.rebuild({})
+        table.close()
+
+
+def test_a_growing_hash_refuses_nobody(opened: Opener) -> None:
+    """Past its room the file is rebuilt, never split: clients in the table are accepted all the while."""
+    require_postfix("hash")
+    table = opened("hash")
+    table.rebuild({A: grant()})
+    with running(table.spec) as postfix:
+        for start in range(0, 60_000, 6_000):
+            table.apply(Delta({f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}": grant() for i in range(start, start + 6_000)}))
+            assert postfix.rcpt(A).relayed
+            assert postfix.rcpt(f"10.{start >> 16}.{start >> 8 & 255}.{start & 255}").relayed
+            assert postfix.rcpt(OTHER).denied
