@@ -1,0 +1,15 @@
+"""Guards: would this grant be dangerous? Each has a name, which is its key in `[guards]`, and a counter `refused_NAME`.
+
+    guards = Guards(config.guards, read_netblocks(...), read_machine(), read_deny(...), counters)
+    screened = guards.screen(batch, ledger, clock.now(), shift=clock.shift(), replay=False)
+
+What they refuse never reaches the ledger. Knows nothing of logs, formats and tables; the ledger only as `Live`.
+"""
+
+from __future__ import annotations
+
+from pbs_fast.guards.limits import Live
+from pbs_fast.guards.machine import Machine, read_machine
+from pbs_fast.guards.screen import LOCAL, Guards, Refusal, Screened
+
+__all__ = ["LOCAL", "Guards", "Live", "Machine", "Refusal", "Screened", "read_machine"]

@@ -1,0 +1,59 @@
+"""Counts distinct users per address, to see the addresses behind which everybody stands: NAT, proxies, web mail hosts.
+
+Pure: no clock. Bounded: WINDOW_S seconds of logins, at most MAX_ADDRESSES addresses, at most `limit` users each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+#: Users are counted within windows of so many seconds: over months, one dynamic address has hundreds of users in turn.
+WINDOW_S = 3600
+#: An address that was crowded stays so for so many seconds after it last was: else it would be free for a while hourly.
+STAY_S = 86_400
+#: One dictionary entry and one text each: some 15 MB.
+MAX_ADDRESSES = 131_072
+
+
+class Crowd:
+    """Distinct users of each address of late."""
+
+    def __init__(self, limit: int) -> None:
+        """An address is crowded when more than `limit` users logged in from it within one window."""
+        self.limit = limit
+        self._users: dict[str, str | set[str]] = {}
+        self._window_end = 0.0
+        self._until: dict[str, float] = {}
+
+    def among(self, ips: Iterable[str]) -> Set[str]:
+        """Those of the addresses that are crowded."""
+        return self._until.keys() & ips if self._until else frozenset()
+
+    def saw(self, logins: Iterable[tuple[str, str | None, str | None, int]], now: float) -> list[str]:
+        """Note logins (address, first user, last user, distinct users); the addresses that are newly crowded."""
+        users = self._users
+        if now >= self._window_end or len(users) > MAX_ADDRESSES:
+            users.clear()
+            self._window_end = now + WINDOW_S
+            self._until = {ip: until for ip, until in self._until.items() if now < until}
+        fresh = []
+        for ip, first, last, distinct in logins:
+            if last is None or (distinct < 2 and users.get(ip) == last):
+                continue  # the same user again: nearly all logins
+            if self._count(ip, first, last, distinct) > self.limit:
+                users.pop(ip, None)
+                if ip not in self._until:
+                    fresh.append(ip)
+                self._until[ip] = now + STAY_S
+        return fresh
+
+    def _count(self, ip: str, first: str | None, last: str, distinct: int) -> int:
+        seen = self._users.setdefault(ip, last)
+        if isinstance(seen, str):
+            if seen == last and first in (None, last):
+                return distinct
+            seen = self._users[ip] = {seen}
+        seen.add(last)
+        if first is not None:
+            seen.add(first)
+        return max(len(seen), distinct)

@@ -1,0 +1,37 @@
+"""How many rows there may be, and how many new ones in a minute. At a limit, grants stop; renewals go on.
+
+Pure: no clock. What the ledger really granted is read from the ledger, so rows that it declined do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sized
+from typing import Protocol
+
+
+class Live(Container[str], Sized, Protocol):
+    """What guards may ask of the ledger."""
+
+    granted: int
+    """New rows since it began."""
+
+
+class Limits:
+    """`max_rows` and `max_new_per_minute`."""
+
+    def __init__(self, max_rows: int, max_new_per_minute: int) -> None:
+        self.max_rows = max_rows
+        self.max_new_per_minute = max_new_per_minute
+        self._minute_end = 0.0
+        self._granted_before = 0
+
+    def room(self, live: Live, now: float, *, replay: bool) -> tuple[int, str]:
+        """How many new rows are still allowed, at least 0, and the guard that allows no more."""
+        if now >= self._minute_end or replay:
+            self._minute_end = now + 60
+            self._granted_before = live.granted
+        rows = max(self.max_rows - len(live), 0)
+        new = max(self.max_new_per_minute - (live.granted - self._granted_before), 0)
+        if replay or rows <= new:
+            return rows, "max_rows"
+        return new, "max_new_per_minute"

@@ -1,0 +1,247 @@
+"""All guards over a Batch: which of its rows may reach the ledger, and why the others may not.
+
+Answers on an address alone (netblocks, special networks, this machine, proxies, deny list) are kept per address, so a
+row costs one look into a dictionary; the cache is bounded and dropped on every reload. Must not import the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields
+from itertools import compress
+from operator import not_
+from typing import TYPE_CHECKING, NamedTuple
+
+from pbs_fast.addresses import Network, NetworkTable, parse_canonical, parse_network
+from pbs_fast.deny import DenyList, fold_user
+from pbs_fast.events import Batch, Counters, Grant
+from pbs_fast.guards.crowd import Crowd
+from pbs_fast.guards.hosts import Hosts
+from pbs_fast.guards.limits import Limits, Live
+from pbs_fast.guards.networks import PRIVATE, SPECIAL
+
+if TYPE_CHECKING:
+    from pbs_fast.config.model import Guards as GuardConfig
+    from pbs_fast.guards.machine import Machine
+    from pbs_fast.netblocks import Netblocks
+
+#: Name of the answer on an address that may relay anyway; its counter has the same name.
+LOCAL = "local"
+
+#: Stands in the place of a guard's name on logouts, which no guard but `hosts` looks at.
+_LOGOUT = "logout"
+_COLUMNS = tuple(column.name for column in fields(Batch) if column.name != "source")
+
+#: Answers kept: some 15 MB. When there are more they are all dropped: a batch of new addresses costs 0.5 µs each.
+MAX_ANSWERS = 131_072
+
+
+class Refusal(NamedTuple):
+    """One row that may not reach the ledger."""
+
+    ip: str
+    guard: str
+    """LOCAL, or the guard's name."""
+    n: int
+    """Events in the row."""
+    user: str | None
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What became of a Batch."""
+
+    batch: Batch
+    """The rows for the ledger: logins that may be granted, and logouts."""
+    refused: list[Refusal] = field(default_factory=list)
+    revoke: tuple[str, ...] = ()
+    """Live addresses that must go now."""
+    warnings: list[str] = field(default_factory=list)
+
+
+class Guards:
+    """The guards in force. Not for several threads at once."""
+
+    def __init__(
+        self,
+        config: GuardConfig,
+        netblocks: Netblocks,
+        machine: Machine,
+        deny: DenyList,
+        counters: Counters | None = None,
+    ) -> None:
+        """Counts into `counters`: `local`, and `refused_NAME` for each guard, in events; `logout_refused`."""
+        self.counters = Counters() if counters is None else counters
+        self._crowd = Crowd(config.max_users_per_address)
+        self._limits = Limits(config.max_rows, config.max_new_per_minute)
+        self._hosts = Hosts(config.hosts)
+        self._answers: dict[str, str] = {}
+        self.reload(config, netblocks, machine, deny)
+
+    def reload(self, config: GuardConfig, netblocks: Netblocks, machine: Machine, deny: DenyList) -> None:
+        """Take over a new configuration; what was counted so far (users, new rows of this minute) goes on.
+
+        Live rows are not looked at: ask `refused` which of them must go.
+        """
+        self._netblocks = netblocks
+        self._deny = deny
+        self._crowd.limit = config.max_users_per_address
+        self._limits.max_rows, self._limits.max_new_per_minute = config.max_rows, config.max_new_per_minute
+        self._hosts.allow(config.hosts)
+        self._loop = config.loop
+        entries: list[tuple[Network, str]] = []
+
+        def add(guard: str, networks: Iterable[Network]) -> None:
+            if getattr(config, guard, True):
+                entries.extend((network, guard) for network in networks)
+
+        for guard, networks in SPECIAL.items():
+            add(guard, networks)
+        add("own", machine.own)
+        add("multicast", machine.broadcast)
+        add("gateway", machine.gateways)
+        entries += [(parse_network(text), "proxies") for text in config.proxies]
+        self._fixed = entries
+        # With their own guard on, gateways never come so far; with it off, a gateway is the crowd's likeliest face.
+        self._private = NetworkTable((network, True) for network in (*PRIVATE, *machine.gateways))
+        self._enforce(0.0)
+
+    @property
+    def wants_events(self) -> bool:
+        """True while users are denied: a folded row hides users between its first and last, so rows should be events."""
+        return any(denial.users for denial in self._deny.denials)
+
+    def answer(self, ip: str) -> str:
+        """What speaks against an address as such: a guard's name, LOCAL, or "" when nothing does."""
+        known = self._answers.get(ip)
+        if known is None:
+            known = self._answers[ip] = self._judge(ip)
+        return known
+
+    def refused(self, rows: Mapping[str, Grant], wall: float) -> dict[str, str]:
+        """Which rows (live ones after a reload, or those a table was found with) may not stay, and by which guard."""
+        self._refresh(wall)
+        found = {}
+        for ip, row in rows.items():
+            guard = self._judge(ip)
+            if not guard and row.user is not None and fold_user(row.user) in self._in_force.users:
+                guard = "deny"
+            if guard:
+                found[ip] = guard
+        return found
+
+    def screen(self, batch: Batch, live: Live, now: float, *, shift: int = 0, replay: bool = False) -> Screened:
+        """Part the rows of a batch. `now` and `shift` as for the ledger; `live` is the ledger, asked and not changed.
+
+        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again.
+        """
+        self._refresh(now - shift)
+        hosts = set(batch.host)
+        warnings = self._hosts.watch(batch.source, hosts)
+        names = self._answers_on(batch.ip)
+        if self._loop and True in batch.loop:
+            names = [name or ("loop" if loop else "") for name, loop in zip(names, batch.loop, strict=True)]
+        if strangers := self._hosts.strangers(hosts):
+            names = [
+                name or ("hosts" if host in strangers else "") for name, host in zip(names, batch.host, strict=True)
+            ]
+        if users := self._in_force.users:
+            names = [
+                name or ("deny" if _is_one(first, users) or _is_one(last, users) else "")
+                for name, first, last in zip(names, batch.user_first, batch.user_last, strict=True)
+            ]
+        if "logout" in batch.kind:
+            # A logout grants nothing; only one that a stranger wrote must not reach the session count.
+            names = [
+                name if kind == "login" or host in strangers else _LOGOUT
+                for name, kind, host in zip(names, batch.kind, batch.host, strict=True)
+            ]
+        revoke = self._crowded(batch, names, live, now, warnings)
+        room, guard = self._limits.room(live, now, replay=replay)
+        if len(batch) > room:
+            self._stop(batch, names, live, room, guard)
+        return self._parted(batch, names, revoke, warnings)
+
+    def _refresh(self, wall: float) -> None:
+        """Put the denials into force that hold now."""
+        if not self._in_force.since <= wall < self._in_force.until:
+            self._enforce(wall)
+
+    def _enforce(self, wall: float) -> None:
+        self._in_force = self._deny.at(wall)
+        self._table = NetworkTable([*self._fixed, *((network, "deny") for network in self._in_force.networks)])
+        self._answers.clear()
+
+    def _judge(self, ip: str) -> str:
+        address = parse_canonical(ip)
+        if address is None:
+            # The matcher makes canonical text only; a key that is none could open a network (Postfix cuts keys short).
+            return "not_canonical"
+        return LOCAL if self._netblocks.holds(*address) else self._table.find(*address) or ""
+
+    def _answers_on(self, ips: Sequence[str]) -> list[str]:
+        names = list(map(self._answers.get, ips))
+        if None in names:
+            if len(self._answers) > MAX_ANSWERS:
+                self._answers.clear()
+            return [self.answer(ip) if name is None else name for ip, name in zip(ips, names, strict=True)]
+        return names  # type: ignore[return-value]  # None is not in it
+
+    def _crowded(self, batch: Batch, names: list[str], live: Live, now: float, warnings: list[str]) -> tuple[str, ...]:
+        """Count users; refuse (in `names`) private addresses that are crowded, and say which of them are live."""
+        logins = zip(batch.ip, batch.user_first, batch.user_last, batch.users, strict=True)
+        fresh = self._crowd.saw(compress(logins, map(not_, names)) if any(names) else logins, now)
+        refused = {ip for ip in self._crowd.among(batch.ip) if self._private.find(*_parsed(ip))}
+        for ip in fresh:
+            effect = (
+                "it gets no grant"
+                if ip in refused
+                else "it keeps its grant; if it is a proxy, list it in guards.proxies"
+            )
+            warnings.append(
+                f"{ip}: more than {self._crowd.limit} users logged in from this address within an hour; {effect}"
+            )
+        if refused:
+            names[:] = [
+                name or ("max_users_per_address" if ip in refused else "")
+                for name, ip in zip(names, batch.ip, strict=True)
+            ]
+        return tuple(sorted(ip for ip in refused if ip in live))
+
+    @staticmethod
+    def _stop(batch: Batch, names: list[str], live: Live, room: int, guard: str) -> None:
+        """Refuse (in `names`) addresses that are not live, from the `room`-th on."""
+        admitted: set[str] = set()
+        for index, (ip, name) in enumerate(zip(batch.ip, names, strict=True)):
+            if name or ip in live or ip in admitted:
+                continue
+            if len(admitted) < room:
+                admitted.add(ip)
+            else:
+                names[index] = guard
+
+    def _parted(self, batch: Batch, names: list[str], revoke: tuple[str, ...], warnings: list[str]) -> Screened:
+        keep = [not name or name is _LOGOUT for name in names]
+        if all(keep):
+            return Screened(batch, [], revoke, warnings)
+        refused = []
+        rows = zip(batch.ip, names, batch.n, batch.user_last, batch.host, batch.kind, strict=True)
+        for ip, name, n, user, host, kind in compress(rows, map(not_, keep)):
+            if kind == "logout":
+                self.counters["logout_refused"] += n
+                continue
+            self.counters[name if name == LOCAL else f"refused_{name}"] += n
+            refused.append(Refusal(ip, name, n, user, host))
+        columns = (list(compress(getattr(batch, column), keep)) for column in _COLUMNS)
+        return Screened(Batch(batch.source, *columns), refused, revoke, warnings)
+
+
+def _is_one(user: str | None, of: Set[str]) -> bool:
+    return user is not None and fold_user(user) in of
+
+
+def _parsed(ip: str) -> tuple[int, int]:
+    address = parse_canonical(ip)
+    assert address is not None, ip  # noqa: S101 - an invariant: only canonical addresses come so far
+    return address
