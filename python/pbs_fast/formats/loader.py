@@ -21,22 +21,27 @@ from pbs_fast.formats.placeholders import expand
 #: Where the packaged format files lie.
 DATA = Path(__file__).parent / "data"
 
-_TEXT, _TEXTS, _NUMBER, _TABLE, _TABLES = "a text", "a list of texts", "a whole number", "a table", "a list of tables"
-_KEYS = {
-    "name": _TEXT,
-    "title": _TEXT,
-    "versions": _TEXT,
-    "program": _TEXTS,
-    "tls_program": _TEXTS,
-    "success": _TEXTS,
-    "login": _TEXTS,
-    "logout": _TEXTS,
-    "cut": _NUMBER,
-    "own_log": _TABLE,
-    "sample": _TABLES,
+#: Types of a key's value, as an error says them.
+TEXT, TEXTS, NUMBER, BOOLEAN = "a text", "a list of texts", "a whole number", "true or false"
+TABLE, TABLES = "a table", "a list of tables"
+#: For each key the types it may have; None for any.
+Types = Mapping[str, str | tuple[str, ...] | None]
+
+_KEYS: Types = {
+    "name": TEXT,
+    "title": TEXT,
+    "versions": TEXT,
+    "program": TEXTS,
+    "tls_program": TEXTS,
+    "success": TEXTS,
+    "login": TEXTS,
+    "logout": TEXTS,
+    "cut": NUMBER,
+    "own_log": TABLE,
+    "sample": TABLES,
 }
 _REQUIRED = ("name", "title", "versions", "program", "success", "login")
-_OWN_LOG_KEYS = {"prefix": _TEXTS, "probe": _TEXT}
+_OWN_LOG_KEYS: Types = {"prefix": TEXTS, "probe": TEXT}
 #: Samples come last in a file, so that a start need not parse them (they are nine tenths of it).
 _FIRST_SAMPLE = re.compile(r"^\[\[sample\]\]", re.MULTILINE)
 
@@ -121,29 +126,26 @@ def extend(catalogue: Sequence[Format], tags: Mapping[str, Sequence[str]]) -> tu
     return tuple(known.values())
 
 
-def check_keys(
-    table: Mapping[str, Any], known: Mapping[str, str], required: Iterable[str], file: Path, text: str = ""
-) -> None:
+def check_keys(table: Mapping[str, Any], known: Types, required: Iterable[str], file: Path, text: str = "") -> None:
     """Refuse unknown keys, missing ones and values of another type. Raises FormatError."""
     for key, value in table.items():
         if key not in known:
             raise FormatError(f"{file}{_line(text, key)}: unknown key '{key}'{_nearest(key, known)}")
-        if not _fits(value, known[key]):
-            raise FormatError(f"{file}{_line(text, key)}: {key} must be {known[key]}")
+        types = known[key]
+        types = (types,) if isinstance(types, str) else types
+        if types is not None and not any(_fits(value, kind) for kind in types):
+            raise FormatError(f"{file}{_line(text, key)}: {key} must be {' or '.join(types)}")
     for key in required:
         if key not in table:
             raise FormatError(f"{file}: key '{key}' is missing (docs/FORMATS.md)")
 
 
 def _fits(value: object, kind: str) -> bool:
-    if kind == _TEXT:
-        return isinstance(value, str)
-    if kind == _NUMBER:
+    if kind in (TEXTS, TABLES):
+        return isinstance(value, list) and all(_fits(item, TEXT if kind == TEXTS else TABLE) for item in value)
+    if kind == NUMBER:
         return isinstance(value, int) and not isinstance(value, bool)
-    if kind == _TABLE:
-        return isinstance(value, dict)
-    member = str if kind == _TEXTS else dict
-    return isinstance(value, list) and all(isinstance(item, member) for item in value)
+    return isinstance(value, {TEXT: str, BOOLEAN: bool, TABLE: dict}[kind])
 
 
 def _line(text: str, key: str) -> str:

@@ -103,7 +103,12 @@ def _to_rip(argument: str) -> str:
     """
     leaves = _leaves(argument, ",", "[^ ]*", "")
     del leaves["rip="]
-    again = {start: None if start != "TLS" else "[^ ,][^ ]*" for start in leaves}
+    # Three bytes tell these from all other elements; spelling them out would make the pattern half as long again.
+    again: dict[str, str | None] = {
+        start if start == _ANONYMOUS else start[:3]: None for start in leaves if start != "TLS"
+    }
+    if "TLS" in leaves:
+        again["TLS"] = "[^ ,][^ ]*"
     first, second = _words(leaves, first="r"), _words(again, first="r")
     return f"(?:{first} )*r(?:(?:[^ i][^ ]*)? (?:{second} )*r)*ip="
 
@@ -119,8 +124,9 @@ def _after_rip(argument: str) -> str:
     return f"(?:,(?: {_words(_leaves(argument, ',?', rest, never), rest=rest, never=never)})*)?"
 
 
-#: What a Dovecot proxy writes between "proxying to " and the elements: up to 2.2 `store2:143/otto (master admin): `, from
-#: 2.3 on `<192.0.2.77> (<store2>) as user otto (master admin) (0.010 secs): `, where only the first and last must be.
+#: What a Dovecot proxy writes between "proxying to " and the elements: up to 2.2 `store2:143/otto (master admin): `,
+#: from 2.3 on `<192.0.2.77> (<store2>) as user otto (master admin) (0.010 secs): `, where what stands between the
+#: first part and the last may be missing.
 _PROXIED_TO = (
     r"(?:(?:[^ :<][^ :]*(?: \(master [^()]*\))?:+)+ "
     r"|<[^<>]*> (?:as user [^ ]+ )?\((?:(?:<[^<>]*>|master [^()]*)\) (?:as user [^ ]+ )?\()*[0-9][^()]*\): )"

@@ -1,0 +1,145 @@
+"""Every sample in every envelope by both twins; every attack with its rule, and without it.
+
+The tests are the product of what the format files and `samples.ENVELOPES` hold: a new format or envelope needs no test
+of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from pbs_fast.events import Event
+from pbs_fast.formats import Format
+from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.formats.samples import ENVELOPES, OFFSET, Envelope, Sample, fits, lines, load_samples, tag_of, weakened
+from pbs_fast.matching import SYSLOG, Matcher
+from pbs_fast.matching.choose import Core
+
+CATALOGUE = load_catalogue()
+SAMPLES = load_samples()
+ATTACKS = [sample for sample in SAMPLES if sample.kind == "attack"]
+ZONE = ((-(2**62), OFFSET),)
+#: 2026-03-04 06:12:09 UTC; a day of one figure, so that padding is tried.
+STAMP = 1_772_604_729
+_MATCHERS: dict[str, Matcher] = {}
+
+
+@pytest.fixture
+def matcher(core: Core) -> Matcher:
+    """The catalogue, compiled once a twin."""
+    if core.name not in _MATCHERS:
+        _MATCHERS[core.name] = core.Matcher(CATALOGUE, ZONE)
+    return _MATCHERS[core.name]
+
+
+def events(core: Core, matcher: Matcher, log: bytes, layout: str = SYSLOG) -> list[Event]:
+    """Logins and logouts of a log."""
+    stream = core.Stream(matcher, source="sample", gap=0, fold=False)
+    found = stream.events(matcher.scan(log, layout=layout, reference=STAMP + 60))
+    assert sum(value for name, value in stream.counters.items() if name not in ("lines", "logout_no_address")) == (
+        log.count(b"\n")
+    )
+    return [event for event in found if event.kind != "missed"]
+
+
+def layout_of(sample: Sample) -> str:
+    return sample.format if sample.own else SYSLOG
+
+
+def envelopes(sample: Sample) -> list[Envelope]:
+    return [envelope for envelope in ENVELOPES.values() if fits(sample, envelope)]
+
+
+def expected(sample: Sample, envelope: Envelope, log: bytes) -> Sequence[Event]:
+    if sample.event is None:
+        return []
+    return [
+        Event(
+            offset=log.rstrip(b"\n").rfind(b"\n") + 1,
+            kind=sample.event,
+            ip=sample.ip,
+            stamp=STAMP,
+            format=sample.format,
+            user=sample.user,
+            host=envelope.host,
+            session=sample.session,
+            tls=sample.tls,
+            loop=sample.loop,
+            reason=None,
+        )
+    ]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_sample_gives_what_it_says_in_every_envelope(core: Core, matcher: Matcher, sample: Sample) -> None:
+    tried = envelopes(sample)
+    assert len(tried) >= (2 if sample.own else 18)
+    for envelope in tried:
+        log = lines(sample, envelope, STAMP)
+        assert (envelope.name, events(core, matcher, log, layout_of(sample))) == (
+            envelope.name,
+            expected(sample, envelope, log),
+        )
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=str)
+def test_without_its_rule_the_attack_grants_the_fake_address(core: Core, attack: Sample) -> None:
+    weak = weakened(attack)
+    matcher = core.Matcher([weak if fmt.name == weak.name else fmt for fmt in CATALOGUE], ZONE)
+    tag = tag_of(weak) if attack.without == "program" else None
+    for envelope in envelopes(attack):
+        found = events(core, matcher, lines(attack, envelope, STAMP, tag), layout_of(attack))
+        granted = {event.ip for event in found if event.kind == "login"}
+        assert attack.fake in granted, (envelope.name, found)
+
+
+def test_an_attack_names_a_fake_address_that_is_not_the_true_one() -> None:
+    assert ATTACKS
+    for attack in ATTACKS:
+        assert attack.fake is not None
+        assert attack.fake != attack.ip
+
+
+@pytest.mark.parametrize("fmt", CATALOGUE, ids=lambda fmt: fmt.name)
+def test_a_whole_sample_in_the_middle_of_another_line_is_nothing(core: Core, matcher: Matcher, fmt: Format) -> None:
+    """What a stranger gets into a line of his own (a subject, a host name, a file name) is no message."""
+    for sample in (sample for sample in SAMPLES if sample.format == fmt.name and sample.event is not None):
+        for before in ("x ", "status=sent (", "warning: ", "imap-login: ID sent: name="):
+            log = "".join(
+                f"Mar  4 07:12:09 mx {tag}[5120]: {before}{message}\n"
+                for message in sample.messages
+                for tag in ("postfix/smtp", *fmt.program, *fmt.tls_program)
+            ).encode()
+            assert events(core, matcher, log) == []
+
+
+@pytest.mark.parametrize("envelope", [e for e in ENVELOPES.values() if not e.own], ids=lambda e: e.name)
+def test_syslog_lines_are_sniffed_as_syslog(core: Core, matcher: Matcher, envelope: Envelope) -> None:
+    for sample in SAMPLES:
+        if fits(sample, envelope):
+            assert matcher.sniff(lines(sample, envelope, STAMP)) == SYSLOG, sample
+
+
+def test_own_logs_are_sniffed_as_their_servers(core: Core, matcher: Matcher) -> None:
+    own = [sample for sample in SAMPLES if sample.own]
+    assert own
+    for sample in own:
+        for envelope in envelopes(sample):
+            assert matcher.sniff(lines(sample, envelope, STAMP)) == sample.format
+
+
+def test_formats_differ_on_every_sample(core: Core) -> None:
+    """No line is taken by two formats, though imapd and pop3d are tags of three."""
+    tags = {fmt.name: (*fmt.program, *fmt.tls_program) for fmt in CATALOGUE}
+    shared = 0
+    for fmt in CATALOGUE:
+        alone = core.Matcher([fmt], ZONE)
+        for sample in SAMPLES:
+            if sample.own or sample.format == fmt.name:
+                continue
+            for tag in tags[sample.format]:
+                shared += tag in tags[fmt.name]
+                assert events(core, alone, lines(sample, ENVELOPES["rfc3164"], STAMP, tag.replace("*", "x"))) == []
+    assert shared > 100
