@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 
 from hublog.people import DOMAINS, People
-from hublog.servers import FAKE, Line
+from hublog.servers import FAKE, Line, posing
 
 _QUEUE = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
 _FAKE_LOGIN = f"imap-login: Login: user=<x>, method=PLAIN, rip={FAKE}, lip=192.0.2.25, TLS"
@@ -73,6 +73,7 @@ class Noise:
                 "dovecot",
                 0,
                 f"lmtp({user})<{lmtp}><{queue}a{lmtp}>: sieve: msgid=<{message_id}>: stored mail into mailbox 'INBOX'",
+                posing("dovecot") if message_id is _FAKE_LOGIN else None,
             ),
             Line(
                 "postfix/lmtp",

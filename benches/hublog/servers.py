@@ -31,6 +31,11 @@ class Fact(NamedTuple):
     reason: str | None = None
 
 
+def posing(format_: str) -> Fact:
+    """A line with the right tag that holds the words of a success and is none: `match --missed` shows it."""
+    return Fact("missed", format_, reason="no-pattern")
+
+
 class Line(NamedTuple):
     """One record before its envelope; `fact` is None for a line that carries nothing."""
 
@@ -109,10 +114,10 @@ class Dovecot:
             )
         if kind == 1:  # a whole login as the client's name
             fake = f"imap-login: {self._word}: user=<x>, method=PLAIN, rip={FAKE}, lip=192.0.2.25"
-            return say(f"imap-login: ID sent: name={fake}: user=<>, {tail}")
+            return say(f"imap-login: ID sent: name={fake}: user=<>, {tail}", posing("dovecot"))
         if kind == 2:  # an element list without the address: looks like a login, says nothing
             text = f"imap-login: {self._word}: user=<{user}>, method=PLAIN, lip=192.0.2.25, TLS"
-            return say(text, Fact("missed", "dovecot", reason="no-pattern"))
+            return say(text, posing("dovecot"))
         if kind == 3:
             text = f"imap-login: {self._word}: user=<{user}>, method=PLAIN, rip=300.1.2.3, lip=192.0.2.25"
             return say(text, Fact("missed", "dovecot", reason="bad-address"))
@@ -247,12 +252,14 @@ class Cyrus:
     def attempt(self) -> list[Line]:
         bits = self._rng.getrandbits(24)
         ip, user, pid = self._people.stranger(), self._people.user(), 300 + bits % 30000
-        tag = f"{self._prefix}imaps"
+        tag, fact = f"{self._prefix}imaps", None
         if bits & 63 == 0:
             text = f"badlogin: {FAKE} [{ip}] plaintext ({user}) [SASL(-13): authentication failure: checkpass failed]"
         elif bits & 63 == 1:
             fake = f"login: [{FAKE}] {user} plaintext User logged in"
             text = f'client id sessionid=<{self._host}-1-{pid}-1-{bits}>: "name" "{fake}"'
+            # In RFC 5424 files the words of a success are those with a session id.
+            fact = None if self._format == "cyrus-rfc5424" else posing(self._format)
         elif bits & 63 < 30:
             text = f"starttls: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits new) no authentication [{ip}]"
         else:
@@ -260,7 +267,7 @@ class Cyrus:
                 f"badlogin: {self._reverse(bits)}[{ip}] plaintext ({user})"
                 " [SASL(-13): authentication failure: checkpass failed]"
             )
-        return [Line(tag, pid, text)]
+        return [Line(tag, pid, text, fact)]
 
 
 class Uw:
@@ -302,7 +309,7 @@ class Uw:
         if bits & 63 == 0:  # host= is cut at 80 bytes: what is left of the address is another one
             name = "a" * 60 + ".example.net"
             text = f"Login user={user} host={name} [198.51.1 nmsgs=0/0"
-            return [Line("ipop3d", pid, text, Fact("missed", "uw", reason="no-pattern"))]
+            return [Line("ipop3d", pid, text, posing("uw"))]
         if bits & 63 == 1:
             return [first, Line("imapd", pid, f"Login failed user=x host=[{FAKE}] auth=x host={client}")]
         return [first, Line("imapd", pid, f"Login failed user={user} auth={user} host={client}")]

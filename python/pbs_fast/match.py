@@ -161,7 +161,7 @@ class AsText:
 
     def event(self, file: str, line: int, event: Event) -> str:
         kind = self._paint(f"{event.kind:<6}", "green" if event.kind == "login" else "blue")
-        rest = f"{event.ip or '-':<15}  {iso(event.stamp)}  {event.format:<8}  {safe(event.user or '-')}"
+        rest = f"{event.ip or '-':<15}  {iso(event.stamp)}  {event.format:<13}  {safe(event.user or '-')}"
         return f"{self._place(file, line)}  {kind}  {rest}\n"
 
     def missed(self, file: str, line: int, reason: str, text: str) -> str:
