@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from pbs_fast.sources import file as module
-from pbs_fast.sources import follow_file
+from pbs_fast.sources import follow_beside, follow_file, framing
 from pbs_fast.sources.file import FileSource
 from pbs_fast.sources.follow_file import FollowedFile, TruncatedError
 from pbs_fast.sources.framing import Frame
@@ -318,12 +318,12 @@ def unfinished_lines_are_handed_out(patch: pytest.MonkeyPatch) -> None:
 
 
 def rest_of_a_long_line_is_a_line(patch: pytest.MonkeyPatch) -> None:
-    frame = follow_file.frame
+    frame = framing.frame
     patch.setattr(follow_file, "frame", lambda data, start, offset, _: frame(data, start, offset, False))
 
 
 def holes_are_taken_for_text(patch: pytest.MonkeyPatch) -> None:
-    frame = follow_file.frame
+    frame = framing.frame
 
     def no_nul(data: bytes, start: int, offset: int, discarding: bool) -> Frame:
         framed = frame(data.replace(b"\0", b"-"), start, offset, discarding)
@@ -358,8 +358,8 @@ def files_between_two_looks_are_not_looked_for(patch: pytest.MonkeyPatch) -> Non
 
 
 def files_that_were_there_before_are_read_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(module.Seen, "holds", lambda *_: False)
-    begun = module.begun_since
+    patch.setattr(follow_beside.Seen, "holds", lambda *_: False)
+    begun = follow_beside.begun_since
     patch.setattr(module, "begun_since", lambda path, seen, known, heads, _: begun(path, seen, known, heads, 0))
 
 

@@ -106,9 +106,9 @@ class FileSource:
                 return self._polled(pieces)
             if self._finished(old):
                 self._retire(old)
-        if self._current is not None:
-            self._drain(self._current, pieces, budget, limit)
-            self.behind = self.behind or not self._current.at_end
+        if (current := self._current) is not None:
+            self._drain(current, pieces, budget, limit)
+            self.behind = self.behind or not current.at_end
         return self._polled(pieces)
 
     def filenos(self) -> list[int]:
