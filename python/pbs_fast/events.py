@@ -71,6 +71,8 @@ class Grant(NamedTuple):
     format: str
     why: str
     """`new`, `renewed`, `session` or `recovered`."""
+    host: str = ""
+    """The host field of the log line, for the audit; "" when the layout has none."""
 
 
 @dataclass(frozen=True, slots=True)

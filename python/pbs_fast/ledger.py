@@ -64,6 +64,7 @@ class _Logins(NamedTuple):
     n: Sequence[int]
     user: Sequence[str | None]
     format: Sequence[str]
+    host: Sequence[str]
 
     def only(self, mask: Sequence[bool]) -> _Logins:
         """The rows where mask is true."""
@@ -71,7 +72,7 @@ class _Logins(NamedTuple):
         return _Logins(*(list(compress(column, mask)) for column in columns))
 
 
-_NO_LOGINS = _Logins((), (), (), (), (), (), ())
+_NO_LOGINS = _Logins((), (), (), (), (), (), (), ())
 
 
 class Ledger:
@@ -136,7 +137,7 @@ class Ledger:
             first = [stamp + shift for stamp in first]
             last = [stamp + shift for stamp in last]
         end = list(map(_Ends(self.grace).__getitem__, last))
-        logins = _Logins(batch.ip, first, last, end, batch.n, batch.user_last, batch.format)
+        logins = _Logins(batch.ip, first, last, end, batch.n, batch.user_last, batch.format, batch.host)
         if "logout" not in batch.kind:
             return logins
         is_login = [kind == "login" for kind in batch.kind]
@@ -181,7 +182,7 @@ class Ledger:
             is_new = [grant is None for grant in known]
             opened = compress(zip(logins.ip, logins.end, strict=True), is_new)
             why = [_NEW if new else _RENEWED for new in is_new] if fresh else repeat(_RENEWED)
-        values = zip(logins.end, logins.user, logins.format, why)  # noqa: B905 - `why` may be endless
+        values = zip(logins.end, logins.user, logins.format, why, logins.host)  # noqa: B905 - `why` may be endless
         changed = dict(zip(logins.ip, map(_new_tuple, repeat(Grant), values)))  # noqa: B905 - the same
         if fresh:
             for ip, end in opened:
@@ -195,9 +196,9 @@ class Ledger:
     def _loop(self, logins: _Logins, changed: dict[str, Grant], now: float | None, ahead: Ahead) -> None:
         """Settle rows one after the other."""
         rows, counters = self._rows, self.counters
-        ips, firsts, lasts, ends, counts, users, formats = logins
-        for ip, first, last, end, n, user, format_ in zip(
-            ips, firsts, lasts, ends, counts, users, formats, strict=True
+        ips, firsts, lasts, ends, counts, users, formats, hosts = logins
+        for ip, first, last, end, n, user, format_, host in zip(
+            ips, firsts, lasts, ends, counts, users, formats, hosts, strict=True
         ):
             if now is not None:
                 if last > now + MAX_AHEAD:
@@ -228,7 +229,7 @@ class Ledger:
                 if end == row.expires:
                     continue
                 why = _NEW if ip in changed and changed[ip].why == _NEW else _RENEWED
-            rows[ip] = changed[ip] = Grant(end, user, format_, why)
+            rows[ip] = changed[ip] = Grant(end, user, format_, why, host)
 
     def _unchanged(self, ip: str, outcome: str, n: int) -> None:
         self.counters[outcome] += n
