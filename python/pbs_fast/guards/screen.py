@@ -109,7 +109,7 @@ class Guards:
 
     @property
     def wants_events(self) -> bool:
-        """True while users are denied: a folded row hides users between its first and last, so rows should be events."""
+        """True while users are denied: a folded row hides users between first and last, so rows should be events."""
         return any(denial.users for denial in self._deny.denials)
 
     def answer(self, ip: str) -> str:
