@@ -191,3 +191,11 @@ def test_dump_has_the_lines_of_the_old_program_first(monkeypatch: pytest.MonkeyP
     bare = dump(Settings(replace(Config(), watchlog=("/a", "/b")))).splitlines()
     assert bare[:4] == ["config file: none", "watchlog: /a", "watchlog: /b", "dbfile: /var/lib/pbs-fast/relay"]
     assert not [line for line in bare if line.startswith("logto")]
+
+
+def test_each_guard_for_a_kind_of_network_has_its_switch() -> None:
+    """The guards look their switch up by name, so a name that differs would be a switch that does nothing."""
+    from pbs_fast.guards.networks import SPECIAL
+
+    switches = {key.name.removeprefix("guards.") for key in KEYS.values() if key.name.startswith("guards.")}
+    assert switches >= SPECIAL.keys() | {"own", "gateway", "loop"}

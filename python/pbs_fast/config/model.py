@@ -33,10 +33,11 @@ def _key(default: T, kind: Kind, doc: str) -> T:
 class Guards:
     """`[guards]`: which grants are refused, and how many are too many. A switch that is false lets its kind through."""
 
-    unspecified: bool = _key(True, kinds.switch(), "refuse 0.0.0.0 and ::")
+    unspecified: bool = _key(True, kinds.switch(), "refuse 0.0.0.0/8 and ::")
     loopback: bool = _key(True, kinds.switch(), "refuse 127.0.0.0/8 and ::1")
     link_local: bool = _key(True, kinds.switch(), "refuse 169.254.0.0/16 and fe80::/10")
     multicast: bool = _key(True, kinds.switch(), "refuse multicast and broadcast addresses")
+    ipv4_compatible: bool = _key(True, kinds.switch(), "refuse ::/96, which MTAs spell in two ways")
     own: bool = _key(True, kinds.switch(), "refuse this machine's own addresses")
     gateway: bool = _key(True, kinds.switch(), "refuse this machine's default gateways")
     loop: bool = _key(True, kinds.switch(), "refuse a login whose remote and local address are the same")
@@ -49,7 +50,9 @@ class Guards:
     max_rows: int = _key(1_000_000, kinds.whole(1, 100_000_000), "no new grants while the table holds so many rows")
     max_new_per_minute: int = _key(10_000, kinds.whole(1, 100_000_000), "no more new grants than these in a minute")
     max_users_per_address: int = _key(
-        30, kinds.whole(1, 1_000_000), "warn when so many users log in from one address; refuse it where it is private"
+        30,
+        kinds.whole(1, 10_000),
+        "warn when more users log in from one address within an hour; refuse it where it is private",
     )
 
 
