@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pbs_fast.cli import bench, catalogue, config, match, table
+from pbs_fast.cli import bench, catalogue, config, match, run, table
 from pbs_fast.cli.errors import bad_use, no_such_command, one_line
 from pbs_fast.errors import PbsError, UsageError
 
@@ -80,7 +80,7 @@ def application() -> typer.Typer:
         },
     )
     app.callback()(_start)
-    for module in (match, bench, table, catalogue, config):
+    for module in (run, match, bench, table, catalogue, config):
         module.register(app)
     return app
 

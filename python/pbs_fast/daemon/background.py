@@ -11,6 +11,8 @@ import fcntl
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
 
 from pbs_fast.errors import PbsError
 
@@ -25,7 +27,9 @@ class PidFile:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise PbsError(f"pid file {path}: {error.strerror}; name a file in a directory that can be written") from None
+            raise PbsError(
+                f"pid file {path}: {error.strerror}; name a file in a directory that can be written"
+            ) from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -41,7 +45,7 @@ class PidFile:
     def remove(self) -> None:
         """Remove the file at a clean end; the lock goes with the descriptor."""
         with suppress(OSError):
-            os.unlink(self.path)
+            Path(self.path).unlink()
         os.close(self._fd)
 
 
@@ -100,7 +104,7 @@ def into_background(pid_file: str) -> Background:
     return Background(held, report)
 
 
-def _wait_and_exit(listen: int, child: int) -> None:
+def _wait_and_exit(listen: int, child: int) -> NoReturn:
     word = b""
     while part := os.read(listen, 4096):
         word += part

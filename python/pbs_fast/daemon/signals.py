@@ -36,7 +36,9 @@ class Signals:
             self._take(signal.SIGHUP, self._on_reload)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for number, handler in self._found.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._found_fd)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pbs_fast.errors import UsageError
-from pbs_fast.tables.spec import TYPES, TableSpec, make, unknown_type
+from pbs_fast.tables.spec import TYPES, TableSpec, is_typed, make, parse, unknown_type
 
 #: Where postconf lies on hosts whose daemons do not have it in their PATH.
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin:/opt/postfix/sbin"
@@ -20,7 +20,7 @@ _TIMEOUT = 10
 
 
 class Chosen(NamedTuple):
-    """A table and why it is this type, for the log and `--dumpconfig`."""
+    """A table and why it is this type, for the log and `--dumpconfig`; no reason where the type was given."""
 
     spec: TableSpec
     reason: str
@@ -42,6 +42,11 @@ def postconf(arguments: Sequence[str]) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def choose(text: str) -> Chosen:
+    """The table that `type:path`, or a path without type, means. Raises UsageError."""
+    return Chosen(parse(text), "") if is_typed(text) else resolve(text)
 
 
 def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None] = postconf) -> Chosen:

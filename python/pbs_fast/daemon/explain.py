@@ -1,0 +1,66 @@
+"""What was done with each address, in words for our own log.
+
+One audit line (info) for each grant and each removal, with address, user, format, host and until when; the rest is
+for `--debug`. The old program's words stand first, so that what searched its log goes on finding them. Imports events,
+guards and logs; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from pbs_fast.events import Delta, Grant
+from pbs_fast.guards import LOCAL, Refusal
+from pbs_fast.logs import Log
+
+
+class Explainer:
+    """Writes the lines. `to_wall` turns the ledger's seconds into seconds since the epoch."""
+
+    def __init__(self, log: Log, to_wall: Callable[[int], int]) -> None:
+        self._log = log
+        self._to_wall = to_wall
+
+    def changed(self, delta: Delta) -> None:
+        """The rows that a Delta sets: an audit line for a new one, a debug line for a renewed one."""
+        if not self._log.informing:
+            return
+        for ip, grant in delta.set.items():
+            if grant.why == "renewed":
+                self._log.debug(f"renewed ip={ip} {self._about(grant)}")
+            elif grant.why == "recovered":
+                self._log.info(f"kept {ip} in DB {self._about(grant)}, as no log explains it")
+            else:
+                self._log.info(f"added {ip} to DB {self._about(grant)}")
+
+    def removed(self, gone: Mapping[str, Grant], why: str) -> None:
+        """An audit line for each row that goes; `why` as in `expired`."""
+        if not self._log.informing:
+            return
+        for ip, grant in gone.items():
+            self._log.info(f"removed {ip} from DB {self._about(grant)} ({why})")
+
+    def dropped(self, ips: Iterable[str], why: str) -> None:
+        """An audit line for each row that stood in a table and was never in the ledger."""
+        for ip in ips:
+            self._log.info(f"removed {ip} from DB ({why})")
+
+    def unchanged(self, ip: str, outcome: str) -> None:
+        """A debug line for a login that changed nothing in the ledger; `outcome` is its counter."""
+        self._log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
+
+    def refused(self, refusals: Iterable[Refusal]) -> None:
+        """A debug line for each login that a guard refused, or whose address may relay anyway."""
+        if not self._log.debugging:
+            return
+        for ip, guard, _, user, host in refusals:
+            if guard == LOCAL:
+                self._log.debug(f"ignoring local-net ip={ip}")
+            else:
+                self._log.debug(f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}")
+
+    def _about(self, grant: Grant) -> str:
+        until = datetime.fromtimestamp(self._to_wall(grant.expires), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        user = "-" if grant.user is None else grant.user or '""'
+        return f"user={user} format={grant.format or '-'} host={grant.host or '-'} until={until}"

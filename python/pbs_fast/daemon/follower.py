@@ -1,0 +1,173 @@
+"""One log of the daemon: its past through the replay, and what is appended to it, as Batches.
+
+The past and the present are two sequences of lines, read in turns, so a login of now does not wait for those of half an
+hour ago. Imports matching and sources; knows no ledger and no tables.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
+
+from pbs_fast.errors import SourceError
+from pbs_fast.matching.reader import Reader
+from pbs_fast.sources.file import FileSource
+from pbs_fast.sources.replay import Coverage, Replay
+
+if TYPE_CHECKING:
+    from pbs_fast.events import Batch
+    from pbs_fast.matching import Core, Matcher
+    from pbs_fast.sources.notices import Notice
+    from pbs_fast.sources.pieces import Piece
+    from pbs_fast.sources.wakeup import Hints
+
+#: Bytes before the place where following begins that the live reader is shown, so that a record which its writer cut
+#: there is known when the rest of it comes: more than the longest line.
+_PRIMER = 65_536
+
+
+class Follower:
+    """One log. Not for several threads at once."""
+
+    def __init__(
+        self,
+        path: str,
+        core: Core,
+        matcher: Matcher,
+        *,
+        grace: int,
+        start: Literal["replay", "begin"],
+        hints: Hints,
+        say: Callable[[str], object],
+        fold_past: bool = True,
+    ) -> None:
+        """`start`: "replay" (what is appended from now on; `begin_replay` gives the past) or "begin" (the whole file).
+
+        `fold_past` false gives the past event by event, as the present always is: its batches are small.
+        """
+        self.path = path
+        self._say = say
+        self._layout: str | None = None
+
+        self.covered: Coverage | None = None
+        """Set by who read the past without `begin_replay`."""
+
+        def new_reader(*, live: bool, fold: bool) -> Reader:
+            return Reader(core, matcher, source=path, gap=grace, live=live, fold=fold, on_layout=self._on_layout)
+
+        self._new_reader = new_reader
+        self._past = new_reader(live=False, fold=fold_past)
+        self._present = new_reader(live=start == "replay", fold=False)
+        self._replay: Replay | None = None
+        self.source = FileSource(path, start=start, hints=hints, on_notice=self._on_notice)
+
+    def open(self) -> None:
+        """Look at the log for the first time. One that is not there yet is waited for.
+
+        Raises SourceError for one that cannot be read or is no log: then something is to be mended first.
+        """
+        say, self._say = self._say, lambda _: None
+        self.source.open()
+        self._say = say
+        trouble = self.source.trouble
+        if trouble is None:
+            return
+        if trouble.kind != "missing":
+            raise SourceError(trouble.text.removesuffix("; waiting for it"))
+        say(trouble.text)
+
+    # -- the past ---------------------------------------------------------------------------------------------------
+
+    def begin_replay(self, since: float, now: float) -> None:
+        """Plan to read what was logged since `since`; both in seconds since the epoch."""
+        self._replay = Replay(self.source, since, self._past.stamp, now=now)
+        self._prime()
+
+    @property
+    def replaying(self) -> bool:
+        """True while there is more of the past to read."""
+        return self._replay is not None and not self._replay.done
+
+    @property
+    def coverage(self) -> Coverage:
+        """Whether all that was logged since the window's start was seen, and the reason in words."""
+        if self.covered is not None:
+            return self.covered
+        if self._replay is None:
+            return Coverage(False, f"{self.path} was not replayed")
+        return self._replay.coverage
+
+    def step(self) -> Batch:
+        """The logins in the next part of the past."""
+        if self._replay is not None:
+            for piece, reference, _ in self._replay.step():
+                self._feed(self._past, piece, reference)
+        return self._past.take()
+
+    # -- the present ------------------------------------------------------------------------------------------------
+
+    def poll(self, reference: int) -> Batch:
+        """The logins in what was appended since the last call; `reference` is now, in seconds since the epoch."""
+        return self.read(self.source.poll(), reference)
+
+    @property
+    def modified(self) -> int | None:
+        """When the file that is followed was last modified, in seconds since the epoch; None when there is none."""
+        current = self.source.current
+        return None if current is None else int(os.fstat(current.fd).st_mtime)
+
+    def go_live(self) -> None:
+        """From here on the lines are those of now, not of a log that is read from its beginning."""
+        self._past, self._present = self._present, self._new_reader(live=True, fold=False)
+        self._prime()
+
+    def read(self, pieces: Iterable[Piece], reference: int) -> Batch:
+        """The logins in pieces of the source."""
+        for piece in pieces:
+            self._feed(self._present, piece, reference)
+        return self._present.take()
+
+    def stamp(self, line: bytes, reference: int) -> int | None:
+        """The stamp of one line in this log's layout."""
+        return self._present.stamp(line, reference)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Lines and events of past and present (docs/MATCHING.md, 7), and what the source counted (`log_...`)."""
+        total: dict[str, int] = {f"log_{name}": n for name, n in self.source.counters.items()}
+        for reader in (self._past, self._present):
+            for name, n in reader.counters.items():
+                total[name] = total.get(name, 0) + n
+        return total
+
+    def close(self) -> None:
+        """Let the log go."""
+        if self._replay is not None:
+            self._replay.close()
+        self.source.close()
+
+    def _feed(self, reader: Reader, piece: Piece, reference: int) -> None:
+        if piece.offset == 0:
+            reader.begin_file()
+        reader.feed(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
+
+    def _prime(self) -> None:
+        """Show the live reader the lines before its first, and forget their events: the replay has them."""
+        current = self.source.current
+        if current is None or current.offset == 0:
+            return
+        begin = max(0, current.offset - _PRIMER)
+        with suppress(OSError):
+            data = os.pread(current.fd, current.offset - begin, begin)
+            start = data.find(b"\n") + 1 if begin else 0
+            self._present.prime(data, start, reference=int(os.fstat(current.fd).st_mtime))
+
+    def _on_layout(self, layout: str) -> None:
+        if self._layout not in (None, layout):
+            self._say(f"{self.path}: the layout of its lines changed from {self._layout} to {layout}")
+        self._layout = layout
+
+    def _on_notice(self, notice: Notice) -> None:
+        self._say(notice.text)

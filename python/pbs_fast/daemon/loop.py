@@ -1,0 +1,204 @@
+"""The daemon's loop: the only place where logs, ledger, tables, clock and signals meet.
+
+Order of a start (DESIGN 'Recovery'): tables are taken and their rows read; following begins; the past is replayed while
+what is appended is already granted; then each table is made to hold what the logs explain, and only then is it ready.
+Invariants: no line ends the loop; one source's flood delays the others, the expiry and the tables by one step (about 1
+MiB of lines) at most; the table is never emptied on the way.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pbs_fast.daemon.explain import Explainer
+from pbs_fast.daemon.skew import SkewWatch
+from pbs_fast.events import Batch, Counters, Grant
+from pbs_fast.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pbs_fast.clock import Clock
+    from pbs_fast.daemon.follower import Follower
+    from pbs_fast.daemon.publisher import Publisher
+    from pbs_fast.daemon.signals import Signals
+    from pbs_fast.guards import Guards
+    from pbs_fast.logs import Log
+    from pbs_fast.sources.wakeup import Hints
+
+#: Longest sleep in seconds, when there is nothing to do and nothing to look at.
+_LONGEST_SLEEP = 30.0
+
+
+class Daemon:
+    """One daemon at work. `start`, then `serve` until a signal asks to stop, then `close`."""
+
+    def __init__(
+        self,
+        *,
+        followers: Sequence[Follower],
+        guards: Guards,
+        ledger: Ledger,
+        publisher: Publisher,
+        clock: Clock,
+        signals: Signals,
+        hints: Hints,
+        log: Log,
+        reload: Callable[[], bool],
+    ) -> None:
+        self._followers = followers
+        self._guards = guards
+        self._ledger = ledger
+        self._publisher = publisher
+        self._clock = clock
+        self._signals = signals
+        self._hints = hints
+        self._log = log
+        self._reload = reload
+        self._skew = SkewWatch(ledger.grace)
+        self.explain = Explainer(log, clock.to_wall)
+        ledger.explain = self.explain.unchanged if log.debugging else None
+
+    # -- start --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Replay, reconcile. Raises TableError when a table holds what is not ours or cannot be written.
+
+        Returns early when a signal asks to stop; the tables then stand as they were found.
+        """
+        found = self._publisher.found()
+        wall = self._clock.wall()
+        for follower in self._followers:
+            if follower.covered is None:
+                follower.begin_replay(wall - self._ledger.grace, wall)
+        while any(follower.replaying for follower in self._followers):
+            for follower in self._followers:
+                if follower.replaying and (batch := follower.step()):
+                    self._grant(batch, live=False)
+            self._turn()
+            if self._signals.stop is not None:
+                return
+        self._reconcile({ip: row.user for ip, row in found.items()})
+
+    def _reconcile(self, found: dict[str, str | None]) -> None:
+        for follower in self._followers:
+            self._log.info(f"{follower.path}: {follower.coverage.reason}")
+        short = [each.coverage.reason for each in self._followers if not each.coverage.complete]
+        unexplained = {ip: user for ip, user in found.items() if ip not in self._ledger}
+        if unexplained and short:
+            self._adopt(unexplained, short[0])
+        else:
+            self.explain.dropped(unexplained, f"stale: no login in the last {self._ledger.grace} s explains it")
+        self._publisher.rebuild(self._ledger.rows())
+
+    def _adopt(self, rows: Mapping[str, str | None], reason: str) -> None:
+        """Keep rows that no log explains for one grace more, but for those that a guard refuses."""
+        refused = self._guards.refused({ip: Grant(0, user, "", "") for ip, user in rows.items()}, self._clock.wall())
+        for ip, guard in refused.items():
+            self.explain.dropped([ip], f"refused by the guard {guard}")
+        kept = {ip: user for ip, user in rows.items() if ip not in refused}
+        self.explain.changed(self._ledger.adopt(kept, self._clock.now()))
+        self._log.warning(
+            f"{len(kept)} rows that no log explains are kept for {self._ledger.grace} s more, because the logs of the "
+            f"last {self._ledger.grace} s could not be read whole: {reason}"
+        )
+
+    # -- work ---------------------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Follow, grant, expire and publish until a signal asks to stop."""
+        while self._signals.stop is None:
+            self._wait()
+            self._turn()
+
+    def _turn(self) -> None:
+        """One step of everything that may be due."""
+        self._signals.drain()
+        if self._signals.take_reload() and self._reload():
+            self._sweep()
+        self._hints.drain()
+        for follower in self._followers:
+            self._present(follower.poll(int(self._clock.wall())))
+        self._expire()
+        self._publisher.flush()
+
+    def _sweep(self) -> None:
+        """Remove live rows that the guards now in force refuse; after a reload."""
+        refused = self._guards.refused(self._ledger.rows(), self._clock.wall())
+        for guard in sorted(set(refused.values())):
+            self._revoke([ip for ip, name in refused.items() if name == guard], f"refused by the guard {guard}")
+
+    def _expire(self) -> None:
+        due = self._ledger.next_expiry()
+        now = self._clock.now()
+        if due is None or due > now:
+            return
+        gone: dict[str, Grant] = {}
+        self._publisher.add(self._ledger.expire(now, gone))
+        self.explain.removed(gone, "expired")
+
+    def _revoke(self, ips: Sequence[str], why: str) -> None:
+        gone: dict[str, Grant] = {}
+        self._publisher.add(self._ledger.revoke(ips, gone))
+        self.explain.removed(gone, why)
+
+    def _present(self, batch: Batch) -> None:
+        if not batch:
+            return
+        wall = self._clock.wall()
+        for host, kind, last in zip(batch.host, batch.kind, batch.last, strict=True):
+            if kind == "login" and (warning := self._skew.saw(host, last, wall)) is not None:
+                self._log.warning(warning)
+        self._grant(batch, live=True)
+
+    def _grant(self, batch: Batch, *, live: bool) -> None:
+        now, shift = self._clock.now(), self._clock.shift()
+        screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not live)
+        for warning in screened.warnings:
+            self._log.warning(warning)
+        if screened.revoke:
+            self._revoke(screened.revoke, "refused by the guard max_users_per_address")
+        self.explain.refused(screened.refused)
+        delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="arrival" if live else "refuse")
+        self._publisher.add(delta)
+        self.explain.changed(delta)
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        poller = select.poll()
+        poller.register(self._signals.fileno(), select.POLLIN)
+        if (hint := self._hints.fileno()) is not None:
+            poller.register(hint, select.POLLIN)
+        for follower in self._followers:
+            for fd in follower.source.filenos():
+                poller.register(fd, select.POLLIN)
+        # Rounded up: rounding down would make it spin through the last millisecond.
+        poller.poll(int(self._pause() * 1000 + 0.999))
+
+    def _pause(self) -> float:
+        """Seconds until something is due."""
+        pauses = [_LONGEST_SLEEP, self._publisher.due - time.monotonic()]
+        pauses += [follower.source.timeout() for follower in self._followers]
+        if (due := self._ledger.next_expiry()) is not None:
+            pauses.append(due - self._clock.now())
+        return max(0.0, min(pauses))
+
+    # -- end ----------------------------------------------------------------------------------------------------------
+
+    def totals(self) -> Counters:
+        """All counters of this run: lines, events, refusals, grants."""
+        total = Counters(self._ledger.counters)
+        if self._guards.counters is not self._ledger.counters:
+            total.update(self._guards.counters)
+        for follower in self._followers:
+            total.update(follower.counters)
+        return total
+
+    def close(self) -> bool:
+        """Let logs and tables go; the rows stay. Whether all changes were written."""
+        for follower in self._followers:
+            follower.close()
+        self._hints.close()
+        return self._publisher.close()
