@@ -116,13 +116,13 @@ def test_a_whole_sample_in_the_middle_of_another_line_is_nothing(core: Core, mat
 
 
 @pytest.mark.parametrize("envelope", [e for e in ENVELOPES.values() if not e.own], ids=lambda e: e.name)
-def test_syslog_lines_are_sniffed_as_syslog(core: Core, matcher: Matcher, envelope: Envelope) -> None:
+def test_syslog_lines_are_sniffed_as_syslog(matcher: Matcher, envelope: Envelope) -> None:
     for sample in SAMPLES:
         if fits(sample, envelope):
             assert matcher.sniff(lines(sample, envelope, STAMP)) == SYSLOG, sample
 
 
-def test_own_logs_are_sniffed_as_their_servers(core: Core, matcher: Matcher) -> None:
+def test_own_logs_are_sniffed_as_their_servers(matcher: Matcher) -> None:
     own = [sample for sample in SAMPLES if sample.own]
     assert own
     for sample in own:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pbs_fast.errors import FormatError
+from pbs_fast.events import Kind
 from pbs_fast.formats import Format
 from pbs_fast.formats.loader import BOOLEAN, DATA, TEXT, TEXTS, build, check_keys, parse, read
 
@@ -40,7 +41,7 @@ class Sample:
     format: str
     number: int
     """Its place in the file, from 1."""
-    kind: str
+    kind: Literal["login", "logout", "failure", "attack"]
     messages: tuple[str, ...]
     """Messages of consecutive records; what must come out comes from the last that makes an event."""
     program: str
@@ -56,11 +57,11 @@ class Sample:
     without: str | tuple[tuple[str, str], ...] | None
 
     @property
-    def event(self) -> str | None:
+    def event(self) -> Kind | None:
         """`login`, `logout`, or None when nothing may come out. An attack that names its true address is a login."""
         if self.kind == "attack":
             return "login" if self.ip is not None else None
-        return self.kind if self.kind != "failure" else None
+        return None if self.kind == "failure" else self.kind
 
     def __str__(self) -> str:
         return f"{self.format}-{self.number}-{self.kind}"

@@ -1,0 +1,124 @@
+"""The zone's table against zoneinfo, second by second around each change."""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbs_fast.errors import ConfigError
+from pbs_fast.zones import BELOW_ALL, FIRST, LAST, zone_table
+
+#: Changes since 1970 as zoneinfo has them: summer time; half an hour off; half an hour of summer time; Ramadan, four
+#: changes a year; one change, in 1986; none; changes that take each other back within a week.
+ZONES = {
+    "Europe/Berlin": (200, 300),
+    "America/St_Johns": (200, 300),
+    "Australia/Lord_Howe": (200, 300),
+    "Africa/Casablanca": (180, 400),
+    "Asia/Kathmandu": (2, 2),
+    "UTC": (1, 1),
+    "America/Noronha": (10, 60),
+    "Asia/Gaza": (200, 500),
+}
+
+
+def offset_by_zoneinfo(name: str, second: int) -> int:
+    offset = datetime.fromtimestamp(second, UTC).astimezone(ZoneInfo(name)).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds())
+
+
+def offset_by_table(table: tuple[tuple[int, int], ...], second: int) -> int:
+    return table[bisect_right(table, (second, 10**9)) - 1][1]
+
+
+@pytest.fixture(params=ZONES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def local(name: str) -> Iterator[str]:
+    """The C library's local time set to a zone."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = name
+    time.tzset()
+    yield name
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+def test_starts_below_every_stamp_and_rises(name: str) -> None:
+    table = zone_table(name)
+    assert table[0][0] == BELOW_ALL == -(2**62)
+    assert all(early[0] < late[0] and early[1] != late[1] for early, late in pairwise(table))
+    least, most = ZONES[name]
+    assert least <= len(table) <= most
+
+
+def test_changes_to_the_second_where_zoneinfo_does(name: str) -> None:
+    table = zone_table(name)
+    for start, offset in table[1:]:
+        assert offset_by_zoneinfo(name, start) == offset
+        assert offset_by_zoneinfo(name, start - 1) != offset
+
+
+def test_no_change_is_missed(name: str) -> None:
+    table = zone_table(name)
+    seconds = range(FIRST, LAST, 6 * 3600)
+    assert [offset_by_table(table, second) for second in seconds] == [
+        offset_by_zoneinfo(name, second) for second in seconds
+    ]
+
+
+@given(second=st.integers(FIRST, LAST))
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Africa/Casablanca", "America/St_Johns"])
+def test_any_second(zone: str, second: int) -> None:
+    assert offset_by_table(zone_table(zone), second) == offset_by_zoneinfo(zone, second)
+
+
+def test_local_time_is_the_same_zone(local: str) -> None:
+    """The C library and zoneinfo read one file, but each in its own way."""
+    assert zone_table(None) == zone_table(local)
+
+
+def test_is_quick(name: str) -> None:
+    """A start waits for it. The processor's time, because other tests share the machine."""
+    assert min(processor_seconds(name) for _ in range(7)) < 0.010
+
+
+def processor_seconds(name: str) -> float:
+    begin = time.process_time()
+    zone_table(name)
+    return time.process_time() - begin
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("Europe/Berln", "Europe/Berlin"),
+        ("europe/kiew", "Europe/Kiev"),
+        ("America", "America/"),
+        ("/etc/localtime", ""),
+        ("../UTC", ""),
+        ("", ""),
+        ("a\0b", ""),
+    ],
+)
+def test_an_unknown_zone_names_the_nearest(wrong: str, right: str) -> None:
+    with pytest.raises(ConfigError, match=r"no such time zone; did you mean .+\?") as caught:
+        zone_table(wrong)
+    assert right in str(caught.value)
+    assert "\n" not in str(caught.value)
