@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import stat
 import time
 from collections import Counter, deque
@@ -30,7 +29,7 @@ from pbs_fast.sources.identity import Identity, Position, display
 from pbs_fast.sources.notices import Kind, Notice
 from pbs_fast.sources.pieces import Piece
 from pbs_fast.sources.presence import Presence
-from pbs_fast.sources.wakeup import Backoff, Hints
+from pbs_fast.sources.wakeup import Backoff, Hints, Pause
 
 Start = Literal["replay", "begin", "end"] | Position
 Followed = FollowedFile | FollowedStream
@@ -86,6 +85,7 @@ class FileSource:
         self._on_path = False
         """The path named the current file at the last look."""
         self._presence = Presence(self.path, self._say_to)
+        self._pause = Pause()
         self._failing: set[Identity] = set()
         self._watched: set[str] = set()
 
@@ -127,13 +127,7 @@ class FileSource:
         Returns which of `others` are readable.
         """
         pause = self.timeout() if timeout is None else min(timeout, self.timeout())
-        other = list(others)
-        poller = select.poll()
-        for fd in [*self.filenos(), *other]:
-            poller.register(fd, select.POLLIN)
-        # Rounded up: rounding down would make it spin through the last millisecond.
-        ready = {fd for fd, _ in poller.poll(int(pause * 1000 + 0.999))}
-        return [fd for fd in other if fd in ready]
+        return self._pause.wait(self.filenos(), pause, others)
 
     @property
     def trouble(self) -> Notice | None:
@@ -179,11 +173,11 @@ class FileSource:
 
     def _look(self) -> None:
         """Does the path name the file we follow? If not, open what it names."""
-        self._watch_directories()
         self._on_path = False
         try:
             status = os.stat(self.path)
             if self._current is None or Identity.of(status) != self._current.identity:
+                self._watch_directories()
                 if not (stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)):
                     self._presence.not_a_log()
                     return
@@ -191,6 +185,7 @@ class FileSource:
             self._on_path = True
             self._presence.here()
         except (FileNotFoundError, NotADirectoryError):
+            self._watch_directories()
             self._presence.missing(self._clock(), following=self._current is not None)
             if self._first and self._nothing_to_resume():
                 self._first = False  # what comes now is new
@@ -374,6 +369,7 @@ class FileSource:
             file.close()
 
     def _polled(self, pieces: list[Piece]) -> list[Piece]:
+        self._pause.looked()
         if pieces or self.behind:
             self._backoff.something()
         else:

@@ -60,6 +60,11 @@ def listable(path: str) -> OSError | None:
     return None
 
 
+def is_compressed_name(path: str) -> bool:
+    """Does the name end as a compressor's output?"""
+    return _COMPRESSED.match(path) is not None
+
+
 def is_rotated_name(path: str, of: str) -> bool:
     """Is `path` by its name a rotated file of the log `of`, in the same directory?"""
     directory, name = os.path.split(path)

@@ -7,7 +7,10 @@ concluded from one: it only makes the next look come at once. Imports nothing of
 from __future__ import annotations
 
 import os
+import select
 import sys
+import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or sys.platform == "linux":
@@ -35,6 +38,29 @@ class Backoff:
 
     def nothing(self, *, absent: bool) -> None:
         self.pause = min(self.pause * 2, LONGEST_ABSENT if absent else LONGEST)
+
+
+class Pause:
+    """Sleeps between two looks."""
+
+    def __init__(self) -> None:
+        self._looked_at = 0.0
+
+    def looked(self) -> None:
+        self._looked_at = time.monotonic()
+
+    def wait(self, own: Iterable[int], timeout: float, others: Iterable[int] = ()) -> list[int]:
+        """Sleep until a descriptor is readable, for `timeout` seconds at most; which of `others` are readable."""
+        early = SHORTEST - (time.monotonic() - self._looked_at)
+        if 0 < early <= timeout:  # a busy writer's hints would make the reader look for each single line
+            time.sleep(early)
+        poller = select.poll()
+        other = list(others)
+        for fd in (*own, *other):
+            poller.register(fd, select.POLLIN)
+        # Rounded up: rounding down would make it spin through the last millisecond.
+        ready = {fd for fd, _ in poller.poll(int(timeout * 1000 + 0.999))}
+        return [fd for fd in other if fd in ready]
 
 
 class Hints:
