@@ -75,9 +75,9 @@ def register(app: typer.Typer) -> None:
         summary = run(names)
         if chatty:
             typer.echo(
-                f"{summary.logins:,} logins, {summary.logouts:,} logouts in {summary.lines:,} lines;"
-                f" {summary.missed:,} lines look like a login and nothing took them"
-                + ("" if missed or not summary.missed else ", --missed shows them"),
+                f"logins: {summary.logins:,}, logouts: {summary.logouts:,}, lines: {summary.lines:,},"
+                f" missed logins: {summary.missed:,}"
+                + ("" if missed or not summary.missed else " (--missed shows them)"),
                 err=True,
             )
         if summary.faults:

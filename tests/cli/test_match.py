@@ -1,0 +1,276 @@
+"""`pbs-fast match`: what it prints, letter for letter, and what it does with bad input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbs_fast.cli import main
+from pbs_fast.matching import Core
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"
+PROGRAM = [sys.executable, "-m", "pbs_fast"]
+LOGIN = (
+    b"2026-11-21T09:00:41.9+01:00 mx dovecot: "
+    b"imap-login: Login: user=<u>, rip=203.0.113.41, lip=192.0.2.1, session=<S>\n"
+)
+LOGOUT = b"2026-11-21T09:01:00Z mx dovecot: imap(u)<7><S>: Disconnected: Logged out in=1 out=2\n"
+MISSED = b"2026-11-21T09:01:00Z mx dovecot: imap-login: Login: user=<u>, lip=192.0.2.1\n"
+OTHER = b"2026-11-21T09:01:00Z mx postfix/qmgr[1]: removed\n"
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_of_each_kind_of_event(core: Core, capfd: Output) -> None:
+    Path("a.log").write_bytes(OTHER + LOGIN + OTHER + OTHER + LOGOUT + LOGOUT)
+    assert main(["match", "--json", f"--core={core.name}", "a.log"]) == 0
+    out, err = capfd.readouterr()
+    assert out == (
+        '{"file": "a.log", "line": 2, "event": "login", "ip": "203.0.113.41", "time": "2026-11-21T08:00:41Z",'
+        ' "format": "dovecot", "user": "u"}\n'
+        '{"file": "a.log", "line": 5, "event": "logout", "ip": "203.0.113.41", "time": "2026-11-21T09:01:00Z",'
+        ' "format": "dovecot", "user": "u"}\n'
+        '{"file": "a.log", "line": 6, "event": "logout", "ip": null, "time": "2026-11-21T09:01:00Z",'
+        ' "format": "dovecot", "user": "u"}\n'
+    )
+    assert err == ""
+
+
+def test_missed_lines_come_last_and_set_the_status(core: Core, capfd: Output) -> None:
+    Path("a.log").write_bytes(MISSED.replace(b"<u>", b"<\xff>") + LOGIN)
+    Path("b.log").write_bytes(LOGIN + MISSED[:-1] + b"\r\n")
+    assert main(["match", "--json", "--missed", f"--core={core.name}", "a.log", "b.log"]) == 3
+    out, err = capfd.readouterr()
+    found = records(out)
+    text = MISSED[:-1].decode()
+    assert [(each["file"], each["line"], each.get("event", "missed")) for each in found] == [
+        ("a.log", 2, "login"),
+        ("b.log", 1, "login"),
+        ("a.log", 1, "missed"),
+        ("b.log", 2, "missed"),
+    ]
+    assert found[2:] == [
+        {"file": "a.log", "line": 1, "missed": "no-pattern", "text": text.replace("<u>", "<\ufffd>")},
+        {"file": "b.log", "line": 2, "missed": "no-pattern", "text": text},
+    ]
+    assert list(found[2]) == ["file", "line", "missed", "text"]
+    assert (out.isascii(), err) == (True, "")
+
+
+def test_without_missed_lines_the_option_changes_nothing(capfd: Output) -> None:
+    Path("a.log").write_bytes(LOGIN)
+    assert main(["match", "--json", "--missed", "a.log"]) == 0
+    assert len(records(capfd.readouterr().out)) == 1
+
+
+def test_lines_that_say_nothing_are_no_failure(capfd: Output) -> None:
+    Path("a.log").write_bytes(OTHER)
+    Path("empty.log").touch()
+    Path("binary.log").write_bytes(bytes(range(256)) * 500)
+    assert main(["match", "--json", "a.log", "empty.log", "binary.log"]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_bundled_log_of_many_servers(core: Core, capfd: Output) -> None:
+    assert main(["match", "--json", "--missed", "--log-timezone=UTC", f"--core={core.name}", str(EXAMPLE)]) == 3
+    found = records(capfd.readouterr().out)
+    kinds = [each.get("event", each.get("missed")) for each in found]
+    assert kinds.count("login") == 20
+    assert kinds.count("logout") == 8
+    assert kinds[28:] == ["no-pattern", "continuation", "no-pattern"]
+    assert {each["format"] for each in found[:28]} >= {"courier-imap", "courier-pop3", "cyrus", "dovecot", "uw"}
+    # The address of every attack in it.
+    assert "192.0.2.66" not in {each.get("ip") for each in found}
+
+
+def test_line_numbers_count_over_pieces_long_lines_and_files(core: Core, capfd: Output) -> None:
+    filler = OTHER * 40_000
+    long = b"x" * 3_000_000 + b"\n"
+    Path("a.log").write_bytes(filler + LOGIN + long + LOGIN + b"y" * 20_000 + b"\n" + filler + LOGIN[:-1])
+    Path("b.log.gz").write_bytes(gzip.compress(OTHER + long + LOGIN))
+    assert main(["match", "--json", f"--core={core.name}", "a.log", "b.log.gz"]) == 0
+    found = records(capfd.readouterr().out)
+    assert [(each["file"], each["line"]) for each in found] == [
+        ("a.log", 40_001),
+        ("a.log", 40_003),
+        ("a.log", 80_005),
+        ("b.log.gz", 3),
+    ]
+
+
+def test_the_year_is_that_of_the_last_change_or_of_now(capfd: Output) -> None:
+    line = b"Nov 21 08:00:09 mx dovecot: imap-login: Login: user=<u>, rip=203.0.113.41, lip=192.0.2.1\n"
+    Path("a.log").write_bytes(line)
+    os.utime("a.log", (0, 1_600_000_000))  # 2020-09-13
+    assert main(["match", "--json", "--log-timezone=UTC", "a.log"]) == 0
+    assert main(["match", "--json", "--log-timezone=UTC", "--now=2023-11-20T12:00:00Z", "a.log"]) == 0
+    assert main(["match", "--json", "--log-timezone=Europe/Berlin", "--now=2023-11-21", "a.log"]) == 0
+    assert [each["time"] for each in records(capfd.readouterr().out)] == [
+        "2019-11-21T08:00:09Z",
+        "2023-11-21T08:00:09Z",
+        "2023-11-21T07:00:09Z",
+    ]
+
+
+def test_each_fault_is_one_line_and_the_other_files_are_done(capfd: Output) -> None:
+    os.mkdir("dir")  # noqa: PTH102
+    whole = gzip.compress(b"".join(b"%d " % number + OTHER for number in range(9999)) + LOGIN)
+    Path("cut.gz").write_bytes(gzip.compress(LOGIN) + whole[:-100])
+    Path("a.log").write_bytes(LOGIN)
+    assert main(["match", "--json", "none.log", "a.log", "dir", "cut.gz", "a.log"]) == 1
+    out, err = capfd.readouterr()
+    assert [each["file"] for each in records(out)] == ["a.log", "cut.gz", "a.log"]
+    assert err.splitlines() == [
+        "pbs-fast match: none.log: no such file; name a log that is there, or - for standard input",
+        "pbs-fast match: dir: is a directory; name the log files in it",
+        "pbs-fast match: cut.gz: cut off within its gzip data; the lines before the cut were read,"
+        " get the whole file for the rest",
+    ]
+
+
+def test_a_fault_matters_more_than_missed_lines(capfd: Output) -> None:
+    Path("a.log").write_bytes(MISSED)
+    assert main(["match", "--json", "--missed", "none.log", "a.log"]) == 1
+    assert len(records(capfd.readouterr().out)) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--core=pyhton"], "pbs-fast match: --core=pyhton: no such core; did you mean python? (auto, rust, python)"),
+        (
+            ["--now=yesterday"],
+            "pbs-fast match: --now=yesterday: no time that can be read; write it as 2026-11-22T10:00:00Z",
+        ),
+        (["--misssed"], "pbs-fast match: no such option --misssed; nearest: --missed"),
+    ],
+)
+def test_bad_use_is_one_line(args: list[str], line: str, capfd: Output) -> None:
+    assert main(["match", *args, "a.log"]) == 2
+    assert capfd.readouterr() == ("", line + "\n")
+
+
+def test_an_unknown_zone_is_bad_use(capfd: Output) -> None:
+    Path("a.log").write_bytes(LOGIN)
+    assert main(["match", "--log-timezone=Europe/Berlim", "a.log"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "Europe/Berlim" in err
+
+
+def test_text_for_people_and_nothing_a_terminal_would_obey(capfd: Output) -> None:
+    Path("a\x1b.log").write_bytes(
+        LOGIN.replace(b"<u>", "<ü\u202e\x1b[2J>".encode()) + MISSED.replace(b"<u>", b"<\x07>")
+    )
+    assert main(["match", "--missed", "a\x1b.log"]) == 3
+    out, _ = capfd.readouterr()
+    assert out == (
+        "a\\x1b.log:1  login   203.0.113.41     2026-11-21T08:00:41Z  dovecot        ü\\u202e\\x1b[2J\n"
+        "a\\x1b.log:2  missed  no-pattern: " + MISSED[:-1].decode().replace("<u>", "<\\x07>") + "\n"
+    )
+
+
+def run(*args: str, data: bytes = b"", **more: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*PROGRAM, *args], input=data, capture_output=True, check=False, timeout=60, **more)
+
+
+@pytest.mark.parametrize("args", [[], ["-"]])
+def test_standard_input(args: list[str]) -> None:
+    done = run("match", "--json", *args, data=OTHER + LOGIN)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert records(done.stdout.decode())[0] | {"time": ""} == {
+        "file": "-",
+        "line": 2,
+        "event": "login",
+        "ip": "203.0.113.41",
+        "time": "",
+        "format": "dovecot",
+        "user": "u",
+    }
+
+
+def test_events_of_a_live_pipe_are_shown_at_once() -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "match", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for number in (1, 2):
+            child.stdin.write(LOGIN)
+            assert json.loads(child.stdout.readline())["line"] == number
+        child.stdin.close()
+        assert child.wait(20) == 0
+
+
+def test_a_reader_that_goes_away_is_no_fault() -> None:
+    Path("a.log").write_bytes(LOGIN * 20_000)
+    with subprocess.Popen(
+        [*PROGRAM, "match", "--json", "a.log"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait(20) == 141
+
+
+@pytest.mark.parametrize("charset", ["C", "en_US.ISO-8859-1"])
+def test_a_terminal_of_another_character_set(charset: str) -> None:
+    Path("a.log").write_bytes(LOGIN.replace(b"<u>", "<\u65e5>".encode()))
+    environment = os.environ | {"LC_ALL": charset, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = run("match", "a.log", env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"  \\u65e5\n")
+
+
+def on_terminal(*args: str) -> str:
+    """What the program writes where standard output and error are a terminal."""
+    ours, its = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm"}
+    with subprocess.Popen([*PROGRAM, *args], stdout=its, stderr=its, stdin=subprocess.DEVNULL, env=environment):
+        os.close(its)
+        text = b""
+        try:
+            while data := os.read(ours, 1 << 16):
+                text += data
+        except OSError:  # Linux says so when the last writer has closed its side
+            pass
+    os.close(ours)
+    return text.decode()
+
+
+def test_a_terminal_gets_colours_and_a_summary() -> None:
+    Path("a.log").write_bytes(LOGIN + LOGOUT + MISSED + OTHER)
+    text = on_terminal("match", "a.log")
+    assert "\x1b[32mlogin" in text
+    assert "logins: 1, logouts: 1, lines: 4, missed logins: 1 (--missed shows them)" in text
+
+
+def test_a_start_imports_no_table_and_no_daemon() -> None:
+    code = (
+        "import sys; from pbs_fast.cli import main; main(['match', '/dev/null']);"
+        "print([name for name in sys.modules if name.startswith(('pbs_fast.tables', 'pbs_fast.daemon', 'rich', 'lmdb',"
+        " 'concurrent', 'pbs_fast.ledger'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
