@@ -73,6 +73,7 @@ def run(settings: Settings, log: Log, background: Background | None = None) -> i
             if config.reprocess:
                 reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, log)
             daemon.start()
+            log.info(f"ready: {len(parts.ledger)} addresses may relay")
             if background is not None:
                 background.ready()
             if not config.once:
