@@ -30,9 +30,9 @@ def append(path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "mail.log.1", "mail.log.0", "mail.log.12.gz", "mail.log-20261122", "mail.log-20261122.xz",
-        "mail.log.20261122.zst", "mail.log-2026112223", "mail.log-2026-11-22_10:00:00", "mail.log-20261122-1795000000.bz2", "mail-20261122.log",
-        "mail.1.log.gz", "mail.log.old", "mail.log-1795000000",
+        "mail.log.1", "mail.log.0", "mail.log.12.gz", "mail.log-20261122", "mail.log-20261122.xz", "mail.log.old",
+        "mail.log.20261122.zst", "mail.log-2026112223", "mail.log-2026-11-22_10:00:00", "mail.log-1795000000",
+        "mail.log-20261122-1795000000.bz2", "mail-20261122.log", "mail.1.log.gz",
     ],
 )  # fmt: skip
 def test_names_that_a_rotation_gives(tmp_path: Path, name: str) -> None:

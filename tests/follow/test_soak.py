@@ -90,7 +90,7 @@ def test_writers_and_rotations_lose_and_double_nothing(tmp_path: Path) -> None:
         source.wait(0.01)
         if all(writer.poll() is not None for writer in writers):
             quiet_since = quiet_since or now
-        late += len(source._retiring) > 0
+        late += len(source._old.files) > 0
     assert [writer.wait() for writer in writers] == [0] * WRITERS
     assert total == share * WRITERS
     assert rotated == ROTATIONS

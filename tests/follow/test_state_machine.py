@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from pbs_fast.sources import file as module
-from pbs_fast.sources import follow_beside, follow_file, framing
+from pbs_fast.sources import follow_beside, follow_file, follow_old, framing
 from pbs_fast.sources.file import FileSource
 from pbs_fast.sources.follow_file import FollowedFile, TruncatedError
+from pbs_fast.sources.follow_old import OldFiles
 from pbs_fast.sources.framing import Frame
 from pbs_fast.sources.identity import Position
 from pbs_fast.sources.pieces import TOO_LONG, Piece
@@ -284,11 +285,11 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def rotated_file_is_closed_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FileSource, "_enlist", lambda _self, file, _index=None: file.close())
+    patch.setattr(OldFiles, "enlist", lambda _self, file, before=None: file.close())  # noqa: ARG005
 
 
 def rotated_file_is_closed_at_its_end(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FileSource, "_finished", lambda _self, _old: True)
+    patch.setattr(OldFiles, "finished", lambda *_: True)
 
 
 def path_is_never_looked_at_again(patch: pytest.MonkeyPatch) -> None:
@@ -301,7 +302,7 @@ def new_file_before_the_old(patch: pytest.MonkeyPatch) -> None:
         self.behind = False
         self._look()
         pieces: list[Piece] = []
-        for file in [self._current, *self._retiring]:
+        for file in [self._current, *self._old.files]:
             if file is not None:
                 self._drain(file, pieces, budget, None)
         return pieces
@@ -350,17 +351,17 @@ def truncation_goes_unseen(patch: pytest.MonkeyPatch) -> None:
 
 
 def copies_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(module, "copy_of", lambda _path, _position: None)
+    patch.setattr(follow_old, "copy_of", lambda _path, _position: None)
 
 
 def files_between_two_looks_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(module, "begun_since", lambda *_: [])
+    patch.setattr(follow_old, "begun_since", lambda *_: [])
 
 
 def files_that_were_there_before_are_read_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(follow_beside.Seen, "holds", lambda *_: False)
     begun = follow_beside.begun_since
-    patch.setattr(module, "begun_since", lambda path, seen, known, heads, _: begun(path, seen, known, heads, 0))
+    patch.setattr(follow_old, "begun_since", lambda path, seen, known, heads, _: begun(path, seen, known, heads, 0))
 
 
 def restart_trusts_the_number_alone(patch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from pbs_fast.sources.follow_beside import OPEN_FLAGS, Seen, begun_since, copy_of, moved, open_beside, rewritten
+from pbs_fast.sources.follow_beside import OPEN_FLAGS
 from pbs_fast.sources.follow_file import CHUNK, FollowedFile, TruncatedError, line_start
+from pbs_fast.sources.follow_old import Followed, OldFiles
 from pbs_fast.sources.follow_stream import FollowedStream
 from pbs_fast.sources.identity import Identity, Position, display
 from pbs_fast.sources.notices import Kind, Notice
@@ -32,7 +33,6 @@ from pbs_fast.sources.presence import Presence
 from pbs_fast.sources.wakeup import Backoff, Hints, Pause
 
 Start = Literal["replay", "begin", "end"] | Position
-Followed = FollowedFile | FollowedStream
 
 #: Bytes one poll hands out at most, about: 1 MiB is 8,000 lines, a millisecond in the native matcher, ten in the other.
 BUDGET = 1_048_576
@@ -75,12 +75,10 @@ class FileSource:
         self._say_to = on_notice or self.notices.append
         self._hints = hints or Hints()
         self._own_hints = hints is None
-        self._grace, self._chunk, self._clock = grace, chunk, clock
+        self._chunk, self._clock = chunk, clock
         self._backoff = Backoff()
         self._current: Followed | None = None
-        self._retiring: list[Followed] = []
-        self._past: deque[Position] = deque(maxlen=32)
-        self._seen = Seen({})
+        self._old = OldFiles(self.path, self.counters, clock, grace, chunk)
         self._first = True
         self._on_path = False
         """The path named the current file at the last look."""
@@ -99,13 +97,14 @@ class FileSource:
         self._look()
         pieces: list[Piece] = []
         limit = self._limit()
-        for old in list(self._retiring):
+        for old in list(self._old.files):
             budget -= self._drain(old, pieces, budget, None)
             if not old.at_end:
                 self.behind = True
                 return self._polled(pieces)
-            if self._finished(old):
-                self._retire(old)
+            if self._old.finished(old, self._current):
+                self._hints.forget(old.watch)
+                self._old.retire(old)
         if (current := self._current) is not None:
             self._drain(current, pieces, budget, limit)
             self.behind = self.behind or not current.at_end
@@ -136,7 +135,7 @@ class FileSource:
 
     def position(self) -> Position | None:
         """How far the lines were handed out, for a checkpoint; None when there is nothing to come back to."""
-        streams = [file for file in (*self._retiring, self._current) if isinstance(file, FollowedFile)]
+        streams = [file for file in (*self._old.files, self._current) if isinstance(file, FollowedFile)]
         if not streams:
             return None
         unread = [file for file in streams if not file.at_end and file is not self._current]
@@ -148,9 +147,10 @@ class FileSource:
         return streams[-2].position if untouched and len(streams) > 1 else last.position
 
     def close(self) -> None:
-        for file in (*self._retiring, *([self._current] if self._current else ())):
-            file.close()
-        self._retiring, self._current = [], None
+        self._old.close()
+        if self._current is not None:
+            self._current.close()
+            self._current = None
         if self._own_hints:
             self._hints.close()
 
@@ -167,7 +167,7 @@ class FileSource:
 
     def adopt(self, file: FollowedFile) -> None:
         """Go on reading a rotated file that some writer may still hold, before the current one."""
-        self._enlist(file)
+        self._old.enlist(file)
 
     # -- the path --------------------------------------------------------------------------------------------------
 
@@ -187,44 +187,31 @@ class FileSource:
         except (FileNotFoundError, NotADirectoryError):
             self._watch_directories()
             self._presence.missing(self._clock(), following=self._current is not None)
-            if self._first and self._nothing_to_resume():
-                self._first = False  # what comes now is new
+            # What comes now is new; but a checkpoint's file may be among the rotated ones, now or later.
+            if self._first and (not isinstance(self._start, Position) or self._old.resume(self._start, None)):
+                self._first = False
         except (OSError, ValueError) as error:
             self._presence.unreadable(error)
-
-    def _nothing_to_resume(self) -> bool:
-        """The path names nothing; but a checkpoint's file may be among the rotated ones, now or later."""
-        if not isinstance(self._start, Position):
-            return True
-        name = moved(self.path, self._start)
-        if name is not None:
-            self._resume_in(name, self._start)
-        return name is not None
 
     def _switch(self, fd: int) -> None:
         """The path names another file than before. Raises OSError, and then nothing has changed."""
         try:
             followed = self._opened(fd)
-            seen = Seen.now(self.path)
         except BaseException:
             os.close(fd)
             raise
-        back = next((file for file in self._retiring if file.identity == followed.identity), None)
-        if back is not None:  # renamed away and back again
+        if (back := self._old.taken_back(followed.identity)) is not None:
             followed.close()
             followed = back
-            self._retiring.remove(back)
-        old, self._current = self._current, followed
+        before, self._current = self._current, followed
         if followed.watch is None:
             followed.watch = self._hints.watch_file(followed.fd)
-        if old is not None:
+        if before is not None:
             self.counters["rotated"] += 1
             self._say("rotated", f"{display(self.path)} was rotated: reading the old file to its end, then the new one")
-            self._enlist(old)
-            if isinstance(old, FollowedFile):
-                self._overtaken(old.opened_mtime, self._seen)
+            self._old.rotated(before, followed)
         self._first = False
-        self._seen = seen
+        self._old.look_around()
 
     def _opened(self, fd: int) -> Followed:
         """The file behind a new descriptor, set to where it is to be begun."""
@@ -232,11 +219,13 @@ class FileSource:
             return FollowedStream(fd, self.path, self.counters)
         file = FollowedFile(fd, self.path, self.counters, chunk=self._chunk)
         if not self._first:
-            for past in self._past:
-                if past.identity == file.identity and past.head and past.fits(fd):
-                    file.start_at(past)
+            self._old.return_to(file)
         elif isinstance(self._start, Position):
-            self._resume(file, self._start)
+            if self._start.identity == file.identity and self._start.fits(fd):
+                file.start_at(self._start)
+            elif not self._old.resume(self._start, file):
+                self.counters["lost"] += 1
+                self._say("lost", f"{display(self.path)}: where the last run stopped is gone; reading from the start")
         elif self._start != "begin":
             offset, discarding = line_start(fd, os.fstat(fd).st_size)
             try:
@@ -245,88 +234,6 @@ class FileSource:
                 file.rewind()
         return file
 
-    def _resume(self, file: FollowedFile, start: Position) -> None:
-        if start.identity == file.identity and start.fits(file.fd):
-            file.start_at(start)
-        elif (name := moved(self.path, start)) is not None:
-            self._resume_in(name, start, file)
-        else:
-            self.counters["lost"] += 1
-            self._say(
-                "lost", f"{display(self.path)}: the place where the last run stopped is gone; reading from its start"
-            )
-            # Truncated and then rotated: all that it holds was written after our time.
-            if (name := rewritten(self.path, start.identity)) is not None:
-                self._resume_in(name, Position(start.identity, 0, b"", b""), file)
-
-    def _resume_in(self, name: str, start: Position, current: FollowedFile | None = None) -> None:
-        old = open_beside(name, self.counters, self._chunk)
-        if old is None:
-            return
-        old.start_at(start)
-        old.static = old.identity != start.identity
-        self._enlist(old)
-        self._overtaken(os.fstat(old.fd).st_mtime_ns, Seen({}), current)
-
-    # -- rotated and truncated files ------------------------------------------------------------------------------
-
-    def _enlist(self, file: Followed, index: int | None = None) -> None:
-        file.active_at = self._clock()
-        file.at_end = False
-        self._retiring.insert(len(self._retiring) if index is None else index, file)
-
-    def _overtaken(self, since_ns: int, seen: Seen, *more: FollowedFile | None, heads: tuple[bytes, ...] = ()) -> None:
-        """Enlist the files that were begun and rotated away again before we looked."""
-        files = [file for file in (*self._retiring, self._current, *more) if file is not None]
-        known = {file.identity for file in files}
-        read = [*heads, *(file.head for file in files if isinstance(file, FollowedFile))]
-        for name in begun_since(self.path, seen, known, read, since_ns):
-            if (between := open_beside(name, self.counters, self._chunk)) is not None:
-                self.counters["overtaken"] += 1
-                self._enlist(between)
-
-    def _truncated(self, file: FollowedFile) -> None:
-        self.counters["truncated"] += 1
-        before, since = file.position, file.opened_mtime
-        text = f"{display(file.name)} was truncated after byte {before.offset} was read; reading it from its start"
-        name = copy_of(self.path, before)
-        copy = open_beside(name, self.counters, self._chunk) if name is not None else None
-        self.counters["partial_lost"] += file.partial > 0 and copy is None
-        file.rewind()
-        self._past.append(before)
-        if copy is None:
-            self.counters["lost"] += 1
-            self._say("truncated", f"{text}; lines that were written but not yet read are lost")
-        else:
-            copy.start_at(before)
-            copy.static = True
-            self.counters["copied_bytes"] += max(0, os.fstat(copy.fd).st_size - copy.offset)
-            self._say("truncated", f"{text}; the rest of the old lines is read from {display(copy.name)}")
-            self._seen.add(copy.identity, copy.head)
-            self._enlist(copy, self._retiring.index(file) if file in self._retiring else None)
-        if file is self._current and self._on_path:  # else the next switch looks for them
-            self._overtaken(since, self._seen, heads=(before.head,) if before.head else ())
-            self._seen = Seen.now(self.path)
-        self.behind = True
-
-    def _finished(self, old: Followed) -> bool:
-        if isinstance(old, FollowedStream):
-            return not old.selectable
-        if old.static:
-            return True
-        # While the new file is empty, the writer has not moved to it.
-        current = self._current
-        moved_on = current is not None and (current.offset > 0 or isinstance(current, FollowedStream))
-        return moved_on and self._clock() - old.active_at >= self._grace
-
-    def _retire(self, old: Followed) -> None:
-        self._retiring.remove(old)
-        self.counters["partial_lost"] += old.partial > 0
-        self._hints.forget(old.watch)
-        if isinstance(old, FollowedFile):
-            self._past.append(old.position)
-        old.close()
-
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def _limit(self) -> int | None:
@@ -334,7 +241,7 @@ class FileSource:
 
         What stood in it before the old one was read to its end was written after all that its writer wrote to the old.
         """
-        if self._retiring and isinstance(self._current, FollowedFile):
+        if self._old.files and isinstance(self._current, FollowedFile):
             return os.fstat(self._current.fd).st_size
         return None
 
@@ -350,11 +257,22 @@ class FileSource:
         except TruncatedError:
             if isinstance(file, FollowedFile):
                 self._truncated(file)
+                self.behind = True
         except OSError as error:
             self._failed(file, error)
         if spent > 1:
             file.active_at = self._clock()
         return spent
+
+    def _truncated(self, file: FollowedFile) -> None:
+        self.counters["truncated"] += 1
+        text = f"{display(file.name)} was truncated after byte {file.offset} was read; reading it from its start"
+        copy = self._old.truncated(file, on_path=self._on_path and file is self._current)
+        if copy is None:
+            self.counters["lost"] += 1
+            self._say("truncated", f"{text}; lines that were written but not yet read are lost")
+        else:
+            self._say("truncated", f"{text}; the rest of the old lines is read from {display(copy.name)}")
 
     def _failed(self, file: Followed, error: OSError) -> None:
         file.at_end = True  # try again at the next look, not at once
