@@ -1,0 +1,187 @@
+"""The ledger against a naive model: events one by one, a dictionary of ends, a look at every row to expire."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from math import floor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbs_fast.events import MAX_AHEAD, Delta
+from pbs_fast.ledger import OUTCOMES, Ahead, Ledger
+
+from .rows import Login, batch
+
+START = 1_700_000_000
+GRACE = 100
+#: Few addresses, so that most logins renew; one of each family and form.
+IPS = ["203.0.113.1", "203.0.113.2", "10.0.0.1", "2001:db8::1", "2001:db8::2"]
+
+
+class Model:
+    """The rules of DESIGN's 'Time' and 'Ledger', for single events."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, int] = {}
+        self.users: dict[str, str | None] = {}
+        self.counts: Counter[str] = Counter()
+
+    def login(self, login: Login, now: float | None, ahead: Ahead) -> None:
+        stamp = login.stamp
+        if now is not None and stamp > now + MAX_AHEAD:
+            if ahead == "refuse":
+                self.counts["refused_ahead"] += 1
+                return
+            stamp = floor(now)
+        elif now is not None and now >= stamp + GRACE:
+            self.counts["too_old"] += 1
+            return
+        end = self.ends.get(login.ip)
+        if end is None or stamp > end:
+            self.counts["granted"] += 1
+        elif stamp + GRACE < end:
+            self.counts["late"] += 1
+            return
+        else:
+            self.counts["renewed"] += 1
+            if stamp + GRACE == end:
+                return
+        self.ends[login.ip] = stamp + GRACE
+        self.users[login.ip] = login.user
+
+    def expire(self, now: float) -> set[str]:
+        gone = {ip for ip, end in self.ends.items() if end <= now}
+        for ip in gone:
+            del self.ends[ip]
+        return gone
+
+
+#: Stamps relative to now: mostly near, some late, too old, slightly and far ahead.
+STAMPS = st.one_of(
+    st.integers(-20, 0),
+    st.integers(-20, 0),
+    st.integers(-GRACE - 5, 5),
+    st.sampled_from([-GRACE, -GRACE + 1, 300, 301, 4000]),
+)
+LOGINS = st.lists(
+    st.tuples(
+        st.sampled_from(IPS), STAMPS, st.sampled_from(["alice", "bob", None]), st.sampled_from(["dovecot", "cyrus"])
+    ),
+    min_size=1,
+    max_size=12,
+)
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("observe"), LOGINS, st.sampled_from(["arrival", "refuse"])),
+        st.tuples(st.just("observe"), LOGINS, st.sampled_from(["arrival", "refuse"])),
+        st.tuples(st.just("pass"), st.floats(0, GRACE * 0.8), st.none()),
+        st.tuples(st.just("expire"), st.floats(0, GRACE * 1.5), st.none()),
+    ),
+    min_size=3,
+    max_size=25,
+)
+
+
+def check_queue(ledger: Ledger) -> None:
+    assert ledger.queued() == len(ledger)
+    queued = {ip: second for second, ips in ledger._buckets.items() for ip in ips}
+    rows = ledger.rows()
+    assert queued.keys() == rows.keys()
+    assert all(second <= rows[ip].expires for ip, second in queued.items())
+    assert sorted(ledger._seconds) == sorted(ledger._buckets)
+    assert ledger.next_expiry() == min(queued.values(), default=None)
+
+
+def publish(table: dict[str, int], delta: Delta) -> None:
+    """What a table holds after a Delta."""
+    assert not delta.set.keys() & set(delta.removed)
+    table.update((ip, grant.expires) for ip, grant in delta.set.items())
+    for ip in delta.removed:
+        del table[ip]
+
+
+@pytest.mark.parametrize("bulk_from", [1, 10**9], ids=["bulk", "loop"])
+@pytest.mark.parametrize("fold", [True, False], ids=["folded", "events"])
+def test_ledger_equals_the_model(
+    bulk_from: int, fold: bool, share: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pbs_fast.ledger._BULK_ROWS", bulk_from)
+
+    @given(OPERATIONS)
+    def run(operations: list[tuple[str, object, Ahead]]) -> None:
+        model, ledger, table = Model(), Ledger(GRACE), dict[str, int]()
+        now = START + 0.25
+        events = 0
+        for name, value, ahead in operations:
+            if name == "observe":
+                logins = [Login(ip, floor(now) + at, user, form) for ip, at, user, form in value]  # type: ignore[attr-defined]
+                events += len(logins)
+                for login in logins:
+                    model.login(login, now, ahead)
+                rows = batch(logins, gap=GRACE if fold else None, reference=floor(now))
+                delta = ledger.observe(rows, now, ahead=ahead)
+                assert not delta.removed
+                assert all(ledger.get(ip) == grant for ip, grant in delta.set.items())
+                publish(table, delta)
+            else:
+                now += value  # type: ignore[operator]
+                if name == "expire":
+                    before = ledger.rows()
+                    gone: dict[str, object] = {}
+                    delta = ledger.expire(now, gone)  # type: ignore[arg-type]
+                    assert set(delta.removed) == model.expire(now)
+                    assert gone == {ip: before[ip] for ip in delta.removed}
+                    publish(table, delta)
+            assert {ip: row.expires for ip, row in ledger.rows().items()} == model.ends == table
+            check_queue(ledger)
+        assert sum(ledger.counters[name] for name in OUTCOMES) == events
+        assert ledger.granted == ledger.counters["granted"] == model.counts["granted"]
+        assert ledger.granted == ledger.counters["expired"] + len(ledger)
+        if not fold:
+            assert {name: ledger.counters[name] for name in OUTCOMES} == {name: model.counts[name] for name in OUTCOMES}
+            assert {ip: row.user for ip, row in ledger.rows().items()} == {ip: model.users[ip] for ip in model.ends}
+        share(ledger.granted and ledger.counters["renewed"] and ledger.counters["expired"])
+
+    run()
+
+
+@given(LOGINS, st.lists(st.integers(0, 12), max_size=4))
+def test_reprocessing_does_not_depend_on_where_the_log_was_cut(
+    logins: list[tuple[str, int, str | None, str]], cuts: list[int]
+) -> None:
+    whole = [Login(ip, START + 37 * index + at, user, form) for index, (ip, at, user, form) in enumerate(logins)]
+    model = Model()
+    for login in whole:
+        model.login(login, None, "refuse")
+    ledger = Ledger(GRACE)
+    ends = [0, *sorted(cuts), len(whole)]
+    for start, stop in pairwise(ends):
+        ledger.observe(batch(whole[start:stop], gap=GRACE, reference=START + 10**6), None)
+    assert {ip: row.expires for ip, row in ledger.rows().items()} == model.ends
+    assert ledger.granted == model.counts["granted"]
+    assert ledger.granted == ledger.counters["expired"] + len(ledger)
+
+
+@given(OPERATIONS)
+def test_both_paths_give_the_same_deltas(operations: list[tuple[str, object, Ahead]]) -> None:
+    results = []
+    for bulk_from in (1, 10**9):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pbs_fast.ledger._BULK_ROWS", bulk_from)
+            ledger = Ledger(GRACE)
+            now = START + 0.5
+            deltas = []
+            for name, value, ahead in operations:
+                if name == "observe":
+                    logins = [Login(ip, floor(now) + at, user, form) for ip, at, user, form in value]  # type: ignore[attr-defined]
+                    deltas.append(ledger.observe(batch(logins, gap=GRACE, reference=floor(now)), now, ahead=ahead).set)
+                else:
+                    now += value  # type: ignore[operator]
+            results.append((deltas, dict(ledger.counters), ledger.rows()))
+    assert results[0][0] == results[1][0]
+    assert results[0][2] == results[1][2]
+    assert {k: v for k, v in results[0][1].items() if v} == {k: v for k, v in results[1][1].items() if v}
