@@ -1,6 +1,6 @@
 //! Client addresses: strict text forms in, canonical text out. No regular expressions, no allocation but the text.
 //!
-//! An address is 128 bits; IPv4 lives in `::ffff:0:0/96`, so the IPv4-mapped form of IPv6 is folded to IPv4 by
+//! An address is 16 bytes in network order; IPv4 lives in `::ffff:0:0/96`, so the IPv4-mapped form of IPv6 is folded to IPv4 by
 //! construction and one key type serves every table.
 
 use std::fmt::Write as _;
@@ -9,9 +9,15 @@ use std::net::Ipv6Addr;
 /// The upper 96 bits of an IPv4 address in this representation.
 const MAPPED: u128 = 0xffff << 32;
 
-/// One full client address, IPv4 or IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Address(u128);
+/// One full client address, IPv4 or IPv6. Bytes and not a `u128`, whose alignment would make records a third larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address([u8; 16]);
+
+impl std::hash::Hash for Address {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u128(self.bits());
+    }
+}
 
 impl Address {
     /// The address that `text` writes, or `None` when it is not exactly one (docs/MATCHING.md, 4).
@@ -20,14 +26,18 @@ impl Address {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         if let Some(v4) = parse_v4(text) {
-            return Some(Self(MAPPED | u128::from(v4)));
+            return Some(Self((MAPPED | u128::from(v4)).to_be_bytes()));
         }
         // 45 bytes is the longest form, `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
         if text.len() > 45 || !text.contains(&b':') {
             return None;
         }
         let v6: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
-        Some(Self(v6.to_bits()))
+        Some(Self(v6.octets()))
+    }
+
+    fn bits(self) -> u128 {
+        u128::from_be_bytes(self.0)
     }
 
     /// The text that glibc's `inet_ntop` gives, appended to `out`.
@@ -35,15 +45,16 @@ impl Address {
     /// That text is the key in the MTA's table, and the MTA makes its own by the same function; `std`'s differs for
     /// the IPv4-compatible form.
     pub fn write(self, out: &mut String) {
-        if self.0 >> 32 == MAPPED >> 32 {
-            write_v4(self.0 as u32, out);
+        let bits = self.bits();
+        if bits >> 32 == MAPPED >> 32 {
+            write_v4(bits as u32, out);
             return;
         }
-        let groups: [u16; 8] = std::array::from_fn(|i| (self.0 >> (112 - 16 * i)) as u16);
+        let groups: [u16; 8] = std::array::from_fn(|i| (bits >> (112 - 16 * i)) as u16);
         let (start, len) = longest_zero_run(&groups);
         if start == 0 && len == 6 {
             out.push_str("::");
-            write_v4(self.0 as u32, out);
+            write_v4(bits as u32, out);
             return;
         }
         for (i, group) in groups.iter().enumerate() {
@@ -220,24 +231,16 @@ mod tests {
         let mut random = crate::testing::Random::new(4);
         for _ in 0..200_000 {
             text.clear();
-            for part in 0..3 + random.below(3) {
+            for part in 0..*random.pick(&[3, 4, 4, 4, 4, 5]) {
                 if part > 0 {
                     text.push(b'.');
                 }
-                for _ in 0..random.below(8).min(4) {
-                    text.push(b"0123456789"[random.below(10)]);
+                for _ in 0..*random.pick(&[1, 1, 2, 2, 2, 3, 3, 0, 4]) {
+                    text.push(b"0122345678"[random.below(10)]);
                 }
             }
-            let std = std::str::from_utf8(&text)
-                .unwrap()
-                .parse::<std::net::Ipv4Addr>()
-                .ok();
-            assert_eq!(
-                parse_v4(&text),
-                std.map(u32::from),
-                "{}",
-                text.escape_ascii()
-            );
+            let std = std::str::from_utf8(&text).unwrap().parse::<std::net::Ipv4Addr>().ok();
+            assert_eq!(parse_v4(&text), std.map(u32::from), "{}", text.escape_ascii());
             taken += usize::from(std.is_some());
         }
         assert!(taken > 2_000, "only {taken} addresses");

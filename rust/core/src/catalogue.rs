@@ -96,19 +96,8 @@ impl Catalogue {
             builder.add(number, spec)?;
         }
         let tags = builder.tags(specs)?;
-        let Builder {
-            formats,
-            patterns,
-            targets,
-            ..
-        } = builder;
-        Ok(Self {
-            formats,
-            patterns,
-            targets,
-            tags,
-            zone,
-        })
+        let Builder { formats, patterns, targets, .. } = builder;
+        Ok(Self { formats, patterns, targets, tags, zone })
     }
 
     /// Name of a format.
@@ -128,30 +117,24 @@ impl Catalogue {
         if name == SYSLOG {
             return Some(Layout::Syslog);
         }
-        let format = self
-            .formats
-            .iter()
-            .position(|format| format.name == name && format.own.is_some())?;
+        let format = self.formats.iter().position(|format| format.name == name && format.own.is_some())?;
         Some(Layout::Own(format as u16))
     }
 
     /// The name of the layout that the first conclusive line shows.
     #[must_use]
     pub fn sniff(&self, data: &[u8]) -> Option<&str> {
-        Lines::new(data)
-            .filter(|line| !line.is_too_long())
-            .find_map(|line| {
-                let line = line.of(data);
-                let own = |format: &&Format| {
-                    let Some(own) = &format.own else { return false };
-                    envelope::own(line, &own.prefixes)
-                        .is_some_and(|found| own.starts(&line[found.message..]))
-                };
-                match self.formats.iter().find(own) {
-                    Some(format) => Some(format.name.as_str()),
-                    None => envelope::syslog(line).map(|_| SYSLOG),
-                }
-            })
+        Lines::new(data).filter(|line| !line.is_too_long()).find_map(|line| {
+            let line = line.of(data);
+            let own = |format: &&Format| {
+                let Some(own) = &format.own else { return false };
+                envelope::own(line, &own.prefixes).is_some_and(|found| own.starts(&line[found.message..]))
+            };
+            match self.formats.iter().find(own) {
+                Some(format) => Some(format.name.as_str()),
+                None => envelope::syslog(line).map(|_| SYSLOG),
+            }
+        })
     }
 
     /// The stamp (earlier reading, UTC seconds) of one line, whatever its tag; `None` when it has no envelope or no
@@ -162,51 +145,36 @@ impl Catalogue {
             return None;
         }
         let stamp = self.envelope(line, layout)?.stamp?;
-        Some(
-            stamp
-                .read(line)?
-                .instant(&self.zone, Reference::new(reference))?
-                .earlier,
-        )
+        Some(stamp.read(line)?.instant(&self.zone, Reference::new(reference))?.earlier)
     }
 
     pub(crate) fn envelope(&self, line: &[u8], layout: Layout) -> Option<Envelope> {
         match layout {
             Layout::Syslog => envelope::syslog(line),
-            Layout::Own(format) => envelope::own(
-                line,
-                self.formats[usize::from(format)]
-                    .own
-                    .as_ref()
-                    .map_or(&[], |own| &own.prefixes),
-            ),
+            Layout::Own(format) => {
+                envelope::own(line, self.formats[usize::from(format)].own.as_ref().map_or(&[], |own| &own.prefixes))
+            }
         }
     }
 
     /// The target of a format's own log.
     pub(crate) fn own_target(&self, format: u16) -> Option<&Target> {
-        self.formats[usize::from(format)]
-            .own
-            .as_ref()
-            .map(|own| &self.targets[usize::from(own.target)])
+        self.formats[usize::from(format)].own.as_ref().map(|own| &self.targets[usize::from(own.target)])
     }
 
     /// The first of the target's formats whose success text stands in the message.
     pub(crate) fn shows_success(&self, target: &Target, message: &[u8]) -> Option<u16> {
-        target.formats.iter().copied().find(|&format| {
-            self.formats[usize::from(format)]
-                .success
-                .iter()
-                .any(|text| text.find(message).is_some())
-        })
+        target
+            .formats
+            .iter()
+            .copied()
+            .find(|&format| self.formats[usize::from(format)].success.iter().any(|text| text.find(message).is_some()))
     }
 }
 
 impl Own {
     fn starts(&self, message: &[u8]) -> bool {
-        let input = regex_automata::Input::new(message)
-            .anchored(regex_automata::Anchored::Yes)
-            .earliest(true);
+        let input = regex_automata::Input::new(message).anchored(regex_automata::Anchored::Yes).earliest(true);
         self.probe.search_half(&input).is_some()
     }
 }
@@ -229,128 +197,64 @@ impl Builder {
         if spec.name == SYSLOG || self.formats.iter().any(|format| format.name == spec.name) {
             return Err(Error::Name(spec.name.clone()));
         }
-        let failed = |list, number| {
-            move |reason| Error::Pattern {
-                format: spec.name.clone(),
-                list,
-                number,
-                reason,
-            }
-        };
+        let failed = |list, number| move |reason| Error::Pattern { format: spec.name.clone(), list, number, reason };
         let mut own_patterns = Vec::new();
-        let lists = [
-            ("login", &spec.login, true),
-            ("logout", &spec.logout, false),
-        ];
+        let lists = [("login", &spec.login, true), ("logout", &spec.logout, false)];
         let mut needs_sessions = false;
         for (list, patterns, login) in lists {
             for (i, pattern) in patterns.iter().enumerate() {
                 let engine = Engine::new(pattern).map_err(failed(list, i + 1))?;
                 let structure = parse(pattern).map_err(failed(list, i + 1))?;
                 needs_sessions |= !login && engine.has("session") && !always_takes_ip(&structure);
-                own_patterns.push(
-                    u16::try_from(self.patterns.len()).map_err(|_| Error::TooMany("patterns"))?,
-                );
+                own_patterns.push(u16::try_from(self.patterns.len()).map_err(|_| Error::TooMany("patterns"))?);
                 self.structures.push(structure);
-                self.patterns.push(Pattern {
-                    format: number,
-                    login,
-                    has_tls: engine.has("tls"),
-                    engine,
-                });
+                self.patterns.push(Pattern { format: number, login, has_tls: engine.has("tls"), engine });
             }
         }
         self.of_format.push(own_patterns);
-        self.cuts
-            .push(if spec.cut == 0 { usize::MAX } else { spec.cut });
+        self.cuts.push(if spec.cut == 0 { usize::MAX } else { spec.cut });
         let own = match &spec.own_probe {
             None => None,
             Some(pattern) => Some(Own {
-                prefixes: spec
-                    .own_prefix
-                    .iter()
-                    .map(|prefix| prefix.as_bytes().into())
-                    .collect(),
+                prefixes: spec.own_prefix.iter().map(|prefix| prefix.as_bytes().into()).collect(),
                 probe: probe(pattern).map_err(failed("own_log.probe", 1))?,
                 target: self.target(vec![(number, false)])?,
             }),
         };
-        let success = spec
-            .success
-            .iter()
-            .map(|text| Finder::new(text.as_bytes()).into_owned())
-            .collect();
-        self.formats.push(Format {
-            name: spec.name.clone(),
-            success,
-            own,
-            needs_sessions,
-        });
+        let success = spec.success.iter().map(|text| Finder::new(text.as_bytes()).into_owned()).collect();
+        self.formats.push(Format { name: spec.name.clone(), success, own, needs_sessions });
         Ok(())
     }
 
     fn tags(&mut self, specs: &[FormatSpec]) -> Result<Tags, Error> {
-        let named = || {
-            specs
-                .iter()
-                .flat_map(|spec| spec.program.iter().chain(&spec.tls_program))
-        };
+        let named = || specs.iter().flat_map(|spec| spec.program.iter().chain(&spec.tls_program));
         let (mut exact, mut components) = (Vec::new(), Vec::new());
         for tag in named() {
-            match tag.strip_prefix("*/") {
-                // A component is looked up by itself, so its target is that of a tag that no list names whole.
-                Some(component) => components.push((
-                    component,
-                    self.target(fitting(specs, None, Some(component)))?,
-                )),
-                None => {
-                    let component = tag.rsplit_once('/').map(|(_, last)| last);
-                    exact.push((
-                        tag.as_str(),
-                        self.target(fitting(specs, Some(tag), component))?,
-                    ));
-                }
+            if let Some(component) = tag.strip_prefix("*/") {
+                // It is looked up by itself, so its target is that of a tag that no list names whole.
+                components.push((component, self.target(fitting(specs, None, Some(component)))?));
+            } else {
+                let component = tag.rsplit_once('/').map(|(_, last)| last);
+                exact.push((tag.as_str(), self.target(fitting(specs, Some(tag), component))?));
             }
         }
-        let boxed = |names: Vec<(&str, u16)>| {
-            names
-                .into_iter()
-                .map(|(name, at)| (name.as_bytes().into(), at))
-                .collect()
-        };
+        let boxed =
+            |names: Vec<(&str, u16)>| names.into_iter().map(|(name, at)| (name.as_bytes().into(), at)).collect();
         Ok(Tags::new(boxed(exact), boxed(components)))
     }
 
     fn target(&mut self, made_for: Vec<(u16, bool)>) -> Result<u16, Error> {
         let known = self.made_for.iter().position(|known| *known == made_for);
-        let number = u16::try_from(known.unwrap_or(self.targets.len()))
-            .map_err(|_| Error::TooMany("tags"))?;
+        let number = u16::try_from(known.unwrap_or(self.targets.len())).map_err(|_| Error::TooMany("tags"))?;
         if known.is_none() {
             let patterns: Vec<(u16, bool)> = made_for
                 .iter()
-                .flat_map(|&(format, tls)| {
-                    self.of_format[usize::from(format)]
-                        .iter()
-                        .map(move |&number| (number, tls))
-                })
+                .flat_map(|&(format, tls)| self.of_format[usize::from(format)].iter().map(move |&number| (number, tls)))
                 .collect();
-            let prefixes = Prefixes::new(
-                patterns
-                    .iter()
-                    .map(|&(number, _)| &self.structures[usize::from(number)]),
-            );
+            let prefixes = Prefixes::new(patterns.iter().map(|&(number, _)| &self.structures[usize::from(number)]));
             let formats: Vec<u16> = made_for.iter().map(|&(format, _)| format).collect();
-            let cut = formats
-                .iter()
-                .map(|&format| self.cuts[usize::from(format)])
-                .min()
-                .unwrap_or(usize::MAX);
-            self.targets.push(Target {
-                patterns,
-                prefixes,
-                formats,
-                cut,
-            });
+            let cut = formats.iter().map(|&format| self.cuts[usize::from(format)]).min().unwrap_or(usize::MAX);
+            self.targets.push(Target { patterns, prefixes, formats, cut });
             self.made_for.push(made_for);
         }
         Ok(number)
@@ -363,10 +267,7 @@ fn fitting(specs: &[FormatSpec], tag: Option<&str>, component: Option<&str>) -> 
         Some(last) => component == Some(last),
         None => tag == Some(listed),
     };
-    let numbered = specs
-        .iter()
-        .enumerate()
-        .map(|(number, spec)| (number as u16, spec));
+    let numbered = specs.iter().enumerate().map(|(number, spec)| (number as u16, spec));
     numbered
         .filter_map(|(number, spec)| {
             let tls = spec.tls_program.iter().any(fits);
@@ -379,9 +280,7 @@ fn fitting(specs: &[FormatSpec], tag: Option<&str>, component: Option<&str>) -> 
 fn always_takes_ip(pattern: &regex_syntax::hir::Hir) -> bool {
     use regex_syntax::hir::HirKind;
     match pattern.kind() {
-        HirKind::Capture(group) => {
-            group.name.as_deref() == Some("ip") || always_takes_ip(&group.sub)
-        }
+        HirKind::Capture(group) => group.name.as_deref() == Some("ip") || always_takes_ip(&group.sub),
         HirKind::Concat(parts) => parts.iter().any(always_takes_ip),
         HirKind::Alternation(parts) => parts.iter().all(always_takes_ip),
         HirKind::Repetition(repetition) => repetition.min > 0 && always_takes_ip(&repetition.sub),

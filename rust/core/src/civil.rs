@@ -46,15 +46,16 @@ impl Zone {
         let mut rows = rows.to_vec();
         rows[0].0 = i64::MIN;
         let offsets = rows.iter().map(|row| row.1);
-        let (least, greatest) = (
-            offsets.clone().min().unwrap_or(0),
-            offsets.max().unwrap_or(0),
-        );
-        Ok(Self {
-            rows,
-            least,
-            greatest,
-        })
+        let (least, greatest) = (offsets.clone().min().unwrap_or(0), offsets.max().unwrap_or(0));
+        Ok(Self { rows, least, greatest })
+    }
+
+    /// Whether local times that are read as seconds from `first` to `last` have one reading each: no row starts so
+    /// near that a reading in it could be one of theirs.
+    fn is_steady(&self, first: i64, last: i64) -> bool {
+        let spread = self.greatest - self.least;
+        let row_at = |utc: i64| self.rows.partition_point(|row| row.0 <= utc);
+        row_at(first - spread) == row_at(last + spread)
     }
 
     /// The readings of a local time, given as if it were UTC.
@@ -69,10 +70,7 @@ impl Zone {
                 match earlier {
                     None => earlier = Some(utc),
                     Some(first) => {
-                        return Instant {
-                            earlier: first,
-                            later: (utc - first) as u32,
-                        };
+                        return Instant { earlier: first, later: (utc - first) as u32 };
                     }
                 }
             }
@@ -96,10 +94,7 @@ pub(crate) struct Reference {
 impl Reference {
     /// The judge for a reference in UTC seconds.
     pub(crate) fn new(second: i64) -> Self {
-        Self {
-            year: year_of(second),
-            latest: second.saturating_add(YEAR_SLACK),
-        }
+        Self { year: year_of(second), latest: second.saturating_add(YEAR_SLACK) }
     }
 }
 
@@ -115,18 +110,43 @@ impl Civil {
         self.in_year(i64::from(year), zone)
     }
 
+    fn date(self) -> (Option<u16>, u8, u8, Option<i32>) {
+        (self.year, self.month, self.day, self.zone)
+    }
+
     fn in_year(self, year: i64, zone: &Zone) -> Option<Instant> {
         if year < 1970 || self.day > days_of_month(year, self.month) {
             return None;
         }
         let local = days_from_civil(year, self.month, self.day) * DAY + i64::from(self.second);
         Some(match self.zone {
-            Some(offset) => Instant {
-                earlier: local - i64::from(offset),
-                later: 0,
-            },
+            Some(offset) => Instant { earlier: local - i64::from(offset), later: 0 },
             None => zone.read(local),
         })
+    }
+}
+
+/// A day whose every second reads the same way: no change of the zone and no other year in sight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Day {
+    date: (Option<u16>, u8, u8, Option<i32>),
+    midnight: i64,
+}
+
+impl Day {
+    /// The day of a stamp, when it is such a day.
+    pub(crate) fn of(civil: Civil, zone: &Zone, reference: Reference) -> Option<Self> {
+        let midnight = Civil { second: 0, ..civil }.instant(zone, reference)?;
+        let next = Civil { second: DAY as u32, ..civil }.instant(zone, reference)?;
+        let plain = midnight.later == 0 && next.later == 0 && next.earlier - midnight.earlier == DAY;
+        let steady = civil.zone.is_some() || zone.is_steady(midnight.earlier, next.earlier);
+        (plain && steady).then_some(Self { date: civil.date(), midnight: midnight.earlier })
+    }
+
+    /// The instant of another stamp of the same day.
+    pub(crate) fn instant(&self, civil: Civil) -> Option<Instant> {
+        let same = civil.date() == self.date;
+        same.then(|| Instant { earlier: self.midnight + i64::from(civil.second), later: 0 })
     }
 }
 
@@ -148,15 +168,12 @@ fn days_from_civil(year: i64, month: u8, day: u8) -> i64 {
     let shifted = if month > 2 { year } else { year - 1 };
     let month = (i64::from(month) + 9) % 12;
     let day_of_year = (153 * month + 2) / 5 + i64::from(day) - 1;
-    365 * shifted + shifted.div_euclid(4) - shifted.div_euclid(100)
-        + shifted.div_euclid(400)
-        + day_of_year
-        - 719_468
+    365 * shifted + shifted.div_euclid(4) - shifted.div_euclid(100) + shifted.div_euclid(400) + day_of_year - 719_468
 }
 
 fn year_of(second: i64) -> i64 {
     let day = second.div_euclid(DAY);
-    let mut year = 1970 + day.div_euclid(366).max(-100_000).min(100_000);
+    let mut year = 1970 + day.div_euclid(366).clamp(-100_000, 100_000);
     // The guess is low by at most one year in 1,500; a clamped one stays far from any log's years.
     while days_from_civil(year + 1, 1, 1) <= day && year < 200_000 {
         year += 1;

@@ -59,40 +59,25 @@ impl Engine {
     pub(crate) fn new(pattern: &str) -> Result<Self, String> {
         parse(pattern)?;
         let whole = whole(pattern);
-        let kind = match one_pass_builder().build(&whole) {
-            Ok(dfa) => Kind::OnePass(Box::new(dfa)),
-            Err(_) => {
-                let config = meta::Config::new().utf8_empty(false);
-                let built = meta::Builder::new()
-                    .configure(config)
-                    .syntax(syntax_config())
-                    .build(&whole);
-                Kind::Meta(Box::new(built.map_err(|error| one_line(&error))?))
-            }
+        let kind = if let Ok(dfa) = one_pass_builder().build(&whole) {
+            Kind::OnePass(Box::new(dfa))
+        } else {
+            let config = meta::Config::new().utf8_empty(false);
+            let built = meta::Builder::new().configure(config).syntax(syntax_config()).build(&whole);
+            Kind::Meta(Box::new(built.map_err(|error| one_line(&error))?))
         };
         let groups = match &kind {
             Kind::OnePass(dfa) => dfa.get_nfa().group_info(),
             Kind::Meta(regex) => regex.group_info(),
         };
-        let slots = NAMES.map(|name| {
-            groups
-                .to_index(PatternID::ZERO, name)
-                .map(|index| index * 2)
-        });
+        let slots = NAMES.map(|name| groups.to_index(PatternID::ZERO, name).map(|index| index * 2));
         let slot_count = slots.iter().flatten().max().map_or(0, |&start| start + 2);
-        Ok(Self {
-            kind,
-            slots,
-            slot_count,
-        })
+        Ok(Self { kind, slots, slot_count })
     }
 
     /// Whether the pattern has the group of this name at all.
     pub(crate) fn has(&self, name: &str) -> bool {
-        NAMES
-            .iter()
-            .zip(self.slots)
-            .any(|(&known, slot)| known == name && slot.is_some())
+        NAMES.iter().zip(self.slots).any(|(&known, slot)| known == name && slot.is_some())
     }
 
     pub(crate) fn cache(&self) -> Cache {
@@ -100,10 +85,7 @@ impl Engine {
             Kind::OnePass(dfa) => CacheKind::OnePass(dfa.create_cache()),
             Kind::Meta(regex) => CacheKind::Meta(Box::new(regex.create_cache())),
         };
-        Cache {
-            kind,
-            slots: vec![None; self.slot_count],
-        }
+        Cache { kind, slots: vec![None; self.slot_count] }
     }
 
     /// What the groups took, when the whole of `line[message..]` matches; spans are of `line`.
@@ -112,29 +94,16 @@ impl Engine {
         let slots = &mut cache.slots[..];
         let found = match (&self.kind, &mut cache.kind) {
             // An anchored search of one pattern is supported by every one-pass DFA, so there is no error to see.
-            (Kind::OnePass(dfa), CacheKind::OnePass(cache)) => {
-                dfa.try_search_slots(cache, &input, slots).ok()?
-            }
-            (Kind::Meta(regex), CacheKind::Meta(cache)) => {
-                regex.search_slots_with(cache, &input, slots)
-            }
+            (Kind::OnePass(dfa), CacheKind::OnePass(cache)) => dfa.try_search_slots(cache, &input, slots).ok()?,
+            (Kind::Meta(regex), CacheKind::Meta(cache)) => regex.search_slots_with(cache, &input, slots),
             _ => unreachable!("a cache is made by its own engine"),
         };
         found?;
         let group = |name: usize| {
             let start = self.slots[name]?;
-            Some(Span::new(
-                message + slots[start]?.get(),
-                message + slots[start + 1]?.get(),
-            ))
+            Some(Span::new(message + slots[start]?.get(), message + slots[start + 1]?.get()))
         };
-        Some(Groups {
-            ip: group(0),
-            user: group(1),
-            session: group(2),
-            lip: group(3),
-            tls: group(4),
-        })
+        Some(Groups { ip: group(0), user: group(1), session: group(2), lip: group(3), tls: group(4) })
     }
 }
 
@@ -142,10 +111,7 @@ impl Engine {
 pub(crate) fn probe(pattern: &str) -> Result<meta::Regex, String> {
     parse(pattern)?;
     let config = meta::Config::new().utf8_empty(false);
-    let built = meta::Builder::new()
-        .configure(config)
-        .syntax(syntax_config())
-        .build(&format!("(?:{pattern})"));
+    let built = meta::Builder::new().configure(config).syntax(syntax_config()).build(&format!("(?:{pattern})"));
     built.map_err(|error| one_line(&error))
 }
 
@@ -155,18 +121,12 @@ pub(crate) fn probe(pattern: &str) -> Result<meta::Regex, String> {
 /// The reason in one line when it is no pattern at all.
 pub fn one_pass(pattern: &str) -> Result<Option<String>, String> {
     parse(pattern)?;
-    Ok(one_pass_builder()
-        .build(&whole(pattern))
-        .err()
-        .map(|error| one_line(&error)))
+    Ok(one_pass_builder().build(&whole(pattern)).err().map(|error| one_line(&error)))
 }
 
 /// The structure of a pattern, by which literals are taken from it.
 pub(crate) fn parse(pattern: &str) -> Result<Hir, String> {
-    let mut parser = regex_syntax::ParserBuilder::new()
-        .unicode(false)
-        .utf8(false)
-        .build();
+    let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
     parser.parse(pattern).map_err(|error| match error {
         regex_syntax::Error::Parse(error) => {
             format!("{} at byte {}", error.kind(), error.span().start.offset)
@@ -188,9 +148,7 @@ fn syntax_config() -> syntax::Config {
 
 fn one_pass_builder() -> onepass::Builder {
     let mut builder = onepass::DFA::builder();
-    builder
-        .syntax(syntax_config())
-        .thompson(thompson::Config::new().utf8(false));
+    builder.syntax(syntax_config()).thompson(thompson::Config::new().utf8(false));
     builder
 }
 
@@ -216,17 +174,10 @@ mod tests {
 
     #[test]
     fn a_pattern_matches_whole_messages_only() {
-        let ip = |message: &[u8]| {
-            groups("in (?P<ip>[0-9.]+)(?:, tls)?", message).and_then(|groups| groups.ip)
-        };
+        let ip = |message: &[u8]| groups("in (?P<ip>[0-9.]+)(?:, tls)?", message).and_then(|groups| groups.ip);
         assert_eq!(ip(b"in 192.0.2.1"), Some(Span::new(3, 12)));
         assert_eq!(ip(b"in 192.0.2.1, tls"), Some(Span::new(3, 12)));
-        for message in [
-            &b"in 192.0.2.1 "[..],
-            b" in 192.0.2.1",
-            b"in 192.0.2.1\n",
-            b"in ",
-        ] {
+        for message in [&b"in 192.0.2.1 "[..], b" in 192.0.2.1", b"in 192.0.2.1\n", b"in "] {
             assert_eq!(ip(message), None);
         }
     }
@@ -241,16 +192,9 @@ mod tests {
     #[test]
     fn engines_agree_where_the_one_pass_refuses() {
         let pattern = "u=(?P<user>.*), ip=(?P<ip>[0-9.]+)";
-        assert!(
-            one_pass(pattern)
-                .unwrap()
-                .is_some_and(|reason| !reason.contains('\n'))
-        );
+        assert!(one_pass(pattern).unwrap().is_some_and(|reason| !reason.contains('\n')));
         let found = groups(pattern, b"u=a, ip=1, ip=2").unwrap();
-        assert_eq!(
-            (found.user, found.ip),
-            (Some(Span::new(2, 9)), Some(Span::new(14, 15)))
-        );
+        assert_eq!((found.user, found.ip), (Some(Span::new(2, 9)), Some(Span::new(14, 15))));
         assert_eq!(one_pass("u=(?P<user>[^,]*), ip=(?P<ip>[0-9.]+)"), Ok(None));
     }
 
@@ -258,10 +202,7 @@ mod tests {
     fn what_is_no_pattern_says_why_in_one_line() {
         for pattern in ["(", "a{2", "(?P<ip>a", r"(?=a)", "[z-a]"] {
             let reason = one_pass(pattern).unwrap_err();
-            assert!(
-                !reason.contains('\n') && reason.contains("at byte"),
-                "{reason}"
-            );
+            assert!(!reason.contains('\n') && reason.contains("at byte"), "{reason}");
             assert_eq!(Engine::new(pattern).unwrap_err(), reason);
         }
     }

@@ -15,10 +15,7 @@ pub(crate) struct Span {
 impl Span {
     /// The piece `start..end`.
     pub(crate) fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: start as u16,
-            len: (end - start) as u16,
-        }
+        Self { start: start as u16, len: (end - start) as u16 }
     }
 
     /// The bytes of this piece of `line`.
@@ -39,84 +36,81 @@ pub(crate) struct Envelope {
     pub(crate) message: usize,
 }
 
-/// The envelope of a line in the syslog layout.
-pub(crate) fn syslog(line: &[u8]) -> Option<Envelope> {
-    let after_pri = pri(line);
-    if after_pri > 0 && line[after_pri..].starts_with(b"1 ") {
-        return rfc5424(line, after_pri + 2);
-    }
-    let stamp = Stamp::find(line, after_pri)?;
-    let rest = blanks(line, stamp.end)?;
-    let rest = facility_in_angles(line, rest).unwrap_or(rest);
-    tagged(line, stamp, rest)
+/// What a line in the syslog layout begins with: everything before the host, or before the tag where there is no host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// `None` for RFC 5424's `-`.
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) rfc5424: bool,
+    pub(crate) end: usize,
 }
 
-/// What follows the stamp in the second syslog layout: `TAG message`, else `HOST TAG message`.
-pub(crate) fn tagged(line: &[u8], stamp: Stamp, rest: usize) -> Option<Envelope> {
-    let (host, (tag, message)) = match tag(line, rest).or_else(|| bracketed_tag(line, rest)) {
-        Some(found) => (Span::default(), found),
-        None => {
-            let end = word(line, rest)?;
-            if line[end - 1] == b':' {
-                return None;
-            }
-            (
-                Span::new(rest, end),
-                tag_after_host(line, blanks(line, end)?)?,
-            )
+/// The envelope of a line in the syslog layout.
+pub(crate) fn syslog(line: &[u8]) -> Option<Envelope> {
+    tail(line, head(line)?)
+}
+
+/// The head of a line in the syslog layout.
+pub(crate) fn head(line: &[u8]) -> Option<Head> {
+    let start = pri(line);
+    if start > 0 && line[start..].starts_with(b"1 ") {
+        let start = start + 2;
+        if line[start..].starts_with(b"- ") {
+            return Some(Head { stamp: None, rfc5424: true, end: start + 2 });
         }
-    };
-    Some(Envelope {
-        stamp: Some(stamp),
-        host,
-        tag: Some(tag),
-        message: after_solaris_id(line, message),
-    })
+        let stamp = Stamp::find(line, start).filter(Stamp::has_t)?;
+        return Some(Head { stamp: Some(stamp), rfc5424: true, end: one_blank(line, stamp.end)? });
+    }
+    let stamp = Stamp::find(line, start)?;
+    let end = blanks(line, stamp.end)?;
+    let end = facility_in_angles(line, end).unwrap_or(end);
+    Some(Head { stamp: Some(stamp), rfc5424: false, end })
+}
+
+/// The envelope of a line whose head is known.
+pub(crate) fn tail(line: &[u8], head: Head) -> Option<Envelope> {
+    if head.rfc5424 {
+        let host = word(line, head.end)?;
+        return after_host(line, head, Span::new(head.end, host), one_blank(line, host)?);
+    }
+    if let Some((tag, message)) = tag(line, head.end).or_else(|| bracketed_tag(line, head.end)) {
+        let message = after_solaris_id(line, message);
+        return Some(Envelope { stamp: head.stamp, host: Span::default(), tag: Some(tag), message });
+    }
+    let host = word(line, head.end).filter(|&end| line[end - 1] != b':')?;
+    after_host(line, head, Span::new(head.end, host), blanks(line, host)?)
+}
+
+/// The envelope of a line whose head and host are known and whose next part starts at `at`.
+pub(crate) fn after_host(line: &[u8], head: Head, host: Span, at: usize) -> Option<Envelope> {
+    let (tag, message) = if head.rfc5424 { app(line, at)? } else { tag_after_host(line, at)? };
+    let message = after_solaris_id(line, message);
+    Some(Envelope { stamp: head.stamp, host, tag: (!head.rfc5424 || tag.of(line) != b"-").then_some(tag), message })
 }
 
 /// `(?:FAC )? TAG`, as it stands after a host.
-pub(crate) fn tag_after_host(line: &[u8], at: usize) -> Option<(Span, usize)> {
-    let at = facility(line, at)
-        .filter(|&end| line.get(end) == Some(&b' '))
-        .map_or(at, |end| end + 1);
+fn tag_after_host(line: &[u8], at: usize) -> Option<(Span, usize)> {
+    let at = facility(line, at).filter(|&end| line.get(end) == Some(&b' ')).map_or(at, |end| end + 1);
     tag(line, at)
 }
 
 /// The envelope of a line in a format's own layout.
 pub(crate) fn own(line: &[u8], prefixes: &[Box<[u8]>]) -> Option<Envelope> {
-    let starts = prefixes
-        .iter()
-        .filter(|prefix| line.starts_with(prefix))
-        .map(|prefix| prefix.len());
+    let starts = prefixes.iter().filter(|prefix| line.starts_with(prefix)).map(|prefix| prefix.len());
     let stamp = starts.chain([0]).find_map(|start| {
         let stamp = Stamp::find(line, start)?;
         blanks(line, stamp.end).map(|_| stamp)
     })?;
     let message = blanks(line, stamp.end)?;
-    Some(Envelope {
-        stamp: Some(stamp),
-        host: Span::default(),
-        tag: None,
-        message,
-    })
+    Some(Envelope { stamp: Some(stamp), host: Span::default(), tag: None, message })
 }
 
-/// What follows `PRI1 `.
-fn rfc5424(line: &[u8], at: usize) -> Option<Envelope> {
-    let (stamp, end) = if line[at..].starts_with(b"- ") {
-        (None, at + 1)
-    } else {
-        let stamp = Stamp::find(line, at).filter(Stamp::has_t)?;
-        (Some(stamp), stamp.end)
-    };
-    let host = end + 1;
-    let app = one_blank(line, end)
-        .and_then(|at| word(line, at))
-        .and_then(|end| one_blank(line, end))?;
-    let procid = word(line, app).and_then(|end| one_blank(line, end))?;
-    let msgid = word(line, procid).and_then(|end| one_blank(line, end))?;
-    let data = word(line, msgid).and_then(|end| one_blank(line, end))?;
-    let mut message = structured_data(line, data)?;
+/// RFC 5424 from the app on: the app, and where the message starts.
+fn app(line: &[u8], at: usize) -> Option<(Span, usize)> {
+    let end = word(line, at)?;
+    let procid = word(line, one_blank(line, end)?)?;
+    let msgid = word(line, one_blank(line, procid)?)?;
+    let mut message = structured_data(line, one_blank(line, msgid)?)?;
     if message < line.len() {
         message = one_blank(line, message)?;
         if line[message..].starts_with(b"\xef\xbb\xbf") {
@@ -126,13 +120,7 @@ fn rfc5424(line: &[u8], at: usize) -> Option<Envelope> {
             message += 1;
         }
     }
-    let tag = Span::new(app, procid - 1);
-    Some(Envelope {
-        stamp,
-        host: Span::new(host, app - 1),
-        tag: (tag.of(line) != b"-").then_some(tag),
-        message: after_solaris_id(line, message),
-    })
+    Some((Span::new(at, end), message))
 }
 
 /// End of `PRI` at the line's start; 0 when there is none.
@@ -140,20 +128,12 @@ fn pri(line: &[u8]) -> usize {
     if line.first() != Some(&b'<') {
         return 0;
     }
-    let digits = line[1..]
-        .iter()
-        .take(3)
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    if digits > 0 && line.get(1 + digits) == Some(&b'>') {
-        digits + 2
-    } else {
-        0
-    }
+    let digits = line[1..].iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+    if digits > 0 && line.get(1 + digits) == Some(&b'>') { digits + 2 } else { 0 }
 }
 
 /// First byte after one blank and more.
-pub(crate) fn blanks(line: &[u8], at: usize) -> Option<usize> {
+fn blanks(line: &[u8], at: usize) -> Option<usize> {
     let n = line[at..].iter().take_while(|&&byte| byte == b' ').count();
     (n > 0).then_some(at + n)
 }
@@ -171,18 +151,11 @@ fn word(line: &[u8], at: usize) -> Option<usize> {
 /// End of `FAC` at `at`.
 fn facility(line: &[u8], at: usize) -> Option<usize> {
     let part = |at: usize| {
-        let n = line[at..]
-            .iter()
-            .take_while(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
-            .count();
+        let n = line[at..].iter().take_while(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9')).count();
         (n > 0).then_some(at + n)
     };
     let dot = part(at)?;
-    if line.get(dot) == Some(&b'.') {
-        part(dot + 1)
-    } else {
-        None
-    }
+    if line.get(dot) == Some(&b'.') { part(dot + 1) } else { None }
 }
 
 /// First byte after `<FAC> `.
@@ -199,10 +172,7 @@ fn tag(line: &[u8], at: usize) -> Option<(Span, usize)> {
     let end = name(line, at)?;
     let mut colon = end;
     if line.get(end) == Some(&b'[') {
-        let digits = line[end + 1..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let digits = line[end + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 || line.get(end + 1 + digits) != Some(&b']') {
             return None;
         }
@@ -275,10 +245,7 @@ fn structured_data(line: &[u8], at: usize) -> Option<usize> {
 fn after_solaris_id(line: &[u8], message: usize) -> usize {
     let id = || {
         let number = line[message..].strip_prefix(b"[ID ")?;
-        let digits = number
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let fac = message + 4 + digits + 1;
         if digits == 0 || line.get(fac - 1) != Some(&b' ') {
             return None;

@@ -27,25 +27,13 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pattern {
-                format,
-                list,
-                number,
-                reason,
-            } => {
-                write!(
-                    out,
-                    "format {format}: {list} pattern {number}: {reason}; see 'Patterns' in docs/FORMATS.md"
-                )
+            Self::Pattern { format, list, number, reason } => {
+                write!(out, "format {format}: {list} pattern {number}: {reason}; see 'Patterns' in docs/FORMATS.md")
             }
-            Self::Name(name) => write!(
-                out,
-                "format {name}: the name is taken; give each format a name of its own"
-            ),
-            Self::Zone => write!(
-                out,
-                "zone: the table is empty or its starts do not ascend; give (start, offset) rows"
-            ),
+            Self::Name(name) => write!(out, "format {name}: the name is taken; give each format a name of its own"),
+            Self::Zone => {
+                write!(out, "zone: the table is empty or its starts do not ascend; give (start, offset) rows")
+            }
             Self::TooMany(what) => {
                 write!(out, "formats: more than 65,535 {what}; split the catalogue")
             }

@@ -47,7 +47,7 @@ pub struct Rows {
     /// The rows.
     pub rows: Vec<Row>,
     /// Distinct hosts, as text in UTF-8.
-    pub hosts: Vec<Box<[u8]>>,
+    pub hosts: Vec<Vec<u8>>,
     texts: Texts,
 }
 
@@ -62,11 +62,52 @@ impl Rows {
     #[must_use]
     pub fn users<'a>(&'a self, row: &Row) -> (Option<&'a [u8]>, Option<&'a [u8]>, u32) {
         let get = |user: Option<Text>| user.map(|user| self.texts.get(user));
-        (
-            get(row.users.first()),
-            get(row.users.last()),
-            row.users.count(),
-        )
+        (get(row.users.first()), get(row.users.last()), row.users.count())
+    }
+
+    fn find(&self, first: u32, record: &Record, host: u32) -> Option<usize> {
+        let mut at = first;
+        while at != NONE {
+            let row = &self.rows[at as usize];
+            if (row.format, row.host, row.tls, row.looped) == (record.format, host, record.tls, record.looped) {
+                return Some(at as usize);
+            }
+            at = row.next;
+        }
+        None
+    }
+
+    fn extend(&mut self, row: usize, event: &Settled<'_>, line: &[u8]) {
+        let (row, texts) = (&mut self.rows[row], &mut self.texts);
+        row.last = row.last.max(event.stamp);
+        row.n += 1;
+        if row.session.is_none() {
+            row.session = event.record.session.map(|session| texts.add(&text(session.of(line))));
+        }
+        if let Some(user) = event.record.user {
+            row.users.add(texts, user.of(line));
+        }
+    }
+
+    fn open(&mut self, event: &Settled<'_>, address: Address, host: u32, line: &[u8], offset: u64, next: u32) -> u32 {
+        let number = self.rows.len();
+        self.rows.push(Row {
+            address,
+            first: event.stamp,
+            last: event.stamp,
+            n: 0,
+            login: event.what == What::Login,
+            format: event.record.format,
+            host,
+            offset,
+            tls: event.record.tls,
+            looped: event.record.looped,
+            session: None,
+            users: Users::default(),
+            next,
+        });
+        self.extend(number, event, line);
+        number as u32
     }
 }
 
@@ -87,7 +128,7 @@ pub(crate) struct Fold {
     /// Else every event is a row.
     folds: bool,
     groups: HashMap<GroupKey, Group, foldhash::fast::RandomState>,
-    host_numbers: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
+    host_numbers: HashMap<Vec<u8>, u32, foldhash::fast::RandomState>,
     last_host: u32,
     rows: Rows,
 }
@@ -105,38 +146,25 @@ impl Fold {
     }
 
     /// Adds one event that has an address. `line` starts with its line, which stands at `offset` of its source.
-    pub(crate) fn add(
-        &mut self,
-        event: &Settled<'_>,
-        address: Address,
-        line: &[u8],
-        offset: u64,
-        reference: i64,
-    ) {
+    pub(crate) fn add(&mut self, event: &Settled<'_>, address: Address, line: &[u8], offset: u64, reference: i64) {
         let host = self.host(event.record.host.of(line));
         let stamp = event.stamp;
         if !self.folds {
-            self.open(event, address, host, line, offset, NONE);
+            self.rows.open(event, address, host, line, offset, NONE);
             return;
         }
         let ahead = stamp > reference.saturating_add(MAX_AHEAD);
         let login = event.what == What::Login;
-        let fresh = Group {
-            greatest: stamp,
-            first_row: NONE,
-        };
-        let mut group = *self.groups.entry((address, login, ahead)).or_insert(fresh);
+        let fresh = Group { greatest: stamp, first_row: NONE };
+        let group = self.groups.entry((address, login, ahead)).or_insert(fresh);
         if stamp > group.greatest.saturating_add(self.gap) {
             group.first_row = NONE;
         }
         group.greatest = group.greatest.max(stamp);
-        match self.find(group.first_row, event.record, host) {
-            Some(row) => self.extend(row, event, line),
-            None => {
-                group.first_row = self.open(event, address, host, line, offset, group.first_row)
-            }
+        match self.rows.find(group.first_row, event.record, host) {
+            Some(row) => self.rows.extend(row, event, line),
+            None => group.first_row = self.rows.open(event, address, host, line, offset, group.first_row),
         }
-        self.groups.insert((address, login, ahead), group);
     }
 
     /// The rows so far; the next event begins anew.
@@ -147,83 +175,16 @@ impl Fold {
         std::mem::take(&mut self.rows)
     }
 
-    fn find(&self, first: u32, record: &Record, host: u32) -> Option<usize> {
-        let mut at = first;
-        while at != NONE {
-            let row = &self.rows.rows[at as usize];
-            if (row.format, row.host, row.tls, row.looped)
-                == (record.format, host, record.tls, record.looped)
-            {
-                return Some(at as usize);
-            }
-            at = row.next;
-        }
-        None
-    }
-
-    fn extend(&mut self, row: usize, event: &Settled<'_>, line: &[u8]) {
-        let (row, texts) = (&mut self.rows.rows[row], &mut self.rows.texts);
-        row.last = row.last.max(event.stamp);
-        row.n += 1;
-        if row.session.is_none() {
-            row.session = event
-                .record
-                .session
-                .map(|session| texts.add(&text(session.of(line))));
-        }
-        if let Some(user) = event.record.user {
-            row.users.add(texts, user.of(line));
-        }
-    }
-
-    fn open(
-        &mut self,
-        event: &Settled<'_>,
-        address: Address,
-        host: u32,
-        line: &[u8],
-        offset: u64,
-        next: u32,
-    ) -> u32 {
-        let number = self.rows.rows.len();
-        self.rows.rows.push(Row {
-            address,
-            first: event.stamp,
-            last: event.stamp,
-            n: 0,
-            login: event.what == What::Login,
-            format: event.record.format,
-            host,
-            offset,
-            tls: event.record.tls,
-            looped: event.record.looped,
-            session: None,
-            users: Users::default(),
-            next,
-        });
-        self.extend(number, event, line);
-        number as u32
-    }
-
     fn host(&mut self, bytes: &[u8]) -> u32 {
-        if self
-            .rows
-            .hosts
-            .get(self.last_host as usize)
-            .is_some_and(|last| **last == *bytes)
-        {
+        if self.rows.hosts.get(self.last_host as usize).is_some_and(|last| last == bytes) {
             return self.last_host;
         }
         let host = text(bytes);
-        let number = match self.host_numbers.get(&host[..]) {
-            Some(&number) => number,
-            None => {
-                let number = self.rows.hosts.len() as u32;
-                self.rows.hosts.push((&*host).into());
-                self.host_numbers.insert((&*host).into(), number);
-                number
-            }
-        };
+        let hosts = &mut self.rows.hosts;
+        let number = *self.host_numbers.entry_ref(&host[..]).or_insert_with(|| {
+            hosts.push(host.to_vec());
+            hosts.len() as u32 - 1
+        });
         self.last_host = number;
         number
     }

@@ -19,6 +19,7 @@ mod record;
 mod scan;
 mod sequence;
 mod sessions;
+mod shape;
 mod stamp;
 mod stream;
 mod tags;

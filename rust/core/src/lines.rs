@@ -31,11 +31,7 @@ pub(crate) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub(crate) fn new(data: &'a [u8]) -> Self {
-        Self {
-            data,
-            newlines: Memchr::new(b'\n', data),
-            start: 0,
-        }
+        Self { data, newlines: Memchr::new(b'\n', data), start: 0 }
     }
 }
 
@@ -47,17 +43,10 @@ impl Iterator for Lines<'_> {
         let start = self.start;
         let Some(newline) = self.newlines.next() else {
             self.start = self.data.len();
-            return (start < self.data.len()).then_some(Line {
-                start,
-                end: self.data.len(),
-            });
+            return (start < self.data.len()).then_some(Line { start, end: self.data.len() });
         };
         self.start = newline + 1;
-        let end = if newline > start && self.data[newline - 1] == b'\r' {
-            newline - 1
-        } else {
-            newline
-        };
+        let end = if newline > start && self.data[newline - 1] == b'\r' { newline - 1 } else { newline };
         Some(Line { start, end })
     }
 }
@@ -72,10 +61,7 @@ mod tests {
 
     #[test]
     fn a_line_ends_at_newline_and_drops_one_return_before_it() {
-        assert_eq!(
-            lines(b"a\r\nb\r\r\n\n\r\nc\rd\n"),
-            [&b"a"[..], b"b\r", b"", b"", b"c\rd"]
-        );
+        assert_eq!(lines(b"a\r\nb\r\r\n\n\r\nc\rd\n"), [&b"a"[..], b"b\r", b"", b"", b"c\rd"]);
         assert!(lines(b"").is_empty());
     }
 

@@ -40,12 +40,7 @@ impl Prefixes {
                 classes += 1;
             }
         }
-        let mut trie = Self {
-            class,
-            classes,
-            next: vec![DEAD; 2 * classes],
-            accepts: vec![Vec::new(); 2],
-        };
+        let mut trie = Self { class, classes, next: vec![DEAD; 2 * classes], accepts: vec![Vec::new(); 2] };
         for (number, literals) in literals.iter().enumerate() {
             for literal in literals {
                 trie.insert(literal, number as u16);
@@ -57,8 +52,7 @@ impl Prefixes {
     fn insert(&mut self, literal: &[u8], pattern: u16) {
         let mut state = ROOT;
         for &byte in literal {
-            let edge =
-                usize::from(state) * self.classes + usize::from(self.class[usize::from(byte)]);
+            let edge = usize::from(state) * self.classes + usize::from(self.class[usize::from(byte)]);
             if self.next[edge] == DEAD {
                 let Ok(new) = u16::try_from(self.accepts.len()) else {
                     break;
@@ -81,8 +75,7 @@ impl Prefixes {
         candidates.extend_from_slice(&self.accepts[usize::from(ROOT)]);
         let mut state = ROOT;
         for &byte in message {
-            state = self.next
-                [usize::from(state) * self.classes + usize::from(self.class[usize::from(byte)])];
+            state = self.next[usize::from(state) * self.classes + usize::from(self.class[usize::from(byte)])];
             if state == DEAD {
                 break;
             }
@@ -98,14 +91,9 @@ impl Prefixes {
 /// Texts one of which every match starts with; the empty text where nothing better is known.
 fn prefixes(pattern: &Hir) -> Vec<Vec<u8>> {
     let mut extractor = Extractor::new();
-    extractor
-        .limit_literal_len(PREFIX_LEN)
-        .limit_total(PREFIXES);
+    extractor.limit_literal_len(PREFIX_LEN).limit_total(PREFIXES);
     let found = extractor.extract(pattern);
-    found.literals().map_or_else(
-        || vec![Vec::new()],
-        |all| all.iter().map(|one| one.as_bytes().to_vec()).collect(),
-    )
+    found.literals().map_or_else(|| vec![Vec::new()], |all| all.iter().map(|one| one.as_bytes().to_vec()).collect())
 }
 
 #[cfg(test)]
@@ -115,10 +103,7 @@ mod tests {
     use crate::testing::Random;
 
     fn candidates(patterns: &[&str], message: &[u8]) -> Vec<u16> {
-        let parsed: Vec<Hir> = patterns
-            .iter()
-            .map(|pattern| parse(pattern).unwrap())
-            .collect();
+        let parsed: Vec<Hir> = patterns.iter().map(|pattern| parse(pattern).unwrap()).collect();
         let mut found = Vec::new();
         Prefixes::new(parsed.iter()).candidates(message, &mut found);
         found
@@ -126,14 +111,8 @@ mod tests {
 
     #[test]
     fn only_patterns_whose_start_fits_are_worth_running() {
-        let patterns = [
-            "(?:imap|pop3)-login: Login: .*",
-            "imap-login: .*",
-            "[^ ]+ x",
-            "(?i:login) .*",
-            "",
-            "LOGIN(?:, a)?",
-        ];
+        let patterns =
+            ["(?:imap|pop3)-login: Login: .*", "imap-login: .*", "[^ ]+ x", "(?i:login) .*", "", "LOGIN(?:, a)?"];
         assert_eq!(candidates(&patterns, b"imap-login: Login: u"), [0, 1, 2, 4]);
         assert_eq!(candidates(&patterns, b"pop3-login: Logout"), [2, 4]);
         assert_eq!(candidates(&patterns, b"LoGiN u"), [2, 3, 4]);
@@ -153,26 +132,16 @@ mod tests {
             "(?:a|ab)(?:c|bcd)",
             "(?:b|)a+",
         ];
-        let engines: Vec<Engine> = patterns
-            .iter()
-            .map(|pattern| Engine::new(pattern).unwrap())
-            .collect();
+        let engines: Vec<Engine> = patterns.iter().map(|pattern| Engine::new(pattern).unwrap()).collect();
         let mut random = Random::new(7);
         let mut matches = 0;
         for _ in 0..40_000 {
-            let message: Vec<u8> = (0..random.below(7))
-                .map(|_| b"abcdefxyAB"[random.below(10)])
-                .collect();
+            let message: Vec<u8> = (0..random.below(7)).map(|_| b"abcdefxyAB"[random.below(10)]).collect();
             let worth = candidates(&patterns, &message);
             for (number, engine) in engines.iter().enumerate() {
                 if engine.run(&mut engine.cache(), &message, 0).is_some() {
                     matches += 1;
-                    assert!(
-                        worth.contains(&(number as u16)),
-                        "{} {}",
-                        patterns[number],
-                        message.escape_ascii()
-                    );
+                    assert!(worth.contains(&(number as u16)), "{} {}", patterns[number], message.escape_ascii());
                 }
             }
         }

@@ -20,13 +20,7 @@ pub enum Missed {
 
 impl Missed {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 5] = [
-        Self::NoPattern,
-        Self::BadAddress,
-        Self::BadStamp,
-        Self::CutRecord,
-        Self::Continuation,
-    ];
+    pub const ALL: [Self; 5] = [Self::NoPattern, Self::BadAddress, Self::BadStamp, Self::CutRecord, Self::Continuation];
 
     /// The reason as events name it.
     #[must_use]

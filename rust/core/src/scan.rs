@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::catalogue::{Catalogue, Layout, Target};
-use crate::civil::Reference;
+use crate::civil::{Civil, Day, Instant, Reference};
 use crate::engine::{Cache, Groups};
 use crate::envelope::{Envelope, Span};
 use crate::heads::Heads;
@@ -34,10 +34,7 @@ impl Sender {
     }
 
     fn of(line: &[u8], envelope: &Envelope) -> Self {
-        Self {
-            host: envelope.host.of(line).into(),
-            tag: tag_text(line, envelope).into(),
-        }
+        Self { host: envelope.host.of(line).into(), tag: tag_text(line, envelope).into() }
     }
 }
 
@@ -62,14 +59,9 @@ impl Catalogue {
             caches: vec![None; self.patterns.len()],
             candidates: Vec::new(),
             reference: Reference::new(reference),
-            scan: Scan {
-                records: Vec::new(),
-                lines: 0,
-                too_long: 0,
-                cut: Vec::new(),
-                layout,
-                reference,
-            },
+            day: None,
+            local: (Vec::new(), None),
+            scan: Scan { records: Vec::new(), lines: 0, too_long: 0, cut: Vec::new(), layout, reference },
         };
         match layout {
             Layout::Syslog => scanner.syslog(data),
@@ -85,6 +77,10 @@ struct Scanner<'c> {
     caches: Vec<Option<Cache>>,
     candidates: Vec<u16>,
     reference: Reference,
+    /// The day of the event before: most events have the same one.
+    day: Option<Day>,
+    /// The text of the local end of the event before and its address: a server has few.
+    local: (Vec<u8>, Option<Address>),
     scan: Scan,
 }
 
@@ -99,12 +95,7 @@ impl Scanner<'_> {
                 continue;
             }
             if let Some((envelope, target)) = heads.read(line.of(data)) {
-                self.record(
-                    line.start,
-                    line.of(data),
-                    &envelope,
-                    &catalogue.targets[usize::from(target)],
-                );
+                self.record(line.start, line.of(data), &envelope, &catalogue.targets[usize::from(target)]);
             }
         }
     }
@@ -133,16 +124,10 @@ impl Scanner<'_> {
         if cut {
             self.scan.cut.push(Sender::of(line, envelope));
         }
-        let Some((number, tag_tls, groups)) = self.first_match(line, envelope.message, target)
-        else {
+        let Some((number, tag_tls, groups)) = self.first_match(line, envelope.message, target) else {
             if !cut && !continues {
                 if let Some(format) = self.catalogue.shows_success(target, message) {
-                    self.scan.records.push(Record::missed(
-                        start,
-                        format,
-                        envelope.host,
-                        Missed::NoPattern,
-                    ));
+                    self.scan.records.push(Record::missed(start, format, envelope.host, Missed::NoPattern));
                 }
             }
             return;
@@ -162,36 +147,23 @@ impl Scanner<'_> {
     /// Whether the record before, of the same host and tag, was cut; that is then settled.
     fn ends_cut(&mut self, line: &[u8], envelope: &Envelope) -> bool {
         // Empty but for the moments after an overlong record, so a scan of it costs nothing.
-        let open = self
-            .scan
-            .cut
-            .iter()
-            .position(|sender| sender.is(line, envelope));
+        let open = self.scan.cut.iter().position(|sender| sender.is(line, envelope));
         open.map(|i| self.scan.cut.swap_remove(i)).is_some()
     }
 
     /// The first pattern that takes the whole message, whether its tag means TLS, and its groups.
-    fn first_match(
-        &mut self,
-        line: &[u8],
-        message: usize,
-        target: &Target,
-    ) -> Option<(u16, bool, Groups)> {
-        target
-            .prefixes
-            .candidates(&line[message..], &mut self.candidates);
+    fn first_match(&mut self, line: &[u8], message: usize, target: &Target) -> Option<(u16, bool, Groups)> {
+        target.prefixes.candidates(&line[message..], &mut self.candidates);
         self.candidates.iter().find_map(|&candidate| {
             let (number, tls) = target.patterns[usize::from(candidate)];
             let engine = &self.catalogue.patterns[usize::from(number)].engine;
             let cache = self.caches[usize::from(number)].get_or_insert_with(|| engine.cache());
-            engine
-                .run(cache, line, message)
-                .map(|groups| (number, tls, groups))
+            engine.run(cache, line, message).map(|groups| (number, tls, groups))
         })
     }
 
     fn event(
-        &self,
+        &mut self,
         start: usize,
         line: &[u8],
         envelope: &Envelope,
@@ -205,37 +177,37 @@ impl Scanner<'_> {
             None if pattern.login => return Err(Missed::BadAddress),
             None => None,
         };
-        let civil = envelope
-            .stamp
-            .and_then(|stamp| stamp.read(line))
-            .ok_or(Missed::BadStamp)?;
-        let instant = civil
-            .instant(&self.catalogue.zone, self.reference)
-            .ok_or(Missed::BadStamp)?;
-        let local = || groups.lip.and_then(|text| Address::parse(text.of(line)));
-        let tls = if tag_tls || groups.tls.is_some() {
-            Some(true)
-        } else {
-            pattern.has_tls.then_some(false)
-        };
+        let civil = envelope.stamp.and_then(|stamp| stamp.read(line)).ok_or(Missed::BadStamp)?;
+        let instant = self.instant(civil).ok_or(Missed::BadStamp)?;
+        let local = groups.lip.and_then(|text| self.local(text.of(line)));
+        let tls = if tag_tls || groups.tls.is_some() { Some(true) } else { pattern.has_tls.then_some(false) };
         Ok(Record {
             line: start,
             stamp: instant.earlier,
             later: instant.later,
             format: pattern.format,
-            what: if pattern.login {
-                What::Login
-            } else {
-                What::Logout
-            },
-            looped: address.is_some() && local() == address,
+            what: if pattern.login { What::Login } else { What::Logout },
+            looped: address.is_some() && local == address,
             tls,
             address,
             host: envelope.host,
             user: groups.user,
-            session: groups
-                .session
-                .filter(|session: &Span| !session.of(line).is_empty()),
+            session: groups.session.filter(|session: &Span| !session.of(line).is_empty()),
         })
+    }
+
+    fn instant(&mut self, civil: Civil) -> Option<Instant> {
+        if let Some(instant) = self.day.and_then(|day| day.instant(civil)) {
+            return Some(instant);
+        }
+        self.day = Day::of(civil, &self.catalogue.zone, self.reference);
+        civil.instant(&self.catalogue.zone, self.reference)
+    }
+
+    fn local(&mut self, text: &[u8]) -> Option<Address> {
+        if self.local.0 != text {
+            self.local = (text.to_vec(), Address::parse(text));
+        }
+        self.local.1
     }
 }

@@ -38,17 +38,8 @@ pub(crate) struct Sequence {
 
 impl Sequence {
     pub(crate) fn new(catalogue: &Catalogue, live: bool) -> Self {
-        let sessions = catalogue
-            .formats
-            .iter()
-            .map(|_| Sessions::new(LIMIT))
-            .collect();
-        Self {
-            live,
-            before: None,
-            cut: Vec::new(),
-            sessions,
-        }
+        let sessions = catalogue.formats.iter().map(|_| Sessions::new(LIMIT)).collect();
+        Self { live, before: None, cut: Vec::new(), sessions }
     }
 
     /// Hands the scan's events and missed lines to `sink`, settled, in order. `data` is what was scanned.
@@ -70,12 +61,7 @@ impl Sequence {
                 };
             }
             if matches!(what, What::Missed(_)) {
-                sink(Settled {
-                    record,
-                    what,
-                    stamp: 0,
-                    address: None,
-                });
+                sink(Settled { record, what, stamp: 0, address: None });
                 continue;
             }
             let stamp = self.stamp(record, scan.reference);
@@ -85,12 +71,7 @@ impl Sequence {
             } else {
                 record.address
             };
-            sink(Settled {
-                record,
-                what,
-                stamp,
-                address,
-            });
+            sink(Settled { record, what, stamp, address });
         }
     }
 
@@ -107,11 +88,7 @@ impl Sequence {
                     continue;
                 };
                 let untagged = envelope.tag.is_none() && scan.layout == Layout::Syslog;
-                if let Some(i) = self
-                    .cut
-                    .iter()
-                    .position(|sender| !untagged && sender.is(text, &envelope))
-                {
+                if let Some(i) = self.cut.iter().position(|sender| !untagged && sender.is(text, &envelope)) {
                     self.cut.swap_remove(i);
                     found.push(line.start);
                     if self.cut.is_empty() {
@@ -129,8 +106,7 @@ impl Sequence {
         let take_later = if self.live {
             later.abs_diff(reference) < earlier.abs_diff(reference)
         } else {
-            self.before
-                .is_some_and(|before| earlier < before - ORDER_SLACK)
+            self.before.is_some_and(|before| earlier < before - ORDER_SLACK)
         };
         if take_later { later } else { earlier }
     }
@@ -150,8 +126,9 @@ impl Sequence {
 
 /// Bytes of a line as text, which is what two user names or session ids are equal or different by.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, [u8]> {
-    match String::from_utf8_lossy(bytes) {
-        Cow::Borrowed(_) => Cow::Borrowed(bytes),
-        Cow::Owned(mended) => Cow::Owned(mended.into_bytes()),
+    // Not the lossy conversion alone: it walks byte by byte, this eight at a time where all is ASCII.
+    if std::str::from_utf8(bytes).is_ok() {
+        return Cow::Borrowed(bytes);
     }
+    Cow::Owned(String::from_utf8_lossy(bytes).into_owned().into_bytes())
 }

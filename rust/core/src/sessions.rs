@@ -6,6 +6,7 @@
 use std::hash::BuildHasher as _;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::address::Address;
 
@@ -16,17 +17,17 @@ pub(crate) const LIMIT: usize = 131_072;
 #[derive(Debug)]
 pub(crate) struct Sessions {
     hasher: foldhash::fast::RandomState,
-    /// Positions in `ring` of the entries that are alive.
+    /// Positions in `ring` of the logins that are remembered.
     table: HashTable<u32>,
-    ring: Vec<Entry>,
+    ring: Vec<Login>,
     ids: Vec<u8>,
-    /// Entries before it are all dead.
+    /// Those before it are all forgotten.
     oldest: usize,
     limit: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Login {
     id_start: u32,
     id_len: u16,
     alive: bool,
@@ -48,25 +49,24 @@ impl Sessions {
 
     /// Remembers a login; the same id again is the newest.
     pub(crate) fn insert(&mut self, id: &[u8], address: Address) {
-        self.take(id);
         if self.ring.len() >= 2 * self.limit || self.ids.len() > u32::MAX as usize - id.len() {
             self.compact();
         }
-        let hash = self.hasher.hash_one(id);
-        let entry = Entry {
-            id_start: self.ids.len() as u32,
-            id_len: id.len() as u16,
-            alive: true,
-            hash: hash as u32,
-            address,
-        };
-        self.ids.extend_from_slice(id);
-        let ring = &self.ring;
-        self.table
-            .insert_unique(spread(hash as u32), ring.len() as u32, |&at| {
-                spread(ring[at as usize].hash)
-            });
-        self.ring.push(entry);
+        let Self { hasher, table, ring, ids, .. } = self;
+        let hash = hasher.hash_one(id) as u32;
+        let same = |&at: &u32| ring[at as usize].hash == hash && ring[at as usize].id(ids) == id;
+        let new = ring.len() as u32;
+        match table.entry(spread(hash), same, |&at| spread(ring[at as usize].hash)) {
+            Entry::Occupied(mut known) => {
+                let old = std::mem::replace(known.get_mut(), new);
+                ring[old as usize].alive = false;
+            }
+            Entry::Vacant(free) => {
+                free.insert(new);
+            }
+        }
+        ring.push(Login { id_start: ids.len() as u32, id_len: id.len() as u16, alive: true, hash, address });
+        ids.extend_from_slice(id);
         if self.table.len() > self.limit {
             self.forget_oldest();
         }
@@ -76,10 +76,7 @@ impl Sessions {
     pub(crate) fn take(&mut self, id: &[u8]) -> Option<Address> {
         let hash = spread(self.hasher.hash_one(id) as u32);
         let (ring, ids) = (&self.ring, &self.ids);
-        let found = self
-            .table
-            .find_entry(hash, |&at| ring[at as usize].id(ids) == id)
-            .ok()?;
+        let found = self.table.find_entry(hash, |&at| ring[at as usize].id(ids) == id).ok()?;
         let (at, _) = found.remove();
         let entry = &mut self.ring[at as usize];
         entry.alive = false;
@@ -91,38 +88,31 @@ impl Sessions {
             self.oldest += 1;
         }
         let at = self.oldest as u32;
-        if let Ok(found) = self
-            .table
-            .find_entry(spread(self.ring[self.oldest].hash), |&known| known == at)
-        {
+        if let Ok(found) = self.table.find_entry(spread(self.ring[self.oldest].hash), |&known| known == at) {
             found.remove();
         }
         self.ring[self.oldest].alive = false;
         self.oldest += 1;
     }
 
-    /// Drops the dead entries, which are at least half of a full ring.
+    /// Drops the forgotten ones, at least half of a full ring.
     fn compact(&mut self) {
-        let (old, old_ids) = (
-            std::mem::take(&mut self.ring),
-            std::mem::take(&mut self.ids),
-        );
+        let (old, old_ids) = (std::mem::take(&mut self.ring), std::mem::take(&mut self.ids));
         self.table.clear();
         self.oldest = 0;
-        for mut entry in old.into_iter().filter(|entry| entry.alive) {
-            let id = entry.id(&old_ids);
-            entry.id_start = self.ids.len() as u32;
+        for mut login in old.into_iter().filter(|login| login.alive) {
+            let id = login.id(&old_ids);
+            login.id_start = self.ids.len() as u32;
             self.ids.extend_from_slice(id);
             let at = self.ring.len() as u32;
-            self.ring.push(entry);
+            self.ring.push(login);
             let ring = &self.ring;
-            self.table
-                .insert_unique(spread(entry.hash), at, |&at| spread(ring[at as usize].hash));
+            self.table.insert_unique(spread(login.hash), at, |&at| spread(ring[at as usize].hash));
         }
     }
 }
 
-impl Entry {
+impl Login {
     fn id(self, ids: &[u8]) -> &[u8] {
         &ids[self.id_start as usize..][..usize::from(self.id_len)]
     }
@@ -151,10 +141,7 @@ mod tests {
             let (mut taken, mut evicted) = (0, 0);
             for step in 0..20_000 {
                 let id = format!("session-{}", random.below(limit * 2)).into_bytes();
-                let known = model
-                    .iter()
-                    .position(|(other, _)| *other == id)
-                    .map(|at| model.remove(at).1);
+                let known = model.iter().position(|(other, _)| *other == id).map(|at| model.remove(at).1);
                 if random.below(3) == 0 {
                     taken += usize::from(known.is_some());
                     assert_eq!(sessions.take(&id), known);

@@ -4,10 +4,8 @@
 
 use crate::civil::Civil;
 
-const MONTHS: [[u8; 3]; 12] = [
-    *b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct",
-    *b"Nov", *b"Dec",
-];
+const MONTHS: [[u8; 3]; 12] =
+    [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];
 
 /// Where a stamp's fields lie in its line. Positions are of a `u8`: a prefix and a stamp are shorter than that, or the
 /// line has no envelope.
@@ -75,13 +73,7 @@ impl Stamp {
             time += 5;
         }
         let end = time_end(line, time)?;
-        Some(Self {
-            kind: Kind::Bsd { year },
-            start,
-            time,
-            time_end: end,
-            end,
-        })
+        Some(Self { kind: Kind::Bsd { year }, start, time, time_end: end, end })
     }
 
     fn find_iso(line: &[u8], start: usize) -> Option<Self> {
@@ -100,13 +92,7 @@ impl Stamp {
         };
         let time = start + 11;
         let time_end = time_end(line, time)?;
-        Some(Self {
-            kind,
-            start,
-            time,
-            time_end,
-            end: zone_end(line, time_end),
-        })
+        Some(Self { kind, start, time, time_end, end: zone_end(line, time_end) })
     }
 
     /// What the stamp of this line says; `None` when it is no date and time of any year.
@@ -118,23 +104,14 @@ impl Stamp {
                 let name = &line[self.start..self.start + 3];
                 let month = 1 + MONTHS.iter().position(|month| month == name)? as u8;
                 let day_end = year.unwrap_or(self.time) - 1;
-                let tens = if day_end == self.start + 6 {
-                    line[self.start + 4] & 15
-                } else {
-                    0
-                };
+                let tens = if day_end == self.start + 6 { line[self.start + 4] & 15 } else { 0 };
                 (year.map(four), month, tens * 10 + (line[day_end - 1] & 15))
             }
-            Kind::IsoT | Kind::IsoBlank => (
-                Some(four(self.start)),
-                two(self.start + 5),
-                two(self.start + 8),
-            ),
+            Kind::IsoT | Kind::IsoBlank => (Some(four(self.start)), two(self.start + 5), two(self.start + 8)),
         };
         let (hour, minute, second) = (two(self.time), two(self.time + 3), two(self.time + 6));
         // A leap second is written once a day at most, and a `:60` anywhere else is a fault of the writer.
-        let possible =
-            hour < 24 && minute < 60 && (second < 60 || (hour, minute, second) == (23, 59, 60));
+        let possible = hour < 24 && minute < 60 && (second < 60 || (hour, minute, second) == (23, 59, 60));
         if !possible || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
             return None;
         }
@@ -147,27 +124,16 @@ impl Stamp {
                     return None;
                 }
                 let offset = i32::from(hours) * 3_600 + i32::from(minutes) * 60;
-                Some(if line[self.time_end] == b'-' {
-                    -offset
-                } else {
-                    offset
-                })
+                Some(if line[self.time_end] == b'-' { -offset } else { offset })
             }
         };
         let second = u32::from(hour) * 3_600 + u32::from(minute) * 60 + u32::from(second);
-        Some(Civil {
-            year,
-            month,
-            day,
-            second,
-            zone,
-        })
+        Some(Civil { year, month, day, second, zone })
     }
 }
 
 fn digits(line: &[u8], at: usize, n: usize) -> bool {
-    line.get(at..at + n)
-        .is_some_and(|bytes| bytes.iter().all(u8::is_ascii_digit))
+    line.get(at..at + n).is_some_and(|bytes| bytes.iter().all(u8::is_ascii_digit))
 }
 
 /// End of `TIME` at `at`. What follows decides whether a fraction of ten digits or a dot without digits fits.
@@ -182,11 +148,7 @@ fn time_end(line: &[u8], at: usize) -> Option<usize> {
     }
     let end = at + 8;
     if matches!(line.get(end), Some(b'.' | b',')) {
-        let fraction = line[end + 1..]
-            .iter()
-            .take(9)
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let fraction = line[end + 1..].iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
         if fraction > 0 {
             return Some(end + 1 + fraction);
         }
@@ -199,11 +161,7 @@ fn zone_end(line: &[u8], at: usize) -> usize {
         Some(b'Z') => at + 1,
         Some(b'+' | b'-') if digits(line, at + 1, 2) => {
             let minutes = at + 3 + usize::from(line.get(at + 3) == Some(&b':'));
-            if digits(line, minutes, 2) {
-                minutes + 2
-            } else {
-                at
-            }
+            if digits(line, minutes, 2) { minutes + 2 } else { at }
         }
         _ => at,
     }

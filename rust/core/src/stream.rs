@@ -59,46 +59,25 @@ impl Stream {
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, gap: i64, live: bool, folds: bool) -> Self {
         let sequence = Sequence::new(&catalogue, live);
-        Self {
-            catalogue,
-            sequence,
-            fold: Fold::new(gap, folds),
-            counts: Counts::default(),
-        }
+        Self { catalogue, sequence, fold: Fold::new(gap, folds), counts: Counts::default() }
     }
 
     /// Folds the events of the next scan. `data` is what was scanned and stands at `offset` of its source.
     pub fn add(&mut self, scan: &Scan, data: &[u8], offset: u64) {
-        let Self {
-            catalogue,
-            sequence,
-            fold,
-            counts,
-        } = self;
+        let Self { catalogue, sequence, fold, counts } = self;
         counts.begin(scan);
         sequence.settle(catalogue, scan, data, |event| {
             counts.count(&event);
             if let Some(address) = event.address {
                 let start = event.record.line;
-                fold.add(
-                    &event,
-                    address,
-                    &data[start..],
-                    offset + start as u64,
-                    scan.reference,
-                );
+                fold.add(&event, address, &data[start..], offset + start as u64, scan.reference);
             }
         });
     }
 
     /// The events and missed lines of the next scan, in line order, not folded.
     pub fn events<'d>(&mut self, scan: &Scan, data: &'d [u8]) -> Vec<Event<'d>> {
-        let Self {
-            catalogue,
-            sequence,
-            counts,
-            ..
-        } = self;
+        let Self { catalogue, sequence, counts, .. } = self;
         counts.begin(scan);
         let mut events = Vec::with_capacity(scan.records.len());
         sequence.settle(catalogue, scan, data, |settled| {
@@ -117,10 +96,8 @@ impl Stream {
     pub fn counters(&self) -> impl Iterator<Item = (String, u64)> + use<> {
         let counts = self.counts;
         let missed = Missed::ALL.iter().zip(counts.missed);
-        let missed =
-            missed.map(|(reason, n)| (format!("missed_{}", reason.name().replace('-', "_")), n));
-        let told =
-            counts.too_long + counts.login + counts.logout + counts.missed.iter().sum::<u64>();
+        let missed = missed.map(|(reason, n)| (format!("missed_{}", reason.name().replace('-', "_")), n));
+        let told = counts.too_long + counts.login + counts.logout + counts.missed.iter().sum::<u64>();
         let named = [
             ("lines", counts.lines),
             ("too_long", counts.too_long),
@@ -129,10 +106,7 @@ impl Stream {
             ("other", counts.lines - told),
             ("logout_no_address", counts.logout_no_address),
         ];
-        named
-            .map(|(name, n)| (name.to_owned(), n))
-            .into_iter()
-            .chain(missed)
+        named.map(|(name, n)| (name.to_owned(), n)).into_iter().chain(missed)
     }
 }
 
@@ -149,10 +123,7 @@ impl<'d> Event<'d> {
             format: record.format,
             user: record.user.filter(|_| happened).map(|user| user.of(line)),
             host: record.host.of(line),
-            session: record
-                .session
-                .filter(|_| happened)
-                .map(|session| session.of(line)),
+            session: record.session.filter(|_| happened).map(|session| session.of(line)),
             tls: record.tls.filter(|_| happened),
             looped: record.looped && happened,
         }

@@ -22,11 +22,7 @@ impl Tags {
     /// A table of exact names and of components.
     pub(crate) fn new(exact: Vec<(Box<[u8]>, u16)>, component: Vec<(Box<[u8]>, u16)>) -> Self {
         let ends = Ends::new(exact.iter().chain(&component).map(|(name, _)| &name[..]));
-        Self {
-            exact: exact.into_iter().collect(),
-            component: component.into_iter().collect(),
-            ends,
-        }
+        Self { exact: exact.into_iter().collect(), component: component.into_iter().collect(), ends }
     }
 
     /// Whether `find` can know a tag that ends where `text` does. False only for tags that it does not know.
@@ -46,10 +42,7 @@ impl Tags {
 impl Ends {
     fn new<'a>(names: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         let width = names.clone().map(<[u8]>::len).min().unwrap_or(0).min(4);
-        let mut ends = Self {
-            width,
-            bits: [0; 64],
-        };
+        let mut ends = Self { width, bits: [0; 64] };
         for name in names {
             let bit = ends.hash(name);
             ends.bits[bit / 64] |= 1 << (bit % 64);
@@ -66,13 +59,8 @@ impl Ends {
 
     fn hash(&self, text: &[u8]) -> usize {
         let tail = match text.last_chunk::<4>() {
-            Some(&last) => {
-                u32::from_be_bytes(last)
-                    & (!0u32).checked_shr(32 - 8 * self.width as u32).unwrap_or(0)
-            }
-            None => text[text.len() - self.width..]
-                .iter()
-                .fold(0, |tail, &byte| tail << 8 | u32::from(byte)),
+            Some(&last) => u32::from_be_bytes(last) & (!0u32).checked_shr(32 - 8 * self.width as u32).unwrap_or(0),
+            None => text[text.len() - self.width..].iter().fold(0, |tail, &byte| tail << 8 | u32::from(byte)),
         };
         (tail.wrapping_mul(0x9e37_79b1) >> 20) as usize
     }
@@ -85,16 +73,8 @@ mod tests {
 
     #[test]
     fn exact_names_win_and_components_need_a_slash() {
-        let boxed = |names: &[(&str, u16)]| {
-            names
-                .iter()
-                .map(|&(name, n)| (name.as_bytes().into(), n))
-                .collect()
-        };
-        let tags = Tags::new(
-            boxed(&[("imap", 0), ("a/pop3", 1)]),
-            boxed(&[("pop3", 2), ("imap", 3)]),
-        );
+        let boxed = |names: &[(&str, u16)]| names.iter().map(|&(name, n)| (name.as_bytes().into(), n)).collect();
+        let tags = Tags::new(boxed(&[("imap", 0), ("a/pop3", 1)]), boxed(&[("pop3", 2), ("imap", 3)]));
         for (tag, want) in [
             ("imap", Some(0)),
             ("x/imap", Some(3)),
@@ -116,30 +96,16 @@ mod tests {
     fn the_filter_never_hides_a_known_tag_and_hides_most_others() {
         let mut random = Random::new(3);
         for shortest in 1..=6 {
-            let mut name = || -> Box<[u8]> {
-                (0..shortest + random.below(4))
-                    .map(|_| b"abcdefghi"[random.below(9)])
-                    .collect()
-            };
+            let mut name =
+                || -> Box<[u8]> { (0..shortest + random.below(4)).map(|_| b"abcdefghi"[random.below(9)]).collect() };
             let exact: Vec<(Box<[u8]>, u16)> = (0..20).map(|n| (name(), n)).collect();
             let others: Vec<Box<[u8]>> = (0..2_000).map(|_| name()).collect();
             let tags = Tags::new(exact.clone(), Vec::new());
             assert!(exact.iter().all(|(name, _)| tags.may_end(name)));
-            assert!(
-                exact
-                    .iter()
-                    .all(|(name, _)| tags.may_end(&[b"host ", &name[..]].concat()))
-            );
+            assert!(exact.iter().all(|(name, _)| tags.may_end(&[b"host ", &name[..]].concat())));
             let passed = others.iter().filter(|other| tags.may_end(other)).count();
-            assert!(
-                shortest < 4 || passed < 100,
-                "{passed} of 2000 pass at {shortest}"
-            );
-            assert!(
-                others
-                    .iter()
-                    .all(|other| tags.find(other).is_none() || tags.may_end(other))
-            );
+            assert!(shortest < 4 || passed < 100, "{passed} of 2000 pass at {shortest}");
+            assert!(others.iter().all(|other| tags.find(other).is_none() || tags.may_end(other)));
         }
     }
 }

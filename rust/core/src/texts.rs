@@ -1,29 +1,26 @@
 //! Many short texts in one buffer: what rows keep of lines that are gone.
 
-/// A text in `Texts`.
+use std::num::NonZeroU64;
+
+/// A text in `Texts`: its start above 16 bits of length, plus one, so that an optional one takes no more room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Text {
-    start: usize,
-    len: u16,
-}
+pub(crate) struct Text(NonZeroU64);
 
 /// The buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Texts(Vec<u8>);
 
 impl Texts {
-    /// Adds a text. One made longer than 65,535 bytes by replacement characters cannot come from a line of
-    /// `MAX_LINE` bytes: each byte becomes three at most.
+    /// Adds a text of fewer than 65,535 bytes. A line of `MAX_LINE` bytes holds no longer one, even if replacement
+    /// characters make three bytes of each.
     pub(crate) fn add(&mut self, text: &[u8]) -> Text {
-        let start = self.0.len();
+        let packed = (self.0.len() as u64) << 16 | text.len() as u64;
         self.0.extend_from_slice(text);
-        Text {
-            start,
-            len: text.len() as u16,
-        }
+        Text(NonZeroU64::MIN.saturating_add(packed))
     }
 
     pub(crate) fn get(&self, text: Text) -> &[u8] {
-        &self.0[text.start..][..usize::from(text.len)]
+        let packed = text.0.get() - 1;
+        &self.0[(packed >> 16) as usize..][..(packed & 0xffff) as usize]
     }
 }

@@ -45,10 +45,7 @@ impl Users {
             return;
         }
         let hash = hash(&user);
-        let known = self
-            .others
-            .iter()
-            .find(|&&(other, text)| other == hash && texts.get(text) == &*user);
+        let known = self.others.iter().find(|&&(other, text)| other == hash && texts.get(text) == &*user);
         if let Some(&(_, known)) = known {
             self.last = Some(known);
             return;

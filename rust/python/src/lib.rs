@@ -24,9 +24,7 @@ fn detached<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil + 
 fn refuse(error: &Error) -> PyErr {
     match error {
         Error::Zone => PyValueError::new_err(error.to_string()),
-        Error::Pattern { .. } | Error::Name(_) | Error::TooMany(_) => {
-            FormatError::new_err(error.to_string())
-        }
+        Error::Pattern { .. } | Error::Name(_) | Error::TooMany(_) => FormatError::new_err(error.to_string()),
     }
 }
 
@@ -46,28 +44,8 @@ struct Format {
 
 impl From<Format> for FormatSpec {
     fn from(format: Format) -> Self {
-        let Format {
-            name,
-            program,
-            tls_program,
-            success,
-            login,
-            logout,
-            cut,
-            own_prefix,
-            own_probe,
-        } = format;
-        Self {
-            name,
-            program,
-            tls_program,
-            success,
-            login,
-            logout,
-            cut,
-            own_prefix,
-            own_probe,
-        }
+        let Format { name, program, tls_program, success, login, logout, cut, own_prefix, own_probe } = format;
+        Self { name, program, tls_program, success, login, logout, cut, own_prefix, own_probe }
     }
 }
 
@@ -82,9 +60,7 @@ impl Matcher {
     fn new(py: Python<'_>, formats: Vec<Format>, zone: Vec<(i64, i64)>) -> PyResult<Self> {
         let specs: Vec<FormatSpec> = formats.into_iter().map(FormatSpec::from).collect();
         let built = detached(py, || Catalogue::new(&specs, &zone));
-        built
-            .map(|catalogue| Self(Arc::new(catalogue)))
-            .map_err(|error| refuse(&error))
+        built.map(|catalogue| Self(Arc::new(catalogue))).map_err(|error| refuse(&error))
     }
 
     #[allow(clippy::needless_pass_by_value)]
@@ -107,23 +83,13 @@ impl Matcher {
         let stop = stop.unwrap_or(data.len());
         if start > stop || stop > data.len() {
             let len = data.len();
-            return Err(PyValueError::new_err(format!(
-                "scan: {start}..{stop} is not within the {len} bytes of data"
-            )));
+            return Err(PyValueError::new_err(format!("scan: {start}..{stop} is not within the {len} bytes of data")));
         }
         let layout = self.layout(layout)?;
         let began = Instant::now();
         let scan = detached(py, || self.0.scan(&data[start..stop], layout, reference));
         let seconds = began.elapsed().as_secs_f64();
-        Ok(Scan {
-            scan,
-            catalogue: Arc::clone(&self.0),
-            data,
-            start,
-            stop,
-            offset,
-            seconds,
-        })
+        Ok(Scan { scan, catalogue: Arc::clone(&self.0), data, start, stop, offset, seconds })
     }
 
     #[pyo3(signature = (line, *, layout = "syslog", reference))]
@@ -134,11 +100,7 @@ impl Matcher {
 
 impl Matcher {
     fn layout(&self, name: &str) -> PyResult<Layout> {
-        let unknown = || {
-            PyValueError::new_err(format!(
-                "layout {name:?}: no format has a log of its own by this name"
-            ))
-        };
+        let unknown = || PyValueError::new_err(format!("layout {name:?}: no format has a log of its own by this name"));
         self.0.layout(name).ok_or_else(unknown)
     }
 }
@@ -187,16 +149,11 @@ impl Stream {
     #[pyo3(signature = (matcher, *, gap, live = false, fold = true))]
     fn new(matcher: &Matcher, gap: i64, live: bool, fold: bool) -> PyResult<Self> {
         if gap < 0 {
-            return Err(PyValueError::new_err(format!(
-                "gap {gap}: give seconds, 0 or more"
-            )));
+            return Err(PyValueError::new_err(format!("gap {gap}: give seconds, 0 or more")));
         }
         let catalogue = Arc::clone(&matcher.0);
         let stream = pbs_core::Stream::new(Arc::clone(&catalogue), gap, live, fold);
-        Ok(Self {
-            catalogue,
-            state: Mutex::new((stream, Duration::ZERO)),
-        })
+        Ok(Self { catalogue, state: Mutex::new((stream, Duration::ZERO)) })
     }
 
     fn add(&self, py: Python<'_>, scan: &Scan) -> PyResult<()> {
@@ -213,10 +170,7 @@ impl Stream {
     fn events<'py>(&self, py: Python<'py>, scan: &Scan) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         self.check(scan)?;
         let events = detached(py, || self.lock().0.events(&scan.scan, scan.bytes()));
-        events
-            .iter()
-            .map(|event| self.event(py, event, scan.offset))
-            .collect()
+        events.iter().map(|event| self.event(py, event, scan.offset)).collect()
     }
 
     fn columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -252,17 +206,10 @@ impl Stream {
         if Arc::ptr_eq(&self.catalogue, &scan.catalogue) {
             return Ok(());
         }
-        Err(PyValueError::new_err(
-            "the scan is another matcher's; give the stream scans of its own matcher",
-        ))
+        Err(PyValueError::new_err("the scan is another matcher's; give the stream scans of its own matcher"))
     }
 
-    fn event<'py>(
-        &self,
-        py: Python<'py>,
-        event: &Event<'_>,
-        offset: u64,
-    ) -> PyResult<Bound<'py, PyTuple>> {
+    fn event<'py>(&self, py: Python<'py>, event: &Event<'_>, offset: u64) -> PyResult<Bound<'py, PyTuple>> {
         let reason = match event.what {
             What::Missed(reason) => Some(reason.name()),
             What::Login | What::Logout => None,
@@ -286,11 +233,7 @@ impl Stream {
     /// The columns of `pbs_fast.events.Batch` after `source`, in its order.
     fn row_columns<'py>(&self, py: Python<'py>, rows: &Rows) -> PyResult<Bound<'py, PyTuple>> {
         let hosts: Vec<_> = rows.hosts.iter().map(|host| text(py, host)).collect();
-        let formats: Vec<_> = self
-            .catalogue
-            .format_names()
-            .map(|name| PyString::new(py, name))
-            .collect();
+        let formats: Vec<_> = self.catalogue.format_names().map(|name| PyString::new(py, name)).collect();
         let kind = |row: &Row| kind(py, if row.login { What::Login } else { What::Logout });
         let mut ip = String::with_capacity(39);
         let mut address = |row: &Row| {
@@ -311,10 +254,7 @@ impl Stream {
                 PyList::new(py, rows_of.iter().map(|row| row.last))?,
                 PyList::new(py, rows_of.iter().map(|row| row.n))?,
                 PyList::new(py, rows_of.iter().map(kind))?,
-                PyList::new(
-                    py,
-                    rows_of.iter().map(|row| &formats[usize::from(row.format)]),
-                )?,
+                PyList::new(py, rows_of.iter().map(|row| &formats[usize::from(row.format)]))?,
                 PyList::new(py, rows_of.iter().map(|row| &hosts[row.host as usize]))?,
                 PyList::new(py, rows_of.iter().map(|row| row.offset))?,
                 PyList::new(py, rows_of.iter().map(|row| row.tls))?,
@@ -353,11 +293,7 @@ mod _core {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
-    const PROFILE: &str = if cfg!(debug_assertions) {
-        "debug"
-    } else {
-        "release"
-    };
+    const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
     #[pymodule_export]
     const MAX_LINE: usize = pbs_core::MAX_LINE;
     #[pymodule_export]

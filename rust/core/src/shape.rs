@@ -1,0 +1,122 @@
+//! A line's head as a mould for the heads of the lines after it: which bytes are digits, and what the others are.
+//!
+//! In a log most lines differ from the one before in some digits of the stamp. A head that has digits where the mould
+//! has digits and the same other bytes reads the same way, because the grammar of heads is unambiguous and minds of a
+//! digit only that it is one; so `fits` is exact and costs a few operations for every 8 bytes.
+
+use crate::envelope::Head;
+
+/// Longest head that is learnt; RFC 3339 with nanoseconds, `PRI` and facility has 56 bytes and fewer.
+const WORDS: usize = 8;
+
+const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// Added to a byte below 128, sets its high bit when it is above 9.
+const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
+
+/// The mould.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) head: Head,
+    words: [Word; WORDS],
+    used: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    text: u64,
+    /// All bits of the bytes that must be equal.
+    literal: u64,
+    /// The high bit of the bytes that must be digits.
+    digit: u64,
+}
+
+impl Shape {
+    /// The mould of a line whose head is known; `None` for a head that is too long to keep.
+    pub(crate) fn of(line: &[u8], head: Head) -> Option<Self> {
+        let used = head.end.div_ceil(8);
+        if used > WORDS {
+            return None;
+        }
+        let mut shape = Self { head, words: [Word::default(); WORDS], used };
+        // RFC 5424's version is not any digit but `1`, which stands before the first blank.
+        let version = head.rfc5424.then(|| line.iter().position(|&byte| byte == b' ')).flatten().map(|blank| blank - 1);
+        for (at, &byte) in line[..head.end].iter().enumerate() {
+            let (word, shift) = (&mut shape.words[at / 8], at % 8 * 8);
+            word.text |= u64::from(byte) << shift;
+            if byte.is_ascii_digit() && version != Some(at) {
+                word.digit |= 0x80 << shift;
+            } else {
+                word.literal |= 0xff << shift;
+            }
+        }
+        Some(shape)
+    }
+
+    /// Whether the line's head is of this shape. May say no for a line shorter than the mould's whole words.
+    #[inline]
+    pub(crate) fn fits(&self, line: &[u8]) -> bool {
+        let Some(bytes) = line.get(..self.used * 8) else { return false };
+        let mut wrong = 0;
+        for (word, bytes) in self.words.iter().zip(bytes.chunks_exact(8)) {
+            let text = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
+            let value = text ^ ZEROS;
+            let not_digit = ((value & LOW) + ABOVE_NINE) | value;
+            wrong |= (text ^ word.text) & word.literal | not_digit & word.digit;
+        }
+        wrong == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::head;
+    use crate::testing::Random;
+
+    const HEADS: [&str; 10] = [
+        "Mar  4 07:12:09 ",
+        "Mar 14 07:12:09  ",
+        "Mar 4 2026 07:12:09.123 ",
+        "<22>Mar  4 07:12:09 <mail.info> ",
+        "2026-03-04T07:12:09.123456+01:00 ",
+        "2026-03-04 07:12:09,5 <local0.info> ",
+        "2026-03-04T07:12:09Z ",
+        "<22>1 2026-03-04T07:12:09.123456+0100 ",
+        "<122>1 2026-03-04T07:12:09 ",
+        "<1>1 - ",
+    ];
+
+    #[test]
+    fn a_shape_fits_exactly_the_lines_whose_head_reads_the_same_way() {
+        let mut random = Random::new(11);
+        let rest = b"host-of-some-length-that-is-never-too-short tag: message";
+        let (mut fit, mut unfit) = (0, 0);
+        for _ in 0..300_000 {
+            let learnt = random.pick(&HEADS).as_bytes();
+            let line = [learnt, rest].concat();
+            let shape = Shape::of(&line, head(&line).unwrap()).unwrap();
+            let mut other = [if random.below(2) == 0 { learnt } else { random.pick(&HEADS).as_bytes() }, rest].concat();
+            for _ in 0..random.below(4) {
+                let at = random.below(learnt.len());
+                other[at] = if random.below(4) > 0 && other[at].is_ascii_digit() {
+                    b"0123456789"[random.below(10)]
+                } else {
+                    *random.pick(b"0159 :.T-+<>/;Mar\x00\xb0\xff")
+                };
+            }
+            if shape.fits(&other) {
+                fit += 1;
+                // What follows the blanks is the reader's to look at, so a blank or `<` there is no part of this.
+                if !matches!(other[shape.head.end], b' ' | b'<') {
+                    assert_eq!(head(&other), Some(shape.head), "{}", other.escape_ascii());
+                }
+            } else {
+                unfit += 1;
+                assert_ne!(other, line);
+            }
+        }
+        assert!(fit > 50_000 && unfit > 50_000, "{fit} {unfit}");
+    }
+}
