@@ -86,6 +86,29 @@ def as_match(log: str, lines: Iterable[tuple[bytes, Truth]]) -> Iterator[dict[st
     yield from missed
 
 
+def write_log(log: Path, options: Options, *, truth: Path | None = None, grace: int = 1800) -> dict[str, Any]:
+    """Write the log, and where asked the truth about its lines; what a replay of it must count."""
+    totals = Totals(grace)
+
+    def written() -> Iterator[tuple[bytes, Truth]]:
+        with log.open("wb", buffering=1 << 20) as out:
+            for line, fact in iter_lines(options):
+                out.write(line + b"\n")
+                totals.add(line, fact)
+                yield line, fact
+
+    if truth is None:
+        for _ in written():
+            pass
+    else:
+        with truth.open("w", encoding="ascii", buffering=1 << 20) as file:
+            for record in as_match(str(log), written()):
+                file.write(json.dumps(record) + "\n")
+    last = int(options.start + options.lines / options.rate)
+    os.utime(log, (last, last))
+    return totals.as_dict()
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write a mail hub's log, and the truth about it.")
     defaults = Options()
@@ -106,25 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
         envelopes=given.envelopes,
         rate=given.rate,
     )
-    totals = Totals()
-
-    def written() -> Iterator[tuple[bytes, Truth]]:
-        with given.out.open("wb", buffering=1 << 20) as log:
-            for line, truth in iter_lines(options):
-                log.write(line + b"\n")
-                totals.add(line, truth)
-                yield line, truth
-
-    if given.truth is None:
-        for _ in written():
-            pass
-    else:
-        with given.truth.open("w", encoding="ascii", buffering=1 << 20) as file:
-            for record in as_match(str(given.out), written()):
-                file.write(json.dumps(record) + "\n")
-    last = int(options.start + options.lines / options.rate)
-    os.utime(given.out, (last, last))
-    print(json.dumps(totals.as_dict(), indent=2))
+    totals = write_log(given.out, options, truth=given.truth)
+    print(json.dumps(totals, indent=2))
     return 0
 
 

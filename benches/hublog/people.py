@@ -75,7 +75,8 @@ class People:
         a, b, c = bits & 255, bits >> 8 & 255, bits >> 16 & 255
         kind = bits >> 24
         if kind % 50 == 0:
-            return f"{_DOCUMENTATION[b % 3]}.{a}"
+            # 192.0.2.1 to .63 are the servers' own: a login from its own server is no client's.
+            return f"{_DOCUMENTATION[b % 3]}.{a | 64}"
         if kind % 50 < 8:
             return f"100.{64 + c % 64}.{b}.{a}"
         return f"{_PUBLIC[(kind >> 6) % len(_PUBLIC)]}.{c}.{b}.{a}"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from hublog.people import People, Person
 
 #: Stands in every attack where an address of the attacker's choice would.
-FAKE = "192.0.2.66"
+FAKE = "192.0.2.6"
 
 
 class Fact(NamedTuple):

@@ -1,8 +1,9 @@
-"""One replay: scans folded, the ledger asked, the table written, everything counted and timed.
+"""One replay: scans folded, guards and ledger asked, the table written, everything counted and timed.
 
 The ledger's clock is each row's own stamp, as in `run --reprocess`. Counts and digest are a function of the logs, the
-references and grace alone: not of threads, piece sizes or the twin (tests hold it). Times go to `Stages`; what makes
-the digest runs after the clock has stopped.
+references and grace alone: not of threads, piece sizes, the twin or the machine (tests hold it). So the guards are
+those that hold everywhere: no networks that may relay anyway, no addresses of this machine, no limits on how many.
+Times go to `Stages`; what makes the digest runs after the clock has stopped.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from pbs_fast.bench.feed import FileEnd, Scanned, scans
+from pbs_fast.config.model import Guards as GuardConfig
+from pbs_fast.deny import DenyList
 from pbs_fast.events import MAX_AHEAD, Batch
+from pbs_fast.guards import Guards, Machine
 from pbs_fast.ledger import Ledger
 from pbs_fast.matching import Core, Matcher, Stream
+from pbs_fast.netblocks import Netblocks
 from pbs_fast.sources.pieces import PIECE
 
 if TYPE_CHECKING:
@@ -27,9 +32,14 @@ if TYPE_CHECKING:
 _BATCH = 64 << 20
 
 
+#: A limit on numbers that no log reaches.
+_NO_LIMIT = 1 << 62
+
+
 @dataclass
 class Stages:
-    """Where the time went, in seconds. `read` and `scan` add up what several threads did at the same time."""
+    """Where the time went, in seconds. `read` and `scan` add up what several threads did at the same time; `ledger`
+    has the guards in it."""
 
     read: float = 0.0
     scan: float = 0.0
@@ -72,10 +82,16 @@ class Replay:
         self._matcher = matcher
         self._stream: Stream = core.Stream(matcher, source="bench", gap=grace)
         self._ledger = Ledger(grace)
+        self._guards = Guards(
+            GuardConfig(max_rows=_NO_LIMIT, max_new_per_minute=_NO_LIMIT, max_users_per_address=_NO_LIMIT),
+            Netblocks(),
+            Machine(),
+            DenyList(),
+        )
         self._table = table
         self._stages = Stages()
         self._aside: dict[str, int] = {}
-        """Greatest stamp of each address by logins that the ledger does not get; they count for the digest."""
+        """Greatest stamp of addresses whose logins the ledger did not get; they count for the digest."""
         self._bytes = 0
         self._lines = 0
         self._last_stamp: int | None = None
@@ -153,7 +169,11 @@ class Replay:
         started = time.perf_counter()
         if batch.first and max(batch.first) > reference + MAX_AHEAD:
             batch = self._without_ahead(batch, reference + MAX_AHEAD)
-        delta = self._ledger.observe(batch, None)
+        screened = self._guards.screen(batch, self._ledger, reference, replay=True)
+        if screened.refused:
+            refused = {row.ip for row in screened.refused}
+            self._keep_aside(batch, [ip in refused for ip in batch.ip])
+        delta = self._ledger.observe(screened.batch, None)
         done = time.perf_counter()
         self._stages.ledger += done - started
         if self._table is not None and delta:
@@ -162,12 +182,15 @@ class Replay:
 
     def _without_ahead(self, batch: Batch, limit: int) -> Batch:
         """In a replay a login stamped far ahead grants nothing. No row holds both such logins and others (the fold)."""
-        for ip, first, last, kind in zip(batch.ip, batch.first, batch.last, batch.kind, strict=True):
-            if first > limit and kind == "login":
-                self._aside[ip] = max(last, self._aside.get(ip, last))
         kept = [first <= limit for first in batch.first]
+        self._keep_aside(batch, [not keep for keep in kept])
         columns = (list(compress(getattr(batch, each.name), kept)) for each in fields(batch)[1:])
         return Batch(batch.source, *columns)
+
+    def _keep_aside(self, batch: Batch, mask: list[bool]) -> None:
+        for ip, last, kind in compress(zip(batch.ip, batch.last, batch.kind, strict=True), mask):
+            if kind == "login":
+                self._aside[ip] = max(last, self._aside.get(ip, last))
 
     def _latest(self) -> dict[str, int]:
         """Each address's greatest login stamp. Rows leave the ledger only in `_expire`, so it still knows them all."""
