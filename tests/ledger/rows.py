@@ -56,5 +56,5 @@ def batch(logins: Iterable[Login | tuple[str, int]], *, gap: int | None = None, 
             (result.user_last, login.user),
             (result.users, 1),
         ):
-            column.append(value)  # type: ignore[attr-defined]
+            column.append(value)  # type: ignore[arg-type]
     return result

@@ -20,7 +20,7 @@ START = 1_700_000_000
 
 def batch(low: int, stamp: int) -> Batch:
     """Logins of ROWS addresses from the low-th on, all at one stamp."""
-    users = [f"user{number:07}@example.org" for number in range(low, low + ROWS)]
+    users: list[str | None] = [f"user{number:07}@example.org" for number in range(low, low + ROWS)]
     ones = [1] * ROWS
     # Two formats and hosts in turn, made anew each time.
     texts = [
