@@ -70,10 +70,9 @@ def register(app: typer.Typer) -> None:
         """
         from pbs_fast.bench.report import as_json, as_table, differences, record
         from pbs_fast.errors import CoreError
-        from pbs_fast.matching import load_core
 
         reference = parse_now(now, log_timezone)
-        twins = [load_core(each) for each in (("rust", "python") if core == "both" else (core,))]
+        twins = _twins(core)
         records: list[dict[str, Any]] = []
         with _scratch(table) as scratch:
             for twin in twins:
@@ -85,6 +84,19 @@ def register(app: typer.Typer) -> None:
             raise CoreError(f"the twins disagree about these logs: {'; '.join(differing)}; please report it")
         sys.stdout.write(as_json(records) + "\n" if json else as_table(records))
         return 0
+
+
+def _twins(choice: str | None) -> list[Core]:
+    from pbs_fast.cli.errors import nearest
+    from pbs_fast.errors import UsageError
+    from pbs_fast.matching import load_core
+    from pbs_fast.matching.choose import CHOICES
+
+    if choice == "both":
+        return [load_core("rust"), load_core("python")]
+    if choice is not None and choice not in CHOICES and nearest(choice, (*CHOICES, "both")) == "both":
+        raise UsageError(f"--core={choice}: no such core; did you mean both?")
+    return [load_core(choice)]
 
 
 def _replay(

@@ -1,0 +1,226 @@
+"""`pbs-fast bench`: keys and figures of its output, both twins, tables, and bad use."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbs_fast.cli import main
+from pbs_fast.matching import Core
+from pbs_fast.tables import list_rows
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"
+KEYS = [
+    *("files", "bytes", "lines", "seconds", "lines_per_s", "mb_per_s", "core", "threads", "logins", "logouts"),
+    *("distinct_ips", "granted", "expired", "digest", "peak_rss_mb", "stages"),
+]
+STAGES = ["read", "scan", "fold", "ledger", "table"]
+
+Output = pytest.CaptureFixture[str]
+
+
+def bench(capfd: Output, *args: str) -> dict[str, Any]:
+    assert main(["bench", "--json", "--log-timezone=UTC", *args]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert out.count("\n") == 1
+    result: dict[str, Any] = json.loads(out)
+    return result
+
+
+def test_keys_and_figures(core: Core, capfd: Output) -> None:
+    found = bench(capfd, f"--core={core.name}", "--threads=2", str(EXAMPLE))
+    assert list(found) == KEYS
+    assert list(found["stages"]) == STAGES
+    assert found["seconds"] > 0
+    assert found["peak_rss_mb"] > 5
+    assert found["lines_per_s"] == pytest.approx(59 / found["seconds"], rel=0.01)
+    assert {key: found[key] for key in ("files", "bytes", "lines", "core", "threads", "logins", "logouts")} == {
+        "files": 1,
+        "bytes": EXAMPLE.stat().st_size,
+        "lines": 59,
+        "core": core.name,
+        "threads": 2,
+        "logins": 20,
+        "logouts": 8,
+    }
+    assert (found["distinct_ips"], found["granted"], found["expired"]) == (18, 18, 0)
+
+
+def test_a_short_grace_ends_grants(core: Core, capfd: Output) -> None:
+    found = bench(capfd, f"--core={core.name}", "--grace=30", str(EXAMPLE))
+    # Lena comes back after 162 s; the last line, at 08:02:51, is hers.
+    assert (found["granted"], found["distinct_ips"]) == (19, 18)
+    assert 10 < found["expired"] < 19
+
+
+def test_the_digest_is_that_of_the_events_that_match_shows(core: Core, capfd: Output) -> None:
+    digest = bench(capfd, f"--core={core.name}", str(EXAMPLE))["digest"]
+    assert main(["match", "--json", "--log-timezone=UTC", str(EXAMPLE)]) == 0
+    latest: dict[str, str] = {}
+    for line in capfd.readouterr().out.splitlines():
+        event = json.loads(line)
+        if event["event"] == "login":
+            latest[event["ip"]] = max(latest.get(event["ip"], ""), event["time"])
+    seconds = subprocess.run(
+        ["date", "-u", "-f", "-", "+%s"], input="\n".join(latest.values()), capture_output=True, text=True, check=True
+    ).stdout.split()
+    lines = sorted(f"{ip} {second}\n".encode() for ip, second in zip(latest, seconds, strict=True))
+    assert hashlib.sha256(b"".join(lines)).hexdigest() == digest
+
+
+def test_both_twins_in_one_object(capfd: Output) -> None:
+    found = bench(capfd, "--core=both", str(EXAMPLE))
+    assert list(found) == [*KEYS, "runs"]
+    assert found["core"] == "both"
+    assert [each["core"] for each in found["runs"]] == ["rust", "python"]
+    assert [list(each) for each in found["runs"]] == [KEYS, KEYS]
+
+
+def test_twins_that_disagree_are_a_failure(capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pbs_fast.matching.pure import Stream
+
+    honest = Stream.take
+
+    def lying(self: Stream) -> Any:
+        batch = honest(self)
+        batch.last[0] += 1
+        return batch
+
+    monkeypatch.setattr(Stream, "take", lying)
+    assert main(["bench", "--core=both", "--json", str(EXAMPLE)]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("pbs-fast bench: the twins disagree about these logs: digest ")
+    assert err.count("\n") == 1
+
+
+def test_a_table_for_people(capfd: Output) -> None:
+    assert main(["bench", "--core=both", "--log-timezone=UTC", str(EXAMPLE)]) == 0
+    out, err = capfd.readouterr()
+    rows = {line[:18].strip(): line[18:].split() for line in out.splitlines()}
+    assert rows["lines"] == ["59", "59"]
+    assert rows["core"] == ["rust", "python"]
+    assert rows["grants"] == ["18", "18"]
+    assert len(rows["digest"][0]) == 64
+    assert set(rows) >= {"seconds", "lines/s", "MB/s", "scan (s)", "table (s)", "peak memory (MB)"}
+    assert err == ""
+
+
+def test_an_empty_log(core: Core, tmp_path: Path, capfd: Output) -> None:
+    empty = tmp_path / "empty.log"
+    empty.touch()
+    found = bench(capfd, f"--core={core.name}", str(empty), str(empty))
+    assert (found["files"], found["lines"], found["granted"], found["lines_per_s"]) == (2, 0, 0, 0)
+    assert found["digest"] == hashlib.sha256(b"").hexdigest()
+
+
+def test_compressed_and_from_standard_input() -> None:
+    text = EXAMPLE.read_bytes()
+    command = [sys.executable, "-m", "pbs_fast", "bench", "--json", "--log-timezone=UTC", "--now=2026-11-22", "-", "-"]
+    for data in (text, gzip.compress(text)):
+        done = subprocess.run(command, input=data, capture_output=True, check=True)
+        found = json.loads(done.stdout)
+        assert (found["files"], found["bytes"], found["logins"]) == (2, len(text), 20)
+
+
+@pytest.mark.parametrize("kind", ["lmdb", "null"])
+def test_table_writes_are_timed_and_nothing_stays(tmp_path: Path, capfd: Output, kind: str) -> None:
+    spec = f"{kind}:{tmp_path}/relay"
+    for _ in range(2):
+        found = bench(capfd, f"--table={spec}", "--core=both", str(EXAMPLE))
+        assert found["stages"]["table"] > 0
+        assert found["granted"] == 18
+    assert list_rows(spec) == []
+
+
+def test_every_grant_reaches_the_table(tmp_path: Path, capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pbs_fast.events import Delta
+    from pbs_fast.tables.null import NullTable
+
+    seen: list[Delta] = []
+    monkeypatch.setattr(NullTable, "apply", lambda _, delta: seen.append(delta))
+    bench(capfd, "--table=null:", "--grace=30", str(EXAMPLE))
+    keys = {key for delta in seen for key in delta.set}
+    assert len(keys) == 18
+    assert {key for delta in seen for key in delta.removed} < keys
+    assert tmp_path.exists()
+
+
+def test_a_table_with_rows_may_be_in_use(tmp_path: Path, capfd: Output) -> None:
+    from pbs_fast.events import Grant
+    from pbs_fast.tables import open_table
+
+    spec = f"lmdb:{tmp_path}/relay"
+    table = open_table(spec)
+    table.rebuild({"203.0.113.9": Grant(2_000_000_000, "u", "dovecot", "new")})
+    table.close()
+    assert main(["bench", f"--table={spec}", str(EXAMPLE)]) == 2
+    assert capfd.readouterr().err == (
+        f"pbs-fast bench: --table={spec}: holds 1 rows, so it may be in use; name a table of the bench's own\n"
+    )
+    assert list_rows(spec) == [("203.0.113.9", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "line"),
+    [
+        ([], 2, "LOG is missing; see: pbs-fast bench --help"),
+        (["--core=booth", "x"], 2, "--core=booth: no such core; did you mean both?"),
+        (["--core=rst", "x"], 2, "--core=rst: no such core; did you mean rust? (auto, rust, python)"),
+        (["--table=lmbd:x", "x"], 2, "table 'lmbd:x': there is no table type lmbd:; did you mean lmdb:?"),
+        (["none.log"], 1, "none.log: no such file; name a log that is there, or - for standard input"),
+        (["/"], 1, "/: is a directory; name the log files in it"),
+    ],
+)
+def test_faults_are_one_line(args: list[str], status: int, line: str, capfd: Output) -> None:
+    assert main(["bench", *args]) == status
+    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
+
+
+@pytest.mark.parametrize("option", ["--threads", "--grace"])
+def test_numbers_start_at_1(option: str, capfd: Output) -> None:
+    assert main(["bench", f"{option}=0", "x"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"pbs-fast bench: {option}: ")
+    assert err.count("\n") == 1
+
+
+def test_a_cut_file_gives_no_figures(tmp_path: Path, capfd: Output) -> None:
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(gzip.compress(EXAMPLE.read_bytes())[:-20])
+    assert main(["bench", "--json", str(cut)]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "cut.gz: cut off within its gzip data" in err
+    assert err.count("\n") == 1
+
+
+def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
+    big = tmp_path / "big.log"
+    big.write_bytes(EXAMPLE.read_bytes() * 2_000)
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "pbs_fast", "bench", "--core=rust", str(big)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its, env=os.environ | {"TERM": "xterm"}) as child:
+        os.close(its)
+        shown = b""
+        try:
+            while data := os.read(ours, 1 << 16):
+                shown += data
+        except OSError:  # Linux says so when the last writer has closed its side
+            pass
+        assert child.stdout is not None
+        assert b"118,000" in child.stdout.read()
+    os.close(ours)
+    assert b"lines/s" in shown
+    assert b"MB" in shown

@@ -1,0 +1,85 @@
+"""`pbs-fast formats` and `pbs-fast version`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pbs_fast import __version__
+from pbs_fast.cli import main
+from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.matching import load_core
+
+Output = pytest.CaptureFixture[str]
+
+
+def test_every_format_is_in_the_list(capfd: Output) -> None:
+    assert main(["formats"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    catalogue = load_catalogue()
+    assert [line.split()[0] for line in lines] == ["NAME", *(each.name for each in catalogue)]
+    for line, each in zip(lines[1:], catalogue, strict=True):
+        assert each.title in line
+        assert each.program[0] in line
+
+
+@pytest.mark.parametrize("name", [each.name for each in load_catalogue()])
+def test_a_formats_page_has_its_patterns_and_samples(name: str, capfd: Output) -> None:
+    found = next(each for each in load_catalogue() if each.name == name)
+    assert main(["formats", name]) == 0
+    text = capfd.readouterr().out
+    for pattern in (*found.login, *found.logout, *found.program):
+        assert pattern in text
+    assert "\n  login    " in text
+    assert "\n  attack   " in text
+
+
+def test_json(capfd: Output) -> None:
+    assert main(["formats", "--json"]) == 0
+    every = json.loads(capfd.readouterr().out)
+    assert [each["name"] for each in every] == [each.name for each in load_catalogue()]
+    assert main(["formats", "--json", "dovecot"]) == 0
+    one = json.loads(capfd.readouterr().out)
+    found = next(each for each in load_catalogue() if each.name == "dovecot")
+    assert tuple(one["login"]) == found.login
+    assert {sample["kind"] for sample in one["samples"]} >= {"login", "failure", "attack"}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("dovcot", "pbs-fast formats: no such format dovcot; nearest: dovecot\n"),
+        ("x\ny", "pbs-fast formats: no such format x\\ny; see: pbs-fast formats\n"),
+    ],
+)
+def test_an_unknown_format(name: str, line: str, capfd: Output) -> None:
+    assert main(["formats", name]) == 2
+    assert capfd.readouterr() == ("", line)
+
+
+def test_version_says_which_twin_and_why(capfd: Output) -> None:
+    core = load_core()
+    assert main(["version", "--json"]) == 0
+    facts = json.loads(capfd.readouterr().out)
+    assert list(facts) == ["version", "core", "reason", "build", "python", "platform"]
+    assert (facts["version"], facts["core"], facts["reason"]) == (__version__, core.name, core.reason)
+    assert facts["build"] in ("release", "debug")
+    assert main(["version", "--core=python"]) == 0
+    text = capfd.readouterr().out
+    assert f"version:  {__version__}\n" in text
+    assert "core:     python\nreason:   --core=python\n" in text
+
+
+def test_the_environment_chooses_the_twin() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pbs_fast", "version", "--json"],
+        env=os.environ | {"PBS_FAST_CORE": "python"},
+        capture_output=True,
+        check=True,
+    )
+    facts = json.loads(done.stdout)
+    assert (facts["core"], facts["reason"]) == ("python", "PBS_FAST_CORE=python")
