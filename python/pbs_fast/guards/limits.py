@@ -23,15 +23,24 @@ class Limits:
         self.max_rows = max_rows
         self.max_new_per_minute = max_new_per_minute
         self._minute_end = 0.0
-        self._granted_before = 0
+        self._new = 0
+        """New rows of this minute, those of a replay not counted."""
+        self._granted = 0
+        self._was_replay = False
 
     def room(self, live: Live, now: float, *, replay: bool) -> tuple[int, str]:
-        """How many new rows are still allowed, at least 0, and the guard that allows no more."""
-        if now >= self._minute_end or replay:
+        """How many new rows are still allowed, at least 0, and the guard that allows no more.
+
+        What the ledger granted since the last call belongs to that call's rows: a replay and live lines take turns.
+        """
+        if not self._was_replay:
+            self._new += live.granted - self._granted
+        self._granted, self._was_replay = live.granted, replay
+        if now >= self._minute_end:
             self._minute_end = now + 60
-            self._granted_before = live.granted
+            self._new = 0
         rows = max(self.max_rows - len(live), 0)
-        new = max(self.max_new_per_minute - (live.granted - self._granted_before), 0)
+        new = max(self.max_new_per_minute - self._new, 0)
         if replay or rows <= new:
             return rows, "max_rows"
         return new, "max_new_per_minute"
