@@ -8,7 +8,6 @@ MiB of lines) at most; the table is never emptied on the way.
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.skew import SkewWatch
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.ledger import Ledger
+from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:
     from pbs_fast.clock import Clock
@@ -56,6 +56,7 @@ class Daemon:
         self._hints = hints
         self._log = log
         self._reload = reload
+        self._sleep = Pause()
         self._skew = SkewWatch(ledger.grace)
         self.explain = Explainer(log, clock.to_wall)
         ledger.explain = self.explain.unchanged if log.debugging else None
@@ -117,6 +118,7 @@ class Daemon:
         self._signals.drain()
         if self._signals.take_reload() and self._reload():
             self._sweep()
+        self._sleep.looked()
         self._hints.drain()
         for follower in self._followers:
             self._present(follower.poll(int(self._clock.wall())))
@@ -167,15 +169,12 @@ class Daemon:
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        poller = select.poll()
-        poller.register(self._signals.fileno(), select.POLLIN)
+        fds = [self._signals.fileno()]
         if (hint := self._hints.fileno()) is not None:
-            poller.register(hint, select.POLLIN)
+            fds.append(hint)
         for follower in self._followers:
-            for fd in follower.source.filenos():
-                poller.register(fd, select.POLLIN)
-        # Rounded up: rounding down would make it spin through the last millisecond.
-        poller.poll(int(self._pause() * 1000 + 0.999))
+            fds += follower.source.filenos()
+        self._sleep.wait(fds, self._pause())
 
     def _pause(self) -> float:
         """Seconds until something is due."""
