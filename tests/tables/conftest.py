@@ -29,7 +29,9 @@ class Reader:
     """A process that reads tables as the MTA does: with its locks, without our writer's memory."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen([sys.executable, READER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, READER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def rows(self, spec: str) -> dict[str, str]:
         answer = self._ask({"do": "list", "spec": spec})

@@ -23,6 +23,7 @@ def watch(spec: str, keys: set[str], stop: threading.Event, result: dict[str, An
         result["polls"] += 1
         if not keys <= there:
             result["missing"].append(sorted(keys - there)[:3])
+        time.sleep(0.001)  # an MTA's look-up takes microseconds; one that never lets go would lock writers out
 
 
 def hold(file: str, kind: str, seconds: float, holding: threading.Event) -> None:
@@ -61,6 +62,7 @@ def main() -> None:
                 holding.wait(5)
                 answer = "holding"
         print(json.dumps(answer), flush=True)
+    stop.set()
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FILE_TYPES, Opener, grant
 
 from mta.postfix import ELSEWHERE, LOCAL, Postfix, require_postfix, running
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table
+from tables.conftest import FILE_TYPES, Opener, grant
 
 A, B, C = "203.0.113.5", "203.0.113.6", "2001:db8::6"
 OTHER = "203.0.113.99"
@@ -93,7 +93,7 @@ def test_five_changes_within_one_second(site: Site) -> None:
 
 
 def test_what_an_open_session_sees(site: Site) -> None:
-    """lmdb: the change. hash and btree: what it has looked up before, until it ends; the next session sees the change."""
+    """lmdb: the change. hash and btree: what it looked up before, until it ends; the next session sees the change."""
     in_session = site.table.spec.startswith("lmdb:")
     with site.postfix.session(A) as session:
         assert session.rcpt().denied
@@ -146,7 +146,7 @@ def test_rebuild_and_restart_under_a_running_smtpd(site: Site, opened: Opener) -
     assert site.relays(C)
 
 
-def test_a_table_that_vanished_stops_no_inbound_mail(site: Site, opened: Opener) -> None:
+def test_a_table_that_vanished_stops_no_inbound_mail(site: Site) -> None:
     """permit_auth_destination stands first: a broken table is 451 to relay attempts only. Put back, it works."""
     site.add(A)
     assert site.relays(A)

@@ -98,6 +98,9 @@ class BdbTable(FileTable):
 
     def _write_new(self, target: Path, pairs: Iterable[tuple[bytes, bytes]], handle: Any) -> None:
         """Fill the new file through a handle whose sizes are set, and bring it to the disk."""
+        # Berkeley DB makes the file under this name first. One that kill -9 left there is tried 100 times, a second
+        # apart, before `Retry limit exceeded` (measured, 5.3.28).
+        target.with_name(f"__db.{target.name}").unlink(missing_ok=True)
         with engine():
             handle.set_cachesize(0, CACHE)
             handle.open(os.fspath(target), None, self.method, db.DB_CREATE | db.DB_EXCL, 0o600)

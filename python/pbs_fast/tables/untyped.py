@@ -59,7 +59,8 @@ def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None] = postconf)
     names = {str(make(kind, path).path) for kind in TYPES if TYPES[kind].suffix is not None}
     configured = _configured(ask(["-n"]) or "", names)
     if configured is not None:
-        kind, where = configured
+        # The path as Postfix has it: without a suffix that the old program's users may have given.
+        kind, path, where = configured
         return _redirected(_choose(kind, path, where), path, ask)
     db = make("hash", path)
     if db.file is not None and db.file.exists():
@@ -70,8 +71,8 @@ def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None] = postconf)
     return Chosen(make("lmdb", path), "no Postfix here to ask")
 
 
-def _configured(text: str, names: set[str]) -> tuple[str, str] | None:
-    """The type and the parameter that name one of these paths in the output of `postconf -n`."""
+def _configured(text: str, names: set[str]) -> tuple[str, str, str] | None:
+    """Type, path and parameter of the first of these paths that stands in the output of `postconf -n`."""
     # A long value is continued on lines that start with a blank.
     for line in re.sub(r"\n[ \t]+", " ", text).splitlines():
         parameter, equals, value = line.partition("=")
@@ -79,7 +80,7 @@ def _configured(text: str, names: set[str]) -> tuple[str, str] | None:
             continue
         for kind, path in re.findall(r"([a-z][a-z0-9_]*):(/[^\s,;{}]*)", value):
             if path in names:
-                return kind, f"Postfix's {parameter.strip()} names {kind}:{path}"
+                return kind, path, f"Postfix's {parameter.strip()} names {kind}:{path}"
     return None
 
 

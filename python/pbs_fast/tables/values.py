@@ -22,7 +22,7 @@ TEMPLATE_MAX = 128
 _PLACEHOLDER = re.compile(r"(\{[^{}]*\})")
 _UNFIT = re.compile(r"[^!-~]")
 #: What each placeholder may have become. No blank and nothing outside ASCII: `_UNFIT` replaced them.
-_FIELDS = {"{user}": rb"(?P<user>[!-~]{1,64})", "{expires}": rb"(?P<expires>[0-9]{1,12})"}
+_FIELDS = {"{user}": rb"(?P<user>[!-~]{1,64})", "{expires}": rb"(?P<expires>[0-9]{1,20})"}
 
 
 class Template:

@@ -1,0 +1,1 @@
+"""Tests of the tables: one contract for all types, real Postfix, crashes."""

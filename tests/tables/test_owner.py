@@ -1,0 +1,157 @@
+"""The owner lock, `clear` and `reap`: who owns a table, and how it is known when nobody has."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbs_fast.errors import TableError
+from pbs_fast.tables import HEARTBEAT, TableOptions, list_rows, parse
+from pbs_fast.tables.owner import Owner, owner_file
+from pbs_fast.tables.reap import clear, reap
+from tables.conftest import FILE_TYPES, Opener, grant
+
+GRACE = 1800
+ROWS = {"203.0.113.5": grant(), "2001:db8::1": grant()}
+
+
+@pytest.fixture(params=FILE_TYPES)
+def spec(request: pytest.FixtureRequest, opened: Opener) -> str:
+    """A table with two rows that nobody owns any more."""
+    table = opened(request.param)
+    table.rebuild(ROWS)
+    table.close()
+    return table.spec
+
+
+def test_clear_empties_and_keeps_the_table(spec: str) -> None:
+    assert clear(parse(spec), TableOptions()) == 2
+    assert list_rows(spec) == []
+    assert clear(parse(spec), TableOptions()) == 0
+
+
+def test_clear_wants_a_table(directory: Path) -> None:
+    with pytest.raises(TableError, match="nothing to clear"):
+        clear(parse(f"lmdb:{directory}/relay"), TableOptions())
+    assert list(directory.iterdir()) == []
+
+
+def test_reap_waits_for_grace_after_the_last_owner(spec: str) -> None:
+    closed = time.time()
+    early = reap(parse(spec), TableOptions(), grace=GRACE)
+    assert early.state == "waiting"
+    assert GRACE + HEARTBEAT - 5 < early.wait <= GRACE + HEARTBEAT
+    assert reap(parse(spec), TableOptions(), grace=GRACE, now=closed + GRACE).state == "waiting"
+    assert len(list_rows(spec)) == 2
+    late = reap(parse(spec), TableOptions(), grace=GRACE, now=closed + GRACE + HEARTBEAT + 1)
+    assert (late.state, late.removed) == ("emptied", 2)
+    assert list_rows(spec) == []
+
+
+def test_reap_leaves_no_trace_of_life(spec: str) -> None:
+    """Looking again and again must not put the end off."""
+    file = parse(spec).file
+    assert file is not None
+    before = owner_file(file).stat()
+    for _ in range(3):
+        reap(parse(spec), TableOptions(), grace=GRACE)
+    after = owner_file(file).stat()
+    assert (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size)
+
+
+def test_reap_counts_from_now_when_the_clock_was_set_back(spec: str) -> None:
+    file = parse(spec).file
+    assert file is not None
+    os.utime(owner_file(file), (time.time() + 10 * GRACE,) * 2)
+    assert reap(parse(spec), TableOptions(), grace=GRACE).state == "waiting"
+    assert reap(parse(spec), TableOptions(), grace=GRACE, now=time.time() + GRACE + HEARTBEAT + 5).state == "emptied"
+
+
+def test_reap_of_a_table_without_owner_file_starts_the_count(spec: str) -> None:
+    file = parse(spec).file
+    assert file is not None
+    owner_file(file).unlink()
+    assert reap(parse(spec), TableOptions(), grace=GRACE).state == "waiting"
+    assert reap(parse(spec), TableOptions(), grace=GRACE, now=time.time() + GRACE + HEARTBEAT + 5).state == "emptied"
+
+
+def test_reap_of_nothing_makes_nothing(directory: Path) -> None:
+    assert reap(parse(f"hash:{directory}/relay"), TableOptions(), grace=GRACE).state == "absent"
+    assert list(directory.iterdir()) == []
+
+
+def test_a_live_owner_is_left_alone(spec: str, opened: Opener) -> None:
+    opened(spec.split(":")[0])
+    assert reap(parse(spec), TableOptions(), grace=0, now=time.time() + 1e6).state == "owned"
+    with pytest.raises(TableError, match=rf"another pbs-fast \(pid {os.getpid()}\) owns"):
+        clear(parse(spec), TableOptions())
+    assert len(list_rows(spec)) == 2
+
+
+def test_after_kill_9_the_last_heartbeat_counts(spec: str) -> None:
+    code = (
+        "import sys, time\n"
+        "from pbs_fast.tables import open_table\n"
+        "table = open_table(sys.argv[1])\n"
+        "table.heartbeat()\n"
+        "print('up', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, spec], stdout=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == "up\n"
+        beat = time.time()
+        assert reap(parse(spec), TableOptions(), grace=0, now=beat + 1e6).state == "owned"
+        daemon.send_signal(signal.SIGKILL)
+    assert reap(parse(spec), TableOptions(), grace=GRACE, now=beat + GRACE).state == "waiting"
+    done = reap(parse(spec), TableOptions(), grace=GRACE, now=beat + GRACE + HEARTBEAT + 1)
+    assert (done.state, done.removed) == ("emptied", 2)
+
+
+def test_reap_does_not_touch_rows_of_others(directory: Path) -> None:
+    import lmdb
+
+    pinned: Any = {"lib_version": 0} if hasattr(lmdb.Environment, "lib_version") else {}
+    env = lmdb.open(str(directory / "relay.lmdb"), subdir=False, lock=False, **pinned)
+    with env.begin(write=True) as txn:
+        txn.put(b"example.com", b"OK")
+    env.close()
+    spec = parse(f"lmdb:{directory}/relay")
+    with pytest.raises(TableError, match="not ours"):
+        clear(spec, TableOptions())
+    reap(spec, TableOptions(), grace=0)
+    with pytest.raises(TableError, match="not ours"):
+        reap(spec, TableOptions(), grace=0, now=time.time() + 1e6)
+    assert list_rows(spec) == [("example.com", "OK")]
+
+
+def test_a_removed_owner_file_is_taken_anew(directory: Path) -> None:
+    """Else a second daemon would lock a new file and both would write."""
+    owner = Owner(directory / "relay.db")
+    owner.path.unlink()
+    owner.touch()
+    with pytest.raises(TableError, match="another pbs-fast"):
+        Owner(directory / "relay.db", patience=0)
+    owner.path.unlink()
+    thief = Owner(directory / "relay.db", patience=0)
+    with pytest.raises(TableError, match="another pbs-fast"):
+        owner.touch()
+    thief.close()
+    owner.close()
+
+
+def test_a_link_and_its_target_have_one_owner(opened: Opener, directory: Path) -> None:
+    table = opened("lmdb")
+    (directory / "alias.lmdb").symlink_to(directory / "relay.lmdb")
+    with pytest.raises(TableError, match="another pbs-fast"):
+        clear(parse(f"lmdb:{directory}/alias"), TableOptions())
+    table.close()
+    assert clear(parse(f"lmdb:{directory}/alias"), TableOptions()) == 0
+    assert (directory / "alias.lmdb").is_symlink()

@@ -1,0 +1,224 @@
+"""Changes that wait: nothing is lost, nothing is retried too often, a failure is said once."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mta import unavailable
+from pbs_fast.errors import TableError
+from pbs_fast.events import Delta, Grant
+from pbs_fast.tables import open_table
+from pbs_fast.tables.null import NullTable
+from pbs_fast.tables.pending import LONGEST_PAUSE, Pending
+from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
+from pbs_fast.tables.reconcile import reconcile
+from pbs_fast.tables.spec import TableSpec
+from tables.conftest import FILE_TYPES, Opener, Reader, grant
+
+
+class Flaky(NullTable):
+    """A table in memory that fails as long as it is told to, and counts."""
+
+    def __init__(self, window: float = 0.0) -> None:
+        super().__init__(TableSpec("null", None), TableOptions())
+        self.window = window
+        self.fails: str | None = None
+        self.attempts = 0
+        self.beats = 0
+
+    def apply(self, delta: Delta) -> None:
+        self.attempts += 1
+        if self.fails:
+            raise TableError(self.fails)
+        super().apply(delta)
+
+    def heartbeat(self) -> None:
+        self.beats += 1
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_change_after_quiet_goes_at_once_and_the_next_waits_for_the_window() -> None:
+    clock, table = Clock(), Flaky(window=0.25)
+    pending = Pending(table, clock=clock)
+    pending.add(Delta({"10.0.0.1": grant()}))
+    assert pending.due <= clock.now
+    assert pending.flush()
+    pending.add(Delta({"10.0.0.2": grant()}))
+    pending.add(Delta({"10.0.0.3": grant()}, ("10.0.0.1",)))
+    assert not pending.flush()
+    assert pending.due == clock.now + 0.25
+    clock.now += 0.25
+    assert pending.flush()
+    assert table.attempts == 2, "two deltas, one write"
+    assert sorted(table.load()) == ["10.0.0.2", "10.0.0.3"]
+
+
+def test_failure_is_said_once_and_caught_up(caplog: pytest.LogCaptureFixture) -> None:
+    clock, table = Clock(), Flaky()
+    pending = Pending(table, clock=clock)
+    table.fails = "/x/relay.db: No space left on device"
+    for i in range(600):  # a minute
+        pending.add(Delta({f"10.0.0.{i % 200}": grant()}, (f"10.0.1.{i % 200}",)))
+        pending.flush()
+        clock.now += 0.1
+    assert pending.failing == table.fails
+    assert len(caplog.records) == 1
+    assert "No space left on device" in caplog.text
+    assert 10 < table.attempts < 25, "with back-off"
+    table.fails = None
+    clock.now += LONGEST_PAUSE
+    assert pending.flush()
+    assert len(pending) == 0
+    assert len(table.load()) == 200
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
+
+
+def test_a_short_failure_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
+    clock, table = Clock(), Flaky()
+    pending = Pending(table, clock=clock)
+    table.fails = "locked"
+    pending.add(Delta({"10.0.0.1": grant()}))
+    assert not pending.flush()
+    table.fails = None
+    clock.now = pending.due
+    assert pending.flush()
+    assert caplog.records == []
+
+
+def test_heartbeats_come_without_changes() -> None:
+    clock, table = Clock(), Flaky()
+    pending = Pending(table, clock=clock)
+    for _ in range(10):
+        clock.now = pending.due
+        pending.flush()
+    assert table.beats == 10
+    assert clock.now - 1000 <= 10 * HEARTBEAT
+
+
+Change = tuple[bool, int]
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=6), st.booleans()), max_size=30)
+)
+def test_the_table_ends_as_if_nothing_had_failed(steps: list[tuple[list[Change], bool]]) -> None:
+    clock, table, model = Clock(), Flaky(), dict[str, Grant]()
+    pending = Pending(table, clock=clock)
+    for changes, fails in steps:
+        latest = {f"10.0.0.{i}": there for there, i in changes}
+        put = {ip: grant() for ip, there in latest.items() if there}
+        gone = tuple(ip for ip, there in latest.items() if not there)
+        model.update(put)
+        for ip in gone:
+            model.pop(ip, None)
+        pending.add(Delta(put, gone))
+        table.fails = "full" if fails else None
+        pending.flush(now=True)
+        if not fails:
+            assert set(table.load()) == set(model)
+    table.fails = None
+    pending.flush(now=True)
+    assert set(table.load()) == set(model)
+
+
+def test_a_lock_held_for_a_while_delays_and_loses_nothing(opened: Opener, reader: Reader) -> None:
+    for kind, lock in (("hash", "flock"), ("lmdb", "fcntl")):
+        table = opened(kind)
+        table.rebuild({})
+        assert table.file is not None
+        pending = Pending(table)
+        reader.hold(table.file, lock, 0.8)
+        pending.add(Delta({"203.0.113.5": grant()}))
+        assert not pending.flush()
+        assert pending.failing is not None
+        while not pending.flush():
+            pass
+        assert reader.rows(table.spec) == {"203.0.113.5": "ok"}
+
+
+@pytest.fixture
+def small_disk(directory: Path) -> Iterator[Path]:
+    """A file system of 24 MiB, to be filled."""
+    if os.geteuid() != 0:
+        unavailable("mounting a small file system needs root")
+    where = directory / "disk"
+    where.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", where], check=True)
+    yield where
+    subprocess.run(["umount", "-l", where], check=True)
+
+
+def _fill(disk: Path) -> Path:
+    """Write a file until nothing more goes; returns it."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4096))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    return ballast
+                raise
+
+
+@pytest.mark.parametrize("kind", FILE_TYPES)
+def test_a_full_disk_tears_nothing_and_is_caught_up(kind: str, small_disk: Path, reader: Reader) -> None:
+    table = open_table(f"{kind}:{small_disk}/relay")
+    first = {f"10.1.{i >> 8}.{i & 255}": grant() for i in range(2000)}
+    table.rebuild(first)
+    pending = Pending(table)
+    ballast = _fill(small_disk)
+    many = {f"10.2.{i >> 8}.{i & 255}": grant() for i in range(60_000)}
+    pending.add(Delta(many, ("10.1.0.0",)))
+    assert not pending.flush()
+    assert "No space left" in str(pending.failing)
+    assert set(reader.rows(table.spec)) == set(first), "the table in place is as it was"
+    ballast.unlink()
+    assert pending.flush(now=True)
+    assert set(reader.rows(table.spec)) == (set(first) | set(many)) - {"10.1.0.0"}
+    table.close()
+
+
+def test_a_hash_still_takes_changes_on_a_full_disk(small_disk: Path, reader: Reader) -> None:
+    """Its blocks were given when it was built: logins are let in, and expired rows go."""
+    table = open_table(f"hash:{small_disk}/relay")
+    table.rebuild({"203.0.113.5": grant()})
+    _fill(small_disk)
+    for i in range(1000):
+        table.apply(Delta({f"10.0.{i >> 8}.{i & 255}": grant()}, ("203.0.113.5",)))
+    assert len(reader.rows(table.spec)) == 1000
+    table.close()
+
+
+def test_reconcile() -> None:
+    table = NullTable(TableSpec("null", None), TableOptions(value="ok {expires}"))
+    table.rebuild({"10.0.0.1": grant(5_000), "10.0.0.2": grant(5_400), "10.0.0.3": grant(9_000_000)})
+    found = table.load()
+    live = {"10.0.0.1": grant(777), "10.0.0.9": grant(778)}
+    sure = reconcile(found, live, covered=True, now=100, grace=1800, wall_now=5_000)
+    assert sure.rows == live
+    assert sorted(sure.stale) == ["10.0.0.2", "10.0.0.3"]
+    unsure = reconcile(found, live, covered=False, now=100, grace=1800, wall_now=5_000)
+    assert {ip: row.expires for ip, row in unsure.rows.items()} == {
+        "10.0.0.1": 777,
+        "10.0.0.9": 778,
+        "10.0.0.2": 500,  # it says itself that it ends in 400 s
+        "10.0.0.3": 1900,  # no row outlives now + grace unexplained
+    }
+    assert set(unsure.recovered) == {"10.0.0.2", "10.0.0.3"}
+    assert reconcile(found, live, covered=False, now=100, grace=1800, wall_now=6_000).stale == ("10.0.0.2",)

@@ -1,0 +1,185 @@
+"""`type:path`, paths without type, keys and values."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbs_fast.errors import UsageError
+from pbs_fast.tables.keys import is_canonical
+from pbs_fast.tables.spec import LATER, TYPES, parse
+from pbs_fast.tables.untyped import resolve
+from pbs_fast.tables.values import Template
+from tables.conftest import grant
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "file"),
+    [
+        ("hash:/x/relay", "hash:/x/relay", "/x/relay.db"),
+        ("hash:/x/relay.db", "hash:/x/relay", "/x/relay.db"),
+        ("btree:/x/relay", "btree:/x/relay", "/x/relay.db"),
+        ("lmdb:/x/relay", "lmdb:/x/relay", "/x/relay.lmdb"),
+        ("lmdb:/x/relay.lmdb", "lmdb:/x/relay", "/x/relay.lmdb"),
+        ("lmdb:/x/relay.db", "lmdb:/x/relay.db", "/x/relay.db.lmdb"),
+        ("hash:/x/a:b c", "hash:/x/a:b c", "/x/a:b c.db"),
+        ("null:", "null:", None),
+    ],
+)
+def test_suffixes_are_appended_once(text: str, shown: str, file: str | None) -> None:
+    spec = parse(text)
+    assert str(spec) == shown
+    assert spec.file == (None if file is None else Path(file))
+
+
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = parse("lmdb:a/relay")
+    monkeypatch.chdir("/")
+    assert spec.file == tmp_path / "a" / "relay.lmdb"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hsh:/x", "there is no table type hsh:; did you mean hash:?"),
+        ("LMDB:/x", "did you mean lmdb:?"),
+        ("zzzz:/x", "there are hash:, btree:, lmdb:, null:"),
+        ("/x/relay", "needs a type before the path, as in lmdb:/x/relay"),
+        ("hash:", "needs the path of a file"),
+        ("hash:/x/", "needs the path of a file"),
+        ("hash:/x/.db", "has no name"),
+        ("hash:/x\0y", "needs the path of a file"),
+        *((f"{kind}:/x", f"tables of type {kind}: are not supported yet") for kind in LATER),
+    ],
+)
+def test_bad_specs_are_named(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+def test_no_later_type_is_registered() -> None:
+    assert not set(LATER) & set(TYPES)
+
+
+class Postconf:
+    """A host's postconf: answers by argument list."""
+
+    def __init__(self, **answers: str) -> None:
+        self._answers = answers
+
+    def __call__(self, arguments: Sequence[str]) -> str | None:
+        return self._answers.get({"-n": "configured"}.get(arguments[0], arguments[-1]))
+
+
+@pytest.mark.parametrize(
+    ("host", "db", "chosen", "reason"),
+    [
+        ({}, False, "lmdb", "no Postfix here"),
+        ({}, True, "hash", "relay.db exists"),
+        ({"default_database_type": "btree\n"}, False, "btree", "default_database_type"),
+        ({"default_database_type": "lmdb\n"}, True, "hash", "relay.db exists"),
+        ({"configured": "smtpd_relay_restrictions = permit_mynetworks,\n    check_client_access lmdb:{path},\n    x\n"},
+         True, "lmdb", "smtpd_relay_restrictions names lmdb:"),
+        ({"configured": "mynetworks = hash:{path}, 127.0.0.0/8\n"}, False, "hash", "mynetworks names hash:"),
+        ({"configured": "a = lmdb:{path}2 lmdb:/x{path}\n"}, False, "lmdb", "no Postfix here"),
+        ({"configured": "a = proxy:btree:{path}\n"}, False, "btree", "a names btree:"),
+        ({"configured": "a = hash:{path}\n", "non_bdb_migration_level": "enable-redirect\n",
+          "default_database_type": "lmdb\n"}, True, "lmdb", "turns into lmdb"),
+        ({"configured": "a = hash:{path}\n", "non_bdb_migration_level": "disable\n",
+          "default_database_type": "lmdb\n"}, True, "hash", "a names hash:"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", ["", ".db"])  # of the old program's users some gave the suffix
+def test_a_path_without_type(
+    host: dict[str, str], db: bool, chosen: str, reason: str, suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "relay"
+    if db:
+        (tmp_path / "relay.db").touch()
+    answers = {name: text.replace("{path}", str(path)) for name, text in host.items()}
+    found = resolve(str(path) + suffix, ask=Postconf(**answers))
+    assert found.spec.type == chosen
+    if "configured" in host and "names" in reason or db:
+        assert found.spec.path == path, "what Postfix opens"
+    assert reason in found.reason
+
+
+def test_a_type_that_is_not_written_is_never_replaced(tmp_path: Path) -> None:
+    path = f"{tmp_path}/relay"
+    with pytest.raises(UsageError, match="default_database_type, but tables of type cdb: are not supported yet"):
+        resolve(path, ask=Postconf(default_database_type="cdb"))
+    with pytest.raises(UsageError, match=r"mynetworks names texthash:.*give type:path"):
+        resolve(path, ask=Postconf(configured=f"mynetworks = texthash:{path}\n"))
+
+
+@given(st.one_of(st.ip_addresses().map(str), st.ip_addresses(v=6).map(lambda ip: ip.exploded), st.text(max_size=40)))
+def test_keys_are_what_the_c_library_prints(text: str) -> None:
+    if not is_canonical(text):
+        return
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    assert socket.inet_ntop(family, socket.inet_pton(family, text)) == text
+    ipaddress.ip_address(text)
+
+
+@given(st.ip_addresses(v=4), st.integers(0, 2**128 - 1))
+def test_every_address_has_one_key(four: ipaddress.IPv4Address, six: int) -> None:
+    assert is_canonical(str(four))
+    packed = six.to_bytes(16)
+    text = socket.inet_ntop(socket.AF_INET6, packed)
+    assert is_canonical(text) == (not packed.startswith(bytes(10) + b"\xff\xff"))
+    assert not is_canonical(f"::ffff:{four}")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{user}", "the first word is what the MTA acts on"),
+        ("ok{user}", "the first word"),
+        ("{expires} {user}", "the first word"),
+        ("ok {name}", "{name} is unknown"),
+        ("ok {user} {user}", "stands there twice"),
+        ("ok {", "a brace stands alone"),
+        ("", "needs printable ASCII"),
+        ("ok ", "needs printable ASCII"),
+        ("o\nk", "needs printable ASCII"),
+        ("x" * 129, "at most 128"),
+    ],
+)
+def test_bad_values_are_named(value: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Template(value)
+    assert message in str(caught.value)
+
+
+@given(
+    st.sampled_from(["ok", "OK from {user}", "{expires}", "ok {expires} {user}", "ok x{user}y {expires}z"]),
+    st.one_of(st.none(), st.text(max_size=80), st.sampled_from(["{expires}", "REJECT", "-", "a b", "\0"])),
+    st.integers(-5, 2**40 - 1),
+)
+def test_values_are_recognised_and_safe(template: str, user: str | None, expires: int) -> None:
+    value = Template(template).render(grant(expires, user), lambda seconds: seconds)
+    row = Template(template).parse(value)
+    assert row is not None
+    assert value.decode() == row.value
+    assert row.value.isprintable()
+    assert row.value.split(" ")[0] == (str(max(0, expires)) if template == "{expires}" else template.split(" ")[0])
+    if "{expires}" in template:
+        assert row.expires == max(0, expires)
+    if "{user}" in template and user and user != "-" and user.isascii() and user.isprintable() and " " not in user:
+        assert row.user == user[:64]
+
+
+def test_values_of_others_are_not_ours() -> None:
+    assert Template("ok").parse(b"ok\0") is None
+    assert Template("ok").parse(b"OK") is None
+    assert Template("ok {user}").parse(b"ok a b") is None
