@@ -91,6 +91,10 @@ def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
     check_keys(own, _OWN_LOG_KEYS, ("probe",) if "own_log" in table else (), file, text)
     if not re.fullmatch(r"[a-z0-9-]+", table["name"]):
         raise FormatError(f"{file}{_line(text, 'name')}: name '{table['name']}' may hold a-z, 0-9 and - only")
+    if not (table["program"] or table.get("tls_program") or own):
+        raise FormatError(f"{file}{_line(text, 'program')}: program is empty; name the tags of this server's lines")
+    if not table["login"]:
+        raise FormatError(f"{file}{_line(text, 'login')}: login is empty; give at least one pattern")
     if table.get("cut", 0) < 0:
         raise FormatError(f"{file}{_line(text, 'cut')}: cut is a length in bytes, not {table['cut']}")
 

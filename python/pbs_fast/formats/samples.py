@@ -105,7 +105,7 @@ def weakened(sample: Sample, directory: Path = DATA) -> Format:
 
 def tag_of(fmt: Format) -> str:
     """A tag that fits the format: its first, with a site's prefix where it has the form `*/NAME`."""
-    return fmt.program[0].replace("*", "cyrus")
+    return (*fmt.program, *fmt.tls_program, "")[0].replace("*", "site")
 
 
 def _sample(raw: Mapping[str, Any], number: int, fmt: Format, file: Path) -> Sample:

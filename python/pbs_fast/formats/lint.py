@@ -1,0 +1,237 @@
+"""What a format must keep to, rule by rule: `make test` holds the packaged ones to it, a user's own can be asked about.
+
+A rule looks at expanded patterns and at samples, and never at a log. Most of the safety hangs on `one-pass`: where each
+byte has one way on, a text cannot be read in two ways, so free text cannot end where its author likes. Patterns are
+read with Python's `re` here, of which `one-pass` patterns use the part that both twins read alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from pbs_fast.errors import CoreError
+from pbs_fast.formats import Format
+from pbs_fast.formats.placeholders import expand
+from pbs_fast.formats.samples import Sample
+
+#: Groups that mean something (docs/MATCHING.md, 4).
+GROUPS = frozenset({"ip", "user", "session", "lip", "tls"})
+
+#: What the two dialects read in different ways, or one of them not at all; each with its name.
+_FORBIDDEN = (
+    (
+        "an anchor (^ $ \\A \\Z \\z \\b \\B): patterns match whole messages anyway",
+        re.compile(r"(?P<x>[$^]|\\[AZzbB<>])"),
+    ),
+    ("look-around", re.compile(r"(?P<x>\(\?<?[=!])")),
+    ("a back reference", re.compile(r"(?P<x>\\[1-9]|\(\?P=|\\k)")),
+    ("an atomic group or a possessive repetition", re.compile(r"(?P<x>\(\?>|[*+?}]\+)")),
+    ("flags or a comment", re.compile(r"(?P<x>\(\?[#aiLmsuxRU-])")),
+    ("a group without a name: write (?:...) or (?P<name>...)", re.compile(r"(?P<x>\((?!\?))")),
+    ("a group named in the other dialect: write (?P<name>...)", re.compile(r"(?P<x>\(\?<[a-z])")),
+    ("a Unicode class or escape: patterns are bytes", re.compile(r"(?P<x>\\[pPuUNxX])")),
+)
+_SET_OPERATION = re.compile(r"\[|&&|--|~~|\|\|")
+
+#: One unit of a pattern: an escape, a bracketed class, a group's opening, or any other byte.
+_UNIT = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?::|P<[a-z]+>)|.", re.DOTALL)
+_REPEAT = re.compile(r"[*+]|\{[0-9]+,[0-9]*\}")
+
+_NAME = re.compile(r"[^\x00-\x20:\[\]<>]+")
+#: What may stand in front of a message when somebody else's text is repeated.
+_BEFORE = ("x ", "x: ", " ", "Login", '"')
+
+
+class Finding(NamedTuple):
+    """One breach of a rule."""
+
+    format: str
+    rule: str
+    text: str
+    """What is wrong, where, and what to do."""
+
+    def __str__(self) -> str:
+        return f"{self.format}: {self.rule}: {self.text}"
+
+
+def check(fmt: Format, samples: Sequence[Sample], one_pass: Callable[[str], str | None] | None = None) -> list[Finding]:
+    """What is wrong with one format, whose samples these are; an empty list when nothing is.
+
+    `one_pass` answers for a pattern as `pbs_fast._core.one_pass` does, which is the default. Raises CoreError when that
+    is not there: without it nothing may be called safe.
+    """
+    findings = [Finding(fmt.name, rule, text) for rule, text in _tags(fmt)]
+    sound = True
+    for what, pattern in _patterns(fmt):
+        for rule, text in _pattern(what, pattern, one_pass or _native()):
+            findings.append(Finding(fmt.name, rule, f"{what}: {text}"))
+            sound = sound and rule not in ("ascii", "construct", "pattern")
+    if sound:
+        both = (*_samples(fmt, samples), *_coverage(fmt, samples))
+        findings += [Finding(fmt.name, rule, text) for rule, text in both]
+    return findings
+
+
+def check_catalogue(catalogue: Sequence[Format], samples: Sequence[Sample]) -> list[Finding]:
+    """Samples that more than one format takes. A line has one reading, whatever order the catalogue is in."""
+    findings = []
+    for sample in samples:
+        if sample.own:
+            continue
+        takers = [
+            fmt.name
+            for fmt in catalogue
+            if fits_tag(fmt, sample.program) and any(_takes(fmt, message) for message in sample.messages)
+        ]
+        if len(takers) > 1:
+            findings.append(
+                Finding(sample.format, "one-format", f"sample {sample.number} is taken by {' and '.join(takers)}")
+            )
+    return findings
+
+
+def fits_tag(fmt: Format, tag: str) -> bool:
+    """Whether lines with this tag are the format's (docs/MATCHING.md, 3)."""
+    names = {*fmt.program, *fmt.tls_program}
+    return tag in names or ("/" in tag and f"*/{tag.rsplit('/', 1)[1]}" in names)
+
+
+def _patterns(fmt: Format) -> Iterator[tuple[str, str]]:
+    for kind in ("login", "logout"):
+        for number, pattern in enumerate(getattr(fmt, kind), 1):
+            yield f"{kind} pattern {number}", pattern
+
+
+def _tags(fmt: Format) -> Iterator[tuple[str, str]]:
+    for tag in (*fmt.program, *fmt.tls_program):
+        if not _NAME.fullmatch(tag.removeprefix("*/")):
+            yield "tag", f"program '{tag}' is no syslog tag (no blank, colon, bracket, < or >)"
+    for text in fmt.success:
+        if not text.isascii() or len(text) < 4:
+            yield "success", f"success text '{text}' must be four bytes of ASCII or more"
+
+
+def _pattern(what: str, pattern: str, one_pass: Callable[[str], str | None]) -> Iterator[tuple[str, str]]:
+    if not (pattern.isascii() and pattern.isprintable()):
+        yield "ascii", "holds a byte that is not printable ASCII; write classes that leave it out"
+        return
+    broken = False
+    for rule, text in _constructs(pattern):
+        broken = True
+        yield rule, text
+    if broken:
+        return
+    try:
+        groups = set(re.compile(pattern.encode()).groupindex)
+        reason = one_pass(pattern)
+    except (re.error, ValueError) as error:
+        yield "pattern", f"is no regular expression: {' '.join(str(error).split())}"
+        return
+    if groups - GROUPS:
+        yield "groups", f"unknown group {', '.join(sorted(groups - GROUPS))}; known: {', '.join(sorted(GROUPS))}"
+    if what.startswith("login") and "ip" not in groups:
+        yield "address", "has no {ip}, so it can grant nothing"
+    if what.startswith("logout") and not groups & {"ip", "session"}:
+        yield "address", "has neither {ip} nor {session}, so it ends nothing; leave it out"
+    for group in groups & {"ip", "lip"}:
+        if expand(f"{{{group}}}") not in pattern:
+            yield "address", f"group {group} is not {{{group}}}: only bytes of an address may be taken for one"
+    if reason is not None:
+        yield "one-pass", f"can read a text in two ways: {reason}"
+    yield from _boundaries(pattern)
+
+
+def _constructs(pattern: str) -> Iterator[tuple[str, str]]:
+    """Constructs outside classes, then what stands in classes."""
+    outside = _UNIT.sub(lambda unit: "[x]" if unit[0].startswith("[") else unit[0], pattern)
+    # An escaped backslash or bracket is a literal; only what is not escaped can be a construct.
+    outside = re.sub(r"\\[^A-Za-z0-9<>]", "x", outside)
+    for name, expression in _FORBIDDEN:
+        if found := expression.search(outside):
+            yield "construct", f"holds {name} ({found['x']})"
+    for unit in _UNIT.findall(pattern):
+        if unit.startswith("[") and len(unit) > 1:
+            inside = re.sub(r"\\.", "x", unit[1:-1])
+            if _SET_OPERATION.search(inside):
+                yield "construct", f"holds a bracket or a set operation in the class {unit}; escape it"
+
+
+def _boundaries(pattern: str) -> Iterator[tuple[str, str]]:
+    """Repeated text in front of the address that may hold the byte which is to end it."""
+    head, found, _ = pattern.partition("(?P<ip>")
+    units = list(_UNIT.finditer(head)) if found else []
+    for unit, after in pairwise(units):
+        text = unit[0]
+        if not (text == "." or text.startswith("[")) or not _REPEAT.match(head, unit.end()):
+            continue
+        end = re.match(r"(?:[*+?)]|\{[0-9,]+\})+", head[after.start() :])
+        follows = _UNIT.match(head, after.start() + (end.end() if end else 0))
+        if follows is None:
+            yield "boundary", f"nothing ends {text} in front of the address"
+        elif follows[0] == "." or re.fullmatch(text, _literal(follows[0])):
+            yield "boundary", f"{text} in front of the address may hold the {follows[0]} that ends it"
+
+
+def _literal(unit: str) -> str:
+    """The byte that a unit stands for, or nothing that any class could hold."""
+    if len(unit) == 1 and unit not in "()|":
+        return unit
+    return unit[1] if unit.startswith("\\") and not unit[1].isalnum() else ""
+
+
+def _samples(fmt: Format, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
+    kinds = {sample.kind for sample in samples}
+    wanted = {"login", "failure", "attack"} | ({"logout"} if fmt.logout else set())
+    for kind in sorted(wanted - kinds):
+        yield "samples", f"has no sample of kind '{kind}'"
+    if fmt.own_probe is not None and not any(sample.own for sample in samples):
+        yield "samples", "has an [own_log] and no sample with own = true"
+    for sample in samples:
+        where = f"sample {sample.number}"
+        message = sample.messages[-1]
+        if sample.kind == "failure" and fits_tag(fmt, sample.program) and _takes(fmt, message):
+            yield "sample", f"{where} is a failure and is taken"
+        elif sample.kind in ("login", "logout"):
+            if not any(re.fullmatch(pattern.encode(), message.encode()) for pattern in getattr(fmt, sample.kind)):
+                yield "sample", f"{where} is a {sample.kind} that no {sample.kind} pattern takes"
+            for before in _BEFORE:
+                if _takes(fmt, before + message):
+                    yield "anchored", f"{where} is still taken with '{before}' in front: start with literal text"
+                    break
+        elif sample.kind == "attack" and sample.fake == sample.ip:
+            yield "sample", f"{where} is an attack whose fake address is the true one"
+
+
+def _coverage(fmt: Format, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
+    """Each pattern is the first to take some sample, and each login pattern one that would be seen as missed."""
+    patterns = list(_patterns(fmt))
+    taken: dict[str, list[str]] = {what: [] for what, _ in patterns}
+    for sample in samples:
+        for message in sample.messages:
+            for what, pattern in patterns:
+                if re.fullmatch(pattern.encode(), message.encode()):
+                    taken[what].append(message)
+                    break
+    for what, messages in taken.items():
+        if not messages:
+            yield "samples", f"{what} takes no sample that an earlier pattern does not take"
+        elif what.startswith("login") and not any(text in message for message in messages for text in fmt.success):
+            yield "success", f"{what} takes no sample with a success text, so its like would be missed in silence"
+
+
+def _takes(fmt: Format, message: str) -> bool:
+    return any(re.fullmatch(pattern.encode(), message.encode()) for _, pattern in _patterns(fmt))
+
+
+def _native() -> Callable[[str], str | None]:
+    try:
+        from pbs_fast._core import one_pass
+    except ImportError as error:
+        raise CoreError(
+            f"formats cannot be checked here: only the native matcher knows whether a pattern is one-pass ({error});"
+            " install a wheel made for this machine"
+        ) from error
+    return one_pass

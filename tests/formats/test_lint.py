@@ -1,0 +1,191 @@
+"""The packaged formats break no rule of the lint, and each rule finds the format that breaks it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pbs_fast.errors import CoreError
+from pbs_fast.formats import Format
+from pbs_fast.formats.lint import check, check_catalogue, fits_tag
+from pbs_fast.formats.loader import load_catalogue, load_format
+from pbs_fast.formats.placeholders import expand
+from pbs_fast.formats.samples import Sample, load_samples, samples_of
+
+CATALOGUE = load_catalogue()
+SAMPLES = load_samples()
+
+GOOD = """
+name = "toy"
+title = "Toy"
+versions = "1"
+program = ["toyd"]
+success = ["welcome "]
+login = ['welcome {user: } from {ip}']
+logout = ['bye {user: } from {ip}']
+
+[[sample]]
+kind = "login"
+message = "welcome otto from 203.0.113.5"
+ip = "203.0.113.5"
+user = "otto"
+
+[[sample]]
+kind = "logout"
+message = "bye otto from 203.0.113.5"
+ip = "203.0.113.5"
+user = "otto"
+
+[[sample]]
+kind = "failure"
+message = "no otto from 203.0.113.5"
+
+[[sample]]
+kind = "attack"
+message = "welcome otto from 192.0.2.6 from 203.0.113.5"
+fake = "192.0.2.6"
+rule = "a name ends at a blank"
+without = [["{ip}", "{ip}{rest}"]]
+"""
+
+
+@pytest.mark.parametrize("fmt", CATALOGUE, ids=lambda fmt: fmt.name)
+def test_packaged_formats_keep_every_rule(fmt: Format) -> None:
+    assert check(fmt, [sample for sample in SAMPLES if sample.format == fmt.name]) == []
+
+
+def test_no_packaged_sample_is_taken_by_two_formats() -> None:
+    assert check_catalogue(CATALOGUE, SAMPLES) == []
+
+
+def toy(tmp_path: Path, old: str = "", new: str = "") -> tuple[Format, tuple[Sample, ...]]:
+    """The good format with one replacement that must hit."""
+    assert old in GOOD
+    file = tmp_path / "toy.toml"
+    file.write_text(GOOD.replace(old, new) if old else GOOD, encoding="utf-8")
+    return load_format(file), samples_of(file)
+
+
+def rules(tmp_path: Path, old: str, new: str) -> set[str]:
+    fmt, samples = toy(tmp_path, old, new)
+    return {finding.rule for finding in check(fmt, samples)}
+
+
+def test_the_good_format_is_good(tmp_path: Path) -> None:
+    fmt, samples = toy(tmp_path)
+    assert check(fmt, samples) == []
+    assert check_catalogue([fmt], samples) == []
+
+
+LOGIN = "login = ['welcome {user: } from {ip}']"
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new"),
+    [
+        ("tag", '["toyd"]', '["toyd "]'),
+        ("success", '["welcome "]', '["we"]'),
+        ("success", '["welcome "]', '["hello "]'),
+        ("ascii", "welcome {user", "welc\u00f6me {user"),
+        ("ascii", LOGIN, "login = ['''welcome {user: }\n from {ip}''']"),
+        ("pattern", "from {ip}']\nlogout", "from ({ip}']\nlogout".replace("({ip}", "(?:{ip}")),
+        ("groups", "{user: } from {ip}']\nlogout", "(?P<name>[^ ]+) from {ip}']\nlogout"),
+        ("address", "from {ip}']\nlogout", "from {number}']\nlogout"),
+        ("address", "bye {user: } from {ip}", "bye {user: } from {text: }"),
+        ("address", "from {ip}']\nlogout", "from (?P<ip>.*)']\nlogout"),
+        ("address", "from {ip}']\nlogout", "from (?P<ip>[^ ]+)']\nlogout"),
+        ("one-pass", "welcome {user: } from", "welcome {rest} from"),
+        ("one-pass", "welcome {user: } from", "welcome (?:[a-z]*|[^ ]*) from"),
+        ("boundary", "welcome {user: } from", "welcome {user:,} from"),
+        ("boundary", "welcome {user: } from {ip}']\nlogout", "welcome {user: } from{rest}{ip}']\nlogout"),
+        ("anchored", "login = ['welcome", "login = ['{text:w}welcome"),
+        ("samples", 'kind = "logout"', 'kind = "login"'),
+        ("samples", 'kind = "failure"', 'kind = "login"'),
+        ("samples", LOGIN, "login = ['welcome {user: } from {ip}', 'hello {user: } from {ip}']"),
+        ("samples", '[[sample]]\nkind = "login"', "[own_log]\nprobe = 'welcome '\n\n[[sample]]\nkind = \"login\""),
+        ("sample", 'message = "no otto', 'message = "bye otto'),
+        ("sample", 'message = "bye otto', 'message = "see you otto'),
+        ("sample", 'fake = "192.0.2.6"', 'fake = "192.0.2.6"\nip = "192.0.2.6"'),
+    ],
+)
+def test_a_breach_is_found(tmp_path: Path, rule: str, old: str, new: str) -> None:
+    assert rule in rules(tmp_path, old, new)
+
+
+@pytest.mark.parametrize(
+    "construct",
+    [
+        "^welcome",
+        "welcome$",
+        r"welcome\b",
+        r"welcome\Z",
+        r"welcome\A",
+        r"welcome\z",
+        r"(?=w)welcome",
+        r"(?!x)welcome",
+        r"(?<=x)welcome",
+        r"(?<!x)welcome",
+        r"welcome(?P=user)",
+        r"welcome\1",
+        r"(?>welcome)",
+        r"w++elcome",
+        r"w*+elcome",
+        r"w{1,2}+elcome",
+        r"(?i)welcome",
+        r"(?i:welcome)",
+        r"(?#x)welcome",
+        r"(welcome)",
+        r"(?<tls>welcome)",
+        r"\pLelcome",
+        r"\u0077elcome",
+        r"[a-z&&[^b]]elcome",
+        r"[[:alpha:]]elcome",
+        r"[a-z--b]elcome",
+        r"[w~~x]elcome",
+    ],
+)
+def test_what_the_dialects_do_not_share_is_found(tmp_path: Path, construct: str) -> None:
+    assert rules(tmp_path, "login = ['welcome", f"login = ['{construct}") & {"construct"}
+
+
+@pytest.mark.parametrize("harmless", [r"w\^elcome", r"w\$", r"w[$^]", r"w\(x\)", r"w\\Z", r"w\[[^\[\]]*\]", r"w[*+]+"])
+def test_what_only_looks_like_a_construct_is_not_found(harmless: str) -> None:
+    fmt = Format("toy", "Toy", "1", ("toyd",), (), ("welcome",), (harmless + expand(" from {ip}"),), ())
+    assert "construct" not in {finding.rule for finding in check(fmt, ())}
+
+
+def test_two_formats_that_take_one_sample_are_found(tmp_path: Path) -> None:
+    fmt, samples = toy(tmp_path)
+    (finding,) = check_catalogue([fmt, replace(fmt, name="other", logout=())], samples)[:1]
+    assert finding.rule == "one-format"
+    assert str(finding) == "toy: one-format: sample 1 is taken by toy and other"
+    assert check_catalogue([fmt, replace(fmt, name="other", program=("otherd",))], samples) == []
+
+
+def test_without_the_native_matcher_nothing_is_called_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pbs_fast._core", None)
+    fmt, samples = toy(tmp_path)
+    with pytest.raises(CoreError, match="only the native matcher knows"):
+        check(fmt, samples)
+    assert check(fmt, samples, one_pass=lambda _: None) == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "fits"),
+    [
+        ("imap", True),
+        ("cyrus/imap", True),
+        ("slot1/x/imaps", True),
+        ("cyrus/sieve", False),
+        ("imap/sieve", False),
+        ("ximap", False),
+        ("*/imap", True),
+        ("", False),
+    ],
+)
+def test_tags(tag: str, fits: bool) -> None:
+    (cyrus,) = (fmt for fmt in CATALOGUE if fmt.name == "cyrus")
+    assert fits_tag(cyrus, tag) is fits

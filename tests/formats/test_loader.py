@@ -1,0 +1,198 @@
+"""Format files: what is read, and for each fault one line with file, line and the nearest right thing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pbs_fast.errors import FormatError
+from pbs_fast.formats.loader import DATA, extend, load_catalogue, load_format, parse, read
+from pbs_fast.formats.placeholders import NAMES, expand
+from pbs_fast.formats.samples import samples_of, weakened
+
+GOOD = """\
+name = "toy"
+title = "Toy"
+versions = "1"
+program = ["toyd"]
+tls_program = ["toysd"]
+success = ["welcome "]
+login = ['welcome {user: } from {ip}']
+logout = ['bye <{session:<>}>']
+cut = 500
+[own_log]
+prefix = ["toy: "]
+probe = 'welcome '
+[[sample]]
+kind = "login"
+message = "welcome otto from 203.0.113.5"
+ip = "203.0.113.5"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "toy.toml"
+
+
+def test_every_key_arrives(file: Path) -> None:
+    file.write_text(GOOD, encoding="utf-8")
+    fmt = load_format(file)
+    assert (fmt.name, fmt.title, fmt.versions, fmt.program, fmt.tls_program, fmt.success, fmt.cut) == (
+        ("toy", "Toy", "1", ("toyd",), ("toysd",), ("welcome ",), 500)
+    )
+    assert fmt.login == ("welcome (?P<user>[^ ]*) from (?P<ip>[0-9A-Fa-f:.]+)",)
+    assert fmt.logout == ("bye <(?P<session>[^<>]*)>",)
+    assert (fmt.own_prefix, fmt.own_probe) == (("toy: ",), "welcome ")
+
+
+def test_the_packaged_catalogue_is_by_name_and_whole() -> None:
+    catalogue = load_catalogue()
+    names = [fmt.name for fmt in catalogue]
+    assert names == ["courier-imap", "courier-pop3", "cyrus", "cyrus-rfc5424", "dovecot", "uw"]
+    assert names == sorted(file.stem for file in DATA.glob("*.toml"))
+
+
+def test_what_is_skipped_on_load_is_samples_only() -> None:
+    """A start reads up to the first sample; nothing of the format may stand behind it."""
+    for file in DATA.glob("*.toml"):
+        whole = parse(read(file), file)
+        head = parse(read(file).partition("\n[[sample]]")[0], file)
+        assert {**whole, "sample": None} == {**head, "sample": None}
+        assert whole["sample"]
+
+
+def test_loading_is_quick() -> None:
+    """Each start waits for it. The processor's time, because other tests share the machine."""
+    load_catalogue()
+    assert min(processor_seconds() for _ in range(7)) < 0.015
+
+
+def processor_seconds() -> float:
+    begin = time.process_time()
+    load_catalogue()
+    return time.process_time() - begin
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "text"),
+    [
+        ("title =", "titel =", 2, "unknown key 'titel'; did you mean 'title'?"),
+        ("cut =", "zzz =", 9, "unknown key 'zzz'; known: cut, login, logout, name, own_log, program, sample,"),
+        ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
+        ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),
+        ("cut = 500", "cut = true", 9, "cut must be a whole number"),
+        ("cut = 500", "cut = -1", 9, "cut is a length in bytes, not -1"),
+        ('["toyd"]', '"toyd"', 4, "program must be a list of texts"),
+        ('["toyd"]', '["toyd", 3]', 4, "program must be a list of texts"),
+        ('["welcome "]', "{}", 6, "success must be a list of texts"),
+        ("['welcome {user: } from {ip}']", "[]", 7, "login is empty; give at least one pattern"),
+        ("[own_log]", "[[own_log]]", 10, "own_log must be a table"),
+        ('name = "toy"', 'name = "Toy"', 1, "name 'Toy' may hold a-z, 0-9 and - only"),
+        ('name = "toy"', 'name = "tow"', 1, "name is 'tow'; it must be the file's, 'toy'"),
+        ("{user: }", "{usre: }", 7, "login: unknown placeholder {usre: }; did you mean {user}?"),
+        ("{user: }", "{qqq}", 7, "login: unknown placeholder {qqq}; known: ip, lip, user,"),
+        ("{ip}", "{ip:x}", 7, "login: placeholder {ip:x}: ip takes no argument"),
+        ("{user: }", "{to-rip}", 7, "login: placeholder {to-rip}: to-rip takes an argument"),
+        ("{user: }", "{user:}", 7, "login: placeholder {user:}: needs the characters that end it"),
+        ("{user: }", "{to-rip:usr}", 7, "login: placeholder {to-rip:usr}: knows no element 'usr', only user,"),
+        ("{user: }", "{user-not:|x}", 7, "login: placeholder {user-not:|x}: needs texts separated by |"),
+        ("bye <", "bye {nowhere} <", 8, "logout: unknown placeholder {nowhere}"),
+    ],
+)
+def test_a_fault_names_file_line_and_the_nearest(file: Path, old: str, new: str, line: int, text: str) -> None:
+    assert old in GOOD
+    file.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(FormatError) as caught:
+        load_format(file)
+    assert str(caught.value).startswith(f"{file}:{line}: {text}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = \n", "not TOML: .*line 1"),
+        ("name = 'toy'\n", "key 'title' is missing"),
+        (GOOD.replace("probe = 'welcome '\n", ""), "key 'probe' is missing"),
+        (GOOD.replace('["toyd"]', "[]").replace('["toysd"]', "[]").partition("[own_log]")[0], "program is empty"),
+    ],
+)
+def test_a_fault_without_a_line(file: Path, text: str, message: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(FormatError, match=message):
+        load_format(file)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"none\.toml: cannot read this format file: No such file"):
+        load_format(tmp_path / "none.toml")
+    with pytest.raises(FormatError, match="cannot read this format file: Is a directory"):
+        load_format(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xe4'")
+    with pytest.raises(FormatError, match="not UTF-8 at byte 8"):
+        load_format(tmp_path / "latin.toml")
+
+
+def test_extend_adds_tags_and_copies_nothing_else() -> None:
+    catalogue = load_catalogue()
+    more = extend(catalogue, {"dovecot": ["dovecot-backend", "dovecot"], "uw": ["my-imapd"]})
+    by_name = {fmt.name: fmt for fmt in more}
+    assert by_name["dovecot"].program == ("dovecot", "dovecot-backend")
+    assert by_name["uw"].program == ("imapd", "ipop3d", "ipop2d", "my-imapd")
+    assert [fmt.name for fmt in more] == [fmt.name for fmt in catalogue]
+    assert by_name["cyrus"] is next(fmt for fmt in catalogue if fmt.name == "cyrus")
+    assert extend(catalogue, {}) == catalogue
+
+
+def test_extend_refuses_an_unknown_name() -> None:
+    with pytest.raises(FormatError, match=r"unknown format 'dovecott'; did you mean 'dovecot'\?"):
+        extend(load_catalogue(), {"dovecott": ["x"]})
+    with pytest.raises(FormatError, match="unknown format 'zzz'; known: courier-imap, "):
+        extend(load_catalogue(), {"zzz": []})
+
+
+@pytest.mark.parametrize(
+    ("sample", "text"),
+    [
+        ('kind = "login"', "sample 1: key 'message' is missing"),
+        ('kind = "good"\nmessage = ""', "sample 1: kind is 'good'; it must be one of"),
+        ('kind = "login"\nmessage = 3', "sample 1: message must be a text or a list of texts"),
+        ('kind = "login"\nmessage = ""\nusr = ""', "sample 1: unknown key 'usr'; did you mean 'user'"),
+        ('kind = "attack"\nmessage = ""', "sample 1: key 'fake' is missing"),
+        ('kind = "login"\nmessage = ""\nprefix = "x"', "sample 1: prefix is none of own_log.prefix"),
+        ('kind = "attack"\nmessage = ""\nfake = ""\nrule = ""\nwithout = "x"', "sample 1: without must be a list"),
+        ('kind = "attack"\nmessage = ""\nfake = ""\nrule = ""\nwithout = [["x"]]', "sample 1: without must be a list"),
+    ],
+)
+def test_samples_are_checked(file: Path, sample: str, text: str) -> None:
+    file.write_text(GOOD.partition("[[sample]]")[0] + "[[sample]]\n" + sample, encoding="utf-8")
+    with pytest.raises(FormatError) as caught:
+        samples_of(file)
+    assert str(caught.value).startswith(f"{file}: {text}")
+
+
+@pytest.mark.parametrize(
+    ("without", "text"),
+    [('[["{lip}", ""]]', "no login pattern holds '{lip}'"), ('"cut"', "but the format has no cut")],
+)
+def test_a_rule_that_is_not_there_cannot_be_removed(file: Path, without: str, text: str) -> None:
+    head = GOOD.partition("[[sample]]")[0].replace("cut = 500\n", "")
+    file.write_text(
+        f'{head}[[sample]]\nkind = "attack"\nmessage = ""\nfake = ""\nrule = ""\nwithout = {without}', encoding="utf-8"
+    )
+    (sample,) = samples_of(file)
+    with pytest.raises(FormatError, match=text):
+        weakened(sample, file.parent)
+
+
+def test_repetitions_and_escaped_braces_are_no_placeholders() -> None:
+    assert expand(r"a{1,3}b{2}c\{ip}") == r"a{1,3}b{2}c\{ip}"
+
+
+def test_the_manual_names_every_placeholder_and_key() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "FORMATS.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        assert f"`{{{name}}}`" in manual or f"`{{{name}:" in manual, name
