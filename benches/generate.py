@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Writes a hub's log and the truth about it: `benches/generate.py --lines 2000000 --out hub.log --truth hub.truth`.
 
 The truth is one JSON object a line, letter for letter what `pbs-fast match --json --missed` must print, save for the
