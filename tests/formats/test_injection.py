@@ -50,11 +50,11 @@ def judge_refused(tag: str, messages: Iterable[str], share: Real, *texts: str) -
     share(any(re.search(r"\W", text) for text in texts))
 
 
-def hostile(*pieces: str, plain: str = "otto") -> st.SearchStrategy[str]:
-    """Often a plain name; else pieces of lines, bytes that bound them, and anything printable."""
+def hostile(*pieces: str, plain: str = "otto", plainly: int = 3) -> st.SearchStrategy[str]:
+    """In `plainly` of `plainly` + 1 a plain name; else pieces of lines, bytes that bound them, anything printable."""
     part = st.sampled_from((*pieces, *pieces, FAKE, " ", ", ", ">", "<", "[", "]", ")", "(", ": ", "=", "x"))
     printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=4)
-    return st.one_of(st.just(plain), st.just(plain), st.just(plain), st.lists(part | printable, max_size=9).map("".join))
+    return st.one_of(*[st.just(plain)] * plainly, st.lists(part | printable, max_size=9).map("".join))
 
 
 # Dovecot: names of up to 80 bytes, control bytes as "?"; elements in any order.
@@ -166,15 +166,23 @@ def courierlogger(text: str) -> list[str]:
     return [text[start : start + 505] for start in range(0, len(text), 505)]
 
 
-COURIER_NAME = st.tuples(
-    hostile("LOGIN, user=", ", ip=[", "], port=[1]", ", protocol=IMAP", f", ip=[{FAKE}], port=[1], protocol=IMAP"),
-    st.sampled_from([0, 0, 0, 0, 0, 0, 400, 480, 486, 505, 900, 991]),
-    hostile(f"LOGIN, user=x, ip=[{FAKE}]", f"LOGIN, user=x, ip=[{FAKE}], port=[1], protocol=IMAP", "LOGIN, user=x"),
-).map(lambda parts: parts[0] + "y" * parts[1] + (parts[2] if parts[1] else ""))
+def courier_name(plainly: int) -> st.SearchStrategy[str]:
+    first = hostile(
+        "LOGIN, user=",
+        ", ip=[",
+        "], port=[1]",
+        ", protocol=IMAP",
+        f", ip=[{FAKE}], port=[1], protocol=IMAP",
+        plainly=plainly,
+    )
+    forged = f"LOGIN, user=x, ip=[{FAKE}]"
+    second = hostile(forged, f"{forged}, port=[1], protocol=IMAP", "LOGIN, user=x", plainly=1)
+    lengths = st.sampled_from([0] * 2 * plainly + [400, 480, 486, 505, 900, 991])
+    return st.tuples(first, lengths, second).map(lambda it: it[0] + "y" * it[1] + (it[2] if it[1] else ""))
 
 
 @given(
-    name=COURIER_NAME,
+    name=courier_name(3),
     line=st.sampled_from(
         [
             ("imapd", "LOGIN, user={name}, ip=[::ffff:{ip}], port=[40122], protocol=IMAP"),
@@ -189,7 +197,7 @@ def test_courier_login(name: str, line: tuple[str, str], share: Real) -> None:
 
 
 @given(
-    name=COURIER_NAME,
+    name=courier_name(1),
     pad=st.integers(0, 505),
     tag=st.sampled_from(["imapd", "imapd-ssl", "pop3d", "pop3d-ssl", "courierpop3login"]),
     line=st.sampled_from(
