@@ -143,3 +143,24 @@ def test_formats_differ_on_every_sample(core: Core) -> None:
                 shared += tag in tags[fmt.name]
                 assert events(core, alone, lines(sample, ENVELOPES["rfc3164"], STAMP, tag.replace("*", "x"))) == []
     assert shared > 100
+
+
+@pytest.mark.parametrize(
+    ("line", "layout"),
+    [
+        (b"Mar 04 07:12:09 master: Info: Dovecot v2.3.19.1 (9b53102964) starting up for imap, pop3\n", "dovecot"),
+        (b"Mar 04 07:12:09 imap(otto)<812><q2LxUo8Kx1rGM2Ra>: Info: Disconnected: Logged out in=1 out=2\n", "dovecot"),
+        (b"2026-03-04 07:12:09 auth-worker(812): Warning: sql(otto): slow\n", "dovecot"),
+        (b"dovecot: Mar 04 07:12:09 Info: Dovecot v1.2.9 starting up\n", "dovecot"),
+        (b"dovecot: Mar 04 07:12:09 Error: IMAP(otto): mkdir failed\n", "dovecot"),
+        (b"Mar  4 07:12:09 auth: pam_unix(dovecot:auth): authentication failure\n", SYSLOG),
+        (b"Mar  4 07:12:09 dovecot: imap-login: Info: Login: user=<x>, rip=192.0.2.6\n", SYSLOG),
+        (b"Mar  4 07:12:09 log kernel: imap-login: Info: x\n", SYSLOG),
+        (b"Mar  4 07:12:09 toyd: imap-login: Info: x\n", SYSLOG),
+        (b"imap-login: Info: Login: user=<x>, rip=192.0.2.6\n", None),
+    ],
+)
+def test_only_dovecots_own_processes_make_a_source_its_own_log(
+    matcher: Matcher, line: bytes, layout: str | None
+) -> None:
+    assert matcher.sniff(line) == layout
