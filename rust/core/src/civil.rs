@@ -183,3 +183,6 @@ fn year_of(second: i64) -> i64 {
     }
     year
 }
+
+#[cfg(test)]
+mod tests;

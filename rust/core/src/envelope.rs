@@ -255,3 +255,6 @@ fn after_solaris_id(line: &[u8], message: usize) -> usize {
     };
     id().unwrap_or(message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@
 //! run on many threads; a `Stream` takes the scans of one source in order and folds their events into rows. Nothing
 //! here knows Python, files, tables or the wall clock.
 #![forbid(unsafe_code)]
+// Tests compare what may be none with what may not, and name things by one word.
+#![cfg_attr(test, allow(clippy::unnecessary_wraps, clippy::similar_names, clippy::many_single_char_names))]
 
 mod address;
 mod catalogue;

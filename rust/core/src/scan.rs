@@ -211,3 +211,6 @@ impl Scanner<'_> {
         self.local.1
     }
 }
+
+#[cfg(test)]
+mod tests;

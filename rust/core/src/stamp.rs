@@ -166,3 +166,6 @@ fn zone_end(line: &[u8], at: usize) -> usize {
         _ => at,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,3 +147,6 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,8 @@
-//! A small deterministic random source for tests.
+//! What tests share: a deterministic random source and a small catalogue.
+
+use std::sync::Arc;
+
+use crate::catalogue::{Catalogue, FormatSpec};
 
 /// `SplitMix64`: the same numbers on every machine, so a failing test fails again.
 pub(crate) struct Random(u64);
@@ -24,4 +28,33 @@ impl Random {
     pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
+}
+
+/// Two formats that share a tag. `alpha` has everything that a format can have; `beta` has records that are cut at 60
+/// bytes.
+pub(crate) fn catalogue(zone: &[(i64, i64)]) -> Arc<Catalogue> {
+    let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    let alpha = FormatSpec {
+        name: "alpha".to_owned(),
+        program: texts(&["alpha", "*/alpha", "both"]),
+        tls_program: texts(&["alphas", "*/alphas"]),
+        success: texts(&["in: "]),
+        login: texts(&[
+            r"in: (?P<user>[^ ]*) ip=(?P<ip>[^ ]+)(?: lip=(?P<lip>[^ ]+))?(?: id=(?P<session>[^ ]*))?(?P<tls> tls)?",
+            r"in: (?P<user>[^ ]*)(?: at=(?P<ip>[^ ]+))?",
+        ]),
+        logout: texts(&[r"out: id=(?P<session>[^ ]*)", r"out: ip=(?P<ip>[^ ]+)(?: id=(?P<session>[^ ]*))?"]),
+        own_prefix: texts(&["alpha: "]),
+        own_probe: Some("(?:in|out|note): ".to_owned()),
+        ..FormatSpec::default()
+    };
+    let beta = FormatSpec {
+        name: "beta".to_owned(),
+        program: texts(&["beta", "both"]),
+        success: texts(&["in: ", "hello "]),
+        login: texts(&[r"hello (?P<ip>[0-9a-f:.]+)(?: .*)?", r"in: [^ ]* ip=(?P<ip>[^ ]+)"]),
+        cut: 60,
+        ..FormatSpec::default()
+    };
+    Arc::new(Catalogue::new(&[alpha, beta], zone).unwrap())
 }

@@ -87,9 +87,9 @@ impl Matcher {
         }
         let layout = self.layout(layout)?;
         let began = Instant::now();
-        let scan = detached(py, || self.0.scan(&data[start..stop], layout, reference));
+        let found = detached(py, || self.0.scan(&data[start..stop], layout, reference));
         let seconds = began.elapsed().as_secs_f64();
-        Ok(Scan { scan, catalogue: Arc::clone(&self.0), data, start, stop, offset, seconds })
+        Ok(Scan { found, catalogue: Arc::clone(&self.0), data, start, stop, offset, seconds })
     }
 
     #[pyo3(signature = (line, *, layout = "syslog", reference))]
@@ -108,7 +108,7 @@ impl Matcher {
 /// Events of one piece of a source; keeps its bytes.
 #[pyclass(frozen, module = "pbs_fast._core")]
 struct Scan {
-    scan: pbs_core::Scan,
+    found: pbs_core::Scan,
     catalogue: Arc<Catalogue>,
     data: PyBackedBytes,
     start: usize,
@@ -121,7 +121,7 @@ struct Scan {
 impl Scan {
     #[getter]
     fn lines(&self) -> u64 {
-        self.scan.lines()
+        self.found.lines()
     }
 
     #[getter]
@@ -161,7 +161,7 @@ impl Stream {
         detached(py, || {
             let began = Instant::now();
             let mut state = self.lock();
-            state.0.add(&scan.scan, scan.bytes(), scan.offset);
+            state.0.add(&scan.found, scan.bytes(), scan.offset);
             state.1 += began.elapsed();
         });
         Ok(())
@@ -169,7 +169,7 @@ impl Stream {
 
     fn events<'py>(&self, py: Python<'py>, scan: &Scan) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         self.check(scan)?;
-        let events = detached(py, || self.lock().0.events(&scan.scan, scan.bytes()));
+        let events = detached(py, || self.lock().0.events(&scan.found, scan.bytes()));
         events.iter().map(|event| self.event(py, event, scan.offset)).collect()
     }
 
@@ -272,7 +272,7 @@ fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
     PyString::new(py, &String::from_utf8_lossy(bytes))
 }
 
-fn kind<'py>(py: Python<'py>, what: What) -> Bound<'py, PyString> {
+fn kind(py: Python<'_>, what: What) -> Bound<'_, PyString> {
     let kind = match what {
         What::Login => intern!(py, "login"),
         What::Logout => intern!(py, "logout"),
