@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_RUN = b"-+0123456789TZ:., "
-"""Bytes of a stamp after its month, or of an ISO stamp. A run of them may go on into a host name that starts so."""
+_RUN = b"-+0123456789TZ:.,"
+"""Bytes of a stamp after its month, or of an ISO stamp; runs of them may go on into a host name that starts so."""
 
-_START = rb"\n(?:[A-Z][a-z][a-z] |[0-9]|<[0-9]++>(?:1 -?|[A-Z][a-z][a-z] )?)[-+0-9TZ:., ]"
+_START = rb"\n(?:[A-Z][a-z][a-z] |[0-9]|<[0-9]++>(?:1 -?|[A-Z][a-z][a-z] )?)"
+_STAMP = rb"[-+0-9TZ:., ]++"
+_STAMP_IN_WORDS = rb"(?:[-+0-9TZ:.,]*+ ++){1,5}"
+"""The same in words, given back word by word (byte by byte would be quadratic), for tags that start like a stamp."""
 _FAC = rb"(?:[a-z0-9]++\.[a-z0-9]++ |)"
 # A host, `<FAC>` and what may follow it, or nothing: the run may have taken the host, or there is none.
-_HOST = rb"(?:[^ \n<]++ ++" + _FAC + rb"|<[^ \n]++ ++(?:[^ \n]++ ++" + _FAC + rb")?|)"
+_HOST = rb"(?:[^ \n<][^ \n]*+ ++" + _FAC + rb"|<[^ \n]++ ++(?:[^ \n]++ ++" + _FAC + rb")?|)"
 _COMPONENT = rb"[^ \n:\[\]]*/"
 _AFTER = rb"[\[:\] \r\n]"
 
@@ -30,9 +33,8 @@ def syslog(tags: Iterable[bytes], components: Iterable[bytes]) -> re.Pattern[byt
     if components := sorted(set(components)):
         parts.append(_COMPONENT + _trie(components))
     known = rb"(?:" + b"|".join(parts) + rb")" if parts else rb"(?!)"
-    # A tag that itself starts with a byte of the run needs the run to give bytes back.
-    run = rb"+" if any(word[:1] in _RUN for word in words) else rb"++"
-    return re.compile(_START + run + _HOST + rb"\[?" + known + _AFTER)
+    stamp = _STAMP_IN_WORDS if any(word[:1] in _RUN for word in words) else _STAMP
+    return re.compile(_START + stamp + _HOST + rb"\[?" + known + _AFTER)
 
 
 def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:
