@@ -1,6 +1,7 @@
 //! Order: borders of chunks, the ambiguous hour, sessions, fold, counters (docs/MATCHING.md, 6 and 7).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use super::*;
 use crate::catalogue::Layout;
@@ -115,7 +116,7 @@ fn log(random: &mut Random, lines: usize) -> Vec<u8> {
             5 | 6 => format!("hello 192.0.2.{ip} {long}"),
             _ => format!("in: {long}x"),
         };
-        log += &format!("Oct 25 {hour:02}:{minute:02}:{second:02} {host} {tag}: {message}\n");
+        writeln!(log, "Oct 25 {hour:02}:{minute:02}:{second:02} {host} {tag}: {message}").unwrap();
     }
     log.into_bytes()
 }
@@ -359,7 +360,7 @@ fn take_forgets_rows_and_keeps_order() {
 fn a_stamp_ahead_has_a_row_of_its_own() {
     let catalogue = catalogue(&[(0, 0)]);
     let mut stream = Stream::new(catalogue.clone(), 1 << 40, false, true);
-    let line =
+    let at =
         |second: i64| format!("1970-01-01T00:{:02}:{:02}Z mx alpha: in: u ip=192.0.2.1\n", second / 60, second % 60);
     let data = [at(0), at(300), at(301), at(1)].concat();
     stream.add(&catalogue.scan(data.as_bytes(), Layout::Syslog, 0), data.as_bytes(), 0);
