@@ -19,7 +19,6 @@ FIRST, LAST = 0, 4_133_980_800
 BELOW_ALL = -(2**62)
 
 _STEP = 5 * 86_400
-_HOUR = 3600
 
 
 def zone_table(name: str | None) -> tuple[tuple[int, int], ...]:
@@ -33,18 +32,17 @@ def zone_table(name: str | None) -> tuple[tuple[int, int], ...]:
     rows = [(BELOW_ALL, current)]
     for stop in range(FIRST + _STEP, LAST + _STEP, _STEP):
         while offset(stop) != current:
-            start = _first_change(offset, start, stop)
+            start = _first_change(offset, current, start, stop)
             current = offset(start)
             rows.append((start, current))
         start = stop
     return tuple(rows)
 
 
-def _first_change(offset: Callable[[int], int], low: int, high: int) -> int:
-    """The first second after `low` at which the offset is another; `high` has another one."""
-    before = offset(low)
-    # By whole hours first: nearly every change is at one, which two questions confirm.
-    for unit in (_HOUR, 1):
+def _first_change(offset: Callable[[int], int], before: int, low: int, high: int) -> int:
+    """The first second after `low`, where the offset is `before`, at which it is another, as it is at `high`."""
+    # Nearly every change is at a whole hour and most others at a whole minute, which one question confirms.
+    for unit in (3600, 60, 1):
         first, last = low // unit, -(-high // unit)
         while last - first > 1:
             middle = (first + last) // 2
@@ -53,8 +51,8 @@ def _first_change(offset: Callable[[int], int], low: int, high: int) -> int:
             else:
                 last = middle
         low, high = max(low, first * unit), min(high, last * unit)
-        if high - low > 1 and offset(high - 1) == before:
-            low = high - 1
+        if high - low == 1 or offset(high - 1) == before:
+            break
     return high
 
 
