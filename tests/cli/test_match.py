@@ -209,8 +209,9 @@ def test_standard_input(args: list[str]) -> None:
 
 
 def test_events_of_a_live_pipe_are_shown_at_once() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
-        [*PROGRAM, "match", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        [*PROGRAM, "match", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None

@@ -48,6 +48,7 @@ def check(found: list[Piece | None], text: bytes) -> None:
     position = 0
     for piece in whole:
         assert piece.offset == position
+        assert piece.start < piece.stop
         assert text.startswith(piece.data[piece.start : piece.stop], piece.offset)
         position = piece.end
     assert position == len(text)

@@ -122,17 +122,13 @@ class _GzipMember:
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        self._full = False
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        text = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
-        # After a full answer zlib may hold more text although it has consumed all input.
-        self._full = len(text) == max_length
-        return text
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
 
     @property
     def needs_input(self) -> bool:
-        return not self._full and not self._inner.unconsumed_tail
+        return not self._inner.unconsumed_tail
 
     @property
     def eof(self) -> bool:
