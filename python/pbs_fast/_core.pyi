@@ -15,7 +15,10 @@ MAX_AHEAD: Final[int]
 MAX_USERS: Final[int]
 
 def one_pass(pattern: str) -> str | None:
-    """None when the engine accepts the whole-message pattern as one-pass, else its reason in one line. ValueError when it is no pattern at all."""
+    """None when the engine takes the whole-message pattern as one-pass, else its reason in one line.
+
+    ValueError when it is no pattern at all.
+    """
 
 @final
 class Scan:
@@ -28,7 +31,7 @@ class Scan:
 
 @final
 class Matcher:
-    """Raises FormatError for a pattern that no engine takes or a name given twice, ValueError for a zone that is no table."""
+    """FormatError for a pattern that no engine takes or a name given twice, ValueError for a zone that is no table."""
 
     def __new__(cls, formats: Sequence[Format], zone: Sequence[tuple[int, int]]) -> Matcher: ...
     def sniff(self, data: bytes) -> str | None: ...

@@ -54,11 +54,11 @@ class Matcher(Protocol):
         """
 
     def stamp(self, line: bytes, *, layout: str = SYSLOG, reference: int) -> int | None:
-        """The stamp of one line (earlier reading), whatever its tag; None when it has no envelope or no possible date."""
+        """One line's stamp (earlier reading), whatever its tag; None when it has no envelope or no possible date."""
 
 
 class Stream(Protocol):
-    """The ordered half: takes the scans of one source in order; settles, folds, counts. Not for several threads at once."""
+    """The ordered half: takes the scans of one source in order; settles, folds, counts. For one thread at a time."""
 
     def __init__(self, matcher: Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True) -> None: ...
     def add(self, scan: Scan) -> None:
