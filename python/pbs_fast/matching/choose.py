@@ -12,7 +12,7 @@ import importlib.util
 import os
 import platform
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import pbs_fast
 from pbs_fast.errors import CoreError, UsageError
@@ -94,4 +94,5 @@ def _python(reason: str) -> Core:
     from pbs_fast.matching import pure
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
-    return Core("python", pure.Matcher, pure.Stream, profile, reason)
+    # Its Stream takes the Matcher and the Scans of its own twin only, which the protocol cannot say.
+    return Core("python", pure.Matcher, cast("type[Stream]", pure.Stream), profile, reason)
