@@ -77,6 +77,11 @@ def test_folded_rows_bring_their_own_count(make: MakeGuards) -> None:
     folded = batch(users(PRIVATE, 4), gap=1800, reference=NOW)
     assert len(folded) == 1
     assert len(guards.screen(folded, Live(), NOW).batch) == 0
+    guards.screen(batch([Login("10.0.0.9", NOW, "user3")]), Live(), NOW)
+    ends_with_a_known_one = batch(
+        [login._replace(ip="10.0.0.9") for login in users(PRIVATE, 4)], gap=1800, reference=NOW
+    )
+    assert len(guards.screen(ends_with_a_known_one, Live(), NOW).batch) == 0
     same = batch([Login("10.0.0.8", NOW, "bob")] * 50, gap=None)
     assert len(guards.screen(same, Live(), NOW).batch) == 50
 
