@@ -37,6 +37,7 @@ class Flaky(NullTable):
 
     def apply(self, delta: Delta) -> None:
         self.attempts += 1
+        assert not set(delta.set) & set(delta.removed), "no key is in both"
         if self.fails:
             raise TableError(self.fails)
         super().apply(delta)

@@ -109,7 +109,7 @@ def test_a_path_without_type(
     answers = {name: text.replace("{path}", str(path)) for name, text in host.items()}
     found = resolve(str(path) + suffix, ask=Postconf(**answers))
     assert found.spec.type == chosen
-    if "configured" in host and "names" in reason or db:
+    if ("configured" in host and "names" in reason) or db:
         assert found.spec.path == path, "what Postfix opens"
     assert reason in found.reason
 
