@@ -84,7 +84,7 @@ class Log:
 
     def _put(self, text: str) -> bool:
         stamp = "" if self._target is None else time.strftime("%b %e %T ", time.localtime(self._clock()))
-        line = f"{stamp}{_UNSAFE.sub(_escaped, text)}\n".encode()
+        line = f"{stamp}{printable(text)}\n".encode()
         # A line that was cut off, on a full disk, must not become the beginning of the next.
         rest = memoryview(b"\n" + line if self._torn else line)
         try:
@@ -95,6 +95,11 @@ class Log:
         except OSError:
             return False
         return True
+
+
+def printable(text: str) -> str:
+    """The text as one line that no terminal obeys, what is unsafe as escapes."""
+    return _UNSAFE.sub(_escaped, text)
 
 
 def _open(path: str) -> int:

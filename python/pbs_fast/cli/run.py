@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pbs_fast.cli import options
-from pbs_fast.config import JOURNAL, STDOUT, Config, Settings
+from pbs_fast.config import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -55,49 +55,33 @@ def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> N
 def _serve(settings: Settings) -> int:
     from pbs_fast.daemon.assemble import run
     from pbs_fast.daemon.background import into_background
+    from pbs_fast.daemon.paths import absolute, rooted, started_in
     from pbs_fast.daemon.privileges import drop_to
+    from pbs_fast.daemon.voice import SyslogVoice
     from pbs_fast.errors import PbsError
-    from pbs_fast.logs import Log
+    from pbs_fast.logs import STDOUT, Log
 
-    config = settings.config
-    background = None
-    if config.daemon is not None:
-        settings = replace(settings, config=_absolute(config))
-        config = settings.config
-        background = into_background(config.daemon or "")
+    directory = started_in()
+    config = absolute(settings.config, directory)
+    settings = replace(settings, config=config, file=settings.file and rooted(directory)(settings.file))
+    background = into_background(config.daemon) if config.daemon is not None else None
+    log: Log | None = None
     try:
-        log = Log(config.logto, debug=config.debug)
+        to_file = config.logto not in (None, STDOUT)
+        is_new = to_file and not os.path.lexists(str(config.logto))
+        voice = Log if to_file or background is None else SyslogVoice
+        log = voice(config.logto, debug=config.debug)
         if config.user is not None:
-            drop_to(config.user)
-        return run(settings, log, background)
+            drop_to(config.user, [str(config.logto)] if is_new else [])
+        return run(settings, log, directory, background)
     except PbsError as error:
-        if background is not None:
-            background.failed(f"pbs-fast run: {error}")
-        raise
+        line = f"pbs-fast run: {error}"
+        if background is None:
+            raise
+        # The parent has the terminal and prints it; once it is gone, only our own log is left.
+        if not background.failed(line) and log is not None:
+            log.warning(line)
+        return error.exit_status
     finally:
         if background is not None:
             background.end()
-
-
-def _absolute(config: Config) -> Config:
-    """The same files, named so that a process in another directory finds them."""
-
-    path = os.path.abspath
-
-    def table(text: str) -> str:
-        kind, colon, rest = text.partition(":")
-        typed = colon and "/" not in kind
-        return (f"{kind}:{path(rest)}" if rest else text) if typed else path(text)
-
-    def log(text: str) -> str:
-        return text if text == STDOUT or text.startswith(JOURNAL) else path(text)
-
-    return replace(
-        config,
-        watchlog=tuple(map(log, config.watchlog)),
-        dbfile=table(config.dbfile),
-        table=tuple(map(table, config.table)),
-        logto=None if config.logto is None else log(config.logto),
-        daemon=None if config.daemon is None else path(config.daemon),
-        deny=path(config.deny),
-    )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
 
-    @options.command(app, "list")
+    @options.command(app, "list", keys=("dbfile", "table", "flock"))
     def list_(
         settings: Settings,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object a table instead.")] = False,
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
                 typer.echo(str(spec))
             typer.echo(listing([key for key, _ in rows]), nl=False)
 
-    @options.command(app, "reap")
+    @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
     def reap_(settings: Settings) -> None:
         """Empty each table that no daemon has owned for as long as the grace time.
 
@@ -58,7 +58,7 @@ def register(app: typer.Typer) -> None:
                 }[done.state]
             )
 
-    @options.command(app, "clear")
+    @options.command(app, "clear", keys=("dbfile", "table", "flock"))
     def clear_(settings: Settings) -> None:
         """Empty the tables now. The daemon must be stopped first."""
         from pbs_fast.tables.reap import clear

@@ -81,7 +81,11 @@ class Config:
     )
     logto: str | None = _key(None, kinds.text(), "file for our own log; - is standard output")
     grace: int = _key(1800, kinds.seconds(1, _LONGEST), "how long after its last login an address may relay")
-    daemon: str | None = _key(None, kinds.text(), "run in the background and write the process id to this file")
+    daemon: str | None = _key(
+        None,
+        kinds.text(),
+        "run in the background and write the process id to this file; warnings go to syslog unless logto names a file",
+    )
     core: Literal["auto", "rust", "python"] = _key(
         "auto", kinds.choice("auto", "rust", "python"), "which matcher reads the log"
     )
@@ -95,7 +99,9 @@ class Config:
     )
     postconf: str = _key("postconf", kinds.text(), "the command that tells Postfix's settings")
     adopt: bool = _key(False, kinds.switch(), "take over a table that holds rows of another author")
-    count_sessions: bool = _key(False, kinds.switch(), "keep an address while one of its sessions is open")
+    count_sessions: bool = _key(
+        False, kinds.switch(), "keep an address while one of its sessions is open; cannot be used yet: run refuses it"
+    )
     max_session: int = _key(_DAY, kinds.seconds(60, _LONGEST), "with count_sessions: longest life of one session")
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     guards: Guards = field(default_factory=Guards)

@@ -6,23 +6,24 @@ Raises PbsError with one line for the user. Imports everything but the commands.
 
 from __future__ import annotations
 
-import glob
-import logging
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Literal
 
 from pbs_fast import __version__
 from pbs_fast.clock import Clock
-from pbs_fast.config import Config, Settings, load, logs, merge
+from pbs_fast.config import Config, Settings, load, merge
+from pbs_fast.daemon.check import check
+from pbs_fast.daemon.engines import engine_words
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.loop import Daemon
+from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.reprocess import reprocess
 from pbs_fast.daemon.signals import Signals
+from pbs_fast.daemon.watched import Watched
 from pbs_fast.deny import read_deny
-from pbs_fast.errors import PbsError, SourceError, UsageError
+from pbs_fast.errors import PbsError
 from pbs_fast.events import Counters
 from pbs_fast.formats.loader import extend, load_catalogue
 from pbs_fast.guards import Guards, read_machine
@@ -38,23 +39,20 @@ from pbs_fast.zones import zone_table
 if TYPE_CHECKING:
     from pbs_fast.daemon.background import Background
 
-#: What makes a log's name a pattern, when no file has that very name.
-_WILD = "*?["
 
-
-def run(settings: Settings, log: Log, background: Background | None = None) -> int:
+def run(settings: Settings, log: Log, directory: str, background: Background | None = None) -> int:
     """Run the daemon until a signal stops it, or with `once` until all there is was read; the exit status.
 
-    Raises PbsError when it cannot start.
+    `directory` is where relative paths begin that a reload finds. Raises PbsError when it cannot start.
     """
     config = settings.config
-    paths = watched(config)
+    watched = Watched(config)
     with ExitStack() as stack:
-        stack.enter_context(_engine_words(log))
+        stack.enter_context(engine_words(log))
         signals = stack.enter_context(Signals())
-        parts = Parts(settings, log)
+        parts = Parts(settings, log, directory)
         log.info(f"starting up (v{__version__}): {parts.core.name} matcher ({parts.core.reason})")
-        followers = parts.followers(paths)
+        followers = parts.followers(watched.paths)
         tables = open_tables(config, log, parts.clock) if config.write else []
         daemon = Daemon(
             followers=followers,
@@ -66,22 +64,25 @@ def run(settings: Settings, log: Log, background: Background | None = None) -> i
             hints=parts.hints,
             log=log,
             reload=parts.reload,
+            arrived=(lambda: parts.newcomers(watched.arrived())) if watched.patterns else None,
         )
         try:
             for follower in followers:
                 follower.open()
             if config.reprocess:
                 reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, log)
-            daemon.start()
-            log.info(f"ready: {len(parts.ledger)} addresses may relay")
-            if background is not None:
-                background.ready()
-            if not config.once:
-                daemon.serve()
+            if daemon.start():
+                log.info(f"ready: {len(parts.ledger)} addresses may relay")
+                if background is not None:
+                    background.ready()
+                if not config.once:
+                    daemon.serve()
         finally:
             written = daemon.close()
         if signals.stop is not None:
             log.info(f"caught {signals.stop.name} -- exiting")
+            if background is not None:
+                background.failed(f"pbs-fast run: stopped by {signals.stop.name} before it was ready")
         log.info("counted " + " ".join(f"{name}={n}" for name, n in sorted(daemon.totals().items()) if n))
         return 0 if written else 1
 
@@ -89,15 +90,19 @@ def run(settings: Settings, log: Log, background: Background | None = None) -> i
 class Parts:
     """Everything between logs and tables, as the configuration wants it."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log, directory: str) -> None:
         config = settings.config
+        catalogue = load_catalogue()
+        check(settings, catalogue)
+        self._catalogue = catalogue
+        self._directory = directory
         self._file = settings.file
         self._log = log
         self._config = config
         self.clock = Clock()
         self.counters = Counters()
         self.core = load_core(config.core if "core" in settings.origins else None)
-        formats = extend(load_catalogue(), config.program_tags)
+        formats = extend(catalogue, config.program_tags)
         self._matcher = self.core.Matcher(formats, zone_table(config.log_timezone))
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         machine = read_machine()
@@ -107,20 +112,29 @@ class Parts:
         self._warn(netblocks.notices, machine.notices)
 
     def followers(self, paths: Sequence[str]) -> list[Follower]:
-        """One follower a log."""
-        return [
-            Follower(
-                path,
-                self.core,
-                self._matcher,
-                grace=self._config.grace,
-                start="begin" if self._config.reprocess else "replay",
-                hints=self.hints,
-                say=self._log.warning,
-                fold_past=not self.guards.wants_events,
-            )
-            for path in paths
-        ]
+        """One follower a log, to be begun as the configuration says."""
+        return [self._follower(path, "begin" if self._config.reprocess else "replay") for path in paths]
+
+    def newcomers(self, paths: Sequence[str]) -> list[Follower]:
+        """One follower a log that came while we ran: all that it holds is of now."""
+        found = [self._follower(path, "begin") for path in paths]
+        for follower in found:
+            self._log.info(f"{follower.path} fits a pattern; following it from its first line")
+            follower.go_live()
+        return found
+
+    def _follower(self, path: str, start: Literal["replay", "begin"]) -> Follower:
+        return Follower(
+            path,
+            self.core,
+            self._matcher,
+            grace=self._config.grace,
+            start=start,
+            hints=self.hints,
+            say=self._log.warning,
+            tell=self._log.info,
+            fold_past=not self.guards.wants_events,
+        )
 
     def reload(self) -> bool:
         """Open our own log anew; take over mynetworks, guards and deny list as they are now. Whether that went well.
@@ -129,7 +143,9 @@ class Parts:
         """
         self._log.reopen()
         try:
-            fresh = merge(load(self._file), ()).config
+            settings = merge(load(self._file), ())
+            check(settings, self._catalogue)
+            fresh = absolute(settings.config, self._directory)
             netblocks = read_netblocks(fresh.mynetworks, fresh.postconf)
             machine = read_machine()
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
@@ -144,30 +160,6 @@ class Parts:
         for some in notices:
             for notice in some:
                 self._log.warning(notice)
-
-
-def watched(config: Config) -> list[str]:
-    """The paths of the logs to follow, file name patterns resolved.
-
-    Raises SourceError for a source that there is none of its kind for, UsageError for a pattern that fits nothing.
-    """
-    paths: list[str] = []
-    for spec in logs(config):
-        if spec.startswith("journal:"):
-            asked = "no log is named and none of the usual ones exists" if not config.watchlog else f"log {spec}"
-            raise SourceError(f"{asked}; the journal cannot be read yet, name a log with --watchlog=FILE")
-        if spec == "-":
-            raise SourceError("standard input cannot be followed yet; name a log with --watchlog=FILE")
-        if any(each in spec for each in _WILD) and not os.path.lexists(spec):
-            found = sorted(glob.glob(spec))  # noqa: PTH207 - the pattern may begin anywhere
-            if not found:
-                raise UsageError(
-                    f"--watchlog={spec}: no file fits this pattern; name a log that exists, or is going to"
-                )
-            paths += found
-        else:
-            paths.append(spec)
-    return list(dict.fromkeys(paths))
 
 
 def open_tables(config: Config, log: Log, clock: Clock) -> list[Table]:
@@ -188,35 +180,3 @@ def open_tables(config: Config, log: Log, clock: Clock) -> list[Table]:
             table.close()
         raise
     return opened
-
-
-class _Words(logging.Handler):
-    """Brings what the tables say through `logging` into our own log."""
-
-    def __init__(self, log: Log) -> None:
-        super().__init__(logging.DEBUG)
-        self._log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if record.levelno >= logging.WARNING:
-            self._log.warning(text)
-        elif record.levelno >= logging.INFO:
-            self._log.info(text)
-        else:
-            self._log.debug(text)
-
-
-@contextmanager
-def _engine_words(log: Log) -> Iterator[None]:
-    logger = logging.getLogger("pbs_fast")
-    handler = _Words(log)
-    before = (logger.level, logger.propagate)
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG if log.debugging else logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.level, logger.propagate = before

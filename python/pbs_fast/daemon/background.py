@@ -24,18 +24,10 @@ class PidFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise PbsError(
-                f"pid file {path}: {error.strerror}; name a file in a directory that can be written"
-            ) from None
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            other = os.read(self._fd, 32).decode("ascii", "replace").strip() or "unknown"
+        self._fd = self._take()
+        while not self._in_place():  # its holder removed it between our open and our lock
             os.close(self._fd)
-            raise PbsError(f"pid file {path}: held by the running process {other}; stop that one first") from None
+            self._fd = self._take()
 
     def write(self) -> None:
         """Put this process's id in."""
@@ -43,10 +35,32 @@ class PidFile:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def remove(self) -> None:
-        """Remove the file at a clean end; the lock goes with the descriptor."""
+        """Remove the file, or empty it where the daemon's user may not; the lock goes with the descriptor."""
         with suppress(OSError):
+            os.ftruncate(self._fd, 0)
             Path(self.path).unlink()
         os.close(self._fd)
+
+    def _take(self) -> int:
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise PbsError(
+                f"pid file {self.path}: {error.strerror}; name a file in a directory that can be written"
+            ) from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            other = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
+            raise PbsError(f"pid file {self.path}: held by the running process {other}; stop that one first") from None
+        return fd
+
+    def _in_place(self) -> bool:
+        try:
+            return os.path.samestat(Path(self.path).stat(), os.fstat(self._fd))
+        except OSError:
+            return False
 
 
 class Background:
@@ -67,9 +81,11 @@ class Background:
             os.close(null)
         self._tell(_READY)
 
-    def failed(self, reason: str) -> None:
-        """Let the parent exit 1 with this reason. Nothing when it has already heard that all is well."""
+    def failed(self, reason: str) -> bool:
+        """Let the parent exit 1 with this reason; False when it has already heard that all is well."""
+        waits = self._report is not None
         self._tell(reason.encode("utf-8", "replace"))
+        return waits
 
     def end(self) -> None:
         """Remove the pid file."""

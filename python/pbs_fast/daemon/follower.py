@@ -41,14 +41,17 @@ class Follower:
         start: Literal["replay", "begin"],
         hints: Hints,
         say: Callable[[str], object],
+        tell: Callable[[str], object],
         fold_past: bool = True,
     ) -> None:
         """`start`: "replay" (what is appended from now on; `begin_replay` gives the past) or "begin" (the whole file).
 
+        `say` takes what an administrator should know now, `tell` what is in order, such as a rotation.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
         """
         self.path = path
         self._say = say
+        self._tell = tell
         self._layout: str | None = None
 
         self.covered: Coverage | None = None
@@ -170,4 +173,4 @@ class Follower:
         self._layout = layout
 
     def _on_notice(self, notice: Notice) -> None:
-        self._say(notice.text)
+        (self._tell if notice.kind == "rotated" else self._say)(notice.text)

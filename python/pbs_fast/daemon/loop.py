@@ -9,10 +9,12 @@ MiB of lines) at most; the table is never emptied on the way.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pbs_fast.daemon.alarm import LimitAlarm
 from pbs_fast.daemon.explain import Explainer
+from pbs_fast.daemon.recover import because, recover
 from pbs_fast.daemon.skew import SkewWatch
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.ledger import Ledger
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Longest sleep in seconds, when there is nothing to do and nothing to look at.
 _LONGEST_SLEEP = 30.0
+#: Seconds between two looks for logs that fit a pattern of `watchlog`.
+_RESCAN = 2.0
 
 
 class Daemon:
@@ -46,8 +50,11 @@ class Daemon:
         hints: Hints,
         log: Log,
         reload: Callable[[], bool],
+        arrived: Callable[[], Sequence[Follower]] | None = None,
     ) -> None:
-        self._followers = followers
+        """`reload` is called on SIGHUP and says whether there is something new in force; `arrived`, where there are
+        patterns of logs, now and then for the logs that are new."""
+        self._followers = list(followers)
         self._guards = guards
         self._ledger = ledger
         self._publisher = publisher
@@ -56,6 +63,9 @@ class Daemon:
         self._hints = hints
         self._log = log
         self._reload = reload
+        self._arrived = arrived
+        self._next_scan = time.monotonic() + _RESCAN
+        self._limits = LimitAlarm()
         self._sleep = Pause()
         self._skew = SkewWatch(ledger.grace)
         self.explain = Explainer(log, clock.to_wall)
@@ -63,10 +73,11 @@ class Daemon:
 
     # -- start --------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Replay, reconcile. Raises TableError when a table holds what is not ours or cannot be written.
+    def start(self) -> bool:
+        """Replay, reconcile; whether the tables are in order now.
 
-        Returns early when a signal asks to stop; the tables then stand as they were found.
+        False when a signal asks to stop before: then no row was removed, because not all that may explain it was read.
+        Raises TableError when a table holds what is not ours or cannot be written.
         """
         found = self._publisher.found()
         wall = self._clock.wall()
@@ -79,31 +90,15 @@ class Daemon:
                     self._grant(batch, live=False)
             self._turn()
             if self._signals.stop is not None:
-                return
-        self._reconcile({ip: row.user for ip, row in found.items()})
-
-    def _reconcile(self, found: dict[str, str | None]) -> None:
+                break
+        if self._signals.stop is not None:
+            return False
         for follower in self._followers:
             self._log.info(f"{follower.path}: {follower.coverage.reason}")
-        short = [each.coverage.reason for each in self._followers if not each.coverage.complete]
-        unexplained = {ip: user for ip, user in found.items() if ip not in self._ledger}
-        if unexplained and short:
-            self._adopt(unexplained, short[0])
-        else:
-            self.explain.dropped(unexplained, f"stale: no login in the last {self._ledger.grace} s explains it")
+        coverage = [follower.coverage for follower in self._followers]
+        recover(found, coverage, self._ledger, self._guards, self._clock, self.explain, self._log)
         self._publisher.rebuild(self._ledger.rows())
-
-    def _adopt(self, rows: Mapping[str, str | None], reason: str) -> None:
-        """Keep rows that no log explains for one grace more, but for those that a guard refuses."""
-        refused = self._guards.refused({ip: Grant(0, user, "", "") for ip, user in rows.items()}, self._clock.wall())
-        for ip, guard in refused.items():
-            self.explain.dropped([ip], f"refused by the guard {guard}")
-        kept = {ip: user for ip, user in rows.items() if ip not in refused}
-        self.explain.changed(self._ledger.adopt(kept, self._clock.now()))
-        self._log.warning(
-            f"{len(kept)} rows that no log explains are kept for {self._ledger.grace} s more, because the logs of the "
-            f"last {self._ledger.grace} s could not be read whole: {reason}"
-        )
+        return True
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
@@ -120,16 +115,22 @@ class Daemon:
             self._sweep()
         self._sleep.looked()
         self._hints.drain()
+        self._scan()
         for follower in self._followers:
             self._present(follower.poll(int(self._clock.wall())))
         self._expire()
         self._publisher.flush()
 
+    def _scan(self) -> None:
+        if self._arrived is not None and time.monotonic() >= self._next_scan:
+            self._next_scan = time.monotonic() + _RESCAN
+            self._followers += self._arrived()
+
     def _sweep(self) -> None:
         """Remove live rows that the guards now in force refuse; after a reload."""
         refused = self._guards.refused(self._ledger.rows(), self._clock.wall())
         for guard in sorted(set(refused.values())):
-            self._revoke([ip for ip, name in refused.items() if name == guard], f"refused by the guard {guard}")
+            self._revoke([ip for ip, name in refused.items() if name == guard], because(guard))
 
     def _expire(self) -> None:
         due = self._ledger.next_expiry()
@@ -160,7 +161,9 @@ class Daemon:
         for warning in screened.warnings:
             self._log.warning(warning)
         if screened.revoke:
-            self._revoke(screened.revoke, "refused by the guard max_users_per_address")
+            self._revoke(screened.revoke, because("max_users_per_address"))
+        for warning in self._limits.saw(screened.refused, now):
+            self._log.warning(warning)
         self.explain.refused(screened.refused)
         delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="arrival" if live else "refuse")
         self._publisher.add(delta)
@@ -196,8 +199,11 @@ class Daemon:
         return total
 
     def close(self) -> bool:
-        """Let logs and tables go; the rows stay. Whether all changes were written."""
+        """Let logs and tables go; the rows stay. Whether all changes were written; if not, the log says why."""
         for follower in self._followers:
             follower.close()
         self._hints.close()
-        return self._publisher.close()
+        written = self._publisher.close()
+        for failure in self._publisher.failing:
+            self._log.warning(f"{failure}; the last changes are not in that table and come with the next start")
+        return written

@@ -8,6 +8,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pbs_fast.errors import PbsError
@@ -16,9 +17,10 @@ from pbs_fast.errors import PbsError
 LOG_GROUPS = ("adm", "systemd-journal")
 
 
-def drop_to(user: str) -> None:
+def drop_to(user: str, own: Sequence[str] = ()) -> None:
     """Become `user` for good, with its groups and LOG_GROUPS. Nothing when we are that user already.
 
+    `own` are files that we have just made and that `user` is to open again, such as our own log after a rotation.
     Raises PbsError when there is no such account, or when we are neither root nor that user.
     """
     try:
@@ -33,6 +35,8 @@ def drop_to(user: str) -> None:
     for name in LOG_GROUPS:
         with suppress(KeyError):
             groups.add(grp.getgrnam(name).gr_gid)
+    for path in own:
+        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
     os.setgroups(sorted(groups))
     os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)

@@ -38,13 +38,16 @@ def reprocess(
 ) -> None:
     """Read each log to the end that it has now; the rows that still hold go into `ledger`.
 
-    Its counters get what this past counted. Stops early when a signal asks to. A log that is missing is passed over.
+    Its counters get what this past counted. A log that is missing is passed over. When a signal asks to stop, what was
+    read so far counts for nothing.
     """
     explain = Explainer(log, lambda second: second)
     past = Ledger(ledger.grace, ledger.counters)
     past.explain = explain.unchanged if log.debugging else None
     for follower in followers:
         _one(follower, guards, past, signals, log, explain, int(clock.wall()))
+        if signals.stop is not None:
+            return
         follower.go_live()
     log.info("------ reached end of log file ------")
     shift = clock.shift()
@@ -72,7 +75,7 @@ def _one(
                 explain.changed(past.observe(screened.batch, None))
             if batch:
                 _expire(past, max(batch.last), explain)
-    if first is None:
+    if first is None and follower.source.trouble is None:
         log.warning(f"{follower.path}: no line's stamp could be read")
     follower.covered = _coverage(follower, first, now - past.grace)
 

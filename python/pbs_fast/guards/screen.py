@@ -127,6 +127,8 @@ class Guards:
             guard = self._judge(ip)
             if not guard and row.user is not None and fold_user(row.user) in self._in_force.users:
                 guard = "deny"
+            if not guard and self._hosts.strangers({row.host}):
+                guard = "hosts"
             if guard:
                 found[ip] = guard
         return found

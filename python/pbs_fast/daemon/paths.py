@@ -1,0 +1,48 @@
+"""Paths of a configuration as the administrator meant them: from the directory where the daemon was started.
+
+In the background the daemon's directory is `/`; a reload must find the same files as the start. Imports config.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from pbs_fast.config import JOURNAL, STDOUT, Config
+
+
+def started_in() -> str:
+    """The current directory; `/` when it was removed under us."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - text
+    except OSError:
+        return "/"
+
+
+def rooted(directory: str) -> Callable[[str], str]:
+    """A function that names a path so that it is found from everywhere."""
+    return lambda path: os.path.join(directory, path)  # noqa: PTH118 - links stay as they are named
+
+
+def absolute(config: Config, directory: str) -> Config:
+    """The same files, named so that a process in another directory finds them."""
+    path = rooted(directory)
+
+    def table(text: str) -> str:
+        kind, colon, rest = text.partition(":")
+        typed = colon and "/" not in kind
+        return (f"{kind}:{path(rest)}" if rest else text) if typed else path(text)
+
+    def log(text: str) -> str:
+        return text if text == STDOUT or text.startswith(JOURNAL) else path(text)
+
+    return replace(
+        config,
+        watchlog=tuple(map(log, config.watchlog)),
+        dbfile=table(config.dbfile),
+        table=tuple(map(table, config.table)),
+        logto=None if config.logto is None else log(config.logto),
+        daemon=None if config.daemon is None else path(config.daemon),
+        deny=path(config.deny),
+    )

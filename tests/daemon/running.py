@@ -1,0 +1,215 @@
+"""The real `pbs-fast run` as a process of its own, with a log, a table and its own log in one directory.
+
+Nothing of the daemon is imported: what it did is read from its table, its own log, its output and its exit status.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from mta import wait_for
+from pbs_fast.errors import TableError
+from pbs_fast.tables import list_rows
+
+PROGRAM = str(Path(sys.executable).with_name("pbs-fast"))
+#: Longest wait for anything that takes milliseconds on an idle machine, in seconds.
+PATIENCE = 15.0
+
+
+def stamp(seconds: float | None = None) -> str:
+    """A time, by default now, as RFC 3339 in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() if seconds is None else seconds))
+
+
+def login(ip: str, user: str = "ann", *, at: float | None = None, host: str = "hub", lip: str = "192.0.2.10") -> str:
+    """The line of a login at Dovecot through syslog; `at` is its time, by default now."""
+    return (
+        f"{stamp(at)} {host} dovecot: imap-login: Login: user=<{user}>, method=PLAIN, rip={ip}, lip={lip}, "
+        "mpid=71, TLS, session=<9mVjWnQ7pQDLAHEF>"
+    )
+
+
+def noise(at: float | None = None, text: str = "systemd[1]: Started something.") -> str:
+    """A line that is no login."""
+    return f"{stamp(at)} hub {text}"
+
+
+def append(log: Path, *lines: str) -> None:
+    """Write whole lines to the end of a log, in one write as syslog daemons do."""
+    with log.open("ab", buffering=0) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def pbs(*arguments: str | os.PathLike[str], **options: object) -> subprocess.CompletedProcess[str]:
+    """Run `pbs-fast ARGUMENTS` to its end."""
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        [PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+class Site:
+    """A directory with `mail.log`, a configuration, a deny list, a file of networks; daemons are started in it."""
+
+    def __init__(self, place: Path, kind: str = "lmdb") -> None:
+        self.place = place
+        self.log = place / "mail.log"
+        self.spec = f"{kind}:{place}/relay"
+        self.own = place / "own.log"
+        self.config = place / "pbs.toml"
+        self.deny = place / "deny.toml"
+        self.networks = place / "networks"
+        self.grace = 1800
+        self.log.touch()
+        self.networks.write_text("127.0.0.0/8\n")
+        self.configure()
+        self._daemons: list[Daemon] = []
+
+    @property
+    def file(self) -> Path:
+        """The table's file."""
+        kind, _, path = self.spec.partition(":")
+        return Path(f"{path}.{'lmdb' if kind == 'lmdb' else 'db'}")
+
+    def configure(self, text: str = "") -> None:
+        """Write the configuration: what keeps this machine's Postfix and /etc out, then `text`."""
+        self.config.write_text(f'mynetworks = ["{self.networks}"]\ndeny = "{self.deny}"\n{text}')
+
+    def append(self, *lines: str) -> None:
+        """More lines in the mail log."""
+        append(self.log, *lines)
+
+    def cover(self) -> None:
+        """A line older than the window stands in the log, so a replay reaches back far enough."""
+        self.append(noise(time.time() - self.grace - 600))
+
+    def rows(self) -> list[str]:
+        """The addresses in the table now."""
+        return [key for key, _ in list_rows(self.spec)]
+
+    def holds(self, *ips: str) -> bool:
+        """The table holds exactly these; False also while there is no table."""
+        try:
+            return self.rows() == sorted(ips)
+        except TableError:
+            return False
+
+    def wait_rows(self, *ips: str, seconds: float = PATIENCE) -> None:
+        """Wait until the table holds exactly these."""
+        try:
+            wait_for("rows", lambda: self.holds(*ips), seconds=seconds)
+        except AssertionError:
+            raise AssertionError(f"the table holds {self.rows()}, not {sorted(ips)}\n{self.said()}") from None
+
+    def said(self) -> str:
+        """The daemons' own log."""
+        return self.own.read_text(errors="replace") if self.own.exists() else ""
+
+    def wait_said(self, text: str, count: int = 1, *, seconds: float = PATIENCE) -> None:
+        """Wait until the own log holds `text`, at least `count` times."""
+        try:
+            wait_for(repr(text), lambda: self.said().count(text) >= count, seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.said()}") from None
+
+    def arguments(self, *more: str) -> list[str]:
+        """The options that point a daemon here."""
+        return [
+            f"--config={self.config}",
+            f"--watchlog={self.log}",
+            f"--dbfile={self.spec}",
+            f"--logto={self.own}",
+            f"--grace={self.grace}",
+            *more,
+        ]
+
+    def start(self, *more: str, prefix: Sequence[str] = (), cwd: Path | None = None) -> Daemon:
+        """A daemon that has said it is ready."""
+        before = self.said().count(READY)
+        daemon = self.spawn(*more, prefix=prefix, cwd=cwd)
+        daemon.wait_until("it is ready", lambda: self.said().count(READY) > before)
+        return daemon
+
+    def spawn(self, *more: str, prefix: Sequence[str] = (), cwd: Path | None = None) -> Daemon:
+        """A daemon that was just started; `prefix` is a command that starts it."""
+        daemon = Daemon([*prefix, PROGRAM, "run", *self.arguments(*more)], self, cwd=cwd)
+        self._daemons.append(daemon)
+        return daemon
+
+    def close(self) -> None:
+        """End what still runs."""
+        for daemon in self._daemons:
+            daemon.kill()
+
+
+READY = "ready:"
+
+
+class Daemon:
+    """One process."""
+
+    def __init__(self, command: Iterable[str], site: Site, *, cwd: Path | None = None) -> None:
+        self._site = site
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop; its exit status."""
+        self.send(number)
+        return self.end()[0]
+
+    def kill(self) -> None:
+        """kill -9, as a crash ends it."""
+        if self.running:
+            self._process.kill()
+        self._process.communicate(timeout=PATIENCE)
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end: status, standard output, standard error."""
+        out, err = self._process.communicate(timeout=PATIENCE)
+        return self._process.returncode, out, err
+
+    def reload(self, said: str = "reloaded ") -> None:
+        """SIGHUP, and wait until its own log tells what came of it."""
+        before = self._site.said().count(said)
+        self.send(signal.SIGHUP)
+        self._site.wait_said(said, before + 1)
+
+    def wait_until(self, what: str, probe: Callable[[], bool]) -> None:
+        """Wait for something; AssertionError with all it said when it does not come or the process ends."""
+        try:
+            wait_for(what, lambda: probe() or not self.running, seconds=PATIENCE)
+            assert probe(), f"it ended before {what}"
+        except AssertionError as error:
+            self.kill()
+            out = "".join(filter(None, self._process.communicate())) if self._process.stdout is None else ""
+            raise AssertionError(f"{error}\n{out}{self._site.said()}") from None
+
+
+def lines_with(text: str, *patterns: str) -> list[str]:
+    """The lines of a text in which all the patterns are found."""
+    return [line for line in text.splitlines() if all(re.search(pattern, line) for pattern in patterns)]
