@@ -101,6 +101,15 @@ def test_the_bundled_log_of_many_servers(core: Core, capfd: Output) -> None:
     assert "192.0.2.66" not in {each.get("ip") for each in found}
 
 
+def test_a_servers_own_log_keeps_its_layout(core: Core, capfd: Output) -> None:
+    # No host, no tag: the first line that is clearly Dovecot's decides, here behind a megabyte of something else.
+    line = b"Nov 21 08:00:09 imap-login: Info: Login: user=<u>, method=PLAIN, rip=203.0.113.41, lip=192.0.2.1\n"
+    rubbish = b"something without a stamp\n" * 50_000
+    Path("own.log").write_bytes(rubbish + line + LOGIN + rubbish + line)
+    assert main(["match", "--json", f"--core={core.name}", "own.log"]) == 0
+    assert [each["line"] for each in records(capfd.readouterr().out)] == [50_001, 100_003]
+
+
 def test_line_numbers_count_over_pieces_long_lines_and_files(core: Core, capfd: Output) -> None:
     filler = OTHER * 40_000
     long = b"x" * 3_000_000 + b"\n"
@@ -208,6 +217,7 @@ def test_standard_input(args: list[str]) -> None:
     }
 
 
+@pytest.mark.timeout(30)
 def test_events_of_a_live_pipe_are_shown_at_once() -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
@@ -220,6 +230,18 @@ def test_events_of_a_live_pipe_are_shown_at_once() -> None:
             assert json.loads(child.stdout.readline())["line"] == number
         child.stdin.close()
         assert child.wait(20) == 0
+
+
+def test_closed_standard_streams() -> None:
+    Path("a.log").write_bytes(LOGIN)
+    shell = f"'{sys.executable}' -m pbs_fast match"
+    for redirection, status, error in (
+        ("a.log >&-", 0, b""),
+        ("a.log 2>&-", 0, b""),
+        ("<&-", 1, b"pbs-fast match: -: cannot be read (Bad file descriptor)\n"),
+    ):
+        done = subprocess.run(["sh", "-c", f"{shell} {redirection}"], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (status, error)
 
 
 def test_a_reader_that_goes_away_is_no_fault() -> None:

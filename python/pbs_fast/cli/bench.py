@@ -82,7 +82,7 @@ def register(app: typer.Typer) -> None:
                     )
         if differing := differences(records):
             raise CoreError(f"the twins disagree about these logs: {'; '.join(differing)}; please report it")
-        sys.stdout.write(as_json(records) + "\n" if json else as_table(records))
+        typer.echo(as_json(records) + "\n" if json else as_table(records), nl=False)
         return 0
 
 
@@ -142,7 +142,7 @@ def _scratch(spec: str | None) -> Iterator[Table | None]:
 @contextmanager
 def _progress(logs: list[str], twin: Core, wanted: bool) -> Iterator[_OnPosition]:
     """A bar on standard error, where that is a terminal: share of bytes, lines a second, time left."""
-    if not wanted or not sys.stderr.isatty():
+    if not wanted or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _index, _position, _lines: None
         return
     import os

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,7 +41,7 @@ def register(app: typer.Typer) -> None:
                 text = json_module.dumps(_details(found) | {"samples": samples}, indent=2) + "\n"
             else:
                 text = _page(found, samples)
-        sys.stdout.write(text)
+        typer.echo(text, nl=False)
 
     @app.command("version")
     def version(
@@ -72,7 +71,7 @@ def register(app: typer.Typer) -> None:
             text = json_module.dumps(facts) + "\n"
         else:
             text = "".join(f"{key + ':':<10}{value}\n" for key, value in facts.items())
-        sys.stdout.write(text)
+        typer.echo(text, nl=False)
 
 
 def _find(catalogue: tuple[Format, ...], name: str) -> Format:

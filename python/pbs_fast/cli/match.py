@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -51,17 +52,19 @@ def register(app: typer.Typer) -> None:
         twin = load_core(core)
         matcher = make_matcher(twin, log_timezone)
         names = files or ["-"]
-        chatty = sys.stderr.isatty()
-        if chatty and "-" in names and sys.stdin.isatty():
+        chatty = sys.stderr is not None and sys.stderr.isatty()
+        if chatty and "-" in names and sys.stdin is not None and sys.stdin.isatty():
             typer.echo("reading standard input", err=True)
 
-        # A user's name may hold what the terminal's character set does not.
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A user's name may hold what the terminal's character set does not.
+            sys.stdout.reconfigure(errors="backslashreplace")
 
         def write(text: str) -> None:
-            # At once, because somebody may be looking at a log that is just being written.
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.write(text)
+                # At once, because somebody may be looking at a log that is just being written.
+                sys.stdout.flush()
 
         run = Run(
             twin,
@@ -89,6 +92,6 @@ def _painter() -> Callable[[str, str], str] | None:
     """Colours for a terminal that wants them (no-color.org), else None."""
     import os
 
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return None
     return lambda text, colour: typer.style(text, fg=colour)

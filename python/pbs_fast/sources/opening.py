@@ -94,7 +94,10 @@ class LogFile:
 
     def _inspect(self) -> None:
         """Learn what the file is, without losing its first bytes."""
-        status = os.fstat(self._fd)
+        try:
+            status = os.fstat(self._fd)
+        except OSError as error:  # standard input is closed
+            raise cannot_read(self.name, error) from error
         if stat.S_ISDIR(status.st_mode):
             raise SourceError(f"{self.name}: is a directory; name the log files in it")
         regular = stat.S_ISREG(status.st_mode) and not self._is_input
