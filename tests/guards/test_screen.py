@@ -209,6 +209,12 @@ def test_which_live_rows_may_not_stay(make: MakeGuards) -> None:
     assert guards.refused(rows, NOW + 60) == {"198.51.100.7": "local", "10": "not_canonical"}
 
 
+def test_live_rows_of_a_host_that_is_no_longer_believed_may_not_stay(make: MakeGuards) -> None:
+    rows = {ip: Grant(NOW, None, "dovecot", "new", host) for ip, host in {A: "mx1", B: "evil", C: ""}.items()}
+    assert make(hosts=("MX1",)).refused(rows, NOW) == {B: "hosts"}
+    assert make().refused(rows, NOW) == {}
+
+
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 IPS = [A, B, C, PRIVATE, "127.0.0.1", "198.51.100.7", "192.0.2.1", "224.0.0.1", "203.0.113.50"]
