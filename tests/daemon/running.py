@@ -5,8 +5,10 @@ Nothing of the daemon is imported: what it did is read from its table, its own l
 
 from __future__ import annotations
 
+import encodings
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mta import wait_for
+from mta import unavailable, wait_for
 from pbs_fast.errors import TableError
 from pbs_fast.tables import list_rows
 
@@ -65,6 +67,7 @@ class Site:
         self.config = place / "pbs.toml"
         self.deny = place / "deny.toml"
         self.networks = place / "networks"
+        self.pid_file = place / "pbs.pid"
         self.grace = 1800
         self.log.touch()
         self.networks.write_text("127.0.0.0/8\n")
@@ -142,10 +145,20 @@ class Site:
         self._daemons.append(daemon)
         return daemon
 
+    def background(self, *more: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """`run --daemon` to the end of the parent; `pid` then knows the child."""
+        return pbs("run", *self.arguments(f"--daemon={self.pid_file}", *more), cwd=cwd)
+
+    def pid(self) -> int:
+        """The process id in the pid file."""
+        return int(self.pid_file.read_text())
+
     def close(self) -> None:
         """End what still runs."""
         for daemon in self._daemons:
             daemon.kill()
+        if self.pid_file.exists() and self.pid_file.stat().st_size:
+            end(self.pid(), signal.SIGKILL)
 
 
 READY = "ready:"
@@ -156,6 +169,8 @@ class Daemon:
 
     def __init__(self, command: Iterable[str], site: Site, *, cwd: Path | None = None) -> None:
         self._site = site
+        self.output = ""
+        """What it wrote, once it was killed."""
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
@@ -186,7 +201,8 @@ class Daemon:
         """kill -9, as a crash ends it."""
         if self.running:
             self._process.kill()
-        self._process.communicate(timeout=PATIENCE)
+        if self._process.stdout is not None and not self._process.stdout.closed:
+            self.output = "".join(self._process.communicate(timeout=PATIENCE))
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end: status, standard output, standard error."""
@@ -206,8 +222,36 @@ class Daemon:
             assert probe(), f"it ended before {what}"
         except AssertionError as error:
             self.kill()
-            out = "".join(filter(None, self._process.communicate())) if self._process.stdout is None else ""
-            raise AssertionError(f"{error}\n{out}{self._site.said()}") from None
+            raise AssertionError(f"{error}\n{self.output}{self._site.said()}") from None
+
+
+#: What starts a command as a user that may do nothing here.
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+def require_nobody(*, in_process: bool = False) -> None:
+    """Skip (or fail under CI) where the program cannot run as NOBODY, or (`in_process`) become it once it runs."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        unavailable("becoming another user needs root and setpriv")
+    command = ["test", "-r", encodings.__file__] if in_process else [PROGRAM, "version"]
+    done = subprocess.run([*NOBODY, *command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        unavailable(f"user nobody may not read this Python ({done.stderr.strip() or encodings.__file__})")
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and that nobody waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Signal a process that is not our child, and wait for its end."""
+    if alive(pid):
+        os.kill(pid, number)
+        wait_for(f"the end of {pid}", lambda: not alive(pid), seconds=PATIENCE)
 
 
 def lines_with(text: str, *patterns: str) -> list[str]:

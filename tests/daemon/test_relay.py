@@ -108,8 +108,10 @@ def test_five_changes_within_one_second(kind: str, new_site: Callable[[str], Sit
     """Additions and removals; each is seen by the next session although the file's time has whole seconds only."""
     require_postfix(kind)
     for hub in start(new_site(kind), 300):
-        took = [five_changes(hub) for _ in range(3)]
-        assert min(took) < 1, f"the machine was too slow for the case that is meant: {took} s"
+        took = [five_changes(hub)]
+        while took[-1] >= 1 and len(took) < 4:
+            took.append(five_changes(hub))
+        assert took[-1] < 1, f"the machine was too slow for the case that is meant: {took} s"
 
 
 def five_changes(hub: Hub) -> float:
