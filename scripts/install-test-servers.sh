@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the real servers that the tests play against (Debian, Ubuntu): Postfix with lmdb, Dovecot with IMAP and
+# Installs the real servers that the tests play against (Debian, Ubuntu): Postfix with lmdb and cdb, Dovecot with IMAP and
 # POP3, and the headers that the `berkeleydb` module is built with.
 #
 # The tests run private instances from directories of their own, so no daemon of the packages may start here: a
@@ -7,7 +7,7 @@
 # comes back afterwards. Running it again is quick and changes nothing.
 set -eu
 
-packages="postfix postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev"
+packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev"
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
 

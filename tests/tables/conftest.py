@@ -15,7 +15,7 @@ from mta import private_directory
 from pbs_fast.events import Grant
 from pbs_fast.tables import Table, TableOptions, open_table
 
-FILE_TYPES = ("hash", "btree", "lmdb")
+FILE_TYPES = ("hash", "btree", "lmdb", "cdb")
 READER = Path(__file__).with_name("reader.py")
 
 Opener = Callable[..., Table]

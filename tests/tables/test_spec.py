@@ -29,6 +29,7 @@ from tables.conftest import grant
         ("lmdb:/x/relay.lmdb", "lmdb:/x/relay", "/x/relay.lmdb"),
         ("lmdb:/x/relay.db", "lmdb:/x/relay.db", "/x/relay.db.lmdb"),
         ("hash:/x/a:b c", "hash:/x/a:b c", "/x/a:b c.db"),
+        ("cdb:/x/relay.cdb", "cdb:/x/relay", "/x/relay.cdb"),
         ("null:", "null:", None),
     ],
 )
@@ -50,7 +51,7 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     [
         ("hsh:/x", "there is no table type hsh:; did you mean hash:?"),
         ("LMDB:/x", "did you mean lmdb:?"),
-        ("zzzz:/x", "there are hash:, btree:, lmdb:, null:"),
+        ("zzzz:/x", "there are hash:, btree:, lmdb:, cdb:, null:"),
         ("/x/relay", "needs a type before the path, as in lmdb:/x/relay"),
         ("hash:", "needs the path of a file"),
         ("hash:/x/", "needs the path of a file"),
@@ -116,8 +117,8 @@ def test_a_path_without_type(
 
 def test_a_type_that_is_not_written_is_never_replaced(tmp_path: Path) -> None:
     path = f"{tmp_path}/relay"
-    with pytest.raises(UsageError, match="default_database_type, but tables of type cdb: are not supported yet"):
-        resolve(path, ask=Postconf(default_database_type="cdb"))
+    with pytest.raises(UsageError, match="default_database_type, but there is no table type sdbm:"):
+        resolve(path, ask=Postconf(default_database_type="sdbm"))
     with pytest.raises(UsageError, match=r"mynetworks names texthash:.*give type:path"):
         resolve(path, ask=Postconf(configured=f"mynetworks = texthash:{path}\n"))
 

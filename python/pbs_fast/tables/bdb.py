@@ -27,13 +27,6 @@ except ImportError as error:
         f"{sys.executable} -m pip install 'pbs-fast[bdb]' (it is compiled: libdb-dev first), or use lmdb:"
     ) from error
 
-#: The time a change waits for others, so that smtpds restart at most ten times a second each (seconds).
-WINDOW = 0.1
-#: Each change uses up one whole second of modification time. With this slope the window is 0.25 s when the time in the
-#: file runs 10 s ahead of the clock, and 1 s, at which it runs no further ahead, at 60 s.
-WINDOW_SLOPE = 0.015
-WINDOW_MAX = 1.0
-
 #: Bytes of each process's page cache; the 4 MiB of a default-sized hash fit.
 CACHE = 8 << 20
 
@@ -47,11 +40,6 @@ class BdbTable(FileTable):
 
     method: ClassVar[int]
     method_name: ClassVar[str]
-
-    @property
-    def window(self) -> float:
-        ahead = max(0.0, self._mtime - self._options.clock())
-        return min(WINDOW_MAX, WINDOW + WINDOW_SLOPE * ahead)
 
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:

@@ -17,6 +17,7 @@ import grp
 import logging
 import os
 import stat
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from pbs_fast.tables.owner import Owner, owner_file
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.spec import TableSpec
 from pbs_fast.tables.values import Template
+from pbs_fast.tables.windows import window
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class FileTable(ABC):
         """Whether the file in place was built by us and every change to it since succeeded."""
         self._inode = (0, 0)
         self._mtime = 0
+        self._replace_seconds = 0.0
         self._group_told = False
         self.refused = 0
         self._require_directory()
@@ -91,7 +94,7 @@ class FileTable(ABC):
 
     @property
     def window(self) -> float:
-        return 0.0
+        return window(ahead=self._mtime - self._options.clock(), busy=self._replace_seconds)
 
     def load(self) -> dict[str, Row]:
         rows = self._rows if self._known else self._found()
@@ -237,6 +240,7 @@ class FileTable(ABC):
         """Build the file beside and rename it into place; the file in place stays as it is if that fails."""
         target = self._file.with_name(self._file.name + ".tmp")  # one owner, so one name: no litter after kill -9
         self._whole = False
+        start = time.monotonic()
         try:
             target.unlink(missing_ok=True)
             self._build(target, self._rows)
@@ -253,6 +257,7 @@ class FileTable(ABC):
             raise TableError(f"cannot write {self._file}: {error} (user {user_name()})") from error
         self._inode = _inode(self._file.stat())
         self._whole = True
+        self._replace_seconds = time.monotonic() - start
 
     def _in_place(self) -> bool:
         """Whether the path still leads to the file that we built."""

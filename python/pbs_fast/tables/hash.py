@@ -21,6 +21,7 @@ from typing import Any
 
 from pbs_fast.tables.bdb import CACHE, BdbTable, db, engine
 from pbs_fast.tables.locks import locked
+from pbs_fast.tables.windows import window
 
 #: Rows on one page before Berkeley DB splits its bucket: 75 short rows fill a page of 4096 bytes to the half.
 FFACTOR = 75
@@ -53,6 +54,10 @@ class HashTable(BdbTable):
 
     method = db.DB_HASH
     method_name = "hash"
+
+    @property
+    def window(self) -> float:
+        return window(ahead=self._mtime - self._options.clock(), busy=0)  # rebuilt once in ten thousands of changes
 
     _handle: Any = None
     _buckets = BUCKETS

@@ -58,6 +58,8 @@ def _environment(file: Path, *, map_size: int, readonly: bool = False, create: b
 class LmdbTable(FileTable):
     """Changed in place, one transaction a delta."""
 
+    window = 0.0  # a change costs Postfix nothing
+
     _env: Any = None
     _lock_fd = -1
 

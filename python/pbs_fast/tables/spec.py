@@ -28,10 +28,11 @@ TYPES = {
     "hash": TableType("pbs_fast.tables.hash", "HashTable", ".db"),
     "btree": TableType("pbs_fast.tables.btree", "BtreeTable", ".db"),
     "lmdb": TableType("pbs_fast.tables.lmdb", "LmdbTable", ".lmdb"),
+    "cdb": TableType("pbs_fast.tables.cdb", "CdbTable", ".cdb"),
     "null": TableType("pbs_fast.tables.null", "NullTable", None),
 }
 #: Types that pbs-fast is going to write; asked for today, the answer is plain instead of a guess.
-LATER = ("cdb", "socketmap", "tcprules", "courier", "sendmail", "text", "exec")
+LATER = ("socketmap", "tcprules", "courier", "sendmail", "text", "exec")
 
 _TYPED = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.*)", re.DOTALL)
 

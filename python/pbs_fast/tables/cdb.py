@@ -1,0 +1,112 @@
+"""`cdb:`: a constant data base, a new file renamed into place for each change.
+
+The format (cr.yp.to/cdb/cdb.txt), all numbers 32 bits little-endian: 256 pairs of position and number of slots, one a
+bucket; the records, each length of key, length of value, key, value; the buckets' slots, each hash and position of a
+record, twice as many as records, empty ones with position 0. Readers map the file without a lock, so it never changes
+once it has its name. A zero-length one ends every smtpd at its start (measured, Postfix 3.7): the empty table is 2048
+bytes long. Imports modules of this package only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from struct import Struct, pack
+from struct import error as StructError
+
+from pbs_fast.errors import TableError
+from pbs_fast.tables.describe import os_error
+from pbs_fast.tables.filetable import EngineError, FileTable
+
+BUCKETS = 256
+HEAD = 8 * BUCKETS
+#: Positions have 32 bits.
+MOST_BYTES = 0xFFFF_FFFF
+
+_PAIR = Struct("<2I")
+
+
+class CdbTable(FileTable):
+    """Rebuilt and renamed at each change: 0.15 s for 100 000 rows (benches/tables.py)."""
+
+    @classmethod
+    def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
+        del wait, flock  # nobody locks what never changes
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise TableError(os_error("cannot read", file, error)) from error
+        try:
+            return list(_records(content))
+        except ValueError:
+            raise TableError(f"{file} is not a cdb file; move it away or give another table") from None
+
+    def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
+        try:
+            parts = _parts((ip.encode(), value) for ip, value in rows.items())
+        except StructError:
+            raise EngineError(f"{len(rows)} rows do not fit into the 4 GiB of a cdb file") from None
+        with target.open("xb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def key_hash(key: bytes) -> int:
+    """The format's hash of a key, 32 bits."""
+    number = 5381
+    for byte in key:
+        # Higher bits never reach the lower 32, so cutting them off once is enough (a third faster).
+        number = number * 33 ^ byte
+    return number & 0xFFFF_FFFF
+
+
+def _parts(pairs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """The file's content, in pieces. Raises StructError when it does not fit into 32-bit positions."""
+    parts = [b""]
+    filed: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
+    heads: dict[tuple[int, int], bytes] = {}
+    at = HEAD
+    for key, value in pairs:
+        lengths = len(key), len(value)
+        head = heads.get(lengths) or heads.setdefault(lengths, _PAIR.pack(*lengths))
+        parts += (head, key, value)
+        number = key_hash(key)
+        filed[number & 0xFF].append((number, at))
+        at += 8 + lengths[0] + lengths[1]
+    table = b""
+    for bucket in filed:
+        size = 2 * len(bucket)
+        table += _PAIR.pack(at, size)
+        slots = [0] * (2 * size)
+        for number, position in bucket:
+            slot = (number >> 8) % size
+            while slots[2 * slot + 1]:
+                slot = slot + 1 if slot + 1 < size else 0
+            slots[2 * slot : 2 * slot + 2] = number, position
+        parts.append(pack(f"<{2 * size}I", *slots))
+        at += 8 * size
+    _PAIR.pack(at, 0)  # the end must be a position too
+    parts[0] = table
+    return parts
+
+
+def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values; ValueError when this cannot be a cdb file. It has no magic number, so all must fit together."""
+    if len(content) < HEAD:
+        raise ValueError
+    buckets = [(at, slots) for at, slots in _PAIR.iter_unpack(content[:HEAD]) if slots]
+    end = min((at for at, _ in buckets), default=len(content))
+    if end < HEAD or any(at + 8 * slots > len(content) for at, slots in buckets):
+        raise ValueError
+    at, most = HEAD, sum(slots for _, slots in buckets)
+    while at < end:
+        if at + 8 > end or most == 0:
+            raise ValueError
+        key, value = _PAIR.unpack_from(content, at)
+        start, at = at + 8, at + 8 + key + value
+        most -= 1
+        if at > end:
+            raise ValueError
+        yield content[start : start + key], content[start + key : at]
