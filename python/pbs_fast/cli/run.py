@@ -58,18 +58,20 @@ def _serve(settings: Settings) -> int:
     from pbs_fast.daemon.paths import absolute, rooted, started_in
     from pbs_fast.daemon.privileges import drop_to
     from pbs_fast.daemon.voice import SyslogVoice
+    from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
-    from pbs_fast.logs import STDOUT, Log
+    from pbs_fast.logs import STDOUT, Log, is_file
 
     directory = started_in()
     config = absolute(settings.config, directory)
     settings = replace(settings, config=config, file=settings.file and rooted(directory)(settings.file))
+    if config.daemon is not None:
+        refuse_inherited(config)
     background = into_background(config.daemon) if config.daemon is not None else None
     log: Log | None = None
     try:
-        to_file = config.logto not in (None, STDOUT)
-        is_new = to_file and not os.path.lexists(str(config.logto))
-        voice = Log if to_file or background is None else SyslogVoice
+        is_new = is_file(config.logto) and not os.path.lexists(config.logto)
+        voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
         log = voice(config.logto, debug=config.debug)
         if config.user is not None:
             drop_to(config.user, [str(config.logto)] if is_new else [])

@@ -79,12 +79,13 @@ class Config:
     table: tuple[str, ...] = _key(
         (), kinds.specs("a table TYPE:PATH or a list of tables"), "further table to publish to, as TYPE:PATH"
     )
-    logto: str | None = _key(None, kinds.text(), "file for our own log; - is standard output")
+    logto: str | None = _key(None, kinds.text(), "our own log: a file, - for standard output, syslog or journal")
     grace: int = _key(1800, kinds.seconds(1, _LONGEST), "how long after its last login an address may relay")
     daemon: str | None = _key(
         None,
         kinds.text(),
-        "run in the background and write the process id to this file; warnings go to syslog unless logto names a file",
+        "run in the background and write the process id to this file; "
+        "warnings go to syslog unless logto names a file or the journal",
     )
     core: Literal["auto", "rust", "python"] = _key(
         "auto", kinds.choice("auto", "rust", "python"), "which matcher reads the log"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
 from pbs_fast.clock import Clock
@@ -17,6 +17,7 @@ from pbs_fast.daemon.check import check
 from pbs_fast.daemon.engines import engine_words
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.loop import Daemon
+from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.reprocess import reprocess
@@ -31,6 +32,7 @@ from pbs_fast.ledger import Ledger
 from pbs_fast.logs import Log
 from pbs_fast.matching import load_core
 from pbs_fast.netblocks import read_netblocks
+from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import Table, TableOptions, open_table
 from pbs_fast.tables.untyped import choose
@@ -46,8 +48,9 @@ def run(settings: Settings, log: Log, directory: str, background: Background | N
     `directory` is where relative paths begin that a reload finds. Raises PbsError when it cannot start.
     """
     config = settings.config
-    watched = Watched(config)
     with ExitStack() as stack:
+        notifier = stack.enter_context(Notifier(log.warning))
+        watched = Watched(config)
         stack.enter_context(engine_words(log))
         signals = stack.enter_context(Signals())
         parts = Parts(settings, log, directory)
@@ -63,6 +66,7 @@ def run(settings: Settings, log: Log, directory: str, background: Background | N
             signals=signals,
             hints=parts.hints,
             log=log,
+            notifier=notifier,
             reload=parts.reload,
             arrived=(lambda: parts.newcomers(watched.arrived())) if watched.patterns else None,
         )
@@ -75,10 +79,14 @@ def run(settings: Settings, log: Log, directory: str, background: Background | N
                 log.info(f"ready: {len(parts.ledger)} addresses may relay")
                 if background is not None:
                     background.ready()
+                notifier.ready(daemon.state())
                 if not config.once:
                     daemon.serve()
         finally:
+            notifier.stopping()
             written = daemon.close()
+        if daemon.at_end:
+            log.info("the log has ended -- exiting")
         if signals.stop is not None:
             log.info(f"caught {signals.stop.name} -- exiting")
             if background is not None:
@@ -103,6 +111,7 @@ class Parts:
         self.counters = Counters()
         self.core = load_core(config.core if "core" in settings.origins else None)
         formats = extend(catalogue, config.program_tags)
+        self._tags = [tag for each in formats for tag in (*each.program, *each.tls_program)]
         self._matcher = self.core.Matcher(formats, zone_table(config.log_timezone))
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         machine = read_machine()
@@ -123,7 +132,7 @@ class Parts:
             follower.go_live()
         return found
 
-    def _follower(self, path: str, start: Literal["replay", "begin"]) -> Follower:
+    def _follower(self, path: str, start: Start) -> Follower:
         return Follower(
             path,
             self.core,
@@ -133,6 +142,7 @@ class Parts:
             hints=self.hints,
             say=self._log.warning,
             tell=self._log.info,
+            tags=self._tags,
             fold_past=not self.guards.wants_events,
         )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.alarm import LimitAlarm
 from pbs_fast.daemon.explain import Explainer
+from pbs_fast.daemon.notify import state
 from pbs_fast.daemon.recover import because, recover
 from pbs_fast.daemon.skew import SkewWatch
 from pbs_fast.events import Batch, Counters, Grant
@@ -23,6 +24,7 @@ from pbs_fast.sources.wakeup import Pause
 if TYPE_CHECKING:
     from pbs_fast.clock import Clock
     from pbs_fast.daemon.follower import Follower
+    from pbs_fast.daemon.notify import Notifier
     from pbs_fast.daemon.publisher import Publisher
     from pbs_fast.daemon.signals import Signals
     from pbs_fast.guards import Guards
@@ -49,6 +51,7 @@ class Daemon:
         signals: Signals,
         hints: Hints,
         log: Log,
+        notifier: Notifier,
         reload: Callable[[], bool],
         arrived: Callable[[], Sequence[Follower]] | None = None,
     ) -> None:
@@ -62,6 +65,7 @@ class Daemon:
         self._signals = signals
         self._hints = hints
         self._log = log
+        self._notifier = notifier
         self._reload = reload
         self._arrived = arrived
         self._next_scan = time.monotonic() + _RESCAN
@@ -94,7 +98,8 @@ class Daemon:
         if self._signals.stop is not None:
             return False
         for follower in self._followers:
-            self._log.info(f"{follower.path}: {follower.coverage.reason}")
+            if follower.source.trouble is None:  # else it was said when the log was looked for
+                self._log.info(follower.coverage.reason)
         coverage = [follower.coverage for follower in self._followers]
         recover(found, coverage, self._ledger, self._guards, self._clock, self.explain, self._log)
         self._publisher.rebuild(self._ledger.rows())
@@ -103,16 +108,24 @@ class Daemon:
     # -- work ---------------------------------------------------------------------------------------------------------
 
     def serve(self) -> None:
-        """Follow, grant, expire and publish until a signal asks to stop."""
-        while self._signals.stop is None:
+        """Follow, grant, expire and publish until a signal asks to stop, or nothing will ever come from any log."""
+        while self._signals.stop is None and not self.at_end:
             self._wait()
             self._turn()
+
+    @property
+    def at_end(self) -> bool:
+        """All logs have ended, as standard input does."""
+        return all(follower.source.ended for follower in self._followers)
 
     def _turn(self) -> None:
         """One step of everything that may be due."""
         self._signals.drain()
-        if self._signals.take_reload() and self._reload():
-            self._sweep()
+        if self._signals.take_reload():
+            self._notifier.reloading()
+            if self._reload():
+                self._sweep()
+            self._notifier.reloaded(self.state())
         self._sleep.looked()
         self._hints.drain()
         self._scan()
@@ -120,6 +133,7 @@ class Daemon:
             self._present(follower.poll(int(self._clock.wall())))
         self._expire()
         self._publisher.flush()
+        self._notifier.turned(self.state)
 
     def _scan(self) -> None:
         if self._arrived is not None and time.monotonic() >= self._next_scan:
@@ -169,6 +183,10 @@ class Daemon:
         self._publisher.add(delta)
         self.explain.changed(delta)
 
+    def state(self) -> str:
+        """How it stands, in one line for `systemctl status`."""
+        return state(len(self._ledger), self._publisher.specs, self._publisher.failing)
+
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
@@ -181,7 +199,8 @@ class Daemon:
 
     def _pause(self) -> float:
         """Seconds until something is due."""
-        pauses = [_LONGEST_SLEEP, self._publisher.due - time.monotonic()]
+        now = time.monotonic()
+        pauses = [_LONGEST_SLEEP, self._publisher.due - now, self._notifier.due - now]
         pauses += [follower.source.timeout() for follower in self._followers]
         if (due := self._ledger.next_expiry()) is not None:
             pauses.append(due - self._clock.now())

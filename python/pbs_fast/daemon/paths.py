@@ -1,6 +1,7 @@
 """Paths of a configuration as the administrator meant them: from the directory where the daemon was started.
 
-In the background the daemon's directory is `/`; a reload must find the same files as the start. Imports config.
+In the background the daemon's directory is `/`; a reload must find the same files as the start. Imports config,
+logs, sources.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from pbs_fast.config import JOURNAL, STDOUT, Config
+from pbs_fast.config import Config
+from pbs_fast.logs import is_file
+from pbs_fast.sources.scheme import find_scheme
 
 
 def started_in() -> str:
@@ -34,15 +37,12 @@ def absolute(config: Config, directory: str) -> Config:
         typed = colon and "/" not in kind
         return (f"{kind}:{path(rest)}" if rest else text) if typed else path(text)
 
-    def log(text: str) -> str:
-        return text if text == STDOUT or text.startswith(JOURNAL) else path(text)
-
     return replace(
         config,
-        watchlog=tuple(map(log, config.watchlog)),
+        watchlog=tuple(spec if find_scheme(spec) else path(spec) for spec in config.watchlog),
         dbfile=table(config.dbfile),
         table=tuple(map(table, config.table)),
-        logto=None if config.logto is None else log(config.logto),
+        logto=path(config.logto) if is_file(config.logto) else config.logto,
         daemon=None if config.daemon is None else path(config.daemon),
         deny=path(config.deny),
     )

@@ -5,21 +5,17 @@ There standard output and error end in /dev/null once it is ready; before, both 
 
 from __future__ import annotations
 
-import syslog
-
-from pbs_fast.logs import Log, printable
-
-#: The name in syslog's lines, with the process id behind it.
-IDENT = "pbs-fast"
+from pbs_fast.log_targets import SyslogTarget
+from pbs_fast.logs import Log
 
 
 class SyslogVoice(Log):
-    """A Log whose warnings go to syslog too (facility mail, level warning); `target` is None or `-`."""
+    """A Log whose warnings go to syslog too; `logto` is None or `-`. That no syslog daemon runs is no fault."""
 
-    def __init__(self, target: str | None, *, debug: bool = False) -> None:
-        super().__init__(target, debug=debug)
-        syslog.openlog(IDENT, syslog.LOG_PID, syslog.LOG_MAIL)
+    def __init__(self, logto: str | None, *, debug: bool = False) -> None:
+        super().__init__(logto, debug=debug)
+        self._syslog = Log(SyslogTarget(required=False))
 
     def warning(self, text: str) -> None:
-        syslog.syslog(syslog.LOG_WARNING, printable(text))
+        self._syslog.warning(text)
         super().warning(text)
