@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Kind = Literal["missing", "unreadable", "found", "rotated", "truncated", "read-error", "lost", "not-a-log"]
+Kind = Literal["missing", "unreadable", "found", "rotated", "truncated", "read-error", "lost", "not-a-log", "refused"]
 
 
 class Notice(NamedTuple):
