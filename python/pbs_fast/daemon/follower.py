@@ -6,15 +6,14 @@ hour ago. Imports matching and sources; knows no ledger and no tables.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from pbs_fast.errors import SourceError
 from pbs_fast.matching.reader import Reader
-from pbs_fast.sources.file import FileSource
-from pbs_fast.sources.replay import Coverage, Replay
+from pbs_fast.sources.protocol import Past, Start, Wishes
+from pbs_fast.sources.replay import Coverage
+from pbs_fast.sources.scheme import make_source
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
@@ -23,48 +22,48 @@ if TYPE_CHECKING:
     from pbs_fast.sources.pieces import Piece
     from pbs_fast.sources.wakeup import Hints
 
-#: Bytes before the place where following begins that the live reader is shown, so that a record which its writer cut
-#: there is known when the rest of it comes: more than the longest line.
-_PRIMER = 65_536
-
 
 class Follower:
     """One log. Not for several threads at once."""
 
     def __init__(
         self,
-        path: str,
+        spec: str,
         core: Core,
         matcher: Matcher,
         *,
         grace: int,
-        start: Literal["replay", "begin"],
+        start: Start,
         hints: Hints,
         say: Callable[[str], object],
         tell: Callable[[str], object],
+        tags: Sequence[str] = (),
         fold_past: bool = True,
     ) -> None:
-        """`start`: "replay" (what is appended from now on; `begin_replay` gives the past) or "begin" (the whole file).
+        """`start`: "replay" (what comes from now on; `begin_replay` gives the past) or "begin" (all that there is).
 
+        `spec` is a path or what `sources.scheme` knows; UsageError for one that is not understood. `tags` are those of
+        the formats: a source that refuses lines says so of those that carry one.
         `say` takes what an administrator should know now, `tell` what is in order, such as a rotation.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
         """
-        self.path = path
         self._say = say
         self._tell = tell
         self._layout: str | None = None
 
         self.covered: Coverage | None = None
         """Set by who read the past without `begin_replay`."""
+        self.source = make_source(spec, Wishes(start, hints, self._on_notice, tags))
+        self.path = self.source.name
+        """What messages call the log."""
 
         def new_reader(*, live: bool, fold: bool) -> Reader:
-            return Reader(core, matcher, source=path, gap=grace, live=live, fold=fold, on_layout=self._on_layout)
+            return Reader(core, matcher, source=self.path, gap=grace, live=live, fold=fold, on_layout=self._on_layout)
 
         self._new_reader = new_reader
         self._past = new_reader(live=False, fold=fold_past)
         self._present = new_reader(live=start == "replay", fold=False)
-        self._replay: Replay | None = None
-        self.source = FileSource(path, start=start, hints=hints, on_notice=self._on_notice)
+        self._replay: Past | None = None
 
     def open(self) -> None:
         """Look at the log for the first time. One that is not there yet is waited for.
@@ -85,7 +84,7 @@ class Follower:
 
     def begin_replay(self, since: float, now: float) -> None:
         """Plan to read what was logged since `since`; both in seconds since the epoch."""
-        self._replay = Replay(self.source, since, self._past.stamp, now=now)
+        self._replay = self.source.replay(since, self._past.stamp, now)
         self._prime()
 
     @property
@@ -117,9 +116,8 @@ class Follower:
 
     @property
     def modified(self) -> int | None:
-        """When the file that is followed was last modified, in seconds since the epoch; None when there is none."""
-        current = self.source.current
-        return None if current is None else int(os.fstat(current.fd).st_mtime)
+        """When what is followed was last written, in seconds since the epoch; None when there is no such time."""
+        return self.source.modified
 
     def go_live(self) -> None:
         """From here on the lines are those of now, not of a log that is read from its beginning."""
@@ -158,14 +156,8 @@ class Follower:
 
     def _prime(self) -> None:
         """Show the live reader the lines before its first, and forget their events: the replay has them."""
-        current = self.source.current
-        if current is None or current.offset == 0:
-            return
-        begin = max(0, current.offset - _PRIMER)
-        with suppress(OSError):
-            data = os.pread(current.fd, current.offset - begin, begin)
-            start = data.find(b"\n") + 1 if begin else 0
-            self._present.prime(data, start, reference=int(os.fstat(current.fd).st_mtime))
+        if (before := self.source.before()) is not None:
+            self._present.prime(before.data, before.start, reference=before.reference)
 
     def _on_layout(self, layout: str) -> None:
         if self._layout not in (None, layout):

@@ -15,6 +15,7 @@ from pbs_fast.daemon.explain import Explainer
 from pbs_fast.events import Batch, Grant
 from pbs_fast.ledger import Ledger
 from pbs_fast.sources.replay import Coverage
+from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:
     from pbs_fast.clock import Clock
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Lines of a piece that are looked at for the log's first stamp.
 _FIRST_LINES = 100
+#: Seconds that are waited at most for more of a log that is not read to its end yet.
+_PATIENCE = 0.25
 
 
 def reprocess(
@@ -36,7 +39,7 @@ def reprocess(
     signals: Signals,
     log: Log,
 ) -> None:
-    """Read each log to the end that it has now; the rows that still hold go into `ledger`.
+    """Read each log to the end that it has now, standard input to its end; the rows that still hold go into `ledger`.
 
     Its counters get what this past counted. A log that is missing is passed over. When a signal asks to stop, what was
     read so far counts for nothing.
@@ -62,7 +65,11 @@ def _one(
     while signals.stop is None:
         pieces = follower.source.poll()
         if not pieces and not follower.source.behind:
-            break
+            if not follower.source.pending:
+                break
+            fds = [*follower.source.filenos(), signals.fileno()]
+            Pause().wait(fds, min(_PATIENCE, follower.source.timeout()))
+            signals.drain()
         for piece in pieces:
             reference = follower.modified or now
             if first is None:
@@ -99,12 +106,14 @@ def _first_stamp(follower: Follower, piece: Piece, reference: int) -> int | None
 
 
 def _coverage(follower: Follower, first: int | None, since: float) -> Coverage:
+    if follower.source.uncovered is not None:
+        return Coverage(False, follower.source.uncovered)
     if first is None:
         return Coverage(False, f"{follower.path} holds no line with a stamp")
     begins = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if first > since:
         return Coverage(False, f"{follower.path} begins at {begins}, within the window")
-    return Coverage(True, f"reprocessed from its first line, of {begins}")
+    return Coverage(True, f"{follower.path} was reprocessed from its first line, of {begins}")
 
 
 def _as_batch(rows: dict[str, Grant], grace: int) -> Batch:

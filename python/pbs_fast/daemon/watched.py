@@ -5,31 +5,24 @@ Imports config and sources.
 
 from __future__ import annotations
 
-from pbs_fast.config import JOURNAL, STDOUT, Config, logs
-from pbs_fast.errors import SourceError, UsageError
+from pbs_fast.config import Config, logs
+from pbs_fast.errors import UsageError
+from pbs_fast.sources.scheme import find_scheme
 from pbs_fast.sources.spec import expand, is_pattern
-
-#: In `watchlog` the same sign means standard input.
-_STDIN = STDOUT
 
 
 class Watched:
-    """The logs of one configuration, each once, in its order.
+    """The logs of one configuration, each once, in its order: paths, and specs of what is no file.
 
-    Raises SourceError for a kind of source that there is not yet, UsageError for a pattern that fits no log.
+    Raises UsageError for a pattern that fits no log.
     """
 
     def __init__(self, config: Config) -> None:
         self.patterns: list[str] = []
         self.paths: list[str] = []
         for spec in logs(config):
-            if spec.startswith(JOURNAL):
-                asked = f"log {spec}" if config.watchlog else "no log is named and none of the usual ones exists"
-                raise SourceError(f"{asked}; the journal cannot be read yet, name a log with --watchlog=FILE")
-            if spec == _STDIN:
-                raise SourceError("standard input cannot be followed yet; name a log with --watchlog=FILE")
             found = [spec]
-            if is_pattern(spec):
+            if find_scheme(spec) is None and is_pattern(spec):
                 self.patterns.append(spec)
                 found = expand(spec, self.paths)
                 if not found:
@@ -43,3 +36,11 @@ class Watched:
             fresh += [path for path in expand(pattern, self.paths) if path not in (*self.paths, *fresh)]
         self.paths += fresh
         return fresh
+
+
+def refuse_inherited(config: Config) -> None:
+    """Raises UsageError for a log that a daemon in the background cannot read: it gives up its standard input."""
+    for spec in logs(config):
+        scheme = find_scheme(spec)
+        if scheme is not None and scheme.inherited:
+            raise UsageError(f"--watchlog={spec} and --daemon do not go together; leave out --daemon, or name a file")

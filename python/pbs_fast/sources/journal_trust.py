@@ -62,7 +62,7 @@ class Trust:
         self._known: dict[tuple[bytes | None, ...], str | None] = {}
 
     def refusal(self, entry: Entry) -> str | None:
-        """Why an entry is not believed: `malformed`, `machine`, `transport`, `container`, `unit` or `uid`; else None."""
+        """Why an entry is not believed (`malformed`, `machine`, `transport`, `container`, `unit`, `uid`); else None."""
         fields = entry.fields
         if (entry.repeated or entry.cut) and not (entry.repeated | entry.cut).isdisjoint(TRUSTED):
             return "malformed"
