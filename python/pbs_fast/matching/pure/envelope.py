@@ -64,16 +64,17 @@ LINE = re.compile(_syslog())
 
 
 def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:
-    """Matches the envelope of a line in a format's own layout; only WHEN and ZONE are of use."""
+    """Matches the envelope of a line in a format's own layout; host and tag are empty."""
     names = b"|".join(re.escape(prefix.encode()) for prefix in prefixes)
-    return re.compile(rb"(?:" + names + rb")?" + _STAMP + rb" ++")
+    # The empty groups are host and tag.
+    return re.compile(rb"(?:" + names + rb")?" + _STAMP + rb" ++()()")
 
 
 def envelope_of(m: re.Match[bytes]) -> Envelope:
     """The parts of a match of `LINE` or `own`."""
-    if m.re.groups < TAG:
-        return Envelope(m[WHEN] + (m[ZONE] or b""), b"", None)
-    tag = m[TAG] or m[BRACKET_TAG]
+    tag = m[TAG]
+    if tag is None:
+        tag = m[BRACKET_TAG]
     if tag is not None:
         return Envelope(m[WHEN] + (m[ZONE] or b""), m[HOST] or b"", tag)
     when, tag = m[WHEN_5424], m[TAG_5424]

@@ -31,12 +31,12 @@ class Matcher:
         self.joins = self._routes.joins()
         """Formats with logouts that may take their address from their session's login."""
         self._clock = Clock(zone)
-        self._layouts = {SYSLOG: Layout(sieve.syslog(*self._routes.tags()), envelope.LINE, self._routes.by_tag, None)}
+        self._layouts = {SYSLOG: Layout(sieve.syslog(*self._routes.tags()), envelope.LINE, self._routes.by_tag)}
         self._probes: dict[str, re.Pattern[bytes]] = {}
         for fmt in formats:
             if fmt.own_probe is not None:
-                route = self._routes.by_layout(fmt.name)
-                self._layouts[fmt.name] = Layout(sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix), None, route)
+                routes = {b"": self._routes.by_layout(fmt.name)}
+                self._layouts[fmt.name] = Layout(sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix), routes)
                 self._probes[fmt.name] = re.compile(fmt.own_probe.encode("ascii"))
         self._addresses, self._texts = Addresses(), Texts()
         self._stamps = Stamps(self._clock, 0)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pbs_fast.errors import FormatError
 from pbs_fast.matching import SYSLOG
+from pbs_fast.matching.pure.success import Success
 
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
@@ -41,10 +42,25 @@ class Route(NamedTuple):
     fullmatch: Callable[[bytes, int, int], re.Match[bytes] | None]
     picks: dict[int | None, Pick]
     """By `lastindex`."""
-    success: tuple[tuple[bytes, str], ...]
-    """(text, format), in order."""
+    success: Success
     cut: int
     """Length of a message from which it is a cut record; 0 for never."""
+
+
+class Tags(dict[bytes, "Route | None"]):
+    """Tag -> route, None where no format fits; found on first sight, emptied when full."""
+
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[[bytes], Route | None]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, tag: bytes) -> Route | None:
+        if len(self) >= TAGS_REMEMBERED:
+            self.clear()
+        self[tag] = route = self._find(tag)
+        return route
 
 
 class Routes:
@@ -62,7 +78,7 @@ class Routes:
             for pattern in (*fmt.login, *fmt.logout, *([fmt.own_probe] if fmt.own_probe is not None else [])):
                 _check(fmt.name, pattern)
         self._by_members: dict[tuple[tuple[int, bool], ...], Route] = {}
-        self._by_tag: dict[bytes, Route | None] = {}
+        self.by_tag = Tags(self._find)
 
     def joins(self) -> frozenset[str]:
         """The formats with logouts that may take their address from their session's login."""
@@ -76,16 +92,6 @@ class Routes:
         return [tag.encode() for tag in named], [
             tag[2:].encode() for tag in named if tag.startswith("*/") and tag[2:] and "/" not in tag[2:]
         ]
-
-    def by_tag(self, tag: bytes) -> Route | None:
-        """The route of a syslog tag; None where no format fits."""
-        try:
-            return self._by_tag[tag]
-        except KeyError:
-            if len(self._by_tag) >= TAGS_REMEMBERED:
-                self._by_tag.clear()
-            self._by_tag[tag] = route = self._find(tag)
-            return route
 
     def by_layout(self, name: str) -> Route:
         """The route of the own layout of the format `name`."""
@@ -143,7 +149,7 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
     return Route(
         fullmatch=regex_bytes.fullmatch,
         picks=dict(found),
-        success=tuple((text.encode(), fmt.name) for fmt, _ in members for text in fmt.success),
+        success=Success((fmt.name, fmt.success) for fmt, _ in members),
         cut=min((fmt.cut for fmt, _ in members if fmt.cut), default=0),
     )
 

@@ -8,7 +8,7 @@ Stream's. Knows no files, no clock, no folding.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -70,9 +70,8 @@ class Layout(NamedTuple):
 
     sieve: re.Pattern[bytes]
     line: re.Pattern[bytes]
-    route_of: Callable[[bytes], Route | None] | None
-    """Finds a tag's route; None where all lines have the one route."""
-    route: Route | None
+    routes: Mapping[bytes, Route | None]
+    """By tag, which is empty in an own layout."""
 
 
 class Walk:
@@ -91,71 +90,62 @@ class Walk:
         A byte of `data` stands in the source at its index + `shift`.
         """
         records, stamps, addresses, texts = self.records, self._stamps, self._addresses, self._texts
-        find, append, envelope_at, route_of = data.find, records.append, layout.line.match, layout.route_of
-        host = tag = b""
+        append, envelope_at, routes = records.append, layout.line.match, layout.routes
         when: bytes | None
-        route = layout.route
         for candidate in layout.sieve.finditer(data, low, high):
-            at = candidate.start() + 1
-            # The sieve may have looked at the newline that ends the line, never beyond.
-            end = find(b"\n", candidate.end() - 1, high)
-            if data[end - 1] == 13 and end > at:
+            at, end = candidate.span()
+            at += 1
+            if data[end - 1] == 13:
                 end -= 1
             m = envelope_at(data, at, end)
             if m is None or end - at > MAX_LINE:
                 continue
-            if route_of is None:
-                when, zone = m.group(WHEN, ZONE)
-            else:
-                when, zone, sender, program = m.group(WHEN, ZONE, HOST, TAG)
-                if program is None:
-                    when, sender, program = envelope_of(m)
-                    if program is None:
-                        continue
-                    zone = None
-                host, tag = sender or b"", program
-                route = route_of(tag)
+            when, zone, host, tag = m.group(WHEN, ZONE, HOST, TAG)
+            if tag is None:
+                when, host, tag = envelope_of(m)
+                zone = None
+                if tag is None:
+                    continue
+            route = routes[tag]
             if route is None:
                 continue
+            fullmatch, picks, success, cut = route
             begin = m.end()
             at += shift
-            refusal = None
-            if route.cut:
-                refusal = self._cut_or_continued((host, tag), at, end - begin >= route.cut)
-            match = route.fullmatch(data, begin, end)
+            refusal = self._cut_or_continued((host or b"", tag), at, end - begin >= cut) if cut else None
+            match = fullmatch(data, begin, end)
             if match is None:
                 if refusal is None:
-                    for text, name in route.success:
-                        if find(text, begin, end) >= 0:
-                            append(missed(at, name, texts[host], "no-pattern"))
-                            break
+                    found = success.find(data[begin:end])
+                    if found is not None:
+                        append(missed(at, found, texts[host or b""], "no-pattern"))
                 continue
-            pick = route.picks[match.lastindex]
-            ip_text, user, session, lip, tls_text = match.group(*pick.groups)
-            ip = None
-            if ip_text is not None:
-                ip = addresses[ip_text]
-            if refusal is None and ip is None and (pick.kind == "login" or ip_text is not None):
-                refusal = "bad-address"
+            kind, name, groups, over_tls = picks[match.lastindex]
+            ip_text, user, session, lip, tls = match.group(*groups)
+            ip = None if ip_text is None else addresses[ip_text]
             stamp, distance = UNREADABLE if when is None else stamps[when if zone is None else when + zone]
-            if refusal is None and stamp is None:
-                refusal = "bad-stamp"
+            if refusal is None:
+                if ip is None and (kind == "login" or ip_text is not None):
+                    refusal = "bad-address"
+                elif stamp is None:
+                    refusal = "bad-stamp"
+            sender = texts[host] if host else ""
             if refusal is not None:
-                append(missed(at, pick.format, texts[host], refusal))
+                append(missed(at, name, sender, refusal))
                 continue
             if distance:
                 self.ambiguous[at] = distance
             append(
                 (
                     at,
-                    pick.kind,
+                    kind,
                     ip,
                     stamp,
-                    pick.format,
+                    name,
                     None if user is None else texts[user],
-                    texts[host],
+                    sender,
                     session.decode("utf-8", "replace") if session else None,
-                    True if tls_text is not None else pick.tls,
+                    over_tls if tls is None else True,
                     lip is not None and ip is not None and addresses[lip] == ip,
                     None,
                 )

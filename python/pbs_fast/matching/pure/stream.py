@@ -55,11 +55,7 @@ class Stream:
     def add(self, scan: Scan) -> None:
         """Settle the scan's events and fold them into the rows of the next `take`."""
         began = time.perf_counter()
-        add, reference = self._fold.add, scan.reference
-        for offset, kind, ip, stamp, name, user, host, session, tls, loop, _ in self._settle(scan):
-            if ip is not None:
-                # An event with an address has a stamp, and is a login or a logout.
-                add(offset, kind, ip, stamp, name, user, host, session, tls, loop, reference)  # type: ignore[arg-type]
+        self._fold.add(self._settle(scan), scan.reference)
         self._seconds += time.perf_counter() - began
 
     def events(self, scan: Scan) -> list[Event]:
@@ -145,18 +141,16 @@ class Stream:
         counters = self._counters
         counters["lines"] += scan.lines
         counters["too_long"] += scan.too_long
-        logins = logouts = 0
-        for record in records:
-            kind = record[1]
-            if kind == "login":
-                logins += 1
-            elif kind == "logout":
-                logouts += 1
-                counters["logout_no_address"] += record[2] is None
-            else:
-                counters[_counter(cast(str, record[10]))] += 1
+        kinds = [record[1] for record in records]
+        logins, logouts = kinds.count("login"), kinds.count("logout")
+        missed = len(kinds) - logins - logouts
         counters["login"] += logins
         counters["logout"] += logouts
+        counters["logout_no_address"] += [record[2] for record in records].count(None) - missed
+        if missed:
+            for record in records:
+                if record[10] is not None:
+                    counters[_counter(record[10])] += 1
         counters["other"] += scan.lines - scan.too_long - len(records)
 
 
