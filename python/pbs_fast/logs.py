@@ -13,7 +13,16 @@ from collections.abc import Callable
 from typing import Final, TypeGuard
 
 from pbs_fast.errors import LogError
-from pbs_fast.log_targets import FileTarget, JournalTarget, Level, StreamTarget, SyslogTarget, Target
+from pbs_fast.log_targets import (
+    DEV_LOG,
+    JOURNAL_SOCKET,
+    FileTarget,
+    JournalTarget,
+    Level,
+    StreamTarget,
+    SyslogTarget,
+    Target,
+)
 
 #: What `logto` may be besides a file's path; a file of such a name is `./syslog`.
 STDOUT: Final = "-"
@@ -91,8 +100,8 @@ def _target(logto: str | None, clock: Callable[[], float]) -> Target:
     if logto == STDOUT:
         return StreamTarget(1, stamped=True, clock=clock)
     if logto == SYSLOG:
-        return SyslogTarget(clock=clock)
-    return JournalTarget() if logto == JOURNAL else FileTarget(logto, clock)
+        return SyslogTarget(DEV_LOG, clock)
+    return JournalTarget(JOURNAL_SOCKET) if logto == JOURNAL else FileTarget(logto, clock)
 
 
 def _escaped(match: re.Match[str]) -> str:

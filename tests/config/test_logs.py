@@ -1,4 +1,4 @@
-"""The daemon's own log: the old program's line, three levels, and faults that never reach the caller."""
+"""The daemon's own log: the old program's line, three levels, five targets, and faults that never reach the caller."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import os
 import re
 import resource
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pbs_fast import logs
 from pbs_fast.errors import LogError
-from pbs_fast.logs import Log
+from pbs_fast.log_targets import JournalTarget, Level, StreamTarget, SyslogTarget
+from pbs_fast.logs import Log, is_file
 
 #: 2026-11-02 03:04:05 UTC
 NOW = 1_793_588_645.9
@@ -189,3 +194,180 @@ def test_writing_after_close_or_into_a_closed_pipe_is_no_fault() -> None:
         os.dup2(saved, 1)
         os.close(saved)
         os.close(writing)
+
+
+class Listener:
+    """A syslog daemon, a journal: a datagram socket at a path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(5)
+
+    def line(self) -> str:
+        return self.socket.recv(100_000).decode()
+
+    def silent(self) -> bool:
+        self.socket.setblocking(False)
+        try:
+            self.socket.recv(100_000)
+        except BlockingIOError:
+            return True
+        finally:
+            self.socket.settimeout(5)
+        return False
+
+    def close(self) -> None:
+        self.socket.close()
+        self.path.unlink(missing_ok=True)
+
+
+NewLog = Callable[..., Log]
+
+
+@pytest.fixture
+def new_log() -> Iterator[NewLog]:
+    """Logs that are closed."""
+    with ExitStack() as stack:
+        yield lambda target, **options: stack.enter_context(closing(Log(target, **options)))
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    made = Listener(tmp_path / "socket")
+    yield made
+    made.close()
+
+
+def test_syslog_gets_facility_level_name_and_pid(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, new_log: NewLog
+) -> None:
+    monkeypatch.setattr(logs, "DEV_LOG", str(listener.path))
+    log = new_log("syslog", debug=True, clock=lambda: NOW)
+    assert (log.informing, log.debugging) == (True, True)
+    log.warning("mind this\n<0>forged")
+    log.info("added 192.0.2.1 to DB")
+    log.debug("why")
+    before = f"Nov  2 03:04:05 pbs-fast[{os.getpid()}]: "
+    # mail is facility 2, so 16 and the level.
+    assert [listener.line() for _ in range(3)] == [
+        f"<20>{before}mind this\\x0a<0>forged",
+        f"<22>{before}added 192.0.2.1 to DB",
+        f"<23>{before}why",
+    ]
+    log.reopen()
+    log.close()
+    log.warning("into the void")
+    assert log.lost == 1
+
+
+def test_the_journal_gets_fields(listener: Listener, monkeypatch: pytest.MonkeyPatch, new_log: NewLog) -> None:
+    monkeypatch.setattr(logs, "JOURNAL_SOCKET", str(listener.path))
+    log = new_log("journal", debug=False)
+    log.warning("mind\nPRIORITY=0")
+    log.info("two")
+    log.debug("not asked for")
+    common = "SYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=pbs-fast\n"
+    assert listener.line() == f"PRIORITY=4\n{common}MESSAGE=mind\\x0aPRIORITY=0\n"
+    assert listener.line() == f"PRIORITY=6\n{common}MESSAGE=two\n"
+    assert listener.silent()
+
+
+@pytest.mark.parametrize("target", [SyslogTarget, JournalTarget])
+def test_who_listens_may_be_restarted(
+    target: type[SyslogTarget | JournalTarget], tmp_path: Path, new_log: NewLog
+) -> None:
+    first = Listener(tmp_path / "socket")
+    log = new_log(target(str(first.path)))
+    first.close()
+    log.warning("one")
+    log.warning("two")
+    assert log.lost == 2
+    second = Listener(tmp_path / "socket")
+    log.warning("three")
+    assert "2 lines of this log could not be written" in second.line()
+    assert "three" in second.line()
+    assert log.lost == 0
+    second.close()
+
+
+def test_a_listener_that_hangs_is_not_waited_for(listener: Listener, new_log: NewLog) -> None:
+    log = new_log(SyslogTarget(str(listener.path)))
+    for _ in range(2000):  # far more than net.unix.max_dgram_qlen
+        log.warning("flood")
+    assert log.lost > 0
+    while not listener.silent():
+        pass
+    log.warning("after")
+    assert "lines of this log could not be written" in listener.line()
+    assert listener.line().endswith(": after")
+
+
+@pytest.mark.parametrize(("name", "place"), [("syslog", "DEV_LOG"), ("journal", "JOURNAL_SOCKET")])
+def test_without_a_listener_at_the_start_it_is_an_error(
+    name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, place, str(tmp_path / "nobody"))
+    with pytest.raises(LogError, match=rf"cannot open our own log {name} \(.*/nobody\) .*No such file .*--logto=FILE"):
+        Log(name)
+
+
+def test_syslog_may_be_missing_where_it_is_not_required(tmp_path: Path, new_log: NewLog) -> None:
+    log = new_log(SyslogTarget(str(tmp_path / "later"), required=False))
+    log.warning("lost")
+    assert log.lost == 1
+    late = Listener(tmp_path / "later")
+    log.warning("seen")
+    assert "1 lines" in late.line()
+    assert "seen" in late.line()
+    late.close()
+
+
+@pytest.mark.parametrize("name", ["syslog", "journal"])
+def test_a_file_of_such_a_name_is_reachable(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_log: NewLog
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = new_log(f"./{name}", clock=lambda: NOW)
+    log.info("to the file")
+    log.close()
+    assert (tmp_path / name).read_text() == "Nov  2 03:04:05 to the file\n"
+    assert is_file(f"./{name}")
+    assert not any(is_file(each) for each in (None, "-", name))
+
+
+@pytest.mark.parametrize(
+    ("stamped", "in_journal", "line"),
+    [
+        (False, True, "<4>text\n"),
+        (True, True, "<4>text\n"),
+        (False, False, "text\n"),
+        (True, False, "Nov  2 03:04:05 text\n"),
+    ],
+)
+def test_a_stream_of_the_journal_carries_the_level(stamped: bool, in_journal: bool, line: str, tmp_path: Path) -> None:
+    with (tmp_path / "stream").open("wb") as stream:
+        status = os.fstat(stream.fileno())
+        inode = status.st_ino if in_journal else status.st_ino + 1
+        environ = {"JOURNAL_STREAM": f"{status.st_dev}:{inode}"}
+        target = StreamTarget(stream.fileno(), stamped=stamped, clock=lambda: NOW, environ=environ)
+        assert target.put(Level.WARNING, "text")
+    assert (tmp_path / "stream").read_text() == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "out", "err"),
+    [("'-', debug=True", "<7>d\n<6>i\n<4>w\n", ""), ("None, debug=True", "", "<4>w\n")],
+)
+def test_levels_under_systemd(arguments: str, out: str, err: str, tmp_path: Path) -> None:
+    """As systemd starts a service: standard output and error are one stream, which JOURNAL_STREAM names."""
+    code = f"from pbs_fast.logs import Log; l = Log({arguments}); l.debug('d'); l.info('i'); l.warning('w')"
+    for number, expected in ((1, out), (2, err)):
+        path = tmp_path / f"stream{number}"
+        with path.open("wb") as stream:
+            status = os.fstat(stream.fileno())
+            where = {"stdout" if number == 1 else "stderr": stream}
+            environ = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+            subprocess.run([sys.executable, "-c", code], env=environ, check=True, **where)  # type: ignore[call-overload]
+        assert path.read_text() == expected
