@@ -69,6 +69,8 @@ class Site:
         self.networks = place / "networks"
         self.pid_file = place / "pbs.pid"
         self.grace = 1800
+        self.log_to_file = True
+        """Whether daemons are told to log to `own`."""
         self.log.touch()
         self.networks.write_text("127.0.0.0/8\n")
         self.configure()
@@ -127,7 +129,7 @@ class Site:
             f"--config={self.config}",
             f"--watchlog={self.log}",
             f"--dbfile={self.spec}",
-            f"--logto={self.own}",
+            *([f"--logto={self.own}"] if self.log_to_file else []),
             f"--grace={self.grace}",
             *more,
         ]

@@ -133,8 +133,8 @@ def test_warnings_go_to_syslog_where_no_file_takes_them(site: Site) -> None:
     heard.touch()
     try:
         for own in (None, "-", str(site.own)):
-            options = [each for each in site.arguments() if not each.startswith("--logto")]
-            options += [] if own is None else [f"--logto={own}"]
+            site.log_to_file = False
+            options = site.arguments(*([] if own is None else [f"--logto={own}"]))
             namespace = ["unshare", "--mount", "sh", "-c", dovecot._UNSHARED, "sh", f"{site.place}/dev-{own == '-'}"]
             command = [*namespace, str(syslog.path), PROGRAM, "run", *options, f"--daemon={site.pid_file}"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

@@ -129,14 +129,16 @@ def test_any_user_may_reprocess_a_readable_log(site: Site) -> None:
 @pytest.mark.parametrize("debug_last", [True, False])
 def test_the_later_of_debug_and_logto_wins(site: Site, debug_last: bool) -> None:
     order = [f"--logto={site.own}", "--debug"] if debug_last else ["--debug", f"--logto={site.own}"]
-    done = pbs("run", *site.arguments()[:3], "--nowrite", "--once", *order)
+    site.log_to_file = False
+    done = pbs("run", *site.arguments("--nowrite", "--once", *order))
     assert done.returncode == 0
     assert ("ready:" in done.stdout, "ready:" in site.said()) == (debug_last, not debug_last)
 
 
 def test_without_logto_only_warnings_are_written(site: Site) -> None:
     site.append(login(A), login(B, host="other"))
-    done = pbs("run", f"--config={site.config}", f"--watchlog={site.log}", f"--dbfile={site.spec}", "--once")
+    site.log_to_file = False
+    done = pbs("run", *site.arguments("--once"))
     assert (done.returncode, done.stdout) == (0, "")
     assert len(done.stderr.splitlines()) == 1
     assert "holds lines of more than one host" in done.stderr

@@ -14,7 +14,12 @@ from pathlib import Path
 
 def os_error(what: str, path: Path, error: OSError) -> str:
     """`cannot write /x/relay.db: Permission denied (user mail; directory /x is 0755 root:root)`."""
-    return f"{what} {path}: {error.strerror or error} (user {user_name()}; {_what_stands(path)})"
+    return failure(what, path, error.strerror or str(error))
+
+
+def failure(what: str, path: Path, reason: str) -> str:
+    """The same for a reason in words."""
+    return f"{what} {path}: {reason} (user {user_name()}; {_what_stands(path)})"
 
 
 def user_name() -> str:
@@ -23,16 +28,20 @@ def user_name() -> str:
 
 
 def _what_stands(path: Path) -> str:
-    for place, word in ((path, "file"), (path.parent, "directory")):
-        try:
-            found = place.stat()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            return f"{word} {place}: {error.strerror}"
-        word = "directory" if stat.S_ISDIR(found.st_mode) else word
-        return f"{word} {place} is {stat.S_IMODE(found.st_mode):04o} {_user(found.st_uid)}:{_group(found.st_gid)}"
-    return f"directory {path.parent} does not exist"
+    """File and directory: a new file renamed into place needs the directory's mode, one changed in place its own."""
+    found = [word for place in (path, path.parent) if (word := _mode(place))]
+    return ", ".join(found) or f"directory {path.parent} does not exist"
+
+
+def _mode(place: Path) -> str | None:
+    try:
+        found = place.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{place}: {error.strerror}"
+    word = "directory" if stat.S_ISDIR(found.st_mode) else "file"
+    return f"{word} {place} is {stat.S_IMODE(found.st_mode):04o} {_user(found.st_uid)}:{_group(found.st_gid)}"
 
 
 def _user(uid: int) -> str:
