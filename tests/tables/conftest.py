@@ -15,7 +15,11 @@ from mta import private_directory
 from pbs_fast.events import Grant
 from pbs_fast.tables import Table, TableOptions, open_table
 
-FILE_TYPES = ("hash", "btree", "lmdb", "cdb")
+FILE_TYPES = ("hash", "btree", "lmdb", "cdb", "text")
+#: Types that Postfix reads.
+POSTFIX_TYPES = ("hash", "btree", "lmdb", "cdb")
+#: Types with keys as Exim spells them.
+EXIM_TYPES = ("cdb?keys=exim", "hash?keys=exim", "text?keys=exim", "text?keys=iplsearch")
 READER = Path(__file__).with_name("reader.py")
 
 Opener = Callable[..., Table]
@@ -67,8 +71,9 @@ class Reader:
         return json.loads(self._process.stdout.readline())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reader() -> Iterator[Reader]:
+    """One process for all tests: it opens a table for each question and keeps nothing."""
     process = Reader()
     yield process
     process.close()
@@ -84,11 +89,12 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def opened(directory: Path) -> Iterator[Opener]:
-    """Open a table `TYPE` in the test's directory; what a test leaves open is closed."""
+    """Open a table `TYPE` or `TYPE?OPTIONS` in the test's directory; what a test leaves open is closed."""
     tables: list[Table] = []
 
     def opener(kind: str, **options: Any) -> Table:
-        table = open_table(f"{kind}:{directory}/relay", options=TableOptions(**options))
+        kind, mark, ours = kind.partition("?")
+        table = open_table(f"{kind}:{directory}/relay{mark}{ours}", options=TableOptions(**options))
         tables.append(table)
         return table
 

@@ -35,7 +35,7 @@ def hold(file: str, kind: str, seconds: float, holding: threading.Event) -> None
 
 
 def main() -> None:
-    stop, result, thread = threading.Event(), {"polls": 0, "missing": [], "errors": []}, None
+    stop, result, thread = threading.Event(), {}, None
     for line in sys.stdin:
         question = json.loads(line)
         answer: Any
@@ -46,6 +46,7 @@ def main() -> None:
                 except PbsError as error:
                     answer = str(error)
             case "watch":
+                stop, result = threading.Event(), {"polls": 0, "missing": [], "errors": []}
                 thread = threading.Thread(target=watch, args=(question["spec"], set(question["keys"]), stop, result))
                 thread.start()
                 answer = "watching"

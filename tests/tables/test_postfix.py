@@ -11,7 +11,7 @@ import pytest
 from mta.postfix import ELSEWHERE, LOCAL, Postfix, require_postfix, running
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table
-from tables.conftest import FILE_TYPES, Opener, grant
+from tables.conftest import POSTFIX_TYPES, Opener, grant
 
 A, B, C = "203.0.113.5", "203.0.113.6", "2001:db8::6"
 OTHER = "203.0.113.99"
@@ -37,7 +37,7 @@ class Site:
         return reply.relayed
 
 
-@pytest.fixture(params=FILE_TYPES)
+@pytest.fixture(params=POSTFIX_TYPES)
 def kind(request: pytest.FixtureRequest) -> str:
     require_postfix(request.param)
     return str(request.param)
@@ -162,7 +162,7 @@ def test_a_table_that_vanished_stops_no_inbound_mail(site: Site) -> None:
     assert site.relays(A)
 
 
-@pytest.mark.parametrize("kind", FILE_TYPES)
+@pytest.mark.parametrize("kind", POSTFIX_TYPES)
 def test_values_with_user_and_expiry_permit(kind: str, opened: Opener) -> None:
     require_postfix(kind)
     for value in ("ok {user} {expires}", "{expires}", "OK from {user}"):

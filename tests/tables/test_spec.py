@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.errors import UsageError
-from pbs_fast.tables.keys import is_canonical
+from pbs_fast.tables.keys import address_of, exim, iplsearch, is_canonical
 from pbs_fast.tables.spec import LATER, TYPES, parse
 from pbs_fast.tables.untyped import resolve
 from pbs_fast.tables.values import Template
@@ -30,6 +30,9 @@ from tables.conftest import grant
         ("lmdb:/x/relay.db", "lmdb:/x/relay.db", "/x/relay.db.lmdb"),
         ("hash:/x/a:b c", "hash:/x/a:b c", "/x/a:b c.db"),
         ("cdb:/x/relay.cdb", "cdb:/x/relay", "/x/relay.cdb"),
+        ("cdb:/x/relay?keys=exim", "cdb:/x/relay", "/x/relay.cdb"),
+        ("text:/x/relay", "text:/x/relay", "/x/relay"),
+        ("text:/x/relay?command=/bin/a%26b 'c d'&timeout=3", "text:/x/relay", "/x/relay"),
         ("null:", "null:", None),
     ],
 )
@@ -51,12 +54,19 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     [
         ("hsh:/x", "there is no table type hsh:; did you mean hash:?"),
         ("LMDB:/x", "did you mean lmdb:?"),
-        ("zzzz:/x", "there are hash:, btree:, lmdb:, cdb:, null:"),
+        ("zzzz:/x", "there are hash:, btree:, lmdb:, cdb:, text:, null:"),
         ("/x/relay", "needs a type before the path, as in lmdb:/x/relay"),
         ("hash:", "needs the path of a file"),
         ("hash:/x/", "needs the path of a file"),
         ("hash:/x/.db", "has no name"),
         ("hash:/x\0y", "needs the path of a file"),
+        ("cdb:/x?key=exim", "cdb: has no option 'key'; there is keys"),
+        ("cdb:/x?keys=dotted", "keys is exim, not 'dotted'"),
+        ("cdb:/x?keys=iplsearch", "keys is exim, not 'iplsearch'"),
+        ("cdb:/x?keys=exim&keys=exim", "write the option keys once"),
+        ("text:/x?command", "write the option command once, as command=VALUE"),
+        ("lmdb:/x?keys=exim", "lmdb: has no option 'keys'"),
+        ("lmdb:/x?", "lmdb: has no option ''"),
         *((f"{kind}:/x", f"tables of type {kind}: are not supported yet") for kind in LATER),
     ],
 )
@@ -66,6 +76,12 @@ def test_bad_specs_are_named(text: str, message: str) -> None:
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_status == 2
+
+
+def test_options_are_read_apart_from_the_path() -> None:
+    spec = parse("text:/x/relay?timeout=3&command=/bin/a%26b 'c %25 d'=e")
+    assert spec.options == (("command", "/bin/a&b 'c % d'=e"), ("timeout", "3"))
+    assert spec.option("keys", "none") == "none"
 
 
 def test_no_later_type_is_registered() -> None:
@@ -139,6 +155,28 @@ def test_every_address_has_one_key(four: ipaddress.IPv4Address, six: int) -> Non
     text = socket.inet_ntop(socket.AF_INET6, packed)
     assert is_canonical(text) == (not packed.startswith(bytes(10) + b"\xff\xff"))
     assert not is_canonical(f"::ffff:{four}")
+
+
+def test_exim_s_spelling() -> None:
+    assert exim("2001:db8::1") == "2001.0db8.0000.0000.0000.0000.0000.0001"
+    assert iplsearch("2001:db8::1") == '"2001:0db8:0000:0000:0000:0000:0000:0001"'
+    assert exim("203.0.113.5") == iplsearch("203.0.113.5") == "203.0.113.5"
+
+
+@given(st.integers(0, 2**128 - 1), st.sampled_from([exim, iplsearch]))
+def test_every_spelling_leads_back(six: int, spell: Callable[[str], str]) -> None:
+    text = socket.inet_ntop(socket.AF_INET6, six.to_bytes(16))
+    if is_canonical(text):
+        assert address_of(spell(text)) == address_of(text) == text
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["2001:0db8:0000:0000:0000:0000:0000:0001", "2001.db8.0.0.0.0.0.1", "2001.0db8", "2001.0DB8" + 6 * ".0000",
+     '"2001:db8::1"', 5 * "0000." + "ffff.cb00.7105", 8 * ".", "", '"', "2001.0db8:0000.0000.0000.0000.0000.0001"],
+)  # fmt: skip
+def test_other_spellings_are_not_ours(key: str) -> None:
+    assert address_of(key) is None
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ def absolute(config: Config, directory: str) -> Config:
     def table(text: str) -> str:
         kind, colon, rest = text.partition(":")
         typed = colon and "/" not in kind
+        if kind == "socketmap":  # an endpoint; a relative path of one is below Postfix's queue directory
+            return text
         return (f"{kind}:{path(rest)}" if rest else text) if typed else path(text)
 
     return replace(

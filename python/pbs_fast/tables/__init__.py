@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pbs_fast.errors import UsageError
+from pbs_fast.tables.keys import address_of
 from pbs_fast.tables.protocol import HEARTBEAT, Row, Table, TableOptions
 from pbs_fast.tables.spec import TYPES, TableSpec, parse
 
@@ -43,7 +44,8 @@ def open_table(spec: TableSpec | str, *, options: TableOptions | None = None, ow
 def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, str]]:
     """Keys and values that stand in a table, ours or not, sorted by the keys' bytes. Creates and changes nothing.
 
-    A NUL that another writer left at the end of a key or value is cut off; bytes that are not text are shown as `\\x…`.
+    Addresses are shown in their canonical form, however the file spells them. A NUL that another writer left at the end
+    of a key or value is cut off; bytes that are not text are shown as `\\x…`.
     Not for the process that has the table open (tables/lmdb.py). Raises TableError when there is no such table, it
     cannot be read, or a writer keeps it locked.
     """
@@ -51,8 +53,12 @@ def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, s
     if spec.file is None:
         return []
     pairs: list[tuple[bytes, bytes]] = _load(spec).pairs(spec.file, wait=LIST_WAIT, flock=flock)
-    cut = sorted((key.removesuffix(b"\0"), value.removesuffix(b"\0")) for key, value in pairs)
-    return [(key.decode("utf-8", "backslashreplace"), value.decode("utf-8", "backslashreplace")) for key, value in cut]
+    cut = [(_text(key), _text(value)) for key, value in pairs]
+    return sorted((address_of(key) or key, value) for key, value in cut)
+
+
+def _text(raw: bytes) -> str:
+    return raw.removesuffix(b"\0").decode("utf-8", "backslashreplace")
 
 
 def _load(spec: TableSpec) -> Any:

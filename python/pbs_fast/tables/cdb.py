@@ -10,10 +10,9 @@ bytes long. Imports modules of this package only.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from struct import Struct, pack
-from struct import error as StructError
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
@@ -24,7 +23,7 @@ HEAD = 8 * BUCKETS
 #: Positions have 32 bits.
 MOST_BYTES = 0xFFFF_FFFF
 
-_PAIR = Struct("<2I")
+_PAIR = struct.Struct("<2I")
 
 
 class CdbTable(FileTable):
@@ -45,7 +44,7 @@ class CdbTable(FileTable):
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
         try:
             parts = _parts((ip.encode(), value) for ip, value in rows.items())
-        except StructError:
+        except struct.error:
             raise EngineError(f"{len(rows)} rows do not fit into the 4 GiB of a cdb file") from None
         with target.open("xb") as file:
             file.writelines(parts)
@@ -63,7 +62,7 @@ def key_hash(key: bytes) -> int:
 
 
 def _parts(pairs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-    """The file's content, in pieces. Raises StructError when it does not fit into 32-bit positions."""
+    """The file's content, in pieces. Raises struct.error when it does not fit into 32-bit positions."""
     parts = [b""]
     filed: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
     heads: dict[tuple[int, int], bytes] = {}
@@ -85,7 +84,7 @@ def _parts(pairs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
             while slots[2 * slot + 1]:
                 slot = slot + 1 if slot + 1 < size else 0
             slots[2 * slot : 2 * slot + 2] = number, position
-        parts.append(pack(f"<{2 * size}I", *slots))
+        parts.append(struct.pack(f"<{2 * size}I", *slots))
         at += 8 * size
     _PAIR.pack(at, 0)  # the end must be a position too
     parts[0] = table

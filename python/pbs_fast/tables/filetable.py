@@ -24,8 +24,8 @@ from pathlib import Path
 
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
-from pbs_fast.tables.describe import os_error, user_name
-from pbs_fast.tables.keys import is_canonical
+from pbs_fast.tables.describe import failure, os_error, user_name
+from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import TableBusyError
 from pbs_fast.tables.owner import Owner, owner_file
 from pbs_fast.tables.protocol import Row, TableOptions
@@ -62,6 +62,8 @@ class FileTable(ABC):
         self._file = spec.file.resolve() if spec.file.is_symlink() else spec.file
         self._options = options
         self._template = Template(options.value)
+        self._spell = SPELLINGS.get(spec.option("keys"))
+        """How the file spells addresses; None for the canonical form, which all but Exim ask for."""
         self._rows: dict[str, bytes] = {}
         """What the file should hold."""
         self._known = False
@@ -205,9 +207,9 @@ class FileTable(ABC):
         rows: dict[str, bytes] = {}
         foreign = []
         for key, value in pairs:
-            ip = key.decode("latin-1")
+            ip = address_of(key.decode("latin-1"))
             # `ok\0` is what postmap writes, and no pbs-fast nor its predecessor: an administrator's own table.
-            if is_canonical(ip) and self._template.parse(value) is not None:
+            if ip is not None and self._template.parse(value) is not None:
                 rows[ip] = value
             else:
                 foreign.append((key, value))
@@ -243,7 +245,8 @@ class FileTable(ABC):
         start = time.monotonic()
         try:
             target.unlink(missing_ok=True)
-            self._build(target, self._rows)
+            spell = self._spell
+            self._build(target, self._rows if spell is None else {spell(ip): v for ip, v in self._rows.items()})
             self._give_mode(target)
             self._set_mtime(target)
             self._shut()
@@ -254,7 +257,7 @@ class FileTable(ABC):
             raise TableError(os_error("cannot write", self._file, error)) from error
         except EngineError as error:
             target.unlink(missing_ok=True)
-            raise TableError(f"cannot write {self._file}: {error} (user {user_name()})") from error
+            raise TableError(failure("cannot write", self._file, str(error))) from error
         self._inode = _inode(self._file.stat())
         self._whole = True
         self._replace_seconds = time.monotonic() - start

@@ -6,6 +6,7 @@ Invariants
 - No change makes a bucket split: a split gives 554 to clients that are in the table, because smtpd caches the old
   bucket count. Berkeley DB splits when a page holds more than `ffactor` rows or is full, so buckets are provided for
   the fullest page to be expected, and a new file with more of them is renamed into place in time.
+- For Exim (`keys=exim`) a new file is renamed into place for each change: it takes no lock (exim 4.96: dbfn.c).
 
 Imports modules of this package only.
 """
@@ -57,7 +58,7 @@ class HashTable(BdbTable):
 
     @property
     def window(self) -> float:
-        return window(ahead=self._mtime - self._options.clock(), busy=0)  # rebuilt once in ten thousands of changes
+        return window(ahead=self._mtime - self._options.clock(), busy=self._replace_seconds if self._spell else 0)
 
     _handle: Any = None
     _buckets = BUCKETS
@@ -92,6 +93,8 @@ class HashTable(BdbTable):
                 handle.close(db.DB_NOSYNC)  # each change was synced; what failed half-way must not reach the file now
 
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
+        if self._spell is not None:
+            return False
         longest = max((_length(ip, value) for ip, value in put.items()), default=0)
         new = sum(ip not in self._rows for ip in put)
         if len(self._rows) + new > room(self._buckets, max(longest, self._longest)):

@@ -1,5 +1,8 @@
 """`type:path`: the string that goes into the MTA's configuration, parsed; and the registry of table types.
 
+Behind a `?` may stand options of this one table, which the MTA does not get to see: `cdb:/x/relay?keys=exim`,
+`text:/x/relay?command=/usr/local/sbin/notify now&timeout=2`; `%26` in a value is `&`, `%25` is `%`.
+
 A new type is one module with its class and one line in TYPES; nothing else changes. Classes are named by text and
 imported when one is opened, so that a host without Berkeley DB never imports it. Imports `errors` only.
 """
@@ -8,9 +11,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from pbs_fast.errors import UsageError
 
@@ -22,17 +28,22 @@ class TableType(NamedTuple):
     name: str
     suffix: str | None
     """What the MTA appends to the path; None for a type without a file."""
+    options: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """The options that this type takes, each with the words it may be; none where it may be any text."""
 
 
 TYPES = {
-    "hash": TableType("pbs_fast.tables.hash", "HashTable", ".db"),
+    "hash": TableType("pbs_fast.tables.hash", "HashTable", ".db", {"keys": ("exim",)}),
     "btree": TableType("pbs_fast.tables.btree", "BtreeTable", ".db"),
     "lmdb": TableType("pbs_fast.tables.lmdb", "LmdbTable", ".lmdb"),
-    "cdb": TableType("pbs_fast.tables.cdb", "CdbTable", ".cdb"),
+    "cdb": TableType("pbs_fast.tables.cdb", "CdbTable", ".cdb", {"keys": ("exim",)}),
+    "text": TableType(
+        "pbs_fast.tables.text", "TextTable", "", {"keys": ("exim", "iplsearch"), "command": (), "timeout": ()}
+    ),
     "null": TableType("pbs_fast.tables.null", "NullTable", None),
 }
 #: Types that pbs-fast is going to write; asked for today, the answer is plain instead of a guess.
-LATER = ("socketmap", "tcprules", "courier", "sendmail", "text", "exec")
+LATER = ("socketmap", "tcprules", "courier", "sendmail", "exec")
 
 _TYPED = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.*)", re.DOTALL)
 
@@ -44,6 +55,8 @@ class TableSpec:
     type: str
     path: Path | None
     """Absolute, without the suffix; None for a type without a file."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Names and values, in the order of their names."""
 
     @property
     def file(self) -> Path | None:
@@ -51,7 +64,12 @@ class TableSpec:
         suffix = TYPES[self.type].suffix
         return None if self.path is None or suffix is None else self.path.with_name(self.path.name + suffix)
 
+    def option(self, name: str, default: str = "") -> str:
+        """The value of an option."""
+        return dict(self.options).get(name, default)
+
     def __str__(self) -> str:
+        """What goes into the MTA's configuration."""
         return f"{self.type}:{self.path or ''}"
 
 
@@ -61,9 +79,10 @@ def is_typed(text: str) -> bool:
 
 
 def parse(text: str) -> TableSpec:
-    """The table that `type:path` names. A relative path is taken from the current directory, now.
+    """The table that `type:path?option=value&…` names. A relative path is taken from the current directory, now.
 
-    Raises UsageError for an unknown type (with the nearest one) and for a path that is missing or cannot be one.
+    Raises UsageError for an unknown type or option (with the nearest one), for a path that is missing or cannot be one,
+    and for an option's value that is not one of its words.
     """
     typed = _TYPED.fullmatch(text)
     if typed is None:
@@ -73,7 +92,27 @@ def parse(text: str) -> TableSpec:
     kind, path = typed[1], typed[2]
     if kind not in TYPES:
         raise UsageError(f"table {text!r}: {unknown_type(kind)}")
-    return make(kind, path)
+    path, mark, options = path.partition("?")
+    spec = make(kind, path)
+    return replace(spec, options=_options(kind, options)) if mark else spec
+
+
+def _options(kind: str, text: str) -> tuple[tuple[str, str], ...]:
+    known = TYPES[kind].options
+    found: dict[str, str] = {}
+    for each in text.split("&"):
+        name, equals, value = each.partition("=")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or sorted(known)
+            hint = f"; there is {', '.join(near)}" if near else ""
+            raise UsageError(f"table {kind}:…?{text}: {kind}: has no option {name!r}{hint}")
+        if not equals or name in found:
+            raise UsageError(f"table {kind}:…?{text}: write the option {name} once, as {name}=VALUE")
+        value = unquote(value)
+        if known[name] and value not in known[name]:
+            raise UsageError(f"table {kind}:…?{text}: {name} is {' or '.join(known[name])}, not {value!r}")
+        found[name] = value
+    return tuple(sorted(found.items()))
 
 
 def make(kind: str, path: str) -> TableSpec:
