@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -14,19 +15,22 @@ from mta import private_directory
 IN_PLACE = ("hash", "lmdb")
 
 
+@contextmanager
+def a_place(kind: str) -> Iterator[Site]:
+    """A site of this table type; its daemons end with the block."""
+    site = Site(private_directory("daemon"), kind)
+    try:
+        yield site
+    finally:
+        site.close()
+        shutil.rmtree(site.place)
+
+
 @pytest.fixture
 def new_site() -> Iterator[Callable[[str], Site]]:
     """Sites of the table type that is asked for."""
-    sites: list[Site] = []
-
-    def make(kind: str) -> Site:
-        sites.append(Site(private_directory("daemon"), kind))
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.close()
-        shutil.rmtree(site.place)
+    with ExitStack() as stack:
+        yield lambda kind: stack.enter_context(a_place(kind))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from daemon.running import Site
-from daemon.test_relay import GRACE, Hub, start
+from daemon.test_relay import GRACE, Hub, hub_of, postfix_of
 from mta import dovecot
 from mta.dovecot import Layout, Protocol, require_dovecot
 from mta.postfix import require_postfix
@@ -24,9 +24,12 @@ def test_a_login_at_dovecot_opens_the_relay(kind: str, layout: Layout, new_site:
     require_dovecot()
     require_postfix(kind)
     site = new_site(kind)
-    with dovecot.running(layout=layout, log=site.log) as server:
-        for hub in start(site, GRACE + 2):
-            one_hub(hub, server)
+    with (
+        dovecot.running(layout=layout, log=site.log) as server,
+        postfix_of(site) as postfix,
+        hub_of(site, postfix, GRACE + 2) as hub,
+    ):
+        one_hub(hub, server)
 
 
 def one_hub(hub: Hub, server: dovecot.Dovecot) -> None:

@@ -86,18 +86,21 @@ def test_no_valid_row_is_missing_at_any_instant(any_site: Site, end: signal.Sign
 
 
 def test_a_login_while_it_starts_does_not_wait_for_the_replay(site: Site) -> None:
-    """What is appended during the start is there when it says ready, wherever the replay stood."""
+    """What is appended while half an hour of log is read is granted meanwhile, and none of it is lost."""
     site.cover()
     now = time.time()
-    site.append(*(noise(now - 900, "x" * 200) for _ in range(200_000)))
-    daemon = site.spawn()
+    site.append(*(noise(now - 900, "x" * 200) for _ in range(150_000)))
+    daemon = site.spawn("--core=python")  # the slower one: some seconds
     appended: list[str] = []
+    early = 0
     while READY not in site.said() and daemon.running:
         ip = f"10.9.{len(appended) // 250}.{len(appended) % 250}"
         site.append(login(ip))
         appended.append(ip)
         time.sleep(0.005)
-    assert len(appended) > 20, "the start was too short for this test"
+        if site.file.exists():
+            early = max(early, len(site.rows()))
+    assert early > 10, f"{early} of {len(appended)} stood in the table before it was ready"
     site.wait_rows(*appended)
 
 
@@ -121,17 +124,17 @@ def test_with_coverage_stale_rows_go(any_site: Site) -> None:
 
 def test_without_coverage_they_stay_for_one_grace(site: Site) -> None:
     seed(site, "203.0.113.1", "203.0.113.2")
-    site.grace = 6
+    site.grace = 5
     site.append(login("203.0.113.2"))  # the log begins within the window
     start = time.time()
     daemon = site.start()
     assert site.holds("203.0.113.1", "203.0.113.2")
     assert lines_with(
-        site.said(), "1 rows that no log explains are kept for 6 s more", "begins at", "within the window"
+        site.said(), "1 rows that no log explains are kept for 5 s more", "begins at", "within the window"
     )
     assert lines_with(site.said(), "kept 203.0.113.1 in DB", "as no log explains it")
     site.wait_rows()
-    assert time.time() >= start + site.grace, "not early"
+    assert time.time() >= int(start) + site.grace, "no login before the start lasts longer, none ends earlier"
     assert daemon.stop() == 0
 
 
