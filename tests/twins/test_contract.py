@@ -307,6 +307,13 @@ def test_tags(core: Core) -> None:
         assert told(core, "", f"{STAMP} mx {tag}: {LOGIN}", f"{STAMP} {tag}: {beta}") == [], tag
 
 
+def test_a_tag_without_a_slash_has_no_component(core: Core) -> None:
+    whole = Format("a", "", "", ("t",), (), (), (rf"x {IP}",), ())
+    last = Format("b", "", "", ("*/t",), (), (), (rf"y {IP}",), ())
+    lines = [f"{STAMP} mx {tag}: {letter} 192.0.2.7" for tag in ("t", "u/t") for letter in "xy"]
+    assert [e.format for e in events(core, *lines, setting=replace(DEFAULT, formats=(whole, last)))] == ["a", "b"]
+
+
 def test_first_pattern_decides(core: Core) -> None:
     first = Format("a", "", "", ("t",), (), (), (rf"x (?P<user>y)? ?{IP}",), (r"(?P<user>x) .*",))
     second = Format("b", "", "", ("t",), (), (), (rf"x {IP}",), ())
@@ -459,6 +466,10 @@ def test_cut_records(core: Core) -> None:
     beta = "Login user=lena host=[192.0.2.7]"
     assert told(core, record(failed(60), tag="imapd"), record(beta, tag="imapd")) == ["continuation"]
     assert told(core, record(failed(60), tag="betad"), record(beta, tag="betad")) == ["192.0.2.7"]
+    for cuts in ((60, 70), (70, 60)):
+        both = tuple(replace(fmt, cut=n) for fmt, n in zip(FORMATS[:2], cuts, strict=True))
+        lines = [record(failed(length), tag="imapd") + "\n" + record(beta, tag="imapd") for length in (60, 59)]
+        assert told(core, *lines, setting=replace(DEFAULT, formats=both)) == ["continuation", "192.0.2.7"]
     # The dropped Solaris text is no part of the message; the tag counts without its pid.
     assert told(core, record("[ID 1 a.b] " + failed(59)), record(LOGIN)) == ["192.0.2.7"]
     assert told(core, record(failed(60), tag="alphad[1]"), record(LOGIN, tag="alphad[2]")) == ["continuation"]
@@ -609,10 +620,10 @@ def test_sessions(core: Core) -> None:
 
 def test_only_the_newest_sessions_are_remembered(core: Core) -> None:
     limit = 131_072
-    lines = [f"{STAMP} mx gamma: in: Login: user=<u>, rip=192.0.2.7, lip=::1, session=<{i}>" for i in range(limit + 2)]
-    lines[-1] = lines[-1].replace(f"<{limit + 1}>", "<0>")
+    ids = [*range(limit), 0, limit]
+    lines = [f"{STAMP} mx gamma: in: Login: user=<u>, rip=192.0.2.7, lip=::1, session=<{i}>" for i in ids]
     lines += [f"{STAMP} mx gamma: in(u)<{i}>: Logged out" for i in (0, 1, 2, limit)]
-    # The 131,073rd pushed 0 out; then 0 came again and pushed 1 out.
+    # 0 came again and is new, so the 131,073rd pushed 1 out.
     assert told(core, *lines)[-4:] == ["192.0.2.7", None, "192.0.2.7", "192.0.2.7"]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 _RUN = b"-+0123456789TZ:.,"
 """Bytes of a stamp after its month, or of an ISO stamp; runs of them may go on into a host name that starts so."""
 
-_START = rb"\n(?:[A-Z][a-z][a-z] |[0-9]|<[0-9]++>(?:1 -?|[A-Z][a-z][a-z] )?)"
+_START = rb"\n(?:[A-Z][a-z][a-z] |[0-9]|<[0-9]++>(?:1 |[A-Z][a-z][a-z] )?)"
 _STAMP = rb"[-+0-9TZ:., ]++"
 _STAMP_IN_WORDS = rb"(?:[-+0-9TZ:.,]*+ ++){1,5}"
 """The same in words, given back word by word (byte by byte would be quadratic), for tags that start like a stamp."""
