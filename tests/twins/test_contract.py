@@ -466,8 +466,8 @@ def test_cut_records(core: Core) -> None:
     beta = "Login user=lena host=[192.0.2.7]"
     assert told(core, record(failed(60), tag="imapd"), record(beta, tag="imapd")) == ["continuation"]
     assert told(core, record(failed(60), tag="betad"), record(beta, tag="betad")) == ["192.0.2.7"]
-    for cuts in ((60, 70), (70, 60)):
-        both = tuple(replace(fmt, cut=n) for fmt, n in zip(FORMATS[:2], cuts, strict=True))
+    for lengths in ((60, 70), (70, 60)):
+        both = tuple(replace(fmt, cut=n) for fmt, n in zip(FORMATS[:2], lengths, strict=True))
         lines = [record(failed(length), tag="imapd") + "\n" + record(beta, tag="imapd") for length in (60, 59)]
         assert told(core, *lines, setting=replace(DEFAULT, formats=both)) == ["continuation", "192.0.2.7"]
     # The dropped Solaris text is no part of the message; the tag counts without its pid.
