@@ -5,9 +5,13 @@
 # The tests run private instances from directories of their own, so no daemon of the packages may start here: a
 # policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
 # comes back afterwards. Running it again is quick and changes nothing.
+#
+# Exim conflicts with Postfix as a package, so it is never installed: it is unpacked into a directory of its own, with
+# the libraries it needs installed and the account made that Debian's build looks for.
 set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev"
+exim=/opt/pbs-fast-tests/exim
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
 
@@ -16,10 +20,11 @@ installed() {
         status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || return 1
         [ "$status" = "install ok installed" ] || return 1
     done
+    [ -x "$exim/usr/sbin/exim4" ] && getent passwd Debian-exim >/dev/null
 }
 
 if installed; then
-    echo "install-test-servers: $packages: all there"
+    echo "install-test-servers: $packages, exim: all there"
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -53,9 +58,18 @@ apt-get update -q
 # shellcheck disable=SC2086  # a list of words
 apt-get install -q -y --no-install-recommends $packages
 
+libraries=$(apt-cache depends exim4-daemon-light | awk '$1 == "Depends:" && $2 ~ /^lib/ { print $2 }')
+# shellcheck disable=SC2086
+apt-get install -q -y --no-install-recommends $libraries
+fetched=$(mktemp -d)
+(cd "$fetched" && apt-get download -q exim4-daemon-light && mkdir -p "$exim" && dpkg-deb -x ./*.deb "$exim")
+rm -rf "$fetched"
+getent passwd Debian-exim >/dev/null ||
+    useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin Debian-exim
+
 # With `policy-rc.d` nothing was started now; units that are enabled would start at the next boot.
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
     systemctl disable --now postfix dovecot 2>/dev/null || true
 fi
-installed || { echo "install-test-servers: apt-get finished but not all of these are installed: $packages" >&2; exit 1; }
-echo "install-test-servers: installed $packages; no daemon was started"
+installed || { echo "install-test-servers: apt-get finished but not all of these are there: $packages, exim" >&2; exit 1; }
+echo "install-test-servers: installed $packages, unpacked exim; no daemon was started"

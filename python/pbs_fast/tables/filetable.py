@@ -289,7 +289,7 @@ class FileTable(ABC):
         target.chmod(0o640)
         try:
             os.chown(target, -1, grp.getgrnam(self._options.group).gr_gid)
-        except (KeyError, PermissionError):
+        except (KeyError, OSError):  # EINVAL where a service with PrivateUsers=yes does not know the group
             # smtpd opens tables as root, so relaying works without; proxymap and postmap as another user do not.
             if not self._group_told:
                 log.warning(
