@@ -114,7 +114,7 @@ class StreamTarget(_Descriptor):
     ) -> None:
         super().__init__(descriptor)
         self._journal = journal_reads(descriptor, environ)
-        self._stamped = stamped and not self._journal
+        self._stamped = stamped
         self._clock = clock
 
     def put(self, level: Level, line: str) -> bool:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -28,8 +29,6 @@ NOW = 1_793_588_645.9
 
 @pytest.fixture(autouse=True)
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import time
-
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
@@ -294,8 +293,10 @@ def test_who_listens_may_be_restarted(
 
 def test_a_listener_that_hangs_is_not_waited_for(listener: Listener, new_log: NewLog) -> None:
     log = new_log(SyslogTarget(str(listener.path)))
+    start = time.monotonic()
     for _ in range(2000):  # far more than net.unix.max_dgram_qlen
         log.warning("flood")
+    assert time.monotonic() - start < 1, "a wait of a millisecond for each would take two seconds"
     assert log.lost > 0
     while not listener.silent():
         pass

@@ -31,15 +31,16 @@ def as_toml(settings: Settings) -> str:
 
 
 def _line(key: Key, last: str, value: object, origin: str) -> str:
-    setting = f"# {last} is not set" if value is None else f"{last} = {_value(value)}"
+    setting = f"# {last} is not set" if value is None else f"{last} = {toml_value(value)}"
     return f"\n# {key.doc}\n{setting:<{_COLUMN}} # {_comment(origin)}\n"
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """A value of the configuration as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
     return _quoted(value) if isinstance(value, str) else str(value)
 
 

@@ -1,8 +1,9 @@
 """This machine's own addresses, its broadcast addresses and its default gateways, from the kernel's own lists.
 
-Sources, all of Linux and all of this network namespace (so of the container, whose default gateway is Docker's):
-`/proc/net/fib_trie` (LOCAL and BROADCAST entries, whole local prefixes included), `/proc/net/if_inet6`,
-`/proc/net/route` and `/proc/net/ipv6_route` (main table; of a multipath route the kernel shows the first gateway only).
+Sources, all of Linux and all of this network namespace (so of the container, whose default gateway is Docker's), below
+`/proc/self/net`: `fib_trie` (LOCAL and BROADCAST entries, whole local prefixes included), `if_inet6`, `route` and
+`ipv6_route` (main table; of a multipath route the kernel shows the first gateway only). A service with ProcSubset=pid
+has no `/proc/net`.
 Read at start and on SIGHUP: 1 ms, no subprocess. Where a file is missing, a notice says which guard knows less.
 """
 
@@ -35,7 +36,7 @@ class Machine:
     notices: tuple[str, ...] = ()
 
 
-def read_machine(proc_net: str = "/proc/net") -> Machine:
+def read_machine(proc_net: str = "/proc/self/net") -> Machine:
     """The addresses of this machine as they are now; loopback ones are left out. Raises nothing."""
     notices: list[str] = []
 
