@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the real servers that the tests play against (Debian, Ubuntu): Postfix with lmdb and cdb, Dovecot with IMAP and
-# POP3, and the headers that the `berkeleydb` module is built with.
+# POP3, the tools of systemd and logrotate, and the headers that the `berkeleydb` module is built with.
 #
 # The tests run private instances from directories of their own, so no daemon of the packages may start here: a
 # policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
@@ -10,7 +10,7 @@
 # the libraries it needs installed and the account made that Debian's build looks for.
 set -eu
 
-packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev"
+packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd logrotate"
 exim=/opt/pbs-fast-tests/exim
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
