@@ -53,5 +53,5 @@ fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 $VENV/bin/pip install -q --upgrade 'pip>=25.1'
 $VENV/bin/pip install -q -c constraints.txt --group dev
-PIP_CONSTRAINT=constraints.txt $VENV/bin/maturin develop -q --release --locked ${EXTRAS:+--extras "$EXTRAS"}
+PIP_QUIET=1 PIP_CONSTRAINT=constraints.txt $VENV/bin/maturin develop -q --release --locked ${EXTRAS:+--extras "$EXTRAS"}
 touch $VENV/.ready

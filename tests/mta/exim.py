@@ -1,7 +1,7 @@
 """Real Exim, run once per question: `-bh` plays an SMTP session from any address, `-be` expands a string.
 
-It is unpacked, not installed (scripts/install-test-servers.sh): as a package it conflicts with Postfix. Nothing listens,
-and nothing is delivered: `-bh` goes no further than the answers.
+It is unpacked, not installed (scripts/install-test-servers.sh): as a package it conflicts with Postfix. Nothing
+listens, and nothing is delivered: no session goes further than RCPT.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Reply(NamedTuple):
 
 def require_exim() -> Path:
     """Exim's path; the test is skipped (or fails under CI) where it, root or its account is missing."""
-    for place in PLACES:
-        if Path(place).exists():
-            if os.geteuid() != 0:
-                unavailable("Exim with a configuration of the test's own needs root")
-            done = subprocess.run([place, "-C", "/dev/null", "-bV"], capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                unavailable(f"{place} does not run: {done.stderr.strip() or done.stdout.strip()}")
-            return Path(place)
-    unavailable("Exim is not there")
+    place = next((Path(place) for place in PLACES if Path(place).exists()), None)
+    if place is None:
+        unavailable("Exim is not there")
+    if os.geteuid() != 0:
+        unavailable("Exim with a configuration of the test's own needs root")
+    done = subprocess.run([place, "-C", "/dev/null", "-bV"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        unavailable(f"{place} does not run: {done.stderr.strip() or done.stdout.strip()}")
+    return place
 
 
 class Exim:

@@ -103,10 +103,12 @@ class Postfix:
         smtpd_limit: int = 1,
         restrictions: str | None = None,
         main_cf: Sequence[str] = (),
+        chroot: bool = False,
     ) -> None:
         """`table` is the `type:path` that relaying clients are looked up in; `smtpd_limit` the most smtpds at a time.
 
-        `restrictions` replaces smtpd_relay_restrictions; `main_cf` lines come last.
+        `restrictions` replaces smtpd_relay_restrictions; `main_cf` lines come last; `chroot` shuts smtpd into the queue
+        directory.
         """
         self._master = require("master", "Postfix")
         self.directory = private_directory("postfix")
@@ -117,7 +119,7 @@ class Postfix:
         relay = restrictions or f"permit_auth_destination, check_client_access {table}, reject_unauth_destination"
         self._lay_out()
         self._write_main(relay, main_cf)
-        self._write_master(smtpd_limit)
+        self._write_master(smtpd_limit, "y" if chroot else "n")
 
     def start(self) -> None:
         """Start the master and wait until smtpd greets."""
@@ -242,9 +244,9 @@ class Postfix:
         ]
         (self.config / "main.cf").write_text("\n".join(lines) + "\n")
 
-    def _write_master(self, smtpd_limit: int) -> None:
+    def _write_master(self, smtpd_limit: int, chroot: str) -> None:
         services = [
-            f"127.0.0.1:{self.port} inet n - n - {smtpd_limit} smtpd",
+            f"127.0.0.1:{self.port} inet n - {chroot} - {smtpd_limit} smtpd",
             "cleanup unix n - n - 0 cleanup",
             "qmgr unix n - n 300 1 qmgr",
             "rewrite unix - - n - - trivial-rewrite",

@@ -15,7 +15,7 @@ from packaging import SYSTEMD, tool
 UNITS = sorted(path.name for path in SYSTEMD.glob("pbs-fast*"))
 SERVICES = [name for name in UNITS if name.endswith(".service")]
 #: In tenths. What is left: Internet sockets may be made (postconf, see the unit), the host's network is seen (guards).
-EXPOSURE = {"pbs-fast.service": 13, "pbs-fast-reap.service": 12}
+EXPOSURE = {"pbs-fast.service": 11, "pbs-fast-reap.service": 10}
 #: What systemd before 253 says to the second `Type=`, and goes on with the first.
 OLD_SYSTEMD = "Failed to parse service type, ignoring: notify-reload"
 
@@ -98,6 +98,8 @@ def test_exposure(name: str, installed: Path) -> None:
         "DeviceAllow=",  # the clock, which ProtectClock shows for reading
         "UMask=",  # MTAs of other users read the table
         "RestrictAddressFamilies=~AF_NETLINK",
+        "RestrictAddressFamilies=~AF_UNIX",  # systemd itself, syslog, the journal
+        "SupplementaryGroups=",  # who may read logs
         "SystemCallFilter=~@privileged",  # chown, to groups it is a member of
     }
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -131,12 +132,13 @@ class Journald:
 
     def log(self, *texts: str, unit: str | None = "dovecot.service", uid: int = 0, tag: str = "dovecot") -> None:
         """Messages to its syslog socket from a process of the given unit and user."""
+        group = None if unit is None else self._group(unit)
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                if unit is not None:
-                    (self._group(unit) / "cgroup.procs").write_text(str(os.getpid()))
+                if group is not None:
+                    (group / "cgroup.procs").write_text(str(os.getpid()))
                 if uid:
                     os.setgroups([])
                     os.setresgid(uid, uid, uid)
@@ -157,7 +159,10 @@ class Journald:
         root = _group_root()
         assert root is not None
         group = root / ("user.slice/user-1000.slice" if unit.startswith("user@") else "system.slice") / unit
-        group.mkdir(parents=True, exist_ok=True)
+        for directory in (*reversed(group.parents), group):
+            if not directory.exists():
+                directory.mkdir()
+                self._groups.append(directory)
         return group
 
     def close(self) -> None:
@@ -165,6 +170,9 @@ class Journald:
             self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(self._sockets, ignore_errors=True)
+        for group in reversed(self._groups):
+            with suppress(OSError):  # somebody else uses it by now
+                group.rmdir()
 
 
 def _group_root() -> Path | None:

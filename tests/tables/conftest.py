@@ -17,7 +17,9 @@ from pbs_fast.tables import Table, TableOptions, open_table
 
 FILE_TYPES = ("hash", "btree", "lmdb", "cdb", "text")
 #: Types that Postfix reads.
-POSTFIX_TYPES = ("hash", "btree", "lmdb", "cdb")
+POSTFIX_TYPES = ("hash", "btree", "lmdb", "cdb", "socketmap")
+#: Types whose changes an open session sees, and for which smtpd never restarts.
+LIVE_TYPES = ("lmdb", "socketmap")
 #: Types with keys as Exim spells them.
 EXIM_TYPES = ("cdb?keys=exim", "hash?keys=exim", "text?keys=exim", "text?keys=iplsearch")
 READER = Path(__file__).with_name("reader.py")
@@ -94,7 +96,8 @@ def opened(directory: Path) -> Iterator[Opener]:
 
     def opener(kind: str, **options: Any) -> Table:
         kind, mark, ours = kind.partition("?")
-        table = open_table(f"{kind}:{directory}/relay{mark}{ours}", options=TableOptions(**options))
+        where = f"unix:{directory}/relay.sock:pbs" if kind == "socketmap" else f"{directory}/relay"
+        table = open_table(f"{kind}:{where}{mark}{ours}", options=TableOptions(**options))
         tables.append(table)
         return table
 

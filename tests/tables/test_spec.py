@@ -33,6 +33,8 @@ from tables.conftest import grant
         ("cdb:/x/relay?keys=exim", "cdb:/x/relay", "/x/relay.cdb"),
         ("text:/x/relay", "text:/x/relay", "/x/relay"),
         ("text:/x/relay?command=/bin/a%26b 'c d'&timeout=3", "text:/x/relay", "/x/relay"),
+        ("socketmap:unix:pbs/sock:pbs", "socketmap:unix:pbs/sock:pbs", None),
+        ("socketmap:inet:127.0.0.1:9998:pbs?prefix6=64", "socketmap:inet:127.0.0.1:9998:pbs", None),
         ("null:", "null:", None),
     ],
 )
@@ -54,7 +56,7 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     [
         ("hsh:/x", "there is no table type hsh:; did you mean hash:?"),
         ("LMDB:/x", "did you mean lmdb:?"),
-        ("zzzz:/x", "there are hash:, btree:, lmdb:, cdb:, text:, null:"),
+        ("zzzz:/x", "there are hash:, btree:, lmdb:, cdb:, text:, socketmap:, null:"),
         ("/x/relay", "needs a type before the path, as in lmdb:/x/relay"),
         ("hash:", "needs the path of a file"),
         ("hash:/x/", "needs the path of a file"),
