@@ -53,7 +53,8 @@ def identities(spec: JournalSpec) -> frozenset[Identity]:
 def missing(spec: JournalSpec) -> str | None:
     """Why there is nothing to read yet; None when there is. Raises SourceError for files that we may not read."""
     files = journal_files(spec)
-    unreadable = [name for name in files if not os.access(name, os.R_OK)]
+    effective = os.access in os.supports_effective_ids
+    unreadable = [name for name in files if not os.access(name, os.R_OK, effective_ids=effective)]
     if files and len(unreadable) == len(files):
         error = PermissionError(13, "Permission denied")
         raise SourceError(f"{refusal(unreadable[0], error)} (the journal's is systemd-journal, or adm)")
