@@ -10,7 +10,7 @@
 # the libraries it needs installed and the account made that Debian's build looks for.
 set -eu
 
-packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd logrotate"
+packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
 exim=/opt/pbs-fast-tests/exim
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
