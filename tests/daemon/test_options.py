@@ -99,6 +99,16 @@ def test_reprocess_once_grants_only_what_holds_now(any_site: Site) -> None:
     assert lines_with(site.said(), f"renewed ip={A}", f"until={day}"), "each line's stamp is the clock"
 
 
+def test_reprocess_without_debug_tells_the_same_grants(site: Site) -> None:
+    """Lines are then taken by the piece, and still each by its own stamp."""
+    old_log(site)
+    assert site.spawn("--reprocess", "--once").end()[0] == 0
+    said = site.said()
+    assert [bool(lines_with(said, f"added {ip} to DB")) for ip in (A, B, C)] == [True] * 3
+    assert [bool(lines_with(said, f"removed {ip} from DB", "expired")) for ip in (A, B, C)] == [True, True, False]
+    assert site.holds(C)
+
+
 def test_reprocess_goes_on_following(site: Site) -> None:
     old_log(site)
     daemon = site.start("--reprocess")

@@ -91,6 +91,7 @@ def test_a_login_while_it_starts_does_not_wait_for_the_replay(site: Site) -> Non
     now = time.time()
     site.append(*(noise(now - 900, "x" * 200) for _ in range(150_000)))
     daemon = site.spawn("--core=python")  # the slower one: some seconds
+    daemon.wait_until("it is about to open its log", lambda: "table lmdb:" in site.said())
     appended: list[str] = []
     early = 0
     while READY not in site.said() and daemon.running:
