@@ -97,7 +97,7 @@ def test_five_changes_within_one_second(site: Site) -> None:
 
 
 def test_what_an_open_session_sees(site: Site) -> None:
-    """lmdb and socketmap: the change. The others: what it looked up before, until it ends; the next one sees the change."""
+    """lmdb and socketmap: the change. The others: what it looked up before, until it ends."""
     in_session = _type(site) in LIVE_TYPES
     with site.postfix.session(A) as session:
         assert session.rcpt().denied

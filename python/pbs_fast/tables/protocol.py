@@ -48,6 +48,8 @@ class TableOptions:
     """Seconds that one attempt may wait for the lock of the MTA's readers."""
     wall: Callable[[int], int] = _same
     """Turns `Grant.expires` into seconds since the epoch; called only where the value holds {expires}."""
+    now: Callable[[], float] = time.time
+    """The clock of `Grant.expires`: for tables that judge a row's end themselves. Called from any thread."""
     clock: Callable[[], float] = time.time
     """The wall clock, seconds since the epoch: for the files' modification times."""
 

@@ -30,6 +30,8 @@ class TableType(NamedTuple):
     """What the MTA appends to the path; None for a type without a file."""
     options: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """The options that this type takes, each with the words it may be; none where it may be any text."""
+    served: bool = False
+    """Whether what stands behind the type is not a path but where pbs-fast itself answers."""
 
 
 TYPES = {
@@ -40,10 +42,13 @@ TYPES = {
     "text": TableType(
         "pbs_fast.tables.text", "TextTable", "", {"keys": ("exim", "iplsearch"), "command": (), "timeout": ()}
     ),
+    "socketmap": TableType(
+        "pbs_fast.tables.socketmap", "SocketmapTable", None, {"mode": (), "group": (), "queue": (), "prefix6": ()}, True
+    ),
     "null": TableType("pbs_fast.tables.null", "NullTable", None),
 }
 #: Types that pbs-fast is going to write; asked for today, the answer is plain instead of a guess.
-LATER = ("socketmap", "tcprules", "courier", "sendmail", "exec")
+LATER = ("tcprules", "courier", "sendmail", "exec")
 
 _TYPED = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.*)", re.DOTALL)
 
@@ -57,6 +62,8 @@ class TableSpec:
     """Absolute, without the suffix; None for a type without a file."""
     options: tuple[tuple[str, str], ...] = ()
     """Names and values, in the order of their names."""
+    address: str = ""
+    """Where a table that we serve is to be found (tables/endpoint.py)."""
 
     @property
     def file(self) -> Path | None:
@@ -70,7 +77,7 @@ class TableSpec:
 
     def __str__(self) -> str:
         """What goes into the MTA's configuration."""
-        return f"{self.type}:{self.path or ''}"
+        return f"{self.type}:{self.path or self.address}"
 
 
 def is_typed(text: str) -> bool:
@@ -119,7 +126,7 @@ def make(kind: str, path: str) -> TableSpec:
     """The table of a known type at this path; raises UsageError as `parse` does."""
     suffix = TYPES[kind].suffix
     if suffix is None:
-        return TableSpec(kind, None)
+        return TableSpec(kind, None, address=path if TYPES[kind].served else "")
     if not path or "\0" in path or path.endswith("/"):
         raise UsageError(f"table {kind + ':' + path!r}: needs the path of a file, as in {kind}:/var/lib/pbs-fast/relay")
     absolute = Path(path).absolute()

@@ -1,0 +1,63 @@
+"""Netstrings (`16:pbs 198.51.100.7,`) out of a stream of bytes and into it; no socket, no clock.
+
+Invariants: the result does not depend on how the stream was cut; what is kept between two calls is at most one
+netstring of `limit` bytes; a stream that breaks the rules is never read on. Source of the format:
+cr.yp.to/proto/netstrings.txt. Imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+
+class NetstringError(Exception):
+    """These bytes are no netstring, or one longer than the limit; the rest of the stream means nothing."""
+
+
+class Decoder:
+    """One stream. Call `feed` with what arrives."""
+
+    __slots__ = ("_buffer", "_digits", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: the most bytes of one netstring's content."""
+        self._limit = limit
+        self._digits = len(str(limit))
+        self._buffer = b""
+
+    @property
+    def partial(self) -> bool:
+        """Whether a netstring has begun and not ended."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The contents that these bytes complete, in order.
+
+        Raises NetstringError at the first fault; what came before it in the same call is then lost, and so is the
+        stream: close it.
+        """
+        buffer = self._buffer + data if self._buffer else data
+        found: list[bytes] = []
+        at = 0
+        while at < len(buffer):
+            colon = buffer.find(b":", at, at + self._digits + 1)
+            digits = buffer[at:colon] if colon >= 0 else buffer[at : at + self._digits + 1]
+            if not digits.isdigit() or (len(digits) > 1 and digits.startswith(b"0")) or len(digits) > self._digits:
+                raise NetstringError
+            if colon < 0:
+                break
+            size = int(digits)
+            if size > self._limit:
+                raise NetstringError
+            end = colon + 1 + size
+            if end >= len(buffer):
+                break
+            if buffer[end : end + 1] != b",":
+                raise NetstringError
+            found.append(buffer[colon + 1 : end])
+            at = end + 1
+        self._buffer = buffer[at:]
+        return found
+
+
+def encode(content: bytes) -> bytes:
+    """The netstring of this content."""
+    return b"%d:%b," % (len(content), content)
