@@ -64,7 +64,7 @@ def test_a_scan_sees_its_bounds_only_and_keeps_its_bytes(matcher: Matcher) -> No
     assert [event.user for event in stream.events(scan)] == ["lena"]
 
 
-@pytest.mark.parametrize(("start", "stop"), [(1, 0), (0, 49), (49, None), (50, 50)])
+@pytest.mark.parametrize(("start", "stop"), [(1, 0), (0, 49), (49, None), (50, 50), (-1, None), (0, -1), (-2, -1)])
 def test_bounds_outside_the_data_are_refused(matcher: Matcher, start: int, stop: int | None) -> None:
     with pytest.raises(ValueError, match=r"not within the 48 bytes"):
         matcher.scan(LINE, start=start, stop=stop, reference=NOW)

@@ -4,7 +4,6 @@
 //! construction and one key type serves every table.
 
 use std::fmt::Write as _;
-use std::net::Ipv6Addr;
 
 /// The upper 96 bits of an IPv4 address in this representation.
 const MAPPED: u128 = 0xffff << 32;
@@ -28,12 +27,7 @@ impl Address {
         if let Some(v4) = parse_v4(text) {
             return Some(Self((MAPPED | u128::from(v4)).to_be_bytes()));
         }
-        // 45 bytes is the longest form, `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
-        if text.len() > 45 || !text.contains(&b':') {
-            return None;
-        }
-        let v6: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
-        Some(Self(v6.octets()))
+        parse_v6(text).map(Self)
     }
 
     fn bits(self) -> u128 {
@@ -108,6 +102,55 @@ fn parse_v4(text: &[u8]) -> Option<u32> {
     (dots == 3 && digits > 0).then_some(address << 8 | part)
 }
 
+/// By hand, because `std`'s parser tries every form at every group and takes five times as long.
+fn parse_v6(text: &[u8]) -> Option<[u8; 16]> {
+    let (mut groups, mut n, mut gap, mut at) = ([0u16; 8], 0, None, 0);
+    if text.starts_with(b"::") {
+        (gap, at) = (Some(0), 2);
+    }
+    while at < text.len() {
+        let start = at;
+        let mut group = 0;
+        while let Some(digit) = text.get(at).and_then(|&byte| char::from(byte).to_digit(16)).filter(|_| at < start + 4)
+        {
+            group = group << 4 | digit as u16;
+            at += 1;
+        }
+        if at == start {
+            return None;
+        }
+        if text.get(at) == Some(&b'.') {
+            let v4 = parse_v4(&text[start..])?;
+            *groups.get_mut(n)? = (v4 >> 16) as u16;
+            *groups.get_mut(n + 1)? = v4 as u16;
+            n += 2;
+            break;
+        }
+        *groups.get_mut(n)? = group;
+        n += 1;
+        match text[at..] {
+            [] => {}
+            [b':', b':', ..] if gap.is_none() => (gap, at) = (Some(n), at + 2),
+            [b':', next, ..] if next != b':' => at += 1,
+            _ => return None,
+        }
+    }
+    match gap {
+        None if n == 8 => {}
+        // The gap stands for one group and more.
+        Some(gap) if n < 8 => {
+            groups.copy_within(gap..n, gap + 8 - n);
+            groups[gap..gap + 8 - n].fill(0);
+        }
+        _ => return None,
+    }
+    let mut bytes = [0; 16];
+    for (bytes, group) in bytes.chunks_exact_mut(2).zip(groups) {
+        bytes.copy_from_slice(&group.to_be_bytes());
+    }
+    Some(bytes)
+}
+
 fn write_v4(address: u32, out: &mut String) {
     let [a, b, c, d] = address.to_be_bytes();
     for (i, part) in [a, b, c, d].into_iter().enumerate() {
@@ -142,107 +185,4 @@ fn longest_zero_run(groups: &[u16; 8]) -> (usize, usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn canonical(text: &str) -> Option<String> {
-        Address::parse(text.as_bytes()).map(Address::text)
-    }
-
-    #[test]
-    fn canonical_text_is_that_of_inet_ntop() {
-        // Right-hand sides were made with glibc 2.36's inet_pton and inet_ntop, then folded where mapped.
-        for (text, want) in [
-            ("192.0.2.1", "192.0.2.1"),
-            ("0.0.0.0", "0.0.0.0"),
-            ("255.255.255.255", "255.255.255.255"),
-            ("::", "::"),
-            ("::1", "::1"),
-            ("::FFFF:198.51.100.14", "198.51.100.14"),
-            ("::ffff:c633:640e", "198.51.100.14"),
-            ("0:0:0:0:0:ffff:198.51.100.14", "198.51.100.14"),
-            ("2001:DB8::1", "2001:db8::1"),
-            ("2001:0db8:0000:0000:0000:0000:0000:0001", "2001:db8::1"),
-            ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
-            ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
-            ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
-            ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"),
-            ("1:2:3:4:5:6::", "1:2:3:4:5:6::"),
-            ("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8"),
-            ("::1.2.3.4", "::1.2.3.4"),
-            ("::1:2", "::0.1.0.2"),
-            ("::102:304", "::1.2.3.4"),
-            ("::1:0:0", "::1:0:0"),
-            ("64:ff9b::1.2.3.4", "64:ff9b::102:304"),
-            ("::ffff:0:1.2.3.4", "::ffff:0:102:304"),
-        ] {
-            assert_eq!(canonical(text).as_deref(), Some(want), "{text}");
-        }
-    }
-
-    #[test]
-    fn anything_but_one_strict_address_is_none() {
-        for text in [
-            "",
-            ".",
-            ":",
-            ":::",
-            "1.2.3",
-            "1.2.3.4.5",
-            "1.2.3.",
-            ".1.2.3",
-            "1..2.3",
-            "01.2.3.4",
-            "1.2.3.00",
-            "256.1.1.1",
-            "1.2.3.4444",
-            "1.2.3.4 ",
-            " 1.2.3.4",
-            "+1.2.3.4",
-            "1.2.3.4/8",
-            "1.2.3.4\0",
-            "fe80::1%eth0",
-            "::1/128",
-            "[::1]",
-            "12345::",
-            "g::",
-            "1:2:3:4:5:6:7",
-            "1:2:3:4:5:6:7:8:9",
-            "1:2:3:4::5:6:7:8",
-            "1::2::3",
-            "::1.2.3",
-            "::1.2.3.04",
-            "::1.2.3.4:5",
-            "1.2.3.4::",
-            "1:2:3:4:5:6:7:1.2.3.4",
-            ":1:2:3:4:5:6:7",
-            "1:2:3:4:5:6:7:",
-            "10",
-            "0x7f000001",
-        ] {
-            assert_eq!(canonical(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn v4_agrees_with_std_on_every_short_text_of_its_alphabet() {
-        let mut taken = 0;
-        let mut text = Vec::new();
-        let mut random = crate::testing::Random::new(4);
-        for _ in 0..200_000 {
-            text.clear();
-            for part in 0..*random.pick(&[3, 4, 4, 4, 4, 5]) {
-                if part > 0 {
-                    text.push(b'.');
-                }
-                for _ in 0..*random.pick(&[1, 1, 2, 2, 2, 3, 3, 0, 4]) {
-                    text.push(b"0122345678"[random.below(10)]);
-                }
-            }
-            let std = std::str::from_utf8(&text).unwrap().parse::<std::net::Ipv4Addr>().ok();
-            assert_eq!(parse_v4(&text), std.map(u32::from), "{}", text.escape_ascii());
-            taken += usize::from(std.is_some());
-        }
-        assert!(taken > 2_000, "only {taken} addresses");
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! The compiled catalogue: formats, their patterns, the tags they answer to, and the zone. Immutable.
 
-use memchr::memmem::Finder;
+use aho_corasick::packed::Searcher;
 use regex_automata::meta;
 
 use crate::civil::{Reference, Zone};
@@ -51,7 +51,7 @@ pub struct Catalogue {
 #[derive(Debug)]
 pub(crate) struct Format {
     pub(crate) name: String,
-    success: Vec<Finder<'static>>,
+    success: Vec<Vec<u8>>,
     own: Option<Own>,
     /// Whether some logout of this format may need the address of its session.
     pub(crate) needs_sessions: bool,
@@ -79,6 +79,9 @@ pub(crate) struct Target {
     pub(crate) patterns: Vec<(u16, bool)>,
     pub(crate) prefixes: Prefixes,
     formats: Vec<u16>,
+    /// The success texts of all its formats, looked for at once, because nearly every line holds none. `None` where
+    /// there are none, or too many for that.
+    success: Option<Searcher>,
     /// Length from which a message is a cut record; `usize::MAX` for never.
     pub(crate) cut: usize,
 }
@@ -91,9 +94,9 @@ impl Catalogue {
     pub fn new(specs: &[FormatSpec], zone: &[(i64, i64)]) -> Result<Self, Error> {
         let zone = Zone::new(zone)?;
         let mut builder = Builder::default();
-        for (number, spec) in specs.iter().enumerate() {
+        for number in 0..specs.len() {
             let number = u16::try_from(number).map_err(|_| Error::TooMany("formats"))?;
-            builder.add(number, spec)?;
+            builder.add(number, specs)?;
         }
         let tags = builder.tags(specs)?;
         let Builder { formats, patterns, targets, .. } = builder;
@@ -164,11 +167,11 @@ impl Catalogue {
 
     /// The first of the target's formats whose success text stands in the message.
     pub(crate) fn shows_success(&self, target: &Target, message: &[u8]) -> Option<u16> {
-        target
-            .formats
-            .iter()
-            .copied()
-            .find(|&format| self.formats[usize::from(format)].success.iter().any(|text| text.find(message).is_some()))
+        if target.success.as_ref().is_some_and(|success| success.find(message).is_none()) {
+            return None;
+        }
+        let shows = |text: &Vec<u8>| memchr::memmem::find(message, text).is_some();
+        target.formats.iter().copied().find(|&format| self.formats[usize::from(format)].success.iter().any(shows))
     }
 }
 
@@ -183,7 +186,6 @@ impl Own {
 struct Builder {
     formats: Vec<Format>,
     patterns: Vec<Pattern>,
-    structures: Vec<regex_syntax::hir::Hir>,
     /// Numbers of each format's patterns.
     of_format: Vec<Vec<u16>>,
     cuts: Vec<usize>,
@@ -193,7 +195,8 @@ struct Builder {
 }
 
 impl Builder {
-    fn add(&mut self, number: u16, spec: &FormatSpec) -> Result<(), Error> {
+    fn add(&mut self, number: u16, specs: &[FormatSpec]) -> Result<(), Error> {
+        let spec = &specs[usize::from(number)];
         if spec.name == SYSLOG || self.formats.iter().any(|format| format.name == spec.name) {
             return Err(Error::Name(spec.name.clone()));
         }
@@ -203,11 +206,10 @@ impl Builder {
         let mut needs_sessions = false;
         for (list, patterns, login) in lists {
             for (i, pattern) in patterns.iter().enumerate() {
-                let engine = Engine::new(pattern).map_err(failed(list, i + 1))?;
                 let structure = parse(pattern).map_err(failed(list, i + 1))?;
+                let engine = Engine::of(pattern, &structure).map_err(failed(list, i + 1))?;
                 needs_sessions |= !login && engine.has("session") && !always_takes_ip(&structure);
                 own_patterns.push(u16::try_from(self.patterns.len()).map_err(|_| Error::TooMany("patterns"))?);
-                self.structures.push(structure);
                 self.patterns.push(Pattern { format: number, login, has_tls: engine.has("tls"), engine });
             }
         }
@@ -218,10 +220,10 @@ impl Builder {
             Some(pattern) => Some(Own {
                 prefixes: spec.own_prefix.iter().map(|prefix| prefix.as_bytes().into()).collect(),
                 probe: probe(pattern).map_err(failed("own_log.probe", 1))?,
-                target: self.target(vec![(number, false)])?,
+                target: self.target(specs, vec![(number, false)])?,
             }),
         };
-        let success = spec.success.iter().map(|text| Finder::new(text.as_bytes()).into_owned()).collect();
+        let success = spec.success.iter().map(|text| text.clone().into_bytes()).collect();
         self.formats.push(Format { name: spec.name.clone(), success, own, needs_sessions });
         Ok(())
     }
@@ -232,10 +234,10 @@ impl Builder {
         for tag in named() {
             if let Some(component) = tag.strip_prefix("*/") {
                 // It is looked up by itself, so its target is that of a tag that no list names whole.
-                components.push((component, self.target(fitting(specs, None, Some(component)))?));
+                components.push((component, self.target(specs, fitting(specs, None, Some(component)))?));
             } else {
                 let component = tag.rsplit_once('/').map(|(_, last)| last);
-                exact.push((tag.as_str(), self.target(fitting(specs, Some(tag), component))?));
+                exact.push((tag.as_str(), self.target(specs, fitting(specs, Some(tag), component))?));
             }
         }
         let boxed =
@@ -243,7 +245,7 @@ impl Builder {
         Ok(Tags::new(boxed(exact), boxed(components)))
     }
 
-    fn target(&mut self, made_for: Vec<(u16, bool)>) -> Result<u16, Error> {
+    fn target(&mut self, specs: &[FormatSpec], made_for: Vec<(u16, bool)>) -> Result<u16, Error> {
         let known = self.made_for.iter().position(|known| *known == made_for);
         let number = u16::try_from(known.unwrap_or(self.targets.len())).map_err(|_| Error::TooMany("tags"))?;
         if known.is_none() {
@@ -251,10 +253,12 @@ impl Builder {
                 .iter()
                 .flat_map(|&(format, tls)| self.of_format[usize::from(format)].iter().map(move |&number| (number, tls)))
                 .collect();
-            let prefixes = Prefixes::new(patterns.iter().map(|&(number, _)| &self.structures[usize::from(number)]));
+            let engine = |&(number, _): &(u16, bool)| self.patterns[usize::from(number)].engine.prefixes();
+            let prefixes = Prefixes::new(&patterns.iter().map(engine).collect::<Vec<_>>());
             let formats: Vec<u16> = made_for.iter().map(|&(format, _)| format).collect();
             let cut = formats.iter().map(|&format| self.cuts[usize::from(format)]).min().unwrap_or(usize::MAX);
-            self.targets.push(Target { patterns, prefixes, formats, cut });
+            let success = Searcher::new(formats.iter().flat_map(|&format| &specs[usize::from(format)].success));
+            self.targets.push(Target { patterns, prefixes, formats, success, cut });
             self.made_for.push(made_for);
         }
         Ok(number)

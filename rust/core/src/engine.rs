@@ -1,20 +1,23 @@
 //! One whole-message pattern and the engine that runs it.
 //!
-//! The one-pass DFA finds captures in one walk over the message; it takes every built-in pattern (linted). A site's own
-//! pattern that is not one-pass runs on `meta::Regex` with the same meaning. Both are leftmost-first and match bytes.
+//! `Walk` takes one-pass patterns, which all built-in ones are (linted). A site's own pattern that is not one-pass runs
+//! on `meta::Regex` with the same meaning: leftmost-first, on bytes, to the message's end.
 
 use regex_automata::dfa::onepass;
 use regex_automata::meta;
-use regex_automata::nfa::thompson;
+use regex_automata::nfa::thompson::{self, NFA};
+use regex_automata::util::captures::GroupInfo;
 use regex_automata::util::primitives::{NonMaxUsize, PatternID};
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
 use crate::envelope::Span;
+use crate::prefix::prefixes;
+use crate::walk::{NO_SLOT, SLOTS, Walk};
 
-/// Slots of the overall match and of the explicit groups that are looked at: five groups, two ends each.
-const NAMES: [&str; 5] = ["ip", "user", "session", "lip", "tls"];
+/// The groups that are looked at; two slots each.
+const NAMES: [&str; SLOTS / 2] = ["ip", "user", "session", "lip", "tls"];
 
 /// What the groups of a pattern took of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,49 +33,55 @@ pub(crate) struct Groups {
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     kind: Kind,
-    /// Slot of each name's start, in the order of `NAMES`.
+    /// The engine's slot of each name's start, in the order of `NAMES`.
     slots: [Option<usize>; NAMES.len()],
-    slot_count: usize,
+    prefixes: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
 enum Kind {
-    OnePass(Box<onepass::DFA>),
+    Walk(Box<Walk>),
     Meta(Box<meta::Regex>),
 }
 
-/// The memory that a running engine writes to; one for each engine and thread.
+/// The memory that a running engine writes to, where it needs any; one for each engine and thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Cache {
-    kind: CacheKind,
-    slots: Vec<Option<NonMaxUsize>>,
-}
-
-#[derive(Clone, Debug)]
-enum CacheKind {
-    OnePass(onepass::Cache),
-    Meta(Box<meta::Cache>),
-}
+pub(crate) struct Cache(Option<(Box<meta::Cache>, Vec<Option<NonMaxUsize>>)>);
 
 impl Engine {
     /// Compiles a pattern for whole messages. The error is the reason in one line.
+    #[cfg(test)]
     pub(crate) fn new(pattern: &str) -> Result<Self, String> {
-        parse(pattern)?;
-        let whole = whole(pattern);
-        let kind = if let Ok(dfa) = one_pass_builder().build(&whole) {
-            Kind::OnePass(Box::new(dfa))
-        } else {
-            let config = meta::Config::new().utf8_empty(false);
-            let built = meta::Builder::new().configure(config).syntax(syntax_config()).build(&whole);
-            Kind::Meta(Box::new(built.map_err(|error| one_line(&error))?))
+        Self::of(pattern, &parse(pattern)?)
+    }
+
+    /// The same with the pattern's structure, which `parse` gives.
+    pub(crate) fn of(pattern: &str, structure: &Hir) -> Result<Self, String> {
+        let prefixes = prefixes(structure);
+        let nfa = NFA::compiler().configure(thompson_config()).build_from_hir(structure);
+        let nfa = nfa.map_err(|error| one_line(&error))?;
+        let slots = slots(nfa.group_info());
+        let slot_of = |slot: usize| {
+            let name = slots.iter().position(|&start| start.is_some_and(|start| slot == start || slot == start + 1))?;
+            Some(name * 2 + slot % 2)
         };
-        let groups = match &kind {
-            Kind::OnePass(dfa) => dfa.get_nfa().group_info(),
-            Kind::Meta(regex) => regex.group_info(),
-        };
-        let slots = NAMES.map(|name| groups.to_index(PatternID::ZERO, name).map(|index| index * 2));
-        let slot_count = slots.iter().flatten().max().map_or(0, |&start| start + 2);
-        Ok(Self { kind, slots, slot_count })
+        match Walk::new(&nfa, slot_of, &prefixes) {
+            Some(walk) => Ok(Self { kind: Kind::Walk(Box::new(walk)), slots, prefixes }),
+            None => Self::without_walk(pattern, prefixes),
+        }
+    }
+
+    /// The same by the engine for all patterns.
+    pub(crate) fn without_walk(pattern: &str, prefixes: Vec<Vec<u8>>) -> Result<Self, String> {
+        let config = meta::Config::new().utf8_empty(false);
+        let built = meta::Builder::new().configure(config).syntax(syntax_config()).build(&whole(pattern));
+        let regex = built.map_err(|error| one_line(&error))?;
+        Ok(Self { slots: slots(regex.group_info()), kind: Kind::Meta(Box::new(regex)), prefixes })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn walks(&self) -> bool {
+        matches!(self.kind, Kind::Walk(_))
     }
 
     /// Whether the pattern has the group of this name at all.
@@ -81,30 +90,50 @@ impl Engine {
     }
 
     pub(crate) fn cache(&self) -> Cache {
-        let kind = match &self.kind {
-            Kind::OnePass(dfa) => CacheKind::OnePass(dfa.create_cache()),
-            Kind::Meta(regex) => CacheKind::Meta(Box::new(regex.create_cache())),
-        };
-        Cache { kind, slots: vec![None; self.slot_count] }
+        Cache(match &self.kind {
+            Kind::Walk(_) => None,
+            Kind::Meta(regex) => {
+                let slots = regex.group_info().slot_len();
+                Some((Box::new(regex.create_cache()), vec![None; slots]))
+            }
+        })
     }
 
-    /// What the groups took, when the whole of `line[message..]` matches; spans are of `line`.
-    pub(crate) fn run(&self, cache: &mut Cache, line: &[u8], message: usize) -> Option<Groups> {
-        let input = Input::new(&line[message..]).anchored(Anchored::Yes);
-        let slots = &mut cache.slots[..];
-        let found = match (&self.kind, &mut cache.kind) {
-            // An anchored search of one pattern is supported by every one-pass DFA, so there is no error to see.
-            (Kind::OnePass(dfa), CacheKind::OnePass(cache)) => dfa.try_search_slots(cache, &input, slots).ok()?,
-            (Kind::Meta(regex), CacheKind::Meta(cache)) => regex.search_slots_with(cache, &input, slots),
-            _ => unreachable!("a cache is made by its own engine"),
-        };
-        found?;
-        let group = |name: usize| {
-            let start = self.slots[name]?;
-            Some(Span::new(message + slots[start]?.get(), message + slots[start + 1]?.get()))
-        };
-        Some(Groups { ip: group(0), user: group(1), session: group(2), lip: group(3), tls: group(4) })
+    /// Texts one of which every match starts with.
+    pub(crate) fn prefixes(&self) -> &[Vec<u8>] {
+        &self.prefixes
     }
+
+    /// What the groups took, when the whole of `line[message..]` matches; spans are of `line`. `prefix` is the number,
+    /// from 1, of a prefix that the message is known to start with, or 0.
+    #[inline]
+    pub(crate) fn run(&self, cache: &mut Cache, line: &[u8], message: usize, prefix: usize) -> Option<Groups> {
+        let text = &line[message..];
+        let group: [Option<Span>; NAMES.len()] = match (&self.kind, &mut cache.0) {
+            (Kind::Walk(walk), _) => {
+                let slots = walk.run(text, prefix)?;
+                std::array::from_fn(|name| {
+                    let (start, end) = (slots[name * 2], slots[name * 2 + 1]);
+                    (end != NO_SLOT).then(|| Span::new(message + usize::from(start), message + usize::from(end)))
+                })
+            }
+            (Kind::Meta(regex), Some((cache, slots))) => {
+                regex.search_slots_with(cache, &Input::new(text).anchored(Anchored::Yes), slots)?;
+                std::array::from_fn(|name| {
+                    let start = self.slots[name]?;
+                    Some(Span::new(message + slots[start]?.get(), message + slots[start + 1]?.get()))
+                })
+            }
+            (Kind::Meta(_), None) => unreachable!("a cache is made by its own engine"),
+        };
+        let [ip, user, session, lip, tls] = group;
+        Some(Groups { ip, user, session, lip, tls })
+    }
+}
+
+/// Slot of each name's start, in the order of `NAMES`.
+fn slots(groups: &GroupInfo) -> [Option<usize>; NAMES.len()] {
+    NAMES.map(|name| groups.slot(PatternID::ZERO, groups.to_index(PatternID::ZERO, name)?))
 }
 
 /// Compiles a pattern for the start of messages.
@@ -146,9 +175,13 @@ fn syntax_config() -> syntax::Config {
     syntax::Config::new().unicode(false).utf8(false)
 }
 
+fn thompson_config() -> thompson::Config {
+    thompson::Config::new().utf8(false)
+}
+
 fn one_pass_builder() -> onepass::Builder {
     let mut builder = onepass::DFA::builder();
-    builder.syntax(syntax_config()).thompson(thompson::Config::new().utf8(false));
+    builder.syntax(syntax_config()).thompson(thompson_config());
     builder
 }
 
@@ -169,7 +202,7 @@ mod tests {
 
     fn groups(pattern: &str, message: &[u8]) -> Option<Groups> {
         let engine = Engine::new(pattern).unwrap();
-        engine.run(&mut engine.cache(), message, 0)
+        engine.run(&mut engine.cache(), message, 0, 0)
     }
 
     #[test]

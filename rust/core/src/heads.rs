@@ -4,7 +4,7 @@
 //! short way passes over is sure to be of no format, and what it finds has gone through the grammar of `envelope`.
 
 use crate::envelope::{self, Envelope, Span};
-use crate::shape::Shape;
+use crate::shape::{Literal, Shape};
 use crate::tags::Tags;
 
 /// Reads the head of one line after the other.
@@ -13,7 +13,7 @@ pub(crate) struct Heads<'c> {
     tags: &'c Tags,
     shape: Option<Shape>,
     /// The last host that had to be looked at, and the blank after it.
-    host: Vec<u8>,
+    host: Literal,
 }
 
 /// What the short way says.
@@ -27,7 +27,7 @@ enum Short {
 
 impl<'c> Heads<'c> {
     pub(crate) fn new(tags: &'c Tags) -> Self {
-        Self { tags, shape: None, host: Vec::new() }
+        Self { tags, shape: None, host: Literal::default() }
     }
 
     /// The line's envelope and its tag's target; `None` when it has no envelope or its tag is of no format.
@@ -46,7 +46,7 @@ impl<'c> Heads<'c> {
         if let Some(shape) = Shape::of(line, head) {
             self.shape = Some(shape);
             // What is a plain host depends on the kind of head.
-            self.host.clear();
+            self.host = Literal::default();
         }
         let envelope = envelope::tail(line, head)?;
         let target = self.tags.find(envelope.tag?.of(line))?;
@@ -58,7 +58,7 @@ impl<'c> Heads<'c> {
         let Some(shape) = self.shape.as_ref().filter(|shape| shape.fits(line)) else { return Short::Unsure };
         let head = shape.head;
         let rest = &line[head.end..];
-        let host_len = if !self.host.is_empty() && rest.starts_with(&self.host) {
+        let host_len = if self.host.starts(rest) {
             self.host.len() - 1
         } else {
             let Some(blank) = memchr::memchr(b' ', rest) else { return Short::Unsure };
@@ -69,8 +69,7 @@ impl<'c> Heads<'c> {
             if blank == 0 || !head.rfc5424 && matches!(rest[0], b'<' | b'[') {
                 return Short::Unsure;
             }
-            self.host.clear();
-            self.host.extend_from_slice(&rest[..=blank]);
+            self.host = Literal::new(&rest[..=blank]);
             blank
         };
         let mut at = head.end + host_len + 1;

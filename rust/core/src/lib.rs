@@ -27,6 +27,7 @@ mod stream;
 mod tags;
 mod texts;
 mod users;
+mod walk;
 
 #[cfg(test)]
 mod testing;

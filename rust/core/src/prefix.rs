@@ -1,7 +1,8 @@
 //! Which of a tag's patterns can match a message at all, by the literal text each must start with.
 //!
-//! One walk along the message's first bytes through a trie of all prefixes gives the patterns worth running; most
-//! lines of a known tag have none. It may name too many patterns, never too few.
+//! One walk along the message's first bytes through a trie of all prefixes gives the patterns worth running, and how
+//! much of the message each has taken already; most lines of a known tag have none. It may name too many patterns,
+//! never too few.
 
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::Extractor;
@@ -15,81 +16,96 @@ const PREFIXES: usize = 64;
 const DEAD: u16 = 0;
 const ROOT: u16 = 1;
 
+/// Marks an edge to a state where a prefix ends.
+const ACCEPTS: u16 = 1 << 15;
+
+/// A pattern that is worth running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    /// Its position among the patterns.
+    pub(crate) pattern: u16,
+    /// Which of its prefixes the message starts with, from 1; 0 when it is to be run from the message's start.
+    pub(crate) prefix: u16,
+}
+
 /// A trie of prefixes over byte classes.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefixes {
     class: [u8; 256],
     classes: usize,
-    /// `next[state * classes + class]`.
+    /// `next[state * classes + class]`: a state, marked.
     next: Vec<u16>,
     /// Patterns whose prefix ends at a state.
-    accepts: Vec<Vec<u16>>,
+    accepts: Vec<Vec<Candidate>>,
 }
 
 impl Prefixes {
-    /// The trie of patterns numbered in their order; fewer than 65,536.
-    pub(crate) fn new<'a>(patterns: impl Iterator<Item = &'a Hir>) -> Self {
-        let literals: Vec<Vec<Vec<u8>>> = patterns.map(prefixes).collect();
+    /// The trie of the prefixes of patterns numbered in their order; fewer than 65,536.
+    pub(crate) fn new(patterns: &[&[Vec<u8>]]) -> Self {
         let mut class = [0; 256];
         let mut classes = 1;
-        for &byte in literals.iter().flatten().flatten() {
-            // Class 0 is for bytes of no prefix. Should all 256 be in prefixes, the last one shares it, which could
-            // only add candidates.
+        for &byte in patterns.iter().copied().flatten().flatten() {
+            // Class 0 is for bytes of no prefix, and for the last one should prefixes hold all 256.
             if class[usize::from(byte)] == 0 && classes < 256 {
                 class[usize::from(byte)] = classes as u8;
                 classes += 1;
             }
         }
         let mut trie = Self { class, classes, next: vec![DEAD; 2 * classes], accepts: vec![Vec::new(); 2] };
-        for (number, literals) in literals.iter().enumerate() {
-            for literal in literals {
-                trie.insert(literal, number as u16);
+        for (number, prefixes) in patterns.iter().enumerate() {
+            for (prefix, text) in prefixes.iter().enumerate() {
+                let found = trie.insert(text).map(|state| (state, prefix as u16 + 1));
+                let (state, prefix) = found.unwrap_or((ROOT, 0));
+                trie.next.iter_mut().filter(|next| **next == state).for_each(|next| *next |= ACCEPTS);
+                trie.accepts[usize::from(state)].push(Candidate { pattern: number as u16, prefix });
             }
         }
         trie
     }
 
-    fn insert(&mut self, literal: &[u8], pattern: u16) {
+    /// The state at the end of a text; `None` when the trie cannot tell it from others.
+    fn insert(&mut self, text: &[u8]) -> Option<u16> {
         let mut state = ROOT;
-        for &byte in literal {
-            let edge = usize::from(state) * self.classes + usize::from(self.class[usize::from(byte)]);
+        for &byte in text {
+            let class = usize::from(self.class[usize::from(byte)]);
+            if class == 0 {
+                return None;
+            }
+            let edge = usize::from(state) * self.classes + class;
             if self.next[edge] == DEAD {
-                let Ok(new) = u16::try_from(self.accepts.len()) else {
-                    break;
-                };
-                self.next[edge] = new;
+                self.next[edge] = u16::try_from(self.accepts.len()).ok().filter(|&state| state < ACCEPTS)?;
                 self.accepts.push(Vec::new());
                 self.next.resize(self.next.len() + self.classes, DEAD);
             }
-            state = self.next[edge];
+            state = self.next[edge] & !ACCEPTS;
         }
-        let accepts = &mut self.accepts[usize::from(state)];
-        if accepts.last() != Some(&pattern) {
-            accepts.push(pattern);
-        }
+        Some(state)
     }
 
-    /// Puts the numbers of the patterns worth running into `candidates`, ascending.
-    pub(crate) fn candidates(&self, message: &[u8], candidates: &mut Vec<u16>) {
+    /// Puts the patterns worth running into `candidates`, in their order.
+    pub(crate) fn candidates(&self, message: &[u8], candidates: &mut Vec<Candidate>) {
         candidates.clear();
         candidates.extend_from_slice(&self.accepts[usize::from(ROOT)]);
         let mut state = ROOT;
         for &byte in message {
-            state = self.next[usize::from(state) * self.classes + usize::from(self.class[usize::from(byte)])];
-            if state == DEAD {
+            let next = self.next[usize::from(state) * self.classes + usize::from(self.class[usize::from(byte)])];
+            if next == DEAD {
                 break;
             }
-            candidates.extend_from_slice(&self.accepts[usize::from(state)]);
+            state = next & !ACCEPTS;
+            if next != state {
+                candidates.extend_from_slice(&self.accepts[usize::from(state)]);
+            }
         }
         if candidates.len() > 1 {
             candidates.sort_unstable();
-            candidates.dedup();
+            candidates.dedup_by_key(|candidate| candidate.pattern);
         }
     }
 }
 
 /// Texts one of which every match starts with; the empty text where nothing better is known.
-fn prefixes(pattern: &Hir) -> Vec<Vec<u8>> {
+pub(crate) fn prefixes(pattern: &Hir) -> Vec<Vec<u8>> {
     let mut extractor = Extractor::new();
     extractor.limit_literal_len(PREFIX_LEN).limit_total(PREFIXES);
     let found = extractor.extract(pattern);
@@ -99,25 +115,36 @@ fn prefixes(pattern: &Hir) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Engine, parse};
+    use crate::engine::Engine;
     use crate::testing::Random;
 
-    fn candidates(patterns: &[&str], message: &[u8]) -> Vec<u16> {
-        let parsed: Vec<Hir> = patterns.iter().map(|pattern| parse(pattern).unwrap()).collect();
+    fn candidates(engines: &[Engine], message: &[u8]) -> Vec<Candidate> {
+        let prefixes: Vec<&[Vec<u8>]> = engines.iter().map(Engine::prefixes).collect();
         let mut found = Vec::new();
-        Prefixes::new(parsed.iter()).candidates(message, &mut found);
+        Prefixes::new(&prefixes).candidates(message, &mut found);
         found
+    }
+
+    fn engines(patterns: &[&str]) -> Vec<Engine> {
+        patterns.iter().map(|pattern| Engine::new(pattern).unwrap()).collect()
     }
 
     #[test]
     fn only_patterns_whose_start_fits_are_worth_running() {
-        let patterns =
-            ["(?:imap|pop3)-login: Login: .*", "imap-login: .*", "[^ ]+ x", "(?i:login) .*", "", "LOGIN(?:, a)?"];
-        assert_eq!(candidates(&patterns, b"imap-login: Login: u"), [0, 1, 2, 4]);
-        assert_eq!(candidates(&patterns, b"pop3-login: Logout"), [2, 4]);
-        assert_eq!(candidates(&patterns, b"LoGiN u"), [2, 3, 4]);
-        assert_eq!(candidates(&patterns, b"LOGIN, b"), [2, 4, 5]);
-        assert_eq!(candidates(&patterns, b""), [2, 4]);
+        let engines = engines(&[
+            "(?:imap|pop3)-login: Login: .*",
+            "imap-login: .*",
+            "[^ ]+ x",
+            "(?i:login) .*",
+            "",
+            "LOGIN(?:, a)?",
+        ]);
+        let numbers = |message: &[u8]| candidates(&engines, message).iter().map(|one| one.pattern).collect::<Vec<_>>();
+        assert_eq!(numbers(b"imap-login: Login: u"), [0, 1, 2, 4]);
+        assert_eq!(numbers(b"pop3-login: Logout"), [2, 4]);
+        assert_eq!(numbers(b"LoGiN u"), [2, 3, 4]);
+        assert_eq!(numbers(b"LOGIN, b"), [2, 4, 5]);
+        assert_eq!(numbers(b""), [2, 4]);
     }
 
     #[test]
@@ -132,19 +159,32 @@ mod tests {
             "(?:a|ab)(?:c|bcd)",
             "(?:b|)a+",
         ];
-        let engines: Vec<Engine> = patterns.iter().map(|pattern| Engine::new(pattern).unwrap()).collect();
+        let engines = engines(&patterns);
         let mut random = Random::new(7);
         let mut matches = 0;
         for _ in 0..40_000 {
             let message: Vec<u8> = (0..random.below(7)).map(|_| b"abcdefxyAB"[random.below(10)]).collect();
-            let worth = candidates(&patterns, &message);
+            let worth = candidates(&engines, &message);
             for (number, engine) in engines.iter().enumerate() {
-                if engine.run(&mut engine.cache(), &message, 0).is_some() {
-                    matches += 1;
-                    assert!(worth.contains(&(number as u16)), "{} {}", patterns[number], message.escape_ascii());
-                }
+                let from_start = engine.run(&mut engine.cache(), &message, 0, 0);
+                let candidate = worth.iter().find(|candidate| usize::from(candidate.pattern) == number);
+                let found =
+                    candidate.and_then(|one| engine.run(&mut engine.cache(), &message, 0, usize::from(one.prefix)));
+                assert_eq!(found, from_start, "{} {}", patterns[number], message.escape_ascii());
+                matches += usize::from(found.is_some());
             }
         }
         assert!(matches > 1_000, "only {matches} matches");
+    }
+
+    #[test]
+    fn prefixes_of_all_bytes_still_hide_no_pattern() {
+        let bytes: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte, b'x']).collect();
+        let trie = Prefixes::new(&[&bytes]);
+        let mut found = Vec::new();
+        for byte in 0..=255 {
+            trie.candidates(&[byte, b'x', b'y'], &mut found);
+            assert_eq!(found.iter().map(|one| one.pattern).collect::<Vec<_>>(), [0]);
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::engine::{Cache, Groups};
 use crate::envelope::{Envelope, Span};
 use crate::heads::Heads;
 use crate::lines::Lines;
+use crate::prefix::Candidate;
 use crate::record::{Missed, Record, What};
 
 /// What one piece of a source holds, not yet settled by a `Stream`.
@@ -75,7 +76,7 @@ struct Scanner<'c> {
     catalogue: &'c Catalogue,
     /// One for each pattern, made when it first runs.
     caches: Vec<Option<Cache>>,
-    candidates: Vec<u16>,
+    candidates: Vec<Candidate>,
     reference: Reference,
     /// The day of the event before: most events have the same one.
     day: Option<Day>,
@@ -154,11 +155,11 @@ impl Scanner<'_> {
     /// The first pattern that takes the whole message, whether its tag means TLS, and its groups.
     fn first_match(&mut self, line: &[u8], message: usize, target: &Target) -> Option<(u16, bool, Groups)> {
         target.prefixes.candidates(&line[message..], &mut self.candidates);
-        self.candidates.iter().find_map(|&candidate| {
-            let (number, tls) = target.patterns[usize::from(candidate)];
+        self.candidates.iter().find_map(|candidate| {
+            let (number, tls) = target.patterns[usize::from(candidate.pattern)];
             let engine = &self.catalogue.patterns[usize::from(number)].engine;
             let cache = self.caches[usize::from(number)].get_or_insert_with(|| engine.cache());
-            engine.run(cache, line, message).map(|groups| (number, tls, groups))
+            engine.run(cache, line, message, usize::from(candidate.prefix)).map(|groups| (number, tls, groups))
         })
     }
 

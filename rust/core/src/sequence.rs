@@ -126,8 +126,8 @@ impl Sequence {
 
 /// Bytes of a line as text, which is what two user names or session ids are equal or different by.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, [u8]> {
-    // Not the lossy conversion alone: it walks byte by byte, this eight at a time where all is ASCII.
-    if std::str::from_utf8(bytes).is_ok() {
+    // Nearly all texts are ASCII, and the lossy conversion goes byte by byte.
+    if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
         return Cow::Borrowed(bytes);
     }
     Cow::Owned(String::from_utf8_lossy(bytes).into_owned().into_bytes())

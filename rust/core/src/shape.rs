@@ -69,6 +69,47 @@ impl Shape {
     }
 }
 
+/// Bytes that a literal is compared by; host names are shorter, or they are looked at each time.
+const LITERAL: usize = 24;
+
+/// A short text that many lines have at the same place, compared without a call. The empty one is no text's start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Literal {
+    words: [u64; LITERAL / 8],
+    masks: [u64; LITERAL / 8],
+    len: usize,
+}
+
+impl Literal {
+    /// The text to compare with; the empty one when it is too long.
+    pub(crate) fn new(text: &[u8]) -> Self {
+        let mut literal = Self::default();
+        if text.len() <= LITERAL {
+            literal.len = text.len();
+            for (at, &byte) in text.iter().enumerate() {
+                literal.words[at / 8] |= u64::from(byte) << (at % 8 * 8);
+                literal.masks[at / 8] |= 0xff << (at % 8 * 8);
+            }
+        }
+        literal
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether a line's rest starts so. May say no for a rest shorter than `LITERAL`.
+    #[inline]
+    pub(crate) fn starts(&self, rest: &[u8]) -> bool {
+        let Some(bytes) = rest.first_chunk::<LITERAL>() else { return false };
+        let mut wrong = 0;
+        for (bytes, (word, mask)) in bytes.chunks_exact(8).zip(self.words.iter().zip(&self.masks)) {
+            wrong |= (u64::from_le_bytes(bytes.try_into().unwrap_or_default()) ^ word) & mask;
+        }
+        wrong == 0 && self.len > 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +159,22 @@ mod tests {
             }
         }
         assert!(fit > 50_000 && unfit > 50_000, "{fit} {unfit}");
+    }
+
+    #[test]
+    fn a_literal_is_a_start_exactly_when_slices_say_so() {
+        let mut random = Random::new(12);
+        let mut starts = 0;
+        for _ in 0..100_000 {
+            let mut text = || -> Vec<u8> { (0..random.below(40)).map(|_| *random.pick(b"ab")).collect() };
+            let (rest, other) = (text(), text());
+            let start = if random.below(2) == 0 { &rest[..random.below(rest.len() + 1)] } else { &other[..] };
+            let literal = Literal::new(start);
+            let can = !start.is_empty() && start.len() <= LITERAL && rest.len() >= LITERAL;
+            assert_eq!(literal.starts(&rest), can && rest.starts_with(start));
+            assert_eq!(literal.len(), if start.len() <= LITERAL { start.len() } else { 0 });
+            starts += usize::from(literal.starts(&rest));
+        }
+        assert!(starts > 5_000, "only {starts}");
     }
 }

@@ -7,8 +7,7 @@ use crate::civil::Civil;
 const MONTHS: [[u8; 3]; 12] =
     [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];
 
-/// Where a stamp's fields lie in its line. Positions are of a `u8`: a prefix and a stamp are shorter than that, or the
-/// line has no envelope.
+/// Where a stamp's fields lie in its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     kind: Kind,
@@ -101,8 +100,8 @@ impl Stamp {
         let four = |at: usize| u16::from(two(at)) * 100 + u16::from(two(at + 2));
         let (year, month, day) = match self.kind {
             Kind::Bsd { year } => {
-                let name = &line[self.start..self.start + 3];
-                let month = 1 + MONTHS.iter().position(|month| month == name)? as u8;
+                let name: [u8; 3] = line[self.start..self.start + 3].try_into().ok()?;
+                let month = 1 + MONTHS.iter().position(|&month| month == name)? as u8;
                 let day_end = year.unwrap_or(self.time) - 1;
                 let tens = if day_end == self.start + 6 { line[self.start + 4] & 15 } else { 0 };
                 (year.map(four), month, tens * 10 + (line[day_end - 1] & 15))

@@ -3,6 +3,9 @@
 //! One place releases the interpreter (`detached`), one maps errors (`refuse`). Texts are bytes until they are handed
 //! to Python, where what is no UTF-8 becomes U+FFFD. The meaning of everything is in `python/pbs_fast/_core.pyi`.
 
+// PyO3 hands arguments over by value, and keyword arguments are arguments.
+#![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,31 +25,23 @@ fn detached<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil + 
 }
 
 fn refuse(error: &Error) -> PyErr {
-    match error {
-        Error::Zone => PyValueError::new_err(error.to_string()),
-        Error::Pattern { .. } | Error::Name(_) | Error::TooMany(_) => FormatError::new_err(error.to_string()),
-    }
+    let line = error.to_string();
+    if *error == Error::Zone { PyValueError::new_err(line) } else { FormatError::new_err(line) }
 }
 
-/// The attributes of `pbs_fast.formats.Format` that matching needs.
-#[derive(FromPyObject)]
-struct Format {
-    name: String,
-    program: Vec<String>,
-    tls_program: Vec<String>,
-    success: Vec<String>,
-    login: Vec<String>,
-    logout: Vec<String>,
-    cut: usize,
-    own_prefix: Vec<String>,
-    own_probe: Option<String>,
-}
-
-impl From<Format> for FormatSpec {
-    fn from(format: Format) -> Self {
-        let Format { name, program, tls_program, success, login, logout, cut, own_prefix, own_probe } = format;
-        Self { name, program, tls_program, success, login, logout, cut, own_prefix, own_probe }
-    }
+/// What matching needs of a `pbs_fast.formats.Format`.
+fn format_spec(format: &Bound<'_, PyAny>) -> PyResult<FormatSpec> {
+    Ok(FormatSpec {
+        name: format.getattr("name")?.extract()?,
+        program: format.getattr("program")?.extract()?,
+        tls_program: format.getattr("tls_program")?.extract()?,
+        success: format.getattr("success")?.extract()?,
+        login: format.getattr("login")?.extract()?,
+        logout: format.getattr("logout")?.extract()?,
+        cut: format.getattr("cut")?.extract()?,
+        own_prefix: format.getattr("own_prefix")?.extract()?,
+        own_probe: format.getattr("own_probe")?.extract()?,
+    })
 }
 
 /// Compiled formats and a zone.
@@ -56,35 +51,33 @@ struct Matcher(Arc<Catalogue>);
 #[pymethods]
 impl Matcher {
     #[new]
-    #[allow(clippy::needless_pass_by_value)]
-    fn new(py: Python<'_>, formats: Vec<Format>, zone: Vec<(i64, i64)>) -> PyResult<Self> {
-        let specs: Vec<FormatSpec> = formats.into_iter().map(FormatSpec::from).collect();
-        let built = detached(py, || Catalogue::new(&specs, &zone));
-        built.map(|catalogue| Self(Arc::new(catalogue))).map_err(|error| refuse(&error))
+    fn new(py: Python<'_>, formats: Vec<Bound<'_, PyAny>>, zone: Vec<(i64, i64)>) -> PyResult<Self> {
+        let specs: Vec<FormatSpec> = formats.iter().map(format_spec).collect::<PyResult<_>>()?;
+        let catalogue = detached(py, || Catalogue::new(&specs, &zone)).map_err(|error| refuse(&error))?;
+        Ok(Self(Arc::new(catalogue)))
     }
 
-    #[allow(clippy::needless_pass_by_value)]
     fn sniff(&self, py: Python<'_>, data: PyBackedBytes) -> Option<&str> {
         detached(py, || self.0.sniff(&data))
     }
 
     #[pyo3(signature = (data, *, start = 0, stop = None, offset = 0, layout = "syslog", reference))]
-    #[allow(clippy::too_many_arguments)]
     fn scan(
         &self,
         py: Python<'_>,
         data: PyBackedBytes,
-        start: usize,
-        stop: Option<usize>,
+        start: isize,
+        stop: Option<isize>,
         offset: u64,
         layout: &str,
         reference: i64,
     ) -> PyResult<Scan> {
-        let stop = stop.unwrap_or(data.len());
-        if start > stop || stop > data.len() {
-            let len = data.len();
-            return Err(PyValueError::new_err(format!("scan: {start}..{stop} is not within the {len} bytes of data")));
-        }
+        let (len, within) = (data.len(), |at: isize| usize::try_from(at).ok());
+        let bounds =
+            within(start).zip(stop.map_or(Some(len), within)).filter(|&(start, stop)| start <= stop && stop <= len);
+        let refused =
+            || PyValueError::new_err(format!("scan: {start}..{stop:?} is not within the {len} bytes of data"));
+        let (start, stop) = bounds.ok_or_else(refused)?;
         let layout = self.layout(layout)?;
         let began = Instant::now();
         let found = detached(py, || self.0.scan(&data[start..stop], layout, reference));
@@ -114,6 +107,7 @@ struct Scan {
     start: usize,
     stop: usize,
     offset: u64,
+    #[pyo3(get)]
     seconds: f64,
 }
 
@@ -122,11 +116,6 @@ impl Scan {
     #[getter]
     fn lines(&self) -> u64 {
         self.found.lines()
-    }
-
-    #[getter]
-    fn seconds(&self) -> f64 {
-        self.seconds
     }
 }
 
@@ -203,10 +192,9 @@ impl Stream {
     }
 
     fn check(&self, scan: &Scan) -> PyResult<()> {
-        if Arc::ptr_eq(&self.catalogue, &scan.catalogue) {
-            return Ok(());
-        }
-        Err(PyValueError::new_err("the scan is another matcher's; give the stream scans of its own matcher"))
+        let refused =
+            || PyValueError::new_err("the scan is another matcher's; give the stream scans of its own matcher");
+        Arc::ptr_eq(&self.catalogue, &scan.catalogue).then_some(()).ok_or_else(refused)
     }
 
     fn event<'py>(&self, py: Python<'py>, event: &Event<'_>, offset: u64) -> PyResult<Bound<'py, PyTuple>> {
@@ -244,7 +232,7 @@ impl Stream {
             Some(bytes) => text(py, bytes).into_any(),
             None => PyNone::get(py).to_owned().into_any(),
         };
-        // One user a row is the rule, and one string object for both columns saves a tenth of the hand-over.
+        // One user a row is the rule, and then one string object serves both columns.
         let users = |row: &Row| {
             let (first, last, _) = rows.users(row);
             let user = optional(first);
@@ -279,12 +267,11 @@ fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
 }
 
 fn kind(py: Python<'_>, what: What) -> Bound<'_, PyString> {
-    let kind = match what {
-        What::Login => intern!(py, "login"),
-        What::Logout => intern!(py, "logout"),
-        What::Missed(_) => intern!(py, "missed"),
-    };
-    kind.clone()
+    match what {
+        What::Login => intern!(py, "login").clone(),
+        What::Logout => intern!(py, "logout").clone(),
+        What::Missed(_) => intern!(py, "missed").clone(),
+    }
 }
 
 /// The native twin of the matcher.
