@@ -1,0 +1,233 @@
+"""The units under the real systemd as process 1 of a private machine (boot.sh): what the hardening leaves works.
+
+One boot for all tests, about ten seconds; the tests look at what its script wrote. Type=notify-reload is tested where
+systemd is 253 or later, else Type=notify with the drop-in.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pbs_fast
+from mta import private_directory, require, unavailable
+from packaging import PACKAGING, tool
+from packaging.test_units import version
+
+_SCRIPT = r"""
+exec 9>>/out/said; BASH_XTRACEFD=9; set -x
+login() {
+    echo "$(date -u +%Y-%m-%dT%H:%M:%S+00:00) hub dovecot: imap-login: Login: user=<ann>, method=PLAIN," \
+        "rip=$1, lip=192.0.2.10, mpid=71, TLS, session=<9mVjWnQ7pQDLAHEF>" >>/var/log/mail.log
+}
+until_in_table() {
+    for _ in $(seq 200); do pbs-fast list | grep -qw "$1" && return; sleep 0.05; done
+}
+note() { "$@" >/out/$name 2>&1; echo $? >/out/$name.status; }
+show() { systemctl show pbs-fast "$@"; }
+main_pid() { show -P MainPID; }
+
+systemctl start systemd-journald.service
+# What a distribution gives: a mail log that adm may read, a Postfix whose networks are those of its interfaces.
+: >/var/log/mail.log; chown root:adm /var/log/mail.log; chmod 0640 /var/log/mail.log
+printf 'compatibility_level = 3.6\nmynetworks_style = subnet\n' >/etc/postfix/main.cf
+postconf -h mynetworks >/out/networks
+
+login 203.0.113.1
+name=start note systemctl start pbs-fast
+name=list note pbs-fast list
+login 203.0.113.2
+until_in_table 203.0.113.2
+sleep 2.5
+name=shown note show -p Type -p ActiveState -p StatusText -p NRestarts -p Result
+stat -c '%a %U %G %n' /var/lib/pbs-fast /var/lib/pbs-fast/* /var/log/pbs-fast >/out/modes
+cat /proc/$(main_pid)/status >/out/process
+name=files note nsenter -t $(main_pid) -m touch /var/lib/pbs-fast/may /etc/may-not /var/log/may-not
+rm -f /var/lib/pbs-fast/may
+
+name=reap note systemctl start pbs-fast-reap
+echo 'what = "is this"' >/etc/pbs-fast/deny.toml
+name=reload_bad note systemctl reload pbs-fast
+rm /etc/pbs-fast/deny.toml
+name=reload note systemctl reload pbs-fast
+
+# A log of its own, debug lines in it, and the networks as postconf gave them inside.
+sed -i 's|^#logto|logto|; s|^#debug = false|debug = true|' /etc/pbs-fast/pbs-fast.toml
+systemctl restart pbs-fast
+login 203.0.113.3
+login "$(sed 's/.* \([0-9.]*\)\.0\/[0-9]* .*/\1.77/' /out/networks)"
+until_in_table 203.0.113.3
+cat /var/log/pbs-fast/pbs-fast.log >/out/log
+stat -c '%a %U %n' /var/log/pbs-fast/pbs-fast.log >>/out/modes
+
+# A loop that hangs: systemd must miss the sign of life, kill, and start it again.
+mkdir -p /run/systemd/system/pbs-fast.service.d
+printf '[Service]\nWatchdogSec=1s\n' >/run/systemd/system/pbs-fast.service.d/soon.conf
+systemctl daemon-reload
+systemctl restart pbs-fast
+sleep 2.5
+name=watched note show -p NRestarts -p ActiveState
+kill -STOP $(main_pid)
+for _ in $(seq 200); do [ "$(show -P NRestarts)" = 1 ] && break; sleep 0.05; done
+for _ in $(seq 200); do [ "$(show -P ActiveState)" = active ] && break; sleep 0.05; done
+name=hung note show -p NRestarts -p ActiveState
+name=list_hung note pbs-fast list
+
+name=stop note systemctl stop pbs-fast
+name=stopped note show -p ActiveState -p Result
+name=list_stopped note pbs-fast list
+echo 'grce = 1' >/etc/pbs-fast/pbs-fast.toml
+name=start_bad note systemctl start pbs-fast
+sleep 3
+name=refused note show -p NRestarts -p ActiveState -p ExecMainStatus
+journalctl --sync
+journalctl -o json --no-pager >/out/journal
+kill -s RTMIN+13 1
+"""
+
+
+class Machine:
+    """What the boot left behind."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def text(self, name: str) -> str:
+        return (self._out / name).read_text()
+
+    def status(self, name: str) -> int:
+        return int(self.text(f"{name}.status"))
+
+    def shown(self, name: str) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in self.text(name).splitlines())
+
+    def journal(self, unit: str) -> list[tuple[int, str]]:
+        """Priority and text of what the unit's processes wrote."""
+        entries = [json.loads(line) for line in self.text("journal").splitlines()]
+        return [(int(e["PRIORITY"]), e["MESSAGE"]) for e in entries if e.get("_SYSTEMD_UNIT") == f"{unit}.service"]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    require("postconf", "Postfix")
+    tool("systemd")
+    tool("systemd-sysusers")
+    place, out = private_directory("boot"), private_directory("booted")
+    script = place.with_name(place.name + ".script")
+    package = Path(pbs_fast.__file__).parent
+    site = next(path for path in sys.path if path.endswith("site-packages"))
+    text = _SCRIPT
+    if version() < 253:
+        text = (
+            "mkdir -p /etc/systemd/system/pbs-fast.service.d\n"
+            "cp /opt/packaging/systemd/before-253.conf /etc/systemd/system/pbs-fast.service.d/\n"
+            "systemctl daemon-reload\n" + text
+        )
+    script.write_text(text)
+    unshare = [tool("unshare"), "--mount", "--pid", "--fork", "--cgroup", "--ipc", "--uts", "--kill-child"]
+    possible = subprocess.run(
+        [*unshare, "sh", "-c", f"mount --make-rprivate / && mount -t cgroup2 cgroup2 {place}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if possible.returncode:
+        unavailable(f"no systemd of our own can be booted here: {possible.stderr.strip()}")
+    boot = Path(__file__).with_name("boot.sh")
+    words = ["sh", boot, place, out, PACKAGING, sys.base_prefix, package.parent, site, script]
+    # `timeout` outside of Python: what was written until then is worth more than an exception.
+    command = [tool("timeout"), "--signal=KILL", "60", *unshare, *map(str, words)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        said = (out / "said").read_text() if (out / "said").exists() else ""
+        assert (out / "journal").exists(), f"{done.stdout}{done.stderr}{said}"
+        kept = Path(shutil.copytree(out, tmp_path_factory.mktemp("booted") / "out"))
+    finally:
+        script.unlink()
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(out, ignore_errors=True)
+    return Machine(kept)
+
+
+def test_started_means_that_the_tables_are_in_order(machine: Machine) -> None:
+    assert machine.status("start") == 0, machine.journal("pbs-fast")
+    assert machine.text("list") == "The database holds 1 IP:\n\t203.0.113.1\n"
+
+
+def test_the_state_is_shown(machine: Machine) -> None:
+    shown = machine.shown("shown")
+    assert shown["Type"] == ("notify" if version() < 253 else "notify-reload")
+    assert (shown["ActiveState"], shown["NRestarts"]) == ("active", "0")
+    assert shown["StatusText"].startswith("2 addresses may relay; tables: ")
+
+
+def test_the_sandbox_is_shut(machine: Machine) -> None:
+    process = dict(line.split(":", 1) for line in machine.text("process").splitlines())
+    assert int(process["CapEff"], 16) == int(process["CapBnd"], 16) == 0
+    assert process["NoNewPrivs"].strip() == "1"
+    assert process["Seccomp"].strip() == "2"
+    assert "0" not in process["Uid"].split()
+    said = machine.text("files")
+    assert "/etc/may-not" in said
+    assert "/var/log/may-not" in said
+    assert "Read-only file system" in said
+    assert "/var/lib/pbs-fast/may" not in said
+
+
+def test_modes(machine: Machine) -> None:
+    modes = {name: mode for mode, _, name in (line.rpartition(" ") for line in machine.text("modes").splitlines())}
+    table = next(
+        mode for name, mode in modes.items() if name.startswith("/var/lib/pbs-fast/relay") and "own" not in name
+    )
+    assert table == "644 pbs-fast pbs-fast", "the MTA reads it"
+    assert modes["/var/lib/pbs-fast"] == "755 pbs-fast pbs-fast"
+    assert modes["/var/log/pbs-fast"] == "750 pbs-fast pbs-fast"
+    assert modes["/var/log/pbs-fast/pbs-fast.log"] == "640 pbs-fast"
+
+
+def test_nothing_is_missing_inside(machine: Machine) -> None:
+    """No warning at all but those that the script provokes: neither /proc nor postconf nor a log is out of reach."""
+    warnings = [text for priority, text in machine.journal("pbs-fast") if priority <= 4]
+    assert [text for text in warnings if "deny.toml" not in text and "grce" not in text] == []
+
+
+def test_postconf_inside_sees_this_machines_networks(machine: Machine) -> None:
+    """The last login came from the network of an interface, which `mynetworks_style = subnet` makes local."""
+    networks = machine.text("networks").split()
+    assert len(networks) > 1, networks
+    assert "ignoring local-net ip=" in machine.text("log")
+    assert "203.0.113.3 to DB" in machine.text("log")
+
+
+def test_reload_is_waited_for_and_a_bad_one_goes_on(machine: Machine) -> None:
+    assert machine.status("reload_bad") == machine.status("reload") == 0
+    (warning,) = [text for priority, text in machine.journal("pbs-fast") if priority == 4 and "deny.toml" in text]
+    assert "going on with what was in force" in warning
+
+
+def test_reap_leaves_an_owned_table(machine: Machine) -> None:
+    assert machine.status("reap") == 0
+    assert any("a daemon owns it" in text for _, text in machine.journal("pbs-fast-reap"))
+
+
+def test_a_loop_that_hangs_is_restarted(machine: Machine) -> None:
+    assert machine.shown("watched") == {"NRestarts": "0", "ActiveState": "active"}, "one that turns is not"
+    assert machine.shown("hung") == {"NRestarts": "1", "ActiveState": "active"}
+    assert "203.0.113.1" in machine.text("list_hung")
+
+
+def test_a_stop_is_a_clean_end_and_keeps_the_rows(machine: Machine) -> None:
+    assert machine.status("stop") == 0
+    assert machine.shown("stopped") == {"ActiveState": "inactive", "Result": "success"}
+    assert machine.text("list_stopped") == machine.text("list_hung")
+
+
+def test_a_refused_configuration_is_not_tried_again(machine: Machine) -> None:
+    assert machine.status("start_bad") == 1
+    assert machine.shown("refused") == {"NRestarts": "0", "ActiveState": "failed", "ExecMainStatus": "2"}
+    assert any("grce" in text for _, text in machine.journal("pbs-fast"))
