@@ -17,7 +17,7 @@ def blocks(guide: str, directory: Path | None = None) -> dict[str, list[str]]:
     """The blocks of docs/GUIDE by name, as lines; with `directory` in place of the guide's."""
     text = (DOCS / guide).read_text()
     found: dict[str, list[str]] = {}
-    for name, block in re.findall(r"(?ms)^<!-- test: ([a-z0-9 -]+) -->\n+```[a-z]*\n(.*?)^```$", text):
+    for name, block in re.findall(r"(?ms)^<!-- test: ([a-z0-9 .-]+) -->\n+```[a-z]*\n(.*?)^```$", text):
         assert name not in found, f"{guide}: two blocks are named {name}"
         lines = block.splitlines()
         found[name] = [line.replace(DIRECTORY, str(directory)) for line in lines] if directory else lines

@@ -263,11 +263,12 @@ class Postfix:
 
 
 @contextmanager
-def running(table: str, **options: object) -> Iterator[Postfix]:
-    """A started instance; stopped and removed at the end. Options as `Postfix` takes them."""
+def running(table: str, *, start: bool = True, **options: object) -> Iterator[Postfix]:
+    """An instance, started unless the test does that; removed at the end. Options as `Postfix` takes them."""
     instance = Postfix(table, **options)  # type: ignore[arg-type]
     try:
-        instance.start()
+        if start:
+            instance.start()
         yield instance
     finally:
         instance.stop()

@@ -1,0 +1,84 @@
+"""docs/MTA-POSTFIX.md, line by line: its command starts the real daemon, its lines are Postfix's configuration."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.running import Site, login
+from mta.guide import blocks
+from mta.postfix import LOCAL, Postfix, require_postfix, running
+from pbs_fast.tables import list_rows
+
+GUIDE = "MTA-POSTFIX.md"
+NAMES = ("lmdb", "socketmap", "hash", "cdb")
+A, SIX, OTHER = "203.0.113.5", "2001:db8::6", "203.0.113.99"
+
+
+def test_every_variant_of_the_guide_is_tested() -> None:
+    assert set(blocks(GUIDE)) == {"run both", *(f"{what} {name}" for what in ("run", "main.cf") for name in NAMES)}
+
+
+@pytest.fixture
+def site(directory: Path) -> Iterator[Site]:
+    site = Site(directory)
+    yield site
+    site.close()
+
+
+def options(words: list[str]) -> list[str]:
+    """What stands behind `pbs-fast run` in the guide."""
+    command = shlex.split(" ".join(words))
+    assert command[:2] == ["pbs-fast", "run"]
+    return command[2:]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_lines_as_they_stand(name: str, site: Site) -> None:
+    """A login opens the relay; kill -9 of the daemon touches no inbound mail, and relaying as the guide says."""
+    require_postfix(name)
+    lines = blocks(GUIDE, site.place)
+    (dbfile,) = options(lines[f"run {name}"])
+    site.spec = dbfile.removeprefix("--dbfile=")
+    with running("static:none", main_cf=lines[f"main.cf {name}"], start=False) as postfix:
+        queue = postfix.directory / "queue"
+        if name == "socketmap":
+            (queue / "pbs").mkdir()
+            site.spec += f"?queue={queue}"
+        daemon = site.start()
+        postfix.start()
+        assert postfix.rcpt(A).denied
+        assert postfix.rcpt(OTHER, f"bob@{LOCAL}").code == 250
+        for client in (A, SIX):
+            site.append(login(client))
+            assert _relays_soon(postfix, client)
+        assert postfix.rcpt(OTHER).denied
+        daemon.kill()
+        assert postfix.rcpt(OTHER, f"bob@{LOCAL}").code == 250
+        assert postfix.rcpt(A).code == (451 if name == "socketmap" else 250)
+        site.start()
+        assert postfix.rcpt(A).relayed
+        assert postfix.rcpt(OTHER).denied
+
+
+def _relays_soon(postfix: Postfix, client: str) -> bool:
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        reply = postfix.rcpt(client)
+        assert reply.relayed or reply.denied, reply
+        if reply.relayed:
+            return True
+    return False
+
+
+def test_two_tables_for_the_move(site: Site) -> None:
+    first, second = options(blocks(GUIDE, site.place)["run both"])
+    site.spec = first.removeprefix("--dbfile=")
+    site.start(second)
+    site.append(login(A))
+    site.wait_rows(A)
+    assert [key for key, _ in list_rows(second.removeprefix("--table="))] == [A]
