@@ -353,7 +353,7 @@ def test_a_journalctl_that_always_fails_is_said_once_and_tried_ever_later(
 
 def test_output_that_is_no_export_restarts_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "journalctl").write_text(
-        "#!/bin/sh\nprintf 'MESSAGE\\n\\377\\377\\377\\377\\377\\377\\377\\377'\nsleep 9\n"
+        "#!/bin/sh\nprintf 'MESSAGE\\n\\377\\377\\377\\377\\377\\377\\377\\377\\n\\n'\nsleep 9\n"
     )
     (tmp_path / "journalctl").chmod(0o755)
     (tmp_path / "a.journal").touch()
@@ -424,7 +424,6 @@ def test_rotation_vacuum_and_restart_of_journald(journald: Journald, opened: Cal
             journald.vacuum()
     assert one.wait(len(written)) == written
     assert one.source.counters["restarts"] == 0
-    assert one.replay(0) == []  # vacuumed away
     other = opened(f"directory={journald.directory}")
     other.source.open()
     assert other.replay(time.time() - 600) == written[-20:]

@@ -74,7 +74,7 @@ def test_of_a_long_value_the_beginning_is_kept(size: int, binary: bool, step: in
 @pytest.mark.parametrize(
     "data",
     [
-        b"MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff\n\n",
         b"MESSAGE\n\x01\0\0\0\0\0\0\0abc\n\n",
         b"x" * (3 * LONGEST),
     ],

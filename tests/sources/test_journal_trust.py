@@ -274,7 +274,7 @@ def test_complaints_are_bounded_and_printable() -> None:
 
 
 def test_dropped_messages_are_said_and_counted() -> None:
-    dropped = {
+    dropped: dict[str, Any] = {
         "MESSAGE_ID": "a596d6fe7bfa4994828e72309e95d61e",
         "_TRANSPORT": "driver",
         "_SYSTEMD_UNIT": "systemd-journald.service",

@@ -8,6 +8,7 @@ built. Imports errors and `journal_spec`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -18,8 +19,10 @@ from pbs_fast.errors import SourceError
 from pbs_fast.sources.journal_spec import JournalSpec
 
 PROGRAM = "journalctl"
-#: A pipe holds 64 KiB.
+#: Bytes of a read.
 _CHUNK = 65_536
+#: Bytes of its pipe, so that journalctl reads ahead while we work; it writes 4 KiB at a time.
+_PIPE = 1_048_576
 #: Bytes kept of what it says.
 _SAID = 2_000
 #: Seconds from the end of its output to its own end.
@@ -63,6 +66,8 @@ class Child:
         self._out, self._err = self._process.stdout, self._process.stderr
         os.set_blocking(self._out.fileno(), False)
         os.set_blocking(self._err.fileno(), False)
+        with suppress(OSError):  # a matter of speed: an account may have no more of such memory
+            fcntl.fcntl(self._out.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
         self._text = b""
         self._ended = False
 

@@ -52,9 +52,8 @@ class ExportParser:
         entries: list[Entry] = []
         while True:
             if self._open is None:
-                position = _plain_entries(buffer, position, entries)
-                # No end in sight of an entry with text fields only: it is not yet there whole, or it is another kind.
-                if position >= len(buffer):
+                position, other = _plain_entries(buffer, position, entries)
+                if not other:
                     break
                 self._open = _OpenEntry(self._wanted)
             position = self._open.take(buffer, position)
@@ -66,22 +65,23 @@ class ExportParser:
         return entries
 
 
-def _plain_entries(buffer: bytes, position: int, entries: list[Entry]) -> int:
-    """Take the entries that are whole, short and made of single text fields; where the next begins.
+def _plain_entries(buffer: bytes, position: int, entries: list[Entry]) -> tuple[int, bool]:
+    """Take the entries that are whole, short and made of single text fields.
 
-    Nearly all are such; this is eight times as fast as field by field.
+    Nearly all are such, and this is several times as fast as field by field. Returns where the next begins, and whether
+    that one is of another kind; else it is not here whole.
     """
     while True:
         while buffer.startswith(b"\n", position):
             position += 1
         end = buffer.find(b"\n\n", position, position + LONGEST)
         if end < 0:
-            return position
+            return position, len(buffer) - position >= LONGEST
         # The length and the value of a binary field come after a line without `=`, so none is misread here.
         parts = [line.partition(b"=") for line in buffer[position:end].split(b"\n")]
         fields = {name: value for name, equals, value in parts if equals}
         if len(fields) < len(parts):
-            return position
+            return position, True
         entries.append(Entry(fields))
         position = end + 2
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Seconds before the window's start from which entries come too: they are sent before they are stored, and a clock that
 #: is stepped puts them out of order.
 SLACK = 300
-#: Bytes of journalctl's output that one step takes at most, and the seconds it waits for some.
+#: Bytes of journalctl's output that one step takes at most, and its seconds: live lines wait so long.
 _STEP, _WAIT = 1_048_576, 0.02
 #: Seconds after which a question that takes milliseconds has failed.
 _PATIENCE = 60.0
@@ -48,7 +48,7 @@ class JournalPast:
         self._oldest: int | None = None
         try:
             self._oldest = _oldest(source)
-            begin = int(since) - SLACK
+            begin = max(0, int(since) - SLACK)
             if last is None or _stored(last, begin) < begin:
                 self.done = True
             else:
@@ -57,14 +57,14 @@ class JournalPast:
             self._end(str(error))
 
     def step(self) -> list[Replayed]:
-        """The lines of the next entries; waits some milliseconds for them, because journalctl reads as we do."""
+        """The lines of the next entries; takes some milliseconds, for journalctl reads while we do."""
         lines: list[bytes] = []
         read = 0
-        while self._child is not None and read < _STEP:
+        end = time.monotonic() + _WAIT
+        while self._child is not None and read < _STEP and (left := end - time.monotonic()) > 0:
             data = self._child.read()
             if data is None:
-                if read or not _readable(self._child.fileno(), _WAIT):
-                    break
+                _readable(self._child.fileno(), left)
                 continue
             if not data:
                 self._ended(self._child)
@@ -166,4 +166,4 @@ def _stored(entry: Entry, otherwise: int) -> int:
 def _readable(fd: int, seconds: float) -> bool:
     poller = select.poll()
     poller.register(fd, select.POLLIN)
-    return bool(poller.poll(int(seconds * 1000)))
+    return bool(poller.poll(int(seconds * 1000 + 0.999)))
