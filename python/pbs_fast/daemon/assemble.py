@@ -174,7 +174,9 @@ class Parts:
 
 def open_tables(config: Config, log: Log, clock: Clock) -> list[Table]:
     """The tables of the configuration, each once. Raises TableError or UsageError, and then none is open."""
-    options = TableOptions(value=config.value, flock=config.flock, adopt=config.adopt, wall=clock.to_wall, now=clock.now)
+    options = TableOptions(
+        value=config.value, flock=config.flock, adopt=config.adopt, wall=clock.to_wall, now=clock.now
+    )
     opened: list[Table] = []
     seen = set()
     try:
