@@ -8,7 +8,8 @@ entries are believed, `journal_line` makes lines of them. Invariants:
 - following begins behind the newest entry there is, before the past is read up to exactly that entry;
 - entries that nobody believes are counted by reason, and said once where they pose as a mail server's.
 
-journald wakes its readers at most four times a second, so an entry comes up to 0.25 s after it was written.
+journald tells readers of new entries by a timer of 0.25 s that may be as much late: lines come 0.25 to 0.5 s after they
+were written (60 entries: median 0.39 s, greatest 0.50 s).
 Imports of the package: errors and its neighbours.
 """
 
