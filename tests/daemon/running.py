@@ -5,9 +5,9 @@ Nothing of the daemon is imported: what it did is read from its table, its own l
 
 from __future__ import annotations
 
-import encodings
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import pbs_fast
 from mta import unavailable, wait_for
 from pbs_fast.errors import TableError
 from pbs_fast.tables import list_rows
@@ -231,14 +232,37 @@ class Daemon:
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
-def require_nobody(*, in_process: bool = False) -> None:
-    """Skip (or fail under CI) where the program cannot run as NOBODY, or (`in_process`) become it once it runs."""
+def require_nobody() -> None:
+    """Skip (or fail under CI) where the program cannot run as NOBODY."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         unavailable("becoming another user needs root and setpriv")
-    command = ["test", "-r", encodings.__file__] if in_process else [PROGRAM, "version"]
-    done = subprocess.run([*NOBODY, *command], capture_output=True, text=True, check=False)
+    done = subprocess.run([*NOBODY, PROGRAM, "version"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        unavailable(f"user nobody may not read this Python ({done.stderr.strip() or encodings.__file__})")
+        unavailable(f"user nobody may not run this Python ({done.stderr.strip()})")
+
+
+def readable_to_all() -> list[str]:
+    """What starts a command so that it can read this Python also once it is another user.
+
+    A Python below a home directory of mode 0700 cannot be read any more then. In a mount namespace of the command's own
+    that directory shows nothing but this Python and this package, to everybody.
+    """
+    wanted = [Path(sys.base_prefix), Path(sys.prefix), Path(pbs_fast.__file__).parents[2]]
+    closed = {up for path in wanted for up in path.resolve().parents if not up.stat().st_mode & 0o001}
+    if not closed:
+        return []
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        unavailable("a mount namespace needs root and unshare")
+    script = []
+    for top in (up for up in sorted(closed) if not closed & set(up.parents)):
+        inside = [str(path.resolve()) for path in wanted if path.resolve().is_relative_to(top)]
+        for number, path in enumerate(inside):
+            script += [f"d{number}=$(mktemp -d)", f"mount --bind {shlex.quote(path)} $d{number}"]
+        script.append(f"mount -t tmpfs -o mode=755 tmpfs {shlex.quote(str(top))}")
+        for number, path in enumerate(inside):
+            script += [f"mkdir -p {shlex.quote(path)}", f"mount --bind $d{number} {shlex.quote(path)}"]
+    script.append('exec "$@"')
+    return ["unshare", "--mount", "--propagation=private", "sh", "-c", " && ".join(script), "sh"]
 
 
 def alive(pid: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.running import Site, lines_with, login, require_nobody
+from daemon.running import Site, lines_with, login, readable_to_all, require_nobody
 
 A, B, C, D = "203.0.113.1", "203.0.113.2", "2001:db8::3", "198.51.100.4"
 
@@ -118,10 +118,10 @@ def test_a_sighup_that_nohup_ignores_stays_ignored(site: Site) -> None:
 
 def test_as_another_user_it_can_open_its_log_again(site: Site) -> None:
     """Started by root with `user`: what it must open later belongs to that user."""
-    require_nobody(in_process=True)
+    require_nobody()
     site.place.chmod(0o777)
     site.configure('user = "nobody"\n')
-    daemon = site.start()
+    daemon = site.start(prefix=readable_to_all())
     assert site.own.stat().st_uid == site.file.stat().st_uid == 65534
     site.append(login(A))
     site.wait_rows(A)
