@@ -22,7 +22,7 @@ from pbs_fast.sources.journal import JournalSource
 from pbs_fast.sources.journal_spec import parse_journal
 from pbs_fast.sources.notices import Notice
 from pbs_fast.sources.pieces import Piece
-from pbs_fast.sources.protocol import Past, Wishes
+from pbs_fast.sources.protocol import Past, Start, Wishes
 from sources.journals import Journald, fields, message, program, store
 
 NOW = time.time()
@@ -324,8 +324,9 @@ def test_no_journalctl_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("start", ["replay", "begin"])
 def test_a_journalctl_that_always_fails_is_said_once_and_tried_ever_later(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: Start
 ) -> None:
     (tmp_path / "journalctl").write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
     (tmp_path / "journalctl").chmod(0o755)
@@ -333,7 +334,9 @@ def test_a_journalctl_that_always_fails_is_said_once_and_tried_ever_later(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     now = [1_000.0]
     said: list[Notice] = []
-    source = JournalSource(parse_journal(f"directory={tmp_path}"), Wishes(on_notice=said.append), clock=lambda: now[0])
+    source = JournalSource(
+        parse_journal(f"directory={tmp_path}"), Wishes(start, on_notice=said.append), clock=lambda: now[0]
+    )
     with pytest.raises(SourceError, match="status 3: broken"):
         source.open()
     pauses = []

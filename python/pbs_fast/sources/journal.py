@@ -86,13 +86,15 @@ class JournalSource:
     # -- start ------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Take the place behind the newest entry. Raises SourceError without journalctl or leave to read."""
+        """Take the place behind the newest entry. Raises SourceError when journalctl is not there, or fails."""
         require_program()
         self._look()
-        if self.trouble is None and not self._reading_past:
+        if self.trouble is None:
+            # Asked in any case: a journalctl that fails now is for whoever starts us, not for trying again.
             newest = read_all(command(self.spec, WANTED, "--lines=1", matches=self.matches))
-            self._newest = newest[-1] if newest else None
-            self._cursor = self._newest.fields.get(CURSOR) if self._newest else None
+            if newest and not self._reading_past:
+                self._newest = newest[-1]
+                self._cursor = self._newest.fields.get(CURSOR)
 
     def _look(self) -> None:
         reason = missing(self.spec)
