@@ -10,12 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pbs_core::{Catalogue, Error, Event, FormatSpec, Layout, Row, Rows, What};
-use pyo3::exceptions::PyValueError;
-use pyo3::intern;
-use pyo3::marker::Ungil;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyDict, PyList, PyNone, PyString, PyTuple};
+use pyo3::{exceptions::PyValueError, intern, marker::Ungil};
 
 pyo3::import_exception!(pbs_fast.errors, FormatError);
 

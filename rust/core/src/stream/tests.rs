@@ -1,4 +1,7 @@
-//! Order: borders of chunks, the ambiguous hour, sessions, fold, counters (docs/MATCHING.md, 6 and 7).
+//! Chunks may be cut anywhere, rows are those of an event-by-event model, counters add up (docs/MATCHING.md, 6, 7).
+
+mod order;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -205,106 +208,6 @@ fn model(events: &[Told], gap: i64) -> Vec<Folded> {
 }
 
 #[test]
-fn a_consumer_of_rows_sees_the_same_new_grants_as_one_of_events() {
-    let catalogue = catalogue(&BERLIN);
-    let mut random = Random::new(21);
-    let mut grants = 0;
-    for _ in 0..40 {
-        let data = log(&mut random, 300);
-        let gap = *random.pick(&[0, 60, 900]);
-        let scan = catalogue.scan(&data, Layout::Syslog, REFERENCE);
-        let of = |folds| {
-            let mut stream = Stream::new(catalogue.clone(), gap, false, folds);
-            stream.add(&scan, &data, 0);
-            let mut last: BTreeMap<Address, i64> = BTreeMap::new();
-            let mut new = BTreeSet::new();
-            for row in stream.take().rows.iter().filter(|row| row.login) {
-                if last.get(&row.address).is_none_or(|&last| row.first > last + gap) {
-                    new.insert((row.offset, row.first));
-                }
-                let last = last.entry(row.address).or_insert(row.last);
-                *last = row.last.max(*last);
-            }
-            (new, last)
-        };
-        let (folded, single) = (of(true), of(false));
-        assert_eq!(folded, single);
-        grants += folded.0.len();
-    }
-    assert!(grants > 500, "only {grants} grants");
-}
-
-/// Stamps of one-line scans, in order, as seconds after `TWICE`.
-fn settled(clocks: &[&str], live: Option<i64>) -> Vec<i64> {
-    let catalogue = catalogue(&BERLIN);
-    let mut stream = Stream::new(catalogue.clone(), 0, live.is_some(), true);
-    let stamp = |clock: &&str| {
-        let line = format!("Oct 25 {clock} mx alpha: in: a ip=192.0.2.1");
-        let scan = catalogue.scan(line.as_bytes(), Layout::Syslog, live.unwrap_or(REFERENCE));
-        stream.events(&scan, line.as_bytes())[0].stamp.unwrap() - TWICE
-    };
-    clocks.iter().map(stamp).collect()
-}
-
-#[test]
-fn the_hour_that_comes_twice_keeps_a_file_in_order() {
-    assert_eq!(settled(&["02:10:00"], None), [600]);
-    assert_eq!(settled(&["02:50:00", "02:10:00", "02:50:00", "03:00:00"], None), [3_000, 4_200, 6_600, 7_200]);
-    // 300 seconds back is a late line, 301 is the second time.
-    assert_eq!(settled(&["02:50:00", "02:45:00"], None), [3_000, 2_700]);
-    assert_eq!(settled(&["02:50:00", "02:44:59"], None), [3_000, 6_299]);
-    // Outside that hour there is nothing to choose.
-    assert_eq!(settled(&["02:50:00", "01:10:00", "02:10:00"], None), [3_000, -3_000, 600]);
-}
-
-#[test]
-fn live_the_hour_that_comes_twice_is_the_one_nearest_to_now() {
-    assert_eq!(settled(&["02:10:00"], Some(TWICE + 600)), [600]);
-    assert_eq!(settled(&["02:10:00"], Some(TWICE + 2_400)), [600]);
-    assert_eq!(settled(&["02:10:00"], Some(TWICE + 2_401)), [4_200]);
-    assert_eq!(settled(&["02:50:00", "02:10:00"], Some(TWICE)), [3_000, 600]);
-}
-
-/// Addresses of the events of some messages under tag `alpha`.
-fn addresses(messages: &[&str]) -> Vec<Option<String>> {
-    let catalogue = catalogue(&[(0, 0)]);
-    let mut stream = Stream::new(catalogue.clone(), 0, false, true);
-    let address = |message: &&str| {
-        let line = format!("Oct 25 02:00:00 mx alpha: {message}");
-        let scan = catalogue.scan(line.as_bytes(), Layout::Syslog, REFERENCE);
-        stream.events(&scan, line.as_bytes())[0].address.map(Address::text)
-    };
-    messages.iter().map(address).collect()
-}
-
-#[test]
-fn a_logout_takes_the_address_of_its_session_once() {
-    let some = |address: &str| Some(address.to_owned());
-    assert_eq!(
-        addresses(&["out: id=a", "in: u ip=192.0.2.1 id=a", "out: id=b", "out: id=a", "out: id=a"]),
-        [None, some("192.0.2.1"), None, some("192.0.2.1"), None]
-    );
-    // The same id again is the newer login's; a logout with an address takes nothing away.
-    assert_eq!(
-        addresses(&["in: u ip=192.0.2.1 id=a", "in: u ip=192.0.2.2 id=a", "out: ip=192.0.2.9 id=a", "out: id=a"])[3],
-        some("192.0.2.2")
-    );
-    // An empty id is none.
-    assert_eq!(addresses(&["in: u ip=192.0.2.1 id=", "out: id="])[1], None);
-}
-
-#[test]
-fn a_logout_without_address_is_counted_and_in_no_row() {
-    let catalogue = catalogue(&[(0, 0)]);
-    let mut stream = Stream::new(catalogue.clone(), 0, false, true);
-    let line = b"Oct 25 02:00:00 mx alpha: out: id=a\n";
-    stream.add(&catalogue.scan(line, Layout::Syslog, REFERENCE), line, 0);
-    let counters: BTreeMap<String, u64> = stream.counters().collect();
-    assert_eq!((counters["logout"], counters["logout_no_address"], counters["lines"]), (1, 1, 1));
-    assert!(stream.take().rows.is_empty());
-}
-
-#[test]
 fn every_counter_is_there_from_the_beginning() {
     let names: BTreeSet<String> = Stream::new(catalogue(&[(0, 0)]), 0, false, true)
         .counters()
@@ -327,43 +230,4 @@ fn every_counter_is_there_from_the_beginning() {
         "missed_continuation",
     ];
     assert_eq!(names, want.map(str::to_owned).into());
-}
-
-#[test]
-fn a_row_counts_its_users_up_to_the_limit_and_names_the_last() {
-    let catalogue = catalogue(&[(0, 0)]);
-    let mut stream = Stream::new(catalogue.clone(), 1_800, false, true);
-    let users = (0..200).chain([7, 199, 3]);
-    let lines: Vec<String> = users.map(|n| format!("Oct 25 02:00:00 mx alpha: in: u{n} ip=192.0.2.1\n")).collect();
-    let data = lines.concat();
-    stream.add(&catalogue.scan(data.as_bytes(), Layout::Syslog, REFERENCE), data.as_bytes(), 0);
-    let rows = rows(&stream.take());
-    assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].users, (Some("u0".to_owned()), Some("u3".to_owned()), MAX_USERS));
-    assert_eq!((rows[0].n, rows[0].offset), (203, 0));
-}
-
-#[test]
-fn take_forgets_rows_and_keeps_order() {
-    let catalogue = catalogue(&BERLIN);
-    let mut stream = Stream::new(catalogue.clone(), 1_800, false, true);
-    let mut add = |clock: &str| {
-        let line = format!("Oct 25 {clock} mx alpha: in: u ip=192.0.2.1");
-        stream.add(&catalogue.scan(line.as_bytes(), Layout::Syslog, REFERENCE), line.as_bytes(), 0);
-        rows(&stream.take()).iter().map(|row| (row.first - TWICE, row.n)).collect::<Vec<_>>()
-    };
-    assert_eq!(add("02:50:00"), [(3_000, 1)]);
-    assert_eq!(add("02:10:00"), [(4_200, 1)]);
-}
-
-#[test]
-fn a_stamp_ahead_has_a_row_of_its_own() {
-    let catalogue = catalogue(&[(0, 0)]);
-    let mut stream = Stream::new(catalogue.clone(), 1 << 40, false, true);
-    let at =
-        |second: i64| format!("1970-01-01T00:{:02}:{:02}Z mx alpha: in: u ip=192.0.2.1\n", second / 60, second % 60);
-    let data = [at(0), at(300), at(301), at(1)].concat();
-    stream.add(&catalogue.scan(data.as_bytes(), Layout::Syslog, 0), data.as_bytes(), 0);
-    let rows: Vec<(i64, i64, u64)> = rows(&stream.take()).iter().map(|row| (row.first, row.last, row.n)).collect();
-    assert_eq!(rows, [(0, 300, 3), (301, 301, 1)]);
 }
