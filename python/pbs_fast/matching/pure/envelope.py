@@ -8,23 +8,27 @@ linear in the line. Imports nothing of the package.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 NAME = rb"[^\x00-\x20:\[\]<>]++"
 WORD = rb"[^ ]++"
 _PRI = rb"<[0-9]{1,3}>"
-_FAC = rb"[a-z0-9]++\.[a-z0-9]++"
-_TIME = rb"[0-9]{2}:[0-9]{2}:[0-9]{2}"
+FAC = rb"[a-z0-9]++\.[a-z0-9]++"
+_MINUTE = rb"[0-9]{2}:[0-9]{2}:"
+_TIME = _MINUTE + rb"[0-9]{2}"
 _FRACTION = rb"(?:[.,][0-9]{1,9})?+"
 _DATE = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = rb"(Z|[+-][0-9]{2}:?[0-9]{2})?+"
-_BSD = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-9]?[0-9] (?:[0-9]{4} )?+" + _TIME
+_DAY = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-9]?[0-9] (?:[0-9]{4} )?+"
+_BSD = _DAY + _TIME
 # Groups 1 text without fraction, 2 taken part for BSD (which has no zone), 3 zone.
 _STAMP = rb"((" + _BSD + rb")|" + _DATE + rb"[T ]" + _TIME + rb")" + _FRACTION + rb"(?(2)|" + _ZONE + rb")"
 _STRING = rb'"(?:[^"\\\]]|\\[\x00-\xff])*+"'
 _SD = rb'(?:-|(?:\[(?:[^"\]]++|' + _STRING + rb")*+\])++)"
-_SOLARIS = rb"(?:\[ID [0-9]++ " + _FAC + rb"\] )?+"
+SD_IN_LINE = rb'(?:-|(?:\[(?:[^"\]\n]++|"(?:[^"\\\]\n]|\\[^\n])*+")*+\])++)'
+"""RFC 5424's structured data in a buffer of many lines."""
+SOLARIS = rb"(?:\[ID [0-9]++ " + FAC + rb"\] )?+"
 
 WHEN: Final = 1
 ZONE: Final = 3
@@ -47,20 +51,39 @@ class Envelope(NamedTuple):
     """None where there is none."""
 
 
+# A token that is a hostless tag is never a host: neither `x:` (looked behind) nor `[x]` (looked ahead).
+_HOST = rb"(?:(?!\[" + NAME + rb"\] )(?P<host>" + WORD + rb")(?<!:) ++(?:" + FAC + rb" )?+)?+"
+
+
 def _syslog() -> bytes:
     end = rb"(?: |\Z)"
-    # A token that is a hostless tag is never a host: neither `x:` (looked behind) nor `[x]` (looked ahead).
-    host = rb"(?:(?!\[" + NAME + rb"\] )(" + WORD + rb")(?<!:) ++(?:" + _FAC + rb" )?+)?+"
+    host = _HOST.replace(b"?P<host>", b"")
     tag = rb"(?:(" + NAME + rb")(?:\[[0-9]++\])?+:|(?(4)(?!)|\[(" + NAME + rb")\]))"
-    bsd = rb"(?:" + _PRI + rb")?+" + _STAMP + rb" ++(?:<" + _FAC + rb"> )?+" + host + tag + end
+    bsd = rb"(?:" + _PRI + rb")?+" + _STAMP + rb" ++(?:<" + FAC + rb"> )?+" + host + tag + end
     stamp = rb"(?:(" + _DATE + rb"T" + _TIME + rb")" + _FRACTION + _ZONE + rb"|-)"
     words = rb" (" + WORD + rb") (" + WORD + rb") " + WORD + rb" " + WORD + rb" "
     rfc5424 = _PRI + rb"1 " + stamp + words + _SD + rb"(?: (?:\xef\xbb\xbf)?+ ?+|\Z)"
-    return rb"(?:" + bsd + rb"|" + rfc5424 + rb")" + _SOLARIS
+    return rb"(?:" + bsd + rb"|" + rfc5424 + rb")" + SOLARIS
 
 
 LINE = re.compile(_syslog())
 """Matches the envelope of a line in the syslog layout, up to its message."""
+
+
+def _shapes() -> Iterator[tuple[re.Pattern[bytes], re.Pattern[bytes]]]:
+    zone = _ZONE.replace(b"(", b"(?P<zone>", 1)
+    sender = rb" ++(?:<" + FAC + rb"> )?+" + _HOST + rb"(?P<tag>" + NAME + rb")[\[:]"
+    words = rb" (?P<host>" + WORD + rb") (?P<tag>" + WORD + rb") "
+    pri = rb"(?:" + _PRI + rb")?+"
+    yield re.compile(pri + rb"(" + _DAY + _MINUTE + rb")"), re.compile(rb"(?P<zone>(?!))?+" + sender)
+    yield re.compile(pri + rb"(" + _DATE + rb"[T ]" + _MINUTE + rb")"), re.compile(zone + sender)
+    yield re.compile(_PRI + rb"1 (" + _DATE + rb"T" + _MINUTE + rb")"), re.compile(zone + words)
+
+
+SHAPES: Final = tuple(_shapes())
+"""The usual envelopes in two pieces: up to the seconds (group 1 is the stamp's part), and from behind the fraction to
+the byte after the tag: `[` or `:`, or RFC 5424's blank (groups zone, host, tag). Made of the same fragments as `LINE`,
+of which they take nothing that it would read in another way."""
 
 
 def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:

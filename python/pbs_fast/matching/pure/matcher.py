@@ -87,6 +87,9 @@ class Matcher:
         if not 0 <= start <= stop <= len(data):
             raise ValueError(f"data[{start}:{stop}] is not within the {len(data)} bytes given")
         how = self._layout(layout)
+        too_long = count_too_long(data, start, stop)
+        # One carriage return sends the whole piece through the exact grammar: asking each line cost all logs.
+        usual = not too_long and data.find(b"\r", start, stop) < 0
         walk = Walk(self._stamps_for(reference), self._addresses, self._texts)
         shift = offset - start
 
@@ -94,17 +97,17 @@ class Matcher:
         last = data.rfind(b"\n", start, stop)
         if first >= 0:
             line = b"\n" + data[start : first + 1]
-            walk.part(how, line, 0, len(line), offset - 1)
-            walk.part(how, data, first, last + 1, shift)
+            walk.part(how, line, 0, len(line), offset - 1, usual=usual)
+            walk.part(how, data, first, last + 1, shift, usual=usual)
         tail = start if last < 0 else last + 1
         if tail < stop:
             # Without a newline a carriage return belongs to the line: one more is there to be dropped.
             line = b"\n" + data[tail:stop] + b"\r\n"
-            walk.part(how, line, 0, len(line), tail + shift - 1)
+            walk.part(how, line, 0, len(line), tail + shift - 1, usual=False)
         return Scan(
             matcher=self,
             lines=data.count(b"\n", start, stop) + (tail < stop),
-            too_long=count_too_long(data, start, stop),
+            too_long=too_long,
             reference=reference,
             records=walk.records,
             ambiguous=walk.ambiguous,

@@ -1,7 +1,7 @@
-"""Formats compiled for matching: from a tag to its route, from a route's one regex to what a match means.
+"""Formats compiled for matching: from a tag to its route, from a message to the patterns that may take it.
 
-A *route* is the ordered set of formats that a tag fits, with all their patterns as one alternation: the alternative
-that took part says which pattern took the message. Knows docs/MATCHING.md, 3 and 4; no envelopes, stamps or logs.
+A *route* is the ordered set of formats that a tag fits, with all their patterns, reached by the first bytes of the
+message. Knows docs/MATCHING.md, 3 and 4; no envelopes, stamps or logs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pbs_fast.errors import FormatError
 from pbs_fast.matching import SYSLOG
+from pbs_fast.matching.pure.starts import may_start, starts
 from pbs_fast.matching.pure.success import Success
 
 if TYPE_CHECKING:
@@ -20,28 +21,45 @@ if TYPE_CHECKING:
 GROUPS: Final = ("ip", "user", "session", "lip", "tls")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
-
-# An escape, a class, or the opening of a named group: the first two are skipped so that no `(?P<` in them is read.
-_NAMED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?P<(?P<name>\w+)>", re.DOTALL)
+STARTS_REMEMBERED: Final = 4096
+"""Starts of messages, which may be strangers' text as well."""
 
 
 class Pick(NamedTuple):
-    """What it means that one alternative of a route took a message."""
+    """One pattern, and what it means that it took a message."""
 
+    fullmatch: Callable[[bytes], re.Match[bytes] | None]
     kind: Literal["login", "logout"]
     format: str
     groups: tuple[int, int, int, int, int]
-    """Numbers of ip, user, session, lip, tls in the route's regex; one that never takes part where there is none."""
+    """Numbers of ip, user, session, lip, tls in the regex; one that never takes part where there is none."""
     tls: bool | None
     """When group `tls` took no part."""
+
+
+class Picks(dict[bytes, tuple[Pick, ...]]):
+    """The first `starts.LENGTH` bytes of a message -> the patterns that may take it, in order; emptied when full.
+
+    Most messages of a known tag start like no pattern at all, and of Dovecot's ten patterns a logout is tried on one.
+    """
+
+    __slots__ = ("_all",)
+
+    def __init__(self, picks: Sequence[tuple[frozenset[bytes], Pick]]) -> None:
+        super().__init__()
+        self._all = tuple(picks)
+
+    def __missing__(self, start: bytes) -> tuple[Pick, ...]:
+        if len(self) >= STARTS_REMEMBERED:
+            self.clear()
+        self[start] = picks = tuple(pick for of_pick, pick in self._all if may_start(of_pick, start))
+        return picks
 
 
 class Route(NamedTuple):
     """What is tried on the message of a tag."""
 
-    fullmatch: Callable[[bytes, int, int], re.Match[bytes] | None]
-    picks: dict[int | None, Pick]
-    """By `lastindex`."""
+    picks: Picks
     success: Success
     cut: int
     """Length of a message from which it is a cut record; 0 for never."""
@@ -123,37 +141,28 @@ def _check(name: str, pattern: str) -> None:
 
 
 def _compile(members: list[tuple[Format, bool]]) -> Route:
-    parts: list[str] = []
-    found: list[tuple[int, Pick]] = []
-    total = 0
-    absent = sum(1 + re.compile(p).groups for fmt, _ in members for p in (*fmt.login, *fmt.logout)) + 1
-    for fmt, over_tls in members:
-        for kind, patterns in (("login", fmt.login), ("logout", fmt.logout)):
-            for pattern in patterns:
-                total += 1
-                regex = re.compile(pattern)
-                index = regex.groupindex
-                ip, user, session, lip, tls = (total + index[g] if g in index else absent for g in GROUPS)
-                pick = Pick(
-                    kind="login" if kind == "login" else "logout",
-                    format=fmt.name,
-                    groups=(ip, user, session, lip, tls),
-                    tls=True if over_tls else (False if "tls" in index else None),
-                )
-                found.append((total, pick))
-                parts.append("(" + _unnamed(pattern) + ")")
-                total += regex.groups
-    # The last alternative never matches: its group is the one that stands for a missing group.
-    parts.append("((?!))")
-    regex_bytes = re.compile("|".join(parts).encode("ascii"))
+    picks = [
+        (starts(pattern), _pick(fmt, kind, pattern, over_tls=over_tls))
+        for fmt, over_tls in members
+        for kind, patterns in (("login", fmt.login), ("logout", fmt.logout))
+        for pattern in patterns
+    ]
     return Route(
-        fullmatch=regex_bytes.fullmatch,
-        picks=dict(found),
+        picks=Picks(picks),
         success=Success((fmt.name, fmt.success) for fmt, _ in members),
         cut=min((fmt.cut for fmt, _ in members if fmt.cut), default=0),
     )
 
 
-def _unnamed(pattern: str) -> str:
-    """The pattern with its named groups turned into numbered ones, since several patterns name the same groups."""
-    return _NAMED.sub(lambda m: "(" if m["name"] else m[0], pattern)
+def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
+    # The last group never takes part: it stands for a missing one.
+    regex = re.compile(b"(?:" + pattern.encode("ascii") + b")((?!))?+")
+    index = regex.groupindex
+    ip, user, session, lip, tls = (index.get(group, regex.groups) for group in GROUPS)
+    return Pick(
+        fullmatch=regex.fullmatch,
+        kind="login" if kind == "login" else "logout",
+        format=fmt.name,
+        groups=(ip, user, session, lip, tls),
+        tls=True if over_tls else (False if "tls" in index else None),
+    )

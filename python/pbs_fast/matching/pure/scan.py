@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from pbs_fast.matching.pure.envelope import HOST, TAG, WHEN, ZONE, envelope_of
-from pbs_fast.matching.pure.stamps import UNREADABLE
+from pbs_fast.matching.pure.envelope import envelope_of
+from pbs_fast.matching.pure.heads import Heads, Key, Place, Places
+from pbs_fast.matching.pure.stamps import SECONDS, UNREADABLE, Reading
+from pbs_fast.matching.pure.starts import LENGTH
 
 if TYPE_CHECKING:
     from pbs_fast.matching.pure.addresses import Addresses
@@ -29,8 +31,6 @@ Record = tuple[
     int, str, "str | None", "int | None", str, "str | None", str, "str | None", "bool | None", bool, "str | None"
 ]
 """The fields of `events.Event` in its order; a plain tuple costs a third of a named one."""
-Key = tuple[bytes, bytes]
-"""Host and tag, as they stand in the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,18 @@ class Texts(dict[bytes, str]):
         return text
 
 
-class Layout(NamedTuple):
-    """How the lines of one layout are found, taken apart and matched."""
+class Layout:
+    """How the lines of one layout are found, taken apart and matched. Immutable but for what it remembers."""
 
-    sieve: re.Pattern[bytes]
-    line: re.Pattern[bytes]
-    routes: Mapping[bytes, Route | None]
-    """By tag, which is empty in an own layout."""
+    __slots__ = ("exact", "heads", "line", "sieve")
+
+    def __init__(
+        self, sieve: re.Pattern[bytes], line: re.Pattern[bytes], routes: Mapping[bytes, Route | None]
+    ) -> None:
+        """`routes` is by tag, which is empty in an own layout."""
+        self.sieve, self.line = sieve, line
+        self.heads = Heads(routes)
+        self.exact = Places(None, routes)
 
 
 class Walk:
@@ -84,57 +89,63 @@ class Walk:
         self.cut: set[Key] = set()
         self._stamps, self._addresses, self._texts = stamps, addresses, texts
 
-    def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int) -> None:
+    def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
         """Walk data[low:high], which starts with the newline before its first line and ends with one.
 
-        A byte of `data` stands in the source at its index + `shift`.
+        A byte of `data` stands in the source at its index + `shift`. `usual`: no line is too long, and none ends in a
+        carriage return.
         """
-        records, stamps, addresses, texts = self.records, self._stamps, self._addresses, self._texts
-        append, envelope_at, routes = records.append, layout.line.match, layout.routes
-        when: bytes | None
+        append, addresses, texts, ambiguous = self.records.append, self._addresses, self._texts, self.ambiguous
+        stamps, minutes, seconds_of = self._stamps, self._stamps.minutes, SECONDS.get
+        heads = layout.heads
+        # A newline precedes each line.
+        shift += 1
         for candidate in layout.sieve.finditer(data, low, high):
-            at, end = candidate.span()
-            at += 1
-            if data[end - 1] == 13:
-                end -= 1
-            m = envelope_at(data, at, end)
-            if m is None or end - at > MAX_LINE:
-                continue
-            when, zone, host, tag = m.group(WHEN, ZONE, HOST, TAG)
-            if tag is None:
-                when, host, tag = envelope_of(m)
-                zone = None
-                if tag is None:
+            head, seconds, behind, message = candidate.groups()
+            place = reading = None
+            if usual and message is not None and head is not None:
+                before, places = heads[head]
+                place = places[behind]
+            if place is None:
+                found = self._exactly(layout, data, candidate)
+                if found is None:
                     continue
-            route = routes[tag]
-            if route is None:
+                reading, place, message = found
+            zone, host, key, (picks, success, cut) = place
+            refusal = self._cut_or_continued(key, candidate.start() + shift, len(message) >= cut) if cut else None
+            for fullmatch, kind, name, groups, over_tls in picks[message[:LENGTH]]:
+                match = fullmatch(message)
+                if match is not None:
+                    break
+            else:
+                for hint in success.hints:
+                    if hint in message:
+                        lost = success.find(message) if refusal is None else None
+                        if lost is not None:
+                            append(missed(candidate.start() + shift, lost, host, "no-pattern"))
+                        break
                 continue
-            fullmatch, picks, success, cut = route
-            begin = m.end()
-            at += shift
-            refusal = self._cut_or_continued((host or b"", tag), at, end - begin >= cut) if cut else None
-            match = fullmatch(data, begin, end)
-            if match is None:
-                if refusal is None:
-                    found = success.find(data[begin:end])
-                    if found is not None:
-                        append(missed(at, found, texts[host or b""], "no-pattern"))
-                continue
-            kind, name, groups, over_tls = picks[match.lastindex]
             ip_text, user, session, lip, tls = match.group(*groups)
             ip = None if ip_text is None else addresses[ip_text]
-            stamp, distance = UNREADABLE if when is None else stamps[when if zone is None else when + zone]
+            if reading is None:
+                minute, second = minutes[before + zone], seconds_of(seconds)
+                if minute is not None and second is not None:
+                    stamp, distance = minute + second, 0
+                else:
+                    stamp, distance = stamps[before + seconds + zone]
+            else:
+                stamp, distance = reading
+            at = candidate.start() + shift
             if refusal is None:
                 if ip is None and (kind == "login" or ip_text is not None):
                     refusal = "bad-address"
                 elif stamp is None:
                     refusal = "bad-stamp"
-            sender = texts[host] if host else ""
             if refusal is not None:
-                append(missed(at, name, sender, refusal))
+                append(missed(at, name, host, refusal))
                 continue
             if distance:
-                self.ambiguous[at] = distance
+                ambiguous[at] = distance
             append(
                 (
                     at,
@@ -143,25 +154,50 @@ class Walk:
                     stamp,
                     name,
                     None if user is None else texts[user],
-                    sender,
-                    session.decode("utf-8", "replace") if session else None,
+                    host,
+                    _text(session) if session else None,
                     over_tls if tls is None else True,
                     lip is not None and ip is not None and addresses[lip] == ip,
                     None,
                 )
             )
 
+    def _exactly(
+        self, layout: Layout, data: bytes, candidate: re.Match[bytes]
+    ) -> tuple[Reading, Place, bytes] | None:
+        """Stamp, writer and message by the exact grammar; None when it is no line of a known tag."""
+        at, end = candidate.span()
+        at += 1
+        if data[end - 1] == 13:
+            end -= 1
+        m = layout.line.match(data, at, end)
+        if m is None or end - at > MAX_LINE:
+            return None
+        when, host, tag = envelope_of(m)
+        place = None if tag is None else layout.exact.place(host, tag)
+        if place is None:
+            return None
+        return UNREADABLE if when is None else self._stamps[when], place, data[m.end() : end]
+
     def _cut_or_continued(self, key: Key, at: int, is_cut: bool) -> str | None:
         """The reason why this record of a format whose writer cuts makes no event; keeps the books of the next."""
-        self.first_of.setdefault(key, at)
-        continued = key in self.cut
+        if key not in self.first_of:
+            self.first_of[key] = at
         if is_cut:
             self.cut.add(key)
             return "cut-record"
-        if continued:
-            self.cut.discard(key)
+        if key in self.cut:
+            self.cut.remove(key)
             return "continuation"
         return None
+
+
+def _text(raw: bytes) -> str:
+    # Strict decoding is a third of the time of decoding with a handler, and nearly all text is UTF-8.
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "replace")
 
 
 def missed(at: int, name: str, host: str, reason: str) -> Record:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 Reading = tuple[int | None, int]
@@ -17,6 +17,8 @@ UNREADABLE: Reading = (None, 0)
 YEAR_AHEAD = 26 * 3600
 """A yearless stamp lies at most this many seconds after the reference."""
 CACHE_SIZE = 1 << 17
+SECONDS = {b"%02d" % second: second for second in range(60)}
+"""A minute's seconds by their text; a leap second is none of them."""
 
 _MONTHS = {name: i for i, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _DAY = 86_400
@@ -61,44 +63,57 @@ class Clock:
         return readings[0], (readings[1] - readings[0] if len(readings) > 1 else 0)
 
 
+class Minutes(dict[bytes, "int | None"]):
+    """Stamp text without its seconds -> their second 0, where the whole minute has one reading; else None.
+
+    A log of a day has 86,400 seconds but 1,440 minutes: a stamp costs an addition (0.1 us against 4 us).
+    """
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[bytes], Reading]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, text: bytes) -> int | None:
+        if len(self) >= CACHE_SIZE:
+            self.clear()
+        at = text.index(b":") + 4
+        begin, distance = self._read(text[:at] + b"00" + text[at:])
+        end, distance_at_end = self._read(text[:at] + b"59" + text[at:])
+        plain = begin is not None and end == begin + 59 and not distance and not distance_at_end
+        self[text] = minute = begin if plain else None
+        return minute
+
+
 class Stamps(dict[bytes, Reading]):
     """Stamp text without its fraction -> Reading, for one reference; computed on first sight, emptied when full.
 
     Texts come from the envelope's grammar, so their shape is known; their numbers are not.
     """
 
-    __slots__ = ("_clock", "_minutes", "reference")
+    __slots__ = ("_clock", "minutes", "reference")
 
     def __init__(self, clock: Clock, reference: int) -> None:
         super().__init__()
         self._clock = clock
-        self._minutes: dict[bytes, int | None] = {}
+        self.minutes = Minutes(self.in_full)
         self.reference = reference
 
     def __missing__(self, text: bytes) -> Reading:
         if len(self) >= CACHE_SIZE:
             self.clear()
-            self._minutes.clear()
         self[text] = reading = self._by_minute(text)
         return reading
 
     def _by_minute(self, text: bytes) -> Reading:
-        # A log of a day has 86,400 seconds but 1,440 minutes: a stamp costs an addition where its whole minute
-        # has one reading (0.5 us against 4 us).
         at = text.index(b":") + 4
-        seconds = int(text[at : at + 2])
-        if seconds > 59:
-            return self._in_full(text)
-        key = text[:at] + text[at + 2 :]
-        if key not in self._minutes:
-            begin, distance = self._in_full(text[:at] + b"00" + text[at + 2 :])
-            end, distance_at_end = self._in_full(text[:at] + b"59" + text[at + 2 :])
-            plain = begin is not None and end == begin + 59 and not distance and not distance_at_end
-            self._minutes[key] = begin if plain else None
-        minute = self._minutes[key]
-        return self._in_full(text) if minute is None else (minute + seconds, 0)
+        minute = self.minutes[text[:at] + text[at + 2 :]]
+        seconds = SECONDS.get(text[at : at + 2])
+        return self.in_full(text) if minute is None or seconds is None else (minute + seconds, 0)
 
-    def _in_full(self, text: bytes) -> Reading:
+    def in_full(self, text: bytes) -> Reading:
+        """The reading, without asking or keeping what is remembered."""
         m = _PARTS.fullmatch(text)
         if m is None:
             return UNREADABLE

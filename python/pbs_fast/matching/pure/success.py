@@ -21,10 +21,14 @@ class _Variants(NamedTuple):
 class Success:
     """The success texts of some formats, in order. Immutable."""
 
-    __slots__ = ("_of_format",)
+    __slots__ = ("_of_format", "hints")
 
     def __init__(self, of_format: Iterable[tuple[str, Sequence[str]]]) -> None:
         self._of_format = tuple((name, _grouped([text.encode() for text in texts])) for name, texts in of_format)
+        hints = {hint for _, groups in self._of_format for shared, texts in groups for hint in shared[:1] or texts}
+        # Without those that hold another one.
+        self.hints = tuple(sorted(hint for hint in hints if not any(hint != other and other in hint for other in hints)))
+        """A message that holds none of these holds no text: two or three searches, and no call."""
 
     def find(self, message: bytes) -> str | None:
         """The first format one of whose texts stands in the message."""

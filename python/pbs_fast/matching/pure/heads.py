@@ -1,0 +1,73 @@
+"""Heads of usual lines, in the sieve's pieces: each piece is read exactly once and remembered.
+
+A head is what stands before the message. Up to the seconds it is the same for a minute, from the zone to the tag the
+same for a writer, so both are few, while whole heads are as many as seconds and process ids. What is None here is
+not usual, and read by the exact grammar. Knows envelopes and routes; no messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pbs_fast.matching.pure import envelope
+
+if TYPE_CHECKING:
+    from pbs_fast.matching.pure.routes import Route
+
+REMEMBERED: Final = 1 << 14
+"""Pieces of each kind; strangers' text where a format has `*/NAME`, so emptied at this size."""
+
+Key = tuple[bytes, bytes]
+"""Host and tag, as they stand in the line."""
+
+
+class Place(NamedTuple):
+    """Who wrote a line."""
+
+    zone: bytes
+    host: str
+    key: Key
+    route: Route
+
+
+class Places(dict[bytes, Place | None]):
+    """From the text behind the fraction, up to the byte after the tag, to its Place, for one shape of envelope."""
+
+    __slots__ = ("_routes", "_shape")
+
+    def __init__(self, shape: re.Pattern[bytes] | None, routes: Mapping[bytes, Route | None]) -> None:
+        super().__init__()
+        self._shape, self._routes = shape, routes
+
+    def __missing__(self, text: bytes) -> Place | None:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        m = None if self._shape is None else self._shape.fullmatch(text)
+        self[text] = place = None if m is None else self.place(m["host"] or b"", m["tag"], m["zone"] or b"")
+        return place
+
+    def place(self, host: bytes, tag: bytes, zone: bytes = b"") -> Place | None:
+        """None for a tag that no format fits, and for RFC 5424's `-`."""
+        route = None if tag == b"-" else self._routes[tag]
+        return None if route is None else Place(zone, host.decode("utf-8", "replace"), (host, tag), route)
+
+
+class Heads(dict[bytes, tuple[bytes, Places]]):
+    """From the text before the seconds to the stamp's part of it, and the Places that fit behind such a stamp."""
+
+    __slots__ = ("_shapes", "_unusual")
+
+    def __init__(self, routes: Mapping[bytes, Route | None]) -> None:
+        super().__init__()
+        self._shapes = tuple((shape, Places(place, routes)) for shape, place in envelope.SHAPES)
+        self._unusual = (b"", Places(None, routes))
+
+    def __missing__(self, text: bytes) -> tuple[bytes, Places]:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[text] = head = next(
+            ((m[1], places) for shape, places in self._shapes if (m := shape.fullmatch(text))), self._unusual
+        )
+        return head
