@@ -109,8 +109,12 @@ class Journald:
 
     def start(self) -> None:
         self._process = subprocess.Popen([self._program, self._name], stderr=subprocess.DEVNULL)
-        wait_for("journald's socket", (self._sockets / "dev-log").exists)
+        wait_for("journald's socket", self._listens)
         wait_for("journald's file", lambda: list(self.directory.glob("system.journal")))
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            return probe.connect_ex(str(self._sockets / "dev-log")) == 0
 
     def stop(self) -> None:
         assert self._process is not None
