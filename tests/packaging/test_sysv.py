@@ -86,12 +86,14 @@ def test_a_dead_daemon_is_told_from_a_living_process(script: Script, site: Site)
     first = pid(site)
     os.kill(first, signal.SIGKILL)
     wait_for("its end", lambda: script("status").returncode != 0)
-    (site.place / "pid").write_text(f"{os.getpid()}\n")  # the number went to a process that lives
-    done = script("status")
-    assert (done.returncode, "is dead" in done.stdout) == (1, True)
-    assert script("stop").returncode == 0
-    assert script("reload").returncode == 7
-    os.kill(os.getpid(), 0)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (site.place / "pid").write_text(f"{other.pid}\n")  # the number went to a process that lives
+        done = script("status")
+        assert (done.returncode, "is dead" in done.stdout) == (1, True)
+        assert script("stop").returncode == 0
+        assert script("reload").returncode == 7
+        assert other.poll() is None
+        other.kill()
     assert script("start").returncode == 0
     assert script("stop").returncode == 0
 

@@ -97,6 +97,7 @@ def test_exposure(name: str, installed: Path) -> None:
         "RootDirectory=/RootImage=",
         "DeviceAllow=",  # the clock, which ProtectClock shows for reading
         "UMask=",  # MTAs of other users read the table
+        "ProcSubset=",  # journalctl
         "RestrictAddressFamilies=~AF_NETLINK",
         "RestrictAddressFamilies=~AF_UNIX",  # systemd itself, syslog, the journal
         "SupplementaryGroups=",  # who may read logs
