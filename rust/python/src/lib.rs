@@ -261,7 +261,7 @@ impl Stream {
 }
 
 fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    PyString::new(py, &String::from_utf8_lossy(bytes))
+    PyString::from_bytes(py, bytes).unwrap_or_else(|_| PyString::new(py, &String::from_utf8_lossy(bytes)))
 }
 
 fn kind(py: Python<'_>, what: What) -> Bound<'_, PyString> {
