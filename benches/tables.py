@@ -42,7 +42,7 @@ KINDS = ("lmdb", "socketmap", "hash", "cdb", "btree", "text")
 ROW = Grant(4_000_000_000, None, "bench", "new")
 #: Rows of the tables that Postfix reads here.
 ROWS = 10_000
-SMTPDS = 20
+SMTPDS = 10
 
 
 def address(number: int) -> str:
@@ -171,7 +171,7 @@ def fresh(seconds: float) -> Iterator[dict[str, object]]:
             with table_of(kind, ROWS) as table, running(table.spec, smtpd_limit=SMTPDS) as postfix:
                 pending = Pending(table)
                 accepted = tries = 0
-                with loaded(postfix, workers=10, rate=10) as total:
+                with loaded(postfix, workers=10, rate=30) as total:
                     time.sleep(1)
                     start = due = time.monotonic()
                     while due < start + seconds:

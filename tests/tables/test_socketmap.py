@@ -18,7 +18,7 @@ from mta import free_port
 from mta.postfix import LOCAL, require_postfix, running
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
-from pbs_fast.tables import Table, TableOptions, open_table, serving
+from pbs_fast.tables import Table, TableOptions, list_rows, open_table, serving
 from pbs_fast.tables.netstring import Decoder, encode
 from pbs_fast.tables.serving import Server
 from tables.conftest import Opener, grant
@@ -339,6 +339,12 @@ def test_places_that_cannot_be_used_are_named(directory: Path) -> None:
         open_table(f"socketmap:unix:{directory}/sock:pbs?group=nosuchgroup")
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(TableError, match="give another port"):
         open_table(f"socketmap:inet:127.0.0.1:{taken.getsockname()[1]}:pbs")
+
+
+def test_listing_says_where_the_rows_are(opened: Opener) -> None:
+    table = opened("socketmap")
+    with pytest.raises(TableError, match=f"in the daemon's memory; ask for one with: postmap -q ADDRESS {table.spec}"):
+        list_rows(table.spec)
 
 
 def test_tcp_and_postmap() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pbs_fast.errors import UsageError
+from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.keys import address_of
 from pbs_fast.tables.protocol import HEARTBEAT, Row, Table, TableOptions
 from pbs_fast.tables.spec import TYPES, TableSpec, parse
@@ -47,9 +47,11 @@ def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, s
     Addresses are shown in their canonical form, however the file spells them. A NUL that another writer left at the end
     of a key or value is cut off; bytes that are not text are shown as `\\x…`.
     Not for the process that has the table open (tables/lmdb.py). Raises TableError when there is no such table, it
-    cannot be read, or a writer keeps it locked.
+    cannot be read, a writer keeps it locked, or its rows are in the daemon's memory only.
     """
     spec = parse(spec) if isinstance(spec, str) else spec
+    if TYPES[spec.type].served:
+        raise TableError(f"the rows of {spec} are in the daemon's memory; ask for one with: postmap -q ADDRESS {spec}")
     if spec.file is None:
         return []
     pairs: list[tuple[bytes, bytes]] = _load(spec).pairs(spec.file, wait=LIST_WAIT, flock=flock)

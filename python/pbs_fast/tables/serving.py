@@ -58,9 +58,7 @@ class Server:
         (default: what the process's limit of descriptors leaves)."""
         self._listener = listener
         self._answer = answer
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        room = 1 << 20 if soft == resource.RLIM_INFINITY else soft
-        self._most = most or max(1, room - RESERVE)
+        self._most = most or max(1, _descriptors() - RESERVE)
         self._clients: dict[int, _Client] = {}
         self._resting = 0.0
         self._wake, self._woken = socket.socketpair()
@@ -183,3 +181,12 @@ class Server:
         del self._clients[client.socket.fileno()]
         self._selector.unregister(client.socket)
         client.socket.close()
+
+
+def _descriptors() -> int:
+    """How many descriptors this process may have; the usual 1024 where a sandbox forbids the question."""
+    try:
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    except OSError:
+        return 1024
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
