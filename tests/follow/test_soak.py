@@ -40,6 +40,8 @@ for number in range(count):
     os.write(log, b"%s %09d " % (name.encode(), number) + b"x" * (number % 150) + b"\n")
     if number % 500 == 0 and (ahead := number * seconds / count - (time.monotonic() - began)) > 0:
         time.sleep(ahead)
+# An interpreter that ends gives its signals their defaults back, and this one's would kill it.
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
 """
 
 
