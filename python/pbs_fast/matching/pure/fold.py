@@ -6,7 +6,7 @@ Works on settled records only; knows no lines and no patterns.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pbs_fast.events import MAX_AHEAD, Batch
 
@@ -16,25 +16,33 @@ if TYPE_CHECKING:
 MAX_USERS: Final = 64
 """Distinct users of a row are counted to this number."""
 
-# A row is a list of Batch's columns after `source`, in its order: made in one step and turned into columns by zip, it
-# costs a third of an append to each of fourteen lists. These are the ones that later events change.
-_LAST, _N, _SESSION, _USER_FIRST, _USER_LAST, _USERS = 2, 3, 10, 11, 12, 13
-_Row = list[Any]
-_COLUMNS: Final = 14
+# Places in a record.
+_KIND, _STAMP, _FORMAT, _USER, _HOST, _SESSION, _TLS, _LOOP = 1, 3, 4, 5, 6, 7, 8, 9
+
+
+class _More:
+    """What later events made of a row. Most rows have one event and none of this."""
+
+    __slots__ = ("last", "n", "session", "user_first", "user_last", "users")
+
+    def __init__(self, record: Record) -> None:
+        self.last, self.n = record[_STAMP], 1
+        self.session, self.user_first, self.user_last = record[_SESSION], record[_USER], record[_USER]
+        self.users: set[str] = set() if self.user_first is None else {self.user_first}
 
 
 class _Group:
-    """The rows of one address, kind and side of the reference that are still open."""
+    """The open rows of one address, kind and side of the reference, where these are several."""
 
     __slots__ = ("latest", "rows")
 
     def __init__(self, latest: int) -> None:
         self.latest = latest
-        self.rows: dict[tuple[str, str, bool | None, bool], _Row] = {}
+        self.rows: dict[tuple[object, ...], int] = {}
 
 
 class Fold:
-    """Rows of the next Batch."""
+    """Rows of the next Batch: the records that opened them, and what later ones added to some."""
 
     def __init__(self, source: str, gap: int, *, fold: bool) -> None:
         """Raises ValueError for a negative gap."""
@@ -44,58 +52,93 @@ class Fold:
         self._begin()
 
     def _begin(self) -> None:
-        self._rows: list[_Row] = []
-        self._groups: dict[tuple[str, str, bool], _Group] = {}
-        self._users: dict[int, set[str]] = {}
+        self._rows: list[Record] = []
+        self._more: dict[int, _More] = {}
+        # One dict a kind and side of the reference: its keys are texts, whose hash is known, and no tuples.
+        self._open: dict[tuple[str, bool], dict[str, int | _Group]] = {
+            (kind, ahead): {} for kind in ("login", "logout") for ahead in (False, True)
+        }
 
     def take(self) -> Batch:
         """The rows since the last take."""
-        rows = self._rows
+        rows, more = self._rows, self._more
         self._begin()
-        columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in range(_COLUMNS))
-        return Batch(self._source, *columns)
+        if not rows:
+            return Batch(self._source)
+        # Columns of all records at once: a tenth of what a list a row costs.
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        offset, kind, ip, first, name, user, host, session, tls, loop, _ = columns
+        last, n, user_last, users = list(first), [1] * len(rows), list(user), [int(text is not None) for text in user]
+        for i, added in more.items():
+            last[i], n[i], session[i] = added.last, added.n, added.session
+            user[i], user_last[i], users[i] = added.user_first, added.user_last, len(added.users)
+        return Batch(self._source, ip, first, last, n, kind, name, host, offset, tls, loop, session, user, user_last, users)  # type: ignore[arg-type]  # fmt: skip
 
     def add(self, records: Iterable[Record], reference: int) -> None:
         """Settled records in order; those without an address are in no row."""
-        groups, rows, gap, folds = self._groups, self._rows, self._gap, self._fold
+        rows, folds = self._rows, self._fold
+        logins, logouts = self._open["login", False], self._open["logout", False]
         latest_now = reference + MAX_AHEAD
-        for offset, kind, ip, stamp, name, user, host, session, tls, loop, _ in records:
+        for record in records:
+            ip, stamp = record[2], record[3]
             if ip is None or stamp is None:
                 continue
-            users = 0 if user is None else 1
-            row = [ip, stamp, stamp, 1, kind, name, host, offset, tls, loop, session, user, user, users]
             if folds:
-                key = (ip, kind, stamp > latest_now)
-                group = groups.get(key)
-                if group is None:
-                    groups[key] = group = _Group(stamp)
-                elif stamp > group.latest:
-                    if stamp > group.latest + gap:
-                        group.rows.clear()
-                    group.latest = stamp
-                known = group.rows.setdefault((name, host, tls, loop), row)
-                if known is not row:
-                    self._extend(known, row)
+                if stamp > latest_now:
+                    open_rows = self._open[record[_KIND], True]
+                else:
+                    open_rows = logins if record[_KIND] == "login" else logouts
+                known = open_rows.get(ip)
+                if known is None:
+                    open_rows[ip] = len(rows)
+                elif self._joined(open_rows, known, record, ip, stamp):
                     continue
-            rows.append(row)
+            rows.append(record)
 
-    def _extend(self, row: _Row, event: _Row) -> None:
-        """One more event, itself given as a row."""
-        row[_N] += 1
-        if event[_LAST] > row[_LAST]:
-            row[_LAST] = event[_LAST]
-        if row[_SESSION] is None:
-            row[_SESSION] = event[_SESSION]
-        user = event[_USER_FIRST]
-        if user is None:
-            return
-        first = row[_USER_FIRST]
-        row[_USER_LAST] = user
-        if first is None:
-            row[_USER_FIRST] = user
-            row[_USERS] = 1
-        elif user != first and row[_USERS] < MAX_USERS:
-            # Rows live as long as this dict, so their identities are theirs alone.
-            seen = self._users.setdefault(id(row), {first})
-            seen.add(user)
-            row[_USERS] = len(seen)
+    def _joined(self, open_rows: dict[str, int | _Group], known: int | _Group, record: Record, ip: str, stamp: int) -> bool:  # fmt: skip
+        """Whether the event was added to an open row; else its row is open, and the caller appends it."""
+        latest = known.latest if isinstance(known, _Group) else self._last(known)
+        if stamp > latest + self._gap:
+            open_rows[ip] = len(self._rows)
+            return False
+        if isinstance(known, _Group):
+            group = known
+            group.latest = max(latest, stamp)
+            row = group.rows.setdefault(_key(record), len(self._rows))
+        else:
+            row = known
+            if _key(self._rows[row]) != _key(record):
+                open_rows[ip] = group = _Group(max(latest, stamp))
+                group.rows[_key(self._rows[row])] = row
+                row = group.rows[_key(record)] = len(self._rows)
+        if row == len(self._rows):
+            return False
+        self._extend(row, record, stamp)
+        return True
+
+    def _last(self, row: int) -> int:
+        more = self._more.get(row)
+        last = self._rows[row][_STAMP] if more is None else more.last
+        assert last is not None
+        return last
+
+    def _extend(self, row: int, record: Record, stamp: int) -> None:
+        more = self._more.get(row)
+        if more is None:
+            self._more[row] = more = _More(self._rows[row])
+        more.n += 1
+        if more.last is None or stamp > more.last:
+            more.last = stamp
+        if more.session is None:
+            more.session = record[_SESSION]
+        user = record[_USER]
+        if user is not None:
+            more.user_last = user
+            if more.user_first is None:
+                more.user_first = user
+            if len(more.users) < MAX_USERS:
+                more.users.add(user)
+
+
+def _key(record: Record) -> tuple[object, ...]:
+    return record[_FORMAT], record[_HOST], record[_TLS], record[_LOOP]

@@ -122,19 +122,25 @@ class Stream:
     def _joined(self, records: list[Record]) -> list[Record]:
         """The records, with the addresses of logouts that have none of their own."""
         settled = None
+        sessions = self._sessions
         for i, record in enumerate(records):
-            name, session = record[4], record[7]
-            if session is None or name not in self._joins:
+            session = record[7]
+            if session is None:
                 continue
-            open_sessions = self._sessions[name]
+            open_sessions = sessions.get(record[4])
+            if open_sessions is None:
+                continue
             if record[1] == "login":
-                open_sessions.pop(session, None)
+                if session in open_sessions:
+                    del open_sessions[session]
                 open_sessions[session] = cast(str, record[2])
                 if len(open_sessions) > MAX_SESSIONS:
                     del open_sessions[next(iter(open_sessions))]
             elif record[2] is None:
                 settled = list(records) if settled is None else settled
-                settled[i] = (*record[:2], open_sessions.pop(session, None), *record[3:])
+                at, kind, ip, *rest = record
+                ip = open_sessions.pop(session, None)
+                settled[i] = (at, kind, ip, *rest)  # type: ignore[assignment]
         return records if settled is None else settled
 
     def _count(self, scan: Scan, records: list[Record]) -> None:
