@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pbs_fast.sources import replay as module
@@ -245,6 +245,11 @@ def search(path: Path) -> Counter[str]:
     done: Counter[str] = Counter()
 
     @settings(deadline=None, max_examples=100, database=None, derandomize=True)
+    # Mostly lines without a stamp, so that whole blocks have none: random search alone found such a log in most runs only.
+    @example(seed=1, disorder=0, bare=0.99)
+    @example(seed=2, disorder=300, bare=0.99)
+    @example(seed=3, disorder=3600, bare=0.99)
+    @example(seed=4, disorder=5, bare=0.99)
     @given(
         seed=st.integers(0, 10**6), disorder=st.sampled_from([0, 5, 300, 3600]), bare=st.sampled_from([0, 0.3, 0.99])
     )
@@ -264,7 +269,8 @@ def search(path: Path) -> Counter[str]:
         assert head == b"" or head.endswith(b"\n")
         stamps = [stamp_of(one, 0) for one in head.splitlines()]
         newest = max((one for one in stamps if one is not None), default=0)
-        assert newest < SINCE
+        # A line before the place is older than the place's newest stamp, but for the disorder.
+        assert newest < min(SINCE, SINCE - SLACK + disorder + 1)
         done["examples"] += 1
         done["skipped most"] += start > 0.5 * size
 
