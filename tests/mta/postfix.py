@@ -242,7 +242,10 @@ class Postfix:
             "smtputf8_enable = no",
             *extra,
         ]
-        (self.config / "main.cf").write_text("\n".join(lines) + "\n")
+        main = self.config / "main.cf"
+        main.write_text("\n".join(lines) + "\n")
+        # Each Postfix process reads a file again and again until it is two seconds old (dict.c: dict_load_file_xt).
+        os.utime(main, (0, 0))
 
     def _write_master(self, smtpd_limit: int, chroot: str) -> None:
         services = [
