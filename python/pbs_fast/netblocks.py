@@ -12,10 +12,13 @@ from collections.abc import Iterable, Sequence
 
 from pbs_fast.addresses import Network, NetworkTable, parse, parse_network
 from pbs_fast.errors import ConfigError
-from pbs_fast.postconf import Postconf
+from pbs_fast.postconf import NoPostfixError, Postconf
 
 #: The word of the configuration that stands for what `postconf mynetworks` says.
 POSTFIX = "postfix"
+#: The command that is asked where the configuration names none. That it is missing is then no fault: a host without
+#: Postfix has no networks of Postfix, and a grant too many for a local address opens nothing.
+DEFAULT_COMMAND = "postconf"
 
 #: Words are separated by blanks and commas outside braces (`inline:{ {a = b} }`).
 _WORD = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^,\s])+")
@@ -54,7 +57,7 @@ class Netblocks:
         return [known[ip] if ip in known else known.setdefault(ip, self.local(ip)) for ip in ips]
 
 
-def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = "postconf") -> Netblocks:
+def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = DEFAULT_COMMAND) -> Netblocks:
     """The networks that the configuration's `mynetworks` lists; the word `postfix` stands for those of Postfix.
 
     `postconf` is the command to ask, with options. Raises ConfigError.
@@ -62,7 +65,16 @@ def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = "postconf"
     reader = _Reader()
     for text in words:
         if text == POSTFIX:
-            value, notices = Postconf(postconf).value("mynetworks")
+            try:
+                value, notices = Postconf(postconf).value("mynetworks")
+            except NoPostfixError:
+                if postconf != DEFAULT_COMMAND:
+                    raise
+                reader.notices.append(
+                    "there is no Postfix here to ask for mynetworks, so no network is taken as local; list them in the "
+                    "configuration as mynetworks"
+                )
+                continue
             reader.notices += notices
             reader.read(value, "postconf mynetworks")
         else:

@@ -25,6 +25,10 @@ _VARIABLE = re.compile(
 )
 
 
+class NoPostfixError(ConfigError):
+    """There is no such command as `postconf` here."""
+
+
 class Postconf:
     """One `postconf` command, for example `postconf` or `/usr/sbin/postconf -c /etc/postfix-out`."""
 
@@ -46,7 +50,7 @@ class Postconf:
         if name in above:
             chain = " -> ".join((*above, name))
             raise ConfigError(f"postconf {above[0]}: its variables go round in a circle ({chain}); mend main.cf")
-        raw = self._ask("-h", name)
+        raw = self.ask("-h", name)
         if raw is None:
             notices.append(f"postconf {above[0] if above else name}: ${name} is not set in main.cf; taken as empty")
             return ""
@@ -55,18 +59,21 @@ class Postconf:
         for variable in _VARIABLE.finditer(raw):
             if variable["other"]:
                 # ${name?yes}, ${name:no} and comparisons: Postfix evaluates them itself (-x, since 2.10).
-                return self._ask("-x", "-h", name) or ""
+                return self.ask("-x", "-h", name) or ""
             parts.append(raw[end : variable.start()])
             end = variable.end()
             inner = variable["bare"] or variable["brace"] or variable["paren"]
             parts.append(self._expanded(inner, (*above, name), notices) if inner else "$")
         return "".join(parts) + raw[end:]
 
-    def _ask(self, *arguments: str) -> str | None:
-        """What postconf prints, without its last newline; None when it prints nothing at all (no such setting)."""
+    def ask(self, *arguments: str) -> str | None:
+        """What postconf prints, without its last newline; None when it prints nothing at all (no such setting).
+
+        Raises NoPostfixError when there is no such command, ConfigError when it fails.
+        """
         path = shutil.which(self._program) or shutil.which(self._program, path=_SBIN)
         if path is None:
-            raise ConfigError(
+            raise NoPostfixError(
                 f"postconf: {self._program}: no such command; install Postfix, set postconf = PATH, or list mynetworks"
             )
         command = [path, *self._options, *arguments]

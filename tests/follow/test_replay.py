@@ -245,7 +245,7 @@ def search(path: Path) -> Counter[str]:
     done: Counter[str] = Counter()
 
     @settings(deadline=None, max_examples=100, database=None, derandomize=True)
-    # Mostly lines without a stamp, so that whole blocks have none: random search alone found such a log in most runs only.
+    # Whole blocks without a stamp: random search alone found such a log in most runs only.
     @example(seed=1, disorder=0, bare=0.99)
     @example(seed=2, disorder=300, bare=0.99)
     @example(seed=3, disorder=3600, bare=0.99)

@@ -195,12 +195,24 @@ def test_postconf_errors(tmp_path: Path, postconf: Callable[..., str], monkeypat
     with pytest.raises(ConfigError, match="Exec format error; set postconf = PATH"):
         read_netblocks(postconf=str(failing))
     failing.write_text("#!/bin/sh\nexec sleep 60\n")
-    monkeypatch.setattr("pbs_fast.postconf.TIMEOUT_S", 0.1)
-    with pytest.raises(ConfigError, match=r"-h mynetworks: no answer in 0 s; run it by hand$"):
-        read_netblocks(postconf=str(failing))
+    with monkeypatch.context() as patched:
+        patched.setattr("pbs_fast.postconf.TIMEOUT_S", 0.1)
+        with pytest.raises(ConfigError, match=r"-h mynetworks: no answer in 0 s; run it by hand$"):
+            read_netblocks(postconf=str(failing))
     bad = postconf(mynetworks="127.0.0.0/8 192.0.2.1/8")
     with pytest.raises(ConfigError, match=r'^postconf mynetworks: "192.0.2.1/8" has bits set'):
         read_netblocks(postconf=bad)
+
+
+def test_a_host_without_postfix_has_no_networks_of_postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Exim or qmail site runs with the defaults, and is told."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("pbs_fast.postconf._SBIN", str(tmp_path))
+    netblocks = read_netblocks(["postfix", "192.0.2.0/24"])
+    assert netblocks.local("192.0.2.7")
+    assert len(netblocks) == 1
+    (notice,) = netblocks.notices
+    assert notice.startswith("there is no Postfix here to ask for mynetworks")
 
 
 @pytest.mark.skipif(not (shutil.which("postconf") or Path("/usr/sbin/postconf").exists()), reason="needs Postfix")

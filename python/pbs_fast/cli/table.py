@@ -71,7 +71,7 @@ def chosen(config: Config) -> list[TableSpec]:
     """The tables of a configuration, those without a type resolved. Raises UsageError."""
     from pbs_fast.tables.untyped import choose
 
-    return [choose(text).spec for text in config.tables]
+    return [choose(text, config.postconf).spec for text in config.tables]
 
 
 def table_options(config: Config) -> TableOptions:

@@ -181,7 +181,7 @@ def open_tables(config: Config, log: Log, clock: Clock) -> list[Table]:
     seen = set()
     try:
         for text in config.tables:
-            spec, reason = choose(text)
+            spec, reason = choose(text, config.postconf)
             if spec in seen:
                 continue
             seen.add(spec)

@@ -2,19 +2,19 @@
 
 An inode number alone is no identity: it is given to the next file as soon as the last descriptor of the old one is
 closed, and a log that was truncated and written again keeps it. So an offset is trusted only where the file's first
-bytes and the bytes before the offset are still those that were read. Imports nothing of the package.
+bytes and the bytes before the offset are still those that were read. Imports `accounts` only.
 """
 # ruff: noqa: PTH116 - one module, os, for descriptors and for paths that are no UTF-8
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import re
 import stat
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from pbs_fast.accounts import group_name, user_name
 
 #: Bytes kept of a file's start and of what stands before an offset: two to three log lines, stamps included.
 SAMPLE = 256
@@ -85,12 +85,12 @@ def refusal(path: str, error: OSError) -> str:
     said = f"cannot read {display(path)}: {error.strerror or error}"
     if not isinstance(error, PermissionError):
         return said
-    user = f"user {_user(os.geteuid())}"
+    user = f"user {user_name(os.geteuid())}"
     blocked = _blocking(path)
     if blocked is None:
         return f"{said} for {user}: look at the modes, ACLs and security rules of the file and its directories"
     name, status = blocked
-    rights = f"{stat.filemode(status.st_mode)} {_user(status.st_uid)}:{_group(status.st_gid)}"
+    rights = f"{stat.filemode(status.st_mode)} {user_name(status.st_uid)}:{group_name(status.st_gid)}"
     return f"{said} for {user}: {display(name)} is {rights}; let that user in, for example by this group"
 
 
@@ -108,17 +108,3 @@ def _blocking(path: str) -> tuple[str, os.stat_result] | None:
         except OSError:
             return None
     return None
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

@@ -1,15 +1,15 @@
 """One line about a file that cannot be used: what, the file, the reason, the user and the modes that decide it.
 
-Imports nothing of the package.
+Imports `accounts` only.
 """
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import stat
 from pathlib import Path
+
+from pbs_fast.accounts import group_name, user_name
 
 
 def os_error(what: str, path: Path, error: OSError) -> str:
@@ -19,12 +19,7 @@ def os_error(what: str, path: Path, error: OSError) -> str:
 
 def failure(what: str, path: Path, reason: str) -> str:
     """The same for a reason in words."""
-    return f"{what} {path}: {reason} (user {user_name()}; {_what_stands(path)})"
-
-
-def user_name() -> str:
-    """The name of the effective user, or its number."""
-    return _user(os.geteuid())
+    return f"{what} {path}: {reason} (user {user_name(os.geteuid())}; {_what_stands(path)})"
 
 
 def _what_stands(path: Path) -> str:
@@ -41,18 +36,4 @@ def _mode(place: Path) -> str | None:
     except OSError as error:
         return f"{place}: {error.strerror}"
     word = "directory" if stat.S_ISDIR(found.st_mode) else "file"
-    return f"{word} {place} is {stat.S_IMODE(found.st_mode):04o} {_user(found.st_uid)}:{_group(found.st_gid)}"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
+    return f"{word} {place} is {stat.S_IMODE(found.st_mode):04o} {user_name(found.st_uid)}:{group_name(found.st_gid)}"

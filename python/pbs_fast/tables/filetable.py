@@ -22,9 +22,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from pbs_fast.accounts import user_name
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
-from pbs_fast.tables.describe import failure, os_error, user_name
+from pbs_fast.tables.describe import failure, os_error
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import TableBusyError
 from pbs_fast.tables.owner import Owner, owner_file
@@ -295,7 +296,7 @@ class FileTable(ABC):
                 log.warning(
                     "%s names users, so it is mode 0640, but user %s cannot give it to group %s; make it a member",
                     self._file,
-                    user_name(),
+                    user_name(os.geteuid()),
                     self._options.group,
                 )
             self._group_told = True

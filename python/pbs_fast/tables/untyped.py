@@ -1,22 +1,18 @@
 """`--dbfile=PATH` without a type, as the old program took it: which type of table does this host's Postfix read there?
 
-Asks `postconf`, which only prints. Imports `errors` and `spec` only.
+Asks `postconf`, which only prints. Imports `errors`, `postconf` and `spec` only.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from pbs_fast.errors import UsageError
+from pbs_fast.errors import ConfigError, UsageError
+from pbs_fast.postconf import Postconf
 from pbs_fast.tables.spec import TYPES, TableSpec, is_typed, make, parse, unknown_type
-
-#: Where postconf lies on hosts whose daemons do not have it in their PATH.
-_SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin:/opt/postfix/sbin"
-_TIMEOUT = 10
 
 
 class Chosen(NamedTuple):
@@ -26,30 +22,23 @@ class Chosen(NamedTuple):
     reason: str
 
 
-def postconf(arguments: Sequence[str]) -> str | None:
-    """What `postconf ARGUMENTS` prints; None where there is no Postfix or it answers with an error."""
-    path = os.environ.get("PATH", "") + os.pathsep + _SYSTEM_PATH
-    try:
-        done = subprocess.run(  # noqa: S603  fixed words
-            ["postconf", *arguments],  # noqa: S607  found along PATH and the system's directories
-            env={"PATH": path, "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+def asking(command: str) -> Callable[[Sequence[str]], str | None]:
+    """Asks a `postconf` command: what it prints, or None where it is not there or answers with an error."""
+
+    def ask(arguments: Sequence[str]) -> str | None:
+        with suppress(ConfigError):
+            return Postconf(command).ask(*arguments)
         return None
-    return done.stdout if done.returncode == 0 else None
+
+    return ask
 
 
-def choose(text: str) -> Chosen:
-    """The table that `type:path`, or a path without type, means. Raises UsageError."""
-    return Chosen(parse(text), "") if is_typed(text) else resolve(text)
+def choose(text: str, command: str = "postconf") -> Chosen:
+    """The table that `type:path`, or a path without type, means; `command` is Postfix's postconf. Raises UsageError."""
+    return Chosen(parse(text), "") if is_typed(text) else resolve(text, ask=asking(command))
 
 
-def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None] = postconf) -> Chosen:
+def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None]) -> Chosen:
     """The table meant by a path without type.
 
     In this order: the type that Postfix's configuration names with that path; hash where PATH.db exists; Postfix's
