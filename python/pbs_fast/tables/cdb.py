@@ -80,7 +80,7 @@ def _parts(pairs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
         table += _PAIR.pack(at, size)
         slots = [0] * (2 * size)
         for number, position in zip(bucket[::2], bucket[1::2], strict=True):
-            slot = number % size
+            slot = (number >> 8) % size
             while slots[2 * slot + 1]:
                 slot = slot + 1 if slot + 1 < size else 0
             slots[2 * slot : 2 * slot + 2] = number, position
