@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mta import free_port
 from mta.postfix import LOCAL, require_postfix, running
@@ -21,6 +24,7 @@ from pbs_fast.events import Delta
 from pbs_fast.tables import Table, TableOptions, list_rows, open_table, serving
 from pbs_fast.tables.netstring import Decoder, encode
 from pbs_fast.tables.serving import Server
+from pbs_fast.tables.socketmap import _Rows
 from tables.conftest import Opener, grant
 
 A, B, SIX = "203.0.113.5", "203.0.113.6", "2001:db8::6"
@@ -398,3 +402,44 @@ def test_without_the_daemon_only_relay_attempts_wait(opened: Opener) -> None:
         assert session.rcpt().code == 451, "it does not know yet"
         again.rebuild({A: grant()})
         assert session.rcpt().relayed
+
+
+#: Addresses of which some share a network of 56 or 64 bits.
+CLOSE = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 3)).map(
+    lambda n: f"2001:db8:0:{n[0]}0{n[1]}::{n[2]}"
+)
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["put", "put", "remove"]), CLOSE | st.just(A), st.integers(1, 9)), max_size=30
+)
+WIDER = {"asked": 0, "by network": 0}
+
+
+@given(CHANGES, st.sampled_from([None, 56, 64]))
+def test_networks_hold_as_long_as_their_longest_row(changes: list[tuple[str, str, int]], bits: int | None) -> None:
+    rows = _Rows(bits)
+    truth: dict[str, int] = {}
+    for do, ip, end in changes:
+        if do == "put":
+            rows.put(ip, (end, b"OK"))
+            truth[ip] = end
+        else:
+            rows.remove(ip)
+            truth.pop(ip, None)
+    for asked in {*(ip for _, ip, _ in changes), "2001:db8:0:101::99", "2001:db8:0:301::99", A, B}:
+        ends = [end for ip, end in truth.items() if ip == asked or (bits and _same_network(ip, asked, bits))]
+        found = rows.find(asked)
+        assert (found and found[0]) == max(ends, default=None)
+        WIDER["asked"] += 1
+        WIDER["by network"] += bool(ends) and asked not in truth
+    assert rows.exact.keys() == truth.keys()
+
+
+def _same_network(one: str, other: str, bits: int) -> bool:
+    return ":" in one and ":" in other and ip_address(other) in ip_network(f"{one}/{bits}", strict=False)
+
+
+def test_the_changes_above_met_networks() -> None:
+    """Runs after the property: a fair share of its questions was answered by a neighbour's row."""
+    if not WIDER["asked"]:
+        pytest.skip("the property did not run")
+    assert WIDER["by network"] >= 0.03 * WIDER["asked"], WIDER
