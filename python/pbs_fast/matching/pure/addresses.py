@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 
-_IPV4 = re.compile(rb"(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])"
+_IPV4 = re.compile(_OCTET + rb"(?:\." + _OCTET + rb"){3}")
+# Eight groups without a zero group, in lower case and without leading zeros: nothing to be done (0.5 us instead of 5).
+_CANONICAL = re.compile(rb"(?:[1-9a-f][0-9a-f]{0,3}:){7}[1-9a-f][0-9a-f]{0,3}")
 _GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 _MAX_TEXT = 45
 """Bytes of the longest text form: six groups of four digits and a dotted end."""
@@ -33,20 +36,19 @@ def canonical(text: bytes) -> str | None:
     """The canonical text of an IPv4 or IPv6 address (RFC 4291, 2.2), mapped IPv6 as IPv4; None for all else."""
     if len(text) > _MAX_TEXT:
         return None
+    if _IPV4.fullmatch(text) or _CANONICAL.fullmatch(text):
+        return text.decode("ascii")
     if b":" not in text:
-        return None if _ipv4(text) is None else text.decode("ascii")
+        return None
     words = _ipv6(text)
     return None if words is None else _text(words)
 
 
 def _ipv4(text: bytes) -> tuple[int, int] | None:
     """The two 16-bit halves of a dotted address."""
-    m = _IPV4.fullmatch(text)
-    if m is None:
+    if not _IPV4.fullmatch(text):
         return None
-    a, b, c, d = map(int, m.groups())
-    if max(a, b, c, d) > 255:
-        return None
+    a, b, c, d = map(int, text.split(b"."))
     return a << 8 | b, c << 8 | d
 
 

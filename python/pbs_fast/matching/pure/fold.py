@@ -6,7 +6,7 @@ Works on settled records only; knows no lines and no patterns.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pbs_fast.events import MAX_AHEAD, Batch
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 MAX_USERS: Final = 64
 """Distinct users of a row are counted to this number."""
 
-# Places in a record.
-_KIND, _STAMP, _FORMAT, _USER, _HOST, _SESSION, _TLS, _LOOP = 1, 3, 4, 5, 6, 7, 8, 9
+# A record is read by number, which the type checker follows: 1 kind, 2 ip, 3 stamp, 4 format, 5 user, 6 host,
+# 7 session, 8 tls, 9 loop.
 
 
 class _More:
@@ -26,8 +26,8 @@ class _More:
     __slots__ = ("last", "n", "session", "user_first", "user_last", "users")
 
     def __init__(self, record: Record) -> None:
-        self.last, self.n = record[_STAMP], 1
-        self.session, self.user_first, self.user_last = record[_SESSION], record[_USER], record[_USER]
+        self.last, self.n = cast(int, record[3]), 1
+        self.session, self.user_first, self.user_last = record[7], record[5], record[5]
         self.users: set[str] = set() if self.user_first is None else {self.user_first}
 
 
@@ -39,6 +39,10 @@ class _Group:
     def __init__(self, latest: int) -> None:
         self.latest = latest
         self.rows: dict[tuple[object, ...], int] = {}
+
+
+_Open = dict[str, int | _Group]
+"""Address -> its one open row, or several."""
 
 
 class Fold:
@@ -55,7 +59,7 @@ class Fold:
         self._rows: list[Record] = []
         self._more: dict[int, _More] = {}
         # One dict a kind and side of the reference: its keys are texts, whose hash is known, and no tuples.
-        self._open: dict[tuple[str, bool], dict[str, int | _Group]] = {
+        self._open: dict[tuple[str, bool], _Open] = {
             (kind, ahead): {} for kind in ("login", "logout") for ahead in (False, True)
         }
 
@@ -72,7 +76,23 @@ class Fold:
         for i, added in more.items():
             last[i], n[i], session[i] = added.last, added.n, added.session
             user[i], user_last[i], users[i] = added.user_first, added.user_last, len(added.users)
-        return Batch(self._source, ip, first, last, n, kind, name, host, offset, tls, loop, session, user, user_last, users)  # type: ignore[arg-type]  # fmt: skip
+        done: list[list[Any]] = [
+            ip,
+            first,
+            last,
+            n,
+            kind,
+            name,
+            host,
+            offset,
+            tls,
+            loop,
+            session,
+            user,
+            user_last,
+            users,
+        ]
+        return Batch(self._source, *done)
 
     def add(self, records: Iterable[Record], reference: int) -> None:
         """Settled records in order; those without an address are in no row."""
@@ -85,9 +105,9 @@ class Fold:
                 continue
             if folds:
                 if stamp > latest_now:
-                    open_rows = self._open[record[_KIND], True]
+                    open_rows = self._open[record[1], True]
                 else:
-                    open_rows = logins if record[_KIND] == "login" else logouts
+                    open_rows = logins if record[1] == "login" else logouts
                 known = open_rows.get(ip)
                 if known is None:
                     open_rows[ip] = len(rows)
@@ -95,7 +115,7 @@ class Fold:
                     continue
             rows.append(record)
 
-    def _joined(self, open_rows: dict[str, int | _Group], known: int | _Group, record: Record, ip: str, stamp: int) -> bool:  # fmt: skip
+    def _joined(self, open_rows: _Open, known: int | _Group, record: Record, ip: str, stamp: int) -> bool:
         """Whether the event was added to an open row; else its row is open, and the caller appends it."""
         latest = known.latest if isinstance(known, _Group) else self._last(known)
         if stamp > latest + self._gap:
@@ -118,20 +138,19 @@ class Fold:
 
     def _last(self, row: int) -> int:
         more = self._more.get(row)
-        last = self._rows[row][_STAMP] if more is None else more.last
-        assert last is not None
-        return last
+        # Only records with a stamp are in rows.
+        return cast(int, self._rows[row][3]) if more is None else more.last
 
     def _extend(self, row: int, record: Record, stamp: int) -> None:
         more = self._more.get(row)
         if more is None:
             self._more[row] = more = _More(self._rows[row])
         more.n += 1
-        if more.last is None or stamp > more.last:
+        if stamp > more.last:
             more.last = stamp
         if more.session is None:
-            more.session = record[_SESSION]
-        user = record[_USER]
+            more.session = record[7]
+        user = record[5]
         if user is not None:
             more.user_last = user
             if more.user_first is None:
@@ -141,4 +160,4 @@ class Fold:
 
 
 def _key(record: Record) -> tuple[object, ...]:
-    return record[_FORMAT], record[_HOST], record[_TLS], record[_LOOP]
+    return record[4], record[6], record[8], record[9]

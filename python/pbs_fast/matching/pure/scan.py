@@ -70,9 +70,7 @@ class Layout:
 
     __slots__ = ("exact", "heads", "line", "sieve")
 
-    def __init__(
-        self, sieve: re.Pattern[bytes], line: re.Pattern[bytes], routes: Mapping[bytes, Route | None]
-    ) -> None:
+    def __init__(self, sieve: re.Pattern[bytes], line: re.Pattern[bytes], routes: Mapping[bytes, Route | None]) -> None:
         """`routes` is by tag, which is empty in an own layout."""
         self.sieve, self.line = sieve, line
         self.heads = Heads(routes)
@@ -97,12 +95,14 @@ class Walk:
         """
         append, addresses, texts, ambiguous = self.records.append, self._addresses, self._texts, self.ambiguous
         stamps, minutes, seconds_of = self._stamps, self._stamps.minutes, SECONDS.get
-        heads = layout.heads
+        heads, first_of, cut_keys = layout.heads, self.first_of, self.cut
+        stamp: int | None
         # A newline precedes each line.
         shift += 1
         for candidate in layout.sieve.finditer(data, low, high):
             head, seconds, behind, message = candidate.groups()
-            place = reading = None
+            place: Place | None = None
+            reading: Reading | None = None
             if usual and message is not None and head is not None:
                 before, places = heads[head]
                 place = places[behind]
@@ -112,9 +112,11 @@ class Walk:
                     continue
                 reading, place, message = found
             zone, host, key, (picks, success, cut) = place
-            refusal = self._cut_or_continued(key, candidate.start() + shift, len(message) >= cut) if cut else None
-            for fullmatch, kind, name, groups, over_tls in picks[message[:LENGTH]]:
-                match = fullmatch(message)
+            refusal = None
+            if cut and (len(message) >= cut or key in cut_keys or key not in first_of):
+                refusal = self._cut_or_continued(key, candidate.start() + shift, len(message) >= cut)
+            for pick in picks[message[:LENGTH]]:
+                match = pick.fullmatch(message)
                 if match is not None:
                     break
             else:
@@ -125,6 +127,7 @@ class Walk:
                             append(missed(candidate.start() + shift, lost, host, "no-pattern"))
                         break
                 continue
+            _, kind, name, groups, over_tls = pick
             ip_text, user, session, lip, tls = match.group(*groups)
             ip = None if ip_text is None else addresses[ip_text]
             if reading is None:
@@ -162,9 +165,7 @@ class Walk:
                 )
             )
 
-    def _exactly(
-        self, layout: Layout, data: bytes, candidate: re.Match[bytes]
-    ) -> tuple[Reading, Place, bytes] | None:
+    def _exactly(self, layout: Layout, data: bytes, candidate: re.Match[bytes]) -> tuple[Reading, Place, bytes] | None:
         """Stamp, writer and message by the exact grammar; None when it is no line of a known tag."""
         at, end = candidate.span()
         at += 1

@@ -30,14 +30,14 @@ def starts(pattern: str) -> frozenset[bytes]:
     """What every message that the whole pattern matches starts with one of (at most LENGTH bytes each)."""
     try:
         found, end = _alternatives(pattern, 0)
-    except _Unread:
+    except _UnreadError:
         return frozenset([b""])
     if end != len(pattern):
         return frozenset([b""])
     return frozenset(text[:LENGTH].encode() for text, _ in found)
 
 
-class _Unread(Exception):
+class _UnreadError(Exception):
     """The pattern goes on in a way that is not read here, and where its group ends is not known."""
 
 
@@ -69,9 +69,7 @@ def _sequence(pattern: str, at: int) -> tuple[_Starts, int]:
 
 
 def _joined(before: _Starts, after: _Starts) -> _Starts:
-    joined = {
-        (text + more, goes_on) if open_ else (text, False) for text, open_ in before for more, goes_on in after
-    }
+    joined = {(text + more, goes_on) if open_ else (text, False) for text, open_ in before for more, goes_on in after}
     return {(text[:LENGTH], goes_on and len(text) < LENGTH) for text, goes_on in joined}
 
 
@@ -81,7 +79,7 @@ def _atom(pattern: str, at: int) -> tuple[_Starts, int]:
     if m := _OPEN.match(pattern, at):
         found, at = _alternatives(pattern, m.end())
         if at == len(pattern):
-            raise _Unread
+            raise _UnreadError
         return found, at + 1
     if pattern[at] == ".":
         return {("", False)}, at + 1
@@ -89,7 +87,7 @@ def _atom(pattern: str, at: int) -> tuple[_Starts, int]:
         return {("", False)}, at + 2
     if m := _CLASS.match(pattern, at):
         return {("", False)}, m.end()
-    raise _Unread
+    raise _UnreadError
 
 
 _CLASS: Final = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
@@ -99,5 +97,5 @@ _REPETITION: Final = re.compile(r"(?:[*+]|\{[0-9]*(?:,[0-9]*)?\})[?+]?")
 def _behind_repetition(pattern: str, at: int) -> int:
     m = _REPETITION.match(pattern, at)
     if m is None:
-        raise _Unread
+        raise _UnreadError
     return m.end()

@@ -16,8 +16,9 @@ from pbs_fast.matching.pure.scan import missed
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
+    from pbs_fast.matching.pure.heads import Key
     from pbs_fast.matching.pure.matcher import Matcher
-    from pbs_fast.matching.pure.scan import Key, Record, Scan
+    from pbs_fast.matching.pure.scan import Record, Scan
 
 ORDER_SLACK: Final = 300
 """Seconds by which a log's stamps may go back without an hour having been set back."""

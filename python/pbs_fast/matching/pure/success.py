@@ -27,7 +27,9 @@ class Success:
         self._of_format = tuple((name, _grouped([text.encode() for text in texts])) for name, texts in of_format)
         hints = {hint for _, groups in self._of_format for shared, texts in groups for hint in shared[:1] or texts}
         # Without those that hold another one.
-        self.hints = tuple(sorted(hint for hint in hints if not any(hint != other and other in hint for other in hints)))
+        self.hints = tuple(
+            sorted(hint for hint in hints if not any(hint != other and other in hint for other in hints))
+        )
         """A message that holds none of these holds no text: two or three searches, and no call."""
 
     def find(self, message: bytes) -> str | None:

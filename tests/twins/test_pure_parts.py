@@ -1,0 +1,94 @@
+"""What the Python twin remembers or leaves out is what the exact grammar and the patterns themselves say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.matching.pure import Matcher, envelope
+from pbs_fast.matching.pure.routes import Routes
+from pbs_fast.matching.pure.starts import LENGTH, may_start, starts
+from pbs_fast.matching.pure.success import Success
+from twins.inline import FORMATS, UTC
+from twins.running import DEFAULT, run
+from twins.test_sieve import ODD, head
+
+Reporter = Callable[[object], None]
+
+PATTERNS = sorted({p for fmt in (*load_catalogue(), *FORMATS) for p in (*fmt.login, *fmt.logout)})
+#: Everything that a pattern may begin with, in forms that are easily read wrong.
+TRICKY = (
+    "", "a?", "a?b", "ab??c", "(?:ab|c)?d", "(?:ab)?", "a|", "|a", "(a|b|)c", "a*b", "a+b", "a{2}b", "a{0}b", "a{,2}b",
+    "(?:a|b*)c", "(?:ab){2,3}c", "[ab]c", r"[]a]b", r"[^]\]]a", r"\[a\]", r"\.?\*", r"\d2", r"\n", "a.b", "(?P<ip>a)b",
+    "(?:a(?:b|c(?:d|)))e", "(?:abcdef|ab)gh", "a}", "a{b", "(?i:a)b", "ab(?#x)c", "abcdefghij?",
+    "(?:abcdef?){1}x", "a?+b",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", [*PATTERNS, *TRICKY])
+@given(st.data())
+@settings(max_examples=20)
+def test_a_message_starts_as_its_pattern_may(pattern: str, data: st.DataObject) -> None:
+    message = data.draw(st.from_regex(re.compile(pattern.encode()), fullmatch=True))
+    assert may_start(starts(pattern), message[:LENGTH])
+
+
+def test_starts_tell_messages_apart() -> None:
+    """Nothing of the catalogue is tried on everything."""
+    assert all(b"" not in starts(p) and min(map(len, starts(p))) == LENGTH for p in PATTERNS if p not in _INLINE)
+    assert starts("a?b(?:cd|e)f") == {b"abcdf", b"abef", b"bcdf", b"bef"}
+    assert starts("ab[cd]e") == {b"ab"}
+    assert not may_start(starts("imap-login: x"), b"lmtp(")
+
+
+_INLINE = {p for fmt in FORMATS for p in (*fmt.login, *fmt.logout)}
+
+
+@pytest.mark.parametrize("formats", [FORMATS, (ODD,), load_catalogue()], ids=["9gammas", "odd", "all"])
+@given(st.integers(0, 2**64 - 1))
+def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tuple, seed: int) -> None:  # type: ignore[type-arg]
+    """Whatever the sieve takes apart and the memory knows is read as the exact grammar reads the whole line."""
+    routes = Routes(formats)
+    layout = Matcher(formats, UTC)._layouts["syslog"]
+    random, known = Random(seed), 0
+    for _ in range(40):
+        line = head(random) + random.choice((b"x", b"", b"[ID 1 a.b] x", b" x", b"\xef\xbb\xbfx", b'- [a b="]"] x'))
+        candidate = layout.sieve.match(b"\n" + line + b"\n")
+        if candidate is None or candidate[4] is None or candidate[1] is None:
+            continue
+        before, places = layout.heads[candidate[1]]
+        place = places[candidate[3]]
+        if place is None:
+            continue
+        known += 1
+        m = envelope.LINE.match(line)
+        assert m is not None, line
+        read = envelope.envelope_of(m)
+        assert read == (before + candidate[2] + place.zone, *place.key), line
+        assert line[m.end() :] == candidate[4], line
+        assert read.tag is not None
+        assert place.route is routes.by_tag[read.tag] or place.route.cut == routes.by_tag[read.tag].cut  # type: ignore[union-attr]
+    share(known)
+
+
+@given(st.lists(st.text("ab:c ", min_size=1, max_size=6), max_size=6), st.text("ab:c ", max_size=20))
+def test_hints_keep_nothing_back(texts: list[str], message: str) -> None:
+    success = Success([("x", texts)])
+    found = any(text in message for text in texts)
+    assert (success.find(message.encode()) is not None) == found
+    assert any(hint in message.encode() for hint in success.hints) or not found
+
+
+def test_one_carriage_return_changes_no_other_line() -> None:
+    line = b"Mar  4 07:12:09 mx imaps: login: [192.0.2.7] lena plaintext User logged in\n"
+    setting = replace(DEFAULT, formats=load_catalogue())
+    plain, mixed = (run("python", text, setting).events for text in (line * 3, line + line[:-1] + b"\r\n" + line))
+    assert [event[1:] for event in plain] == [event[1:] for event in mixed]
+    assert len(plain) == 3
