@@ -92,3 +92,17 @@ def test_one_carriage_return_changes_no_other_line() -> None:
     plain, mixed = (run("python", text, setting).events for text in (line * 3, line + line[:-1] + b"\r\n" + line))
     assert [event[1:] for event in plain] == [event[1:] for event in mixed]
     assert len(plain) == 3
+
+
+@pytest.mark.parametrize(
+    ("stamp", "events"),
+    [
+        ("Mar  4 07:12:09", 1), ("Mar  4 07:12:09.123456789", 1), ("Mar  4 07:12:09.1234567890", 0),
+        ("Mar  4 07:12:09+01:00", 0), ("2026-03-04T07:12:09.5+01:00", 1), ("2026-03-04T07:12:09.1234567890+01:00", 0),
+        ("<1>1 2026-03-04T07:12:09", 0), ("2026-03-04T07:12:09+01:0", 0), ("Mar  4 07:1x:09", 0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("core", ["rust", "python"])
+def test_stamps_that_the_sieve_takes_apart_are_exact(core: str, stamp: str, events: int) -> None:
+    line = f"{stamp} mx alphad: LOGIN, user=lena, ip=[192.0.2.7]\n".encode()
+    assert len(run(core, line).events) == events
