@@ -69,7 +69,7 @@ class Fold:
         self._begin()
         if not rows:
             return Batch(self._source)
-        # Columns of all records at once: a tenth of what a list a row costs.
+        # Columns of all records at once: no list a row, since nearly all rows of a busy hub have one event.
         columns = [list(column) for column in zip(*rows, strict=True)]
         offset, kind, ip, first, name, user, host, session, tls, loop, _ = columns
         last, n, user_last, users = list(first), [1] * len(rows), list(user), [int(text is not None) for text in user]
