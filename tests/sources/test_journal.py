@@ -314,6 +314,76 @@ def test_units_by_pattern_need_no_index(place: Path, opened: Callable[..., Opene
     assert one.source.counters == {"entries": 3, "refused_unit": 2}
 
 
+def test_several_boots_and_machines_in_one_directory(place: Path, opened: Callable[..., Opened]) -> None:
+    """journalctl --follow alone keeps to one boot."""
+    one, two, three = ({"_BOOT_ID": f"{n}" * 32, "_MACHINE_ID": f"{n}" * 32} for n in (1, 2, 3))
+    store(place / "remote-one.journal", fields("past one", NOW - 50, **one))
+    store(place / "remote-two.journal", fields("past two", NOW - 40, **two))
+    reader = opened(f"directory={place}")
+    reader.source.open()
+    assert reader.replay(NOW - 600) == ["past one", "past two"]
+    reader.poll()
+    for n in range(3):
+        store(place / "remote-one.journal", fields(f"one {n}", NOW + 2 * n, **one))
+        store(place / "remote-two.journal", fields(f"two {n}", NOW + 2 * n + 1, **two))
+    store(place / "remote-three.journal", fields("three", NOW + 9, **three))
+    assert reader.wait(7) == ["one 0", "two 0", "one 1", "two 1", "one 2", "two 2", "three"]
+    assert reader.source.counters == {"entries": 9}
+
+
+@pytest.fixture
+def places(place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The journal files of this machine, kept and not, in directories of our own."""
+    monkeypatch.setattr(journal_files, "PLACES", (f"{place}/var", f"{place}/run"))
+    machine = journal_files.machine_id() or pytest.skip("this machine has no id")
+    return place / "var" / machine / "system.journal", place / "run" / machine / "system.journal"
+
+
+def test_this_machines_journal_over_a_boot_and_a_move(places: tuple[Path, Path], opened: Callable[..., Opened]) -> None:
+    """What journald does while a machine boots: it writes to /run, then copies that to /var and goes on there."""
+    kept, early = places
+    own = {"_MACHINE_ID": kept.parent.name}
+    store(kept, fields("last boot", NOW - 900, **own))
+    kept_at = NOW - 800
+    os.utime(kept, (kept_at, kept_at))
+    booting = {**own, "_BOOT_ID": "b" * 32}
+    first = fields("booting", NOW - 5, **booting)
+    store(early, first)
+    one = opened("")
+    one.source.open()
+    assert one.replay(NOW - 1_800) == ["booting"]
+    assert one.past is not None
+    assert not one.past.coverage.complete
+    one.poll()
+    second = fields("booted", NOW, **booting)
+    store(early, second)
+    one.wait(1)
+    store(kept, first, second)
+    shutil.rmtree(early.parent)
+    store(kept, fields("on", NOW + 1, **booting), fields("forged", NOW + 1, **{**booting, "_MACHINE_ID": "e" * 32}))
+    assert one.wait(2) == ["booted", "on"]
+    assert one.source.counters["lost"] == 0
+    assert one.source.counters["refused_machine"] == 1
+    other = opened("")
+    other.source.open()
+    assert other.replay(NOW - 1_800) == ["last boot", "booting", "booted", "on"]
+
+
+def test_a_container_beside_this_machine_is_not_even_read(
+    places: tuple[Path, Path], opened: Callable[..., Opened]
+) -> None:
+    """Its root writes trusted fields as he likes."""
+    kept, _ = places
+    store(kept, fields("own", NOW - 5, _MACHINE_ID=kept.parent.name))
+    one = opened("")
+    one.source.open()
+    one.poll()
+    store(kept.parent.parent / ("c" * 32) / "system.journal", fields("forged", NOW, _MACHINE_ID=kept.parent.name))
+    store(kept, fields("own too", NOW, _MACHINE_ID=kept.parent.name))
+    assert one.wait(1) == ["own too"]
+    assert one.source.counters == {"entries": 1}
+
+
 # -- what cannot be read --------------------------------------------------------------------------------------------
 
 
@@ -434,14 +504,14 @@ def test_rotation_vacuum_and_restart_of_journald(journald: Journald, opened: Cal
     assert not other.past.coverage.complete
 
 
-def test_files_of_the_machine_are_found_by_its_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(journal_files, "PLACES", (f"{tmp_path}/var", f"{tmp_path}/run"))
+def test_files_of_the_machine_are_found_by_its_id(places: tuple[Path, Path]) -> None:
     spec = parse_journal("")
-    assert journal_files.missing(spec) is not None
-    machine = journal_files.machine_id() or "0" * 32
+    _, early = places
+    assert "there is no journal of this machine" in str(journal_files.missing(spec))
+    assert journal_files.options(spec) == []
+    early.parent.mkdir(parents=True)
     for name in ("system.journal", "system@a.journal", "user-1000.journal"):
-        path = tmp_path / "run" / machine / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        (early.parent / name).touch()
     assert [Path(name).name for name in journal_files.journal_files(spec)] == ["system.journal", "system@a.journal"]
     assert journal_files.missing(spec) is None
+    assert journal_files.options(spec) == [f"--directory={early.parent}"]

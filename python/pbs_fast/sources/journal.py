@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file import BUDGET
-from pbs_fast.sources.journal_child import PROGRAM, Child, command, require_program
+from pbs_fast.sources.identity import Identity
+from pbs_fast.sources.journal_child import FOLLOW, PROGRAM, Child, command, require_program
 from pbs_fast.sources.journal_export import Entry, ExportError, ExportParser
-from pbs_fast.sources.journal_files import identities, machine_id, missing
-from pbs_fast.sources.journal_line import CURSOR
+from pbs_fast.sources.journal_files import identities, machine_id, missing, options
+from pbs_fast.sources.journal_line import CURSOR, same_entry
 from pbs_fast.sources.journal_past import JournalPast, read_all
 from pbs_fast.sources.journal_take import DROPPED, WANTED, Take
 from pbs_fast.sources.journal_trust import Trust, believed_units
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 0.1, 30.0
 #: Seconds after which a run that ends was a good one.
 GOOD = 60.0
-#: Seconds between two looks at the names of a `file=`: journalctl opens them once, at its start.
+#: Seconds between two looks whether names still mean the same files; journalctl follows what they meant at its start.
 LOOK = 1.0
 
 
@@ -79,7 +80,7 @@ class JournalSource:
         self._started = self._retry_at = 0.0
         self._pause = SHORTEST
         self._failing = False
-        self._files = identities(spec) if spec.file else frozenset()
+        self._files: frozenset[Identity] = frozenset()
         self._look_at = 0.0
         self._offset = 0
 
@@ -91,7 +92,7 @@ class JournalSource:
         self._look()
         if self.trouble is None:
             # Asked in any case: a journalctl that fails now is for whoever starts us, not for trying again.
-            newest = read_all(command(self.spec, WANTED, "--lines=1", matches=self.matches))
+            newest = read_all(command(options(self.spec), WANTED, "--lines=1", matches=self.matches))
             if newest and not self._reading_past:
                 self._newest = newest[-1]
                 self._cursor = self._newest.fields.get(CURSOR)
@@ -163,7 +164,7 @@ class JournalSource:
             return 0.0
         if self._child is None:
             return max(0.0, self._retry_at - self._clock())
-        return LOOK if self.spec.file else LONGEST
+        return LOOK
 
     def close(self) -> None:
         if self._child is not None:
@@ -178,18 +179,17 @@ class JournalSource:
             if self.trouble is not None:
                 self._later(LONGEST_ABSENT)
                 return False
-            more = [] if self._reading_past else ["--follow"]
+            more = [] if self._reading_past else [*FOLLOW]
             if self._cursor is not None:
                 more.append(f"--cursor={self._cursor.decode()}")
-            self._child = Child(command(self.spec, WANTED, *more, matches=self.matches))
+            self._child = Child(command(options(self.spec), WANTED, *more, matches=self.matches))
         except SourceError as error:
             self._failed(str(error))
             return False
         self._parser = ExportParser(WANTED)
         self._awaited = self._cursor
         self._started = self._clock()
-        if self.spec.file:
-            self._files = identities(self.spec)
+        self._files = identities(self.spec)
         return True
 
     def _fresh(self, entries: list[Entry]) -> list[Entry]:
@@ -200,7 +200,7 @@ class JournalSource:
             self._failing = False
             self._say(Notice("found", self.name, f"{self.name} is read again"))
         if self._awaited is not None:
-            if entries[0].fields.get(CURSOR) == self._awaited:
+            if same_entry(entries[0].fields.get(CURSOR), self._awaited):
                 entries = entries[1:]
             else:
                 self.counters["lost"] += 1
@@ -239,8 +239,8 @@ class JournalSource:
         self._pause = min(self._pause * 2, longest)
 
     def _renamed(self) -> None:
-        """Begin anew when the names of a `file=` mean other files and the old ones were read to their end."""
-        if not self.spec.file or self._clock() < self._look_at:
+        """Begin anew when the names mean other files than they did, and what the old ones held was read."""
+        if self._clock() < self._look_at:
             return
         self._look_at = self._clock() + LOOK
         if self._child is not None and self._files != identities(self.spec):

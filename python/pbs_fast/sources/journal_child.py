@@ -3,7 +3,7 @@
 Why journalctl and no binding of libsystemd: it reads the files of every version of its own system, takes rotation,
 vacuum, compression and damaged files upon itself, and when it dies of one, or leaks descriptors, the daemon is not the
 one that does: it starts another from the last cursor. It is there wherever there is a journal and needs nothing to be
-built. Imports errors and `journal_spec`.
+built. Imports errors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.journal_spec import JournalSpec
 
 PROGRAM = "journalctl"
 #: Bytes of a read.
@@ -29,10 +28,19 @@ _SAID = 2_000
 _LEAVING = 0.5
 
 
-def command(spec: JournalSpec, fields: Iterable[bytes], *more: str, matches: Sequence[str] = ()) -> list[str]:
-    """A command line for the files of `spec`, all entries that fit `matches`, with the named fields."""
-    files = [f"--directory={name}" for name in spec.directory] + [f"--file={name}" for name in spec.file]
+#: Follow, and all boots: --follow alone means the present boot, or the newest in a directory, where others, of other
+#: machines, go on. Which of the two options says so differs between versions 250 and 257; together all take them.
+FOLLOW = ("--follow", "--merge", "--boot=all")
+
+
+def command(files: Sequence[str], fields: Iterable[bytes], *more: str, matches: Sequence[str] = ()) -> list[str]:
+    """A command line for `files` (`journal_files.options`), all entries that fit `matches`, with the named fields.
+
+    Raises SourceError when there are no files: without any it would read other machines' too.
+    """
     names = ",".join(name.decode() for name in fields if not name.startswith(b"__"))
+    if not files:
+        raise SourceError("the journal is gone")
     # Without --no-tail, --follow begins at the tenth entry from the end.
     return [PROGRAM, "--quiet", "--no-tail", "--output=export", f"--output-fields={names}", *files, *more, *matches]
 

@@ -2,7 +2,7 @@
 
 Imports errors, `identity` and `journal_spec`.
 """
-# ruff: noqa: PTH207 - text paths, as journalctl takes them
+# ruff: noqa: PTH116, PTH120, PTH207 - text paths, as journalctl takes them
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from pbs_fast.sources.journal_spec import JournalSpec
 
 #: Where journald keeps files across boots, and until the next boot.
 PLACES = ("/var/log/journal", "/run/log/journal")
+#: The services' journals in such a directory; users' are kept apart.
+_SYSTEM = "system*.journal"
 
 
 def machine_id() -> str | None:
@@ -26,28 +28,61 @@ def machine_id() -> str | None:
         return None
 
 
+def options(spec: JournalSpec) -> list[str]:
+    """What tells journalctl which files to read. Without a journal of this machine none, and then it must not run.
+
+    The directory is always named: of others that are below PLACES a container may be the author, who then writes the
+    trusted fields too.
+    """
+    if spec.file:
+        return [f"--file={name}" for name in spec.file]
+    directory = _directory(spec)
+    return [] if directory is None else [f"--directory={directory}"]
+
+
 def journal_files(spec: JournalSpec) -> list[str]:
     """The files that journalctl would read for `spec` and that matter, sorted; users' own journals do not."""
+    directory = _directory(spec)
     if spec.file:
         patterns = list(spec.file)
+    elif directory is None:
+        patterns = []
     elif spec.directory:
-        place = glob.escape(spec.directory[0])
-        patterns = [f"{place}/*.journal", f"{place}/*/*.journal"]
+        patterns = [f"{glob.escape(directory)}/{below}" for below in ("*.journal", "*/*.journal")]
     else:
-        machine = machine_id() or "*"
-        patterns = [f"{place}/{machine}/system*.journal" for place in PLACES]
+        patterns = [f"{glob.escape(directory)}/{_SYSTEM}"]
     return sorted({name for pattern in patterns for name in glob.glob(pattern)})
 
 
 def identities(spec: JournalSpec) -> frozenset[Identity]:
-    """Which files the patterns of a `file=` mean now."""
+    """What the names that journalctl was started with mean now; it opens what is named once."""
+    directory = _directory(spec)
+    names = journal_files(spec) if spec.file else [directory] if directory is not None else []
     found: set[Identity] = set()
-    for name in journal_files(spec):
+    for name in names:
         try:
-            found.add(Identity.of(os.stat(name)))  # noqa: PTH116
+            found.add(Identity.of(os.stat(name)))
         except OSError:
             continue
     return frozenset(found)
+
+
+def _directory(spec: JournalSpec) -> str | None:
+    """The directory to read: the one named or, of this machine's, the one whose journal was written last.
+
+    While the machine boots, and where the journal is not kept, that is the one in /run.
+    """
+    if spec.directory:
+        return spec.directory[0]
+    written: dict[str, int] = {}
+    for place in PLACES:
+        for name in glob.glob(f"{place}/{machine_id() or '*'}/{_SYSTEM}"):
+            try:
+                directory, changed = os.path.dirname(name), os.stat(name).st_mtime_ns
+            except OSError:
+                continue
+            written[directory] = max(changed, written.get(directory, 0))
+    return max(written, key=lambda directory: written[directory], default=None)
 
 
 def missing(spec: JournalSpec) -> str | None:

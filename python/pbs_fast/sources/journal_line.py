@@ -71,6 +71,12 @@ class Renderer:
         return b"%s.%06d+00:00" % (self._text, rest)
 
 
+def same_entry(one: bytes | None, other: bytes | None) -> bool:
+    """Do two cursors name the same entry? Its place in a file counts for nothing: journald moves entries from /run."""
+    name = (one or b"").partition(b";b=")[2]
+    return bool(name) and name == (other or b"").partition(b";b=")[2]
+
+
 def _pid(fields: Mapping[bytes, bytes]) -> bytes:
     for name in (PID, GIVEN_PID):
         value = fields.get(name, b"")

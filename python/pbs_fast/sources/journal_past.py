@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.journal_child import Child, command
 from pbs_fast.sources.journal_export import Entry, ExportError, ExportParser
-from pbs_fast.sources.journal_line import CURSOR, STORED
+from pbs_fast.sources.journal_files import options
+from pbs_fast.sources.journal_line import CURSOR, STORED, same_entry
 from pbs_fast.sources.journal_take import WANTED
 from pbs_fast.sources.replay import Coverage, Replayed
 
@@ -52,7 +53,7 @@ class JournalPast:
             if last is None or _stored(last, begin) < begin:
                 self.done = True
             else:
-                self._child = Child(command(source.spec, WANTED, f"--since=@{begin}", matches=source.matches))
+                self._child = Child(command(options(source.spec), WANTED, f"--since=@{begin}", matches=source.matches))
         except SourceError as error:
             self._end(str(error))
 
@@ -101,7 +102,7 @@ class JournalPast:
 
     def _upto_last(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         for index, entry in enumerate(entries):
-            if entry.fields.get(CURSOR) == self._last:
+            if same_entry(entry.fields.get(CURSOR), self._last):
                 self._end(None)
                 return entries[: index + 1]
         return entries
@@ -153,7 +154,7 @@ def _oldest(source: JournalSource) -> int | None:
     """When the oldest entry was stored that the files hold at all, in seconds since the epoch."""
     # Users' own journals are kept apart, and longer; files that were named are all that there is.
     more = [] if source.spec.given_files else ["--system"]
-    found = read_all(command(source.spec, WANTED, *more), most=1)
+    found = read_all(command(options(source.spec), WANTED, *more), most=1)
     return _stored(found[0], 0) if found else None
 
 
