@@ -256,6 +256,14 @@ def test_reprocess_reads_to_the_end_of_the_input(site: Site) -> None:
     assert "reached end of log file" in site.said()
 
 
+def test_reprocessed_input_covers_nothing(site: Site) -> None:
+    """However far back it begins: a row that it does not explain stays for a grace."""
+    assert pbs("run", *arguments(site), input=f"{login(A)}\n").returncode == 0
+    old = login(B, at=time.time() - 2 * site.grace)
+    assert pbs("run", *arguments(site, "--reprocess", "--once"), input=f"{old}\n").returncode == 0
+    assert site.rows() == [A]
+
+
 def test_a_file_as_input_and_a_signal(site: Site) -> None:
     (site.place / "log").write_text(f"{login(A)}\n")
     with (site.place / "log").open() as file:

@@ -123,4 +123,3 @@ class StdinSource:
     def _end(self) -> None:
         self.ended = True
         self.counters["partial_lost"] += bool(self._rest)
-        self._rest = b""
