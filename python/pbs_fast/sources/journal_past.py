@@ -93,7 +93,8 @@ class JournalPast:
             return Coverage(False, f"{name} begins at {begins}, within the window")
         if self._source.take.dropped:
             return Coverage(False, f"{name}: journald dropped messages of a mail server within the window")
-        return Coverage(True, f"{name} was read back to {self._since:.0f}, and begins at {begins}")
+        since = datetime.fromtimestamp(self._since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Coverage(True, f"{name} was read back to {since}, and begins at {begins}")
 
     def close(self) -> None:
         if self._child is not None:

@@ -91,7 +91,7 @@ class Take:
                 (refusal, unit, uid),
                 "refused",
                 f"{self._name}: entries tagged {_text(tag)} of {_text(unit)}, uid {_text(uid)}, are not believed"
-                f" ({refusal}); if they are a mail server's, name its unit= and uid= in --watchlog=journal:",
+                f" ({refusal}); if they are a mail server's, name them in --watchlog=journal: (docs/JOURNAL.md)",
             )
 
     def _once(self, key: tuple[str, bytes, bytes], kind: Literal["lost", "refused"], text: str) -> None:
