@@ -26,3 +26,14 @@ class Format:
     """Texts that may stand before the stamp in the server's own log file."""
     own_probe: str | None = None
     """What the message of a line of the server's own log starts with; None when it has no such file."""
+    session_address: tuple[str, ...] = ()
+    """Line with the address of a login that takes several lines, which are joined by host, tag and pid."""
+    session_success: tuple[str, ...] = ()
+    """Line with such a login's success."""
+    session_failure: tuple[str, ...] = ()
+    """Line of a refused one."""
+    session_end: tuple[str, ...] = ()
+    """End of such a session."""
+    line_login: tuple[str, ...] = ()
+    """Patterns searched in whole lines, envelope included, with a group `stamp`; only in a site's own formats."""
+    line_logout: tuple[str, ...] = ()
