@@ -25,6 +25,11 @@ cut = 500
 [own_log]
 prefix = ["toy: "]
 probe = 'welcome '
+[session]
+address = ['connect from {ip}']
+success = ['user {user: } in']
+failure = ['user {user: } not in']
+end = ['gone']
 [[sample]]
 kind = "login"
 message = "welcome otto from 203.0.113.5"
@@ -46,6 +51,17 @@ def test_every_key_arrives(file: Path) -> None:
     assert fmt.login == ("welcome (?P<user>[^ ]*) from (?P<ip>[0-9A-Fa-f:.]+)",)
     assert fmt.logout == ("bye <(?P<session>[^<>]*)>",)
     assert (fmt.own_prefix, fmt.own_probe) == (("toy: ",), "welcome ")
+    assert fmt.session_address == ("connect from (?P<ip>[0-9A-Fa-f:.]+)",)
+    assert fmt.session_success == ("user (?P<user>[^ ]*) in",)
+    assert fmt.session_failure == ("user (?P<user>[^ ]*) not in",)
+    assert fmt.session_end == ("gone",)
+
+
+def test_a_format_of_sessions_alone_needs_no_login(file: Path) -> None:
+    file.write_text(GOOD.replace("login = ['welcome {user: } from {ip}']\n", ""), encoding="utf-8")
+    fmt = load_format(file)
+    assert fmt.login == ()
+    assert fmt.session_success
 
 
 def test_the_packaged_catalogue_is_by_name_and_whole() -> None:
@@ -80,7 +96,7 @@ def processor_seconds() -> float:
     ("old", "new", "line", "text"),
     [
         ("title =", "titel =", 2, "unknown key 'titel'; did you mean 'title'?"),
-        ("cut =", "zzz =", 9, "unknown key 'zzz'; known: cut, login, logout, name, own_log, program, sample,"),
+        ("cut =", "zzz =", 9, "unknown key 'zzz'; known: cut, login, logout, name, own_log, program, sample, session,"),
         ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
         ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),
         ("cut = 500", "cut = true", 9, "cut must be a whole number"),
@@ -88,7 +104,10 @@ def processor_seconds() -> float:
         ('["toyd"]', '"toyd"', 4, "program must be a list of texts"),
         ('["toyd"]', '["toyd", 3]', 4, "program must be a list of texts"),
         ('["welcome "]', "{}", 6, "success must be a list of texts"),
-        ("['welcome {user: } from {ip}']", "[]", 7, "login is empty; give at least one pattern"),
+        ("failure =", "failures =", 16, "unknown key 'failures'; did you mean 'failure'?"),
+        ("['user {user: } in']", "[]", 15, "success is empty; give at least one pattern"),
+        ("['user {user: } in']", "'x'", 15, "success must be a list of texts"),
+        ("connect from {ip}", "{pi}", 14, "address: unknown placeholder {pi}; did you mean {ip}?"),
         ("[own_log]", "[[own_log]]", 10, "own_log must be a table"),
         ('name = "toy"', 'name = "Toy"', 1, "name 'Toy' may hold a-z, 0-9 and - only"),
         ('name = "toy"', 'name = "tow"', 1, "name is 'tow'; it must be the file's, 'toy'"),
@@ -117,6 +136,8 @@ def test_a_fault_names_file_line_and_the_nearest(file: Path, old: str, new: str,
         ("name = \n", "not TOML: .*line 1"),
         ("name = 'toy'\n", "key 'title' is missing"),
         (GOOD.replace("probe = 'welcome '\n", ""), "key 'probe' is missing"),
+        (GOOD.replace("address = ['connect from {ip}']\n", ""), "key 'address' is missing"),
+        (GOOD.partition("[session]")[0].replace("['welcome {user: } from {ip}']", "[]"), ":7: login is empty; give at"),
         (GOOD.replace('["toyd"]', "[]").replace('["toysd"]', "[]").partition("[own_log]")[0], "program is empty"),
     ],
 )

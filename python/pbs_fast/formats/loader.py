@@ -38,10 +38,12 @@ _KEYS: Types = {
     "logout": TEXTS,
     "cut": NUMBER,
     "own_log": TABLE,
+    "session": TABLE,
     "sample": TABLES,
 }
-_REQUIRED = ("name", "title", "versions", "program", "success", "login")
+_REQUIRED = ("name", "title", "versions", "program", "success")
 _OWN_LOG_KEYS: Types = {"prefix": TEXTS, "probe": TEXT}
+_SESSION_KEYS: Types = {"address": TEXTS, "success": TEXTS, "failure": TEXTS, "end": TEXTS}
 #: Samples come last in a file, so that a start need not parse them (they are nine tenths of it).
 _FIRST_SAMPLE = re.compile(r"^\[\[sample\]\]", re.MULTILINE)
 
@@ -87,22 +89,30 @@ def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
     Placeholders are expanded; whether the patterns are safe is for `pbs_fast.formats.lint`.
     """
     check_keys(table, _KEYS, _REQUIRED, file, text)
-    own = table.get("own_log", {})
-    check_keys(own, _OWN_LOG_KEYS, ("probe",) if "own_log" in table else (), file, text)
+    own, session = table.get("own_log", {}), table.get("session", {})
+    check_keys(own, _OWN_LOG_KEYS, ("probe",) if "own_log" in table else (), file, text, "own_log")
+    steps = ("address", "success") if "session" in table else ()
+    check_keys(session, _SESSION_KEYS, steps, file, text, "session")
     if not re.fullmatch(r"[a-z0-9-]+", table["name"]):
         raise FormatError(f"{file}{_line(text, 'name')}: name '{table['name']}' may hold a-z, 0-9 and - only")
     if not (table["program"] or table.get("tls_program") or own):
         raise FormatError(f"{file}{_line(text, 'program')}: program is empty; name the tags of this server's lines")
-    if not table["login"]:
+    if not table.get("login") and not session:
         raise FormatError(f"{file}{_line(text, 'login')}: login is empty; give at least one pattern")
+    for key in steps:
+        if not session[key]:
+            raise FormatError(f"{file}{_line(text, key, 'session')}: {key} is empty; give at least one pattern")
     if table.get("cut", 0) < 0:
         raise FormatError(f"{file}{_line(text, 'cut')}: cut is a length in bytes, not {table['cut']}")
 
-    def patterns(key: str, values: Iterable[str]) -> tuple[str, ...]:
+    def patterns(key: str, values: Iterable[str], within: str = "") -> tuple[str, ...]:
         try:
             return tuple(expand(value) for value in values)
         except FormatError as error:
-            raise FormatError(f"{file}{_line(text, key)}: {key}: {error}") from None
+            raise FormatError(f"{file}{_line(text, key, within)}: {key}: {error}") from None
+
+    def step(key: str) -> tuple[str, ...]:
+        return patterns(key, session.get(key, ()), "session")
 
     return Format(
         name=table["name"],
@@ -111,11 +121,15 @@ def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
         program=tuple(table["program"]),
         tls_program=tuple(table.get("tls_program", ())),
         success=tuple(table["success"]),
-        login=patterns("login", table["login"]),
+        login=patterns("login", table.get("login", ())),
         logout=patterns("logout", table.get("logout", ())),
         cut=table.get("cut", 0),
         own_prefix=tuple(own.get("prefix", ())),
-        own_probe=patterns("probe", [own["probe"]])[0] if own else None,
+        own_probe=patterns("probe", [own["probe"]], "own_log")[0] if own else None,
+        session_address=step("address"),
+        session_success=step("success"),
+        session_failure=step("failure"),
+        session_end=step("end"),
     )
 
 
@@ -130,15 +144,17 @@ def extend(catalogue: Sequence[Format], tags: Mapping[str, Sequence[str]]) -> tu
     return tuple(known.values())
 
 
-def check_keys(table: Mapping[str, Any], known: Types, required: Iterable[str], file: Path, text: str = "") -> None:
-    """Refuse unknown keys, missing ones and values of another type. Raises FormatError."""
+def check_keys(
+    table: Mapping[str, Any], known: Types, required: Iterable[str], file: Path, text: str = "", within: str = ""
+) -> None:
+    """Refuse unknown keys, missing ones and values of another type; `within` names the table. Raises FormatError."""
     for key, value in table.items():
         if key not in known:
-            raise FormatError(f"{file}{_line(text, key)}: unknown key '{key}'{_nearest(key, known)}")
+            raise FormatError(f"{file}{_line(text, key, within)}: unknown key '{key}'{_nearest(key, known)}")
         types = known[key]
         types = (types,) if isinstance(types, str) else types
         if types is not None and not any(_fits(value, kind) for kind in types):
-            raise FormatError(f"{file}{_line(text, key)}: {key} must be {' or '.join(types)}")
+            raise FormatError(f"{file}{_line(text, key, within)}: {key} must be {' or '.join(types)}")
     for key in required:
         if key not in table:
             raise FormatError(f"{file}: key '{key}' is missing (docs/FORMATS.md)")
@@ -152,11 +168,19 @@ def _fits(value: object, kind: str) -> bool:
     return isinstance(value, {TEXT: str, BOOLEAN: bool, TABLE: dict}[kind])
 
 
-def _line(text: str, key: str) -> str:
-    """`:N` when exactly one line of the text starts with the key (tomllib keeps no positions), else nothing."""
-    starts = re.compile(rf'^\s*\[*"?{re.escape(key)}"?\s*[=\].]', re.MULTILINE)
-    found = [match.start() for match in starts.finditer(text)]
-    return f":{text.count(chr(10), 0, found[0]) + 1}" if len(found) == 1 else ""
+def _line(text: str, key: str, within: str = "") -> str:
+    """`:N` when exactly one line of the table `within` starts with the key (tomllib keeps no positions), else nothing.
+
+    A line that opens a table is one of the table around it.
+    """
+    start = re.compile(rf'\s*\[*"?{re.escape(key)}"?\s*[=\].]')
+    found, table = [], ""
+    for number, line in enumerate(text.split("\n"), 1):
+        opened = re.match(r'\s*\[+"?([^"\].]*)', line)
+        if start.match(line) and within == ("" if opened else table):
+            found.append(number)
+        table = opened[1] if opened else table
+    return f":{found[0]}" if len(found) == 1 else ""
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
