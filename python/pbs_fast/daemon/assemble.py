@@ -21,6 +21,7 @@ from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.reprocess import reprocess
+from pbs_fast.daemon.roster import Roster
 from pbs_fast.daemon.signals import Signals
 from pbs_fast.daemon.watched import Watched
 from pbs_fast.deny import read_deny
@@ -58,7 +59,7 @@ def run(settings: Settings, log: Log, directory: str, background: Background | N
         followers = parts.followers(watched.paths)
         tables = open_tables(config, log, parts.clock) if config.write else []
         daemon = Daemon(
-            followers=followers,
+            logs=Roster(followers, watched, parts.newcomers, log.info),
             guards=parts.guards,
             ledger=parts.ledger,
             publisher=Publisher(tables),
@@ -68,7 +69,6 @@ def run(settings: Settings, log: Log, directory: str, background: Background | N
             log=log,
             notifier=notifier,
             reload=parts.reload,
-            arrived=(lambda: parts.newcomers(watched.arrived())) if watched.patterns else None,
         )
         try:
             for follower in followers:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.errors import SourceError
 from pbs_fast.matching.reader import Reader
+from pbs_fast.sources.file import BUDGET
 from pbs_fast.sources.protocol import Past, Start, Wishes
 from pbs_fast.sources.replay import Coverage
 from pbs_fast.sources.scheme import make_source
@@ -110,9 +111,10 @@ class Follower:
 
     # -- the present ------------------------------------------------------------------------------------------------
 
-    def poll(self, reference: int) -> Batch:
-        """The logins in what was appended since the last call; `reference` is now, in seconds since the epoch."""
-        return self.read(self.source.poll(), reference)
+    def poll(self, reference: int, budget: int = BUDGET) -> Batch:
+        """The logins in what was appended since the last call, in about `budget` bytes at most; `reference` is now, in
+        seconds since the epoch."""
+        return self.read(self.source.poll(budget), reference)
 
     @property
     def modified(self) -> int | None:

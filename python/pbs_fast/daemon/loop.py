@@ -23,9 +23,9 @@ from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:
     from pbs_fast.clock import Clock
-    from pbs_fast.daemon.follower import Follower
     from pbs_fast.daemon.notify import Notifier
     from pbs_fast.daemon.publisher import Publisher
+    from pbs_fast.daemon.roster import Roster
     from pbs_fast.daemon.signals import Signals
     from pbs_fast.guards import Guards
     from pbs_fast.logs import Log
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 #: Longest sleep in seconds, when there is nothing to do and nothing to look at.
 _LONGEST_SLEEP = 30.0
-#: Seconds between two looks for logs that fit a pattern of `watchlog`.
-_RESCAN = 2.0
 
 
 class Daemon:
@@ -43,7 +41,7 @@ class Daemon:
     def __init__(
         self,
         *,
-        followers: Sequence[Follower],
+        logs: Roster,
         guards: Guards,
         ledger: Ledger,
         publisher: Publisher,
@@ -53,11 +51,9 @@ class Daemon:
         log: Log,
         notifier: Notifier,
         reload: Callable[[], bool],
-        arrived: Callable[[], Sequence[Follower]] | None = None,
     ) -> None:
-        """`reload` is called on SIGHUP and says whether there is something new in force; `arrived`, where there are
-        patterns of logs, now and then for the logs that are new."""
-        self._followers = list(followers)
+        """`reload` is called on SIGHUP and says whether there is something new in force."""
+        self._logs = logs
         self._guards = guards
         self._ledger = ledger
         self._publisher = publisher
@@ -67,8 +63,6 @@ class Daemon:
         self._log = log
         self._notifier = notifier
         self._reload = reload
-        self._arrived = arrived
-        self._next_scan = time.monotonic() + _RESCAN
         self._limits = LimitAlarm()
         self._sleep = Pause()
         self._skew = SkewWatch(ledger.grace)
@@ -85,11 +79,11 @@ class Daemon:
         """
         found = self._publisher.found()
         wall = self._clock.wall()
-        for follower in self._followers:
+        for follower in self._logs:
             if follower.covered is None:
                 follower.begin_replay(wall - self._ledger.grace, wall)
-        while any(follower.replaying for follower in self._followers):
-            for follower in self._followers:
+        while any(follower.replaying for follower in self._logs):
+            for follower in self._logs:
                 if follower.replaying and (batch := follower.step()):
                     self._grant(batch, live=False)
             self._turn()
@@ -97,10 +91,10 @@ class Daemon:
                 break
         if self._signals.stop is not None:
             return False
-        for follower in self._followers:
+        for follower in self._logs:
             if follower.source.trouble is None:  # else it was said when the log was looked for
                 self._log.info(follower.coverage.reason)
-        coverage = [follower.coverage for follower in self._followers]
+        coverage = [follower.coverage for follower in self._logs]
         recover(found, coverage, self._ledger, self._guards, self._clock, self.explain, self._log)
         self._publisher.rebuild(self._ledger.rows())
         return True
@@ -116,7 +110,7 @@ class Daemon:
     @property
     def at_end(self) -> bool:
         """All logs have ended, as standard input does."""
-        return all(follower.source.ended for follower in self._followers)
+        return self._logs.ended
 
     def _turn(self) -> None:
         """One step of everything that may be due."""
@@ -128,17 +122,12 @@ class Daemon:
             self._notifier.reloaded(self.state())
         self._sleep.looked()
         self._hints.drain()
-        self._scan()
-        for follower in self._followers:
-            self._present(follower.poll(int(self._clock.wall())))
+        self._logs.scan()
+        for batch in self._logs.poll(int(self._clock.wall())):
+            self._present(batch)
         self._expire()
         self._publisher.flush()
         self._notifier.turned(self.state)
-
-    def _scan(self) -> None:
-        if self._arrived is not None and time.monotonic() >= self._next_scan:
-            self._next_scan = time.monotonic() + _RESCAN
-            self._followers += self._arrived()
 
     def _sweep(self) -> None:
         """Remove live rows that the guards now in force refuse; after a reload."""
@@ -193,15 +182,13 @@ class Daemon:
         fds = [self._signals.fileno()]
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
-        for follower in self._followers:
-            fds += follower.source.filenos()
+        fds += self._logs.filenos()
         self._sleep.wait(fds, self._pause())
 
     def _pause(self) -> float:
         """Seconds until something is due."""
         now = time.monotonic()
-        pauses = [_LONGEST_SLEEP, self._publisher.due - now, self._notifier.due - now]
-        pauses += [follower.source.timeout() for follower in self._followers]
+        pauses = [_LONGEST_SLEEP, self._publisher.due - now, self._notifier.due - now, self._logs.timeout()]
         if (due := self._ledger.next_expiry()) is not None:
             pauses.append(due - self._clock.now())
         return max(0.0, min(pauses))
@@ -213,14 +200,12 @@ class Daemon:
         total = Counters(self._ledger.counters)
         if self._guards.counters is not self._ledger.counters:
             total.update(self._guards.counters)
-        for follower in self._followers:
-            total.update(follower.counters)
+        total.update(self._logs.counters)
         return total
 
     def close(self) -> bool:
         """Let logs and tables go; the rows stay. Whether all changes were written; if not, the log says why."""
-        for follower in self._followers:
-            follower.close()
+        self._logs.close()
         self._hints.close()
         written = self._publisher.close()
         for failure in self._publisher.failing:

@@ -20,6 +20,7 @@ class Watched:
     def __init__(self, config: Config) -> None:
         self.patterns: list[str] = []
         self.paths: list[str] = []
+        self._named: set[str] = set()
         for spec in logs(config):
             found = [spec]
             if find_scheme(spec) is None and is_pattern(spec):
@@ -27,6 +28,8 @@ class Watched:
                 found = expand(spec, self.paths)
                 if not found:
                     raise UsageError(f"--watchlog={spec}: no log fits this pattern; name one that is there")
+            else:
+                self._named.add(spec)
             self.paths += [path for path in dict.fromkeys(found) if path not in self.paths]
 
     def arrived(self) -> list[str]:
@@ -36,6 +39,14 @@ class Watched:
             fresh += [path for path in expand(pattern, self.paths) if path not in (*self.paths, *fresh)]
         self.paths += fresh
         return fresh
+
+    def is_named(self, path: str) -> bool:
+        """Does the configuration name this log itself, not by a pattern?"""
+        return path in self._named
+
+    def forget(self, path: str) -> None:
+        """Take a log that came by a pattern for a new one when it comes again."""
+        self.paths.remove(path)
 
 
 def refuse_inherited(config: Config) -> None:

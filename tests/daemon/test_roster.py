@@ -1,0 +1,164 @@
+"""Several logs at once: each has its state and its share, new ones are taken up by pattern, gone ones are let go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from daemon.running import append, login, noise
+from pbs_fast.config import Config
+from pbs_fast.daemon.follower import Follower
+from pbs_fast.daemon.roster import FORGET_AFTER, RESCAN, Roster
+from pbs_fast.daemon.watched import Watched
+from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.matching import load_core
+from pbs_fast.sources import presence
+from pbs_fast.sources.file import BUDGET
+from pbs_fast.sources.protocol import Start
+from pbs_fast.sources.wakeup import Hints
+from pbs_fast.zones import zone_table
+
+NOW = 1_795_000_000
+
+
+class Group:
+    """A roster on a configuration's logs, with a clock that is set."""
+
+    def __init__(self, *specs: str) -> None:
+        self.now = 0.0
+        self.said: list[str] = []
+        core = load_core("rust")
+        matcher = core.Matcher(load_catalogue(), zone_table(None))
+        watched = Watched(Config(watchlog=specs))
+
+        def follow(path: str, start: Start) -> Follower:
+            follower = Follower(
+                path,
+                core,
+                matcher,
+                grace=1800,
+                start=start,
+                hints=Hints(enabled=False),
+                say=self.said.append,
+                tell=self.said.append,
+            )
+            follower.source.open()
+            return follower
+
+        def newcomers(paths: Sequence[str]) -> list[Follower]:
+            return [follow(path, "begin") for path in paths]
+
+        followers = [follow(path, "replay") for path in watched.paths]
+        self.roster = Roster(followers, watched, newcomers, self.said.append, lambda: self.now)
+
+    def names(self) -> list[str]:
+        return [Path(follower.path).name for follower in self.roster]
+
+    def turn(self) -> list[str]:
+        """One scan and one poll of each log; the addresses that logged in."""
+        self.roster.scan()
+        return [ip for batch in self.roster.poll(NOW) for ip in batch.ip]
+
+
+@pytest.fixture
+def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Group]]:
+    monkeypatch.setattr(presence, "MISSING_AFTER", 0.0)  # real seconds, which a rotation may take
+    made: list[Group] = []
+
+    def make(*specs: str) -> Group:
+        made.append(Group(*specs))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.roster.close()
+
+
+def test_logs_come_and_go_and_each_keeps_its_state(tmp_path: Path, group: Callable[..., Group]) -> None:
+    a, b, c, named = (tmp_path / name for name in ("a.log", "b.log", "c.log", "named"))
+    for log in (a, b):
+        append(log, login("10.0.0.1", at=NOW))
+    logs = group(f"{tmp_path}/*.log", str(named))
+    assert logs.turn() == [], "what was there before is the replay's"
+    append(a, login("10.0.1.1", at=NOW))
+    append(c, login("10.0.1.2", at=NOW))
+    append(named, login("10.0.1.3", at=NOW))
+    assert logs.turn() == ["10.0.1.1", "10.0.1.3"]
+    logs.now = RESCAN
+    assert logs.turn() == ["10.0.1.2"], "one that came by the pattern is read from its first line"
+    a.rename(tmp_path / "a.log.1")
+    append(tmp_path / "a.log.1", login("10.0.2.1", at=NOW))
+    append(a, login("10.0.2.2", at=NOW))
+    b.unlink()
+    named.unlink()
+    logs.now += RESCAN
+    assert logs.turn() == ["10.0.2.1", "10.0.2.2"]
+    logs.now += RESCAN
+    logs.turn()
+    logs.now += FORGET_AFTER - 1
+    logs.turn()
+    assert logs.names() == ["a.log", "b.log", "named", "c.log"]
+    logs.now += RESCAN
+    logs.turn()
+    assert logs.names() == ["a.log", "named", "c.log"], "b.log is gone for an hour; a log with a name is waited for"
+    assert [text for text in logs.said if "no longer waiting" in text] == [
+        f"{b} is gone for 1 h; no longer waiting for it"
+    ]
+    append(b, login("10.0.3.1", at=NOW))
+    logs.now += RESCAN
+    assert logs.turn() == ["10.0.3.1"]
+    assert logs.roster.counters["lines"] == 6, "those of the log that was let go count too"
+
+
+def test_one_that_comes_back_in_time_is_not_let_go(tmp_path: Path, group: Callable[..., Group]) -> None:
+    a, b = tmp_path / "a.log", tmp_path / "b.log"
+    a.touch()
+    b.touch()
+    logs = group(f"{tmp_path}/*.log")
+    for _ in range(3):
+        b.unlink()
+        logs.now += RESCAN
+        logs.turn()
+        logs.now += FORGET_AFTER - 2 * RESCAN
+        logs.turn()
+        b.touch()
+        logs.now += RESCAN
+        logs.turn()
+    assert logs.names() == ["a.log", "b.log"]
+
+
+def test_a_pattern_without_logs_is_no_end(tmp_path: Path, group: Callable[..., Group]) -> None:
+    """A daemon whose logs are all gone for an hour waits for new ones."""
+    a = tmp_path / "a.log"
+    a.touch()
+    logs = group(f"{tmp_path}/*.log")
+    a.unlink()
+    for _ in range(3):
+        logs.now += FORGET_AFTER
+        logs.turn()
+    assert logs.names() == []
+    assert not logs.roster.ended
+    assert logs.roster.timeout() > 30
+    append(a, login("10.0.0.1", at=NOW))
+    logs.now += RESCAN
+    assert logs.turn() == ["10.0.0.1"]
+
+
+def test_a_flood_in_one_log_does_not_keep_another_waiting(tmp_path: Path, group: Callable[..., Group]) -> None:
+    logs = group(f"{tmp_path}/flood", *(f"{tmp_path}/quiet{n}" for n in range(9)))
+    flood, lines = noise(NOW, "x[1]: " + "y" * 170), 60_000
+    append(tmp_path / "flood", *([flood] * lines))
+    for n in range(9):
+        append(tmp_path / f"quiet{n}", login(f"10.0.0.{n}", at=NOW))
+    assert logs.turn() == [f"10.0.0.{n}" for n in range(9)]
+    # A share is a tenth of BUDGET, but a read takes a quarter of it at the least.
+    assert logs.roster.counters["lines"] <= 9 + BUDGET / 4 / len(flood)
+    assert logs.roster.timeout() == 0, "there is more"
+    turns = 1
+    while logs.roster.timeout() == 0:
+        assert logs.turn() == []
+        turns += 1
+    assert logs.roster.counters["lines"] == lines + 9
+    assert turns > 40
