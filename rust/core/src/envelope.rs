@@ -18,6 +18,10 @@ impl Span {
         Self { start: start as u16, len: (end - start) as u16 }
     }
 
+    pub(crate) fn end(self) -> usize {
+        usize::from(self.start) + usize::from(self.len)
+    }
+
     /// The bytes of this piece of `line`.
     pub(crate) fn of(self, line: &[u8]) -> &[u8] {
         &line[usize::from(self.start)..][..usize::from(self.len)]
@@ -33,7 +37,11 @@ pub(crate) struct Envelope {
     pub(crate) host: Span,
     /// `None` for RFC 5424's `-` and in a format's own layout.
     pub(crate) tag: Option<Span>,
+    /// Digits; empty where there is none.
+    pub(crate) pid: Span,
     pub(crate) message: usize,
+    /// First byte after the message: before the line's end where a repeated message is unwrapped.
+    pub(crate) end: usize,
 }
 
 /// What a line in the syslog layout begins with: everything before the host, or before the tag where there is no host.
@@ -73,9 +81,8 @@ pub(crate) fn tail(line: &[u8], head: Head) -> Option<Envelope> {
         let host = word(line, head.end)?;
         return after_host(line, head, Span::new(head.end, host), one_blank(line, host)?);
     }
-    if let Some((tag, message)) = tag(line, head.end).or_else(|| bracketed_tag(line, head.end)) {
-        let message = after_solaris_id(line, message);
-        return Some(Envelope { stamp: head.stamp, host: Span::default(), tag: Some(tag), message });
+    if let Some(tag) = tag(line, head.end).or_else(|| bracketed_tag(line, head.end)) {
+        return Some(Envelope::new(line, head, Span::default(), tag));
     }
     let host = word(line, head.end).filter(|&end| line[end - 1] != b':')?;
     after_host(line, head, Span::new(head.end, host), blanks(line, host)?)
@@ -83,15 +90,52 @@ pub(crate) fn tail(line: &[u8], head: Head) -> Option<Envelope> {
 
 /// The envelope of a line whose head and host are known and whose next part starts at `at`.
 pub(crate) fn after_host(line: &[u8], head: Head, host: Span, at: usize) -> Option<Envelope> {
-    let (tag, message) = if head.rfc5424 { app(line, at)? } else { tag_after_host(line, at)? };
-    let message = after_solaris_id(line, message);
-    Some(Envelope { stamp: head.stamp, host, tag: (!head.rfc5424 || tag.of(line) != b"-").then_some(tag), message })
+    if head.rfc5424 {
+        return Some(Envelope::new(line, head, host, app(line, at)?));
+    }
+    let at = after_facility(line, at);
+    let (host, at) = forwarded_from(line, at).unwrap_or((host, at));
+    Some(Envelope::new(line, head, host, tag(line, at)?))
 }
 
-/// `(?:FAC )? TAG`, as it stands after a host.
-fn tag_after_host(line: &[u8], at: usize) -> Option<(Span, usize)> {
-    let at = facility(line, at).filter(|&end| line.get(end) == Some(&b' ')).map_or(at, |end| end + 1);
-    tag(line, at)
+/// Whether `after_host` may find a tag at `at` although no tag stands there, but what a forwarding syslogd writes.
+pub(crate) fn may_be_forwarded(line: &[u8], at: usize) -> bool {
+    line[after_facility(line, at)..].starts_with(FORWARDED)
+}
+
+/// What AIX, Solaris and HP-UX put before the message of another host.
+pub(crate) const FORWARDED: &[u8] = b"Message forwarded from ";
+
+/// The host that a forwarded message comes from, and where its tag starts.
+fn forwarded_from(line: &[u8], at: usize) -> Option<(Span, usize)> {
+    if !line[at..].starts_with(FORWARDED) {
+        return None;
+    }
+    let start = at + FORWARDED.len();
+    let colon = word(line, start)? - 1;
+    let next = one_blank(line, colon + 1)?;
+    (colon > start && line[colon] == b':').then(|| (Span::new(start, colon), next))
+}
+
+/// First byte after `FAC `, or `at` where none stands.
+fn after_facility(line: &[u8], at: usize) -> usize {
+    facility(line, at).filter(|&end| line.get(end) == Some(&b' ')).map_or(at, |end| end + 1)
+}
+
+impl Envelope {
+    fn new(line: &[u8], head: Head, host: Span, tagged: Tagged) -> Self {
+        let message = after_solaris_id(line, tagged.message);
+        let (message, end) = repeated(line, message).unwrap_or((message, line.len()));
+        let tag = (!head.rfc5424 || tagged.tag.of(line) != b"-").then_some(tagged.tag);
+        Self { stamp: head.stamp, host, tag, pid: tagged.pid, message, end }
+    }
+}
+
+/// A tag, its pid (empty where it has none), and where what follows starts.
+struct Tagged {
+    tag: Span,
+    pid: Span,
+    message: usize,
 }
 
 /// The envelope of a line in a format's own layout.
@@ -102,14 +146,16 @@ pub(crate) fn own(line: &[u8], prefixes: &[Box<[u8]>]) -> Option<Envelope> {
         blanks(line, stamp.end).map(|_| stamp)
     })?;
     let message = blanks(line, stamp.end)?;
-    Some(Envelope { stamp: Some(stamp), host: Span::default(), tag: None, message })
+    let (host, pid) = (Span::default(), Span::default());
+    Some(Envelope { stamp: Some(stamp), host, tag: None, pid, message, end: line.len() })
 }
 
-/// RFC 5424 from the app on: the app, and where the message starts.
-fn app(line: &[u8], at: usize) -> Option<(Span, usize)> {
+/// RFC 5424 from the app on: the app is the tag.
+fn app(line: &[u8], at: usize) -> Option<Tagged> {
     let end = word(line, at)?;
-    let procid = word(line, one_blank(line, end)?)?;
-    let msgid = word(line, one_blank(line, procid)?)?;
+    let procid = one_blank(line, end)?;
+    let procid = Span::new(procid, word(line, procid)?);
+    let msgid = word(line, one_blank(line, procid.end())?)?;
     let mut message = structured_data(line, one_blank(line, msgid)?)?;
     if message < line.len() {
         message = one_blank(line, message)?;
@@ -120,7 +166,8 @@ fn app(line: &[u8], at: usize) -> Option<(Span, usize)> {
             message += 1;
         }
     }
-    Some((Span::new(at, end), message))
+    let pid = if procid.of(line).iter().all(u8::is_ascii_digit) { procid } else { Span::default() };
+    Some(Tagged { tag: Span::new(at, end), pid, message })
 }
 
 /// End of `PRI` at the line's start; 0 when there is none.
@@ -167,25 +214,25 @@ fn facility_in_angles(line: &[u8], at: usize) -> Option<usize> {
     line[end..].starts_with(b"> ").then_some(end + 2)
 }
 
-/// The first form of `TAG`: the tag, and where what follows it starts.
-fn tag(line: &[u8], at: usize) -> Option<(Span, usize)> {
+/// The first form of `TAG`.
+fn tag(line: &[u8], at: usize) -> Option<Tagged> {
     let end = name(line, at)?;
-    let mut colon = end;
+    let (mut colon, mut pid) = (end, Span::default());
     if line.get(end) == Some(&b'[') {
         let digits = line[end + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 || line.get(end + 1 + digits) != Some(&b']') {
             return None;
         }
-        colon = end + digits + 2;
+        (colon, pid) = (end + digits + 2, Span::new(end + 1, end + 1 + digits));
     }
     if line.get(colon) != Some(&b':') {
         return None;
     }
-    Some((Span::new(at, end), blank_or_end(line, colon + 1)?))
+    Some(Tagged { tag: Span::new(at, end), pid, message: blank_or_end(line, colon + 1)? })
 }
 
 /// The second form of `TAG`, metalog's.
-fn bracketed_tag(line: &[u8], at: usize) -> Option<(Span, usize)> {
+fn bracketed_tag(line: &[u8], at: usize) -> Option<Tagged> {
     if line.get(at) != Some(&b'[') {
         return None;
     }
@@ -193,7 +240,7 @@ fn bracketed_tag(line: &[u8], at: usize) -> Option<(Span, usize)> {
     if line.get(end) != Some(&b']') {
         return None;
     }
-    Some((Span::new(at + 1, end), blank_or_end(line, end + 1)?))
+    Some(Tagged { tag: Span::new(at + 1, end), pid: Span::default(), message: blank_or_end(line, end + 1)? })
 }
 
 /// End of `NAME` at `at`.
@@ -254,6 +301,15 @@ fn after_solaris_id(line: &[u8], message: usize) -> usize {
         line[end..].starts_with(b"] ").then_some(end + 2)
     };
     id().unwrap_or(message)
+}
+
+/// Start and end of the message inside rsyslog's `message repeated 2 times: [ …]`.
+fn repeated(line: &[u8], message: usize) -> Option<(usize, usize)> {
+    let number = line[message..].strip_prefix(b"message repeated ")?;
+    let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let inner = number[digits..].strip_prefix(b" times: [").filter(|_| digits > 0)?.strip_suffix(b"]")?;
+    let inner = inner.strip_prefix(b" ").unwrap_or(inner);
+    Some((line.len() - 1 - inner.len(), line.len() - 1))
 }
 
 #[cfg(test)]

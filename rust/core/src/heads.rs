@@ -3,7 +3,7 @@
 //! Every line is read the short way when its head has the shape of the one learnt last and its host is plain; what the
 //! short way passes over is sure to be of no format, and what it finds has gone through the grammar of `envelope`.
 
-use crate::envelope::{self, Envelope, Span};
+use crate::envelope::{self, Envelope, FORWARDED, Span};
 use crate::shape::{Literal, Shape};
 use crate::tags::Tags;
 
@@ -83,7 +83,9 @@ impl<'c> Heads<'c> {
         let len = if head.rfc5424 { find_byte(&line[at..], b' ', b' ') } else { find_byte(&line[at..], b':', b'[') };
         let Some(len) = len else { return Short::Nothing };
         if !self.tags.may_end(&line[at..at + len]) {
-            return Short::Nothing;
+            // Tags are shorter, so nearly all lines leave here.
+            let forwarded = len >= FORWARDED.len() && !head.rfc5424 && envelope::may_be_forwarded(line, at);
+            return if forwarded { Short::Unsure } else { Short::Nothing };
         }
         let host = Span::new(head.end, head.end + host_len);
         let found = envelope::after_host(line, head, host, at).and_then(|envelope| {
@@ -173,6 +175,17 @@ mod tests {
             "mail.info",
         ];
         let facilities = ["", "", "", "mail.info ", "<mail.info> ", "mail.info  ", "a.b "];
+        let forwarded = [
+            "",
+            "",
+            "",
+            "",
+            "Message forwarded from mx1: ",
+            "Message forwarded from 2001:db8::5: ",
+            "Message forwarded from [x]: ",
+            "Message forwarded from dovecot: ",
+            "Message forwarded from a ",
+        ];
         let known = [
             "dovecot:",
             "dovecot[12]:",
@@ -212,9 +225,10 @@ mod tests {
                 random.pick(&hosts),
                 *random.pick(&gaps),
                 random.pick(&facilities),
+                random.pick(&forwarded),
                 tag,
                 random.pick(&[" ", " ", "", "  "]),
-                random.pick(&["[ID 7 mail.info] x", "Login: x", "", "\u{feff} y"]),
+                random.pick(&["[ID 7 mail.info] x", "Login: x", "", "\u{feff} y", "message repeated 2 times: [ x]"]),
             ]
             .concat()
             .into_bytes();

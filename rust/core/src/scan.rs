@@ -119,6 +119,7 @@ impl Scanner<'_> {
     }
 
     fn record(&mut self, start: usize, line: &[u8], envelope: &Envelope, target: &Target) {
+        let line = &line[..envelope.end];
         let message = &line[envelope.message..];
         let continues = self.ends_cut(line, envelope);
         let cut = message.len() >= target.cut;

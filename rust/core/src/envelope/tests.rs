@@ -7,7 +7,7 @@ fn parts(line: &[u8]) -> Option<(&str, &str, &str)> {
     let envelope = syslog(line)?;
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or("(bytes)");
     let tag = envelope.tag.map_or(&line[..0], |tag| tag.of(line));
-    Some((text(envelope.host.of(line)), text(tag), text(&line[envelope.message..])))
+    Some((text(envelope.host.of(line)), text(tag), text(&line[envelope.message..envelope.end])))
 }
 
 #[test]
@@ -34,6 +34,27 @@ fn every_syslog_envelope_gives_host_tag_and_message() {
         ("Mar  4 07:12:09 mx d: [ID 1 mail.info] [ID 1 mail.info] x", ("mx", "d", "[ID 1 mail.info] x")),
         ("Mar  4 07:12:09 mx d: [ID mail.info] x", ("mx", "d", "[ID mail.info] x")),
         ("Mar  4 07:12:09 mx d: [ID 1 mail.info]x", ("mx", "d", "[ID 1 mail.info]x")),
+        // Forwarded by AIX, Solaris or HP-UX: the host is that of the writer.
+        ("Mar  4 07:12:09 hub Message forwarded from mx: d[1]: x", ("mx", "d", "x")),
+        ("Mar  4 07:12:09 hub mail.info Message forwarded from 2001:db8::5: d: x", ("2001:db8::5", "d", "x")),
+        ("Mar  4 07:12:09 hub Message forwarded from a:: d: x", ("a:", "d", "x")),
+        ("2026-03-04T07:12:09Z <mail.info> hub Message forwarded from mx: d: [ID 1 a.b] x", ("mx", "d", "x")),
+        // Repeated, and told so by rsyslog.
+        ("Mar  4 07:12:09 mx d[1]: message repeated 2 times: [ x]", ("mx", "d", "x")),
+        ("Mar  4 07:12:09 mx d[1]: message repeated 12 times: [x [y]]", ("mx", "d", "x [y]")),
+        ("Mar  4 07:12:09 mx d: message repeated 2 times: [  x]", ("mx", "d", " x")),
+        ("Mar  4 07:12:09 mx d: message repeated 2 times: []", ("mx", "d", "")),
+        ("Mar  4 07:12:09 mx d: message repeated 2 times: [ ]", ("mx", "d", "")),
+        ("Mar  4 07:12:09 mx d: message repeated 2 times: [ x", ("mx", "d", "message repeated 2 times: [ x")),
+        ("Mar  4 07:12:09 mx d: message repeated 2 times: [", ("mx", "d", "message repeated 2 times: [")),
+        ("Mar  4 07:12:09 mx d: message repeated  times: [ x]", ("mx", "d", "message repeated  times: [ x]")),
+        ("Mar  4 07:12:09 mx d: [ID 1 a.b] message repeated 2 times: [ x]", ("mx", "d", "x")),
+        (
+            "Mar  4 07:12:09 mx d: message repeated 2 times: [ message repeated 3 times: [ x]]",
+            ("mx", "d", "message repeated 3 times: [ x]"),
+        ),
+        ("Mar  4 07:12:09 d: message repeated 2 times: [ x]", ("", "d", "x")),
+        ("<22>1 2026-03-04T07:12:09Z mx d - - - message repeated 2 times: [ x]", ("mx", "d", "x")),
         // Without host: BusyBox -S, socklog, metalog.
         ("Mar  4 07:12:09 dovecot[1]: x", ("", "dovecot", "x")),
         ("Mar  4 07:12:09 dovecot:", ("", "dovecot", "")),
@@ -124,6 +145,13 @@ fn what_has_no_envelope_has_none() {
         "Mar  4 07:12:09 mx Mail.info d: x",
         "Mar  4 07:12:09 mx <mail.info> d: x",
         "Mar  4 07:12:09 mx d\x01: x",
+        "Mar  4 07:12:09 Message forwarded from mx: d: x",
+        "Mar  4 07:12:09 hub Message forwarded from : d: x",
+        "Mar  4 07:12:09 hub Message forwarded from mx d: x",
+        "Mar  4 07:12:09 hub Message forwarded from mx:d: x",
+        "Mar  4 07:12:09 hub Message forwarded from mx:  d: x",
+        "Mar  4 07:12:09 hub Message forwarded from mx: mail.info d: x",
+        "Mar  4 07:12:09 hub Message forwarded from a: Message forwarded from b: d: x",
         "Mar  4 07:12:09 [d]x",
         "Mar  4 07:12:09 [d e] x",
         // A facility and a tag are never read as a host.
@@ -178,7 +206,7 @@ fn an_own_layout_has_a_stamp_and_a_message() {
 fn any_bytes_are_read_without_a_panic() {
     let mut random = crate::testing::Random::new(1);
     let mut found = 0;
-    let parts: [&[u8]; 22] = [
+    let parts: [&[u8]; 24] = [
         b"Mar  4 07:12:09",
         b"2026-03-04T07:12:09",
         b".123",
@@ -201,6 +229,8 @@ fn any_bytes_are_read_without_a_panic() {
         b"\x00",
         b"[ID 7 mail.info]",
         b"\xef\xbb\xbf",
+        b"Message forwarded from ",
+        b"message repeated 2 times: [",
     ];
     for _ in 0..300_000 {
         let mut line = parts[random.below(2)].to_vec();
@@ -213,9 +243,29 @@ fn any_bytes_are_read_without_a_panic() {
         let envelope = syslog(&line);
         found += usize::from(envelope.is_some());
         own(&line, &[b"mx"[..].into()]);
+        if let Some(envelope) = envelope {
+            assert!(envelope.message <= envelope.end && envelope.end <= line.len());
+        }
         if let Some(stamp) = envelope.and_then(|envelope| envelope.stamp) {
             stamp.read(&line);
         }
     }
     assert!(found > 3_000, "only {found} envelopes");
+}
+
+#[test]
+fn a_pid_is_all_digits() {
+    for (line, want) in [
+        ("Mar  4 07:12:09 mx d[81]: x", "81"),
+        ("Mar  4 07:12:09 d[0]: x", "0"),
+        ("Mar  4 07:12:09 mx d: x", ""),
+        ("Mar  4 07:12:09 [d] x", ""),
+        ("Mar  4 07:12:09 hub Message forwarded from mx: d[7]: x", "7"),
+        ("<22>1 2026-03-04T07:12:09Z mx d 81 - - x", "81"),
+        ("<22>1 2026-03-04T07:12:09Z mx d - - - x", ""),
+        ("<22>1 2026-03-04T07:12:09Z mx d 8x - - x", ""),
+        ("<22>1 2026-03-04T07:12:09Z mx d[81] - - - x", ""),
+    ] {
+        assert_eq!(syslog(line.as_bytes()).unwrap().pid.of(line.as_bytes()), want.as_bytes(), "{line}");
+    }
 }
