@@ -57,6 +57,7 @@ class Batch:
     user_first: list[str | None] = field(default_factory=list)
     user_last: list[str | None] = field(default_factory=list)
     users: list[int] = field(default_factory=list)
+    process: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ip)

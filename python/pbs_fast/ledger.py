@@ -254,6 +254,10 @@ class Ledger:
         else:
             bucket.append(ip)
 
+    def _requeue(self, ip: str, end: int) -> None:
+        """Put a row whose entry has come back into the queue, because it ends later."""
+        self._enqueue(ip, end)
+
     def expire(self, now: float, gone: dict[str, Grant] | None = None) -> Delta:
         """Remove the rows whose end has come (now >= expires). `gone`, where given, receives them as they last were."""
         removed: list[str] = []
@@ -262,7 +266,7 @@ class Ledger:
             for ip in self._buckets.pop(heappop(self._seconds)):
                 end = rows[ip][0]
                 if end > now:
-                    self._enqueue(ip, end)
+                    self._requeue(ip, end)
                 else:
                     row = rows.pop(ip)
                     removed.append(ip)
