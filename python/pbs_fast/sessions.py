@@ -206,7 +206,7 @@ class OpenSessions:
 
 
 def _identity(line: Line) -> str | None:
-    """What tells the sessions of one host, format and address apart: the id, or the process; None where nothing does."""
+    """What tells the sessions of one host, format and address apart: its id, its process, or (None) nothing."""
     if line.session is not None:
         return line.session
     return line.process if line.process.endswith("]") else None
