@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
-#: How the end of a format's session is recognised: its line names the address, or nothing but the session's id.
-Ends = Literal["address", "session"]
+#: How the end of a format's session is recognised: its line names the address, or the session's id, or nothing but the
+#: process that serves it.
+Ends = Literal["address", "session", "process"]
 
 #: A logout is written by another process than its login, and may come first by so many seconds (Dovecot).
 EARLY = 300
@@ -91,9 +92,9 @@ class OpenSessions:
     def open(self, line: Line, user: str | None) -> bool:
         """A login was seen: whether it opened a session (not, where its end could not be recognised)."""
         how = self._ends.get(line.format)
-        if how is None or (how == "session" and line.session is None):
+        name: str | int | None = _name(line, how)
+        if how is None or (name is None and how != "address"):
             return False
-        name: str | int | None = _identity(line)
         if name is None:
             if self._was_told(line, "login"):
                 return False
@@ -117,9 +118,9 @@ class OpenSessions:
     def close(self, line: Line) -> Session | None:
         """A logout was seen: the session that it ends; None where no such session is open."""
         how = self._ends.get(line.format)
-        if how is None or (how == "address" and not line.ip) or (how == "session" and line.session is None):
+        name = _name(line, how)
+        if how is None or (not line.ip if how == "address" else name is None):
             return None
-        name = _identity(line)
         place = (line.host, line.format, line.ip if how == "address" else "")
         if name is None:
             if self._was_told(line, "logout"):
@@ -205,8 +206,8 @@ class OpenSessions:
         return told[line.source] <= most
 
 
-def _identity(line: Line) -> str | None:
-    """What tells the sessions of one host, format and address apart: its id, its process, or (None) nothing."""
-    if line.session is not None:
+def _name(line: Line, how: Ends | None) -> str | None:
+    """What tells the sessions of one host, format and address apart: the id, or the process; None for nothing."""
+    if line.session is not None and how != "process":
         return line.session
-    return line.process if line.process.endswith("]") else None
+    return line.process if line.process.endswith("]") and how != "session" else None

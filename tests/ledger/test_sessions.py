@@ -16,7 +16,7 @@ from pbs_fast.sessions import EARLY, Ends, Line, OpenSessions
 START = 1_700_000_000
 GRACE = 100
 LONGEST = 1_000
-ENDS: dict[str, Ends] = {"uw": "address", "courier": "address", "dovecot": "session"}
+ENDS: dict[str, Ends] = {"uw": "address", "courier": "address", "dovecot": "session", "popa3d": "process"}
 IPS = ["203.0.113.1", "203.0.113.2", "2001:db8::1"]
 
 
@@ -252,6 +252,14 @@ def test_a_logout_without_address_finds_its_session_by_its_id() -> None:
     assert ledger.rows()[IPS[0]].expires == START + 50 + GRACE
 
 
+def test_a_process_ends_its_session_without_naming_the_address() -> None:
+    ledger = new_ledger()
+    login = Say("login", IPS[0], None, START, "popa3d", "popa3d[7]")
+    other = login._replace(ip=IPS[1], process="popa3d[8]")
+    ledger.observe(batch(login, other, Say("logout", "", None, START + 9, "popa3d", "popa3d[7]")), START + 9)
+    assert [session.ip for _, session in ledger.sessions.items()] == [IPS[1]]
+
+
 def test_the_logout_may_come_before_its_login() -> None:
     """Dovecot: login and mail process write independently. The login counts, its session is over."""
     ledger = new_ledger()
@@ -266,7 +274,13 @@ def test_the_logout_may_come_before_its_login() -> None:
 
 @pytest.mark.parametrize(
     ("format_", "session", "process"),
-    [("dovecot", "a", "dovecot"), ("courier", "40122", "imapd"), ("uw", None, "imapd[7]"), ("courier", None, "imapd")],
+    [
+        ("dovecot", "a", "dovecot[1]"),
+        ("courier", "40122", "imapd"),
+        ("uw", None, "imapd[7]"),
+        ("courier", None, "imapd"),
+        ("popa3d", None, "popa3d[7]"),
+    ],
 )
 def test_a_session_seen_in_two_logs_counts_once(format_: str, session: str | None, process: str) -> None:
     ledger = new_ledger()
@@ -302,10 +316,16 @@ def test_a_process_id_used_again_is_another_session() -> None:
 
 
 def test_a_login_whose_end_cannot_be_recognised_opens_no_session() -> None:
+    """Dovecot before 2.2 names no session (and its process is the log's), Cyrus writes no logout."""
     ledger = new_ledger()
-    ledger.observe(batch(Say("login", IPS[0], None, START), Say("login", IPS[1], "x", START, "cyrus")), START)
+    lines = [
+        Say("login", IPS[0], None, START, process="dovecot[812]"),
+        Say("login", IPS[1], "x", START, "cyrus", "imap[7]"),
+        Say("login", IPS[2], None, START, "popa3d", "popa3d"),
+    ]
+    ledger.observe(batch(*lines), START)
     assert len(ledger.sessions) == 0
-    assert ledger.expire(START + GRACE).removed == (IPS[0], IPS[1])
+    assert ledger.expire(START + GRACE).removed == tuple(IPS)
 
 
 def test_a_revoked_address_has_no_sessions_left() -> None:

@@ -1,0 +1,25 @@
+"""How the end of each format's sessions is recognised: what decides which logins `count_sessions` may count.
+
+A login whose end no line tells would keep its address for `max_session`. Knows formats only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pbs_fast.formats import Format
+
+
+def session_ends(catalogue: Iterable[Format]) -> dict[str, Literal["address", "session", "process"]]:
+    """Format -> what the lines that end its sessions name: the client's address, or the session, or the process.
+
+    Formats without such lines are not there.
+    """
+    found: dict[str, Literal["address", "session", "process"]] = {}
+    for each in catalogue:
+        if each.session_end:
+            found[each.name] = "process"
+        elif ends := (*each.logout, *each.line_logout):
+            found[each.name] = "address" if all("(?P<ip>" in pattern for pattern in ends) else "session"
+    return found
