@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ POSTFIX_TYPES = ("hash", "btree", "lmdb", "cdb", "socketmap")
 #: Types whose changes an open session sees, and for which smtpd never restarts.
 LIVE_TYPES = ("lmdb", "socketmap")
 #: Types with keys as Exim spells them.
-EXIM_TYPES = ("cdb?keys=exim", "hash?keys=exim", "text?keys=exim", "text?keys=iplsearch")
+EXIM_TYPES = ("cdb?keys=exim", "hash?keys=exim", "lmdb?keys=exim&group=root", "text?keys=exim", "text?keys=iplsearch")
+EXIM_LMDB = EXIM_TYPES[2]
+#: One for each kind of file there is; the other tables for Exim differ in their keys only.
+KINDS = (*FILE_TYPES, EXIM_LMDB)
 READER = Path(__file__).with_name("reader.py")
-
-Opener = Callable[..., Table]
 
 
 def grant(expires: int = 2_000_000_000, user: str | None = None, why: str = "new") -> Grant:
@@ -39,8 +40,9 @@ class Reader:
             [sys.executable, READER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def rows(self, spec: str) -> dict[str, str]:
-        answer = self._ask({"do": "list", "spec": spec})
+    def rows(self, spec: str, asked: Iterable[str] = ()) -> dict[str, str]:
+        """All rows; of a socketmap, whose rows nobody can list, those of the keys `asked` for."""
+        answer = self._ask({"do": "list", "spec": spec, "asked": [*asked]})
         assert isinstance(answer, dict), answer
         return answer
 
@@ -89,18 +91,31 @@ def directory() -> Iterator[Path]:
     subprocess.run(["rm", "-rf", where], check=True)
 
 
-@pytest.fixture
-def opened(directory: Path) -> Iterator[Opener]:
-    """Open a table `TYPE` or `TYPE?OPTIONS` in the test's directory; what a test leaves open is closed."""
-    tables: list[Table] = []
+class Opener:
+    """Opens tables `TYPE` or `TYPE?OPTIONS` in the test's directory; what a test leaves open is closed."""
 
-    def opener(kind: str, **options: Any) -> Table:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._tables: list[Table] = []
+
+    def spec(self, kind: str) -> str:
+        """With the options, as another process opens it; `Table.spec` is what the MTA is told."""
         kind, mark, ours = kind.partition("?")
-        where = f"unix:{directory}/relay.sock:pbs" if kind == "socketmap" else f"{directory}/relay"
-        table = open_table(f"{kind}:{where}{mark}{ours}", options=TableOptions(**options))
-        tables.append(table)
+        where = f"unix:{self._directory}/relay.sock:pbs" if kind == "socketmap" else f"{self._directory}/relay"
+        return f"{kind}:{where}{mark}{ours}"
+
+    def __call__(self, kind: str, **options: Any) -> Table:
+        table = open_table(self.spec(kind), options=TableOptions(**options))
+        self._tables.append(table)
         return table
 
+    def close(self) -> None:
+        for table in self._tables:
+            table.close()
+
+
+@pytest.fixture
+def opened(directory: Path) -> Iterator[Opener]:
+    opener = Opener(directory)
     yield opener
-    for table in tables:
-        table.close()
+    opener.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import socket
 import sys
 import threading
 import time
@@ -11,6 +12,25 @@ from typing import Any
 
 from pbs_fast.errors import PbsError
 from pbs_fast.tables import list_rows
+
+
+def look_up(spec: str, keys: list[str]) -> dict[str, str]:
+    """What a socketmap answers, asked as the protocol says: one netstring there and one back for each key."""
+    _, _, path, name = spec.partition("?")[0].split(":")
+    found = {}
+    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rb") as answers:
+        connection.settimeout(10)
+        connection.connect(path)
+        for key in keys:
+            question = f"{name} {key}".encode()
+            connection.sendall(b"%d:%b," % (len(question), question))
+            digits = b""
+            while (byte := answers.read(1)) != b":":
+                digits += byte
+            answer = answers.read(int(digits) + 1).decode().removesuffix(",")
+            if answer != "NOTFOUND ":
+                found[key] = answer.removeprefix("OK ")
+    return found
 
 
 def watch(spec: str, keys: set[str], stop: threading.Event, result: dict[str, Any]) -> None:
@@ -41,8 +61,10 @@ def main() -> None:
         answer: Any
         match question["do"]:
             case "list":
+                spec = question["spec"]
                 try:
-                    answer = dict(list_rows(question["spec"]))
+                    served = spec.startswith("socketmap:")
+                    answer = look_up(spec, question["asked"]) if served else dict(list_rows(spec))
                 except PbsError as error:
                     answer = str(error)
             case "watch":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.keys import address_of
 from pbs_fast.tables.protocol import HEARTBEAT, Row, Table, TableOptions
-from pbs_fast.tables.spec import TYPES, TableSpec, parse
+from pbs_fast.tables.spec import TableSpec, parse
 
 if TYPE_CHECKING:
     from pbs_fast.tables.owner import Owner
@@ -50,7 +50,7 @@ def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, s
     cannot be read, a writer keeps it locked, or its rows are in the daemon's memory only.
     """
     spec = parse(spec) if isinstance(spec, str) else spec
-    if TYPES[spec.type].served:
+    if spec.kind.served:
         raise TableError(f"the rows of {spec} are in the daemon's memory; ask for one with: postmap -q ADDRESS {spec}")
     if spec.file is None:
         return []
@@ -64,5 +64,4 @@ def _text(raw: bytes) -> str:
 
 
 def _load(spec: TableSpec) -> Any:
-    kind = TYPES[spec.type]
-    return getattr(importlib.import_module(kind.module), kind.name)
+    return getattr(importlib.import_module(spec.kind.module), spec.kind.name)

@@ -65,7 +65,15 @@ class BdbTable(FileTable):
         # A torn page chain could lead round in a circle; no file holds more rows than a third of its bytes.
         most = os.fstat(fd).st_size // 3
         handle = db.DB()
-        handle.open(os.fspath(file), None, cls.method, db.DB_RDONLY)
+        try:
+            handle.open(os.fspath(file), None, cls.method, db.DB_RDONLY)
+        except (db.DBInvalidArgError, db.DBOldVersionError) as error:
+            if "version" not in _reason(error).lower():
+                raise
+            ours = ".".join(map(str, db.version()))
+            raise TableError(
+                f"{file} is not of a version that Berkeley DB {ours} reads ({_reason(error)}); move it away"
+            ) from error
         try:
             found: list[tuple[bytes, bytes]] = []
             cursor = handle.cursor()

@@ -166,6 +166,14 @@ class FileTable(ABC):
         del put, gone
         return False
 
+    def _install(self, target: Path) -> None:
+        """Give the complete new file its name."""
+        target.rename(self._file)
+
+    def _discard(self, target: Path) -> None:
+        """Remove what a build left at `target`, if anything."""
+        target.unlink(missing_ok=True)
+
     def _intact(self, found: os.stat_result) -> bool:
         """Whether the file in place, with this stat, holds what we wrote, as far as the type can tell."""
         return int(found.st_mtime) == self._mtime
@@ -245,20 +253,23 @@ class FileTable(ABC):
         self._whole = False
         start = time.monotonic()
         try:
-            target.unlink(missing_ok=True)
+            self._discard(target)
             spell = self._spell
             self._build(target, self._rows if spell is None else {spell(ip): v for ip, v in self._rows.items()})
             self._give_mode(target)
             self._set_mtime(target)
             self._shut()
-            target.rename(self._file)
+            self._install(target)
             self._open()
         except OSError as error:
-            target.unlink(missing_ok=True)
+            self._discard(target)
             raise TableError(os_error("cannot write", self._file, error)) from error
         except EngineError as error:
-            target.unlink(missing_ok=True)
+            self._discard(target)
             raise TableError(failure("cannot write", self._file, str(error))) from error
+        except TableError:
+            self._discard(target)
+            raise
         self._inode = _inode(self._file.stat())
         self._whole = True
         self._replace_seconds = time.monotonic() - start

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pbs_fast.tables.bdb import CACHE, BdbTable, db, engine
+from pbs_fast.tables.compact import CompactedTable
 from pbs_fast.tables.locks import locked
 from pbs_fast.tables.windows import window
 
@@ -50,7 +51,15 @@ def room(buckets: int, longest: int) -> int:
     return max(1, int(buckets * root**2))
 
 
-class HashTable(BdbTable):
+def buckets_for(rows: int, longest: int) -> int:
+    """With how many buckets a new file starts."""
+    buckets = BUCKETS
+    while room(buckets, longest) < SPARE * rows:
+        buckets *= 2
+    return buckets
+
+
+class HashTable(CompactedTable, BdbTable):
     """Pre-sized, changed in place, rebuilt with twice the buckets before it would split."""
 
     method = db.DB_HASH
@@ -67,9 +76,7 @@ class HashTable(BdbTable):
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
         self._longest = max((_length(ip, value) for ip, value in rows.items()), default=0)
         self._longest = max(self._longest, LEAST_ROW)
-        buckets = BUCKETS
-        while room(buckets, self._longest) < SPARE * len(rows):
-            buckets *= 2
+        buckets = buckets_for(len(rows), self._longest)
         handle = db.DB()
         with engine():
             handle.set_pagesize(PAGE)
@@ -77,6 +84,12 @@ class HashTable(BdbTable):
             handle.set_h_nelem(buckets * FFACTOR)
         self._write_new(target, ((ip.encode(), value) for ip, value in rows.items()), handle)
         self._buckets = buckets
+
+    def _needed(self) -> int:
+        return PAGE * buckets_for(len(self._rows), self._longest)
+
+    def _is_open(self) -> bool:
+        return self._handle is not None
 
     def _open(self) -> None:
         handle = db.DB()

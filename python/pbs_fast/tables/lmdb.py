@@ -16,15 +16,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
 from pbs_fast.errors import TableError
+from pbs_fast.tables.compact import CompactedTable
 from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.filetable import DamagedError, EngineError, FileTable
+from pbs_fast.tables.filetable import DamagedError, EngineError
 from pbs_fast.tables.locks import TableBusyError, locked
 
 #: The least size of the map. Address space only: the file grows as it fills. 1 MiB held 28 346 rows, so 64 MiB hold
@@ -39,13 +40,17 @@ _FORMAT = 1
 T = TypeVar("T")
 
 
-def _environment(file: Path, *, map_size: int, readonly: bool = False, create: bool = False) -> Any:
+def environment(
+    file: Path, *, map_size: int, readonly: bool = False, create: bool = False, lock: bool = False, readers: int = 126
+) -> Any:
+    """The engine's handle of one file; with `lock` under LMDB's own locks, for so many `readers` (its default)."""
     # py-lmdb 3 holds two engines; LMDB_DEFAULT_LIB_VERSION=1 in the environment would else make files of format 3.
     pinned: Any = {"lib_version": 0} if hasattr(lmdb.Environment, "lib_version") else {}
     return lmdb.open(
         os.fspath(file),
         subdir=False,
-        lock=False,
+        lock=lock,
+        max_readers=readers,
         sync=False,
         readonly=readonly,
         create=create,
@@ -55,7 +60,7 @@ def _environment(file: Path, *, map_size: int, readonly: bool = False, create: b
     )
 
 
-class LmdbTable(FileTable):
+class LmdbTable(CompactedTable):
     """Changed in place, one transaction a delta."""
 
     window = 0.0  # a change costs Postfix nothing
@@ -72,8 +77,8 @@ class LmdbTable(FileTable):
             raise TableError(os_error("cannot read", file, error)) from error
         try:
             with locked(fd, "fcntl", shared=True, wait=wait, file=file):
-                _recognise(file, os.pread(fd, 64, 0))
-                env = _environment(file, map_size=max(MAP_SIZE, os.fstat(fd).st_size), readonly=True)
+                recognise(file, os.pread(fd, 64, 0))
+                env = environment(file, map_size=max(MAP_SIZE, os.fstat(fd).st_size), readonly=True)
                 try:
                     with env.begin() as txn:
                         return [(bytes(key), bytes(value)) for key, value in txn.cursor()]
@@ -87,18 +92,26 @@ class LmdbTable(FileTable):
             os.close(fd)
 
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
-        with _engine():
-            env = _environment(target, map_size=MAP_SIZE, create=True)
+        with engine():
+            env = environment(target, map_size=MAP_SIZE, create=True)
             try:
                 pairs = sorted((ip.encode(), value) for ip, value in rows.items())
-                _growing(env, lambda txn: txn.cursor().putmulti(pairs, append=True))
+                growing(env, lambda txn: txn.cursor().putmulti(pairs, append=True))
                 env.sync(True)
             finally:
                 env.close()
 
+    def _needed(self) -> int:
+        with engine_as_table(self._file):
+            stat = self._env.stat()
+        return int(stat["psize"] * (2 + stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]))
+
+    def _is_open(self) -> bool:
+        return self._env is not None
+
     def _open(self) -> None:
-        with _engine():
-            self._env = _environment(self._file, map_size=max(MAP_SIZE, 2 * self._file.stat().st_size))
+        with engine():
+            self._env = environment(self._file, map_size=max(MAP_SIZE, 2 * self._file.stat().st_size))
         self._lock_fd = os.open(self._file, os.O_RDWR)
 
     def _shut(self) -> None:
@@ -109,29 +122,30 @@ class LmdbTable(FileTable):
             self._env.close()
             self._env = None
 
+    def _locked(self, *, shared: bool, wait: float) -> AbstractContextManager[None]:
+        """The lock that readers take, over a whole transaction of ours."""
+        return locked(self._lock_fd, "fcntl", shared=shared, wait=wait, file=self._file)
+
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
+        spell = self._spell or str
         expected = len(self._rows)
 
         def write(txn: Any) -> bool:
             if txn.stat()["entries"] != expected:
                 return False
             for ip, value in put.items():
-                txn.put(ip.encode(), value)
+                txn.put(spell(ip).encode(), value)
             for ip in gone:
-                txn.delete(ip.encode())
+                txn.delete(spell(ip).encode())
             return True
 
-        lock = locked(self._lock_fd, "fcntl", shared=False, wait=self._options.lock_wait, file=self._file)
-        with lock, _engine():
-            return _growing(self._env, write)
+        with self._locked(shared=False, wait=self._options.lock_wait), engine():
+            return growing(self._env, write)
 
     def _intact(self, found: os.stat_result) -> bool:
         del found  # its time changes with each page written
         try:
-            with (
-                locked(self._lock_fd, "fcntl", shared=True, wait=0, file=self._file),
-                self._env.begin() as txn,
-            ):
+            with self._locked(shared=True, wait=0), self._env.begin() as txn:
                 return bool(txn.stat()["entries"] == len(self._rows))
         except TableBusyError:
             return True  # another reader's turn; the write looks again
@@ -140,14 +154,24 @@ class LmdbTable(FileTable):
 
 
 @contextmanager
-def _engine() -> Iterator[None]:
+def engine() -> Iterator[None]:
+    """LMDB's errors under the name that FileTable knows."""
     try:
         yield
     except lmdb.Error as error:
         raise EngineError(str(error)) from error
 
 
-def _growing(env: Any, write: Callable[[Any], T]) -> T:
+@contextmanager
+def engine_as_table(file: Path) -> Iterator[None]:
+    """LMDB's errors in looking at a file that is open, as TableError."""
+    try:
+        yield
+    except lmdb.Error as error:
+        raise TableError(f"cannot read {file} ({error}); it is put back at the next change") from error
+
+
+def growing(env: Any, write: Callable[[Any], T]) -> T:
     """Run `write` in one transaction; a full map is doubled and the whole transaction repeated."""
     while True:
         try:
@@ -157,7 +181,8 @@ def _growing(env: Any, write: Callable[[Any], T]) -> T:
             env.set_mapsize(2 * env.info()["map_size"])
 
 
-def _recognise(file: Path, head: bytes) -> None:
+def recognise(file: Path, head: bytes) -> None:
+    """Raises TableError for what is no LMDB file, or one of a format that no MTA reads; `head` are its first bytes."""
     for at in _MAGIC_AT:
         number, version = (int.from_bytes(head[word : word + 4], sys.byteorder) for word in (at, at + 4))
         if number == _MAGIC and version == _FORMAT:

@@ -18,6 +18,8 @@ from pathlib import Path
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
 
+#: The lock files that this process holds, by device and inode.
+_ours: set[tuple[int, int]] = set()
 #: `reap` and `clear` hold the lock for well under a second; a daemon that starts meanwhile waits that long.
 PATIENCE = 1.5
 
@@ -55,6 +57,7 @@ class Owner:
         """Say that we live. Takes the lock anew where somebody removed the file; TableError if another got it first."""
         if not self._in_place(self._fd):
             fresh = self._take(0)
+            _ours.discard(_inode(self._fd))
             os.close(self._fd)
             self._fd = fresh
             self._sign()
@@ -71,6 +74,7 @@ class Owner:
         """Let go; the pulse says when."""
         if self._fd < 0:
             return
+        _ours.discard(_inode(self._fd))
         if self._claim:
             with contextlib.suppress(OSError):  # a read-only file system; the last heartbeat stands
                 os.utime(self._fd)
@@ -88,7 +92,12 @@ class Owner:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                twice = _inode(fd) in _ours
                 os.close(fd)
+                if twice:
+                    raise OwnedError(
+                        f"{self._table} is given twice; give each table a file of its own, or leave one out"
+                    ) from None
                 if time.monotonic() >= end:
                     raise OwnedError(
                         f"another pbs-fast (pid {holder}) owns {self._table}; stop it, or give this one another table"
@@ -99,6 +108,7 @@ class Owner:
                 os.close(fd)
                 raise TableError(os_error("cannot lock", self.path, error)) from error
             if self._in_place(fd):
+                _ours.add(_inode(fd))
                 return fd
             os.close(fd)  # removed between open and lock
 
@@ -118,3 +128,8 @@ class Owner:
             # On a full disk the lock holds all the same; only the pid in a second daemon's message is lost.
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise TableError(os_error("cannot write the owner lock", self.path, error)) from error
+
+
+def _inode(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino

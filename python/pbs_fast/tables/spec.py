@@ -37,7 +37,7 @@ class TableType(NamedTuple):
 TYPES = {
     "hash": TableType("pbs_fast.tables.hash", "HashTable", ".db", {"keys": ("exim",)}),
     "btree": TableType("pbs_fast.tables.btree", "BtreeTable", ".db"),
-    "lmdb": TableType("pbs_fast.tables.lmdb", "LmdbTable", ".lmdb"),
+    "lmdb": TableType("pbs_fast.tables.lmdb", "LmdbTable", ".lmdb", {"keys": ("exim",)}),
     "cdb": TableType("pbs_fast.tables.cdb", "CdbTable", ".cdb", {"keys": ("exim",)}),
     "text": TableType(
         "pbs_fast.tables.text", "TextTable", "", {"keys": ("exim", "iplsearch"), "command": (), "timeout": ()}
@@ -46,6 +46,11 @@ TYPES = {
         "pbs_fast.tables.socketmap", "SocketmapTable", None, {"mode": (), "group": (), "queue": (), "prefix6": ()}, True
     ),
     "null": TableType("pbs_fast.tables.null", "NullTable", None),
+}
+#: What `keys=exim` makes of a type whose Exim reads under other locks than Postfix. The other suffix is what keeps the
+#: two apart: Postfix appends its own, so no configuration can make it open a file that is written under Exim's locks.
+FOR_EXIM = {
+    "lmdb": TableType("pbs_fast.tables.lmdb_exim", "EximLmdbTable", ".exim-lmdb", {"keys": ("exim",), "group": ()}),
 }
 #: Types that pbs-fast is going to write; asked for today, the answer is plain instead of a guess.
 LATER = ("tcprules", "courier", "sendmail", "exec")
@@ -66,9 +71,14 @@ class TableSpec:
     """Where a table that we serve is to be found (tables/endpoint.py)."""
 
     @property
+    def kind(self) -> TableType:
+        """Where the class is, and what the file is called."""
+        return _kind(self.type, self.option("keys"))
+
+    @property
     def file(self) -> Path | None:
         """The file that the MTA opens."""
-        suffix = TYPES[self.type].suffix
+        suffix = self.kind.suffix
         return None if self.path is None or suffix is None else self.path.with_name(self.path.name + suffix)
 
     def option(self, name: str, default: str = "") -> str:
@@ -100,12 +110,15 @@ def parse(text: str) -> TableSpec:
     if kind not in TYPES:
         raise UsageError(f"table {text!r}: {unknown_type(kind)}")
     path, mark, options = path.partition("?")
-    spec = make(kind, path)
-    return replace(spec, options=_options(kind, options)) if mark else spec
+    return make(kind, path, _options(kind, options) if mark else ())
+
+
+def _kind(kind: str, keys: str) -> TableType:
+    return FOR_EXIM.get(kind, TYPES[kind]) if keys == "exim" else TYPES[kind]
 
 
 def _options(kind: str, text: str) -> tuple[tuple[str, str], ...]:
-    known = TYPES[kind].options
+    known = _kind(kind, "exim" if "keys=exim" in text.split("&") else "").options
     found: dict[str, str] = {}
     for each in text.split("&"):
         name, equals, value = each.partition("=")
@@ -122,18 +135,19 @@ def _options(kind: str, text: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
-def make(kind: str, path: str) -> TableSpec:
+def make(kind: str, path: str, options: tuple[tuple[str, str], ...] = ()) -> TableSpec:
     """The table of a known type at this path; raises UsageError as `parse` does."""
-    suffix = TYPES[kind].suffix
+    spec = TableSpec(kind, None, options)
+    suffix = spec.kind.suffix
     if suffix is None:
-        return TableSpec(kind, None, address=path if TYPES[kind].served else "")
+        return replace(spec, address=path if spec.kind.served else "")
     if not path or "\0" in path or path.endswith("/"):
         raise UsageError(f"table {kind + ':' + path!r}: needs the path of a file, as in {kind}:/var/lib/pbs-fast/relay")
     absolute = Path(path).absolute()
     name = absolute.name.removesuffix(suffix)
     if name in ("", ".", ".."):
         raise UsageError(f"table {kind + ':' + path!r}: the file has no name before {suffix}")
-    return TableSpec(kind, absolute.with_name(name))
+    return replace(spec, path=absolute.with_name(name))
 
 
 def unknown_type(kind: str) -> str:
