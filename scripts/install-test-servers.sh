@@ -7,11 +7,15 @@
 # comes back afterwards. Running it again is quick and changes nothing.
 #
 # Exim conflicts with Postfix as a package, so it is never installed: it is unpacked into a directory of its own, with
-# the libraries it needs installed and the account made that Debian's build looks for.
+# the libraries it needs installed and the account made that Debian's build looks for. A second one, with LMDB look-ups,
+# is built from the same sources by build-test-exim.sh.
 set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
+packages="$packages gcc make xz-utils liblmdb-dev libpcre2-dev"
 exim=/opt/pbs-fast-tests/exim
+exim_lmdb=/opt/pbs-fast-tests/exim-lmdb/exim
+here=$(dirname "$0")
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
 
@@ -20,7 +24,7 @@ installed() {
         status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || return 1
         [ "$status" = "install ok installed" ] || return 1
     done
-    [ -x "$exim/usr/sbin/exim4" ] && getent passwd Debian-exim >/dev/null
+    [ -x "$exim/usr/sbin/exim4" ] && [ -x "$exim_lmdb" ] && getent passwd Debian-exim >/dev/null
 }
 
 if installed; then
@@ -66,6 +70,7 @@ fetched=$(mktemp -d)
 rm -rf "$fetched"
 getent passwd Debian-exim >/dev/null ||
     useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin Debian-exim
+[ -x "$exim_lmdb" ] || "$here/build-test-exim.sh"
 
 # With `policy-rc.d` nothing was started now; units that are enabled would start at the next boot.
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
