@@ -29,6 +29,19 @@ class State(NamedTuple):
     """Each with the end that it has without its open sessions."""
     sessions: list[tuple[Key, Session]]
 
+    def moved(self, by: int) -> State:
+        """The same with all times moved by some seconds, from one clock to another."""
+        return State(
+            {ip: row._replace(expires=row.expires + by) for ip, row in self.rows.items()},
+            [(key, session._replace(opened=session.opened + by)) for key, session in self.sessions],
+        )
+
+    def still(self, now: float, max_session: int) -> State:
+        """What of it still holds at a time on its clock."""
+        sessions = [(key, session) for key, session in self.sessions if session.opened + max_session > now]
+        open_ones = {session.ip for _, session in sessions}
+        return State({ip: row for ip, row in self.rows.items() if row.expires > now or ip in open_ones}, sessions)
+
 
 class CountingLedger(Ledger):
     """The live rows and the open sessions. Not for several threads at once."""
@@ -46,6 +59,18 @@ class CountingLedger(Ledger):
         #: Addresses with a session and no row, and the end that a row would have without the session: in a replay, a
         #: later line may tell the session's end.
         self._waiting: dict[str, int] = {}
+        self._settled = False
+        #: Logouts that came while the past was still read, in which their logins may stand.
+        self._deferred: list[tuple[Line, float]] = []
+
+    @property
+    def window(self) -> int:
+        """How many seconds back a login may lie that explains a row: its session may still be open."""
+        return max(self.grace, self.sessions.max_session)
+
+    def fresh(self) -> CountingLedger:
+        """An empty ledger of the same kind, which counts into the same counters."""
+        return CountingLedger(self.grace, self.counters, max_session=self.sessions.max_session, ends=self.sessions.ends)
 
     def held(self) -> int:
         """Rows that stand in no queue, because their sessions are open."""
@@ -59,8 +84,9 @@ class CountingLedger(Ledger):
     def observe(self, batch: Batch, now: float | None, *, shift: int = 0, ahead: Ahead = "arrival") -> Delta:
         """Take the logins and logouts of a batch that was not folded, as `Ledger.observe` does.
 
-        In a replay (`ahead="refuse"`) a login that is too old for a grant of its own waits for `settle`: a later line
-        may end its session. Raises ValueError for a folded row: sessions cannot be told apart in it.
+        Until `settle` was called, a login that is too old for a grant of its own waits for it, because a later line may
+        end its session; and so do logouts of now (`ahead="arrival"`), whose logins may not be read yet. Raises
+        ValueError for a folded row: sessions cannot be told apart in it.
         """
         if any(n != 1 for n in batch.n):
             raise ValueError("a folded row cannot be counted; sessions need one row an event")
@@ -68,15 +94,21 @@ class CountingLedger(Ledger):
         for kind, line, user in _lines(batch, shift):
             if kind == "login":
                 self._login(line, user, changed, now, ahead)
+            elif now is not None and ahead == "arrival" and not self._settled:
+                self._deferred.append((line, now))
             else:
                 self._logout(line, changed, now)
-        if now is not None and ahead == "arrival":
+        if self._settled and now is not None:
             self._settle(changed, now)
         return Delta(set=changed)
 
     def settle(self, now: float) -> Delta:
-        """After a replay: rows for the addresses whose sessions are still open though their logins are long past."""
+        """After the replay: rows for the addresses whose sessions are still open though their logins are long past."""
         changed: dict[str, Grant] = {}
+        for line, then in self._deferred:
+            self._logout(line, changed, then)
+        self._deferred.clear()
+        self._settled = True
         self._settle(changed, now)
         return Delta(set=changed)
 

@@ -97,6 +97,15 @@ class Ledger:
         self._seconds: list[int] = []
         self._texts: dict[str, str] = {}
 
+    @property
+    def window(self) -> int:
+        """How many seconds back a login may lie that explains a row."""
+        return self.grace
+
+    def fresh(self) -> Ledger:
+        """An empty ledger of the same kind, which counts into the same counters."""
+        return Ledger(self.grace, self.counters)
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -274,6 +283,10 @@ class Ledger:
                         gone[ip] = row
         self.counters["expired"] += len(removed)
         return Delta(removed=tuple(removed))
+
+    def settle(self, now: float) -> Delta:  # noqa: ARG002 - for ledgers that need more than single logins
+        """After the replay, and before the first `adopt`: what only the whole of the past can tell."""
+        return Delta()
 
     def adopt(self, users: Mapping[str, str | None], now: float) -> Delta:
         """Take over rows of a table that no login explains (address -> user, if known); they end at now + grace.

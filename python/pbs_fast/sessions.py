@@ -63,7 +63,7 @@ class OpenSessions:
     def __init__(self, max_session: int, ends: Mapping[str, Ends]) -> None:
         """`max_session` in seconds. `ends`: format -> how its sessions end; the sessions of others are not counted."""
         self.max_session = max_session
-        self._ends = ends
+        self.ends = ends
         self._open: dict[Key, Session] = {}
         self._of: dict[str, dict[Key, None]] = {}
         self._caps: dict[int, dict[Key, None]] = {}
@@ -91,7 +91,7 @@ class OpenSessions:
 
     def open(self, line: Line, user: str | None) -> bool:
         """A login was seen: whether it opened a session (not, where its end could not be recognised)."""
-        how = self._ends.get(line.format)
+        how = self.ends.get(line.format)
         name: str | int | None = _name(line, how)
         if how is None or (name is None and how != "address"):
             return False
@@ -117,7 +117,7 @@ class OpenSessions:
 
     def close(self, line: Line) -> Session | None:
         """A logout was seen: the session that it ends; None where no such session is open."""
-        how = self._ends.get(line.format)
+        how = self.ends.get(line.format)
         name = _name(line, how)
         if how is None or (not line.ip if how == "address" else name is None):
             return None

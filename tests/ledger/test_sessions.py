@@ -55,8 +55,11 @@ def batch(*lines: Say, source: str = "log") -> Batch:
     return result
 
 
-def new_ledger() -> CountingLedger:
-    return CountingLedger(GRACE, max_session=LONGEST, ends=ENDS)
+def new_ledger(*, replaying: bool = False) -> CountingLedger:
+    ledger = CountingLedger(GRACE, max_session=LONGEST, ends=ENDS)
+    if not replaying:
+        assert not ledger.settle(START)
+    return ledger
 
 
 class Model:
@@ -172,7 +175,7 @@ def test_a_replay_finds_what_living_through_it_left(share: Callable[[object], No
         last = told[-1]
         now = (last if isinstance(last, int) else last.stamp) + later
         lived, model = live_through([*told, now])
-        ledger = new_ledger()
+        ledger = new_ledger(replaying=True)
         table: dict[str, int] = {}
         said = [each for each in told if isinstance(each, Say) and each.stamp > now - LONGEST]
         publish(table, ledger.observe(batch(*said), now, ahead="refuse"))
@@ -236,6 +239,17 @@ def test_max_session_is_a_hard_cap_for_a_lost_logout() -> None:
     assert ledger.expire(START + LONGEST).removed == (IPS[0],)
     assert ledger.counters["session_overdue"] == 1
     assert not ledger.observe(batch(Say("logout", IPS[0], "a", START + LONGEST + 1)), START + LONGEST + 1)
+
+
+def test_a_logout_of_now_waits_for_the_login_that_the_replay_has_still_to_find() -> None:
+    now = START + 3 * GRACE
+    ledger = new_ledger(replaying=True)
+    ledger.observe(batch(Say("login", IPS[1], "b", now), Say("logout", "", "a", now)), now)
+    assert ledger.rows().keys() == {IPS[1]}
+    ledger.observe(batch(Say("login", IPS[0], "a", START)), now, ahead="refuse")
+    assert ledger.rows().keys() == {IPS[1]}
+    assert ledger.settle(now).set[IPS[0]].expires == now + GRACE
+    assert [session.ip for _, session in ledger.sessions.items()] == [IPS[1]]
 
 
 def test_a_logout_never_inserts() -> None:

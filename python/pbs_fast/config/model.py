@@ -101,9 +101,14 @@ class Config:
     postconf: str = _key("postconf", kinds.text(), "the command that tells Postfix's settings")
     adopt: bool = _key(False, kinds.switch(), "take over a table that holds rows of another author")
     count_sessions: bool = _key(
-        False, kinds.switch(), "keep an address while one of its sessions is open; cannot be used yet: run refuses it"
+        False, kinds.switch(), "keep an address while one of its sessions is open, and for grace after the last ended"
     )
     max_session: int = _key(_DAY, kinds.seconds(60, _LONGEST), "with count_sessions: longest life of one session")
+    checkpoint: str = _key(
+        "/var/lib/pbs-fast/sessions",
+        kinds.text(),
+        "with count_sessions: file that keeps the open sessions over a restart",
+    )
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     guards: Guards = field(default_factory=Guards)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from pbs_fast import __version__
 from pbs_fast.clock import Clock
 from pbs_fast.config import Config, Settings, load, merge
+from pbs_fast.counting import CountingLedger
 from pbs_fast.daemon.check import check
+from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.engines import engine_words
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.loop import Daemon
@@ -21,18 +23,21 @@ from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.reprocess import reprocess
+from pbs_fast.daemon.resume import resume
 from pbs_fast.daemon.roster import Roster
 from pbs_fast.daemon.signals import Signals
 from pbs_fast.daemon.watched import Watched
 from pbs_fast.deny import read_deny
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Counters
+from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.loader import extend, load_catalogue
 from pbs_fast.guards import Guards, read_machine
 from pbs_fast.ledger import Ledger
 from pbs_fast.logs import Log
 from pbs_fast.matching import load_core
 from pbs_fast.netblocks import read_netblocks
+from pbs_fast.sources.identity import Position
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import Table, TableOptions, open_table
@@ -69,6 +74,7 @@ def run(settings: Settings, log: Log, directory: str, background: Background | N
             log=log,
             notifier=notifier,
             reload=parts.reload,
+            checkpoints=parts.checkpoints(),
         )
         try:
             for follower in followers:
@@ -116,13 +122,32 @@ class Parts:
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
+        self._formats = [each.name for each in formats]
         self.ledger = Ledger(config.grace, self.counters)
+        if config.count_sessions:
+            self.ledger = CountingLedger(
+                config.grace, self.counters, max_session=config.max_session, ends=session_ends(formats)
+            )
         self.hints = Hints()
         self._warn(netblocks.notices, machine.notices)
 
     def followers(self, paths: Sequence[str]) -> list[Follower]:
-        """One follower a log, to be begun as the configuration says."""
-        return [self._follower(path, "begin" if self._config.reprocess else "replay") for path in paths]
+        """One follower a log, to be begun as the configuration says, or where an earlier run left it."""
+        if self._config.reprocess:
+            return [self._follower(path, "begin") for path in paths]
+        if isinstance(self.ledger, CountingLedger) and self._config.write:
+            found = resume(
+                self._config.checkpoint, paths, self._formats, self.ledger, self.clock, self._follower, self._log
+            )
+            if found is not None:
+                return found
+        return [self._follower(path, "replay") for path in paths]
+
+    def checkpoints(self) -> Checkpoints | None:
+        """Who saves the open sessions, where they are counted and anything is written."""
+        if isinstance(self.ledger, CountingLedger) and self._config.write:
+            return Checkpoints(self._config.checkpoint, self.ledger, self.clock, self._log)
+        return None
 
     def newcomers(self, paths: Sequence[str]) -> list[Follower]:
         """One follower a log that came while we ran: all that it holds is of now."""
@@ -132,7 +157,7 @@ class Parts:
             follower.go_live()
         return found
 
-    def _follower(self, path: str, start: Start) -> Follower:
+    def _follower(self, path: str, start: Start | Position) -> Follower:
         return Follower(
             path,
             self.core,
@@ -143,7 +168,7 @@ class Parts:
             say=self._log.warning,
             tell=self._log.info,
             tags=self._tags,
-            fold_past=not self.guards.wants_events,
+            fold_past=not (self.guards.wants_events or isinstance(self.ledger, CountingLedger)),
         )
 
     def reload(self) -> bool:

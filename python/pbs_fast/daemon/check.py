@@ -10,18 +10,13 @@ from pbs_fast.formats import Format
 
 
 def check(settings: Settings, catalogue: Sequence[Format]) -> None:
-    """Raises ConfigError, with file and line, for a format that is not in the catalogue and for `count_sessions`."""
+    """Raises ConfigError, with file and line, for a format that is not in the catalogue."""
     names = [each.name for each in catalogue]
     for key, origin in settings.origins.items():
         table, _, rest = key.partition(".")
         name = rest.partition(".")[0]
         if table == "formats" and name not in names:
             raise ConfigError(f'{origin}: no format has the name "{name}"{_nearest(name, names)}')
-    if settings.config.count_sessions:
-        raise ConfigError(
-            f"{settings.origin('count_sessions')}: count_sessions cannot be used yet, an address ends grace after its "
-            "last login; take the line out"
-        )
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

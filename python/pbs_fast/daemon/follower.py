@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pbs_fast.errors import SourceError
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.file import BUDGET
+from pbs_fast.sources.identity import Position
 from pbs_fast.sources.protocol import Past, Start, Wishes
 from pbs_fast.sources.replay import Coverage
 from pbs_fast.sources.scheme import make_source
@@ -34,14 +35,15 @@ class Follower:
         matcher: Matcher,
         *,
         grace: int,
-        start: Start,
+        start: Start | Position,
         hints: Hints,
         say: Callable[[str], object],
         tell: Callable[[str], object],
         tags: Sequence[str] = (),
         fold_past: bool = True,
     ) -> None:
-        """`start`: "replay" (what comes from now on; `begin_replay` gives the past) or "begin" (all that there is).
+        """`start`: "replay" (what comes from now on; `begin_replay` gives the past), "begin" (all that there is) or the
+        place to which an earlier run read (`resume` gives what came since).
 
         `spec` is a path or what `sources.scheme` knows; UsageError for one that is not understood. `tags` are those of
         the formats: a source that refuses lines says so of those that carry one.
@@ -63,7 +65,8 @@ class Follower:
 
         self._new_reader = new_reader
         self._past = new_reader(live=False, fold=fold_past)
-        self._present = new_reader(live=start == "replay", fold=False)
+        self._present = new_reader(live=start != "begin", fold=False)
+        self._resumed_at: int | None = None
         self._replay: Past | None = None
 
     def open(self) -> None:
@@ -88,10 +91,21 @@ class Follower:
         self._replay = self.source.replay(since, self._past.stamp, now)
         self._prime()
 
+    def resume(self, coverage: Coverage, now: float) -> None:
+        """Plan to read what was logged since the Position that the follower was made with; `now` since the epoch."""
+        self.covered = coverage
+        self._resumed_at = int(now)
+        self._prime()
+
+    @property
+    def position(self) -> Position | None:
+        """How far the log was read, for the start of a later run; None where nothing can be come back to."""
+        return self.source.position()
+
     @property
     def replaying(self) -> bool:
         """True while there is more of the past to read."""
-        return self._replay is not None and not self._replay.done
+        return self._resumed_at is not None or (self._replay is not None and not self._replay.done)
 
     @property
     def coverage(self) -> Coverage:
@@ -104,6 +118,11 @@ class Follower:
 
     def step(self) -> Batch:
         """The logins in the next part of the past."""
+        if self._resumed_at is not None:
+            batch = self.read(self.source.poll(), self._resumed_at)
+            if not self.source.behind:
+                self._resumed_at = None
+            return batch
         if self._replay is not None:
             for piece, reference, _ in self._replay.step():
                 self._feed(self._past, piece, reference)
@@ -114,6 +133,8 @@ class Follower:
     def poll(self, reference: int, budget: int = BUDGET) -> Batch:
         """The logins in what was appended since the last call, in about `budget` bytes at most; `reference` is now, in
         seconds since the epoch."""
+        if self._resumed_at is not None:
+            return self._present.take()
         return self.read(self.source.poll(budget), reference)
 
     @property

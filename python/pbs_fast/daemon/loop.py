@@ -23,6 +23,7 @@ from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:
     from pbs_fast.clock import Clock
+    from pbs_fast.daemon.checkpoint import Checkpoints
     from pbs_fast.daemon.notify import Notifier
     from pbs_fast.daemon.publisher import Publisher
     from pbs_fast.daemon.roster import Roster
@@ -51,8 +52,10 @@ class Daemon:
         log: Log,
         notifier: Notifier,
         reload: Callable[[], bool],
+        checkpoints: Checkpoints | None = None,
     ) -> None:
-        """`reload` is called on SIGHUP and says whether there is something new in force."""
+        """`reload` is called on SIGHUP and says whether there is something new in force; `checkpoints`, where sessions
+        are counted, saves what is known of them."""
         self._logs = logs
         self._guards = guards
         self._ledger = ledger
@@ -63,6 +66,8 @@ class Daemon:
         self._log = log
         self._notifier = notifier
         self._reload = reload
+        self._checkpoints = checkpoints
+        self._started = False
         self._limits = LimitAlarm()
         self._sleep = Pause()
         self._skew = SkewWatch(ledger.grace)
@@ -78,10 +83,11 @@ class Daemon:
         Raises TableError when a table holds what is not ours or cannot be written.
         """
         found = self._publisher.found()
+        self._sweep()  # what was taken over from an earlier run
         wall = self._clock.wall()
         for follower in self._logs:
             if follower.covered is None:
-                follower.begin_replay(wall - self._ledger.grace, wall)
+                follower.begin_replay(wall - self._ledger.window, wall)
         while any(follower.replaying for follower in self._logs):
             for follower in self._logs:
                 if follower.replaying and (batch := follower.step()):
@@ -94,9 +100,13 @@ class Daemon:
         for follower in self._logs:
             if follower.source.trouble is None:  # else it was said when the log was looked for
                 self._log.info(follower.coverage.reason)
+        settled = self._ledger.settle(self._clock.now())
+        self._publisher.add(settled)
+        self.explain.changed(settled)
         coverage = [follower.coverage for follower in self._logs]
         recover(found, coverage, self._ledger, self._guards, self._clock, self.explain, self._log)
         self._publisher.rebuild(self._ledger.rows())
+        self._started = True
         return True
 
     # -- work ---------------------------------------------------------------------------------------------------------
@@ -106,6 +116,8 @@ class Daemon:
         while self._signals.stop is None and not self.at_end:
             self._wait()
             self._turn()
+            if self._checkpoints is not None:
+                self._checkpoints.turned(self._logs)
 
     @property
     def at_end(self) -> bool:
@@ -189,6 +201,8 @@ class Daemon:
         """Seconds until something is due."""
         now = time.monotonic()
         pauses = [_LONGEST_SLEEP, self._publisher.due - now, self._notifier.due - now, self._logs.timeout()]
+        if self._checkpoints is not None:
+            pauses.append(self._checkpoints.due - now)
         if (due := self._ledger.next_expiry()) is not None:
             pauses.append(due - self._clock.now())
         return max(0.0, min(pauses))
@@ -205,6 +219,8 @@ class Daemon:
 
     def close(self) -> bool:
         """Let logs and tables go; the rows stay. Whether all changes were written; if not, the log says why."""
+        if self._checkpoints is not None and self._started:
+            self._checkpoints.write(self._logs)
         self._logs.close()
         self._hints.close()
         written = self._publisher.close()

@@ -11,6 +11,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pbs_fast.counting import CountingLedger
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.events import Batch, Grant
 from pbs_fast.ledger import Ledger
@@ -45,7 +46,7 @@ def reprocess(
     read so far counts for nothing.
     """
     explain = Explainer(log, lambda second: second)
-    past = Ledger(ledger.grace, ledger.counters)
+    past = ledger.fresh()
     past.explain = explain.unchanged if log.debugging else None
     for follower in followers:
         _one(follower, guards, past, signals, log, explain, int(clock.wall()))
@@ -54,7 +55,11 @@ def reprocess(
         follower.go_live()
     log.info("------ reached end of log file ------")
     shift = clock.shift()
-    held = {ip: row for ip, row in past.rows().items() if row.expires > clock.wall()}
+    wall = clock.wall()
+    if isinstance(ledger, CountingLedger) and isinstance(past, CountingLedger):
+        ledger.restore(past.state().still(wall, past.sessions.max_session).moved(shift), clock.now())
+        return
+    held = {ip: row for ip, row in past.rows().items() if row.expires > wall}
     ledger.observe(_as_batch(held, ledger.grace), clock.now(), shift=shift)
 
 

@@ -116,6 +116,10 @@ class JournalSource:
         """None: journald cuts no records."""
         return None
 
+    def position(self) -> None:
+        """None: the past of the journal is found by time."""
+        return
+
     def replay(self, since: float, stamp_of: StampOf, now: float) -> Past:  # noqa: ARG002 - the protocol's signature
         if self.trouble is not None:
             return NoPast(self.trouble.text.removesuffix("; waiting for it"))

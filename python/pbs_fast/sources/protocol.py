@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from pbs_fast.sources.file import BUDGET
+from pbs_fast.sources.identity import Position
 from pbs_fast.sources.notices import Notice
 from pbs_fast.sources.pieces import Piece
 from pbs_fast.sources.replay import Coverage, Replayed
@@ -81,6 +82,9 @@ class Source(Protocol):
     def before(self) -> Before | None:
         """The lines before the first, so that a record that was cut there is known; None when there are none."""
 
+    def position(self) -> Position | None:
+        """How far lines were handed out, for `Wishes.start` of a later run; None where no place can be come back to."""
+
     def replay(self, since: float, stamp_of: StampOf, now: float) -> Past:
         """The past since `since`; call it once, before the first poll. Times in seconds since the epoch."""
 
@@ -100,7 +104,8 @@ class Source(Protocol):
 class Wishes:
     """What whoever opens a source wants of it."""
 
-    start: Start = "replay"
+    start: Start | Position = "replay"
+    """A Position only for the kind of source that gave it."""
     hints: Hints | None = None
     on_notice: Callable[[Notice], object] = lambda _: None
     tags: Sequence[str] = ()

@@ -68,6 +68,10 @@ class StdinSource:
     def before(self) -> Before | None:
         return None
 
+    def position(self) -> None:
+        """None: what was read is gone."""
+        return
+
     def replay(self, since: float, stamp_of: StampOf, now: float) -> NoPast:  # noqa: ARG002 - the protocol's signature
         return NoPast(self.uncovered or "")
 

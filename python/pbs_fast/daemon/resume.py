@@ -1,0 +1,71 @@
+"""A start from a checkpoint: the logs from where the last run left them, the ledger as it was there.
+
+Where anything is not as the checkpoint says, nothing of it is used, and the log of `max_session` is replayed. Imports
+the checkpoint and the follower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from pbs_fast.errors import SourceError
+from pbs_fast.sources.replay import Coverage
+
+if TYPE_CHECKING:
+    from pbs_fast.clock import Clock
+    from pbs_fast.counting import CountingLedger
+    from pbs_fast.daemon.follower import Follower
+    from pbs_fast.logs import Log
+    from pbs_fast.sources.identity import Position
+
+
+def resume(
+    path: str,
+    logs: Sequence[str],
+    formats: Collection[str],
+    ledger: CountingLedger,
+    clock: Clock,
+    follow: Callable[[str, Position], Follower],
+    log: Log,
+) -> list[Follower] | None:
+    """Followers that go on where the run before left them, its state in `ledger`; None when it cannot be gone on from.
+
+    `follow` makes the follower of a log from a place in it.
+    """
+    wall = clock.wall()
+    try:
+        checkpoint = read_checkpoint(path, logs=logs, formats=formats, since=wall - ledger.window)
+        followers = _opened(checkpoint, logs, follow)
+    except CheckpointError as error:
+        log.info(f"replaying the logs of {ledger.window} s, because the checkpoint cannot be used: {error}")
+        return None
+    when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for follower in followers:
+        follower.resume(Coverage(True, f"{follower.path}: went on from the checkpoint of {when}"), wall)
+    state = checkpoint.state.still(wall, ledger.sessions.max_session)
+    ledger.restore(state.moved(clock.shift()), clock.now())
+    log.info(f"the checkpoint held {len(state.rows)} addresses and {len(state.sessions)} open sessions")
+    return followers
+
+
+def _opened(checkpoint: Checkpoint, logs: Sequence[str], follow: Callable[[str, Position], Follower]) -> list[Follower]:
+    """Raises CheckpointError when the place in one of the logs is not there any more."""
+    followers: list[Follower] = []
+    fault: str | None = None
+    for path in logs:
+        follower = follow(path, checkpoint.positions[path])
+        followers.append(follower)
+        try:
+            follower.open()
+        except SourceError as error:
+            fault = fault or str(error)
+        if follower.source.trouble is not None or follower.source.counters["lost"]:
+            fault = fault or f"the place in {path} that it names is gone"
+    if fault is not None:
+        for follower in followers:
+            follower.close()
+        raise CheckpointError(fault)
+    return followers
