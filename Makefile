@@ -6,7 +6,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-rust test-python lint format bench clean
+.PHONY: help run setup test test-rust test-python lint format bench wheels test-wheels clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ format: $(READY) ## put all code into its form
 
 bench: $(READY) ## measure this machine beside its rivals (docs in benches/README.md)
 	$(BIN)/python benches/rivals.py
+
+wheels: $(READY) ## build this platform's wheel, the pure one and the sdist into dist/, test each in an empty venv
+	$(BIN)/python packaging/wheels.py build
+	$(BIN)/python packaging/wheels.py test
+
+test-wheels: ## test what lies in dist/ with PYTHON (default python3), each in an empty venv
+	$(or $(PYTHON),python3) packaging/wheels.py test
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) target dist benches/data .mypy_cache .ruff_cache .pytest_cache .hypothesis
