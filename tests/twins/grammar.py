@@ -32,10 +32,25 @@ _GOOD_IPS = ("192.0.2.7",) * 4 + ("192.0.2.8", "2001:DB8::1", "2001:db8:0:0::1",
 _ODD_IPS = ("1.2.3", "1:2:3:4:5:6:7:8", "1:0:0:2::", "0::0:0", "01.2.3.4", "1::2::3", "")
 _USERS = ("lena",) * 5 + ("otto", "", "a@b.c", "x" * 45, "u\xff", "\xed\xa0\x80", "a b", "\0", "LOGIN, user=x")
 _SESSIONS = ("s1", "s1", "s2", "s3", "", "\xe2\x82")
+_STEPS = (
+    "from {ip}", "from {ip}", "from {ip}, to 192.0.2.7, TLS", "hello {user}", "hello {user} <{session}>",
+    "hello, {user}", "hello, {user}, TLS", "no {user}", "gone", "gone".ljust(59, "x"), "gone".ljust(60, "x"),
+    "from {ip}x", "hello  ", "out <{session}>", "out {ip}", "out",
+)  # fmt: skip
+#: What one session writes, in order.
+_FLOWS = (
+    (0, 3, 8), (0, 4, 4, 8), (2, 5, 3, 8), (0, 6, 13), (0, 7, 3), (0, 3, 0, 8), (0, 0, 4, 8, 3), (3, 0, 8),
+    (0, 3, 9, 8), (0, 3, 10, 8), (11, 3), (0, 3, 7, 8), (4, 13), (0, 4, 14, 13), (0, 12, 3, 15),
+)  # fmt: skip
+_STEP_TAGS = ("deltad",) * 6 + ("imapd", "imapd", "x/deltas", "imapd-ssl")
+_PIDS = ("12",) * 3 + ("13", "012", "9" * 30, "1x", "")
 _KINDS = ("alpha",) * 4 + ("beta", "gamma", "gamma", "gamma", "out", "bye", "alpha-out", "long", "failed", "failed")
 _HEADS = ("plain",) * 10 + (
     "pid", "pid", "hostless", "metalog", "fac", "angles", "pri", "solaris", "5424", "5424-sd", "5424-bom", "5424-dash",
+    "forwarded", "forwarded", "forwarded-fac", "hostless-forwarded",
 )  # fmt: skip
+#: Those that have a pid of one's choice.
+_HEADS_OF_STEPS = ("pid",) * 12 + ("5424", "fac", "forwarded", "plain")
 _BYTES = [bytes([b]) for b in b'\0\t\r\n  ::[]<>,.-/=\\"0919aTZ\x7f\x80\xbf\xc3\xed\xff']
 _NOISE = (
     b"", b"\r", b" ", b"\0" * 9, b"x" * 99, b"\xff" * 20,
@@ -79,21 +94,29 @@ def _message(random: Random) -> tuple[str, str]:
 
 
 def _syslog_head(random: Random, stamp: str, tag: str) -> str:
-    host, iso = random.choice(_HOSTS), stamp.replace(" ", "T")
+    head, host, pid = random.choice(_HEADS), random.choice(_HOSTS), random.choice(_PIDS)
+    return _head(head, stamp, host, tag, pid, random.choice(_HOSTS))
+
+
+def _head(head: str, stamp: str, host: str, tag: str, pid: str, other: str) -> str:
+    iso = stamp.replace(" ", "T")
     return {
         "plain": f"{stamp} {host} {tag}: ",
-        "pid": f"{stamp} {host} {tag}[12]: ",
+        "pid": f"{stamp} {host} {tag}[{pid}]: ",
         "hostless": f"{stamp} {tag}: ",
         "metalog": f"{stamp} [{tag}] ",
-        "fac": f"{stamp} {host} mail.info {tag}[1]: ",
+        "fac": f"{stamp} {host} mail.info {tag}[{pid}]: ",
+        "forwarded": f"{stamp} {other} Message forwarded from {host}: {tag}[{pid}]: ",
+        "forwarded-fac": f"{stamp} {other} mail.info Message forwarded from {host}: {tag}: ",
+        "hostless-forwarded": f"{stamp} Message forwarded from {host}: {tag}: ",
         "angles": f"{stamp} <mail.info> {host} {tag}[1]: ",
         "pri": f"<22>{stamp} {host}  {tag}[1]: ",
         "solaris": f"{stamp} {host} {tag}: [ID 12 mail.info] ",
-        "5424": f"<22>1 {iso} {host} {tag} 12 - - ",
+        "5424": f"<22>1 {iso} {host} {tag} {pid or '-'} - - ",
         "5424-sd": f'<022>1 {iso} {host} {tag} - x [a b="\\"]\\]"][c]  ',
         "5424-bom": f"<22>1 {iso} {host} {tag} 12 - - \xef\xbb\xbf",
         "5424-dash": f'<1>1 - {host} {tag} - - [a b="\\"\\]"]  ',
-    }[random.choice(_HEADS)]
+    }[head]
 
 
 def make_line(random: Random, layout: str) -> bytes:
@@ -104,9 +127,40 @@ def make_line(random: Random, layout: str) -> bytes:
         head = _syslog_head(random, stamp, tag)
     else:
         head = random.choice(("", "", "gamma: ", "gamma[", "other ")) + stamp + random.choice((" ", " ", "  "))
+    if random.random() < 0.06:
+        message = _repeated(random, message)
     # Latin-1 texts stand for raw bytes.
     text = (head + message).encode("latin-1")
     return mutate(random, text) if random.random() < 0.15 else text
+
+
+def _repeated(random: Random, message: str) -> str:
+    form = random.choice(("[ {}]", "[ {}]", "[ {}]", "[{}]", "[  {}]", "[ {}", "{}]", "[ {}] ", "[ []]"))
+    return f"message repeated {random.choice(('2', '2', '10', 'x', ''))} times: {form.format(message)}"
+
+
+def _step_line(random: Random, step: str, stamp: str, *of_session: str) -> str:
+    if random.random() < 0.1:
+        stamp = _stamp(random)
+    ip = random.choice(_GOOD_IPS if random.random() < 0.9 else _ODD_IPS)
+    message = step.format(ip=ip, user=random.choice(_USERS[:6]), session=random.choice(_SESSIONS))
+    if random.random() < 0.05:
+        message = _repeated(random, message)
+    head, *rest = of_session
+    return _head(head, stamp, *rest) + message
+
+
+def _flow(random: Random) -> list[bytes]:
+    """The lines of one session, in order; few hosts, tags and pids, so that sessions meet."""
+    of_session = (
+        random.choice(_HEADS_OF_STEPS),
+        random.choice(_HOSTS[:22]),
+        random.choice(_STEP_TAGS),
+        random.choice(_PIDS),
+        "relay",
+    )
+    stamp = _stamp(random)
+    return [_step_line(random, _STEPS[i], stamp, *of_session).encode("latin-1") for i in random.choice(_FLOWS)]
 
 
 def mutate(random: Random, text: bytes) -> bytes:
@@ -138,16 +192,26 @@ def mutated(text: bytes) -> st.SearchStrategy[bytes]:
     return _seeds.map(lambda random: mutate(random, text))
 
 
-def _ended(random: Random, layout: str) -> bytes:
-    line = random.choice(_NOISE) if random.random() < 0.15 else make_line(random, layout)
-    return line + random.choice((b"\n",) * 8 + (b"\r\n", b"\r\r\n"))
+def _ended(random: Random, layout: str) -> list[tuple[int, bytes]]:
+    """One line, or those of a session, each with how many lines later it stands, and its end."""
+    if layout == "syslog" and random.random() < 0.15:
+        lines_of_one, later = [], 0
+        for line in _flow(random):
+            lines_of_one.append((later, mutate(random, line) if random.random() < 0.03 else line))
+            later += random.choice((0, 0, 1, 2))
+    else:
+        lines_of_one = [(0, random.choice(_NOISE) if random.random() < 0.15 else make_line(random, layout))]
+    return [(at, line + random.choice((b"\n",) * 8 + (b"\r\n", b"\r\r\n"))) for at, line in lines_of_one]
 
 
 def logs(layout: str = "syslog", most: int = 20) -> st.SearchStrategy[bytes]:
     """Lines with their ends; the last may have none."""
 
     def log(random: Random, length: int, is_open: bool) -> bytes:
-        data = b"".join(_ended(Random(random.getrandbits(64)), layout) for _ in range(length))
+        placed = [
+            (i + later, line) for i in range(length) for later, line in _ended(Random(random.getrandbits(64)), layout)
+        ]
+        data = b"".join(line for _, line in sorted(placed, key=lambda one: one[0]))
         return data[:-1] if is_open else data
 
     return st.builds(log, _seeds, st.integers(4, most), st.sampled_from((False, False, True)))

@@ -7,7 +7,8 @@ from pbs_fast.formats import Format
 IP = r"(?P<ip>[0-9A-Fa-f:.]+)"
 LIP = r"(?P<lip>[0-9A-Fa-f:.]+)"
 
-#: Two formats share the tag `imapd`; `alpha` cuts, `gamma` has sessions, TLS, an own log.
+#: Three formats share the tag `imapd`; `alpha` cuts, `gamma` has sessions, TLS, an own log; `delta` has sessions over
+#: several lines.
 FORMATS = (
     Format(
         name="alpha",
@@ -31,6 +32,23 @@ FORMATS = (
         logout=(),
     ),
     Format(
+        name="delta",
+        title="",
+        versions="",
+        program=("deltad", "imapd"),
+        tls_program=("*/deltas",),
+        success=("hello ",),
+        login=(),
+        logout=(rf"out(?: {IP})?(?: <(?P<session>[^>]*)>)?",),
+        session_address=(rf"from {IP}(?:, to {LIP})?(?P<tls>, TLS)?",),
+        session_success=(
+            r"hello (?P<user>[^ <>]*)(?: <(?P<session>[^>]*)>)?",
+            r"hello, (?P<user>[^ <>]*)(?P<tls>, TLS)?",
+        ),
+        session_failure=(r"no (?P<user>[^ ]*)(?P<ip>[^ ]*)",),
+        session_end=(r"gone.*",),
+    ),
+    Format(
         name="gamma",
         title="",
         versions="",
@@ -50,6 +68,13 @@ FORMATS = (
         own_probe="in(?:: |\\()",
     ),
 )
+
+
+def patterns_of(fmt: Format) -> tuple[str, ...]:
+    """All patterns that a message is held to."""
+    steps = (*fmt.session_address, *fmt.session_success, *fmt.session_failure, *fmt.session_end)
+    return (*fmt.login, *fmt.logout, *steps)
+
 
 #: Local time is UTC+1, from 2026-03-29 01:00 UTC +2, from 2026-10-25 01:00 UTC +1 again.
 SPRING, AUTUMN = 1774746000, 1792890000

@@ -23,6 +23,7 @@ def fold(pieces: Iterable[Sequence[Event]], gap: int, reference: int, *, folds: 
 def _fold_piece(events: Sequence[Event], gap: int, reference: int, *, folds: bool) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for event in events:
+        # A logout without address is a row only where it has a pid or a session id, which an event does not tell.
         if event.ip is None or event.stamp is None:
             continue
         ahead = event.stamp > reference + 300

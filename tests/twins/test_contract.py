@@ -133,6 +133,11 @@ ENVELOPES = [
     ('<22>1 2026-03-04T06:12:09Z mx alphad 9 - [meta sequenceId="5"] ', "mx"),
     ('<22>1 2026-03-04T06:12:09Z mx alphad 9 - [a x="\\]\\"\\\\"][b][] [ID 1 a.b] ', "mx"),
     ("<1>1 2026-03-04T07:12:09 - alphad - - - ", "-"),
+    ("{bsd} relay Message forwarded from mx: alphad[7]: ", "mx"),
+    ("{bsd} relay  mail.info Message forwarded from mx: alphad: ", "mx"),
+    ("2026-03-04T07:12:09.5+01:00 relay Message forwarded from 2001:db8::5: alphad: ", "2001:db8::5"),
+    ("{bsd} relay Message forwarded from ::: alphad: [ID 1 a.b] ", "::"),
+    ("<22>{bsd} <mail.info> relay Message forwarded from [mx]: alphad: ", "[mx]"),
 ]
 BROKEN = [
     "mx alphad: ",
@@ -197,6 +202,15 @@ BROKEN = [
     '<22>1 2026-03-04T07:12:09 mx alphad 99 - [x y="]"] ',
     '<22>1 2026-03-04T07:12:09 mx alphad 99 - [x y="\\"] ',
     "<22>1 2026-03-04T07:12:09 mx alphad 99 - [x]- ",
+    "{bsd} Message forwarded from mx: alphad: ",
+    "{bsd} relay Message forwarded from mx alphad: ",
+    "{bsd} relay Message forwarded from : alphad: ",
+    "{bsd} relay Message forwarded from mx:  alphad: ",
+    "{bsd} relay Message forwarded from mx: [alphad] ",
+    "{bsd} relay Message forwarded from mx: mail.info alphad: ",
+    "{bsd} relay Message forwarded from mx: Message forwarded from mx: alphad: ",
+    "{bsd} relay message forwarded from mx: alphad: ",
+    "<22>1 2026-03-04T07:12:09 relay Message forwarded from mx: alphad 99 - - ",
 ]
 
 
@@ -479,7 +493,7 @@ def test_cut_records(core: Core) -> None:
 
 
 def test_cut_records_in_an_own_layout(core: Core) -> None:
-    formats = (replace(FORMATS[2], cut=60),)
+    formats = (replace(FORMATS[3], cut=60),)
     setting = replace(DEFAULT, formats=formats, layout="gamma")
     assert told(core, f"{STAMP} {'x' * 60}", f"gamma: {STAMP} in: Login: rip=::1", setting=setting) == ["continuation"]
     assert told(core, f"{STAMP} {'x' * 59}", f"gamma: {STAMP} in: Login: rip=::1", setting=setting) == ["::1"]
@@ -644,7 +658,7 @@ def test_fold(core: Core) -> None:
     assert batch == {
         "source": "s", "ip": ["192.0.2.7"], "first": [AT], "last": [AT + 9], "n": [3], "kind": ["login"],
         "format": ["gamma"], "host": ["mx"], "offset": [0], "tls": [False], "loop": [False], "session": ["s"],
-        "user_first": ["a"], "user_last": ["a"], "users": [2],
+        "user_first": ["a"], "user_last": ["a"], "users": [2], "process": [""],
     }  # fmt: skip
     single = rows(core, (0, login("a")), (-5, login("b")), setting=replace(DEFAULT, fold=False))
     assert (single["first"], single["n"], single["users"]) == ([AT, AT - 5], [1, 1], [1, 1])
@@ -694,7 +708,7 @@ def test_counters_begin_with_all_names(core: Core) -> None:
     assert core.Stream(m, source="s", gap=0).counters == dict.fromkeys(
         [
             "lines", "too_long", "login", "logout", "other", "logout_no_address", "missed_no_pattern",
-            "missed_bad_address", "missed_bad_stamp", "missed_cut_record", "missed_continuation",
+            "missed_bad_address", "missed_bad_stamp", "missed_cut_record", "missed_continuation", "missed_no_session",
         ],
         0,
     )  # fmt: skip
@@ -702,7 +716,12 @@ def test_counters_begin_with_all_names(core: Core) -> None:
 
 def test_what_cannot_be_compiled(core: Core) -> None:
     fmt = FORMATS[1]
-    for bad in (replace(fmt, login=("(",)), replace(fmt, logout=("[",)), replace(fmt, name="syslog")):
+    for bad in (
+        replace(fmt, login=("(",)),
+        replace(fmt, logout=("[",)),
+        replace(fmt, session_address=(IP,), session_success=("(",)),
+        replace(fmt, name="syslog"),
+    ):
         with pytest.raises(FormatError, match=r"^\S[^\n]+$"):
             core.Matcher((bad,), ZONE)
     with pytest.raises(FormatError, match="beta"):

@@ -16,13 +16,13 @@ from pbs_fast.matching.pure import Matcher, envelope
 from pbs_fast.matching.pure.routes import Routes
 from pbs_fast.matching.pure.starts import LENGTH, may_start, starts
 from pbs_fast.matching.pure.success import Success
-from twins.inline import FORMATS, UTC
+from twins.inline import FORMATS, UTC, patterns_of
 from twins.running import DEFAULT, run
 from twins.test_sieve import ODD, head
 
 Reporter = Callable[[object], None]
 
-PATTERNS = sorted({p for fmt in (*load_catalogue(), *FORMATS) for p in (*fmt.login, *fmt.logout)})
+PATTERNS = sorted({p for fmt in (*load_catalogue(), *FORMATS) for p in patterns_of(fmt)})
 #: Everything that a pattern may begin with, in forms that are easily read wrong.
 TRICKY = (
     "", "a?", "a?b", "ab??c", "(?:ab|c)?d", "(?:ab)?", "a|", "|a", "(a|b|)c", "a*b", "a+b", "a{2}b", "a{0}b", "a{,2}b",
@@ -48,7 +48,7 @@ def test_starts_tell_messages_apart() -> None:
     assert not may_start(starts("imap-login: x"), b"lmtp(")
 
 
-_INLINE = {p for fmt in FORMATS for p in (*fmt.login, *fmt.logout)}
+_INLINE = {p for fmt in FORMATS for p in patterns_of(fmt)}
 
 
 @pytest.mark.parametrize("formats", [FORMATS, (ODD,), load_catalogue()], ids=["9gammas", "odd", "all"])
@@ -61,7 +61,7 @@ def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tup
     for _ in range(40):
         line = head(random) + random.choice((b"x", b"", b"[ID 1 a.b] x", b" x", b"\xef\xbb\xbfx", b'- [a b="]"] x'))
         candidate = layout.sieve.match(b"\n" + line + b"\n")
-        if candidate is None or candidate[4] is None or candidate[1] is None:
+        if candidate is None or candidate[6] is None or candidate[1] is None:
             continue
         before, places = layout.heads[candidate[1]]
         place = places[candidate[3]]
@@ -71,8 +71,10 @@ def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tup
         m = envelope.LINE.match(line)
         assert m is not None, line
         read = envelope.envelope_of(m)
-        assert read == (before + candidate[2] + place.zone, *place.key), line
-        assert line[m.end() :] == candidate[4], line
+        assert read[:3] == (before + candidate[2] + place.zone, *place.key), line
+        procid = candidate[5]
+        assert read.pid == (candidate[4] if procid is None else procid if procid.isdigit() else None), line
+        assert line[m.end() :] == candidate[6], line
         assert read.tag is not None
         assert place.route is routes.by_tag[read.tag] or place.route.cut == routes.by_tag[read.tag].cut  # type: ignore[union-attr]
     share(known)

@@ -33,12 +33,15 @@ SOLARIS = rb"(?:\[ID [0-9]++ " + FAC + rb"\] )?+"
 WHEN: Final = 1
 ZONE: Final = 3
 HOST: Final = 4
-TAG: Final = 5
-BRACKET_TAG: Final = 6
-WHEN_5424: Final = 7
-ZONE_5424: Final = 8
-HOST_5424: Final = 9
-TAG_5424: Final = 10
+FORWARDED: Final = 5
+TAG: Final = 6
+PID: Final = 7
+BRACKET_TAG: Final = 8
+WHEN_5424: Final = 9
+ZONE_5424: Final = 10
+HOST_5424: Final = 11
+TAG_5424: Final = 12
+PID_5424: Final = 13
 
 
 class Envelope(NamedTuple):
@@ -49,19 +52,23 @@ class Envelope(NamedTuple):
     host: bytes
     tag: bytes | None
     """None where there is none."""
+    pid: bytes | None
+    """Its digits as written; None where there is none."""
 
 
+# Whose message the host of the line forwarded: all before the colon.
+_FORWARDED = rb"(?:Message forwarded from (?P<from>" + WORD + rb")(?<=[^ ]:) )?+"
 # A token that is a hostless tag is never a host: neither `x:` (looked behind) nor `[x]` (looked ahead).
-_HOST = rb"(?:(?!\[" + NAME + rb"\] )(?P<host>" + WORD + rb")(?<!:) ++(?:" + FAC + rb" )?+)?+"
+_HOST = rb"(?:(?!\[" + NAME + rb"\] )(?P<host>" + WORD + rb")(?<!:) ++(?:" + FAC + rb" )?+" + _FORWARDED + rb")?+"
 
 
 def _syslog() -> bytes:
     end = rb"(?: |\Z)"
-    host = _HOST.replace(b"?P<host>", b"")
-    tag = rb"(?:(" + NAME + rb")(?:\[[0-9]++\])?+:|(?(4)(?!)|\[(" + NAME + rb")\]))"
+    host = _HOST.replace(b"?P<host>", b"").replace(b"?P<from>", b"")
+    tag = rb"(?:(" + NAME + rb")(?:\[([0-9]++)\])?+:|(?(4)(?!)|\[(" + NAME + rb")\]))"
     bsd = rb"(?:" + _PRI + rb")?+" + _STAMP + rb" ++(?:<" + FAC + rb"> )?+" + host + tag + end
     stamp = rb"(?:(" + _DATE + rb"T" + _TIME + rb")" + _FRACTION + _ZONE + rb"|-)"
-    words = rb" (" + WORD + rb") (" + WORD + rb") " + WORD + rb" " + WORD + rb" "
+    words = rb" (" + WORD + rb") (" + WORD + rb") (" + WORD + rb") " + WORD + rb" "
     rfc5424 = _PRI + rb"1 " + stamp + words + _SD + rb"(?: (?:\xef\xbb\xbf)?+ ?+|\Z)"
     return rb"(?:" + bsd + rb"|" + rfc5424 + rb")" + SOLARIS
 
@@ -73,7 +80,7 @@ LINE = re.compile(_syslog())
 def _shapes() -> Iterator[tuple[re.Pattern[bytes], re.Pattern[bytes]]]:
     zone = _ZONE.replace(b"(", b"(?P<zone>", 1)
     sender = rb" ++(?:<" + FAC + rb"> )?+" + _HOST + rb"(?P<tag>" + NAME + rb")[\[:]"
-    words = rb" (?P<host>" + WORD + rb") (?P<tag>" + WORD + rb") "
+    words = rb"(?P<from>(?!))?+ (?P<host>" + WORD + rb") (?P<tag>" + WORD + rb") "
     pri = rb"(?:" + _PRI + rb")?+"
     yield re.compile(pri + rb"(" + _DAY + _MINUTE + rb")"), re.compile(rb"(?P<zone>(?!))?+" + sender)
     yield re.compile(pri + rb"(" + _DATE + rb"[T ]" + _MINUTE + rb")"), re.compile(zone + sender)
@@ -82,15 +89,15 @@ def _shapes() -> Iterator[tuple[re.Pattern[bytes], re.Pattern[bytes]]]:
 
 SHAPES: Final = tuple(_shapes())
 """The usual envelopes in two pieces: up to the seconds (group 1 is the stamp's part), and from behind the fraction to
-the byte after the tag: `[` or `:`, or RFC 5424's blank (groups zone, host, tag). Made of the same fragments as `LINE`,
-of which they take nothing that it would read in another way."""
+the byte after the tag: `[` or `:`, or RFC 5424's blank (groups zone, host, from, tag). Made of the same fragments as
+`LINE`, of which they take nothing that it would read in another way."""
 
 
 def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:
     """Matches the envelope of a line in a format's own layout; host and tag are empty."""
     names = b"|".join(re.escape(prefix.encode()) for prefix in prefixes)
-    # The empty groups are host and tag.
-    return re.compile(rb"(?:" + names + rb")?" + _STAMP + rb" ++()()")
+    # The empty groups are host, forwarding host, tag and pid.
+    return re.compile(rb"(?:" + names + rb")?" + _STAMP + rb" ++()()()()")
 
 
 def envelope_of(m: re.Match[bytes]) -> Envelope:
@@ -99,6 +106,21 @@ def envelope_of(m: re.Match[bytes]) -> Envelope:
     if tag is None:
         tag = m[BRACKET_TAG]
     if tag is not None:
-        return Envelope(m[WHEN] + (m[ZONE] or b""), m[HOST] or b"", tag)
-    when, tag = m[WHEN_5424], m[TAG_5424]
-    return Envelope(when and when + (m[ZONE_5424] or b""), m[HOST_5424], None if tag == b"-" else tag)
+        host = m[FORWARDED][:-1] if m[FORWARDED] else m[HOST] or b""
+        return Envelope(m[WHEN] + (m[ZONE] or b""), host, tag, m[PID] or None)
+    when, tag, pid = m[WHEN_5424], m[TAG_5424], m[PID_5424]
+    return Envelope(
+        when and when + (m[ZONE_5424] or b""),
+        m[HOST_5424],
+        None if tag == b"-" else tag,
+        pid if pid.isdigit() else None,
+    )
+
+
+_REPEATED = re.compile(rb"message repeated [0-9]++ times: \[ ?+(.*)\]", re.DOTALL)
+
+
+def unrepeated(message: bytes) -> bytes:
+    """The message itself of rsyslog's `message repeated N times: [...]`, any other as it is."""
+    m = _REPEATED.fullmatch(message)
+    return message if m is None else m[1]

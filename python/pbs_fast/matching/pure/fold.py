@@ -17,7 +17,7 @@ MAX_USERS: Final = 64
 """Distinct users of a row are counted to this number."""
 
 # A record is read by number, which the type checker follows: 1 kind, 2 ip, 3 stamp, 4 format, 5 user, 6 host,
-# 7 session, 8 tls, 9 loop.
+# 7 session, 8 tls, 9 loop, 11 host and tag as they stand in the line, 12 pid.
 
 
 class _More:
@@ -71,7 +71,7 @@ class Fold:
             return Batch(self._source)
         # Columns of all records at once: no list a row, since nearly all rows of a busy hub have one event.
         columns = [list(column) for column in zip(*rows, strict=True)]
-        offset, kind, ip, first, name, user, host, session, tls, loop, _ = columns
+        offset, kind, ip, first, name, user, host, session, tls, loop, _, key, pid = columns
         last, n, user_last, users = list(first), [1] * len(rows), list(user), [int(text is not None) for text in user]
         for i, added in more.items():
             last[i], n[i], session[i] = added.last, added.n, added.session
@@ -91,17 +91,22 @@ class Fold:
             user,
             user_last,
             users,
+            [""] * len(rows) if self._fold else list(map(_process, key, pid)),
         ]
         return Batch(self._source, *done)
 
     def add(self, records: Iterable[Record], reference: int) -> None:
-        """Settled records in order; those without an address are in no row."""
+        """Settled records in order. Those without an address are in no row, but for logouts that are not folded and
+        have a session id or a pid."""
         rows, folds = self._rows, self._fold
         logins, logouts = self._open["login", False], self._open["logout", False]
         latest_now = reference + MAX_AHEAD
         for record in records:
             ip, stamp = record[2], record[3]
             if ip is None or stamp is None:
+                if not folds and record[1] == "logout" and (record[7] is not None or record[12] is not None):
+                    at, kind, _, *rest = record
+                    rows.append((at, kind, "", *rest))  # type: ignore[arg-type]
                 continue
             if folds:
                 if stamp > latest_now:
@@ -157,6 +162,12 @@ class Fold:
                 more.user_first = user
             if len(more.users) < MAX_USERS:
                 more.users.add(user)
+
+
+def _process(key: tuple[bytes, bytes], pid: bytes | None) -> str:
+    """`tag[pid]`, or the tag alone."""
+    tag = key[1].decode("utf-8", "replace")
+    return tag if pid is None else f"{tag}[{pid.decode()}]"
 
 
 def _key(record: Record) -> tuple[object, ...]:

@@ -45,7 +45,11 @@ class Places(dict[bytes, Place | None]):
         if len(self) >= REMEMBERED:
             self.clear()
         m = None if self._shape is None else self._shape.fullmatch(text)
-        self[text] = place = None if m is None else self.place(m["host"] or b"", m["tag"], m["zone"] or b"")
+        place = None
+        if m is not None:
+            host = m["from"][:-1] if m["from"] else m["host"] or b""
+            place = self.place(host, m["tag"], m["zone"] or b"")
+        self[text] = place
         return place
 
     def place(self, host: bytes, tag: bytes, zone: bytes = b"") -> Place | None:

@@ -30,13 +30,18 @@ class Matcher:
         self._routes = Routes(formats)
         self.joins = self._routes.joins()
         """Formats with logouts that may take their address from their session's login."""
+        self.stepped = self._routes.stepped()
+        """Formats with sessions over several lines."""
         self._clock = Clock(zone)
-        self._layouts = {SYSLOG: Layout(sieve.syslog(*self._routes.tags()), envelope.LINE, self._routes.by_tag)}
+        self._layouts = {
+            SYSLOG: Layout(sieve.syslog(*self._routes.tags()), envelope.LINE, self._routes.by_tag, has_tags=True)
+        }
         self._probes: dict[str, re.Pattern[bytes]] = {}
         for fmt in formats:
             if fmt.own_probe is not None:
                 routes = {b"": self._routes.by_layout(fmt.name)}
-                self._layouts[fmt.name] = Layout(sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix), routes)
+                own = sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix)
+                self._layouts[fmt.name] = Layout(*own, routes, has_tags=False)
                 self._probes[fmt.name] = re.compile(fmt.own_probe.encode("ascii"))
         self._addresses, self._texts = Addresses(), Texts()
         self._stamps = Stamps(self._clock, 0)
@@ -113,6 +118,7 @@ class Matcher:
             ambiguous=walk.ambiguous,
             first_of=walk.first_of,
             cut=frozenset(walk.cut),
+            has_steps=walk.has_steps,
             seconds=time.perf_counter() - began,
         )
 

@@ -7,8 +7,8 @@ message. Knows docs/MATCHING.md, 3 and 4; no envelopes, stamps or logs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
 from pbs_fast.matching import SYSLOG
@@ -18,6 +18,8 @@ from pbs_fast.matching.pure.success import Success
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
 
+STEPS: Final = ("address", "success", "failure", "end")
+"""What a line of a session over several lines can be (docs/MATCHING.md, 6)."""
 GROUPS: Final = ("ip", "user", "session", "lip", "tls")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
@@ -29,7 +31,9 @@ class Pick(NamedTuple):
     """One pattern, and what it means that it took a message."""
 
     fullmatch: Callable[[bytes], re.Match[bytes] | None]
-    kind: Literal["login", "logout"]
+    kind: str
+    """login, logout, or one of STEPS."""
+    is_step: bool
     format: str
     groups: tuple[int, int, int, int, int]
     """Numbers of ip, user, session, lip, tls in the regex; one that never takes part where there is none."""
@@ -93,7 +97,8 @@ class Routes:
                 raise FormatError(f"format {fmt.name}: this name is taken; give each format a name of its own")
             names.add(fmt.name)
         for fmt in self._formats:
-            for pattern in (*fmt.login, *fmt.logout, *([fmt.own_probe] if fmt.own_probe is not None else [])):
+            probe = [] if fmt.own_probe is None else [fmt.own_probe]
+            for pattern in (*probe, *(pattern for _, patterns in _patterns(fmt) for pattern in patterns)):
                 _check(fmt.name, pattern)
         self._by_members: dict[tuple[tuple[int, bool], ...], Route] = {}
         self.by_tag = Tags(self._find)
@@ -103,6 +108,10 @@ class Routes:
         return frozenset(
             fmt.name for fmt in self._formats if any("session" in re.compile(p).groupindex for p in fmt.logout)
         )
+
+    def stepped(self) -> frozenset[str]:
+        """The formats with sessions over several lines."""
+        return frozenset(fmt.name for fmt in self._formats if fmt.session_address or fmt.session_success)
 
     def tags(self) -> tuple[list[bytes], list[bytes]]:
         """The tags that formats name, and the NAMEs of their `*/NAME`."""
@@ -133,6 +142,13 @@ class Routes:
         return self._by_members[members]
 
 
+def _patterns(fmt: Format) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "login", fmt.login
+    yield "logout", fmt.logout
+    for step in STEPS:
+        yield step, getattr(fmt, f"session_{step}")
+
+
 def _check(name: str, pattern: str) -> None:
     try:
         re.compile(pattern.encode("ascii"))
@@ -144,7 +160,7 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
     picks = [
         (starts(pattern), _pick(fmt, kind, pattern, over_tls=over_tls))
         for fmt, over_tls in members
-        for kind, patterns in (("login", fmt.login), ("logout", fmt.logout))
+        for kind, patterns in _patterns(fmt)
         for pattern in patterns
     ]
     return Route(
@@ -161,7 +177,8 @@ def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
     ip, user, session, lip, tls = (index.get(group, regex.groups) for group in GROUPS)
     return Pick(
         fullmatch=regex.fullmatch,
-        kind="login" if kind == "login" else "logout",
+        kind=kind,
+        is_step=kind in STEPS,
         format=fmt.name,
         groups=(ip, user, session, lip, tls),
         tls=True if over_tls else (False if "tls" in index else None),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pbs_fast.matching.pure.envelope import envelope_of
+from pbs_fast.matching.pure.envelope import envelope_of, unrepeated
 from pbs_fast.matching.pure.heads import Heads, Key, Place, Places
 from pbs_fast.matching.pure.stamps import SECONDS, UNREADABLE, Reading
 from pbs_fast.matching.pure.starts import LENGTH
@@ -28,9 +28,15 @@ MAX_LINE: Final = 16_384
 TEXTS_REMEMBERED: Final = 1 << 16
 
 Record = tuple[
-    int, str, "str | None", "int | None", str, "str | None", str, "str | None", "bool | None", bool, "str | None"
-]
-"""The fields of `events.Event` in its order; a plain tuple costs a third of a named one."""
+    int, str, "str | None", "int | None", str, "str | None", str, "str | None", "bool | None", bool, "str | None",
+    Key, "bytes | None",
+]  # fmt: skip
+"""The fields of `events.Event` in its order, then host and tag as they stand in the line, and the pid.
+
+Its kind is also one of `routes.STEPS`. A plain tuple costs a third of a named one.
+"""
+FIELDS: Final = 11
+"""Those of `events.Event`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,15 @@ class Scan:
     reference: int
     too_long: int
     records: list[Record]
-    """Events and missed lines, in order."""
+    """Events, missed lines and steps of sessions, in order."""
     ambiguous: dict[int, int]
     """Offset of an event -> distance from its stamp to its later reading, in seconds."""
     first_of: dict[Key, int]
     """Offset of the first record of each host and tag whose format's writer cuts."""
     cut: frozenset[Key]
     """Hosts and tags whose last record in the piece is a cut one."""
+    has_steps: bool
+    """Whether a step of a session is among the records."""
 
 
 class Texts(dict[bytes, str]):
@@ -68,11 +76,18 @@ class Texts(dict[bytes, str]):
 class Layout:
     """How the lines of one layout are found, taken apart and matched. Immutable but for what it remembers."""
 
-    __slots__ = ("exact", "heads", "line", "sieve")
+    __slots__ = ("exact", "has_tags", "heads", "line", "sieve")
 
-    def __init__(self, sieve: re.Pattern[bytes], line: re.Pattern[bytes], routes: Mapping[bytes, Route | None]) -> None:
+    def __init__(
+        self,
+        sieve: re.Pattern[bytes],
+        line: re.Pattern[bytes],
+        routes: Mapping[bytes, Route | None],
+        *,
+        has_tags: bool,
+    ) -> None:
         """`routes` is by tag, which is empty in an own layout."""
-        self.sieve, self.line = sieve, line
+        self.sieve, self.line, self.has_tags = sieve, line, has_tags
         self.heads = Heads(routes)
         self.exact = Places(None, routes)
 
@@ -85,6 +100,7 @@ class Walk:
         self.ambiguous: dict[int, int] = {}
         self.first_of: dict[Key, int] = {}
         self.cut: set[Key] = set()
+        self.has_steps = False
         self._stamps, self._addresses, self._texts = stamps, addresses, texts
 
     def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
@@ -100,7 +116,7 @@ class Walk:
         # A newline precedes each line.
         shift += 1
         for candidate in layout.sieve.finditer(data, low, high):
-            head, seconds, behind, message = candidate.groups()
+            head, seconds, behind, pid, procid, message = candidate.groups()
             place: Place | None = None
             reading: Reading | None = None
             if usual and message is not None and head is not None:
@@ -110,7 +126,8 @@ class Walk:
                 found = self._exactly(layout, data, candidate)
                 if found is None:
                     continue
-                reading, place, message = found
+                reading, place, pid, message = found
+                procid = None
             zone, host, key, (picks, success, cut) = place
             refusal = None
             if cut and (len(message) >= cut or key in cut_keys or key not in first_of):
@@ -127,7 +144,7 @@ class Walk:
                             append(missed(candidate.start() + shift, lost, host, "no-pattern"))
                         break
                 continue
-            _, kind, name, groups, over_tls = pick
+            _, kind, is_step, name, groups, over_tls = pick
             ip_text, user, session, lip, tls = match.group(*groups)
             ip = None if ip_text is None else addresses[ip_text]
             if reading is None:
@@ -139,7 +156,13 @@ class Walk:
             else:
                 stamp, distance = reading
             at = candidate.start() + shift
-            if refusal is None:
+            if is_step:
+                if refusal is None and stamp is None and kind == "success":
+                    refusal = "bad-stamp"
+                if refusal is not None and kind != "success":
+                    continue
+                self.has_steps = True
+            elif refusal is None:
                 if ip is None and (kind == "login" or ip_text is not None):
                     refusal = "bad-address"
                 elif stamp is None:
@@ -162,11 +185,15 @@ class Walk:
                     over_tls if tls is None else True,
                     lip is not None and ip is not None and addresses[lip] == ip,
                     None,
+                    key,
+                    pid if procid is None else procid if procid.isdigit() else None,
                 )
             )
 
-    def _exactly(self, layout: Layout, data: bytes, candidate: re.Match[bytes]) -> tuple[Reading, Place, bytes] | None:
-        """Stamp, writer and message by the exact grammar; None when it is no line of a known tag."""
+    def _exactly(
+        self, layout: Layout, data: bytes, candidate: re.Match[bytes]
+    ) -> tuple[Reading, Place, bytes | None, bytes] | None:
+        """Stamp, writer, pid and message by the exact grammar; None when it is no line of a known tag."""
         at, end = candidate.span()
         at += 1
         if data[end - 1] == 13:
@@ -174,11 +201,14 @@ class Walk:
         m = layout.line.match(data, at, end)
         if m is None or end - at > MAX_LINE:
             return None
-        when, host, tag = envelope_of(m)
+        when, host, tag, pid = envelope_of(m)
         place = None if tag is None else layout.exact.place(host, tag)
         if place is None:
             return None
-        return UNREADABLE if when is None else self._stamps[when], place, data[m.end() : end]
+        message = data[m.end() : end]
+        if layout.has_tags:
+            message = unrepeated(message)
+        return UNREADABLE if when is None else self._stamps[when], place, pid, message
 
     def _cut_or_continued(self, key: Key, at: int, is_cut: bool) -> str | None:
         """The reason why this record of a format whose writer cuts makes no event; keeps the books of the next."""
@@ -195,7 +225,10 @@ class Walk:
 
 def missed(at: int, name: str, host: str, reason: str) -> Record:
     """The record of a missed line."""
-    return (at, "missed", None, None, name, None, host, None, None, False, reason)
+    return (at, "missed", None, None, name, None, host, None, None, False, reason, _NOBODY, None)
+
+
+_NOBODY: Final = (b"", b"")
 
 
 def count_too_long(data: bytes, start: int, stop: int) -> int:

@@ -14,16 +14,19 @@ from collections.abc import Iterable
 
 from pbs_fast.matching.pure.envelope import FAC, SD_IN_LINE, SOLARIS
 
-# Groups: 1 all before the seconds, 2 the seconds, 3 zone, host, tag and the byte after it, 4 the message.
+# Groups: 1 all before the seconds, 2 the seconds, 3 zone, host, tag and the byte after it, 4 the pid, 5 RFC 5424's
+# procid, 6 the message.
 _BEFORE_SECONDS = rb"(?:[A-Z][a-z][a-z] |[0-9]|<[0-9]++>(?:1 |[A-Z][a-z][a-z] )?+)[-0-9T ]++:[0-9][0-9]:"
 _STAMP = rb"(?:(" + _BEFORE_SECONDS + rb")([0-9][0-9])(?:[.,][0-9]{1,9}+)?+|<[0-9]++>1 -)"
 _ZONE = rb"(?:Z|[-+][0-9:]++)?+"
-_FAC = rb"(?:" + FAC + rb" |)"
+_FAC = rb"(?:" + FAC + rb" |)(?:Message forwarded from [^ \n]++ |)"
 # A host, `<FAC>` and what may follow it, or nothing: there is none.
 _HOST = rb"(?:[^ \n<][^ \n]*+ ++" + _FAC + rb"|<[^ \n]++ ++(?:[^ \n]++ ++" + _FAC + rb")?|)"
 _COMPONENT = rb"(?:[^ \n/]*+/)++"
-_WORDS = rb"[^ \n]++ [^ \n]++ " + SD_IN_LINE + rb" (?:\xef\xbb\xbf)?+ ?+"
-_MESSAGE = rb"(?:(?:(?<=:) |(?<=\[)[0-9]++\]: |(?<= )" + _WORDS + rb")" + SOLARIS + rb"([^\n]*+)|[^\n]*+)"
+_WORDS = rb"([^ \n]++) [^ \n]++ " + SD_IN_LINE + rb" (?:\xef\xbb\xbf)?+ ?+"
+_BEHIND_TAG = rb"(?:(?<=:) |(?<=\[)([0-9]++)\]: |(?<= )" + _WORDS + rb")" + SOLARIS
+# A repeated message is not usual: the exact grammar takes it out of its brackets.
+_MESSAGE = rb"(?:" + _BEHIND_TAG + rb"(?!message repeated )([^\n]*+)|[^\n]*+)"
 
 
 def syslog(tags: Iterable[bytes], components: Iterable[bytes]) -> re.Pattern[bytes]:
@@ -41,7 +44,7 @@ def syslog(tags: Iterable[bytes], components: Iterable[bytes]) -> re.Pattern[byt
 def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:
     """The sieve for a format's own layout: all lines that may start with a stamp, none of them taken apart."""
     names = b"|".join(re.escape(prefix.encode()) for prefix in prefixes)
-    return re.compile(rb"\n(?:(?!)()()()()|(?:" + names + rb")?(?:[A-Z][a-z][a-z] |[0-9]{4}-)[^\n]*+)")
+    return re.compile(rb"\n(?:(?!)()()()()()()|(?:" + names + rb")?(?:[A-Z][a-z][a-z] |[0-9]{4}-)[^\n]*+)")
 
 
 def _trie(words: list[bytes]) -> bytes:

@@ -1,18 +1,20 @@
 """Stream: takes the scans of one source in order and settles what depends on order (docs/MATCHING.md, 6 and 7).
 
-Continuations over a border, the ambiguous hour, sessions; then hands the events to the fold or to the caller. Reads
-no clock but for `fold_seconds`.
+Continuations over a border and the ambiguous hour; asks `sessions`; then hands the events to the fold or to the caller.
+Reads no clock but for `fold_seconds`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from pbs_fast.events import Event
 from pbs_fast.matching.pure.fold import Fold
-from pbs_fast.matching.pure.scan import missed
+from pbs_fast.matching.pure.routes import STEPS
+from pbs_fast.matching.pure.scan import FIELDS, missed
+from pbs_fast.matching.pure.sessions import ORDER_SLACK, Sessions
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
@@ -20,11 +22,7 @@ if TYPE_CHECKING:
     from pbs_fast.matching.pure.matcher import Matcher
     from pbs_fast.matching.pure.scan import Record, Scan
 
-ORDER_SLACK: Final = 300
-"""Seconds by which a log's stamps may go back without an hour having been set back."""
-MAX_SESSIONS: Final = 131_072
-"""Sessions remembered per format."""
-REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation")
+REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation", "no-session")
 
 
 class Stream:
@@ -35,8 +33,7 @@ class Stream:
         self._matcher = matcher
         self._live = live
         self._fold = Fold(source, gap, fold=fold)
-        self._joins = matcher.joins
-        self._sessions: dict[str, dict[str, str]] = {name: {} for name in self._joins}
+        self._sessions = Sessions(matcher.joins, matcher.stepped)
         self._cut: set[Key] = set()
         self._before: int | None = None
         self._seconds = 0.0
@@ -61,7 +58,7 @@ class Stream:
 
     def events(self, scan: Scan) -> list[Event]:
         """Settle the scan's events and return them, missed lines included, in line order, instead of folding them."""
-        return [Event._make(record) for record in self._settle(scan)]
+        return [Event._make(record[:FIELDS]) for record in self._settle(scan)]
 
     def take(self) -> Batch:
         """The rows since the last take, in the order of their first events; forgets them, keeps the order's state."""
@@ -82,8 +79,7 @@ class Stream:
             records = list(self._unambiguous(scan, records))
         elif records:
             self._before = next((r[3] for r in reversed(records) if r[3] is not None), self._before)
-        if self._joins:
-            records = self._joined(records)
+        records = self._sessions.joined(records, has_steps=scan.has_steps)
         self._count(scan, records)
         return records
 
@@ -97,7 +93,8 @@ class Stream:
         settled: list[Record] = []
         for record in scan.records:
             if record[0] in over and record[10] != "cut-record":
-                if record[10] != "no-pattern":
+                # Steps make no event of their own; only a success would have been one.
+                if record[10] != "no-pattern" and (record[1] not in STEPS or record[1] == "success"):
                     settled.append(missed(record[0], record[4], record[6], "continuation"))
             else:
                 settled.append(record)
@@ -119,30 +116,6 @@ class Stream:
         if self._live:
             return abs(stamp + distance - reference) < abs(stamp - reference)
         return self._before is not None and stamp < self._before - ORDER_SLACK
-
-    def _joined(self, records: list[Record]) -> list[Record]:
-        """The records, with the addresses of logouts that have none of their own."""
-        settled = None
-        sessions = self._sessions
-        for i, record in enumerate(records):
-            session = record[7]
-            if session is None:
-                continue
-            open_sessions = sessions.get(record[4])
-            if open_sessions is None:
-                continue
-            if record[1] == "login":
-                if session in open_sessions:
-                    del open_sessions[session]
-                open_sessions[session] = cast(str, record[2])
-                if len(open_sessions) > MAX_SESSIONS:
-                    del open_sessions[next(iter(open_sessions))]
-            elif record[2] is None:
-                settled = list(records) if settled is None else settled
-                at, kind, ip, *rest = record
-                ip = open_sessions.pop(session, None)
-                settled[i] = (at, kind, ip, *rest)  # type: ignore[assignment]
-        return records if settled is None else settled
 
     def _count(self, scan: Scan, records: list[Record]) -> None:
         counters = self._counters
