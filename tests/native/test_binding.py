@@ -46,7 +46,7 @@ def test_events_and_batches_have_the_packages_types(matcher: Matcher) -> None:
     batch = stream.take()
     assert batch == Batch(
         "a.log", ["192.0.2.1"], [NOW - 60], [NOW - 60], [1], ["login"], ["alpha"], ["mx"], [100], [None], [False],
-        [None], ["lena"], ["lena"], [1],
+        [None], ["lena"], ["lena"], [1], [""],
     )  # fmt: skip
     assert len(stream.take()) == 0
     assert stream.fold_seconds > 0

@@ -9,6 +9,7 @@ use crate::envelope::{self, Envelope};
 use crate::error::Error;
 use crate::lines::Lines;
 use crate::prefix::Prefixes;
+use crate::record::Said;
 use crate::tags::Tags;
 
 /// The name of the layout that is no format's own.
@@ -24,6 +25,10 @@ pub struct FormatSpec {
     pub success: Vec<String>,
     pub login: Vec<String>,
     pub logout: Vec<String>,
+    pub session_address: Vec<String>,
+    pub session_success: Vec<String>,
+    pub session_failure: Vec<String>,
+    pub session_end: Vec<String>,
     pub cut: usize,
     pub own_prefix: Vec<String>,
     pub own_probe: Option<String>,
@@ -67,7 +72,8 @@ struct Own {
 #[derive(Debug)]
 pub(crate) struct Pattern {
     pub(crate) format: u16,
-    pub(crate) login: bool,
+    /// What a match says; never `Missed`.
+    pub(crate) said: Said,
     pub(crate) has_tls: bool,
     pub(crate) engine: Engine,
 }
@@ -202,15 +208,22 @@ impl Builder {
         }
         let failed = |list, number| move |reason| Error::Pattern { format: spec.name.clone(), list, number, reason };
         let mut own_patterns = Vec::new();
-        let lists = [("login", &spec.login, true), ("logout", &spec.logout, false)];
+        let lists = [
+            ("login", &spec.login, Said::Login),
+            ("logout", &spec.logout, Said::Logout),
+            ("session.address", &spec.session_address, Said::Address),
+            ("session.success", &spec.session_success, Said::Success),
+            ("session.failure", &spec.session_failure, Said::Failure),
+            ("session.end", &spec.session_end, Said::End),
+        ];
         let mut needs_sessions = false;
-        for (list, patterns, login) in lists {
+        for (list, patterns, said) in lists {
             for (i, pattern) in patterns.iter().enumerate() {
                 let structure = parse(pattern).map_err(failed(list, i + 1))?;
                 let engine = Engine::of(pattern, &structure).map_err(failed(list, i + 1))?;
-                needs_sessions |= !login && engine.has("session") && !always_takes_ip(&structure);
+                needs_sessions |= said == Said::Logout && engine.has("session") && !always_takes_ip(&structure);
                 own_patterns.push(u16::try_from(self.patterns.len()).map_err(|_| Error::TooMany("patterns"))?);
-                self.patterns.push(Pattern { format: number, login, has_tls: engine.has("tls"), engine });
+                self.patterns.push(Pattern { format: number, said, has_tls: engine.has("tls"), engine });
             }
         }
         self.of_format.push(own_patterns);

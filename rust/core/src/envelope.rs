@@ -18,6 +18,10 @@ impl Span {
         Self { start: start as u16, len: (end - start) as u16 }
     }
 
+    pub(crate) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
     pub(crate) fn end(self) -> usize {
         usize::from(self.start) + usize::from(self.len)
     }
@@ -82,7 +86,7 @@ pub(crate) fn tail(line: &[u8], head: Head) -> Option<Envelope> {
         return after_host(line, head, Span::new(head.end, host), one_blank(line, host)?);
     }
     if let Some(tag) = tag(line, head.end).or_else(|| bracketed_tag(line, head.end)) {
-        return Some(Envelope::new(line, head, Span::default(), tag));
+        return Some(Envelope::new(line, head, Span::default(), &tag));
     }
     let host = word(line, head.end).filter(|&end| line[end - 1] != b':')?;
     after_host(line, head, Span::new(head.end, host), blanks(line, host)?)
@@ -91,11 +95,11 @@ pub(crate) fn tail(line: &[u8], head: Head) -> Option<Envelope> {
 /// The envelope of a line whose head and host are known and whose next part starts at `at`.
 pub(crate) fn after_host(line: &[u8], head: Head, host: Span, at: usize) -> Option<Envelope> {
     if head.rfc5424 {
-        return Some(Envelope::new(line, head, host, app(line, at)?));
+        return Some(Envelope::new(line, head, host, &app(line, at)?));
     }
     let at = after_facility(line, at);
     let (host, at) = forwarded_from(line, at).unwrap_or((host, at));
-    Some(Envelope::new(line, head, host, tag(line, at)?))
+    Some(Envelope::new(line, head, host, &tag(line, at)?))
 }
 
 /// Whether `after_host` may find a tag at `at` although no tag stands there, but what a forwarding syslogd writes.
@@ -123,7 +127,7 @@ fn after_facility(line: &[u8], at: usize) -> usize {
 }
 
 impl Envelope {
-    fn new(line: &[u8], head: Head, host: Span, tagged: Tagged) -> Self {
+    fn new(line: &[u8], head: Head, host: Span, tagged: &Tagged) -> Self {
         let message = after_solaris_id(line, tagged.message);
         let (message, end) = repeated(line, message).unwrap_or((message, line.len()));
         let tag = (!head.rfc5424 || tagged.tag.of(line) != b"-").then_some(tagged.tag);

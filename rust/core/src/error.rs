@@ -9,7 +9,7 @@ pub enum Error {
     Pattern {
         /// Name of the format.
         format: String,
-        /// Which of its patterns: `login`, `logout` or `own_log.probe`.
+        /// Which of its patterns, as the format's file names them: `login`, `session.address`, `own_log.probe`.
         list: &'static str,
         /// Position in that list, from 1.
         number: usize,

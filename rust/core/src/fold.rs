@@ -15,8 +15,8 @@ const NONE: u32 = u32::MAX;
 /// One row of a Batch; texts are in the `Rows` that hold it.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Client address.
-    pub address: Address,
+    /// Client address; `None` only for a logout in rows that are not folded.
+    pub address: Option<Address>,
     /// Stamp of the first event in order, UTC seconds.
     pub first: i64,
     /// Greatest stamp.
@@ -49,6 +49,8 @@ pub struct Rows {
     /// Distinct hosts, as text in UTF-8.
     pub hosts: Vec<Vec<u8>>,
     texts: Texts,
+    /// For each row that is not folded, its process.
+    processes: Vec<Text>,
 }
 
 impl Rows {
@@ -65,11 +67,17 @@ impl Rows {
         (get(row.users.first()), get(row.users.last()), row.users.count())
     }
 
-    fn find(&self, first: u32, record: &Record, host: u32) -> Option<usize> {
+    /// Tag and pid as the line has them; the row is that of this number. Empty for folded rows.
+    #[must_use]
+    pub fn process(&self, row: usize) -> &[u8] {
+        self.processes.get(row).map_or(&[], |&process| self.texts.get(process))
+    }
+
+    fn find(&self, first: u32, event: &Settled<'_>, host: u32) -> Option<usize> {
         let mut at = first;
         while at != NONE {
             let row = &self.rows[at as usize];
-            if (row.format, row.host, row.tls, row.looped) == (record.format, host, record.tls, record.looped) {
+            if (row.format, row.host, row.tls, row.looped) == (event.record.format, host, event.tls, event.looped) {
                 return Some(at as usize);
             }
             at = row.next;
@@ -82,17 +90,17 @@ impl Rows {
         row.last = row.last.max(event.stamp);
         row.n += 1;
         if row.session.is_none() {
-            row.session = event.record.session.map(|session| texts.add(&text(session.of(line))));
+            row.session = event.session(line).map(|session| texts.add(&text(session)));
         }
-        if let Some(user) = event.record.user {
-            row.users.add(texts, user.of(line));
+        if let Some(user) = event.user(line) {
+            row.users.add(texts, user);
         }
     }
 
-    fn open(&mut self, event: &Settled<'_>, address: Address, host: u32, line: &[u8], offset: u64, next: u32) -> u32 {
+    fn open(&mut self, event: &Settled<'_>, host: u32, line: &[u8], offset: u64, next: u32) -> u32 {
         let number = self.rows.len();
         self.rows.push(Row {
-            address,
+            address: event.address,
             first: event.stamp,
             last: event.stamp,
             n: 0,
@@ -100,14 +108,25 @@ impl Rows {
             format: event.record.format,
             host,
             offset,
-            tls: event.record.tls,
-            looped: event.record.looped,
+            tls: event.tls,
+            looped: event.looped,
             session: None,
             users: Users::default(),
             next,
         });
         self.extend(number, event, line);
         number as u32
+    }
+
+    fn open_alone(&mut self, event: &Settled<'_>, host: u32, line: &[u8], offset: u64) {
+        self.open(event, host, line, offset, NONE);
+        let Record { tag, pid, .. } = event.record;
+        let tag = text(tag.of(line));
+        let process = match (pid.is_empty(), text(pid.of(line))) {
+            (true, _) => self.texts.add(&tag),
+            (false, pid) => self.texts.add(&[&tag, &b"["[..], &pid, b"]"].concat()),
+        };
+        self.processes.push(process);
     }
 }
 
@@ -145,14 +164,19 @@ impl Fold {
         }
     }
 
-    /// Adds one event that has an address. `line` starts with its line, which stands at `offset` of its source.
-    pub(crate) fn add(&mut self, event: &Settled<'_>, address: Address, line: &[u8], offset: u64, reference: i64) {
-        let host = self.host(event.record.host.of(line));
-        let stamp = event.stamp;
+    /// Adds one event, unless it is a logout of nobody known. `line` starts with its line, which stands at `offset` of
+    /// its source.
+    pub(crate) fn add(&mut self, event: &Settled<'_>, line: &[u8], offset: u64, reference: i64) {
         if !self.folds {
-            self.rows.open(event, address, host, line, offset, NONE);
+            if event.address.is_some() || event.session(line).is_some() || !event.record.pid.is_empty() {
+                let host = self.host(event.record.host.of(line));
+                self.rows.open_alone(event, host, line, offset);
+            }
             return;
         }
+        let Some(address) = event.address else { return };
+        let host = self.host(event.record.host.of(line));
+        let stamp = event.stamp;
         let ahead = stamp > reference.saturating_add(MAX_AHEAD);
         let login = event.what == What::Login;
         let fresh = Group { greatest: stamp, first_row: NONE };
@@ -161,9 +185,9 @@ impl Fold {
             group.first_row = NONE;
         }
         group.greatest = group.greatest.max(stamp);
-        match self.rows.find(group.first_row, event.record, host) {
+        match self.rows.find(group.first_row, event, host) {
             Some(row) => self.rows.extend(row, event, line),
-            None => group.first_row = self.rows.open(event, address, host, line, offset, group.first_row),
+            None => group.first_row = self.rows.open(event, host, line, offset, group.first_row),
         }
     }
 

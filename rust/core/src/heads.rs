@@ -135,6 +135,26 @@ mod tests {
         Tags::new(boxed(&[("dovecot", 0), ("imap", 1), ("a.b", 2)]), boxed(&[("imap", 3), ("pop3s", 4)]))
     }
 
+    /// Tags of no format, and what is no tag.
+    const OTHERS: [&str; 16] = [
+        "postfix/smtpd[9]:",
+        "kernel:",
+        "dovecot",
+        "imap[]:",
+        "imap[x]:",
+        "[dovecot]",
+        "imap[1:",
+        "ab:",
+        ":",
+        "-",
+        "postfix 9 - -",
+        "- - - -",
+        "pop3s:",
+        "",
+        "dovecot:x",
+        "xdovecot[1]:",
+    ];
+
     fn long_way(line: &[u8], tags: &Tags) -> Option<(Envelope, u16)> {
         let envelope = envelope::syslog(line)?;
         Some((envelope, tags.find(envelope.tag?.of(line))?))
@@ -197,28 +217,10 @@ mod tests {
             "x/imap 7 - [a b=\"]\"]",
             "pop3s - - [a b=\"\\]\"][c]",
         ];
-        let others = [
-            "postfix/smtpd[9]:",
-            "kernel:",
-            "dovecot",
-            "imap[]:",
-            "imap[x]:",
-            "[dovecot]",
-            "imap[1:",
-            "ab:",
-            ":",
-            "-",
-            "postfix 9 - -",
-            "- - - -",
-            "pop3s:",
-            "",
-            "dovecot:x",
-            "xdovecot[1]:",
-        ];
         let (mut found, mut learnt) = (0, 0);
         let mut heads = Heads::new(&tags);
         for _ in 0..200_000 {
-            let tag = if random.below(3) > 0 { *random.pick(&known) } else { *random.pick(&others) };
+            let tag = if random.below(3) > 0 { *random.pick(&known) } else { *random.pick(&OTHERS) };
             let mut line = [
                 random.pick(&stamps),
                 *random.pick(&gaps),

@@ -15,6 +15,7 @@ mod envelope;
 mod error;
 mod fold;
 mod heads;
+mod joins;
 mod lines;
 mod prefix;
 mod record;

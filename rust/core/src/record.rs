@@ -1,7 +1,7 @@
 //! What a scan keeps of a line that carries an event or was missed.
 
 use crate::address::Address;
-use crate::envelope::Span;
+use crate::envelope::{Envelope, Span};
 
 /// Why a line that looks like a login made no event (docs/MATCHING.md, 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +16,14 @@ pub enum Missed {
     CutRecord,
     /// The record before it, of the same host and tag, was cut.
     Continuation,
+    /// The success of a login whose address line is not known, too far off, or not of this process.
+    NoSession,
 }
 
 impl Missed {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 5] = [Self::NoPattern, Self::BadAddress, Self::BadStamp, Self::CutRecord, Self::Continuation];
+    pub const ALL: [Self; 6] =
+        [Self::NoPattern, Self::BadAddress, Self::BadStamp, Self::CutRecord, Self::Continuation, Self::NoSession];
 
     /// The reason as events name it.
     #[must_use]
@@ -31,6 +34,7 @@ impl Missed {
             Self::BadStamp => "bad-stamp",
             Self::CutRecord => "cut-record",
             Self::Continuation => "continuation",
+            Self::NoSession => "no-session",
         }
     }
 }
@@ -46,40 +50,87 @@ pub enum What {
     Missed(Missed),
 }
 
-/// One line with an event, or a missed one. Spans are of the line, which starts at `line` in the scanned bytes.
+/// What a line says by itself; a `Sequence` makes of the steps of a session what they come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Login,
+    Logout,
+    Missed(Missed),
+    /// The address of a login that takes several lines.
+    Address,
+    /// That login.
+    Success,
+    /// There will be none.
+    Failure,
+    /// The end of such a session.
+    End,
+}
+
+impl Said {
+    /// Whether the line is an event or missed, and no other step.
+    pub(crate) fn is_event(self) -> bool {
+        matches!(self, Self::Login | Self::Logout | Self::Success)
+    }
+}
+
+/// One line with an event, a step, or a missed one. Spans are of the line, which starts at `line` in the scanned bytes.
+///
+/// A replay holds one for each event of a piece, so it is packed: 64 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) line: usize,
-    /// Earlier reading, UTC seconds; 0 for missed lines.
+    /// Earlier reading, UTC seconds; `NO_STAMP` for missed lines and for steps whose stamp is none.
     pub(crate) stamp: i64,
     /// Seconds to the later reading; 0 when there is none.
     pub(crate) later: u32,
     pub(crate) format: u16,
-    pub(crate) what: What,
+    pub(crate) said: Said,
     pub(crate) looped: bool,
     pub(crate) tls: Option<bool>,
-    /// `None` for missed lines and for a logout whose line has no address.
+    /// `None` for missed lines, for a logout whose line has none, and for steps that have none.
     pub(crate) address: Option<Address>,
     pub(crate) host: Span,
     pub(crate) user: Option<Span>,
-    /// Never empty.
-    pub(crate) session: Option<Span>,
+    /// Empty for none.
+    pub(crate) session: Span,
+    /// Empty for none.
+    pub(crate) tag: Span,
+    /// Digits; empty for none.
+    pub(crate) pid: Span,
 }
 
+/// Far from any stamp.
+pub(crate) const NO_STAMP: i64 = i64::MIN;
+
+const _: () = assert!(size_of::<Record>() == 64);
+
 impl Record {
-    pub(crate) fn missed(line: usize, format: u16, host: Span, reason: Missed) -> Self {
+    /// A line of which nothing is known but who wrote it.
+    pub(crate) fn new(line: usize, format: u16, envelope: &Envelope) -> Self {
         Self {
             line,
-            stamp: 0,
+            stamp: NO_STAMP,
             later: 0,
             format,
-            what: What::Missed(reason),
+            said: Said::Missed(Missed::NoPattern),
             looped: false,
             tls: None,
             address: None,
-            host,
+            host: envelope.host,
             user: None,
-            session: None,
+            session: Span::default(),
+            tag: envelope.tag.unwrap_or_default(),
+            pid: envelope.pid,
         }
+    }
+
+    /// The session id; never empty.
+    pub(crate) fn session_id<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        (!self.session.is_empty()).then(|| self.session.of(line))
+    }
+
+    /// The same line as a missed one.
+    pub(crate) fn missed(self, reason: Missed) -> Self {
+        Self { said: Said::Missed(reason), stamp: NO_STAMP, ..self }
     }
 }

@@ -1,14 +1,15 @@
 //! The pure half: lines of one piece of a source to records, in order. No state outlives a call.
 
 use crate::address::Address;
-use crate::catalogue::{Catalogue, Layout, Target};
+use crate::catalogue::{Catalogue, Layout, Pattern, Target};
 use crate::civil::{Civil, Day, Instant, Reference};
 use crate::engine::{Cache, Groups};
-use crate::envelope::{Envelope, Span};
+use crate::envelope::Envelope;
 use crate::heads::Heads;
 use crate::lines::Lines;
 use crate::prefix::Candidate;
-use crate::record::{Missed, Record, What};
+use crate::record::{Missed, NO_STAMP, Record, Said};
+use crate::stamp::Stamp;
 
 /// What one piece of a source holds, not yet settled by a `Stream`.
 #[derive(Clone, Debug)]
@@ -129,21 +130,30 @@ impl Scanner<'_> {
         let Some((number, tag_tls, groups)) = self.first_match(line, envelope.message, target) else {
             if !cut && !continues {
                 if let Some(format) = self.catalogue.shows_success(target, message) {
-                    self.scan.records.push(Record::missed(start, format, envelope.host, Missed::NoPattern));
+                    self.scan.records.push(Record::new(start, format, envelope).missed(Missed::NoPattern));
                 }
             }
             return;
         };
-        let format = self.catalogue.patterns[usize::from(number)].format;
-        let record = if cut {
-            Err(Missed::CutRecord)
-        } else if continues {
-            Err(Missed::Continuation)
-        } else {
-            self.event(start, line, envelope, number, tag_tls, &groups)
+        let refused = match (cut, continues) {
+            (true, _) => Some(Missed::CutRecord),
+            (false, true) => Some(Missed::Continuation),
+            (false, false) => None,
         };
-        let missed = |reason| Record::missed(start, format, envelope.host, reason);
-        self.scan.records.push(record.unwrap_or_else(missed));
+        let Pattern { format, said, has_tls, .. } = self.catalogue.patterns[usize::from(number)];
+        let tls = if tag_tls || groups.tls.is_some() { Some(true) } else { has_tls.then_some(false) };
+        let record = Record { said, tls, ..Record::new(start, format, envelope) };
+        self.taken(record, line, envelope.stamp, &groups, refused);
+    }
+
+    /// Keeps what a pattern took of a line, unless it is a step that comes to nothing where records are cut.
+    fn taken(&mut self, record: Record, line: &[u8], stamp: Option<Stamp>, groups: &Groups, refused: Option<Missed>) {
+        let record = match refused {
+            Some(_) if !record.said.is_event() => return,
+            Some(reason) => record.missed(reason),
+            None => self.read(record, line, stamp, groups).unwrap_or_else(|reason| record.missed(reason)),
+        };
+        self.scan.records.push(record);
     }
 
     /// Whether the record before, of the same host and tag, was cut; that is then settled.
@@ -164,37 +174,28 @@ impl Scanner<'_> {
         })
     }
 
-    fn event(
-        &mut self,
-        start: usize,
-        line: &[u8],
-        envelope: &Envelope,
-        number: u16,
-        tag_tls: bool,
-        groups: &Groups,
-    ) -> Result<Record, Missed> {
-        let pattern = &self.catalogue.patterns[usize::from(number)];
-        let address = match groups.ip {
-            Some(text) => Some(Address::parse(text.of(line)).ok_or(Missed::BadAddress)?),
-            None if pattern.login => return Err(Missed::BadAddress),
-            None => None,
+    /// The record with what the groups took. A step keeps what of it can be read.
+    fn read(&mut self, record: Record, line: &[u8], stamp: Option<Stamp>, groups: &Groups) -> Result<Record, Missed> {
+        let parsed = groups.ip.map(|text| Address::parse(text.of(line)));
+        let address = match (record.said, parsed) {
+            (Said::Login, None) | (Said::Login | Said::Logout, Some(None)) => return Err(Missed::BadAddress),
+            (Said::Login | Said::Logout | Said::Address, address) => address.flatten(),
+            _ => None,
         };
-        let civil = envelope.stamp.and_then(|stamp| stamp.read(line)).ok_or(Missed::BadStamp)?;
-        let instant = self.instant(civil).ok_or(Missed::BadStamp)?;
+        let civil = stamp.and_then(|stamp| stamp.read(line));
+        let instant = civil.and_then(|civil| self.instant(civil));
+        if instant.is_none() && record.said.is_event() {
+            return Err(Missed::BadStamp);
+        }
         let local = groups.lip.and_then(|text| self.local(text.of(line)));
-        let tls = if tag_tls || groups.tls.is_some() { Some(true) } else { pattern.has_tls.then_some(false) };
         Ok(Record {
-            line: start,
-            stamp: instant.earlier,
-            later: instant.later,
-            format: pattern.format,
-            what: if pattern.login { What::Login } else { What::Logout },
+            stamp: instant.map_or(NO_STAMP, |instant| instant.earlier),
+            later: instant.map_or(0, |instant| instant.later),
             looped: address.is_some() && local == address,
-            tls,
             address,
-            host: envelope.host,
             user: groups.user,
-            session: groups.session.filter(|session: &Span| !session.of(line).is_empty()),
+            session: groups.session.unwrap_or_default(),
+            ..record
         })
     }
 

@@ -4,42 +4,77 @@ use std::borrow::Cow;
 
 use crate::address::Address;
 use crate::catalogue::{Catalogue, Layout};
+use crate::joins::{Joined, Joins, Opened, Process, Success};
 use crate::lines::Lines;
-use crate::record::{Missed, Record, What};
+use crate::record::{Missed, NO_STAMP, Record, Said, What};
 use crate::scan::{Scan, Sender};
 use crate::sessions::{LIMIT, Sessions};
 
 /// How far before its predecessor an event may lie, in seconds, until its later reading is the better one: writers
 /// hold lines back for less than this.
-const ORDER_SLACK: i64 = 300;
+pub(crate) const ORDER_SLACK: i64 = 300;
 
 /// A record with everything settled that depends on order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Settled<'s> {
     pub(crate) record: &'s Record,
     pub(crate) what: What,
-    /// UTC seconds; 0 for missed lines.
+    /// UTC seconds; `NO_STAMP` for missed lines.
     pub(crate) stamp: i64,
     /// `None` for missed lines and for a logout whose address is not known.
     pub(crate) address: Option<Address>,
+    pub(crate) looped: bool,
+    pub(crate) tls: Option<bool>,
+    /// The login that ends here, where its lines are several: user and session id are then its, else the record's.
+    opened: Option<Box<Opened>>,
+}
+
+impl<'s> Settled<'s> {
+    fn missed(record: &'s Record, reason: Missed) -> Self {
+        let what = What::Missed(reason);
+        Self { record, what, stamp: NO_STAMP, address: None, looped: false, tls: None, opened: None }
+    }
+
+    pub(crate) fn opened(&self) -> Option<&Opened> {
+        self.opened.as_deref()
+    }
+
+    /// The user of a login or logout. `line` starts with its line.
+    pub(crate) fn user<'a>(&'a self, line: &'a [u8]) -> Option<&'a [u8]> {
+        match &self.opened {
+            Some(opened) => opened.user.as_deref(),
+            None => self.record.user.map(|user| user.of(line)),
+        }
+    }
+
+    /// The session id of a login or logout; never empty.
+    pub(crate) fn session<'a>(&'a self, line: &'a [u8]) -> Option<&'a [u8]> {
+        match &self.opened {
+            Some(opened) => opened.session.as_deref(),
+            None => self.record.session_id(line),
+        }
+    }
 }
 
 /// State that goes from scan to scan.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     live: bool,
-    /// Stamp of the event before, as settled.
+    /// Stamp of the event or step before, as settled.
     before: Option<i64>,
     /// Hosts and tags whose last record was a cut one.
     cut: Vec<Sender>,
-    /// One for each format.
-    sessions: Vec<Sessions>,
+    /// By session id; one for each format.
+    sessions: Vec<Sessions<Address>>,
+    /// By process; one for each format.
+    joins: Vec<Joins>,
 }
 
 impl Sequence {
     pub(crate) fn new(catalogue: &Catalogue, live: bool) -> Self {
         let sessions = catalogue.formats.iter().map(|_| Sessions::new(LIMIT)).collect();
-        Self { live, before: None, cut: Vec::new(), sessions }
+        let joins = catalogue.formats.iter().map(|_| Joins::new()).collect();
+        Self { live, before: None, cut: Vec::new(), sessions, joins }
     }
 
     /// Hands the scan's events and missed lines to `sink`, settled, in order. `data` is what was scanned.
@@ -48,30 +83,85 @@ impl Sequence {
         catalogue: &Catalogue,
         scan: &'s Scan,
         data: &[u8],
-        mut sink: impl FnMut(Settled<'s>),
+        mut sink: impl FnMut(&Settled<'s>),
     ) {
         let continuations = self.cross_border(catalogue, scan, data);
         for record in &scan.records {
-            let mut what = record.what;
+            let mut said = record.said;
             if continuations.contains(&record.line) {
-                what = match what {
-                    What::Missed(Missed::NoPattern) => continue,
-                    What::Missed(Missed::CutRecord) => what,
-                    _ => What::Missed(Missed::Continuation),
+                said = match said {
+                    Said::Missed(Missed::NoPattern) | Said::Address | Said::Failure | Said::End => continue,
+                    Said::Missed(Missed::CutRecord) => said,
+                    Said::Missed(_) | Said::Login | Said::Logout | Said::Success => Said::Missed(Missed::Continuation),
                 };
             }
-            if matches!(what, What::Missed(_)) {
-                sink(Settled { record, what, stamp: 0, address: None });
+            if let Said::Missed(reason) = said {
+                sink(&Settled::missed(record, reason));
                 continue;
             }
             let stamp = self.stamp(record, scan.reference);
-            self.before = Some(stamp);
-            let address = if catalogue.formats[usize::from(record.format)].needs_sessions {
-                self.session(record, &data[record.line..], what)
-            } else {
-                record.address
+            if stamp != NO_STAMP {
+                self.before = Some(stamp);
+            }
+            let line = &data[record.line..];
+            let what = match said {
+                Said::Login => What::Login,
+                Said::Logout => What::Logout,
+                _ => {
+                    if let Some(settled) = self.step(catalogue, record, line, stamp) {
+                        sink(&settled);
+                    }
+                    continue;
+                }
             };
-            sink(Settled { record, what, stamp, address });
+            let address = self.address(catalogue, record, line, what, record.address);
+            let Record { looped, tls, .. } = *record;
+            sink(&Settled { record, what, stamp, address, looped, tls, opened: None });
+        }
+    }
+
+    /// The event that one step of a session over several lines makes, if any.
+    #[cold]
+    fn step<'s>(&mut self, catalogue: &Catalogue, record: &'s Record, line: &[u8], stamp: i64) -> Option<Settled<'s>> {
+        let process = Process { host: record.host.of(line), tag: record.tag.of(line), pid: record.pid.of(line) };
+        let joins = &mut self.joins[usize::from(record.format)];
+        match record.said {
+            _ if process.pid.is_empty() => {
+                (record.said == Said::Success).then(|| Settled::missed(record, Missed::NoSession))
+            }
+            Said::Success => {
+                let owned = |bytes: &[u8]| bytes.into();
+                let opened = || Opened {
+                    user: record.user.map(|user| user.of(line)).map(owned),
+                    session: record.session_id(line).map(owned),
+                };
+                match joins.succeed(process, stamp, record.tls, opened) {
+                    Success::Again => None,
+                    Success::Unknown => Some(Settled::missed(record, Missed::NoSession)),
+                    Success::Login(address, looped, tls) => {
+                        let what = What::Login;
+                        let address = self.address(catalogue, record, line, what, Some(address));
+                        Some(Settled { record, what, stamp, address, looped, tls, opened: None })
+                    }
+                }
+            }
+            Said::End => {
+                let Joined { address, looped, tls, login, .. } = joins.end(process)?;
+                let opened = Some(login?);
+                if stamp == NO_STAMP {
+                    return Some(Settled::missed(record, Missed::BadStamp));
+                }
+                let (what, address) = (What::Logout, Some(address));
+                Some(Settled { record, what, stamp, address, looped, tls, opened })
+            }
+            _ => {
+                joins.end(process);
+                if let (Said::Address, Some(address)) = (record.said, record.address.filter(|_| stamp != NO_STAMP)) {
+                    let Record { looped, tls, .. } = *record;
+                    joins.begin(process, Joined { address, looped, tls, stamp, login: None });
+                }
+                None
+            }
         }
     }
 
@@ -102,6 +192,9 @@ impl Sequence {
     }
 
     fn stamp(&self, record: &Record, reference: i64) -> i64 {
+        if record.later == 0 {
+            return record.stamp;
+        }
         let (earlier, later) = (record.stamp, record.stamp + i64::from(record.later));
         let take_later = if self.live {
             later.abs_diff(reference) < earlier.abs_diff(reference)
@@ -111,15 +204,26 @@ impl Sequence {
         if take_later { later } else { earlier }
     }
 
-    fn session(&mut self, record: &Record, line: &[u8], what: What) -> Option<Address> {
-        let sessions = &mut self.sessions[usize::from(record.format)];
-        match (what, record.session, record.address) {
-            (What::Login, Some(session), Some(address)) => {
-                sessions.insert(&text(session.of(line)), address);
+    /// The address of an event: its own, or that of the session that a logout names; a login is remembered by its.
+    fn address(
+        &mut self,
+        catalogue: &Catalogue,
+        record: &Record,
+        line: &[u8],
+        what: What,
+        address: Option<Address>,
+    ) -> Option<Address> {
+        if record.session.is_empty() || !catalogue.formats[usize::from(record.format)].needs_sessions {
+            return address;
+        }
+        let (sessions, id) = (&mut self.sessions[usize::from(record.format)], text(record.session.of(line)));
+        match (what, address) {
+            (What::Login, Some(address)) => {
+                sessions.insert(&id, address);
                 Some(address)
             }
-            (What::Logout, Some(session), None) => sessions.take(&text(session.of(line))),
-            (_, _, address) => address,
+            (What::Logout, None) => sessions.take(&id),
+            _ => address,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Addresses of sessions, by session id: the newest logins of one format.
+//! What is remembered of sessions by a key, the newest of one format: addresses by session id, or what `joins` knows.
 //!
-//! Nearly every login adds an entry, so entries live in one ring and their ids in one buffer: an insertion allocates
+//! Nearly every login adds an entry, so entries live in one ring and their keys in one buffer: an insertion allocates
 //! nothing once the ring is full.
 
 use std::hash::BuildHasher as _;
@@ -8,18 +8,16 @@ use std::hash::BuildHasher as _;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::address::Address;
-
-/// Ids one format's memory holds; one login a second keeps its session for 36 hours.
+/// Sessions one format's memory holds; one login a second keeps its session for 36 hours.
 pub(crate) const LIMIT: usize = 131_072;
 
-/// Session ids and their addresses, in the order of their logins.
+/// Keys and what is remembered of them, in the order of their insertion.
 #[derive(Debug)]
-pub(crate) struct Sessions {
+pub(crate) struct Sessions<T> {
     hasher: foldhash::fast::RandomState,
-    /// Positions in `ring` of the logins that are remembered.
+    /// Positions in `ring` of those that are remembered.
     table: HashTable<u32>,
-    ring: Vec<Login>,
+    ring: Vec<Session<T>>,
     ids: Vec<u8>,
     /// Those before it are all forgotten.
     oldest: usize,
@@ -27,15 +25,15 @@ pub(crate) struct Sessions {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Login {
+struct Session<T> {
     id_start: u32,
     id_len: u16,
-    alive: bool,
     hash: u32,
-    address: Address,
+    /// `None` when it is forgotten.
+    value: Option<T>,
 }
 
-impl Sessions {
+impl<T> Sessions<T> {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             hasher: foldhash::fast::RandomState::default(),
@@ -47,8 +45,8 @@ impl Sessions {
         }
     }
 
-    /// Remembers a login; the same id again is the newest.
-    pub(crate) fn insert(&mut self, id: &[u8], address: Address) {
+    /// Remembers a session; the same key again is the newest.
+    pub(crate) fn insert(&mut self, id: &[u8], value: T) {
         if self.ring.len() >= 2 * self.limit || self.ids.len() > u32::MAX as usize - id.len() {
             self.compact();
         }
@@ -59,39 +57,45 @@ impl Sessions {
         match table.entry(spread(hash), same, |&at| spread(ring[at as usize].hash)) {
             Entry::Occupied(mut known) => {
                 let old = std::mem::replace(known.get_mut(), new);
-                ring[old as usize].alive = false;
+                ring[old as usize].value = None;
             }
             Entry::Vacant(free) => {
                 free.insert(new);
             }
         }
-        ring.push(Login { id_start: ids.len() as u32, id_len: id.len() as u16, alive: true, hash, address });
+        ring.push(Session { id_start: ids.len() as u32, id_len: id.len() as u16, hash, value: Some(value) });
         ids.extend_from_slice(id);
         if self.table.len() > self.limit {
             self.forget_oldest();
         }
     }
 
-    /// The address of a session, which is then forgotten.
-    pub(crate) fn take(&mut self, id: &[u8]) -> Option<Address> {
+    /// What is remembered of a session, to be changed in its place.
+    pub(crate) fn get_mut(&mut self, id: &[u8]) -> Option<&mut T> {
+        let hash = spread(self.hasher.hash_one(id) as u32);
+        let (ring, ids) = (&self.ring, &self.ids);
+        let at = *self.table.find(hash, |&at| ring[at as usize].id(ids) == id)?;
+        self.ring[at as usize].value.as_mut()
+    }
+
+    /// What is remembered of a session, which is then forgotten.
+    pub(crate) fn take(&mut self, id: &[u8]) -> Option<T> {
         let hash = spread(self.hasher.hash_one(id) as u32);
         let (ring, ids) = (&self.ring, &self.ids);
         let found = self.table.find_entry(hash, |&at| ring[at as usize].id(ids) == id).ok()?;
         let (at, _) = found.remove();
-        let entry = &mut self.ring[at as usize];
-        entry.alive = false;
-        Some(entry.address)
+        self.ring[at as usize].value.take()
     }
 
     fn forget_oldest(&mut self) {
-        while !self.ring[self.oldest].alive {
+        while self.ring[self.oldest].value.is_none() {
             self.oldest += 1;
         }
         let at = self.oldest as u32;
         if let Ok(found) = self.table.find_entry(spread(self.ring[self.oldest].hash), |&known| known == at) {
             found.remove();
         }
-        self.ring[self.oldest].alive = false;
+        self.ring[self.oldest].value = None;
         self.oldest += 1;
     }
 
@@ -100,20 +104,21 @@ impl Sessions {
         let (old, old_ids) = (std::mem::take(&mut self.ring), std::mem::take(&mut self.ids));
         self.table.clear();
         self.oldest = 0;
-        for mut login in old.into_iter().filter(|login| login.alive) {
+        for mut login in old.into_iter().filter(|login| login.value.is_some()) {
             let id = login.id(&old_ids);
             login.id_start = self.ids.len() as u32;
             self.ids.extend_from_slice(id);
             let at = self.ring.len() as u32;
+            let hash = login.hash;
             self.ring.push(login);
             let ring = &self.ring;
-            self.table.insert_unique(spread(login.hash), at, |&at| spread(ring[at as usize].hash));
+            self.table.insert_unique(spread(hash), at, |&at| spread(ring[at as usize].hash));
         }
     }
 }
 
-impl Login {
-    fn id(self, ids: &[u8]) -> &[u8] {
+impl<T> Session<T> {
+    fn id<'a>(&self, ids: &'a [u8]) -> &'a [u8] {
         &ids[self.id_start as usize..][..usize::from(self.id_len)]
     }
 }
@@ -126,6 +131,7 @@ fn spread(hash: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Address;
     use crate::testing::Random;
 
     fn address(n: usize) -> Address {
@@ -141,6 +147,16 @@ mod tests {
             let (mut taken, mut evicted) = (0, 0);
             for step in 0..20_000 {
                 let id = format!("session-{}", random.below(limit * 2)).into_bytes();
+                if random.below(8) == 0 {
+                    // A change in its place keeps the session's age.
+                    let at = model.iter().position(|(other, _)| *other == id);
+                    assert_eq!(sessions.get_mut(&id).is_some(), at.is_some());
+                    if let (Some(value), Some(at)) = (sessions.get_mut(&id), at) {
+                        *value = address(step % 9_999);
+                        model[at].1 = *value;
+                    }
+                    continue;
+                }
                 let known = model.iter().position(|(other, _)| *other == id).map(|at| model.remove(at).1);
                 if random.below(3) == 0 {
                     taken += usize::from(known.is_some());

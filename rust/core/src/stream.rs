@@ -1,5 +1,6 @@
 //! Scans of one source in their order to rows or events, with the counters of docs/MATCHING.md, 7.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::address::Address;
@@ -9,8 +10,8 @@ use crate::record::{Missed, What};
 use crate::scan::Scan;
 use crate::sequence::{Sequence, Settled};
 
-/// One event or missed line, as a person is shown it; texts are bytes of the line.
-#[derive(Clone, Copy, Debug)]
+/// One event or missed line, as a person is shown it; texts are bytes of its line, or of that of its session's login.
+#[derive(Clone, Debug)]
 pub struct Event<'d> {
     /// Start of the line in the scanned bytes.
     pub line: usize,
@@ -23,11 +24,11 @@ pub struct Event<'d> {
     /// Number of the format.
     pub format: u16,
     /// The user.
-    pub user: Option<&'d [u8]>,
+    pub user: Option<Cow<'d, [u8]>>,
     /// The host; empty where the envelope has none.
     pub host: &'d [u8],
     /// The session id; never empty.
-    pub session: Option<&'d [u8]>,
+    pub session: Option<Cow<'d, [u8]>>,
     /// Whether the session is encrypted, where the line tells.
     pub tls: Option<bool>,
     /// Remote and local end are one address.
@@ -67,10 +68,10 @@ impl Stream {
         let Self { catalogue, sequence, fold, counts } = self;
         counts.begin(scan);
         sequence.settle(catalogue, scan, data, |event| {
-            counts.count(&event);
-            if let Some(address) = event.address {
+            counts.count(event);
+            if !matches!(event.what, What::Missed(_)) {
                 let start = event.record.line;
-                fold.add(&event, address, &data[start..], offset + start as u64, scan.reference);
+                fold.add(event, &data[start..], offset + start as u64, scan.reference);
             }
         });
     }
@@ -81,8 +82,8 @@ impl Stream {
         counts.begin(scan);
         let mut events = Vec::with_capacity(scan.records.len());
         sequence.settle(catalogue, scan, data, |settled| {
-            counts.count(&settled);
-            events.push(Event::new(&settled, data));
+            counts.count(settled);
+            events.push(Event::new(settled, data));
         });
         events
     }
@@ -115,17 +116,23 @@ impl<'d> Event<'d> {
         let record = settled.record;
         let line = &data[record.line..];
         let happened = !matches!(settled.what, What::Missed(_));
+        let owned = |text: &Option<Box<[u8]>>| text.as_ref().map(|text| Cow::Owned(text.to_vec()));
+        let (user, session) = match settled.opened() {
+            _ if !happened => (None, None),
+            Some(opened) => (owned(&opened.user), owned(&opened.session)),
+            None => (record.user.map(|user| Cow::Borrowed(user.of(line))), record.session_id(line).map(Cow::Borrowed)),
+        };
         Self {
             line: record.line,
             what: settled.what,
             address: settled.address,
             stamp: happened.then_some(settled.stamp),
             format: record.format,
-            user: record.user.filter(|_| happened).map(|user| user.of(line)),
+            user,
             host: record.host.of(line),
-            session: record.session.filter(|_| happened).map(|session| session.of(line)),
-            tls: record.tls.filter(|_| happened),
-            looped: record.looped && happened,
+            session,
+            tls: settled.tls.filter(|_| happened),
+            looped: settled.looped && happened,
         }
     }
 }

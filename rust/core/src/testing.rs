@@ -30,8 +30,8 @@ impl Random {
     }
 }
 
-/// Two formats that share a tag. `alpha` has everything that a format can have; `beta` has records that are cut at 60
-/// bytes.
+/// `alpha` and `beta` share a tag; `alpha` has everything that a format of one-line logins can have, `beta` has records
+/// that are cut at 60 bytes. `steps` has sessions over several lines and an end of its own kind.
 pub(crate) fn catalogue(zone: &[(i64, i64)]) -> Arc<Catalogue> {
     let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     let alpha = FormatSpec {
@@ -56,5 +56,21 @@ pub(crate) fn catalogue(zone: &[(i64, i64)]) -> Arc<Catalogue> {
         cut: 60,
         ..FormatSpec::default()
     };
-    Arc::new(Catalogue::new(&[alpha, beta], zone).unwrap())
+    let steps = FormatSpec {
+        name: "steps".to_owned(),
+        program: texts(&["steps"]),
+        tls_program: texts(&["stepss"]),
+        success: texts(&["ok "]),
+        logout: texts(&[r"out: id=(?P<session>[^ ]*)"]),
+        session_address: texts(&[r"from (?P<ip>[^ ]+)(?: to (?P<lip>[^ ]+))?(?P<tls> tls)?"]),
+        session_success: texts(&[
+            r"ok (?P<user>[^ ]*)(?: id=(?P<session>[^ ]*))?",
+            r"ok (?P<user>[^ ]*) by(?P<tls> tls)?",
+        ]),
+        session_failure: texts(&["bad .*"]),
+        session_end: texts(&["end(?: (?P<user>[^ ]*))?"]),
+        cut: 60,
+        ..FormatSpec::default()
+    };
+    Arc::new(Catalogue::new(&[alpha, beta, steps], zone).unwrap())
 }

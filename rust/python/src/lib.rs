@@ -36,6 +36,10 @@ fn format_spec(format: &Bound<'_, PyAny>) -> PyResult<FormatSpec> {
         success: format.getattr("success")?.extract()?,
         login: format.getattr("login")?.extract()?,
         logout: format.getattr("logout")?.extract()?,
+        session_address: format.getattr("session_address")?.extract()?,
+        session_success: format.getattr("session_success")?.extract()?,
+        session_failure: format.getattr("session_failure")?.extract()?,
+        session_end: format.getattr("session_end")?.extract()?,
         cut: format.getattr("cut")?.extract()?,
         own_prefix: format.getattr("own_prefix")?.extract()?,
         own_probe: format.getattr("own_probe")?.extract()?,
@@ -206,9 +210,9 @@ impl Stream {
             event.address.map(pbs_core::Address::text),
             event.stamp,
             self.catalogue.format_name(event.format),
-            event.user.map(|user| text(py, user)),
+            event.user.as_deref().map(|user| text(py, user)),
             text(py, event.host),
-            event.session.map(|session| text(py, session)),
+            event.session.as_deref().map(|session| text(py, session)),
             event.tls,
             event.looped,
             reason,
@@ -223,7 +227,9 @@ impl Stream {
         let mut ip = String::with_capacity(39);
         let mut address = |row: &Row| {
             ip.clear();
-            row.address.write(&mut ip);
+            if let Some(address) = row.address {
+                address.write(&mut ip);
+            }
             PyString::new(py, &ip)
         };
         let optional = |bytes: Option<&[u8]>| match bytes {
@@ -255,6 +261,7 @@ impl Stream {
                 PyList::new(py, first_users)?,
                 PyList::new(py, last_users)?,
                 PyList::new(py, all.iter().map(|row| rows.users(row).2))?,
+                PyList::new(py, (0..all.len()).map(|row| text(py, rows.process(row))))?,
             ],
         )
     }

@@ -26,7 +26,8 @@ fn told(lines: &[u8], layout: Layout) -> Vec<String> {
         let stamp = event.stamp.map_or("-".to_owned(), |stamp| (stamp - REFERENCE).to_string());
         let tls = event.tls.map_or("?", |tls| if tls { "tls" } else { "plain" });
         let format = catalogue.format_name(event.format);
-        let (host, user, session) = (text(Some(event.host)), text(event.user), text(event.session));
+        let (host, user, session) =
+            (text(Some(event.host)), text(event.user.as_deref()), text(event.session.as_deref()));
         let looped = if event.looped { " loop" } else { "" };
         format!("{what} {address} {stamp} {format} {host} {user} {session} {tls}{looped}")
     };

@@ -17,10 +17,11 @@ fn a_consumer_of_rows_sees_the_same_new_grants_as_one_of_events() {
             let mut last: BTreeMap<Address, i64> = BTreeMap::new();
             let mut new = BTreeSet::new();
             for row in stream.take().rows.iter().filter(|row| row.login) {
-                if last.get(&row.address).is_none_or(|&last| row.first > last + gap) {
+                let address = row.address.unwrap();
+                if last.get(&address).is_none_or(|&last| row.first > last + gap) {
                     new.insert((row.offset, row.first));
                 }
-                let last = last.entry(row.address).or_insert(row.last);
+                let last = last.entry(address).or_insert(row.last);
                 *last = row.last.max(*last);
             }
             (new, last)
