@@ -22,7 +22,13 @@ LOCAL = "here.test"
 ELSEWHERE = "friend@elsewhere.test"
 #: The account that Debian's build runs as.
 ACCOUNT = "Debian-exim"
-PLACES = ("/opt/pbs-fast-tests/exim/usr/sbin/exim4", "/usr/sbin/exim4", "/usr/exim/bin/exim", "/usr/sbin/exim")
+PLACES = (
+    "/opt/pbs-fast-tests/exim/usr/sbin/exim4",
+    "/opt/pbs-fast-tests/exim-lmdb/exim",
+    "/usr/sbin/exim4",
+    "/usr/exim/bin/exim",
+    "/usr/sbin/exim",
+)
 
 
 class Reply(NamedTuple):
@@ -41,25 +47,55 @@ class Reply(NamedTuple):
         return self.code == 550 and "relay not permitted" in self.text
 
 
-def require_exim() -> Path:
-    """Exim's path; the test is skipped (or fails under CI) where it, root or its account is missing."""
-    place = next((Path(place) for place in PLACES if Path(place).exists()), None)
-    if place is None:
-        unavailable("Exim is not there")
+def require_exim(lookup: str = "cdb") -> Path:
+    """The path of an Exim with this look-up; the test is skipped (or fails under CI) without, or without root."""
     if os.geteuid() != 0:
         unavailable("Exim with a configuration of the test's own needs root")
-    done = subprocess.run([place, "-C", "/dev/null", "-bV"], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        unavailable(f"{place} does not run: {done.stderr.strip() or done.stdout.strip()}")
-    return place
+    reasons = []
+    for place in filter(os.path.exists, PLACES):
+        done = subprocess.run([place, "-C", "/dev/null", "-bV"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            reasons.append(f"{place} does not run: {done.stderr.strip() or done.stdout.strip()}")
+        elif re.search(rf"^Lookups .*\b{lookup}\b", done.stdout, re.MULTILINE):
+            return Path(place)
+        else:
+            reasons.append(f"{place} has no {lookup} look-up")
+    return unavailable("; ".join(reasons) or "Exim is not there")
+
+
+class Session:
+    """One SMTP session that goes on while other things happen; MAIL is sent, RCPTs follow."""
+
+    def __init__(self, command: Sequence[str | Path]) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._reply("")
+        for line in ("EHLO client.test", "MAIL FROM:<user@here.test>"):
+            assert self._reply(line).code == 250
+
+    def rcpt(self, recipient: str = ELSEWHERE) -> Reply:
+        """One more RCPT in this session."""
+        return self._reply(f"RCPT TO:<{recipient}>")
+
+    def close(self) -> None:
+        self._process.communicate("QUIT\r\n", timeout=30)
+
+    def _reply(self, line: str) -> Reply:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if line:
+            self._process.stdin.write(f"{line}\r\n")
+            self._process.stdin.flush()
+        while not re.match(r"\d{3} ", text := self._process.stdout.readline()):
+            assert text, f"the session ended at {line!r}"
+        return Reply(int(text[:3]), text[4:].rstrip())
 
 
 class Exim:
     """One configuration: the lines of a guide in the places that the guide names."""
 
-    def __init__(self, main: Sequence[str], acl: Sequence[str]) -> None:
+    def __init__(self, main: Sequence[str], acl: Sequence[str], lookup: str) -> None:
         """`main` are lines of the main part, `acl` those in the ACL for RCPT before the one that refuses to relay."""
-        self._exim = require_exim()
+        self._exim = require_exim(lookup)
         self.directory = private_directory("exim")
         self._config = self.directory / "exim.conf"
         lines = [
@@ -113,6 +149,15 @@ class Exim:
             raise AssertionError(f"exim for {client}:\n{done.stdout}\n{done.stderr}")
         return replies[3 : 3 + len(recipients)]
 
+    @contextmanager
+    def open(self, client: str) -> Iterator[Session]:
+        """A session from this address that stays open."""
+        session = Session([self._exim, "-C", self._config, "-bs", "-oMa", client])
+        try:
+            yield session
+        finally:
+            session.close()
+
     def expand(self, text: str) -> str:
         """What `exim -be` makes of a string."""
         done = self._run(["-be", text], "")
@@ -136,9 +181,9 @@ class Exim:
 
 
 @contextmanager
-def configured(main: Sequence[str], acl: Sequence[str]) -> Iterator[Exim]:
-    """An Exim with these lines; its directory is removed at the end."""
-    instance = Exim(main, acl)
+def configured(main: Sequence[str], acl: Sequence[str], lookup: str = "cdb") -> Iterator[Exim]:
+    """An Exim with these lines that has this look-up; its directory is removed at the end."""
+    instance = Exim(main, acl, lookup)
     try:
         yield instance
     finally:

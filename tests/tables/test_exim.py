@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mta.exim import ELSEWHERE, LOCAL, Exim, configured, require_exim
+from daemon.running import Site as Hub
+from daemon.running import login
+from mta.exim import LOCAL, Exim, configured, require_exim
 from mta.guide import blocks
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table, open_table
@@ -17,7 +19,15 @@ from tables.conftest import grant
 FOUR, SIX = "203.0.113.5", "2001:db8::a:0:0:b"
 OTHERS = ("203.0.113.50", "203.0.113.6", "2001:db8::a:0:0:c", "2001:db8::a")
 GUIDE = "MTA-EXIM.md"
-NAMES = ("cdb", "hash", "text", "lsearch", "iplsearch")
+#: The guide's variants, and the look-up that Exim must have for each.
+NAMES = {
+    "cdb": "cdb",
+    "lmdb": "lmdb",
+    "hash": "dbmnz",
+    "text": "lsearch",
+    "lsearch": "lsearch",
+    "iplsearch": "iplsearch",
+}
 
 
 def test_every_variant_of_the_guide_is_tested() -> None:
@@ -39,15 +49,25 @@ class Site:
         return reply.relayed
 
 
-@pytest.fixture(params=NAMES)
-def site(request: pytest.FixtureRequest, directory: Path) -> Iterator[Site]:
-    require_exim()
-    lines = blocks(GUIDE, directory)
-    words = shlex.split(" ".join(lines[f"run {request.param}"]))
+def spec_of(name: str, lines: dict[str, list[str]]) -> str:
+    """The table in the guide's command."""
+    words = shlex.split(" ".join(lines[f"run {name}"]))
     assert words[:2] == ["pbs-fast", "run"]
-    table = open_table(words[2].removeprefix("--dbfile="))
+    return words[2].removeprefix("--dbfile=")
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    require_exim(NAMES[request.param])
+    return str(request.param)
+
+
+@pytest.fixture
+def site(name: str, directory: Path) -> Iterator[Site]:
+    lines = blocks(GUIDE, directory)
+    table = open_table(spec_of(name, lines))
     try:
-        with configured(lines[f"main {request.param}"], lines["acl"]) as exim:
+        with configured(lines[f"main {name}"], lines["acl"], NAMES[name]) as exim:
             yield Site(table, exim)
     finally:
         table.close()
@@ -79,33 +99,80 @@ def test_inbound_mail_never_depends_on_the_table(site: Site) -> None:
     assert not site.relays(FOUR), "put back, it is read at once"
 
 
-def test_lookups_of_the_table_itself(directory: Path) -> None:
-    require_exim()
-    for spec, lookup in (("cdb", f"cdb{{{directory}/relay.cdb}}"), ("hash", f"dbmnz{{{directory}/relay.db}}")):
-        table = open_table(f"{spec}:{directory}/relay?keys=exim")
-        table.rebuild({FOUR: grant(), SIX: grant()})
-        table.close()
-        with configured([], []) as exim:
-            for key, value in (
-                (FOUR, "ok"),
-                ("2001.0db8.0000.0000.000a.0000.0000.000b", "ok"),
-                (SIX, "none"),
-                ("203.0.113", "none"),
-            ):
-                assert exim.expand(f"${{lookup{{{key}}}{lookup}{{$value}}{{none}}}}") == value
+@pytest.mark.parametrize(
+    ("spec", "lookup", "file"),
+    [("cdb", "cdb", "relay.cdb"), ("hash", "dbmnz", "relay.db"), ("lmdb", "lmdb", "relay.exim-lmdb")],
+)
+def test_lookups_of_the_table_itself(spec: str, lookup: str, file: str, directory: Path) -> None:
+    require_exim(lookup)
+    table = open_table(f"{spec}:{directory}/relay?keys=exim")
+    table.rebuild({FOUR: grant(), SIX: grant()})
+    table.close()
+    with configured([], [], lookup) as exim:
+        for key, value in (
+            (FOUR, "ok"),
+            ("2001.0db8.0000.0000.000a.0000.0000.000b", "ok"),
+            (SIX, "none"),
+            ("203.0.113", "none"),
+        ):
+            assert exim.expand(f"${{lookup{{{key}}}{lookup}{{{directory}/{file}}}{{$value}}{{none}}}}") == value
 
 
-def test_the_answer_is_kept_for_a_session(directory: Path) -> None:
-    """One look-up a session: this is what the guide says of connections already open."""
-    require_exim()
+def test_what_an_open_session_sees(site: Site) -> None:
+    """What it was told first, in both directions and over many changes, until it ends."""
+    site.table.rebuild({SIX: grant()})
+    with site.exim.open(FOUR) as refused, site.exim.open(SIX) as accepted:
+        assert refused.rcpt().denied
+        assert accepted.rcpt().relayed
+        site.table.apply(Delta({FOUR: grant()}, (SIX,)))
+        for i in range(20):
+            site.table.apply(Delta({f"192.0.2.{i}": grant()}, (f"192.0.2.{i - 1}",)))
+        assert refused.rcpt().denied
+        assert accepted.rcpt().relayed
+        site.table.rebuild({FOUR: grant()})
+        assert refused.rcpt("x@other.test").denied
+        assert accepted.rcpt("x@other.test").relayed
+        assert refused.rcpt(f"bob@{LOCAL}").relayed, "mail for this site"
+    assert site.relays(FOUR)
+    assert not site.relays(SIX)
+
+
+def test_the_real_daemon_killed(name: str, directory: Path) -> None:
+    """The guide's command and lines: a login opens the relay; kill -9 touches no inbound mail and opens nothing."""
     lines = blocks(GUIDE, directory)
-    table = open_table(f"cdb:{directory}/relay?keys=exim")
+    hub = Hub(directory)
+    hub.spec = spec_of(name, lines)
+    try:
+        with configured(lines[f"main {name}"], lines["acl"], NAMES[name]) as exim:
+            daemon = hub.start()
+            for client in (FOUR, SIX):
+                assert exim.rcpt(client).denied
+                hub.append(login(client))
+            hub.wait_rows(FOUR, SIX)
+            assert exim.rcpt(FOUR).relayed
+            assert exim.rcpt(SIX).relayed
+            daemon.kill()
+            assert exim.rcpt(FOUR).relayed, "the rows stay"
+            assert exim.rcpt(OTHERS[0]).denied
+            assert exim.rcpt(OTHERS[0], f"bob@{LOCAL}", real=True).code == 250
+            hub.start()
+            assert exim.rcpt(FOUR).relayed
+            assert exim.rcpt(OTHERS[0]).denied
+            hub.append(login(OTHERS[0]))
+            hub.wait_rows(*sorted((FOUR, SIX, OTHERS[0])))
+            assert exim.rcpt(OTHERS[0]).relayed
+    finally:
+        hub.close()
+
+
+def test_lmdb_for_an_exim_that_may_not_register_is_a_temporary_error(directory: Path) -> None:
+    """Without write access to the lock file no answer is given, neither yes nor no, and inbound mail goes on."""
+    require_exim("lmdb")
+    lines = blocks(GUIDE, directory)
+    table = open_table(f"lmdb:{directory}/relay?keys=exim&group=root")
     table.rebuild({FOUR: grant()})
-    # The second RCPT's ACL takes the table away; a look-up anew would then be a temporary error.
-    acl = ["  warn domains = second.test", f"       set acl_m0 = ${{run{{/bin/rm {directory}/relay.cdb}}}}"]
-    directory.chmod(0o777)  # Exim gives up root for -bh
-    with configured(lines["main cdb"], [*acl, *lines["acl"]]) as exim:
-        assert [reply.code for reply in exim.session(FOUR, [ELSEWHERE, "x@second.test", ELSEWHERE])] == [250] * 3
-    assert table.file is not None
-    assert not table.file.exists(), "it was taken away"
+    with configured(lines["main lmdb"], lines["acl"], "lmdb") as exim:
+        reply = exim.rcpt(FOUR, real=True)
+        assert 400 <= reply.code < 500, reply
+        assert exim.rcpt(FOUR, f"bob@{LOCAL}", real=True).code == 250
     table.close()

@@ -42,12 +42,11 @@ class CompactedTable(FileTable):
         if size <= LOOSE_TIMES * need:
             return
         self._compacted = now
-        mtime = self._mtime
         try:
             self._replace()
         except TableError as error:
             # Until the new file is complete the old one stays open; it was whole, so it still is.
-            self._whole, self._mtime = self._is_open(), mtime
+            self._whole = self._is_open()
             log.warning("%s; it stays %d bytes large, of which its rows need %d", error, size, need)
             return
         log.info("%s was %d bytes large and its rows needed %d: it was built anew", self._file, size, need)

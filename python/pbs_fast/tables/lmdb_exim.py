@@ -7,7 +7,7 @@ Invariants (Exim: lookups/lmdb.c)
 - One lock file serves one data file. Both are built beside and renamed, the lock file first: a reader opens the data
   file and then the lock file (mdb.c: mdb_env_open), so it may meet the old data with the new locks, never the reverse.
   Nobody writes the old data any more then; but the lock file's transaction number chooses between the two newest states
-  that a data file holds, so such a reader may miss the last change. A new file's two states are equal.
+  that a data file holds, so such a reader may miss the last change, until its connection ends.
 - The engine that built the pair goes on with it, so that the lock file is never reset under a reader.
 
 Its suffix keeps it apart from Postfix's file (spec.FOR_EXIM), whose readers do not see these locks.
@@ -91,7 +91,6 @@ class EximLmdbTable(LmdbTable):
         with engine():
             self._built = environment(target, map_size=MAP_SIZE, create=True, lock=True, readers=READERS)
             growing(self._built, lambda txn: txn.cursor().putmulti(pairs, append=True))
-            growing(self._built, lambda txn: txn.cursor().putmulti(pairs[:1]))  # both states are complete
             self._built.sync(True)
         self._give_lock(lock_file(target))
 
