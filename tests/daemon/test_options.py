@@ -191,7 +191,6 @@ def test_a_wrong_configuration_is_refused_with_its_line(site: Site) -> None:
     where = f"pbs-fast run: {site.config}:4: "
     assert refused(site, "\ngrase = 60\n") == f'{where}unknown key "grase"; nearest: "grace"\n'
     assert refused(site, "\n[guards]\nmax_row = 3\n").startswith(f"pbs-fast run: {site.config}:5: unknown key")
-    assert refused(site, "\ncount_sessions = true\n").startswith(f"{where}count_sessions cannot be used yet")
     assert refused(site, "\n[formats.dovecott]\nprogram = ['x']\n") == (
         f'pbs-fast run: {site.config}:5: no format has the name "dovecott"; nearest: "dovecot"\n'
     )
