@@ -1,4 +1,4 @@
-"""`count_sessions`: an address stays while its session is open, over restarts too, and goes grace after its last end."""
+"""`count_sessions`: an address stays while its session is open, over restarts too, and for grace after its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def closed(session: str, at: float | None = None) -> str:
     return f"{stamp(at)} hub dovecot: imap(ann)<71><{session}>: Disconnected: Logged out in=9 out=99 deleted=0"
 
 
-@pytest.fixture()
+@pytest.fixture
 def counting(site: Site) -> Site:
     site.grace = 2
     site.configure(f'count_sessions = true\nmax_session = 7200\ncheckpoint = "{site.place}/sessions"\n')
