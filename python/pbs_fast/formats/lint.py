@@ -44,6 +44,18 @@ _NAME = re.compile(r"[^\x00-\x20:\[\]<>]+")
 #: What may stand in front of a message when somebody else's text is repeated.
 _BEFORE = ("x ", "x: ", " ", "Login", '"')
 
+#: A format's patterns by what findings call them, in the order in which a line is tried on them.
+_KINDS = {
+    "login": "login",
+    "logout": "logout",
+    "session address": "session_address",
+    "session success": "session_success",
+    "session failure": "session_failure",
+    "session end": "session_end",
+}
+#: The kinds whose last message a sample of a kind of event may be.
+_OF_EVENT = {"login": ("login", "session success"), "logout": ("logout", "session end")}
+
 
 class Finding(NamedTuple):
     """One breach of a rule."""
@@ -100,8 +112,8 @@ def fits_tag(fmt: Format, tag: str) -> bool:
 
 
 def _patterns(fmt: Format) -> Iterator[tuple[str, str]]:
-    for kind in ("login", "logout"):
-        for number, pattern in enumerate(getattr(fmt, kind), 1):
+    for kind, attribute in _KINDS.items():
+        for number, pattern in enumerate(getattr(fmt, attribute), 1):
             yield f"{kind} pattern {number}", pattern
 
 
@@ -132,12 +144,14 @@ def _pattern(what: str, pattern: str, one_pass: Callable[[str], str | None]) -> 
         return
     if groups - GROUPS:
         yield "groups", f"unknown group {', '.join(sorted(groups - GROUPS))}; known: {', '.join(sorted(GROUPS))}"
-    if what.startswith("login") and "ip" not in groups:
+    if what.startswith(("login", "session address")) and "ip" not in groups:
         yield "address", "has no {ip}, so it can grant nothing"
+    if what.startswith(("session success", "session failure", "session end")) and "ip" in groups:
+        yield "address", "has {ip}; the address of a session comes from its address line"
     if what.startswith("logout") and not groups & {"ip", "session"}:
         yield "address", "has neither {ip} nor {session}, so it ends nothing; leave it out"
     for group in groups & {"ip", "lip"}:
-        if expand(f"{{{group}}}") not in pattern:
+        if not any(expand(f"{{{name}}}") in pattern for name in (group, f"{group}v4")):
             yield "address", f"group {group} is not {{{group}}}: only bytes of an address may be taken for one"
     if reason is not None:
         yield "one-pass", f"can read a text in two ways: {reason}"
@@ -184,7 +198,7 @@ def _literal(unit: str) -> str:
 
 def _samples(fmt: Format, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
     kinds = {sample.kind for sample in samples}
-    wanted = {"login", "failure", "attack"} | ({"logout"} if fmt.logout else set())
+    wanted = {"login", "failure", "attack"} | ({"logout"} if fmt.logout or fmt.session_end else set())
     for kind in sorted(wanted - kinds):
         yield "samples", f"has no sample of kind '{kind}'"
     if fmt.own_probe is not None and not any(sample.own for sample in samples):
@@ -192,13 +206,18 @@ def _samples(fmt: Format, samples: Sequence[Sample]) -> Iterator[tuple[str, str]
     for sample in samples:
         where = f"sample {sample.number}"
         message = sample.messages[-1]
-        if sample.kind == "failure" and fits_tag(fmt, sample.program) and _takes(fmt, message):
+        takers = _takers(fmt, message)
+        if sample.kind == "failure" and fits_tag(fmt, sample.program) and {"login", "logout"} & takers.keys():
             yield "sample", f"{where} is a failure and is taken"
-        elif sample.kind in ("login", "logout"):
-            if not any(re.fullmatch(pattern.encode(), message.encode()) for pattern in getattr(fmt, sample.kind)):
+        elif sample.kind in _OF_EVENT:
+            if not takers.keys() & set(_OF_EVENT[sample.kind]):
                 yield "sample", f"{where} is a {sample.kind} that no {sample.kind} pattern takes"
             for before in _BEFORE:
-                if _takes(fmt, before + message):
+                # Text without a blank in front of a name is another name.
+                if any(
+                    " " in before or not first.startswith("(?P<user>")
+                    for first in _takers(fmt, before + message).values()
+                ):
                     yield "anchored", f"{where} is still taken with '{before}' in front: start with literal text"
                     break
         elif sample.kind == "attack" and sample.fake == sample.ip:
@@ -218,12 +237,24 @@ def _coverage(fmt: Format, samples: Sequence[Sample]) -> Iterator[tuple[str, str
     for what, messages in taken.items():
         if not messages:
             yield "samples", f"{what} takes no sample that an earlier pattern does not take"
-        elif what.startswith("login") and not any(text in message for message in messages for text in fmt.success):
+        elif what.startswith(_OF_EVENT["login"]) and not any(
+            text in message for message in messages for text in fmt.success
+        ):
             yield "success", f"{what} takes no sample with a success text, so its like would be missed in silence"
 
 
 def _takes(fmt: Format, message: str) -> bool:
-    return any(re.fullmatch(pattern.encode(), message.encode()) for _, pattern in _patterns(fmt))
+    return bool(_takers(fmt, message))
+
+
+def _takers(fmt: Format, message: str) -> dict[str, str]:
+    """The kinds that take the message, each with its first pattern that does."""
+    found: dict[str, str] = {}
+    for kind, attribute in _KINDS.items():
+        for pattern in getattr(fmt, attribute):
+            if re.fullmatch(pattern.encode(), message.encode()):
+                found.setdefault(kind, pattern)
+    return found
 
 
 def _native() -> Callable[[str], str | None]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pbs_fast.errors import FormatError
 
 #: `{name}` or `{name:argument}`; a repetition such as `{1,3}` starts with a digit and is left alone.
-_PLACEHOLDER = re.compile(r"(?<!\\)\{([A-Za-z][A-Za-z-]*)(?::([^{}]*))?\}")
+_PLACEHOLDER = re.compile(r"(?<!\\)\{([A-Za-z][A-Za-z0-9-]*)(?::([^{}]*))?\}")
 
 #: Dovecot's login elements whose values are kept: the text that starts one, and its value up to the element's end.
 _ELEMENTS = {
@@ -134,7 +134,9 @@ _PROXIED_TO = (
 
 _PLAIN = {
     "ip": r"(?P<ip>[0-9A-Fa-f:.]+)",
+    "ipv4": r"(?P<ip>[0-9.]+)",
     "lip": r"(?P<lip>[0-9A-Fa-f:.]+)",
+    "lipv4": r"(?P<lip>[0-9.]+)",
     "user": r"(?P<user>[^ ]+)",
     "number": r"[0-9]+",
     "rest": r".*",

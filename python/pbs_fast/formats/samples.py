@@ -55,6 +55,8 @@ class Sample:
     fake: str | None
     rule: str | None
     without: str | tuple[tuple[str, str], ...] | None
+    joined: bool
+    """Whether what comes out may hang on the records' process id: several records of a format with session steps."""
 
     @property
     def event(self) -> Kind | None:
@@ -91,13 +93,17 @@ def weakened(sample: Sample, directory: Path = DATA) -> Format:
         if not table.pop("cut", 0):
             raise FormatError(f"{file}: sample {sample.number}: without = 'cut', but the format has no cut")
     elif isinstance(sample.without, tuple):
-        for key in ("login", "logout"):
-            table[key] = list(table.get(key, ()))
+        session = table["session"] = dict(table["session"]) if "session" in table else {}
+        held = [(table, "login"), (table, "logout"), *((session, key) for key in session)]
+        held = [(where, key) for where, key in held if key in where]
         for old, new in sample.without:
-            if not any(old in pattern for pattern in table["login"]):
+            # What never grants cannot be the rule that stops a grant.
+            if not any(old in pattern for where, key in held if key != "logout" for pattern in where[key]):
                 raise FormatError(f"{file}: sample {sample.number}: without: no login pattern holds {old!r}")
-            for key in ("login", "logout"):
-                table[key] = [pattern.replace(old, new) for pattern in table[key]]
+            for where, key in held:
+                where[key] = [pattern.replace(old, new) for pattern in where[key]]
+        if not session:
+            del table["session"]
     elif sample.without != "program":
         raise FormatError(f"{file}: sample {sample.number}: an attack needs `without`")
     return build(table, file)
@@ -120,12 +126,12 @@ def _sample(raw: Mapping[str, Any], number: int, fmt: Format, file: Path) -> Sam
         raise FormatError(f"{where}: own = true, but the format has no [own_log]")
     if raw.get("prefix", "") not in ("", *fmt.own_prefix):
         raise FormatError(f"{where}: prefix is none of own_log.prefix")
-    message = raw["message"]
+    messages = (raw["message"],) if isinstance(raw["message"], str) else tuple(raw["message"])
     return Sample(
         format=fmt.name,
         number=number,
         kind=raw["kind"],
-        messages=(message,) if isinstance(message, str) else tuple(message),
+        messages=messages,
         program="" if own else raw.get("program", tag_of(fmt)),
         own=own,
         prefix=raw.get("prefix", ""),
@@ -137,6 +143,7 @@ def _sample(raw: Mapping[str, Any], number: int, fmt: Format, file: Path) -> Sam
         fake=raw.get("fake"),
         rule=raw.get("rule"),
         without=_without(raw.get("without"), where),
+        joined=len(messages) > 1 and bool(fmt.session_address),
     )
 
 
@@ -164,6 +171,8 @@ class Envelope:
     """True for the layouts of a server's own log, where the tag stands for the text before the stamp."""
     cuts_tag: bool = False
     """True when the writer keeps only what stands before the first `/` of a tag."""
+    pid: bool = True
+    """False where lines name no process, so that no session of several lines is joined."""
 
 
 def _bsd(time: datetime) -> str:
@@ -181,19 +190,24 @@ def _utc(time: datetime) -> datetime:
 
 _LAYOUTS = (
     Envelope("rfc3164", lambda t, tag, m: f"{_bsd(t)} mx {tag}[5120]: {m}"),
-    Envelope("rfc3164-no-pid", lambda t, tag, m: f"{_bsd(t)} mx {tag}: {m}"),
-    Envelope("rfc3164-zero-padded", lambda t, tag, m: f"{t:%b %d %H:%M:%S} mx {tag}: {m}"),
+    Envelope("rfc3164-no-pid", lambda t, tag, m: f"{_bsd(t)} mx {tag}: {m}", pid=False),
+    Envelope("rfc3164-zero-padded", lambda t, tag, m: f"{t:%b %d %H:%M:%S} mx {tag}: {m}", pid=False),
     Envelope("rfc3164-year", lambda t, tag, m: f"{t:%b} {t.day:2} {t.year} {t:%H:%M:%S} mx {tag}[5120]: {m}"),
     Envelope("raw-pri", lambda t, tag, m: f"<22>{_bsd(t)} mx {tag}[5120]: {m}"),
     Envelope("host-none", lambda t, tag, m: f"{_bsd(t)} (none) {tag}[5120]: {m}", host="(none)"),
     Envelope("host-ipv6", lambda t, tag, m: f"{_bsd(t)} 2001:db8::5 {tag}[5120]: {m}", host="2001:db8::5"),
     Envelope("rfc3339", lambda t, tag, m: f"{_iso(t, 6, '+01:00')} mx {tag}[5120]: {m}"),
-    Envelope("rfc3339-utc", lambda t, tag, m: f"{_iso(_utc(t), 3, 'Z')} mx {tag}: {m}"),
+    Envelope("rfc3339-utc", lambda t, tag, m: f"{_iso(_utc(t), 3, 'Z')} mx {tag}: {m}", pid=False),
     Envelope("rfc3339-no-zone", lambda t, tag, m: f"{_iso(t, 0, '')} mx {tag}[5120]: {m}"),
     Envelope(
         "rfc5424-rsyslog", lambda t, tag, m: f"<22>1 {_iso(t, 6, '+01:00')} mx {tag} 5120 - -  {m}", cuts_tag=True
     ),
-    Envelope("rfc5424-no-pid", lambda t, tag, m: f"<22>1 {_iso(_utc(t), 0, 'Z')} mx {tag} - - - {m}", cuts_tag=True),
+    Envelope(
+        "rfc5424-no-pid",
+        lambda t, tag, m: f"<22>1 {_iso(_utc(t), 0, 'Z')} mx {tag} - - - {m}",
+        cuts_tag=True,
+        pid=False,
+    ),
     Envelope(
         "rfc5424-syslog-ng",
         lambda t, tag, m: f'<22>1 {_iso(t, 0, "+01:00")} mx {tag} 5120 - [meta sequenceId="5" x="a\\]b"] {m}',
@@ -210,12 +224,22 @@ _LAYOUTS = (
     Envelope("busybox", lambda t, tag, m: f"{_bsd(t)} mx mail.info {tag}[5120]: {m}"),
     Envelope("busybox-S", lambda t, tag, m: f"{_bsd(t)} {tag}[5120]: {m}", host=""),
     Envelope("solaris", lambda t, tag, m: f"{_bsd(t)} mx {tag}[5120]: [ID 197553 mail.info] {m}"),
-    Envelope("metalog", lambda t, tag, m: f"{_bsd(t)} [{tag}] {m}", host=""),
+    Envelope("metalog", lambda t, tag, m: f"{_bsd(t)} [{tag}] {m}", host="", pid=False),
     Envelope("journal-short-precise", lambda t, tag, m: f"{_bsd(t)}.{t:%f} mx {tag}[5120]: {m}"),
     Envelope("journal-short-iso", lambda t, tag, m: f"{_iso(t, 0, '+0100')} mx {tag}[5120]: {m}"),
     Envelope("journal-short-iso-precise", lambda t, tag, m: f"{_iso(t, 6, '+0100')} mx {tag}[5120]: {m}"),
-    Envelope("own-log", lambda t, tag, m: f"{tag}{t:%b %d %H:%M:%S} {m}", host="", own=True),
-    Envelope("own-log-iso", lambda t, tag, m: f"{tag}{t:%Y-%m-%d %H:%M:%S} {m}", host="", own=True),
+    Envelope("forwarded", lambda t, tag, m: f"{_bsd(t)} hub Message forwarded from mx: {tag}[5120]: {m}"),
+    Envelope(
+        "forwarded-facility", lambda t, tag, m: f"{_bsd(t)} hub mail.info Message forwarded from mx: {tag}[5120]: {m}"
+    ),
+    Envelope("repeated", lambda t, tag, m: f"{_bsd(t)} mx {tag}[5120]: message repeated 2 times: [ {m}]"),
+    Envelope(
+        "repeated-rfc3339", lambda t, tag, m: f"{_iso(t, 6, '+01:00')} mx {tag}[5120]: message repeated 12 times: [{m}]"
+    ),
+    Envelope("own-log", lambda t, tag, m: f"{tag}{t:%b %d %H:%M:%S} {m}", host="", own=True, pid=False),
+    Envelope("own-log-year", lambda t, tag, m: f"{tag}{t:%b %d %Y %H:%M:%S} {m}", host="", own=True, pid=False),
+    Envelope("own-log-fraction", lambda t, tag, m: f"{tag}{_bsd(t)}.{t:%f} {m}", host="", own=True, pid=False),
+    Envelope("own-log-iso", lambda t, tag, m: f"{tag}{t:%Y-%m-%d %H:%M:%S} {m}", host="", own=True, pid=False),
 )
 
 #: Every layout by name. `rfc3164` is also that of inetutils, of syslog-ng's default and of `journalctl -o short`.
