@@ -27,7 +27,7 @@ class Event(NamedTuple):
     """Seconds since the epoch (UTC), the fraction cut off; None for missed lines."""
     format: str
     """Name of the format; for `no-pattern`, the first of the tag's formats whose success text stands in the line; for
-    `cut-record` and `continuation`, the format whose pattern took the line."""
+    other missed lines, the format whose pattern took the line."""
     user: str | None
     host: str
     session: str | None
@@ -40,10 +40,11 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Folded events of one source, as columns of equal length (docs/MATCHING.md, 6)."""
+    """Events of one source, folded or not, as columns of equal length (docs/MATCHING.md, 6)."""
 
     source: str
     ip: list[str] = field(default_factory=list)
+    """Canonical text; "" for a logout of nobody known, which only unfolded rows hold."""
     first: list[int] = field(default_factory=list)
     last: list[int] = field(default_factory=list)
     n: list[int] = field(default_factory=list)
@@ -58,6 +59,7 @@ class Batch:
     user_last: list[str | None] = field(default_factory=list)
     users: list[int] = field(default_factory=list)
     process: list[str] = field(default_factory=list)
+    """In unfolded rows `tag[pid]` as the line has them, `tag` without pid, `[pid]` of a whole-line pattern; else ""."""
 
     def __len__(self) -> int:
         return len(self.ip)

@@ -4,13 +4,14 @@ use aho_corasick::packed::Searcher;
 use regex_automata::meta;
 
 use crate::civil::{Reference, Zone};
-use crate::engine::{Engine, parse, probe};
+use crate::engine::{Engine, always_takes_ip, parse, probe};
 use crate::envelope::{self, Envelope};
 use crate::error::Error;
 use crate::lines::Lines;
 use crate::prefix::Prefixes;
 use crate::record::Said;
 use crate::tags::Tags;
+use crate::wholeline::WholeLines;
 
 /// The name of the layout that is no format's own.
 pub const SYSLOG: &str = "syslog";
@@ -29,6 +30,8 @@ pub struct FormatSpec {
     pub session_success: Vec<String>,
     pub session_failure: Vec<String>,
     pub session_end: Vec<String>,
+    pub line_login: Vec<String>,
+    pub line_logout: Vec<String>,
     pub cut: usize,
     pub own_prefix: Vec<String>,
     pub own_probe: Option<String>,
@@ -50,6 +53,7 @@ pub struct Catalogue {
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) targets: Vec<Target>,
     pub(crate) tags: Tags,
+    pub(crate) whole_lines: Option<WholeLines>,
     pub(crate) zone: Zone,
 }
 
@@ -105,8 +109,12 @@ impl Catalogue {
             builder.add(number, specs)?;
         }
         let tags = builder.tags(specs)?;
-        let Builder { formats, patterns, targets, .. } = builder;
-        Ok(Self { formats, patterns, targets, tags, zone })
+        let Builder { mut formats, patterns, targets, .. } = builder;
+        let whole_lines = WholeLines::new(specs)?;
+        for pattern in whole_lines.iter().flat_map(WholeLines::patterns) {
+            formats[usize::from(pattern.format)].needs_sessions |= pattern.needs_sessions;
+        }
+        Ok(Self { formats, patterns, targets, tags, whole_lines, zone })
     }
 
     /// Name of a format.
@@ -141,9 +149,13 @@ impl Catalogue {
             };
             match self.formats.iter().find(own) {
                 Some(format) => Some(format.name.as_str()),
-                None => envelope::syslog(line).map(|_| SYSLOG),
+                None => self.is_syslog(line).then_some(SYSLOG),
             }
         })
+    }
+
+    fn is_syslog(&self, line: &[u8]) -> bool {
+        envelope::syslog(line).is_some() || self.whole_lines.as_ref().is_some_and(|patterns| patterns.matches(line))
     }
 
     /// The stamp (earlier reading, UTC seconds) of one line, whatever its tag; `None` when it has no envelope or no
@@ -291,16 +303,4 @@ fn fitting(specs: &[FormatSpec], tag: Option<&str>, component: Option<&str>) -> 
             (tls || spec.program.iter().any(fits)).then_some((number, tls))
         })
         .collect()
-}
-
-/// Whether group `ip` takes part in every match: it stands outside alternatives and optional parts.
-fn always_takes_ip(pattern: &regex_syntax::hir::Hir) -> bool {
-    use regex_syntax::hir::HirKind;
-    match pattern.kind() {
-        HirKind::Capture(group) => group.name.as_deref() == Some("ip") || always_takes_ip(&group.sub),
-        HirKind::Concat(parts) => parts.iter().any(always_takes_ip),
-        HirKind::Alternation(parts) => parts.iter().all(always_takes_ip),
-        HirKind::Repetition(repetition) => repetition.min > 0 && always_takes_ip(&repetition.sub),
-        _ => false,
-    }
 }

@@ -171,7 +171,7 @@ fn whole(pattern: &str) -> String {
     format!(r"(?:{pattern})\z")
 }
 
-fn syntax_config() -> syntax::Config {
+pub(crate) fn syntax_config() -> syntax::Config {
     syntax::Config::new().unicode(false).utf8(false)
 }
 
@@ -186,7 +186,7 @@ fn one_pass_builder() -> onepass::Builder {
 }
 
 /// An error and its causes as one line.
-fn one_line(error: &dyn std::error::Error) -> String {
+pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -194,6 +194,18 @@ fn one_line(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether group `ip` takes part in every match: it stands outside alternatives and optional parts.
+pub(crate) fn always_takes_ip(pattern: &Hir) -> bool {
+    use regex_syntax::hir::HirKind;
+    match pattern.kind() {
+        HirKind::Capture(group) => group.name.as_deref() == Some("ip") || always_takes_ip(&group.sub),
+        HirKind::Concat(parts) => parts.iter().any(always_takes_ip),
+        HirKind::Alternation(parts) => parts.iter().all(always_takes_ip),
+        HirKind::Repetition(repetition) => repetition.min > 0 && always_takes_ip(&repetition.sub),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

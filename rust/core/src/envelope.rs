@@ -22,6 +22,10 @@ impl Span {
         self.len == 0
     }
 
+    pub(crate) fn start(self) -> usize {
+        usize::from(self.start)
+    }
+
     pub(crate) fn end(self) -> usize {
         usize::from(self.start) + usize::from(self.len)
     }

@@ -29,6 +29,7 @@ mod tags;
 mod texts;
 mod users;
 mod walk;
+mod wholeline;
 
 #[cfg(test)]
 mod testing;

@@ -10,6 +10,7 @@ use crate::lines::Lines;
 use crate::prefix::Candidate;
 use crate::record::{Missed, NO_STAMP, Record, Said};
 use crate::stamp::Stamp;
+use crate::wholeline::WholeLines;
 
 /// What one piece of a source holds, not yet settled by a `Stream`.
 #[derive(Clone, Debug)]
@@ -73,6 +74,13 @@ impl Catalogue {
     }
 }
 
+/// What remains to be said of a line whose tag, or own log, was looked at.
+enum Left {
+    Nothing,
+    /// It is a cut record or a continuation where this says so.
+    Undecided(Option<Missed>),
+}
+
 struct Scanner<'c> {
     catalogue: &'c Catalogue,
     /// One for each pattern, made when it first runs.
@@ -96,8 +104,13 @@ impl Scanner<'_> {
                 self.scan.too_long += 1;
                 continue;
             }
-            if let Some((envelope, target)) = heads.read(line.of(data)) {
-                self.record(line.start, line.of(data), &envelope, &catalogue.targets[usize::from(target)]);
+            let text = line.of(data);
+            let mut left = Left::Undecided(None);
+            if let Some((envelope, target)) = heads.read(text) {
+                left = self.record(line.start, text, &envelope, &catalogue.targets[usize::from(target)]);
+            }
+            if let (Left::Undecided(refused), Some(patterns)) = (left, &catalogue.whole_lines) {
+                self.whole_line(line.start, text, patterns, refused);
             }
         }
     }
@@ -113,13 +126,19 @@ impl Scanner<'_> {
                 self.scan.too_long += 1;
                 continue;
             }
-            if let Some(envelope) = catalogue.envelope(line.of(data), Layout::Own(format)) {
-                self.record(line.start, line.of(data), &envelope, target);
+            let text = line.of(data);
+            let mut left = Left::Undecided(None);
+            if let Some(envelope) = catalogue.envelope(text, Layout::Own(format)) {
+                left = self.record(line.start, text, &envelope, target);
+            }
+            if let (Left::Undecided(refused), Some(patterns)) = (left, &catalogue.whole_lines) {
+                self.whole_line(line.start, text, patterns, refused);
             }
         }
     }
 
-    fn record(&mut self, start: usize, line: &[u8], envelope: &Envelope, target: &Target) {
+    /// What the patterns of a line's tag or own log make of it.
+    fn record(&mut self, start: usize, line: &[u8], envelope: &Envelope, target: &Target) -> Left {
         let line = &line[..envelope.end];
         let message = &line[envelope.message..];
         let continues = self.ends_cut(line, envelope);
@@ -127,22 +146,30 @@ impl Scanner<'_> {
         if cut {
             self.scan.cut.push(Sender::of(line, envelope));
         }
-        let Some((number, tag_tls, groups)) = self.first_match(line, envelope.message, target) else {
-            if !cut && !continues {
-                if let Some(format) = self.catalogue.shows_success(target, message) {
-                    self.scan.records.push(Record::new(start, format, envelope).missed(Missed::NoPattern));
-                }
-            }
-            return;
-        };
         let refused = match (cut, continues) {
             (true, _) => Some(Missed::CutRecord),
             (false, true) => Some(Missed::Continuation),
             (false, false) => None,
         };
+        let Some((number, tag_tls, groups)) = self.first_match(line, envelope.message, target) else {
+            let Some(format) = self.catalogue.shows_success(target, message) else { return Left::Undecided(refused) };
+            if refused.is_none() {
+                self.scan.records.push(Record::new(start, format, envelope).missed(Missed::NoPattern));
+            }
+            return Left::Nothing;
+        };
         let Pattern { format, said, has_tls, .. } = self.catalogue.patterns[usize::from(number)];
         let tls = if tag_tls || groups.tls.is_some() { Some(true) } else { has_tls.then_some(false) };
         let record = Record { said, tls, ..Record::new(start, format, envelope) };
+        self.taken(record, line, envelope.stamp, &groups, refused);
+        Left::Nothing
+    }
+
+    /// What the patterns for whole lines make of a line that nothing else decided.
+    fn whole_line(&mut self, start: usize, line: &[u8], patterns: &WholeLines, refused: Option<Missed>) {
+        let Some((pattern, envelope, groups)) = patterns.find(line) else { return };
+        let tls = if groups.tls.is_some() { Some(true) } else { pattern.has_tls.then_some(false) };
+        let record = Record { said: pattern.said, tls, ..Record::new(start, pattern.format, &envelope) };
         self.taken(record, line, envelope.stamp, &groups, refused);
     }
 

@@ -3,6 +3,7 @@
 //! `Stamp::find` checks the grammar and keeps positions only; numbers are read when a line turns out to need them.
 
 use crate::civil::Civil;
+use crate::envelope::Span;
 
 const MONTHS: [[u8; 3]; 12] =
     [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];
@@ -38,6 +39,11 @@ impl Stamp {
             b'0'..=b'9' => Self::find_iso(line, start),
             _ => Self::find_bsd(line, start),
         }
+    }
+
+    /// The stamp that a piece of a line is, from its first byte to its last.
+    pub(crate) fn whole(line: &[u8], span: Span) -> Option<Self> {
+        Self::find(&line[..span.end()], span.start()).filter(|stamp| stamp.end == span.end())
     }
 
     /// Whether date and time are joined by `T`, as RFC 5424 wants.

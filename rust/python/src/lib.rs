@@ -40,6 +40,8 @@ fn format_spec(format: &Bound<'_, PyAny>) -> PyResult<FormatSpec> {
         session_success: format.getattr("session_success")?.extract()?,
         session_failure: format.getattr("session_failure")?.extract()?,
         session_end: format.getattr("session_end")?.extract()?,
+        line_login: format.getattr("line_login")?.extract()?,
+        line_logout: format.getattr("line_logout")?.extract()?,
         cut: format.getattr("cut")?.extract()?,
         own_prefix: format.getattr("own_prefix")?.extract()?,
         own_probe: format.getattr("own_probe")?.extract()?,
