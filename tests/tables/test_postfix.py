@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mta.postfix import ELSEWHERE, LOCAL, Postfix, require_postfix, running
+from mta.postfix import ELSEWHERE, LOCAL, Postfix, Reply, require_postfix, running
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table
 from tables.conftest import FILE_TYPES, LIVE_TYPES, POSTFIX_TYPES, Opener, grant
@@ -182,14 +183,42 @@ def test_values_with_user_and_expiry_permit(kind: str, opened: Opener) -> None:
         table.close()
 
 
-def test_a_growing_hash_refuses_nobody(opened: Opener) -> None:
-    """Past its room the file is rebuilt, never split: clients in the table are accepted all the while."""
-    require_postfix("hash")
-    table = opened("hash")
+@pytest.mark.parametrize("kind", ["hash", "lmdb"])
+def test_a_growing_table_refuses_nobody(kind: str, opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past its room a hash is rebuilt, never split; lmdb's map grows, ours and that of smtpds which mapped less of it.
+
+    Clients in the table are accepted all the while, in new sessions and (lmdb) in one that stays open.
+    """
+    require_postfix(kind)
+    monkeypatch.setattr("pbs_fast.tables.lmdb.MAP_SIZE", 256 << 10)
+    table = opened(kind)
     table.rebuild({A: grant()})
-    with running(table.spec) as postfix:
-        for start in range(0, 60_000, 6_000):
-            table.apply(Delta({f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}": grant() for i in range(start, start + 6_000)}))
-            assert postfix.rcpt(A).relayed
-            assert postfix.rcpt(f"10.{start >> 16}.{start >> 8 & 255}.{start & 255}").relayed
-            assert postfix.rcpt(OTHER).denied
+    stop = threading.Event()
+    replies: list[list[Reply]] = [[], []]
+    with running(table.spec, smtpd_limit=4, main_cf=["lmdb_map_size = 262144"]) as postfix:
+
+        def ask(mine: list[Reply]) -> None:
+            while not stop.is_set():
+                mine.append(postfix.rcpt(A))
+                time.sleep(0.005)
+
+        askers = [threading.Thread(target=ask, args=(mine,)) for mine in replies]
+        for asker in askers:
+            asker.start()
+        try:
+            with postfix.session(A) as open_all_the_while:
+                for start in range(0, 60_000, 6_000):
+                    rows = [f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(start, start + 6_000)]
+                    table.apply(Delta(dict.fromkeys(rows, grant())))
+                    assert open_all_the_while.rcpt().relayed
+                    assert postfix.rcpt(rows[-1]).relayed
+                    assert postfix.rcpt(OTHER).denied
+        finally:
+            stop.set()
+            for asker in askers:
+                asker.join()
+        assert all(reply.relayed for mine in replies for reply in mine)
+        assert min(map(len, replies)) > 10
+        assert "fatal" not in postfix.logged()
+    assert table.file is not None
+    assert table.file.stat().st_size > (1 << 20)
