@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pbs_fast.errors import SourceError
-from pbs_fast.matching import SYSLOG, Matcher, Stream
+from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.opening import LogFile, open_log
 from pbs_fast.sources.pieces import Piece, pieces
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from typing import IO
 
     from pbs_fast.events import Event
-    from pbs_fast.matching import Core
+    from pbs_fast.matching import Core, Matcher
+    from pbs_fast.matching.rewrite import LogTime
 
 #: Missed lines are shown after all events; more than this many bytes of them wait in a temporary file.
 _KEPT_IN_MEMORY = 8 << 20
@@ -64,10 +65,10 @@ class Run:
         write: Callable[[str], object],
         complain: Callable[[SourceError], object],
         show_missed: bool,
+        logtime: LogTime | None = None,
     ) -> None:
         """`now` is the second that years are judged from; None means each file's time of last modification."""
-        self._matcher = matcher
-        self._stream: Stream = core.Stream(matcher, source="", gap=0, fold=False)
+        self._reader = Reader(core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime)
         self._now = now
         self._render = render
         self._write = write
@@ -87,7 +88,7 @@ class Run:
             missed.seek(0)
             while text := missed.read(1 << 20):
                 self._write(text)
-        counters = self._stream.counters
+        counters = self._reader.counters
         self._summary.lines, self._summary.logins = counters["lines"], counters["login"]
         self._summary.logouts = counters["logout"]
         return self._summary
@@ -96,23 +97,15 @@ class Run:
         reference = self._now
         if reference is None:
             reference = int(time.time()) if log.mtime is None else log.mtime
-        layout: str | None = None
+        self._reader.begin_file()
         line = 1
         for piece in pieces(log):
-            if layout is None:
-                layout = self._matcher.sniff(piece.data[piece.start : piece.stop])
-            scan = self._matcher.scan(
-                piece.data,
-                start=piece.start,
-                stop=piece.stop,
-                offset=piece.offset,
-                layout=layout or SYSLOG,
-                reference=reference,
-            )
-            shown = self._piece(log.name, line, piece, self._stream.events(scan), missed)
+            lines = self._reader.counters["lines"]
+            events = self._reader.events(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
+            shown = self._piece(log.name, line, piece, events, missed)
             if shown:
                 self._write(shown)
-            line += scan.lines
+            line += self._reader.counters["lines"] - lines
 
     def _piece(self, file: str, line: int, piece: Piece, events: list[Event], missed: IO[str]) -> str:
         """The text of a piece's events; its first line has the number `line`."""

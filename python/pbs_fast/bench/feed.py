@@ -16,7 +16,8 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from pbs_fast.matching import SYSLOG, Core, Matcher, Scan
+from pbs_fast.matching import SYSLOG, Core, Scan
+from pbs_fast.matching.reader import Reader, Ready
 from pbs_fast.sources.opening import LogFile, open_log
 from pbs_fast.sources.pieces import MAX_LINE, PIECE, Piece, Range, aligned, pieces
 
@@ -30,6 +31,8 @@ class Scanned(NamedTuple):
     scan: Scan
     reference: int
     """The second that the piece's years were judged from."""
+    offset: int
+    """That of what was `ready`."""
     end: int
     """Where the piece ends in its log, in bytes of text."""
     last_stamp: int | None
@@ -56,14 +59,14 @@ def default_threads(core: Core) -> int:
 
 def scans(
     files: Sequence[str],
-    matcher: Matcher,
+    reader: Reader,
     *,
     now: int | None,
     threads: int,
     size: int = PIECE,
     on_position: Callable[[int, int], object] = lambda _file, _position: None,
 ) -> Iterator[Scanned | FileEnd]:
-    """The files' scans in order, a FileEnd after each file's last.
+    """The files' scans in order, a FileEnd after each file's last. They are not added to the reader's stream.
 
     `now` is the second that years are judged from; None means each file's time of last modification. `on_position` is
     told, as scans come out, the file's index and how many bytes of it on the disk were used. Raises SourceError when a
@@ -73,9 +76,8 @@ def scans(
     try:
         for index, file in enumerate(files):
             with open_log(file) as log:
-                reference = _reference(log, now)
-                jobs = _in_place if log.seekable else _in_turn
-                for scanned in _ordered(jobs(log, matcher, reference, size), pool, threads + _AHEAD):
+                reader.begin_file()
+                for scanned in _ordered(_jobs(log, reader, _reference(log, now), size), pool, threads + _AHEAD):
                     yield scanned
                     on_position(index, scanned.end if log.seekable else log.position())
             yield FileEnd(log.name)
@@ -103,54 +105,62 @@ def _ordered(jobs: Iterator[_Job], pool: ThreadPoolExecutor | None, window: int)
             yield scanned
 
 
-def _in_place(log: LogFile, matcher: Matcher, reference: int, size: int) -> Iterator[_Job]:
-    """Jobs that each read a range of a plain file."""
+def _jobs(log: LogFile, reader: Reader, reference: int, size: int) -> Iterator[_Job]:
+    """Jobs for a log's lines, in order."""
+    if not log.seekable:
+        yield from _in_turn(pieces(log, size), reader, reference)
+        return
     ranges = aligned(log, size)
-    layout = next(filter(None, (_sniff(matcher, part.read()) for part in ranges)), SYSLOG)
+    # Lines that are rewritten have to be so in their order; all others are read, and scanned, by any thread.
+    if _is_rewritten(ranges, reader):
+        yield from _in_turn(filter(None, (part.read() for part in ranges)), reader, reference)
+        return
     for part in ranges:
-        yield partial(_read_and_scan, part, matcher, layout, reference)
+        yield partial(_read_and_scan, part, reader, reader.layout or SYSLOG, reference)
 
 
-def _in_turn(log: LogFile, matcher: Matcher, reference: int, size: int) -> Iterator[_Job]:
-    """Jobs for what can only be read in turn; to ask for the next job reads (and decompresses) its piece."""
-    layout: str | None = None
-    parts = pieces(log, size)
+def _is_rewritten(ranges: Sequence[Range], reader: Reader) -> bool:
+    """Whether the first conclusive line says so; its layout is the reader's then."""
+    for part in ranges:
+        piece = part.read()
+        if piece is not None and reader.decide(piece.data, piece.start, piece.stop):
+            break
+    return reader.rewrites
+
+
+def _in_turn(parts: Iterator[Piece], reader: Reader, reference: int) -> Iterator[_Job]:
+    """Jobs for what is read in turn; to ask for the next job reads, decompresses and rewrites its piece."""
     while True:
         started = time.perf_counter()
         piece = next(parts, None)
         if piece is None:
             return
-        layout = layout or _sniff(matcher, piece)
-        yield partial(_scan, piece, time.perf_counter() - started, matcher, layout or SYSLOG, reference)
+        ready = reader.ready(piece.data, piece.start, piece.stop, offset=piece.offset)
+        yield partial(_scan, ready, piece.end, time.perf_counter() - started, reader, reference)
 
 
-def _sniff(matcher: Matcher, piece: Piece | None) -> str | None:
-    return None if piece is None else matcher.sniff(piece.data[piece.start : piece.stop])
-
-
-def _read_and_scan(part: Range, matcher: Matcher, layout: str, reference: int) -> Scanned | None:
+def _read_and_scan(part: Range, reader: Reader, layout: str, reference: int) -> Scanned | None:
     started = time.perf_counter()
     piece = part.read()
     if piece is None:
         return None
-    return _scan(piece, time.perf_counter() - started, matcher, layout, reference)
+    ready = Ready(piece.data, piece.start, piece.stop, piece.offset, layout)
+    return _scan(ready, piece.end, time.perf_counter() - started, reader, reference)
 
 
-def _scan(piece: Piece, read_seconds: float, matcher: Matcher, layout: str, reference: int) -> Scanned:
-    scan = matcher.scan(
-        piece.data, start=piece.start, stop=piece.stop, offset=piece.offset, layout=layout, reference=reference
-    )
-    return Scanned(scan, reference, piece.end, _last_stamp(piece, matcher, layout, reference), read_seconds)
+def _scan(ready: Ready, end: int, read_seconds: float, reader: Reader, reference: int) -> Scanned:
+    scan = reader.scan(ready, reference)
+    return Scanned(scan, reference, ready.offset, end, _last_stamp(ready, reader, reference), read_seconds)
 
 
-def _last_stamp(piece: Piece, matcher: Matcher, layout: str, reference: int) -> int | None:
+def _last_stamp(ready: Ready, reader: Reader, reference: int) -> int | None:
     """In a log this is the stamp of the piece's last line; only rubbish makes it look further back."""
-    stop = piece.stop
-    while stop > piece.start:
-        end = stop - 1 if piece.data[stop - 1] == 0x0A else stop
-        start = piece.data.rfind(b"\n", piece.start, end) + 1 or piece.start
+    data, stop = ready.data, ready.stop
+    while stop > ready.start:
+        end = stop - 1 if data[stop - 1] == 0x0A else stop
+        start = data.rfind(b"\n", ready.start, end) + 1 or ready.start
         if end - start <= MAX_LINE:
-            stamp = matcher.stamp(piece.data[start:end].removesuffix(b"\r"), layout=layout, reference=reference)
+            stamp = reader.stamp_of(data[start:end].removesuffix(b"\r"), ready.layout, reference)
             if stamp is not None:
                 return stamp
         stop = start

@@ -21,11 +21,13 @@ from pbs_fast.deny import DenyList
 from pbs_fast.events import MAX_AHEAD, Batch
 from pbs_fast.guards import Guards, Machine
 from pbs_fast.ledger import Ledger
-from pbs_fast.matching import Core, Matcher, Stream
+from pbs_fast.matching import Core, Matcher
+from pbs_fast.matching.reader import Reader
 from pbs_fast.netblocks import Netblocks
 from pbs_fast.sources.pieces import PIECE
 
 if TYPE_CHECKING:
+    from pbs_fast.matching.rewrite import LogTime
     from pbs_fast.tables import Table
 
 #: Bytes of text whose rows make one Batch: some thousands of logins of a busy hub, a second of reading at 64 MB/s.
@@ -76,11 +78,12 @@ class Result:
 class Replay:
     """Replays some logs once."""
 
-    def __init__(self, core: Core, matcher: Matcher, *, grace: int, table: Table | None = None) -> None:
+    def __init__(
+        self, core: Core, matcher: Matcher, *, grace: int, table: Table | None = None, logtime: LogTime | None = None
+    ) -> None:
         """`table`, where given, gets all rows, also those of long ago: it must not be one that an MTA asks."""
         self._core = core
-        self._matcher = matcher
-        self._stream: Stream = core.Stream(matcher, source="bench", gap=grace)
+        self._reader = Reader(core, matcher, source="bench", gap=grace, live=False, fold=True, logtime=logtime)
         self._ledger = Ledger(grace)
         self._guards = Guards(
             GuardConfig(max_rows=_NO_LIMIT, max_new_per_minute=_NO_LIMIT, max_users_per_address=_NO_LIMIT),
@@ -119,7 +122,7 @@ class Replay:
         def position(index: int, place: int) -> None:
             on_position(index, place, self._lines)
 
-        for found in scans(files, self._matcher, now=now, threads=threads, size=piece, on_position=position):
+        for found in scans(files, self._reader, now=now, threads=threads, size=piece, on_position=position):
             if isinstance(found, FileEnd):
                 self._bytes += file_bytes
                 if last_stamp is not None:
@@ -139,8 +142,8 @@ class Replay:
         seconds = time.perf_counter() - started
         latest = self._latest()
         seconds += self._expire()
-        self._stages.fold = self._stream.fold_seconds
-        counters = self._stream.counters
+        self._stages.fold = self._reader.stream.fold_seconds
+        counters = self._reader.counters
         return Result(
             files=len(files),
             bytes=self._bytes,
@@ -161,11 +164,11 @@ class Replay:
         self._lines += found.scan.lines
         self._stages.read += found.read_seconds
         self._stages.scan += found.scan.seconds
-        self._stream.add(found.scan)
+        self._reader.add(found.scan, found.offset)
 
     def _take(self, reference: int) -> None:
         """Give the rows since the last time to ledger and table."""
-        batch = self._stream.take()
+        batch = self._reader.take()
         started = time.perf_counter()
         if batch.first and max(batch.first) > reference + MAX_AHEAD:
             batch = self._without_ahead(batch, reference + MAX_AHEAD)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pbs_fast.cli.replays import LogTimezone, Now, make_matcher, parse_now
+from pbs_fast.cli.replays import LogTime, LogTimezone, Now, make_matcher, parse_now
 
 if TYPE_CHECKING:
-    from pbs_fast.bench.replay import Result
+    from pbs_fast.bench.replay import Replay
     from pbs_fast.matching import Core
     from pbs_fast.tables import Table
 
@@ -60,6 +60,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         now: Now = None,
         log_timezone: LogTimezone = None,
+        logtime: LogTime = None,
     ) -> int:
         """Replay logs through the whole pipeline as fast as this machine can, and say what was counted and how fast.
 
@@ -68,6 +69,7 @@ def register(app: typer.Typer) -> None:
         SHA-256 over the lines "ADDRESS EPOCH", sorted, with each address's latest login; it must not depend on twin,
         threads or machine.
         """
+        from pbs_fast.bench.feed import default_threads
         from pbs_fast.bench.report import as_json, as_table, differences, record
         from pbs_fast.errors import CoreError
 
@@ -77,9 +79,11 @@ def register(app: typer.Typer) -> None:
         with _scratch(table) as scratch:
             for twin in twins:
                 with _progress(logs, twin, not json) as on_position:
-                    records.append(
-                        record(_replay(twin, logs, reference, log_timezone, threads, grace, scratch, on_position))
+                    replay = _make(twin, log_timezone, logtime, grace, scratch)
+                    result = replay(
+                        logs, now=reference, threads=threads or default_threads(twin), on_position=on_position
                     )
+                    records.append(record(result))
         if differing := differences(records):
             raise CoreError(f"the twins disagree about these logs: {'; '.join(differing)}; please report it")
         typer.echo(as_json(records) + "\n" if json else as_table(records), nl=False)
@@ -99,23 +103,14 @@ def _twins(choice: str | None) -> list[Core]:
     return [load_core(choice)]
 
 
-def _replay(
-    twin: Core,
-    logs: list[str],
-    reference: int | None,
-    zone: str | None,
-    threads: int | None,
-    grace: int,
-    table: Table | None,
-    on_position: _OnPosition,
-) -> Result:
-    from pbs_fast.bench.feed import default_threads
+def _make(twin: Core, zone: str | None, logtime: str | None, grace: int, table: Table | None) -> Replay:
     from pbs_fast.bench.replay import Replay
+    from pbs_fast.matching import rewrite
 
     if table is not None:
         table.rebuild({})
-    replay = Replay(twin, make_matcher(twin, zone), grace=grace, table=table)
-    return replay(logs, now=reference, threads=threads or default_threads(twin), on_position=on_position)
+    stamps = None if logtime is None else rewrite.LogTime(logtime)
+    return Replay(twin, make_matcher(twin, zone), grace=grace, table=table, logtime=stamps)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pbs_fast.cli.replays import LogTimezone, Now, make_matcher, parse_now
+from pbs_fast.cli.replays import LogTime, LogTimezone, Now, make_matcher, parse_now
 
 #: `--missed` found some.
 _FOUND_MISSED = 3
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         now: Now = None,
         log_timezone: LogTimezone = None,
+        logtime: LogTime = None,
     ) -> int:
         """Show what each line of a log says: logins, the ends of sessions, their addresses, times, formats and users.
 
@@ -47,7 +48,7 @@ def register(app: typer.Typer) -> None:
         """
         from pbs_fast.cli.errors import one_line
         from pbs_fast.match import AsJson, AsText, Run
-        from pbs_fast.matching import load_core
+        from pbs_fast.matching import load_core, rewrite
 
         twin = load_core(core)
         matcher = make_matcher(twin, log_timezone)
@@ -74,6 +75,7 @@ def register(app: typer.Typer) -> None:
             write=write,
             complain=lambda error: typer.echo(one_line(f"pbs-fast match: {error}"), err=True),
             show_missed=missed,
+            logtime=None if logtime is None else rewrite.LogTime(logtime),
         )
         summary = run(names)
         if chatty:

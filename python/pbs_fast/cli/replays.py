@@ -32,6 +32,16 @@ LogTimezone = Annotated[
         show_default=False,
     ),
 ]
+LogTime = Annotated[
+    str | None,
+    typer.Option(
+        "--logtime",
+        metavar="FORMAT",
+        help="How the stamps at the lines' starts are written, where this is unusual: a strptime format, as in"
+        " '%d/%b/%Y:%H:%M:%S %z', or a regular expression.",
+        show_default=False,
+    ),
+]
 
 
 def parse_now(text: str | None, zone: str | None) -> int | None:

@@ -1,22 +1,49 @@
-"""Reads one source: decides its layout once, scans its pieces in order, and folds them into Batches.
+"""Reads one source: finds wrapper and layout once, rewrites, scans its pieces in order, folds them into Batches.
 
-Works with either twin. Knows no tables, no grace but as the fold's gap, and no clock: the caller says the reference.
+The one place that does: daemon, `match` and `bench` read through it. Works with either twin. Knows no tables, no grace
+but as the fold's gap, and no clock: the caller says the reference.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pbs_fast.matching import SYSLOG, Matcher, Stream
+from pbs_fast.matching import SYSLOG, Matcher, Scan, Stream
+from pbs_fast.matching.rewrite import LOGTIME, READERS, Lines, Rewriter, find_entry
 
 if TYPE_CHECKING:
-    from pbs_fast.events import Batch
+    from pbs_fast.events import Batch, Event
     from pbs_fast.matching import Core
+    from pbs_fast.matching.rewrite import LogTime
+
+#: Offsets of rewritten lines start here, beyond any log's size, until they are turned back into those of their source.
+_REWRITTEN: Final = 1 << 60
+
+
+class Ready(NamedTuple):
+    """Lines as a scan takes them: data[start:stop], whose first byte has this offset, in this layout."""
+
+    data: bytes
+    start: int
+    stop: int
+    offset: int
+    layout: str
+
+
+class _Piece(NamedTuple):
+    """Rewritten lines whose rows are not taken yet."""
+
+    begin: int
+    """The offset under which they were scanned."""
+    offset: int
+    """Where they stand in the source."""
+    lines: Lines
 
 
 class Reader:
-    """The lines of one source, in their order. Not for several threads at once."""
+    """The lines of one source, in their order. Not for several threads at once, but for `scan`."""
 
     def __init__(
         self,
@@ -27,24 +54,71 @@ class Reader:
         gap: int,
         live: bool,
         fold: bool,
+        logtime: LogTime | None = None,
         on_layout: Callable[[str], object] | None = None,
     ) -> None:
-        """`gap` is the fold's, in seconds (docs/MATCHING.md, 6). `on_layout` is told the layout when it is decided."""
+        """`gap` is the fold's, in seconds (docs/MATCHING.md, 6). `on_layout` is told the layout when it is decided.
+
+        `logtime` is how this site writes its stamps, where the matcher does not know it.
+        """
         self._matcher = matcher
         self.stream: Stream = core.Stream(matcher, source=source, gap=gap, live=live, fold=fold)
         self.layout: str | None = None
         """What the first conclusive line showed; None until there was one."""
+        self._rewriter = Rewriter(logtime)
+        self._pieces: list[_Piece] = []
+        self._next = _REWRITTEN
+        self._added = 0
         self._on_layout = on_layout
         self._primed: dict[str, int] = {}
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether lines are rewritten, which has to be done in their order."""
+        return self._rewriter.wrapper is not None
+
     def feed(self, data: bytes, start: int, stop: int, *, offset: int, reference: int) -> None:
         """Take the whole lines data[start:stop], which stand at byte `offset` of the source."""
+        ready = self.ready(data, start, stop, offset=offset)
+        self.add(self.scan(ready, reference), ready.offset)
+
+    def events(self, data: bytes, start: int, stop: int, *, offset: int, reference: int) -> list[Event]:
+        """The events of whole lines, missed ones included, in line order, instead of their rows."""
+        found = self.stream.events(self.scan(self.ready(data, start, stop, offset=offset), reference))
+        if self._pieces:
+            found = [event._replace(offset=self._original(event.offset)) for event in found]
+            self._pieces.clear()
+        return found
+
+    def ready(self, data: bytes, start: int, stop: int, *, offset: int) -> Ready:
+        """Decide the layout from whole lines if it is open, and rewrite them where they need it. In their order."""
+        self._rewriter.begin(is_whole=offset == 0)
+        self.decide(data, start, stop)
+        if not self.rewrites:
+            return Ready(data, start, stop, offset, self.layout or SYSLOG)
+        lines = self._rewriter.lines(data, start, stop)
         if self.layout is None:
-            self._sniff(data[start:stop])
-        scan = self._matcher.scan(
-            data, start=start, stop=stop, offset=offset, layout=self.layout or SYSLOG, reference=reference
-        )
+            self._sniff(lines.data)
+        begin = self._next
+        self._next += len(lines.data) + 1
+        self._pieces.append(_Piece(begin, offset, lines))
+        return Ready(lines.data, 0, len(lines.data), begin, self.layout or SYSLOG)
+
+    def decide(self, data: bytes, start: int, stop: int) -> bool:
+        """Decide wrapper or layout from whole lines, if both are open; whether one of them is decided now."""
+        if self.layout is None and self._rewriter.wrapper not in READERS:
+            self._find(data, start, stop)
+        return self.layout is not None or self.rewrites
+
+    def scan(self, ready: Ready, reference: int) -> Scan:
+        """The scan of lines that are ready, in any order, by any thread."""
+        data, start, stop, offset, layout = ready
+        return self._matcher.scan(data, start=start, stop=stop, offset=offset, layout=layout, reference=reference)
+
+    def add(self, scan: Scan, offset: int) -> None:
+        """Fold the scan of what was `ready` at this offset. In the lines' order."""
         self.stream.add(scan)
+        self._added = offset
 
     def prime(self, data: bytes, start: int, *, reference: int) -> None:
         """Take whole lines for the sake of order alone: what they leave open is known, their events are in no Batch.
@@ -52,6 +126,7 @@ class Reader:
         Only before the first `feed`; their lines are not in the counters either.
         """
         if data[start:]:
+            self._rewriter.begin(is_whole=False)
             self.feed(data, start, len(data), offset=0, reference=reference)
             self.take()
             self._primed = self.stream.counters
@@ -63,19 +138,60 @@ class Reader:
 
     def take(self) -> Batch:
         """The rows since the last take."""
-        return self.stream.take()
+        batch = self.stream.take()
+        if self._pieces:
+            batch.offset[:] = map(self._original, batch.offset)
+            # Some may be ready and not added yet.
+            self._pieces = [piece for piece in self._pieces if piece.begin > self._added]
+        return batch
 
     def stamp(self, line: bytes, reference: int) -> int | None:
-        """The stamp of one line, in the source's layout."""
+        """The stamp of one line without its end, in the source's layout."""
         if self.layout is None:
-            self._sniff(line + b"\n")
+            whole = line + b"\n"
+            if self._rewriter.wrapper not in READERS:
+                self._find(whole, 0, len(whole))
+            if self.rewrites:
+                self._sniff(self._rewriter.peek(line) + b"\n")
+        line = self._rewriter.peek(line)
         return self._matcher.stamp(line, layout=self.layout or SYSLOG, reference=reference)
 
+    def stamp_of(self, line: bytes, layout: str, reference: int) -> int | None:
+        """The stamp of one line of what is `ready`, without its end."""
+        return self._matcher.stamp(line, layout=layout, reference=reference)
+
     def begin_file(self) -> None:
-        """Another file of this source begins: its first conclusive line decides its layout again."""
+        """Another file of this source begins: its first conclusive lines decide wrapper and layout again."""
         self.layout = None
+        self._rewriter.begin_file()
+
+    def _find(self, data: bytes, start: int, stop: int) -> None:
+        """The wrapper of the lines, else their layout: whichever a line shows first."""
+        rewriter = self._rewriter
+        if rewriter.logtime is None:
+            # Nearly always the first line tells, and the search for entries is spared.
+            newline = data.find(b"\n", start, stop)
+            self._sniff(data[start : stop if newline < 0 else newline + 1])
+            if self.layout is not None:
+                return
+        entry = find_entry(data, start, stop)
+        if entry is not None and (entry.start == start or self._matcher.sniff(data[start : entry.start]) is None):
+            rewriter.wrapper = entry.wrapper
+        elif rewriter.logtime is not None:
+            rewriter.wrapper = LOGTIME
+        else:
+            self._sniff(data[start:stop])
 
     def _sniff(self, data: bytes) -> None:
         self.layout = self._matcher.sniff(data)
         if self.layout is not None and self._on_layout is not None:
-            self._on_layout(self.layout)
+            wrapper = self._rewriter.wrapper
+            self._on_layout(self.layout if wrapper is None else f"{self.layout} ({wrapper})")
+
+    def _original(self, offset: int) -> int:
+        """Where a line stands in the source, from where it stands as it was scanned."""
+        if offset < _REWRITTEN:
+            return offset
+        piece = self._pieces[bisect_right(self._pieces, offset, key=lambda piece: piece.begin) - 1]
+        line = bisect_right(piece.lines.starts, offset - piece.begin) - 1
+        return piece.offset + piece.lines.originals[line]

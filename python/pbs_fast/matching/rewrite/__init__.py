@@ -1,0 +1,116 @@
+"""Rewrites the lines of a source before they are scanned: what stands around or before them becomes a plain stamp.
+
+For Docker's and CRI's log entries and for stamps that a site describes (`logtime`). Line by line, one for one, so that
+a line's number stays; a new line is `STAMP REST` with a stamp of docs/MATCHING.md, 2. A stamp (and PRI) that stood in
+the line itself is dropped, because the new one has a zone. One implementation before either twin.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from typing import Final, NamedTuple
+
+from pbs_fast.formats.stamps import BSD, ISO
+from pbs_fast.matching.rewrite.containers import MAX_LINE, READERS, Entry, Streams, find_entry
+from pbs_fast.matching.rewrite.logtime import LogTime
+
+__all__ = ["LOGTIME", "READERS", "Lines", "LogTime", "Rewriter", "find_entry"]
+
+LOGTIME: Final = "logtime"
+
+_PRI = rb"(?:<[0-9]{1,3}>)?"
+_INNER = re.compile(_PRI + rb"(?:" + BSD.encode() + rb"|" + ISO.encode() + rb")(?= )")
+#: RFC 5424's stamp stands between other fields and stays there.
+_RFC5424 = re.compile(rb"(<[0-9]{1,3}>1 )(?:" + ISO.encode() + rb"|-)(?= )")
+
+
+class Lines(NamedTuple):
+    """Rewritten lines, and where each starts, there and in the original."""
+
+    data: bytes
+    starts: array[int]
+    originals: array[int]
+
+
+class Rewriter:
+    """What stands around or before the lines of one source. Not for several threads at once."""
+
+    def __init__(self, logtime: LogTime | None = None) -> None:
+        self.logtime = logtime
+        self._streams = Streams()
+        self._begun = False
+        self.wrapper: str | None = None
+        """`docker`, `cri` or `logtime`; None while lines are as they are."""
+
+    def begin_file(self) -> None:
+        """Another file of the source begins: its wrapper is to be found again. A line may go on in it all the same."""
+        self.wrapper = None
+
+    def begin(self, *, is_whole: bool) -> None:
+        """The source's first lines come; `is_whole`: from its first byte on. Later calls change nothing."""
+        if not self._begun and is_whole:
+            self._streams.begin()
+        self._begun = True
+
+    def lines(self, data: bytes, start: int, stop: int) -> Lines:
+        """The lines data[start:stop], each of them rewritten or as it is."""
+        out: list[bytes] = []
+        starts, originals = array("q"), array("q")
+        at, place = start, 0
+        while at < stop:
+            newline = data.find(b"\n", at, stop)
+            end = stop if newline < 0 else newline + 1
+            # A line without its end is none when it is empty.
+            new = self._line(data[at:end]) or b"-"
+            starts.append(place)
+            originals.append(at - start)
+            out.append(new)
+            place += len(new)
+            at = end
+        return Lines(b"".join(out), starts, originals)
+
+    def peek(self, line: bytes) -> bytes:
+        """One line, without its end, as it would be if it were whole; nothing is remembered of it."""
+        if self.wrapper in READERS:
+            entry = READERS[self.wrapper](line)
+            return b"" if entry is None else self._unwrapped(entry)
+        return self._restamped(line) if self.wrapper == LOGTIME else line
+
+    def _line(self, line: bytes) -> bytes:
+        body = line.removesuffix(b"\n")
+        end = line[len(body) :]
+        if end and body.endswith(b"\r"):
+            body, end = body[:-1], b"\r\n"
+        if self.wrapper not in READERS:
+            return line if len(body) > MAX_LINE else self._restamped(body) + end
+        if len(body) > MAX_LINE:
+            # No one says how such an entry ends: of some, the source hands on the beginning only.
+            self._streams.lose()
+            return line
+        entry = READERS[self.wrapper](body)
+        if entry is None:
+            self._streams.lose()
+            return end
+        return (self._unwrapped(entry) if self._streams.is_whole(entry) else b"") + end
+
+    def _unwrapped(self, entry: Entry) -> bytes:
+        text = entry.text
+        if m := _RFC5424.match(text):
+            return m[1] + entry.stamp + text[m.end() :]
+        found = None if self.logtime is None else self.logtime.head(text)
+        if found is not None:
+            text = text[found[1] :].lstrip(b" ")
+        elif m := _INNER.match(text):
+            text = text[m.end() :].lstrip(b" ")
+        return entry.stamp + b" " + text
+
+    def _restamped(self, line: bytes) -> bytes:
+        found = None if self.logtime is None else self.logtime.head(line)
+        if found is None:
+            return line
+        stamp, end = found
+        rest = line[end:].lstrip(b" ")
+        if m := _INNER.match(rest):
+            rest = rest[m.end() :].lstrip(b" ")
+        return stamp + b" " + rest
