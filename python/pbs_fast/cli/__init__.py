@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -64,13 +64,12 @@ def _start(
         typer.echo(ctx.get_help())
 
 
-def application() -> typer.Typer:
-    """The typer program with all its commands."""
+def blank(**settings: Any) -> typer.Typer:
+    """A typer program without commands; its help is the same wherever it is asked for."""
     width = None if sys.stdout is not None and sys.stdout.isatty() else _PIPED_WIDTH
-    app = typer.Typer(
-        cls=_Commands,
+    return typer.Typer(
+        **settings,
         add_completion=False,
-        invoke_without_command=True,
         # Plain text: the same on a terminal, in a pipe and in the manual, and half the time to print.
         rich_markup_mode=None,
         context_settings={
@@ -79,6 +78,11 @@ def application() -> typer.Typer:
             "max_content_width": _TERMINAL_WIDTH,
         },
     )
+
+
+def application() -> typer.Typer:
+    """The program `pbs-fast` with all its commands."""
+    app = blank(cls=_Commands, invoke_without_command=True)
     app.callback()(_start)
     for module in (run, match, bench, table, catalogue, config):
         module.register(app)
@@ -86,9 +90,14 @@ def application() -> typer.Typer:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the program with `args`, by default the process's own, and return its exit status."""
+    """Run `pbs-fast` with `args`, by default the process's own, and return its exit status."""
+    return execute(application, NAME, sys.argv[1:] if args is None else list(args))
+
+
+def execute(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
+    """Run the program that `make` makes under a name, and return its exit status; faults are one line."""
     try:
-        status = _run(sys.argv[1:] if args is None else list(args))
+        status = _run(make, name, args)
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -98,20 +107,20 @@ def main(args: Sequence[str] | None = None) -> int:
         return _PIPE_CLOSED
     except OSError as error:  # of our own output, such as a full disk
         _discard_output()
-        return _fail(NAME, f"cannot write the output: {error.strerror or error}", 1)
+        return _fail(name, f"cannot write the output: {error.strerror or error}", 1)
     return status
 
 
-def _run(args: list[str]) -> int:
-    command = typer.main.get_command(application())
-    where = NAME
+def _run(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
+    command = typer.main.get_command(make())
+    where = name
     try:
-        with command.make_context(NAME, args) as context:
+        with command.make_context(name, args) as context:
             try:
                 result = command.invoke(context)
             finally:
                 # Known only from here on: the group has looked at the command's name.
-                where = f"{NAME} {context.invoked_subcommand}" if context.invoked_subcommand else NAME
+                where = f"{name} {context.invoked_subcommand}" if context.invoked_subcommand else name
     except typer.Exit as exit_:
         return exit_.exit_code
     except typer.Abort:

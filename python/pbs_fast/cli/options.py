@@ -16,7 +16,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 from typer.core import TyperCommand
 
-from pbs_fast.config import KEYS, Given, Settings, load, merge
+from pbs_fast.config import KEYS, Config, Given, Settings, load, merge
 
 P = ParamSpec("P")
 
@@ -91,11 +91,12 @@ class _Remembering(TyperCommand):
 
 
 def command(
-    app: typer.Typer, name: str, keys: Sequence[str] = tuple(KEYS)
+    app: typer.Typer, name: str, keys: Sequence[str] = tuple(KEYS), base: Config | None = None
 ) -> Callable[[Callable[Concatenate[Settings, P], object]], Callable[Concatenate[Settings, P], object]]:
     """Register a function as a command with `--config` and the options of the configuration's `keys`, by default all.
 
-    The function's first parameter gets the Settings they make; its others are options and arguments of its own.
+    The function's first parameter gets the Settings they make, from the defaults of `base`; its others are options and
+    arguments of its own.
     """
 
     def register(function: Callable[Concatenate[Settings, P], object]) -> Callable[Concatenate[Settings, P], object]:
@@ -111,7 +112,7 @@ def command(
 
         def run(**values: Any) -> object:
             ctx = values["ctx"]
-            settings = merge(load(values[_FILE]), given(ctx.command.params, ctx.meta[_ARGUMENTS]))
+            settings = merge(load(values[_FILE]), given(ctx.command.params, ctx.meta[_ARGUMENTS]), base)
             return call(settings, **{each.name: values[each.name] for each in own})
 
         run.__doc__ = function.__doc__

@@ -11,28 +11,30 @@ import typer
 from pbs_fast.cli import options
 from pbs_fast.config import Settings
 
+Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
+Dumpconfig = Annotated[bool, typer.Option("--dumpconfig", help="Print the configuration in force and exit.")]
+List = Annotated[bool, typer.Option("--list", help="Print the addresses in the table and exit.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @options.command(app, "run")
-    def run(
-        settings: Settings,
-        version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-        dumpconfig: Annotated[
-            bool, typer.Option("--dumpconfig", help="Print the configuration in force and exit.")
-        ] = False,
-        list_: Annotated[bool, typer.Option("--list", help="Print the addresses in the table and exit.")] = False,
-    ) -> int:
+    def run(settings: Settings, version: Version = False, dumpconfig: Dumpconfig = False, list_: List = False) -> int:
         """Follow the mail log and keep the table of addresses that may relay.
 
         Stays in the foreground unless --daemon is given. SIGTERM and SIGINT stop it, its rows staying in the table;
         SIGHUP opens its own log anew and reads mynetworks, guards and the deny list again.
         """
-        if version or dumpconfig or list_:
-            _show(settings, version, dumpconfig, list_)
-            return 0
-        return _serve(settings)
+        return act(settings, version, dumpconfig, list_)
+
+
+def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
+    """Show what was asked for, else run the daemon; the exit status."""
+    if version or dumpconfig or list_:
+        _show(settings, version, dumpconfig, list_)
+        return 0
+    return _serve(settings)
 
 
 def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> None:

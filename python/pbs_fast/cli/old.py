@@ -1,0 +1,119 @@
+"""`pop-before-smtp`: the old program's interface to the letter, so that start files and habits keep working.
+
+The options are those of `pbs-fast run` that the Perl program had, read as Getopt::Long reads them: any case, one dash
+or two, shortened as far as they stay clear. What they mean is `run`'s; the table's default path is the old one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from pbs_fast.cli import blank, execute, options
+from pbs_fast.cli.run import Dumpconfig, List, Version, act
+from pbs_fast.config import Config, Settings
+from pbs_fast.config.model import DEFAULT_FILE
+from pbs_fast.errors import PbsError, UsageError
+
+NAME = "pop-before-smtp"
+#: Where the Perl program kept its table (its `$dbfile`).
+OLD_DBFILE = "/etc/postfix/pop-before-smtp"
+#: Where it looked for its configuration: on Debian and Ubuntu, and as its authors shipped it.
+OLD_CONFIGURATIONS = ("/etc/pop-before-smtp/pop-before-smtp.conf", "/etc/pop-before-smtp-conf.pl")
+
+_KEYS = ("write", "debug", "flock", "reprocess", "watchlog", "dbfile", "logto", "grace", "daemon")
+_WITH_VALUE = ("config", "watchlog", "logfile", "dbfile", "logto", "grace", "daemon")
+_NEGATABLE = ("write", "debug", "flock")
+_PLAIN = ("reprocess", "version", "dumpconfig", "list", "help")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the program with `args`, by default the process's own, and return its exit status."""
+    try:
+        given = normalise(sys.argv[1:] if args is None else list(args))
+        if not any(argument.startswith("--config=") for argument in given) and not set(given) & {"--help", "--version"}:
+            _find_configuration()
+    except PbsError as error:
+        sys.stderr.write(f"{NAME}: {error}\n")
+        return error.exit_status
+    return execute(application, NAME, given)
+
+
+def application() -> typer.Typer:
+    """The typer program."""
+    app = blank()
+
+    @options.command(app, NAME, keys=_KEYS, base=Config(dbfile=OLD_DBFILE))
+    def pop_before_smtp(
+        settings: Settings, version: Version = False, dumpconfig: Dumpconfig = False, list_: List = False
+    ) -> int:
+        """Watch the mail log for logins over POP and IMAP, and let their addresses relay for a while.
+
+        This is pbs-fast under the name and with the options of the Perl program it succeeds. Its configuration is
+        /etc/pbs-fast/pbs-fast.toml; --config=FILE must be the first option. An old configuration is converted by
+        pbs-fast import-config.
+        """
+        return act(settings, version, dumpconfig, list_)
+
+    return app
+
+
+def normalise(args: Sequence[str]) -> list[str]:
+    """The arguments with their options spelled out, as Getopt::Long understands them (its default settings).
+
+    Raises UsageError for an option that is unknown or not clear, one that lacks its value, and for a `--config` that is
+    not the first.
+    """
+    found: list[str] = []
+    rest = iter(args)
+    for argument in rest:
+        if argument == "--":
+            break
+        if not argument.startswith("-") or argument == "-":
+            raise UsageError(f"unexpected argument {argument!r}; options begin with --")
+        text, equals, value = argument.removeprefix("-").removeprefix("-").partition("=")
+        name = _full_name(text, argument)
+        if name == "config" and found:
+            raise UsageError("--config=FILE must be the first option.")
+        if name in _WITH_VALUE:
+            if not equals:
+                following = next(rest, None)
+                if following is None:
+                    raise UsageError(f"option --{name} needs a value, as in --{name}=...")
+                value = following
+            found.append(f"--{name}={value}")
+        elif equals:
+            raise UsageError(f"option --{name} takes no value, but was given {value!r}")
+        else:
+            found.append(f"--{name}")
+    return found
+
+
+def _full_name(text: str, argument: str) -> str:
+    """The one option that is meant."""
+    wanted = text.lower()
+    spelled = {name: name for name in (*_WITH_VALUE, *_NEGATABLE, *_PLAIN)}
+    spelled |= {f"no{name}": f"no{name}" for name in _NEGATABLE} | {f"no-{name}": f"no{name}" for name in _NEGATABLE}
+    if wanted in spelled:
+        return spelled[wanted]
+    near = sorted({name for spelling, name in spelled.items() if wanted and spelling.startswith(wanted)})
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise UsageError(f"option {argument} is not clear: {', '.join(f'--{name}' for name in near)}")
+    raise UsageError(f"unknown option {argument}; the options are listed by: {NAME} --help")
+
+
+def _find_configuration() -> None:
+    """Raises UsageError where only the Perl program's configuration is there: what it says must not be passed over."""
+    if os.path.exists(DEFAULT_FILE):  # noqa: PTH110 - as the loader looks
+        return
+    for old in OLD_CONFIGURATIONS:
+        if os.path.exists(old):  # noqa: PTH110
+            raise UsageError(
+                f"found the old configuration {old} and no {DEFAULT_FILE}; convert it once: pbs-fast import-config "
+                f"{old} > {DEFAULT_FILE}"
+            )
