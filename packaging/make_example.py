@@ -19,6 +19,7 @@ NOT_SET = {
     "logto": '"/var/log/pbs-fast/pbs-fast.log"',
     "daemon": '"/run/pbs-fast.pid"',
     "log_timezone": '"Europe/Berlin"',
+    "logtime": '"%d/%b/%Y:%H:%M:%S %z"',
 }
 #: What the packages need: root starts the SysV script, and systemd's unit is that user already.
 SET = {"user": '"pbs-fast"'}

@@ -93,6 +93,11 @@ class Config:
     user: str | None = _key(None, kinds.text(), "account to run as when started by root")
     value: str = _key("ok", kinds.table_value(), "value of each row; may hold {user} and {expires}")
     log_timezone: str | None = _key(None, kinds.zone(), "time zone of stamps that name none; not set: local time")
+    logtime: str | None = _key(
+        None,
+        kinds.text(),
+        "how the stamps at the lines' starts are written, where that is unusual: a strptime format or a pattern",
+    )
     mynetworks: tuple[str, ...] = _key(
         ("postfix",),
         kinds.specs('"postfix" or a list of addresses, networks and files'),

@@ -36,6 +36,7 @@ from pbs_fast.guards import Guards, read_machine
 from pbs_fast.ledger import Ledger
 from pbs_fast.logs import Log
 from pbs_fast.matching import load_core
+from pbs_fast.matching.rewrite import LogTime
 from pbs_fast.netblocks import read_netblocks
 from pbs_fast.sources.identity import Position
 from pbs_fast.sources.protocol import Start
@@ -119,6 +120,7 @@ class Parts:
         formats = extend(catalogue, config.program_tags)
         self._tags = [tag for each in formats for tag in (*each.program, *each.tls_program)]
         self._matcher = self.core.Matcher(formats, zone_table(config.log_timezone))
+        self._logtime = None if config.logtime is None else LogTime(config.logtime)
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
@@ -169,6 +171,7 @@ class Parts:
             tell=self._log.info,
             tags=self._tags,
             fold_past=not (self.guards.wants_events or isinstance(self.ledger, CountingLedger)),
+            logtime=self._logtime,
         )
 
     def reload(self) -> bool:

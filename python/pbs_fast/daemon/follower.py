@@ -20,6 +20,7 @@ from pbs_fast.sources.scheme import make_source
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
     from pbs_fast.matching import Core, Matcher
+    from pbs_fast.matching.rewrite import LogTime
     from pbs_fast.sources.notices import Notice
     from pbs_fast.sources.pieces import Piece
     from pbs_fast.sources.wakeup import Hints
@@ -41,6 +42,7 @@ class Follower:
         tell: Callable[[str], object],
         tags: Sequence[str] = (),
         fold_past: bool = True,
+        logtime: LogTime | None = None,
     ) -> None:
         """`start`: "replay" (what comes from now on; `begin_replay` gives the past), "begin" (all that there is) or the
         place to which an earlier run read (`resume` gives what came since).
@@ -49,6 +51,7 @@ class Follower:
         the formats: a source that refuses lines says so of those that carry one.
         `say` takes what an administrator should know now, `tell` what is in order, such as a rotation.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
+        `logtime` is how this site writes its stamps, where the matcher does not know it.
         """
         self._say = say
         self._tell = tell
@@ -61,7 +64,16 @@ class Follower:
         """What messages call the log."""
 
         def new_reader(*, live: bool, fold: bool) -> Reader:
-            return Reader(core, matcher, source=self.path, gap=grace, live=live, fold=fold, on_layout=self._on_layout)
+            return Reader(
+                core,
+                matcher,
+                source=self.path,
+                gap=grace,
+                live=live,
+                fold=fold,
+                logtime=logtime,
+                on_layout=self._on_layout,
+            )
 
         self._new_reader = new_reader
         self._past = new_reader(live=False, fold=fold_past)
