@@ -11,7 +11,8 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from pbs_fast.events import Event
+    from pbs_fast.formats import Format
     from pbs_fast.matching import Core, Matcher
     from pbs_fast.matching.rewrite import LogTime
 
@@ -34,10 +36,14 @@ _KEPT_IN_MEMORY = 8 << 20
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-class Render(Protocol):
-    """How an event, or a missed line, becomes one line of text with its newline."""
+#: Gives the line of an event as it was scanned, and its layout; asked only by who shows it.
+Source = Callable[[], tuple[bytes, str]]
 
-    def event(self, file: str, line: int, event: Event) -> str: ...
+
+class Render(Protocol):
+    """How an event, or a missed line, becomes text with its newline."""
+
+    def event(self, file: str, line: int, event: Event, source: Source) -> str: ...
     def missed(self, file: str, line: int, reason: str, text: str) -> str: ...
 
 
@@ -49,6 +55,8 @@ class Summary:
     logins: int = 0
     logouts: int = 0
     missed: int = 0
+    formats: dict[str, Counter[str]] = field(default_factory=dict)
+    """Format -> how many of each kind of event; missed lines by the format they look like."""
     faults: list[SourceError] = field(default_factory=list)
 
 
@@ -115,22 +123,30 @@ class Run:
             at = event.offset - piece.offset + piece.start
             line += piece.data.count(b"\n", place, at)
             place = at
+            self._summary.formats.setdefault(event.format, Counter())[event.kind] += 1
             if event.kind != "missed":
-                shown.append(self._render.event(file, line, event))
+                shown.append(
+                    self._render.event(file, line, event, lambda at=at: self._reader.plain(_line(piece, at)))  # type: ignore[misc]
+                )
                 continue
             self._summary.missed += 1
             if self._show_missed:
-                end = piece.data.find(b"\n", at, piece.stop)
-                text = piece.data[at : end if end >= 0 else piece.stop]
-                text = text.removesuffix(b"\r") if end >= 0 else text
+                text = _line(piece, at)
                 missed.write(self._render.missed(file, line, event.reason or "", text.decode("utf-8", "replace")))
         return "".join(shown)
+
+
+def _line(piece: Piece, at: int) -> bytes:
+    """The line that starts at a byte of a piece, without its end."""
+    end = piece.data.find(b"\n", at, piece.stop)
+    text = piece.data[at : end if end >= 0 else piece.stop]
+    return text.removesuffix(b"\r") if end >= 0 else text
 
 
 class AsJson:
     """One JSON object a line, ASCII."""
 
-    def event(self, file: str, line: int, event: Event) -> str:
+    def event(self, file: str, line: int, event: Event, source: Source) -> str:  # noqa: ARG002 - it shows no line
         record = {
             "file": file,
             "line": line,
@@ -146,16 +162,38 @@ class AsJson:
         return json.dumps({"file": file, "line": line, "missed": reason, "text": text}) + "\n"
 
 
+#: The colour of each field of a line, which is also that of the same thing in what is said of it.
+COLOURS = {"time": "cyan", "host": "yellow", "tag": "blue", "user": "magenta", "ip": "green", "session": "bright_black"}
+
+
 class AsText:
-    """For people: place, what, address, time, format, user. `paint(text, colour)` colours it for a terminal."""
+    """For people: place, what, address, time, format, user.
 
-    def __init__(self, paint: Callable[[str, str], str] | None = None) -> None:
+    With `paint(text, colour)`, for a terminal that shows colours, the line itself follows, its fields in theirs.
+    """
+
+    def __init__(self, paint: Callable[[str, str], str] | None = None, formats: Sequence[Format] = ()) -> None:
         self._paint = paint or (lambda text, _: text)
+        self._formats = formats if paint else ()
 
-    def event(self, file: str, line: int, event: Event) -> str:
-        kind = self._paint(f"{event.kind:<6}", "green" if event.kind == "login" else "blue")
-        rest = f"{event.ip or '-':<15}  {iso(event.stamp)}  {event.format:<13}  {safe(event.user or '-')}"
-        return f"{self._place(file, line)}  {kind}  {rest}\n"
+    def event(self, file: str, line: int, event: Event, source: Source) -> str:
+        paint = self._paint
+        kind = paint(f"{event.kind:<6}", "green" if event.kind == "login" else "blue")
+        ip, when = paint(f"{event.ip or '-':<15}", COLOURS["ip"]), paint(iso(event.stamp) or "-", COLOURS["time"])
+        said = f"{self._place(file, line)}  {kind}  {ip}  {when}  {event.format:<13}  "
+        said += paint(safe(event.user or "-"), COLOURS["user"]) + "\n"
+        return said + self._line(event, *source()) if self._formats else said
+
+    def _line(self, event: Event, line: bytes, layout: str) -> str:
+        """The line with its fields in colour; a field of another address than the event's is not coloured."""
+        from pbs_fast.fields import fields  # only here: on a terminal
+
+        text, place = "    ", 0
+        for name, start, end in fields(line, event, layout, self._formats):
+            if name in COLOURS:
+                text += _shown(line[place:start]) + self._paint(_shown(line[start:end]), COLOURS[name])
+                place = end
+        return text + _shown(line[place:]) + "\n"
 
     def missed(self, file: str, line: int, reason: str, text: str) -> str:
         return f"{self._place(file, line)}  {self._paint('missed', 'yellow')}  {reason}: {safe(text)}\n"
@@ -167,6 +205,10 @@ class AsText:
 def iso(stamp: int | None) -> str | None:
     """A second as UTC, `2026-11-21T03:04:05Z`."""
     return None if stamp is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp))
+
+
+def _shown(data: bytes) -> str:
+    return safe(data.decode("utf-8", "replace"))
 
 
 def safe(text: str) -> str:

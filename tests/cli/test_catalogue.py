@@ -24,7 +24,7 @@ def test_every_format_is_in_the_list(capfd: Output) -> None:
     assert [line.split()[0] for line in lines] == ["NAME", *(each.name for each in catalogue)]
     for line, each in zip(lines[1:], catalogue, strict=True):
         assert each.title in line
-        assert each.program[0] in line
+        assert (*each.program, "(its own log)")[0] in line
 
 
 @pytest.mark.parametrize("name", [each.name for each in load_catalogue()])
@@ -32,7 +32,8 @@ def test_a_formats_page_has_its_patterns_and_samples(name: str, capfd: Output) -
     found = next(each for each in load_catalogue() if each.name == name)
     assert main(["formats", name]) == 0
     text = capfd.readouterr().out
-    for pattern in (*found.login, *found.logout, *found.program):
+    steps = (*found.session_address, *found.session_success, *found.session_failure, *found.session_end)
+    for pattern in (*found.login, *found.logout, *found.program, *steps):
         assert pattern in text
     assert "\n  login    " in text
     assert "\n  attack   " in text

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -284,9 +285,32 @@ def on_terminal(*args: str) -> str:
 
 def test_a_terminal_gets_colours_and_a_summary() -> None:
     Path("a.log").write_bytes(LOGIN + LOGOUT + MISSED + OTHER)
-    text = on_terminal("match", "a.log")
+    text = on_terminal("match", "a.log").replace("\r\n", "\n")
     assert "\x1b[32mlogin" in text
-    assert "logins: 1, logouts: 1, lines: 4, missed logins: 1 (--missed shows them)" in text
+    assert text.endswith(
+        "4 lines\n"
+        "FORMAT   LOGINS  LOGOUTS  MISSED\n"
+        "dovecot       1        1       1\n"
+        "all           1        1       1\n"
+        "--missed shows the missed lines\n"
+    )
+
+
+def test_a_terminal_shows_which_field_matched_where() -> None:
+    Path("a.log").write_bytes(LOGIN)
+    _, line, *_ = on_terminal("match", "--log-timezone=UTC", "a.log").splitlines()
+    colours = {
+        name: f"\x1b[{code}m" for name, code in (("time", 36), ("host", 33), ("tag", 34), ("user", 35), ("ip", 32))
+    }
+    for name, text in (
+        ("time", "2026-11-21T09:00:41"),
+        ("host", "mx"),
+        ("tag", "dovecot"),
+        ("user", "u"),
+        ("ip", "203.0.113.41"),
+    ):
+        assert colours[name] + text + "\x1b[0m" in line
+    assert re.sub("\x1b\\[[0-9;]*m", "", line) == "    " + LOGIN.decode().rstrip()
 
 
 def test_a_start_imports_no_table_and_no_daemon() -> None:

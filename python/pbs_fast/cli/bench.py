@@ -105,12 +105,13 @@ def _twins(choice: str | None) -> list[Core]:
 
 def _make(twin: Core, zone: str | None, logtime: str | None, grace: int, table: Table | None) -> Replay:
     from pbs_fast.bench.replay import Replay
+    from pbs_fast.formats.loader import load_catalogue
     from pbs_fast.matching import rewrite
 
     if table is not None:
         table.rebuild({})
     stamps = None if logtime is None else rewrite.LogTime(logtime)
-    return Replay(twin, make_matcher(twin, zone), grace=grace, table=table, logtime=stamps)
+    return Replay(twin, make_matcher(twin, load_catalogue(), zone), grace=grace, table=table, logtime=stamps)
 
 
 @contextmanager

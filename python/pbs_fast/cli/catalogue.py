@@ -92,7 +92,8 @@ def _summary(found: Format) -> dict[str, Any]:
         "title": found.title,
         "versions": found.versions,
         "program": [*found.program, *found.tls_program],
-        "logout": bool(found.logout),
+        "logout": bool(found.logout or found.session_end),
+        "session": bool(found.session_address),
         "own_log": found.own_probe is not None,
     }
 
@@ -113,7 +114,10 @@ def _samples(name: str) -> list[dict[str, Any]]:
 
 def _table(catalogue: tuple[Format, ...]) -> str:
     rows = [("NAME", "SERVER", "VERSIONS", "SYSLOG TAGS")]
-    rows += [(each.name, each.title, each.versions, " ".join((*each.program, *each.tls_program))) for each in catalogue]
+    rows += [
+        (each.name, each.title, each.versions, " ".join((*each.program, *each.tls_program)) or "(its own log)")
+        for each in catalogue
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "".join(
         "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[3]]) + "\n"
@@ -123,14 +127,22 @@ def _table(catalogue: tuple[Format, ...]) -> str:
 
 def _page(found: Format, samples: list[dict[str, Any]]) -> str:
     lines = [f"{found.name}: {found.title}, {found.versions}"]
-    lines += [f"tags: {' '.join(found.program)}"]
+    if found.program:
+        lines += [f"tags: {' '.join(found.program)}"]
     if found.tls_program:
         lines += [f"tags over TLS: {' '.join(found.tls_program)}"]
     if found.own_probe is not None:
         lines += [f"own log: its messages start with  {found.own_probe}"]
     if found.cut:
         lines += [f"records are cut at {found.cut} bytes"]
-    for title, patterns in (("logins", found.login), ("ends of sessions", found.logout)):
+    for title, patterns in (
+        ("logins", found.login),
+        ("ends of sessions", found.logout),
+        ("sessions over several lines: address", found.session_address),
+        ("sessions over several lines: success", found.session_success),
+        ("sessions over several lines: failure", found.session_failure),
+        ("sessions over several lines: end", found.session_end),
+    ):
         if patterns:
             lines += ["", f"{title}:", *(f"  {pattern}" for pattern in patterns)]
     if samples:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pbs_fast.cli.replays import LogTime, LogTimezone, Now, make_matcher, parse_now
+
+if TYPE_CHECKING:
+    from pbs_fast.match import Summary
 
 #: `--missed` found some.
 _FOUND_MISSED = 3
@@ -47,11 +50,14 @@ def register(app: typer.Typer) -> None:
         part. The exit status is 0 also when no line says anything.
         """
         from pbs_fast.cli.errors import one_line
+        from pbs_fast.formats.loader import load_catalogue
         from pbs_fast.match import AsJson, AsText, Run
         from pbs_fast.matching import load_core, rewrite
 
         twin = load_core(core)
-        matcher = make_matcher(twin, log_timezone)
+        formats = load_catalogue()
+        matcher = make_matcher(twin, formats, log_timezone)
+        painter = _painter()
         names = files or ["-"]
         chatty = sys.stderr is not None and sys.stderr.isatty()
         if chatty and "-" in names and sys.stdin is not None and sys.stdin.isatty():
@@ -71,7 +77,7 @@ def register(app: typer.Typer) -> None:
             twin,
             matcher,
             now=parse_now(now, log_timezone),
-            render=AsJson() if json else AsText(_painter()),
+            render=AsJson() if json else AsText(painter, formats),
             write=write,
             complain=lambda error: typer.echo(one_line(f"pbs-fast match: {error}"), err=True),
             show_missed=missed,
@@ -79,15 +85,26 @@ def register(app: typer.Typer) -> None:
         )
         summary = run(names)
         if chatty:
-            typer.echo(
-                f"logins: {summary.logins:,}, logouts: {summary.logouts:,}, lines: {summary.lines:,},"
-                f" missed logins: {summary.missed:,}"
-                + ("" if missed or not summary.missed else " (--missed shows them)"),
-                err=True,
-            )
+            typer.echo(_summary(summary, shown=missed), err=True)
         if summary.faults:
             return 1
         return _FOUND_MISSED if missed and summary.missed else 0
+
+
+def _summary(summary: Summary, *, shown: bool) -> str:
+    """What was seen: lines, then a row for each format that had any."""
+    rows = [("FORMAT", "LOGINS", "LOGOUTS", "MISSED")]
+    for name, kinds in sorted(summary.formats.items()):
+        rows.append((name, *(f"{kinds[kind]:,}" for kind in ("login", "logout", "missed"))))
+    rows.append(("all", f"{summary.logins:,}", f"{summary.logouts:,}", f"{summary.missed:,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    text = f"{summary.lines:,} lines\n"
+    for row in rows:
+        text += row[0].ljust(widths[0]) + "".join(
+            f"  {cell.rjust(width)}" for cell, width in zip(row[1:], widths[1:], strict=True)
+        )
+        text += "\n"
+    return text + ("--missed shows the missed lines" if summary.missed and not shown else "").rstrip()
 
 
 def _painter() -> Callable[[str, str], str] | None:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pbs_fast.formats import Format
     from pbs_fast.matching import Core as Twin
     from pbs_fast.matching import Matcher
 
@@ -66,9 +69,8 @@ def parse_now(text: str | None, zone: str | None) -> int | None:
         raise UsageError(f"--now={text}: no time that can be read; write it as 2026-11-22T10:00:00Z") from error
 
 
-def make_matcher(twin: Twin, zone: str | None) -> Matcher:
-    """The matcher of one twin with all formats of the catalogue. Raises PbsError for a format or zone that is unfit."""
-    from pbs_fast.formats.loader import load_catalogue
+def make_matcher(twin: Twin, formats: Sequence[Format], zone: str | None) -> Matcher:
+    """The matcher of one twin. Raises PbsError for a format or zone that is unfit."""
     from pbs_fast.zones import zone_table
 
-    return twin.Matcher(load_catalogue(), zone_table(zone))
+    return twin.Matcher(formats, zone_table(zone))

@@ -160,6 +160,10 @@ class Reader:
         """The stamp of one line of what is `ready`, without its end."""
         return self._matcher.stamp(line, layout=layout, reference=reference)
 
+    def plain(self, line: bytes) -> tuple[bytes, str]:
+        """One line, without its end, as it is scanned, and the layout it is read in."""
+        return self._rewriter.peek(line), self.layout or SYSLOG
+
     def begin_file(self) -> None:
         """Another file of this source begins: its first conclusive lines decide wrapper and layout again."""
         self.layout = None
