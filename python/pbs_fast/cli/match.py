@@ -93,7 +93,7 @@ def register(app: typer.Typer) -> None:
 
 def _summary(summary: Summary, *, shown: bool) -> str:
     """What was seen: lines, then a row for each format that had any."""
-    rows = [("FORMAT", "LOGINS", "LOGOUTS", "MISSED")]
+    rows: list[tuple[str, ...]] = [("FORMAT", "LOGINS", "LOGOUTS", "MISSED")]
     for name, kinds in sorted(summary.formats.items()):
         rows.append((name, *(f"{kinds[kind]:,}" for kind in ("login", "logout", "missed"))))
     rows.append(("all", f"{summary.logins:,}", f"{summary.logouts:,}", f"{summary.missed:,}"))
