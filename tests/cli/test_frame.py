@@ -240,3 +240,33 @@ def test_a_start_costs_at_most_50_ms_more_than_a_bare_typer_program() -> None:
     # The least of several alternating runs: a busy machine makes runs longer, never shorter.
     times = [(wall("-c", bare), wall(*ours)) for _ in range(7)]
     assert min(time_ for _, time_ in times) <= min(time_ for time_, _ in times) + 0.050, times
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_a_script_of_its_own(shell: str) -> None:
+    environment = os.environ | {"_PBS_FAST_COMPLETE": f"source_{shell}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pbs_fast"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "_PBS_FAST_COMPLETE" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("pbs-fast for", ["formats"]),
+        ("pbs-fast run --watch", ["--watchlog"]),
+        ("pbs-fast bench --lo", ["--log-timezone"]),
+    ],
+)
+def test_completion_offers_commands_and_options(words: str, offered: list[str]) -> None:
+    environment = os.environ | {
+        "_PBS_FAST_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pbs_fast"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert [name for name in done.stdout.split() if name in offered] == offered

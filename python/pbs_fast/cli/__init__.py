@@ -113,6 +113,8 @@ def execute(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
 
 def _run(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
     command = typer.main.get_command(make())
+    if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
+        _complete(command, name)
     where = name
     try:
         with command.make_context(name, args) as context:
@@ -136,6 +138,14 @@ def _run(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
             raise
         return _fail(where, f"{os.fsdecode(error.filename)}: {error.strerror}", 1)
     return result if isinstance(result, int) else 0
+
+
+def _complete(command: Any, name: str) -> None:
+    """What a shell asks when somebody presses Tab, or its script; ends the process."""
+    from typer.completion import completion_init
+
+    completion_init()
+    command.main([], prog_name=name)
 
 
 def _fail(where: str, what: str, status: int) -> int:
