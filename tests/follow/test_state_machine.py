@@ -2,6 +2,7 @@
 
 The machine plays one writer and the administrator's tools on a real file. The property is equality with what was
 written. Lines may be missing only where nothing could save them (truncated without a copy), and then a counter says so.
+Rotated files may be compressed at any time, read or not.
 The second half breaks one rule of the follower at a time: the same machine must notice.
 """
 
@@ -9,12 +10,16 @@ The second half breaks one rule of the follower at a time: the same machine must
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +31,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from pbs_fast.sources import file as module
 from pbs_fast.sources import follow_beside, follow_file, follow_old, framing
 from pbs_fast.sources.file import FileSource
+from pbs_fast.sources.follow_archive import FollowedArchive
 from pbs_fast.sources.follow_file import FollowedFile, TruncatedError
 from pbs_fast.sources.follow_old import OldFiles
 from pbs_fast.sources.framing import Frame
@@ -35,6 +41,10 @@ from pbs_fast.sources.wakeup import Hints
 
 #: What the machine did, over all examples of a run.
 DONE: Counter[str] = Counter()
+
+#: bz2 and zstd go through the same code (tests/sources/test_opening.py).
+PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".xz": partial(lzma.compress, preset=0)}
+ENDINGS = tuple(PACK)
 
 sizes = st.lists(
     st.one_of(st.integers(0, 90), st.integers(200, 700), st.just(TOO_LONG + 70_000)), min_size=1, max_size=4
@@ -68,13 +78,20 @@ class Log(RuleBasedStateMachine):
         source.open()
         return source
 
+    def note(self) -> None:
+        """What the follower did, as far as its counters tell."""
+        self.actions |= {name for name in ("unpacked_bytes", "copied_bytes") if self.source.counters[name]}
+
     def teardown(self) -> None:
         try:
             if not self.on_path:
                 self.reopen()  # a file that came and went unseen is found when the next one comes
             self.settle()
             assert self.seen == [line for _, line in self.written]
+            self.note()
             assert self.lost + self.source.counters["lost"] >= self.lossy
+            if not self.actions & {"truncate", "delete", "compress early"}:
+                assert self.lost + self.source.counters["lost"] == 0, "no false alarm"
             DONE["examples"] += 1
             DONE.update(self.actions)
         finally:
@@ -150,6 +167,7 @@ class Log(RuleBasedStateMachine):
             self.settle()
             self.deleted = False
         position = self.source.position()
+        self.note()
         self.lost += self.source.counters["lost"]
         self.source.close()
         if position is None:
@@ -161,9 +179,39 @@ class Log(RuleBasedStateMachine):
     # -- the administrator's tools ------------------------------------------------------------------------------
 
     def shift(self) -> None:
-        for number in range(9, 0, -1):
-            if os.path.exists(f"{self.path}.{number}"):
-                os.rename(f"{self.path}.{number}", f"{self.path}.{number + 1}")
+        for number in range(40, 0, -1):
+            for ending in ("", *PACK):
+                if os.path.exists(f"{self.path}.{number}{ending}"):
+                    os.rename(f"{self.path}.{number}{ending}", f"{self.path}.{number + 1}{ending}")
+
+    def pack(self, name: str, ending: str, *, keep_time: bool) -> None:
+        """What logrotate does with a rotated file: the plain one is there until the other one is whole."""
+        Path(name + ending).write_bytes(PACK[ending](Path(name).read_bytes()))
+        if keep_time:
+            shutil.copystat(name, name + ending)
+        else:
+            self.modified(name + ending)
+        os.unlink(name)
+
+    def rotated(self) -> list[str]:
+        return [f"{self.path}.{number}" for number in range(1, 41) if os.path.exists(f"{self.path}.{number}")]
+
+    @precondition(lambda self: self.on_path and self.rotated())
+    @rule(ending=st.sampled_from(ENDINGS), keep_time=st.booleans(), all_=st.booleans())
+    def compress(self, ending: str, keep_time: bool, all_: bool) -> None:
+        """After the writer was told: read or not, what was rotated is compressed."""
+        for name in self.rotated() if all_ else self.rotated()[:1]:
+            self.pack(name, ending, keep_time=keep_time)
+        self.actions.add("compress")
+
+    @precondition(lambda self: not self.on_path and os.path.exists(f"{self.path}.1") and os.path.exists(self.path))
+    @rule(ending=st.sampled_from(ENDINGS))
+    def compress_early(self, ending: str) -> None:
+        """While the writer still keeps to the file: what comes then is in no file that has a name."""
+        self.take(self.source.poll(1))
+        self.pack(f"{self.path}.1", ending, keep_time=True)
+        self.deleted = True
+        self.actions.add("compress early")
 
     @precondition(lambda self: self.on_path)
     @rule(create=st.booleans())
@@ -207,8 +255,8 @@ class Log(RuleBasedStateMachine):
             self.settle()
 
     @precondition(lambda self: self.on_path and not self.begun)
-    @rule(unread=st.booleans(), hole=st.booleans(), more=st.booleans())
-    def copytruncate(self, unread: bool, hole: bool, more: bool) -> None:
+    @rule(unread=st.booleans(), hole=st.booleans(), more=st.booleans(), ending=st.sampled_from(("", *ENDINGS)))
+    def copytruncate(self, unread: bool, hole: bool, more: bool, ending: str) -> None:
         """With a copy beside it nothing is lost; `hole`: the writer goes on where it was, behind NULs."""
         self.known()
         if unread:
@@ -217,6 +265,9 @@ class Log(RuleBasedStateMachine):
         size = os.path.getsize(self.path)
         shutil.copy(self.path, f"{self.path}.1")
         self.modified(f"{self.path}.1")
+        if ending:
+            self.pack(f"{self.path}.1", ending, keep_time=True)
+            self.actions.add("packed copy")
         os.truncate(self.path, 0)
         if hole:
             os.truncate(self.path, size)
@@ -274,9 +325,11 @@ def test_lines_seen_are_the_lines_written() -> None:
     run(300)
     shares = {name: count / DONE["examples"] for name, count in DONE.items()}
     print("share of examples:", {name: round(share, 2) for name, share in sorted(shares.items())})
-    for action in ("part", "rename", "restart", "delete", "copytruncate", "truncate", "same size"):
+    common = ("part", "rename", "restart", "delete", "copytruncate", "truncate", "same size", "compress", "packed copy")
+    for action in common:
         assert shares[action] > 0.25, (action, shares)
     assert shares["loss"] > 0.1, shares
+    assert shares["unpacked_bytes"] > 0.15, "read from files that were compressed before they were read"
 
 
 # -- one rule broken at a time ----------------------------------------------------------------------------------------
@@ -351,7 +404,30 @@ def truncation_goes_unseen(patch: pytest.MonkeyPatch) -> None:
 
 
 def copies_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(follow_old, "copy_of", lambda _path, _position: None)
+    patch.setattr(follow_old, "copy_of", lambda *_, **__: None)
+
+
+def compressed_files_are_not_looked_at(patch: pytest.MonkeyPatch) -> None:
+    look = follow_beside.look
+    patch.setattr(follow_old, "look", lambda path: [one for one in look(path) if not one.compressed])
+
+
+def compressed_files_are_read_from_their_start(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FollowedArchive, "start_at", lambda *_: None)
+
+
+def what_was_read_is_read_again_from_its_archive(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(follow_old, "alike", lambda *_: False)
+
+
+def restart_knows_one_place_only(patch: pytest.MonkeyPatch) -> None:
+    position = OldFiles.position
+
+    def one(self: OldFiles, current: follow_old.Followed | None) -> Position | None:
+        found = position(self, current)
+        return found and replace(found, others=())
+
+    patch.setattr(OldFiles, "position", one)
 
 
 def files_between_two_looks_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
@@ -360,8 +436,13 @@ def files_between_two_looks_are_not_looked_for(patch: pytest.MonkeyPatch) -> Non
 
 def files_that_were_there_before_are_read_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(follow_beside.Seen, "holds", lambda *_: False)
-    begun = follow_beside.begun_since
-    patch.setattr(follow_old, "begun_since", lambda path, seen, known, heads, _: begun(path, seen, known, heads, 0))
+    patch.setattr(follow_beside.Since, "precedes", lambda *_: True)
+    init = follow_beside.Seen.__init__
+
+    def no_heads(self: follow_beside.Seen, _files: object = ()) -> None:
+        init(self)
+
+    patch.setattr(follow_beside.Seen, "__init__", no_heads)
 
 
 def restart_trusts_the_number_alone(patch: pytest.MonkeyPatch) -> None:
@@ -402,6 +483,10 @@ BROKEN: list[Break] = [
     only_a_smaller_size_is_a_truncation,
     truncation_goes_unseen,
     copies_are_not_looked_for,
+    compressed_files_are_not_looked_at,
+    compressed_files_are_read_from_their_start,
+    what_was_read_is_read_again_from_its_archive,
+    restart_knows_one_place_only,
     files_between_two_looks_are_not_looked_for,
     files_that_were_there_before_are_read_again,
     restart_trusts_the_number_alone,

@@ -38,6 +38,10 @@ def compression(head: bytes) -> str | None:
     return None
 
 
+class CutOffError(SourceError):
+    """The file ends within its compressed data."""
+
+
 class Decompressed:
     """The text of a compressed file.
 
@@ -60,7 +64,8 @@ class Decompressed:
     def read(self, size: int) -> bytes:
         """The next 1 to `size` bytes of text; b"" at the end.
 
-        Raises SourceError for damaged data, and for data that end within a member once all text of it was handed out.
+        Raises SourceError for damaged data, and CutOffError for data that end within a member once all text of it was
+        handed out; where the file has grown since, the next call goes on.
         """
         while True:
             member = self._member or self._next_member()
@@ -98,7 +103,7 @@ class Decompressed:
             self._raw = member.unused_data
             self._member = None
         elif at_end and not text:
-            raise SourceError(
+            raise CutOffError(
                 f"{self._name}: cut off within its {self._kind} data; the lines before the cut were read,"
                 " get the whole file for the rest"
             )

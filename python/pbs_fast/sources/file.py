@@ -65,9 +65,10 @@ class FileSource:
         self.notices: deque[Notice] = deque(maxlen=1000)
         """What was said, where `on_notice` is not given."""
         self.counters: Counter[str] = Counter()
-        """`rotated`, `truncated`, `copied_bytes` (read from a copy after a truncation), `lost` (truncations without
-        such a copy), `partial_lost` (unfinished lines), `nul_bytes`, `read_errors`, `overtaken` (files that were begun
-        and rotated away while nobody looked).
+        """`rotated`, `truncated`, `copied_bytes` (read from a copy after a truncation), `overtaken` (files that were
+        begun and rotated away while nobody looked), `unpacked_bytes` (text read from files that were compressed before
+        they were read), `lost` (truncations without a copy, files that are gone or damaged), `partial_lost` (unfinished
+        lines), `nul_bytes`, `read_errors`.
         """
         self.behind = False
         """The last poll left something that can be read at once."""
@@ -78,7 +79,7 @@ class FileSource:
         self._chunk, self._clock = chunk, clock
         self._backoff = Backoff()
         self._current: Followed | None = None
-        self._old = OldFiles(self.path, self.counters, clock, grace, chunk)
+        self._old = OldFiles(self.path, self.counters, clock, grace, chunk, self._say)
         self._first = True
         self._on_path = False
         """The path named the current file at the last look."""
@@ -135,16 +136,7 @@ class FileSource:
 
     def position(self) -> Position | None:
         """How far the lines were handed out, for a checkpoint; None when there is nothing to come back to."""
-        streams = [file for file in (*self._old.files, self._current) if isinstance(file, FollowedFile)]
-        if not streams:
-            return None
-        unread = [file for file in streams if not file.at_end and file is not self._current]
-        if unread:
-            return unread[0].position
-        last = streams[-1]
-        # A new file of which nothing was read: the old one's writer may not have moved to it yet.
-        untouched = last.offset == 0 and not last.rewound
-        return streams[-2].position if untouched and len(streams) > 1 else last.position
+        return self._old.position(self._current)
 
     def close(self) -> None:
         self._old.close()
@@ -187,9 +179,11 @@ class FileSource:
         except (FileNotFoundError, NotADirectoryError):
             self._watch_directories()
             self._presence.missing(self._clock(), following=self._current is not None)
-            # What comes now is new; but a checkpoint's file may be among the rotated ones, now or later.
-            if self._first and (not isinstance(self._start, Position) or self._old.resume(self._start, None)):
+            # What comes now is new; but a checkpoint's files may be among the rotated ones.
+            if self._first:
                 self._first = False
+                if isinstance(self._start, Position):
+                    self._old.resume(self._start, None)
         except (OSError, ValueError) as error:
             self._presence.unreadable(error)
 
@@ -210,8 +204,9 @@ class FileSource:
             self.counters["rotated"] += 1
             self._say("rotated", f"{display(self.path)} was rotated: reading the old file to its end, then the new one")
             self._old.rotated(before, followed)
+        else:
+            self._old.look_around()
         self._first = False
-        self._old.look_around()
 
     def _opened(self, fd: int) -> Followed:
         """The file behind a new descriptor, set to where it is to be begun."""
@@ -221,11 +216,7 @@ class FileSource:
         if not self._first:
             self._old.return_to(file)
         elif isinstance(self._start, Position):
-            if self._start.identity == file.identity and self._start.fits(fd):
-                file.start_at(self._start)
-            elif not self._old.resume(self._start, file):
-                self.counters["lost"] += 1
-                self._say("lost", f"{display(self.path)}: where the last run stopped is gone; reading from the start")
+            self._old.resume(self._start, file)
         elif self._start != "begin":
             offset, discarding = line_start(fd, os.fstat(fd).st_size)
             try:

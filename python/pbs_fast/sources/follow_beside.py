@@ -1,91 +1,145 @@
 """What a follower finds beside its log when it was not looking: the copy that copytruncate left, a file that was begun
-and rotated away between two looks, the file that a checkpoint speaks of.
+and rotated away between two looks, the file that a checkpoint speaks of; plain, or compressed meanwhile.
 
-Only plain regular files are taken; what they hold decides, not their names or numbers. A file that cannot be read is
-none. Imports `follow_file`, `identity`, `siblings`.
+What a file holds decides, not its name or inode number; names give an order only. A file that cannot be read is none,
+unless it is compressed: those are told apart from what was read by their text, and it is said when that cannot be had.
+Imports `follow_archive`, `follow_file`, `identity`, `siblings`.
 """
+# ruff: noqa: PTH116 - one module, os, for descriptors and for paths that are no UTF-8
 
 from __future__ import annotations
 
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from pbs_fast.errors import SourceError
+from pbs_fast.sources.follow_archive import FollowedArchive, open_archive
 from pbs_fast.sources.follow_file import FollowedFile
 from pbs_fast.sources.identity import SAMPLE, Identity, Position
-from pbs_fast.sources.siblings import siblings
+from pbs_fast.sources.siblings import Sibling, siblings
 
 #: How every log is opened: a FIFO must not block, a terminal must not become ours.
 OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+#: Looks at a directory in which a file vanishes between its listing and its opening, as when its compressor is done.
+_LOOKS = 5
+
+
+class Beside(NamedTuple):
+    """A rotated file as one look found it."""
+
+    name: str
+    number: int | None
+    """The N of `NAME.N`."""
+    compressed: bool
+    identity: Identity
+    mtime_ns: int
+    size: int
+    head: bytes
+    """The first bytes of a plain file, at most SAMPLE; of a compressed one b""."""
+
+
+def look(path: str) -> list[Beside]:
+    """The rotated files of the log `path` as they are now, none of them in two forms. Raises nothing."""
+    for _ in range(_LOOKS):
+        found = []
+        for sibling in siblings(path):
+            try:
+                if (one := _look_at(sibling)) is not None:
+                    found.append(one)
+            except OSError:
+                if not os.path.lexists(sibling.path):
+                    break
+        else:
+            return found
+    return found
 
 
 class Seen:
     """The rotated files that were there at some moment: none of them holds a line that is still to come."""
 
-    def __init__(self, heads: dict[Identity, bytes]) -> None:
-        self._heads = heads
+    def __init__(self, files: Iterable[Beside] = ()) -> None:
+        self.heads: dict[Identity, bytes] = {}
+        """The first bytes of the plain ones."""
+        self._packed: set[tuple[Identity, int, int]] = set()
+        for file in files:
+            self.add(file)
 
-    @classmethod
-    def now(cls, path: str) -> Seen:
-        heads: dict[Identity, bytes] = {}
-        for name in _plain(path):
-            with _opened(name) as fd:
-                if fd is not None:
-                    heads[Identity.of(os.fstat(fd))] = os.pread(fd, SAMPLE, 0)
-        return cls(heads)
+    def add(self, file: Beside) -> None:
+        if file.compressed:
+            self._packed.add((file.identity, file.mtime_ns, file.size))
+        else:
+            self.heads[file.identity] = file.head
 
-    def add(self, identity: Identity, head: bytes) -> None:
-        self._heads[identity] = head
-
-    def holds(self, identity: Identity, head: bytes) -> bool:
-        """Was this file there? A number that was given to another file since shows by the first bytes."""
-        known = self._heads.get(identity)
-        return known is not None and head.startswith(known)
+    def holds(self, file: Beside) -> bool:
+        """Was this file there? A number that was given to another file since shows by first bytes, or size and time."""
+        if file.compressed:
+            return (file.identity, file.mtime_ns, file.size) in self._packed
+        known = self.heads.get(file.identity)
+        return known is not None and file.head.startswith(known)
 
 
-def begun_since(path: str, seen: Seen, known: set[Identity], heads: list[bytes], since_ns: int) -> list[str]:
-    """Rotated files that are not in `seen` nor in `known` and were written to at or after `since_ns`, oldest first.
+class Since(NamedTuple):
+    """What tells the files that were begun after another one: their numbers are lower, or they were written later."""
 
-    They were begun and rotated away while nobody looked. Copies of files that were read (their first bytes are in
-    `heads`) are none.
+    number: int | None
+    mtime_ns: int
+
+    def precedes(self, file: Beside) -> bool:
+        # The numbers say it also where a clock was set back, or a compressor did not keep the time.
+        if self.number is not None and file.number is not None:
+            return file.number < self.number
+        return file.mtime_ns >= self.mtime_ns
+
+
+def begun_since(files: Sequence[Beside], seen: Seen, known: set[Identity], since: Since) -> list[Beside]:
+    """Those of `files` that are not in `seen` nor in `known` and were begun after `since`, oldest first.
+
+    They were begun and rotated away while nobody looked, or are new forms of files that were read (`alike` tells).
     """
-    found: list[tuple[int, str]] = []
-    for name in _plain(path):
-        with _opened(name) as fd:
-            if fd is None:
-                continue
-            status = os.fstat(fd)
-            identity, head = Identity.of(status), os.pread(fd, SAMPLE, 0)
-            if identity in known or seen.holds(identity, head) or status.st_mtime_ns < since_ns:
-                continue
-            if not any(read and head.startswith(read) for read in heads):
-                found.append((status.st_mtime_ns, name))
-    return [name for _, name in sorted(found)]
+    found = [one for one in files if one.identity not in known and not seen.holds(one) and since.precedes(one)]
+    if all(one.number is not None for one in found):
+        return sorted(found, key=lambda one: -(one.number or 0))
+    return sorted(found, key=lambda one: (one.mtime_ns, one.name))
 
 
-def copy_of(path: str, position: Position) -> str | None:
-    """The rotated file that is a copy of what was read up to `position`; None when there is none."""
-    return next(_fitting(path, position, same=False), None)
+def alike(head: bytes, others: Iterable[bytes]) -> bool:
+    """Does a file with these first bytes hold what one of the others holds?"""
+    return any(other and (head.startswith(other) or other.startswith(head)) for other in others) if head else False
 
 
-def moved(path: str, position: Position) -> str | None:
-    """The rotated file that is the one, or else is a copy of the one, that `position` was taken in."""
-    return next(_fitting(path, position, same=True), None) or copy_of(path, position)
+def copy_of(
+    files: Iterable[Beside], position: Position, counters: Counter[str], chunk: int, *, same: bool = False
+) -> tuple[Beside, FollowedFile | FollowedArchive] | None:
+    """The rotated file that holds what was read up to `position`, opened there; None when there is none.
 
-
-def rewritten(path: str, identity: Identity) -> str | None:
-    """The rotated file that has this identity, whatever it holds: it was truncated, or its number was given away."""
-    for name in _plain(path):
-        with _opened(name) as fd:
-            if fd is not None and Identity.of(os.fstat(fd)) == identity:
-                return name
+    With `same` it is the file itself if that is there, else a plain copy, else a compressed one.
+    """
+    ordered = sorted(files, key=lambda one: (one.compressed, (one.identity != position.identity) is same))
+    for one in ordered:
+        itself = one.identity == position.identity
+        # Where nothing was read, any file would do.
+        if (itself and not same) or (not itself and not position.head):
+            continue
+        if not one.compressed and (file := open_beside(one.name, counters, chunk)) is not None:
+            if file.identity == one.identity and _fits(position, file.fd):
+                file.start_at(position)
+                return one, file
+            file.close()
+        elif one.compressed and (archive := _open_archive(one.name, counters, chunk)) is not None:
+            # The bytes before the offset are compared when reading gets there; the first ones hold stamps.
+            if archive.head.startswith(position.head):
+                archive.start_at(position)
+                return one, archive
+            archive.close()
     return None
 
 
 def open_beside(name: str, counters: Counter[str], chunk: int) -> FollowedFile | None:
-    """A rotated file, opened for reading; None when it is no regular file or cannot be opened."""
+    """A plain rotated file, opened for reading; None when it is no regular file or cannot be opened."""
     try:
         fd = os.open(name, OPEN_FLAGS)
     except OSError:  # rotated on or removed since it was found
@@ -96,33 +150,33 @@ def open_beside(name: str, counters: Counter[str], chunk: int) -> FollowedFile |
     return FollowedFile(fd, name, counters, chunk=chunk)
 
 
-def _fitting(path: str, position: Position, *, same: bool) -> Iterator[str]:
-    if not position.head and not same:  # nothing was read: any file would do
-        return
-    for name in _plain(path):
-        fits = False
-        with _opened(name) as fd:
-            if fd is not None and (Identity.of(os.fstat(fd)) == position.identity) is same:
-                fits = position.fits(fd)
-        if fits:
-            yield name
-
-
-def _plain(path: str) -> list[str]:
-    return [sibling.path for sibling in siblings(path) if not sibling.compressed]
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[int | None]:
-    """The file open for reading; None when it is none or cannot be opened. A read error ends the block."""
+def _open_archive(name: str, counters: Counter[str], chunk: int) -> FollowedArchive | None:
     try:
-        fd = os.open(name, OPEN_FLAGS)
-    except OSError:
-        yield None
-        return
+        return open_archive(name, counters, chunk)
+    except SourceError:
+        return None
+
+
+def _fits(position: Position, fd: int) -> bool:
     try:
-        yield fd if stat.S_ISREG(os.fstat(fd).st_mode) else None
+        return position.fits(fd)
     except OSError:
-        return
-    finally:
-        os.close(fd)
+        return False
+
+
+def _look_at(sibling: Sibling) -> Beside | None:
+    """None for what is no regular file. Raises OSError."""
+    head = b""
+    if sibling.compressed:
+        status = os.stat(sibling.path)
+    else:
+        fd = os.open(sibling.path, OPEN_FLAGS)
+        try:
+            status = os.fstat(fd)
+            head = os.pread(fd, SAMPLE, 0) if stat.S_ISREG(status.st_mode) else b""
+        finally:
+            os.close(fd)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    identity = Identity.of(status)
+    return Beside(sibling.path, sibling.number, sibling.compressed, identity, status.st_mtime_ns, status.st_size, head)

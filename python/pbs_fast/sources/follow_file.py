@@ -75,7 +75,16 @@ class FollowedFile:
 
     @property
     def position(self) -> Position:
-        return Position(self.identity, self.offset, self.head[: self.offset], self.tail, self._discarding)
+        # Before a whole line was read, the first bytes tell the file all the same: they only grow.
+        head = self.head[: self.offset] if self.offset else self.head or self.first_bytes()
+        return Position(self.identity, self.offset, head, self.tail, self._discarding, os.fstat(self.fd).st_mtime_ns)
+
+    def first_bytes(self) -> bytes:
+        """What the file begins with now, at most SAMPLE bytes; b"" when it cannot be read."""
+        try:
+            return os.pread(self.fd, SAMPLE, 0)
+        except OSError:
+            return b""
 
     def read(self, limit: int | None = None) -> list[Piece]:
         """The whole lines of the next chunk, of bytes below `limit` only; empty at the end.

@@ -2,35 +2,50 @@
 
 How files get here: the path names another one now; a file that was begun and rotated away between two looks is found
 beside the log; a truncation left a copy; a checkpoint names a file that was rotated since. Each file is listed once, so
-no line is read twice. Imports `follow_beside`, `follow_file`, `follow_stream`, `identity`.
+no line is read twice; what was compressed meanwhile is read from there. Imports `follow_archive`, `follow_beside`,
+`follow_file`, `follow_stream`, `identity`, `notices`.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
-from pbs_fast.sources.follow_beside import Seen, begun_since, copy_of, moved, open_beside, rewritten
+from pbs_fast.errors import SourceError
+from pbs_fast.sources.follow_archive import FollowedArchive, open_archive
+from pbs_fast.sources.follow_beside import Beside, Seen, Since, alike, begun_since, copy_of, look, open_beside
 from pbs_fast.sources.follow_file import FollowedFile
 from pbs_fast.sources.follow_stream import FollowedStream
-from pbs_fast.sources.identity import Identity, Position
+from pbs_fast.sources.identity import Identity, Position, display
+from pbs_fast.sources.notices import Kind
 
-Followed = FollowedFile | FollowedStream
+Followed = FollowedFile | FollowedStream | FollowedArchive
 
-#: Positions kept of files that were closed, should one of them come back under the log's name.
-PAST = 32
+#: Positions kept of files that were closed, should one of them come back under the log's name or be found at a restart.
+PAST = 16
 
 
 class OldFiles:
     """The old files of one path. `counters` are its source's."""
 
-    def __init__(self, path: str, counters: Counter[str], clock: Callable[[], float], grace: float, chunk: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        counters: Counter[str],
+        clock: Callable[[], float],
+        grace: float,
+        chunk: int,
+        say: Callable[[Kind, str], object],
+    ) -> None:
         self.files: list[Followed] = []
         """In the order in which they are to be read."""
         self._path, self._counters, self._clock, self._grace, self._chunk = path, counters, clock, grace, chunk
+        self._say = say
         self._past: deque[Position] = deque(maxlen=PAST)
-        self._seen = Seen({})
+        self._seen = Seen()
 
     def enlist(self, file: Followed, before: Followed | None = None) -> None:
         """Add a file, as the newest or before another one."""
@@ -47,73 +62,117 @@ class OldFiles:
 
     def look_around(self) -> None:
         """Remember which rotated files are there now: they hold nothing that is still to come."""
-        self._seen = Seen.now(self._path)
+        self._seen = Seen(look(self._path))
 
     def rotated(self, old: Followed, current: Followed) -> None:
         """The path names `current` instead of `old`."""
         self.enlist(old)
+        beside = look(self._path)
         if isinstance(old, FollowedFile):
-            self._overtaken(old.opened_mtime, self._seen, current)
+            number = next((one.number for one in beside if one.identity == old.identity), None)
+            self._overtaken(beside, Since(number, old.opened_mtime), self._seen, current)
+        self._seen = Seen(beside)
 
-    def truncated(self, file: FollowedFile, *, on_path: bool) -> FollowedFile | None:
+    def truncated(self, file: FollowedFile, *, on_path: bool) -> Followed | None:
         """Rewind `file`, which no longer holds what was read; the copy that the rest is read from, if there is one.
 
         `on_path`: it is the current file and the path names it; else the next rotation looks for what was overtaken.
         """
-        before, since, partial = file.position, file.opened_mtime, file.partial
-        name = copy_of(self._path, before)
-        copy = open_beside(name, self._counters, self._chunk) if name is not None else None
+        before, since, partial = file.position, Since(None, file.opened_mtime), file.partial
+        beside = look(self._path)
+        found = copy_of(beside, before, self._counters, self._chunk)
         file.rewind()
         self._past.append(before)
-        if copy is None:
+        if found is None:
             self._counters["partial_lost"] += partial > 0
         else:
-            copy.start_at(before)
-            copy.static = True
-            self._counters["copied_bytes"] += max(0, os.fstat(copy.fd).st_size - copy.offset)
-            self._seen.add(copy.identity, copy.head)
+            one, copy = found
+            if isinstance(copy, FollowedFile):
+                copy.static = True
+                self._counters["copied_bytes"] += max(0, one.size - copy.offset)
+            self._seen.add(one)
             self.enlist(copy, before=file)
+            since = Since(one.number, since.mtime_ns)
         if on_path:
-            self._overtaken(since, self._seen, file, heads=[before.head] if before.head else [])
-            self.look_around()
-        return copy
+            self._overtaken(beside, since, self._seen, file, heads=[before.head])
+            self._seen = Seen(beside)
+        return None if found is None else found[1]
 
-    def resume(self, start: Position, current: FollowedFile | None) -> bool:
-        """Enlist the rotated file that `start` was taken in, and those begun after it; is it found?"""
-        name, found = moved(self._path, start), True
-        if name is None:
-            found = False
-            # Truncated and then rotated: all that it holds was written after our time.
-            name, start = rewritten(self._path, start.identity), Position(start.identity, 0, b"", b"")
-        old = open_beside(name, self._counters, self._chunk) if name is not None else None
-        if old is not None:
-            old.start_at(start)
-            old.static = old.identity != start.identity
-            self.enlist(old)
-            self._overtaken(os.fstat(old.fd).st_mtime_ns, Seen({}), current)
-        return found and old is not None
+    def resume(self, start: Position, current: FollowedFile | None) -> None:
+        """Go on where `start` was taken: in the files that were open then, and in those begun since.
 
-    def return_to(self, file: FollowedFile) -> None:
-        """Go on in a newly opened file where it was left, if it was closed before. Raises OSError."""
-        for past in self._past:
-            if past.identity == file.identity and past.head and past.fits(file.fd):
+        `current` is set to where it was left. What is gone is counted and said. Call it once. Raises OSError.
+        """
+        self._past.extend(start.closed)
+        beside = look(self._path)
+        since: Since | None = None
+        file: Followed | None
+        for position in (start, *start.others):
+            if current is not None and current.identity == position.identity and position.fits(current.fd):
+                current.start_at(position)
+                since = None
+                continue
+            if (found := copy_of(beside, position, self._counters, self._chunk, same=True)) is not None:
+                one, file = found
+                if isinstance(file, FollowedFile):
+                    file.static = file.identity != position.identity
+                since = Since(one.number, one.mtime_ns)
+            else:
+                if position.head:
+                    self._lost(
+                        f"{display(self._path)}: the file that was read up to byte {position.offset} is gone, and what "
+                        "was written to it behind that is lost"
+                    )
+                since = Since(None, position.mtime_ns)
+                file = self._rewritten(beside, position.identity)
+            if file is not None:
+                self.enlist(file)
+        if since is not None:
+            self._overtaken(beside, since, Seen(), current)
+
+    def _rewritten(self, beside: Sequence[Beside], identity: Identity) -> FollowedFile | None:
+        """The file of this identity that was truncated and then rotated: all that it holds was written since."""
+        one = next((one for one in beside if one.identity == identity and not one.compressed), None)
+        return None if one is None else open_beside(one.name, self._counters, self._chunk)
+
+    def position(self, current: Followed | None) -> Position | None:
+        """How far all files were read, for `resume`; None when there is none to come back to."""
+        files = [file for file in (*self.files, current) if file is not None and not isinstance(file, FollowedStream)]
+        if not files:
+            return None
+        # The oldest first: one at its end may still be written to, or have been since the last look.
+        first, *others = [file.position for file in files]
+        return replace(first, others=tuple(others), closed=tuple(self._past))
+
+    def return_to(self, file: FollowedFile | FollowedArchive) -> None:
+        """Go on in a newly opened file where it, or what it is a copy of, was left before. Raises OSError."""
+        for past in sorted(self._past, key=lambda past: -past.offset):
+            if not past.head or not past.offset:
+                continue
+            if file.head.startswith(past.head) if isinstance(file, FollowedArchive) else past.fits(file.fd):
                 file.start_at(past)
+                return
 
     def finished(self, old: Followed, current: Followed | None) -> bool:
         """Will an old file that is at its end give nothing more?"""
         if isinstance(old, FollowedStream):
             return not old.selectable
-        if old.static:
-            return True
-        # While the new file is empty, the writer has not moved to it.
+        # While the new file is empty, the writer has not moved to it, and it is the old one that a checkpoint names.
         moved_on = current is not None and (current.offset > 0 or isinstance(current, FollowedStream))
-        return moved_on and self._clock() - old.active_at >= self._grace
+        waited = self._clock() - old.active_at >= self._grace
+        if isinstance(old, FollowedArchive):
+            # One that is cut off may not be finished by its compressor.
+            return (old.done and (moved_on or old.fault is not None)) or (not old.done and waited)
+        return old.static or (moved_on and waited)
 
     def retire(self, old: Followed) -> None:
-        """Close a file that is finished; its unfinished line is lost."""
+        """Close a file that is finished; its unfinished line is lost, and of a damaged one all that was not read."""
         self.files.remove(old)
-        self._counters["partial_lost"] += old.partial > 0
-        if isinstance(old, FollowedFile):
+        if isinstance(old, FollowedArchive) and old.fault is not None:
+            self._lost(f"{old.fault}; lines behind byte {old.offset} of its text are lost")
+        else:
+            self._counters["partial_lost"] += old.partial > 0
+        if not isinstance(old, FollowedStream):
             self._past.append(old.position)
         old.close()
 
@@ -122,12 +181,47 @@ class OldFiles:
             file.close()
         self.files = []
 
-    def _overtaken(self, since_ns: int, seen: Seen, current: Followed | None, heads: list[bytes] | None = None) -> None:
-        """Enlist the files that were begun and rotated away again before we looked."""
-        files = [file for file in (*self.files, current) if file is not None]
-        known = {file.identity for file in files}
-        read = [*(heads or ()), *(file.head for file in files if isinstance(file, FollowedFile))]
-        for name in begun_since(self._path, seen, known, read, since_ns):
-            if (between := open_beside(name, self._counters, self._chunk)) is not None:
+    def _overtaken(
+        self, beside: Sequence[Beside], since: Since, seen: Seen, current: Followed | None, heads: Sequence[bytes] = ()
+    ) -> None:
+        """Enlist the files that were begun and rotated away again before we looked.
+
+        `heads` are the first bytes of files that were read and are not listed any more.
+        """
+        listed = [file for file in (*self.files, current) if file is not None]
+        held = [file for file in listed if isinstance(file, FollowedFile)]
+        read = [*heads, *seen.heads.values(), *(file.head for file in listed if not isinstance(file, FollowedStream))]
+        # Of a file that is held open, less may have been read than its archive's first bytes.
+        held_heads = [file.first_bytes() for file in held]
+        # What became of files that we hold open and that were removed may be an archive that cannot be read.
+        removed = sum(os.fstat(file.fd).st_nlink == 0 for file in held)
+        for found in begun_since(beside, seen, {file.identity for file in listed}, since):
+            file: FollowedFile | FollowedArchive | None = None
+            if not found.compressed:
+                if not alike(found.head, read):
+                    file = open_beside(found.name, self._counters, self._chunk)
+            else:
+                try:
+                    archive = open_archive(found.name, self._counters, self._chunk)
+                except SourceError as error:
+                    removed -= 1
+                    if removed < 0:
+                        self._lost(f"{error}; it was rotated and compressed before it was read, and its lines are lost")
+                    continue
+                of_held = alike(archive.head, held_heads)
+                removed -= of_held
+                if of_held or not archive.head or alike(archive.head, read):
+                    archive.close()
+                else:
+                    self._say("rotated", f"reading {display(found.name)}, compressed before it was read")
+                    file = archive
+            if file is not None:
                 self._counters["overtaken"] += 1
-                self.enlist(between)
+                with suppress(OSError):
+                    self.return_to(file)
+                self.enlist(file)
+                read.append(found.head if isinstance(file, FollowedFile) else file.head)
+
+    def _lost(self, text: str) -> None:
+        self._counters["lost"] += 1
+        self._say("lost", text)

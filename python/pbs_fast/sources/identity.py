@@ -46,6 +46,12 @@ class Position:
     """The bytes before `offset`, at most SAMPLE."""
     discarding: bool = False
     """`offset` stands inside an over-long line, whose rest is to be dropped."""
+    mtime_ns: int = 0
+    """When the file was last written to, as of then; 0 where that is not known."""
+    others: tuple[Position, ...] = ()
+    """How far the newer files were read that were open besides, in order; they have no others, and nothing closed."""
+    closed: tuple[Position, ...] = ()
+    """How far files were read that were closed, but may be met again."""
 
     def fits(self, fd: int) -> bool:
         """Does the regular file `fd` hold, at this position, what was read there? Raises OSError."""
@@ -53,7 +59,7 @@ class Position:
             os.pread(fd, len(self.tail), self.offset - len(self.tail)) == self.tail
         )
 
-    def to_json(self) -> dict[str, int | str | bool]:
+    def to_json(self) -> dict[str, Any]:
         """A plain object for a checkpoint."""
         return {
             "device": self.identity.device,
@@ -62,6 +68,9 @@ class Position:
             "head": self.head.hex(),
             "tail": self.tail.hex(),
             "discarding": self.discarding,
+            "mtime_ns": self.mtime_ns,
+            "others": [other.to_json() for other in self.others],
+            "closed": [other.to_json() for other in self.closed],
         }
 
     @classmethod
@@ -71,7 +80,8 @@ class Position:
         if len(head) > SAMPLE or len(tail) != min(offset, SAMPLE):
             raise ValueError("the samples do not go with the offset")
         identity = Identity(int(value["device"]), int(value["inode"]))
-        return cls(identity, offset, head, tail, bool(value["discarding"]))
+        others, closed = (tuple(cls.from_json(one) for one in value[name]) for name in ("others", "closed"))
+        return cls(identity, offset, head, tail, bool(value["discarding"]), int(value["mtime_ns"]), others, closed)
 
 
 def display(path: str) -> str:

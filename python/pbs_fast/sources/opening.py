@@ -50,8 +50,8 @@ class LogFile:
     def read(self, size: int) -> bytes:
         """The next 1 to `size` bytes of text, as soon as there are any; b"" at the end.
 
-        Raises SourceError when the file cannot be read, is damaged, or ends within its compressed data; in the last
-        case all text before the end was handed out first.
+        Raises SourceError when the file cannot be read or is damaged, CutOffError when it ends within its compressed
+        data; in that case all text before the end was handed out first.
         """
         if self._decompressed is not None:
             return self._decompressed.read(size)
