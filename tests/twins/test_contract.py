@@ -137,6 +137,8 @@ ENVELOPES = [
     ("{bsd} relay  mail.info Message forwarded from mx: alphad: ", "mx"),
     ("2026-03-04T07:12:09.5+01:00 relay Message forwarded from 2001:db8::5: alphad: ", "2001:db8::5"),
     ("{bsd} relay Message forwarded from ::: alphad: [ID 1 a.b] ", "::"),
+    ("{bsd} <x> Message forwarded from mx: alphad: ", "mx"),
+    ("{bsd} <mail.info> <x> mail.info Message forwarded from mx: alphad: ", "mx"),
     ("<22>{bsd} <mail.info> relay Message forwarded from [mx]: alphad: ", "[mx]"),
 ]
 BROKEN = [

@@ -37,6 +37,7 @@ _TOKENS = (
     "mx", "mx<", "<mx", "<<", "m>x", "12", "1.2.3.4", "T", "TZ9", "-", "--1", "Z:", "12:30", "[a]", "[a", "a]",
     "[12]", "a.b", "mail.info",
     "<a.b>", "<mail.info>", "x:", "2026", "07:12:09", "Mar", "4", "\xff", "\0", "a/b", "/", "//",
+    "Message forwarded from mx:", "Message forwarded from x", "<x>",
 )  # fmt: skip
 _TAGS = (
     "alphad", "99", "T", "-x", "mail.info", "a.b", "2026", "x/NAME", "/NAME", "9/NAME", "T/x.y", "-/-/NAME",

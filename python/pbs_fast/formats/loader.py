@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format
 from pbs_fast.formats.placeholders import expand
+from pbs_fast.formats.wholeline import named
 
 #: Where the packaged format files lie.
 DATA = Path(__file__).parent / "data"
@@ -39,9 +40,13 @@ _KEYS: Types = {
     "cut": NUMBER,
     "own_log": TABLE,
     "session": TABLE,
+    "line_login": TEXTS,
+    "line_logout": TEXTS,
     "sample": TABLES,
 }
-_REQUIRED = ("name", "title", "versions", "program", "success")
+_REQUIRED = ("name", "title", "versions")
+#: Of a format that has lines of a tag.
+_REQUIRED_OF_TAGS = ("program", "success")
 _OWN_LOG_KEYS: Types = {"prefix": TEXTS, "probe": TEXT}
 _SESSION_KEYS: Types = {"address": TEXTS, "success": TEXTS, "failure": TEXTS, "end": TEXTS}
 #: Samples come last in a file, so that a start need not parse them (they are nine tenths of it).
@@ -88,16 +93,17 @@ def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
 
     Placeholders are expanded; whether the patterns are safe is for `pbs_fast.formats.lint`.
     """
-    check_keys(table, _KEYS, _REQUIRED, file, text)
+    of_lines = bool(table.get("line_login"))
+    check_keys(table, _KEYS, _REQUIRED if of_lines else (*_REQUIRED, *_REQUIRED_OF_TAGS), file, text)
     own, session = table.get("own_log", {}), table.get("session", {})
     check_keys(own, _OWN_LOG_KEYS, ("probe",) if "own_log" in table else (), file, text, "own_log")
     steps = ("address", "success") if "session" in table else ()
     check_keys(session, _SESSION_KEYS, steps, file, text, "session")
     if not re.fullmatch(r"[a-z0-9-]+", table["name"]):
         raise FormatError(f"{file}{_line(text, 'name')}: name '{table['name']}' may hold a-z, 0-9 and - only")
-    if not (table["program"] or table.get("tls_program") or own):
+    if not (of_lines or table["program"] or table.get("tls_program") or own):
         raise FormatError(f"{file}{_line(text, 'program')}: program is empty; name the tags of this server's lines")
-    if not table.get("login") and not session:
+    if not (table.get("login") or session or of_lines):
         raise FormatError(f"{file}{_line(text, 'login')}: login is empty; give at least one pattern")
     for key in steps:
         if not session[key]:
@@ -105,11 +111,16 @@ def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
     if table.get("cut", 0) < 0:
         raise FormatError(f"{file}{_line(text, 'cut')}: cut is a length in bytes, not {table['cut']}")
 
-    def patterns(key: str, values: Iterable[str], within: str = "") -> tuple[str, ...]:
+    def patterns(
+        key: str, values: Iterable[str], within: str = "", made: Callable[[str], str] = expand
+    ) -> tuple[str, ...]:
         try:
-            return tuple(expand(value) for value in values)
+            return tuple(made(value) for value in values)
         except FormatError as error:
             raise FormatError(f"{file}{_line(text, key, within)}: {key}: {error}") from None
+
+    def lines(key: str) -> tuple[str, ...]:
+        return patterns(key, table.get(key, ()), made=lambda value: named(expand(value)))
 
     def step(key: str) -> tuple[str, ...]:
         return patterns(key, session.get(key, ()), "session")
@@ -118,9 +129,9 @@ def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
         name=table["name"],
         title=table["title"],
         versions=table["versions"],
-        program=tuple(table["program"]),
+        program=tuple(table.get("program", ())),
         tls_program=tuple(table.get("tls_program", ())),
-        success=tuple(table["success"]),
+        success=tuple(table.get("success", ())),
         login=patterns("login", table.get("login", ())),
         logout=patterns("logout", table.get("logout", ())),
         cut=table.get("cut", 0),
@@ -130,6 +141,8 @@ def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
         session_success=step("success"),
         session_failure=step("failure"),
         session_end=step("end"),
+        line_login=lines("line_login"),
+        line_logout=lines("line_logout"),
     )
 
 

@@ -117,6 +117,15 @@ def envelope_of(m: re.Match[bytes]) -> Envelope:
     )
 
 
+_WHOLE_STAMP = re.compile(_STAMP)
+
+
+def when_of(text: bytes) -> bytes | None:
+    """A whole stamp without its fraction, zone included; None for any other text."""
+    m = _WHOLE_STAMP.fullmatch(text)
+    return None if m is None else m[WHEN] + (m[ZONE] or b"")
+
+
 _REPEATED = re.compile(rb"message repeated [0-9]++ times: \[ ?+(.*)\]", re.DOTALL)
 
 

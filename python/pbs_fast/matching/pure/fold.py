@@ -167,7 +167,7 @@ class Fold:
 def _process(key: tuple[bytes, bytes], pid: bytes | None) -> str:
     """`tag[pid]`, or the tag alone."""
     tag = key[1].decode("utf-8", "replace")
-    return tag if pid is None else f"{tag}[{pid.decode()}]"
+    return tag if pid is None else f"{tag}[{pid.decode('utf-8', 'replace')}]"
 
 
 def _key(record: Record) -> tuple[object, ...]:

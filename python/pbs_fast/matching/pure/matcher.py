@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pbs_fast.matching import SYSLOG
 from pbs_fast.matching.pure import envelope, sieve
 from pbs_fast.matching.pure.addresses import Addresses
+from pbs_fast.matching.pure.lines import WholeLines
 from pbs_fast.matching.pure.routes import Routes
 from pbs_fast.matching.pure.scan import MAX_LINE, Layout, Scan, Texts, Walk, count_too_long
 from pbs_fast.matching.pure.stamps import Clock, Stamps
@@ -32,6 +33,7 @@ class Matcher:
         """Formats with logouts that may take their address from their session's login."""
         self.stepped = self._routes.stepped()
         """Formats with sessions over several lines."""
+        self._whole_lines = WholeLines(formats)
         self._clock = Clock(zone)
         self._layouts = {
             SYSLOG: Layout(sieve.syslog(*self._routes.tags()), envelope.LINE, self._routes.by_tag, has_tags=True)
@@ -57,7 +59,7 @@ class Matcher:
                     m = self._layouts[name].line.match(line)
                     if m is not None and probe.match(line, m.end()):
                         return name
-                if envelope.LINE.match(line):
+                if envelope.LINE.match(line) or self._whole_lines.find(line) is not None:
                     return SYSLOG
             if newline < 0:
                 break
@@ -95,7 +97,7 @@ class Matcher:
         too_long = count_too_long(data, start, stop)
         # One carriage return sends the whole piece through the exact grammar: asking each line cost all logs.
         usual = not too_long and data.find(b"\r", start, stop) < 0
-        walk = Walk(self._stamps_for(reference), self._addresses, self._texts)
+        walk = Walk(self._stamps_for(reference), self._addresses, self._texts, self._whole_lines)
         shift = offset - start
 
         first = data.find(b"\n", start, stop)

@@ -98,7 +98,8 @@ class Routes:
             names.add(fmt.name)
         for fmt in self._formats:
             probe = [] if fmt.own_probe is None else [fmt.own_probe]
-            for pattern in (*probe, *(pattern for _, patterns in _patterns(fmt) for pattern in patterns)):
+            whole = (*probe, *fmt.line_login, *fmt.line_logout)
+            for pattern in (*whole, *(pattern for _, patterns in _patterns(fmt) for pattern in patterns)):
                 _check(fmt.name, pattern)
         self._by_members: dict[tuple[tuple[int, bool], ...], Route] = {}
         self.by_tag = Tags(self._find)
@@ -106,7 +107,9 @@ class Routes:
     def joins(self) -> frozenset[str]:
         """The formats with logouts that may take their address from their session's login."""
         return frozenset(
-            fmt.name for fmt in self._formats if any("session" in re.compile(p).groupindex for p in fmt.logout)
+            fmt.name
+            for fmt in self._formats
+            if any("session" in re.compile(p).groupindex for p in (*fmt.logout, *fmt.line_logout))
         )
 
     def stepped(self) -> frozenset[str]:

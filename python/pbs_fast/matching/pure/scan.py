@@ -19,6 +19,7 @@ from pbs_fast.matching.pure.starts import LENGTH
 
 if TYPE_CHECKING:
     from pbs_fast.matching.pure.addresses import Addresses
+    from pbs_fast.matching.pure.lines import Found, WholeLines
     from pbs_fast.matching.pure.routes import Route
     from pbs_fast.matching.pure.stamps import Stamps
 
@@ -95,13 +96,14 @@ class Layout:
 class Walk:
     """Makes the records of one piece, part by part. One thread's."""
 
-    def __init__(self, stamps: Stamps, addresses: Addresses, texts: Texts) -> None:
+    def __init__(self, stamps: Stamps, addresses: Addresses, texts: Texts, whole_lines: WholeLines) -> None:
         self.records: list[Record] = []
         self.ambiguous: dict[int, int] = {}
         self.first_of: dict[Key, int] = {}
         self.cut: set[Key] = set()
         self.has_steps = False
         self._stamps, self._addresses, self._texts = stamps, addresses, texts
+        self._whole_lines = whole_lines
 
     def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
         """Walk data[low:high], which starts with the newline before its first line and ends with one.
@@ -109,6 +111,24 @@ class Walk:
         A byte of `data` stands in the source at its index + `shift`. `usual`: no line is too long, and none ends in a
         carriage return.
         """
+        if self._whole_lines:
+            self._with_whole_lines(layout, data, low, high, shift, usual=usual)
+        else:
+            self._by_tag(layout, data, low, high, shift, usual=usual)
+
+    def _by_tag(
+        self,
+        layout: Layout,
+        data: bytes,
+        low: int,
+        high: int,
+        shift: int,
+        *,
+        usual: bool,
+        decided: set[int] | None = None,
+        refusals: dict[int, str] | None = None,
+    ) -> None:
+        """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
         append, addresses, texts, ambiguous = self.records.append, self._addresses, self._texts, self.ambiguous
         stamps, minutes, seconds_of = self._stamps, self._stamps.minutes, SECONDS.get
         heads, first_of, cut_keys = layout.heads, self.first_of, self.cut
@@ -137,13 +157,21 @@ class Walk:
                 if match is not None:
                     break
             else:
+                lost = None
                 for hint in success.hints:
                     if hint in message:
-                        lost = success.find(message) if refusal is None else None
-                        if lost is not None:
+                        lost = success.find(message)
+                        if lost is not None and refusal is None:
                             append(missed(candidate.start() + shift, lost, host, "no-pattern"))
                         break
+                if decided is not None and refusals is not None:
+                    if lost is not None:
+                        decided.add(candidate.start() + shift)
+                    elif refusal is not None:
+                        refusals[candidate.start() + shift] = refusal
                 continue
+            if decided is not None:
+                decided.add(candidate.start() + shift)
             _, kind, is_step, name, groups, over_tls = pick
             ip_text, user, session, lip, tls = match.group(*groups)
             ip = None if ip_text is None else addresses[ip_text]
@@ -189,6 +217,52 @@ class Walk:
                     pid if procid is None else procid if procid.isdigit() else None,
                 )
             )
+
+    def _with_whole_lines(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
+        decided: set[int] = set()
+        refusals: dict[int, str] = {}
+        first = len(self.records)
+        self._by_tag(layout, data, low, high, shift, usual=usual, decided=decided, refusals=refusals)
+        at = low + 1 + shift
+        for text in data[low + 1 : high - 1].split(b"\n"):
+            line = text.removesuffix(b"\r")
+            if at not in decided and len(line) <= MAX_LINE:
+                found = self._whole_lines.find(line)
+                if found is not None:
+                    self.records.append(self._of_line(at, found, refusals.get(at)))
+            at += len(text) + 1
+        self.records[first:] = sorted(self.records[first:], key=lambda record: record[0])
+
+    def _of_line(self, at: int, found: Found, refusal: str | None) -> Record:
+        """The record of a line in which a whole-line pattern was found."""
+        pick = found.pick
+        ip = None if found.ip is None else self._addresses[found.ip]
+        stamp, distance = UNREADABLE if found.when is None else self._stamps[found.when]
+        host = "" if found.host is None else found.host.decode("utf-8", "replace")
+        if refusal is None:
+            if ip is None and (pick.kind == "login" or found.ip is not None):
+                refusal = "bad-address"
+            elif stamp is None:
+                refusal = "bad-stamp"
+        if refusal is not None:
+            return missed(at, pick.format, host, refusal)
+        if distance:
+            self.ambiguous[at] = distance
+        return (
+            at,
+            pick.kind,
+            ip,
+            stamp,
+            pick.format,
+            None if found.user is None else self._texts[found.user],
+            host,
+            found.session.decode("utf-8", "replace") if found.session else None,
+            found.tls,
+            found.lip is not None and ip is not None and self._addresses[found.lip] == ip,
+            None,
+            _NOBODY,
+            found.pid,
+        )
 
     def _exactly(
         self, layout: Layout, data: bytes, candidate: re.Match[bytes]

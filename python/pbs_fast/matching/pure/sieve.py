@@ -19,9 +19,11 @@ from pbs_fast.matching.pure.envelope import FAC, SD_IN_LINE, SOLARIS
 _BEFORE_SECONDS = rb"(?:[A-Z][a-z][a-z] |[0-9]|<[0-9]++>(?:1 |[A-Z][a-z][a-z] )?+)[-0-9T ]++:[0-9][0-9]:"
 _STAMP = rb"(?:(" + _BEFORE_SECONDS + rb")([0-9][0-9])(?:[.,][0-9]{1,9}+)?+|<[0-9]++>1 -)"
 _ZONE = rb"(?:Z|[-+][0-9:]++)?+"
-_FAC = rb"(?:" + FAC + rb" |)(?:Message forwarded from [^ \n]++ |)"
-# A host, `<FAC>` and what may follow it, or nothing: there is none.
-_HOST = rb"(?:[^ \n<][^ \n]*+ ++" + _FAC + rb"|<[^ \n]++ ++(?:[^ \n]++ ++" + _FAC + rb")?|)"
+_FORWARDED = rb"Message forwarded from [^ \n]++ "
+_FAC = rb"(?:" + FAC + rb" |)(?:" + _FORWARDED + rb"|)"
+# A host, `<FAC>` and what may follow it (which is a host in brackets itself then), or nothing: there is none.
+_BRACKETED = rb"<[^ \n]++ ++(?:" + _FORWARDED + rb"|[^ \n]++ ++" + _FAC + rb")?"
+_HOST = rb"(?:[^ \n<][^ \n]*+ ++" + _FAC + rb"|" + _BRACKETED + rb"|)"
 _COMPONENT = rb"(?:[^ \n/]*+/)++"
 _WORDS = rb"([^ \n]++) [^ \n]++ " + SD_IN_LINE + rb" (?:\xef\xbb\xbf)?+ ?+"
 _BEHIND_TAG = rb"(?:(?<=:) |(?<=\[)([0-9]++)\]: |(?<= )" + _WORDS + rb")" + SOLARIS

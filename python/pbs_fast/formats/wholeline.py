@@ -1,0 +1,43 @@
+"""Whole-line patterns, as in the old program's configuration, made into patterns with named groups.
+
+There a pattern was searched in the whole line, `[LOGTIME]` stood for the stamp, its first capture was the stamp and its
+second the address. Here each of them becomes a group of that name (docs/MATCHING.md, 4). Imports errors and stamps.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pbs_fast.errors import FormatError
+from pbs_fast.formats.stamps import BSD, ISO
+
+LOGTIME: Final = "[LOGTIME]"
+#: What unnamed captures stand for, in order, as far as nothing else says it.
+_CAPTURES: Final = ("stamp", "ip")
+
+#: An escape, `[LOGTIME]`, a class, the opening of a group that is named or captures nothing, or of a capture.
+_UNIT = re.compile(r"\\.|\[LOGTIME\]|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?P<(?P<name>\w+)>|\(\?|(?P<capture>\()", re.DOTALL)
+
+
+def named(pattern: str) -> str:
+    """The pattern with groups `stamp` and `ip` for `[LOGTIME]` and its first captures; further ones are plain groups.
+
+    Raises FormatError when nothing in it is the stamp.
+    """
+    units = list(_UNIT.finditer(pattern))
+    told = {unit["name"] for unit in units if unit["name"]}
+    if any(unit[0] == LOGTIME for unit in units):
+        told.add("stamp")
+    wanted = [name for name in _CAPTURES if name not in told]
+    if "stamp" in wanted and not any(unit["capture"] for unit in units):
+        raise FormatError(f"'{pattern}' says nowhere what the stamp is; write {LOGTIME} for it")
+
+    def replace(unit: re.Match[str]) -> str:
+        if unit[0] == LOGTIME:
+            return f"(?P<stamp>{BSD}|{ISO})"
+        if unit["capture"]:
+            return f"(?P<{wanted.pop(0)}>" if wanted else "(?:"
+        return unit[0]
+
+    return _UNIT.sub(replace, pattern)
