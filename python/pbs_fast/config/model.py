@@ -19,6 +19,9 @@ T = TypeVar("T")
 #: Read when it exists and `--config` names no other.
 DEFAULT_FILE = "/etc/pbs-fast/pbs-fast.toml"
 
+#: The one key whose value is no single value but tables, `[[format]]`.
+OWN_FORMATS = "format"
+
 _DAY = 86_400
 #: Beyond a month a grant is a host of mynetworks, and a typing error more likely than a wish.
 _LONGEST = 30 * _DAY
@@ -61,6 +64,22 @@ class FormatKeys:
     """`[formats.NAME]`: what this site adds to a format of the catalogue."""
 
     program: tuple[str, ...] = _key((), kinds.tags(), "further syslog tags of this server")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFormat:
+    """One `[[format]]`: its keys as they are written, which `pbs_fast.formats.own` reads, and where each stands."""
+
+    keys: Mapping[str, object]
+    file: str
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False)
+    """The way to a key of `keys` -> its line (from 1); the empty way is that of the table itself."""
+
+    def where(self, key: str = "", within: str = "") -> str:
+        """`FILE:LINE` of a key, by default of the table; `within` names the table in it that the key is in."""
+        path = tuple(part for part in (within, key) if part)
+        line = self.lines.get(path) or self.lines.get(path[:-1]) or self.lines.get(())
+        return f"{self.file}:{line}" if line else self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +136,8 @@ class Config:
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     guards: Guards = field(default_factory=Guards)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
+    format: tuple[OwnFormat, ...] = ()
+    """The site's own formats, `[[format]]`."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -187,4 +208,6 @@ def values_of(config: Config) -> dict[str, object]:
     values |= {f"guards.{key.name}": getattr(config.guards, key.name) for key in keys_of(Guards)}
     for name, keys in config.formats.items():
         values |= {f"formats.{name}.{key.name}": getattr(keys, key.name) for key in keys_of(FormatKeys)}
+    if config.format:
+        values[OWN_FORMATS] = config.format
     return values

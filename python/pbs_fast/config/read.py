@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import FORMAT_KEYS, KEYS, Key
+from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
 from pbs_fast.config.positions import Path, lines
 from pbs_fast.errors import ConfigError
 
@@ -89,6 +89,8 @@ class _Reader:
             elif name == "formats":
                 for format_name, keys in self.table((name,), value).items():
                     self.format(format_name, keys)
+            elif name == OWN_FORMATS:
+                self.own_formats(value)
             else:
                 self.take((name,), value, KEYS, name)
         return self.result
@@ -98,6 +100,17 @@ class _Reader:
             self.refuse(("formats", name), f'no format can have the name "{_shown(name)}"; see: pbs-fast formats')
         for last, value in self.table(("formats", name), keys).items():
             self.take(("formats", name, last), value, FORMAT_KEYS, last)
+
+    def own_formats(self, value: object) -> None:
+        """Whether each is a proper format is for `pbs_fast.formats.own`, which knows what formats are."""
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            self.refuse((OWN_FORMATS,), "format must be tables, each written [[format]]")
+        found = []
+        for number, keys in enumerate(value):
+            lines = {path[2:]: line for path, line in self.line.items() if path[:2] == (OWN_FORMATS, number)}
+            found.append(OwnFormat(keys, self.path, lines))
+        self.result.values[OWN_FORMATS] = tuple(found)  # type: ignore[index]
+        self.result.lines[OWN_FORMATS] = self.line[OWN_FORMATS,]  # type: ignore[index]
 
     def table(self, path: Path, value: object) -> dict[str, object]:
         if not isinstance(value, dict):
@@ -137,7 +150,7 @@ def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
         here = {name: f"{prefix}.{name}" for name in keys}
     else:
         here = {name.rpartition(".")[2]: name for name in keys if name.rpartition(".")[0] == prefix}
-    tables = {"guards": "[guards]", "formats": "[formats.NAME]"} if depth == 1 else {}
+    tables = {"guards": "[guards]", "formats": "[formats.NAME]", "format": "[[format]]"} if depth == 1 else {}
     elsewhere = {name.rpartition(".")[2]: name for name in KEYS}
     for names in (here | tables, elsewhere):
         if near := get_close_matches(last, names, n=1, cutoff=0.6):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pbs_fast.config.model import Config, Key, find_key, keys_of, values_of
+from pbs_fast.config.model import OWN_FORMATS, Config, Key, find_key, keys_of, values_of
 from pbs_fast.config.settings import Settings, logs
 
 #: Comments that say where a value comes from begin here, so they can be read as a column.
@@ -21,13 +22,34 @@ def as_toml(settings: Settings) -> str:
     out = [f"# configuration file: {_comment(settings.file or 'none')}\n"]
     table = ""
     for name, value in values_of(settings.config).items():
+        if name == OWN_FORMATS:
+            continue
         key = find_key(name)
         prefix, _, last = name.rpartition(".")
         if prefix != table:
             table = prefix
             out.append(f"\n[{prefix}]\n")
         out.append(_line(key, last, value, settings.origin(name)))
+    out += [
+        f"\n[[format]] # {_comment(each.where())}\n{_table(each.keys, 'format')}" for each in settings.config.format
+    ]
     return "".join(out)
+
+
+def _table(keys: Mapping[str, Any], name: str) -> str:
+    """The keys of a table with what is in it, as TOML."""
+    values = {key: value for key, value in keys.items() if not _is_table(value)}
+    text = "".join(f"{key} = {toml_value(value)}\n" for key, value in values.items())
+    for key, value in keys.items():
+        if isinstance(value, dict):
+            text += f"\n[{name}.{key}]\n{_table(value, f'{name}.{key}')}"
+        elif _is_table(value):
+            text += "".join(f"\n[[{name}.{key}]]\n{_table(each, f'{name}.{key}')}" for each in value)
+    return text
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
 def _line(key: Key, last: str, value: object, origin: str) -> str:
@@ -39,14 +61,14 @@ def toml_value(value: object) -> str:
     """A value of the configuration as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     return _quoted(value) if isinstance(value, str) else str(value)
 
 
 def _quoted(text: str) -> str:
-    # Every Kind refuses control characters, so these two are all that TOML wants escaped.
-    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
+    escaped = re.sub(r'["\\]', r"\\\g<0>", text)
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'
 
 
 def _comment(text: str) -> str:
@@ -56,7 +78,10 @@ def _comment(text: str) -> str:
 
 def as_json(settings: Settings) -> str:
     """One object: `file`, and `keys`: dotted key -> `value` and `from`."""
-    keys = {name: {"value": value, "from": settings.origin(name)} for name, value in values_of(settings.config).items()}
+    values = values_of(settings.config)
+    if OWN_FORMATS in values:
+        values[OWN_FORMATS] = [each.keys for each in settings.config.format]
+    keys = {name: {"value": value, "from": settings.origin(name)} for name, value in values.items()}
     return json.dumps({"file": settings.file, "keys": keys}, indent=2) + "\n"
 
 
@@ -75,6 +100,7 @@ def dump(settings: Settings, tables: Sequence[str] = ()) -> str:
     shown_above = {"watchlog", "dbfile", "logto", "table"}
     rows += [(key.name, _plain(getattr(config, key.name))) for key in keys_of(Config) if key.name not in shown_above]
     rows += [(f"guards.{key.name}", _plain(getattr(config.guards, key.name))) for key in keys_of(type(config.guards))]
+    rows += [("format", str(each.keys.get("name", "without a name"))) for each in config.format]
     rows += [(f"formats.{name}.program", ", ".join(tags)) for name, tags in config.program_tags.items()]
     return "".join(f"{name}: {value}\n" for name, value in rows)
 
