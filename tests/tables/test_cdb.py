@@ -95,5 +95,5 @@ def test_a_file_cut_short_is_refused(cut: int, directory: Path) -> None:
     content = b"".join(_parts({b"203.0.113.5": b"ok", b"203.0.113.6": b"ok"}.items()))
     assert cut < len(content)
     (directory / "relay.cdb").write_bytes(content[:cut])
-    with pytest.raises(TableError, match="is not a cdb file; move it away"):
+    with pytest.raises(TableError, match=r"(is not a cdb file|is damaged).*move it away"):
         CdbTable.pairs(directory / "relay.cdb", wait=0)

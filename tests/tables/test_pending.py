@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,11 @@ from mta import unavailable
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import open_table
+from pbs_fast.tables.describe import NoSpaceError
 from pbs_fast.tables.null import NullTable
+from pbs_fast.tables.owner import OwnedError
 from pbs_fast.tables.pending import LONGEST_PAUSE, Pending
-from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
+from pbs_fast.tables.protocol import HEARTBEAT, LOOK, TableOptions
 from pbs_fast.tables.reconcile import reconcile
 from pbs_fast.tables.spec import TableSpec
 from tables.conftest import FILE_TYPES, Opener, Reader, grant
@@ -34,6 +36,9 @@ class Flaky(NullTable):
         self.fails: str | None = None
         self.attempts = 0
         self.beats = 0
+        self.looks = 0
+        self.pulse: TableError | None = None
+        self.rebuilds: TableError | None = None
 
     def apply(self, delta: Delta) -> None:
         self.attempts += 1
@@ -42,8 +47,18 @@ class Flaky(NullTable):
             raise TableError(self.fails)
         super().apply(delta)
 
+    def check(self) -> None:
+        self.looks += 1
+
     def heartbeat(self) -> None:
         self.beats += 1
+        if self.pulse is not None:
+            raise self.pulse
+
+    def rebuild(self, rows: Mapping[str, Grant]) -> None:
+        if self.rebuilds is not None:
+            raise self.rebuilds
+        super().rebuild(rows)
 
 
 class Clock:
@@ -101,14 +116,62 @@ def test_a_short_failure_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-def test_heartbeats_come_without_changes() -> None:
+def test_looks_and_heartbeats_come_without_changes() -> None:
+    """A file that somebody removed is back within a second or so; `reap` sees that we live."""
     clock, table = Clock(), Flaky()
     pending = Pending(table, clock=clock)
-    for _ in range(10):
-        clock.now = pending.due
+    while clock.now < 1000 + 10 * HEARTBEAT:
+        clock.now = max(clock.now, pending.due)
         pending.flush()
-    assert table.beats == 10
-    assert clock.now - 1000 <= 10 * HEARTBEAT
+    assert 10 <= table.beats <= 21
+    assert 10 * HEARTBEAT / LOOK <= table.looks <= 10 * HEARTBEAT / LOOK + 25
+
+
+def test_a_pulse_that_cannot_be_left_stops_no_change_and_another_owner_does(caplog: pytest.LogCaptureFixture) -> None:
+    clock, table = Clock(), Flaky()
+    pending = Pending(table, clock=clock)
+    table.pulse = TableError("cannot touch the owner lock: Read-only file system")
+    clock.now += HEARTBEAT
+    pending.add(Delta({"10.0.0.1": grant()}))
+    assert pending.flush(), "written"
+    assert "Read-only" in str(pending.failing), "and still in trouble"
+    clock.now += 10
+    pending.add(Delta({"10.0.0.2": grant()}))
+    assert pending.flush()
+    assert sorted(table.load()) == ["10.0.0.1", "10.0.0.2"]
+    assert len(caplog.records) == 1
+    table.pulse = OwnedError("another pbs-fast (pid 1) owns it")
+    clock.now += 10
+    pending.add(Delta({"10.0.0.3": grant()}))
+    assert not pending.flush()
+    assert sorted(table.load()) == ["10.0.0.1", "10.0.0.2"]
+    table.pulse = None
+    clock.now += 10
+    assert pending.flush()
+    assert sorted(table.load()) == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert pending.failing is None
+
+
+def test_a_start_on_a_full_disk_waits_for_room(caplog: pytest.LogCaptureFixture) -> None:
+    """The table of before stays until there is; any other fault ends the start."""
+    clock, table = Clock(), Flaky()
+    pending = Pending(table, clock=clock)
+    table.rebuilds = NoSpaceError("/x/relay.db: No space left on device")
+    table.fails = "/x/relay.db: No space left on device"
+    pending.rebuild({"10.0.0.1": grant()})
+    assert "No space left" in caplog.text
+    pending.add(Delta({"10.0.0.2": grant()}))
+    for _ in range(20):
+        clock.now = pending.due
+        assert not pending.flush()
+    assert len(caplog.records) == 1
+    table.fails = table.rebuilds = None
+    clock.now = pending.due
+    assert pending.flush()
+    assert "works again" in caplog.text
+    table.rebuilds = TableError("/x/relay.db: Permission denied")
+    with pytest.raises(TableError, match="denied"):
+        pending.rebuild({})
 
 
 Change = tuple[bool, int]

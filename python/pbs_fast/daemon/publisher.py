@@ -41,10 +41,9 @@ class Publisher:
         return rows
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
-        """Make each table hold exactly these rows, whatever waited. Raises TableError."""
+        """Make each table hold exactly these rows, whatever waited. Raises TableError, but not for a full disk."""
         for each in self._pending:
-            each.flush(now=True)
-            each.table.rebuild(rows)
+            each.rebuild(rows)
 
     def add(self, delta: Delta) -> None:
         """Take changes up; they are written by `flush`."""

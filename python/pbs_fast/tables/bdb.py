@@ -6,6 +6,7 @@ modules of this package.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,8 @@ from typing import Any, ClassVar
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.filetable import DamagedError, EngineError, FileTable
+from pbs_fast.tables.existing import DamagedError
+from pbs_fast.tables.filetable import EngineError, FileTable
 from pbs_fast.tables.locks import locked
 
 try:
@@ -40,6 +42,7 @@ class BdbTable(FileTable):
 
     method: ClassVar[int]
     method_name: ClassVar[str]
+    may_crash = True
 
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
@@ -119,9 +122,11 @@ class BdbTable(FileTable):
 
 @contextmanager
 def engine() -> Iterator[None]:
-    """Berkeley DB's errors under the name that FileTable knows."""
+    """Berkeley DB's errors under the names that FileTable knows."""
     try:
         yield
+    except db.DBNoSpaceError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     except db.DBError as error:
         raise EngineError(_reason(error)) from error
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
+from pbs_fast.tables.existing import DamagedError
 from pbs_fast.tables.filetable import EngineError, FileTable
 
 BUCKETS = 256
@@ -39,6 +41,8 @@ class CdbTable(FileTable):
         try:
             return list(_records(content))
         except ValueError:
+            if _is_torn(content):
+                raise DamagedError(f"{file} is damaged (cut short or torn); move it away or restore it") from None
             raise TableError(f"{file} is not a cdb file; move it away or give another table") from None
 
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
@@ -89,6 +93,15 @@ def _parts(pairs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
     _PAIR.pack(at, 0)  # the end must be a position too
     parts[0] = table
     return parts
+
+
+def _is_torn(content: bytes) -> bool:
+    """Whether what cannot be read was a cdb file once: its buckets follow each other, as all writers lay them down."""
+    if len(content) < HEAD:
+        return False
+    buckets = list(_PAIR.iter_unpack(content[:HEAD]))
+    follow = all(at + 8 * slots == after for (at, slots), (after, _) in pairwise(buckets))
+    return follow and buckets[0][0] >= HEAD
 
 
 def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:

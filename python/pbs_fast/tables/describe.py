@@ -1,15 +1,26 @@
 """One line about a file that cannot be used: what, the file, the reason, the user and the modes that decide it.
 
-Imports `accounts` only.
+Imports `accounts` and `errors` only.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 from pbs_fast.accounts import group_name, user_name
+from pbs_fast.errors import TableError
+
+
+class NoSpaceError(TableError):
+    """There is no room for the file now; what stands there is as it was."""
+
+
+def space_error(error: OSError) -> type[TableError]:
+    """The TableError for what an operating system's error says: a full disk mends itself, a wrong mode does not."""
+    return NoSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else TableError
 
 
 def os_error(what: str, path: Path, error: OSError) -> str:

@@ -13,21 +13,22 @@ Imports `errors`, `events` and modules of this package; knows no log and no grac
 
 from __future__ import annotations
 
-import grp
 import logging
 import os
-import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
-from pbs_fast.accounts import user_name
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
-from pbs_fast.tables.describe import failure, os_error
+from pbs_fast.tables.describe import failure, os_error, space_error
+from pbs_fast.tables.existing import DamagedError, Pairs, is_missing, ours, read_apart, require_directory
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import TableBusyError
+from pbs_fast.tables.modes import give_mode
 from pbs_fast.tables.owner import Owner, owner_file
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.spec import TableSpec
@@ -36,6 +37,11 @@ from pbs_fast.tables.windows import window
 
 log = logging.getLogger(__name__)
 
+#: At a start another writer may hold the lock, such as postmap at work; nobody waits for us then. Seconds.
+START_WAIT = 5.0
+#: A reader that keeps its lock longer than this hangs. A new file renamed into place needs no lock; readers that hang
+#: keep the old one. Seconds.
+LONGEST_BUSY = 5.0
 #: A modification time further ahead than this comes from a wrong clock; a rebuild starts anew from now. Seconds.
 CLOCK_FAULT = 3600
 
@@ -44,12 +50,13 @@ class EngineError(Exception):
     """What an engine raised, under one name: `_build`, `_open` and `_write` raise it and OSError only."""
 
 
-class DamagedError(TableError):
-    """A file of the right type that its engine cannot read to the end."""
-
-
 class FileTable(ABC):
     """A table in one file; see protocol.Table for the methods' contract."""
+
+    commas: ClassVar[bool] = False
+    """Whether the MTA reads values as words between commas."""
+    may_crash: ClassVar[bool] = False
+    """Whether the engine may end the process, or never end, on a torn file."""
 
     def __init__(self, spec: TableSpec, options: TableOptions, owner: Owner | None = None) -> None:
         """Take the owner lock (or the one given) and make sure that a table stands there, empty if there was none.
@@ -59,28 +66,35 @@ class FileTable(ABC):
         if spec.file is None:
             raise TypeError(f"{spec} has no file")
         self._spec = str(spec)
+        self._parsed = spec
         # A rename onto a symbolic link would replace the link; and one file must have one owner.
         self._file = spec.file.resolve() if spec.file.is_symlink() else spec.file
         self._options = options
-        self._template = Template(options.value)
-        self._spell = SPELLINGS.get(spec.option("keys"))
-        """How the file spells addresses; None for the canonical form, which all but Exim ask for."""
+        self._template = Template(options.value, commas=self.commas)
+        self._spell = self._spelling(spec)
+        """How the file spells addresses; None for the canonical form, which Postfix asks for."""
         self._rows: dict[str, bytes] = {}
         """What the file should hold."""
         self._known = False
         """Whether `_rows` says so yet: not before the rows that stand there were loaded or replaced."""
+        self._judged = False
+        """Whether what stands there was found to be ours."""
         self._whole = False
         """Whether the file in place was built by us and every change to it since succeeded."""
-        self._inode = (0, 0)
+        self._left = (0, 0, 0, 0)
+        """Device, inode, size and modification time (ns) of the file as we left it."""
+        self._strange = False
+        """Whether it was not so, and is not put back yet."""
+        self._busy_since: float | None = None
         self._mtime = 0
         self._replace_seconds = 0.0
         self._group_told = False
         self.refused = 0
-        self._require_directory()
+        require_directory(self._file)
         self._owned_before = owner_file(self._file).exists()
         self._owner = owner or Owner(self._file)
         try:
-            if self._is_missing():
+            if is_missing(self._file):
                 self._known = True
                 self._replace()
         except BaseException:
@@ -100,12 +114,13 @@ class FileTable(ABC):
         return window(ahead=self._mtime - self._options.clock(), busy=self._replace_seconds)
 
     def load(self) -> dict[str, Row]:
-        rows = self._rows if self._known else self._found()
+        rows = self._rows if self._known else self._found(START_WAIT)
+        self._judged = True
         return {ip: row for ip, value in rows.items() if (row := self._template.parse(value)) is not None}
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
-        if not self._known:
-            self._found()  # refuses a file that is not ours
+        if not (self._known or self._judged):
+            self._found(START_WAIT)  # refuses a file that is not ours
         wall = self._options.wall
         self._rows = {
             ip: self._template.render(grant, wall) for ip, grant in rows.items() if is_canonical(ip) or self._refuse(ip)
@@ -115,22 +130,27 @@ class FileTable(ABC):
 
     def apply(self, delta: Delta) -> None:
         if not self._known:
-            self._rows = self._found()
+            self._rows = self._found(self._options.lock_wait)
             self._known = True
         put = self._changed(delta)
         gone = [ip for ip in delta.removed if ip in self._rows]
         if self._whole and not self._in_place():
-            log.warning(
-                "%s is not as we left it (removed, replaced or written by another program); put back", self._file
-            )
-            self._whole = False
+            self._whole, self._strange = False, True
         current = self._whole and (not (put or gone) or self._write_in_place(put, gone))
         self._note(put, gone)
         if not current:
             self._replace()
+        if self._strange:
+            self._strange = False
+            log.warning(
+                "%s was not as we left it (removed, replaced or written by another program); put back", self._file
+            )
 
     def heartbeat(self) -> None:
         self._owner.touch()
+        self.check()
+
+    def check(self) -> None:
         if self._known:
             self.apply(Delta())
 
@@ -144,6 +164,12 @@ class FileTable(ABC):
     # What a type implements.
 
     @classmethod
+    def address(cls, spec: TableSpec, key: bytes) -> str | None:
+        """The canonical address that a key in the file spells; None for a key that is not ours."""
+        del spec
+        return address_of(key.decode("latin-1"))
+
+    @classmethod
     @abstractmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
         """All keys and values of a file that stands there, under the shared lock that the MTA takes; changes nothing.
@@ -154,6 +180,10 @@ class FileTable(ABC):
     @abstractmethod
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
         """Write the complete file at `target`, which does not exist, and bring it to the disk."""
+
+    def _spelling(self, spec: TableSpec) -> Callable[[str], str] | None:
+        """How the file is to spell addresses; None for the canonical form."""
+        return SPELLINGS.get(spec.option("keys"))
 
     def _open(self) -> None:  # noqa: B027  a type that is never changed in place needs none
         """Open the file in place for later changes."""
@@ -174,9 +204,14 @@ class FileTable(ABC):
         """Remove what a build left at `target`, if anything."""
         target.unlink(missing_ok=True)
 
-    def _intact(self, found: os.stat_result) -> bool:
-        """Whether the file in place, with this stat, holds what we wrote, as far as the type can tell."""
-        return int(found.st_mtime) == self._mtime
+    def _intact(self) -> bool:
+        """Whether what belongs to the file in place, which itself is as we left it, is so too."""
+        return True
+
+    @property
+    def _elsewhere(self) -> str:
+        """What becomes of rows that are not ours, for the message that refuses them."""
+        return "give another table"
 
     # Rows
 
@@ -201,36 +236,28 @@ class FileTable(ABC):
         log.error("%s: kept out the key %.80r, which is not one canonical address; please report it", self._file, ip)
         return False
 
-    def _found(self) -> dict[str, bytes]:
+    def _found(self, wait: float) -> dict[str, bytes]:
         """The rows that stand in the file, all of them ours; TableError as `load` describes."""
+
+        def pairs() -> Pairs:
+            return self.pairs(self._file, wait=wait, flock=self._options.flock)
+
         try:
-            pairs = self.pairs(self._file, wait=self._options.lock_wait, flock=self._options.flock)
-        except TableBusyError:
-            raise
-        except TableError as error:
-            if not (isinstance(error, DamagedError) and self._owned_before):
+            found = read_apart(self._file, pairs, wait=wait) if self.may_crash else pairs()
+        except DamagedError as error:
+            if not self._owned_before:
                 raise
-            # kill -9 of a writer may leave such a file, and pbs-fast owned it: nobody else's rows are lost.
+            # A power failure or kill -9 leaves such a file, and pbs-fast owned it: nobody else's rows are lost.
             log.warning("%s; its rows are lost until the log is replayed", error)
             return {}
-        rows: dict[str, bytes] = {}
-        foreign = []
-        for key, value in pairs:
-            ip = address_of(key.decode("latin-1"))
-            # `ok\0` is what postmap writes, and no pbs-fast nor its predecessor: an administrator's own table.
-            if ip is not None and self._template.parse(value) is not None:
-                rows[ip] = value
-            else:
-                foreign.append((key, value))
-        if foreign and not self._options.adopt:
-            shown = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in foreign[:3])
-            raise TableError(
-                f"{self._file} holds {len(foreign)} rows that are not ours ({shown}); give another table, or set "
-                f"adopt = true to take the file over and drop them"
-            )
-        if foreign:
-            log.warning("%s: adopted; %d rows that are not ours are dropped", self._file, len(foreign))
-        return rows
+        return ours(
+            self._file,
+            found,
+            lambda key: self.address(self._parsed, key),
+            self._template,
+            adopt=self._options.adopt,
+            elsewhere=self._elsewhere,
+        )
 
     # Files
 
@@ -238,13 +265,18 @@ class FileTable(ABC):
         self._whole = False
         try:
             done = self._write(put, gone)
-        except TableBusyError:
+        except TableBusyError as error:
             self._whole = True
-            raise
+            self._busy_since = self._busy_since or time.monotonic()
+            if time.monotonic() < self._busy_since + LONGEST_BUSY:
+                raise
+            log.warning("%s; a new file takes its place", error)
+            return False
         except (OSError, EngineError) as error:
             log.warning("%s: change in place failed (%s); building the file anew", self._file, error)
             return False
         self._whole = done
+        self._busy_since = None
         return done
 
     def _replace(self) -> None:
@@ -258,31 +290,43 @@ class FileTable(ABC):
             self._build(target, self._rows if spell is None else {spell(ip): v for ip, v in self._rows.items()})
             self._give_mode(target)
             self._set_mtime(target)
+            self._left = _shown(target.stat())
             self._shut()
             self._install(target)
             self._open()
         except OSError as error:
-            self._discard(target)
-            raise TableError(os_error("cannot write", self._file, error)) from error
+            self._give_up(target)
+            raise space_error(error)(os_error("cannot write", self._file, error)) from error
         except EngineError as error:
-            self._discard(target)
+            self._give_up(target)
             raise TableError(failure("cannot write", self._file, str(error))) from error
         except TableError:
-            self._discard(target)
+            self._give_up(target)
             raise
-        self._inode = _inode(self._file.stat())
         self._whole = True
+        self._busy_since = None
         self._replace_seconds = time.monotonic() - start
 
+    def _give_up(self, target: Path) -> None:
+        """Remove half a new file, where that can be done (not from a read-only file system)."""
+        with suppress(OSError):
+            self._discard(target)
+
+    def _saw(self) -> None:
+        """Take the file in place as it is now for what we left; a type that changes it calls this under its lock."""
+        found = _shown(self._file.stat(follow_symlinks=False))
+        if found[:2] == self._left[:2]:
+            self._left = found
+
     def _in_place(self) -> bool:
-        """Whether the path still leads to the file that we built."""
+        """Whether the path still leads to the file that we built, and nobody else has written to it since."""
         try:
-            found = self._file.stat()
+            found = self._file.stat(follow_symlinks=False)  # a link was put there by somebody else
         except FileNotFoundError:
             return False
         except OSError as error:
             raise TableError(os_error("cannot look at", self._file, error)) from error
-        return _inode(found) == self._inode and self._intact(found)
+        return _shown(found) == self._left and self._intact()
 
     def _set_mtime(self, target: Path) -> None:
         """A whole second that no earlier version of the file showed (Postfix and Sendmail compare whole seconds)."""
@@ -295,48 +339,12 @@ class FileTable(ABC):
         os.utime(target, (self._mtime, self._mtime))
 
     def _give_mode(self, target: Path) -> None:
-        if not self._template.names_users:
-            target.chmod(0o644)
-            return
-        target.chmod(0o640)
-        try:
-            os.chown(target, -1, grp.getgrnam(self._options.group).gr_gid)
-        except (KeyError, OSError):  # EINVAL where a service with PrivateUsers=yes does not know the group
-            # smtpd opens tables as root, so relaying works without; proxymap and postmap as another user do not.
-            if not self._group_told:
-                log.warning(
-                    "%s names users, so it is mode 0640, but user %s cannot give it to group %s; make it a member",
-                    self._file,
-                    user_name(os.geteuid()),
-                    self._options.group,
-                )
+        group = self._options.group if self._template.names_users else None
+        warning = give_mode(target, group=group, file=self._file)
+        if warning and not self._group_told:
+            log.warning(warning)
             self._group_told = True
 
-    def _require_directory(self) -> None:
-        directory = self._file.parent
-        try:
-            found = directory.stat()
-        except OSError as error:
-            raise TableError(os_error("cannot use the directory of", self._file, error)) from error
-        if not stat.S_ISDIR(found.st_mode):
-            raise TableError(f"{directory} is not a directory; {self._spec} cannot lie there")
 
-    def _is_missing(self) -> bool:
-        """Whether there is no table at all yet; a zero-length file is none. TableError for what is not a file."""
-        try:
-            found = self._file.stat()
-        except FileNotFoundError:
-            return True
-        except OSError as error:
-            raise TableError(os_error("cannot look at", self._file, error)) from error
-        if not stat.S_ISREG(found.st_mode):
-            raise TableError(f"{self._file} is not a regular file; move it away or give another table")
-        return found.st_size == 0
-
-
-def _inode(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
-
-
-def _text(raw: bytes) -> str:
-    return ascii(raw[:60].decode("latin-1"))
+def _shown(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -22,7 +22,7 @@ from typing import Any
 
 from pbs_fast.tables.bdb import CACHE, BdbTable, db, engine
 from pbs_fast.tables.compact import CompactedTable
-from pbs_fast.tables.locks import locked
+from pbs_fast.tables.locks import LockKind, locked
 from pbs_fast.tables.windows import window
 
 #: Rows on one page before Berkeley DB splits its bucket: 75 short rows fill a page of 4096 bytes to the half.
@@ -64,10 +64,16 @@ class HashTable(CompactedTable, BdbTable):
 
     method = db.DB_HASH
     method_name = "hash"
+    _lock_kind: LockKind = "flock"
 
     @property
     def window(self) -> float:
-        return window(ahead=self._mtime - self._options.clock(), busy=self._replace_seconds if self._spell else 0)
+        return window(ahead=self._mtime - self._options.clock(), busy=self._replace_seconds if self._renamed else 0)
+
+    @property
+    def _renamed(self) -> bool:
+        """Whether each change is a new file: for Exim, which takes no lock."""
+        return self._spell is not None
 
     _handle: Any = None
     _buckets = BUCKETS
@@ -107,17 +113,20 @@ class HashTable(CompactedTable, BdbTable):
                 handle.close(db.DB_NOSYNC)  # each change was synced; what failed half-way must not reach the file now
 
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
-        if self._spell is not None:
+        if self._renamed:
             return False
-        longest = max((_length(ip, value) for ip, value in put.items()), default=0)
         new = sum(ip not in self._rows for ip in put)
+        if (spell := self._spell) is not None:
+            put, gone = {spell(ip): value for ip, value in put.items()}, [spell(ip) for ip in gone]
+        longest = max((_length(ip, value) for ip, value in put.items()), default=0)
         if len(self._rows) + new > room(self._buckets, max(longest, self._longest)):
             return False
         self._longest = max(longest, self._longest)
         handle = self._handle
-        fd = handle.fd()
+        with engine():
+            fd = handle.fd()
         lock = (
-            locked(fd, "flock", shared=False, wait=self._options.lock_wait, file=self._file)
+            locked(fd, self._lock_kind, shared=False, wait=self._options.lock_wait, file=self._file)
             if self._options.flock
             else nullcontext()
         )
@@ -129,6 +138,7 @@ class HashTable(CompactedTable, BdbTable):
             handle.sync()
             self._mtime = max(int(self._options.clock()), self._mtime + 1)
             os.utime(fd, (self._mtime, self._mtime))
+            self._saw()
         return True
 
 

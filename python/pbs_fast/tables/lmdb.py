@@ -13,6 +13,7 @@ Imports py-lmdb and modules of this package.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -25,7 +26,8 @@ import lmdb
 from pbs_fast.errors import TableError
 from pbs_fast.tables.compact import CompactedTable
 from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.filetable import DamagedError, EngineError
+from pbs_fast.tables.existing import DamagedError
+from pbs_fast.tables.filetable import EngineError
 from pbs_fast.tables.locks import TableBusyError, locked
 
 #: The least size of the map. Address space only: the file grows as it fills. 1 MiB held 28 346 rows, so 64 MiB hold
@@ -64,6 +66,7 @@ class LmdbTable(CompactedTable):
     """Changed in place, one transaction a delta."""
 
     window = 0.0  # a change costs Postfix nothing
+    may_crash = True
 
     _env: Any = None
     _lock_fd = -1
@@ -140,24 +143,27 @@ class LmdbTable(CompactedTable):
             return True
 
         with self._locked(shared=False, wait=self._options.lock_wait), engine():
-            return growing(self._env, write)
+            done = growing(self._env, write)
+            self._saw()
+            return done
 
-    def _intact(self, found: os.stat_result) -> bool:
-        del found  # its time changes with each page written
+    def _intact(self) -> bool:
         try:
             with self._locked(shared=True, wait=0), self._env.begin() as txn:
                 return bool(txn.stat()["entries"] == len(self._rows))
         except TableBusyError:
             return True  # another reader's turn; the write looks again
-        except lmdb.Error:
+        except (OSError, lmdb.Error):
             return False
 
 
 @contextmanager
 def engine() -> Iterator[None]:
-    """LMDB's errors under the name that FileTable knows."""
+    """LMDB's errors under the names that FileTable knows."""
     try:
         yield
+    except lmdb.DiskError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     except lmdb.Error as error:
         raise EngineError(str(error)) from error
 

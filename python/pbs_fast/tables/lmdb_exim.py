@@ -28,7 +28,7 @@ import lmdb
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import failure, os_error
-from pbs_fast.tables.filetable import DamagedError
+from pbs_fast.tables.existing import DamagedError
 from pbs_fast.tables.lmdb import MAP_SIZE, LmdbTable, engine, engine_as_table, environment, growing, recognise
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
@@ -127,8 +127,8 @@ class EximLmdbTable(LmdbTable):
         del shared, wait  # the engine takes its own
         return nullcontext()
 
-    def _intact(self, found: os.stat_result) -> bool:
-        return self._lock_there() == self._lock_inode and super()._intact(found)
+    def _intact(self) -> bool:
+        return self._lock_there() == self._lock_inode and super()._intact()
 
     def _lock_there(self) -> tuple[int, int]:
         try:

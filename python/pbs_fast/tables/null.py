@@ -38,6 +38,9 @@ class NullTable:
         for ip in delta.removed:
             self._rows.pop(ip, None)
 
+    def check(self) -> None:
+        pass
+
     def heartbeat(self) -> None:
         pass
 

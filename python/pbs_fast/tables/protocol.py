@@ -16,6 +16,8 @@ from pbs_fast.events import Delta, Grant
 #: `Table.heartbeat` is to be called at least this often, in seconds; `reap` waits this much longer than grace, so that
 #: a daemon killed just before its next heartbeat loses no row early.
 HEARTBEAT = 60
+#: How often `Table.check` is to be called, in seconds: an smtpd that opened no table answers 451 for its whole life.
+LOOK = 1.0
 
 
 class Row(NamedTuple):
@@ -93,8 +95,11 @@ class Table(Protocol):
         TableBusyError when the lock was not to be had in that time. Before any `rebuild`, rows that stand there stay.
         """
 
+    def check(self) -> None:
+        """Put the file back if somebody removed it, replaced it or wrote to it. Cheap; to be called each LOOK."""
+
     def heartbeat(self) -> None:
-        """Say that the owner lives, and put the file back if somebody removed or replaced it."""
+        """Say that the owner lives, and check."""
 
     def close(self) -> None:
         """Let go of the file and of its owner lock. The rows stay: a restart must not shut users out."""

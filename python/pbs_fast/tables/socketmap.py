@@ -121,6 +121,9 @@ class SocketmapTable:
     def heartbeat(self) -> None:
         if self._owner is not None:
             self._owner.touch()
+        self.check()
+
+    def check(self) -> None:
         if self._server.alive and self._in_place():
             return
         log.warning("%s: nobody was answering there (the socket was removed or replaced); listening again", self.spec)
