@@ -30,8 +30,10 @@ class Template:
 
     __slots__ = ("_constant", "_expires", "_pattern", "_text", "_user")
 
-    def __init__(self, text: str) -> None:
-        """Raises UsageError for an unknown or repeated placeholder, for text outside printable ASCII, and for a value
+    def __init__(self, text: str, *, commas: bool = False) -> None:
+        """`commas`: the MTA reads words between commas, not blanks.
+
+        Raises UsageError for an unknown or repeated placeholder, for text outside printable ASCII, and for a value
         whose first word a login could choose."""
         parts = _PLACEHOLDER.split(text)
         fields = parts[1::2]
@@ -46,7 +48,7 @@ class Template:
             raise UsageError(f"value {text!r}: needs printable ASCII without blanks at its ends, such as ok")
         if len(text) > TEMPLATE_MAX:
             raise UsageError(f"value of {len(text)} characters: at most {TEMPLATE_MAX} are allowed")
-        if text != "{expires}" and _PLACEHOLDER.search(text.split(" ")[0]):
+        if text != "{expires}" and _PLACEHOLDER.search(text.split("," if commas else " ")[0]):
             raise UsageError(
                 f"value {text!r}: the first word is what the MTA acts on; make it plain, as in: ok {{user}}"
             )
