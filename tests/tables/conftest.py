@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mta import private_directory
+from mta import private_directory, unavailable
 from pbs_fast.events import Grant
 from pbs_fast.tables import Table, TableOptions, open_table
 
@@ -23,13 +25,32 @@ LIVE_TYPES = ("lmdb", "socketmap")
 #: Types with keys as Exim spells them.
 EXIM_TYPES = ("cdb?keys=exim", "hash?keys=exim", "lmdb?keys=exim&group=root", "text?keys=exim", "text?keys=iplsearch")
 EXIM_LMDB = EXIM_TYPES[2]
+#: Types of other MTAs, in files.
+OTHER_TYPES = ("sendmail", "tcprules", "courier")
+#: Those whose value is what the MTA acts on, and what it is; it can name no user.
+ACTED_ON = {"tcprules": 'allow,RELAYCLIENT=""', "courier": "allow,RELAYCLIENT"}
 #: One for each kind of file there is; the other tables for Exim differ in their keys only.
-KINDS = (*FILE_TYPES, EXIM_LMDB)
+KINDS = (*FILE_TYPES, EXIM_LMDB, *OTHER_TYPES)
+#: tcprules as scripts/install-test-servers.sh unpacks it, and what plays Courier's tool.
+os.environ["PATH"] = ":".join(
+    (str(Path(__file__).with_name("bin")), os.environ["PATH"], "/opt/pbs-fast-tests/ucspi-tcp-ipv6/usr/bin")
+)
 READER = Path(__file__).with_name("reader.py")
 
 
 def grant(expires: int = 2_000_000_000, user: str | None = None, why: str = "new") -> Grant:
     return Grant(expires, user, "dovecot", why)
+
+
+def value_of(kind: str) -> str:
+    """The value of rows in a table of this type."""
+    return ACTED_ON.get(kind, "ok")
+
+
+@pytest.fixture(autouse=True)
+def _tools(request: pytest.FixtureRequest) -> None:
+    if "tcprules" in request.node.name and shutil.which("tcprules") is None:
+        unavailable("tcprules is not there")
 
 
 class Reader:
@@ -87,6 +108,7 @@ def reader() -> Iterator[Reader]:
 def directory() -> Iterator[Path]:
     """A directory that Postfix and other users may pass through (pytest's own is 0700)."""
     where = private_directory("table")
+    os.environ["PBS_TABLE_DIRECTORY"] = str(where)  # for tables/bin
     yield where
     subprocess.run(["rm", "-rf", where], check=True)
 

@@ -16,7 +16,7 @@ from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import list_rows, open_table
 from pbs_fast.tables.spec import parse
-from tables.conftest import EXIM_LMDB, FILE_TYPES, KINDS, Opener, Reader, grant
+from tables.conftest import ACTED_ON, EXIM_LMDB, FILE_TYPES, KINDS, Opener, Reader, grant, value_of
 
 A, B, SIX = "203.0.113.5", "203.0.113.6", "2001:db8::1"
 file_types = pytest.mark.parametrize("kind", KINDS)
@@ -35,7 +35,7 @@ def test_bytes_have_no_trailing_nul(kind: str, opened: Opener) -> None:
     table.close()
     found = parse(opened.spec(kind)).kind
     pairs = getattr(__import__(found.module, fromlist=["x"]), found.name).pairs(table.file, wait=1)
-    assert pairs == [(A.encode(), b"ok")]
+    assert pairs == [(A.encode(), value_of(kind).encode())]
 
 
 @file_types
@@ -57,7 +57,9 @@ def test_each_start_writes_a_new_file(kind: str, first: str, opened: Opener) -> 
     assert not list(table.file.parent.glob("*.tmp"))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FILE_TYPES if kind != "lmdb"])  # Postfix does not look at lmdb's
+@pytest.mark.parametrize(
+    "kind", [*(kind for kind in FILE_TYPES if kind != "lmdb"), "sendmail"]
+)  # Postfix does not look at lmdb's
 def test_modification_time_is_new_each_time(kind: str, opened: Opener) -> None:
     """Five changes in one second show five whole seconds, and a rebuild or restart shows another still."""
     table = opened(kind)
@@ -89,7 +91,9 @@ def test_renewals_do_not_touch_the_file(kind: str, opened: Opener) -> None:
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "text"])  # its lines hold no value
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind != "text" and kind not in ACTED_ON]
+)  # text lines hold no value
 def test_values_that_name_users_are_not_for_all(kind: str, opened: Opener) -> None:
     table = opened(kind, value="ok {user} {expires}")
     table.rebuild({A: grant(1_900_000_000, "ann@here.test")})
@@ -129,7 +133,8 @@ def test_rows_of_others_are_not_touched(kind: str, opened: Opener, reader: Reade
     """A table that holds other rows is refused, naming three; with adopt they go."""
     file = file_of(kind, opened)
     third = "192.0.2.1" if kind != "text" else "192.0.2"  # without values an address is ours
-    _write_pairs(kind, file, {"example.com": "REJECT", "10": "ok", third: "DISCARD", A: "ok"})
+    no, ok = "deny" if kind in ACTED_ON else "REJECT", value_of(kind)
+    _write_pairs(kind, file, {"example.com": no, "10": ok, third: no, A: ok})
     before = file.read_bytes()
     table = opened(kind)
     for attempt in (table.load, lambda: table.rebuild({}), lambda: table.apply(Delta({B: grant()}))):
@@ -140,7 +145,7 @@ def test_rows_of_others_are_not_touched(kind: str, opened: Opener, reader: Reade
     adopting = opened(kind, adopt=True)
     assert list(adopting.load()) == [A]
     adopting.apply(Delta({SIX: grant()}))
-    assert reader.rows(opened.spec(kind)) == {A: "ok", SIX: "ok"}
+    assert reader.rows(opened.spec(kind)) == {A: ok, SIX: ok}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,8 @@ def test_rows_of_others_are_not_touched(kind: str, opened: Opener, reader: Reade
         (kind, other)
         for kind in KINDS
         for other in ("junk", *FILE_TYPES)
-        if other != kind.partition("?")[0]  # lmdb for Exim has a suffix of its own, not a format
+        # lmdb for Exim and sendmail have a suffix or keys of their own, not a format
+        if other != kind.partition("?")[0] and (kind, other) != ("sendmail", "hash")
     ],
 )
 def test_a_file_of_another_kind_is_not_touched(kind: str, other: str, opened: Opener, directory: Path) -> None:
@@ -261,7 +267,14 @@ def test_noflock_does_not_go_with_lmdb(opened: Opener, directory: Path) -> None:
 
 def _write_pairs(kind: str, file: Path, pairs: dict[str, str]) -> None:
     """A table as another program would leave it, through the engine itself."""
-    if kind == "text":
+    if kind == "courier":
+        file.write_text("".join(f"{key}\t{value}\n" for key, value in pairs.items()))
+    elif kind == "tcprules":
+        from pbs_fast.tables.cdb import _parts
+
+        data = {"deny": b"D\0", value_of(kind): b"+RELAYCLIENT=\0"}
+        file.write_bytes(b"".join(_parts((key.encode(), data[value]) for key, value in pairs.items())))
+    elif kind == "text":
         file.write_text("".join(f"{key}\n" for key in pairs))
     elif kind == "cdb":
         from pbs_fast.tables.cdb import _parts
@@ -281,7 +294,7 @@ def _write_pairs(kind: str, file: Path, pairs: dict[str, str]) -> None:
         from berkeleydb import db
 
         handle = db.DB()
-        method = db.DB_HASH if kind == "hash" else db.DB_BTREE
+        method = db.DB_HASH if kind in ("hash", "sendmail") else db.DB_BTREE
         handle.open(str(file), None, method, db.DB_CREATE, 0o644)
         for key, value in pairs.items():
             handle.put(key.encode(), value.encode())

@@ -16,13 +16,13 @@ from pbs_fast.errors import TableError
 from pbs_fast.tables import HEARTBEAT, TableOptions, list_rows, parse
 from pbs_fast.tables.owner import Owner, owner_file
 from pbs_fast.tables.reap import clear, reap
-from tables.conftest import FILE_TYPES, Opener, grant
+from tables.conftest import FILE_TYPES, OTHER_TYPES, Opener, grant
 
 GRACE = 1800
 ROWS = {"203.0.113.5": grant(), "2001:db8::1": grant()}
 
 
-@pytest.fixture(params=FILE_TYPES)
+@pytest.fixture(params=FILE_TYPES + OTHER_TYPES)
 def spec(request: pytest.FixtureRequest, opened: Opener) -> str:
     """A table with two rows that nobody owns any more."""
     table = opened(request.param)

@@ -59,7 +59,7 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     [
         ("hsh:/x", "there is no table type hsh:; did you mean hash:?"),
         ("LMDB:/x", "did you mean lmdb:?"),
-        ("zzzz:/x", "there are hash:, btree:, lmdb:, cdb:, text:, socketmap:, null:"),
+        ("zzzz:/x", "there are hash:, btree:, lmdb:, cdb:, text:, socketmap:, sendmail:, tcprules:, courier:, null:"),
         ("/x/relay", "needs a type before the path, as in lmdb:/x/relay"),
         ("hash:", "needs the path of a file"),
         ("hash:/x/", "needs the path of a file"),

@@ -12,7 +12,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pbs_fast.errors import TableError, UsageError
-from pbs_fast.tables.keys import address_of
 from pbs_fast.tables.protocol import HEARTBEAT, Row, Table, TableOptions
 from pbs_fast.tables.spec import TableSpec, parse
 
@@ -54,9 +53,9 @@ def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, s
         raise TableError(f"the rows of {spec} are in the daemon's memory; ask for one with: postmap -q ADDRESS {spec}")
     if spec.file is None:
         return []
-    pairs: list[tuple[bytes, bytes]] = _load(spec).pairs(spec.file, wait=LIST_WAIT, flock=flock)
-    cut = [(_text(key), _text(value)) for key, value in pairs]
-    return sorted((address_of(key) or key, value) for key, value in cut)
+    table = _load(spec)
+    pairs: list[tuple[bytes, bytes]] = table.pairs(spec.file, wait=LIST_WAIT, flock=flock)
+    return sorted((table.address(spec, key.removesuffix(b"\0")) or _text(key), _text(value)) for key, value in pairs)
 
 
 def _text(raw: bytes) -> str:

@@ -1,8 +1,8 @@
 """The last gate before a table: is this key one full, canonical address?
 
 Postfix truncates the client's address itself when it looks it up (a row `10` opens 10.0.0.0/8, access(5)), so a key
-that is anything but one whole address could open a network. And how Exim spells addresses, which it writes out in
-full; IPv4 is spelled alike by all. Imports nothing of the package.
+that is anything but one whole address could open a network. And how other MTAs spell IPv6 addresses; IPv4 is spelled
+alike by all. Imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -40,6 +40,46 @@ def iplsearch(ip: str) -> str:
     return f'"{socket.inet_pton(socket.AF_INET6, ip).hex(":", 2)}"' if ":" in ip else ip
 
 
+def courier(ip: str) -> str:
+    """A canonical address as Courier's smtpaccess has it (courier 1.0.16): in full, after a colon."""
+    return f":{socket.inet_pton(socket.AF_INET6, ip).hex(':', 2)}" if ":" in ip else ip
+
+
+def sendmail(ip: str) -> str:
+    """A canonical address as Sendmail's `${client_addr}`, which maps fold to lower case: eight groups, no `::`.
+
+    The spelling of builds with IPV6_FULL, the default since 8.15; see `sendmail_short`.
+    """
+    if ":" not in ip:
+        return ip
+    packed = socket.inet_pton(socket.AF_INET6, ip)
+    return "ipv6:" + ":".join(f"{packed[at] << 8 | packed[at + 1]:x}" for at in range(0, 16, 2))
+
+
+def sendmail_short(ip: str) -> str:
+    """The same with the option UseCompressedIPv6Addresses, or from a build without IPV6_FULL."""
+    return f"ipv6:{ip}" if ":" in ip else ip
+
+
+def sendmail_address(key: str) -> str | None:
+    """The canonical address that a key of Sendmail spells in either way; None for any other key."""
+    return _spelled(key, key.removeprefix("ipv6:"), sendmail, sendmail_short)
+
+
+def courier_address(key: str) -> str | None:
+    """The canonical address that a key of Courier's spells; None for any other key."""
+    return _spelled(key, key.removeprefix(":"), courier)
+
+
+def _spelled(key: str, bare: str, *spells: Callable[[str], str]) -> str | None:
+    """The canonical form of `bare`, if one of these spells it as `key`."""
+    try:
+        ip = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, bare)) if ":" in bare else bare
+    except (OSError, ValueError):
+        return None
+    return ip if is_canonical(ip) and any(spell(ip) == key for spell in spells) else None
+
+
 #: The words of the table option `keys`.
 SPELLINGS: dict[str, Callable[[str], str]] = {"exim": exim, "iplsearch": iplsearch}
 
@@ -52,10 +92,4 @@ def address_of(key: str) -> str | None:
     if is_canonical(key):
         return key
     bare = key.strip('"').replace(".", ":")
-    if bare.count(":") != 7:
-        return None
-    try:
-        ip = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, bare))
-    except (OSError, ValueError):
-        return None
-    return ip if is_canonical(ip) and any(spell(ip) == key for spell in SPELLINGS.values()) else None
+    return _spelled(key, bare, *SPELLINGS.values()) if bare.count(":") == 7 else None

@@ -15,6 +15,7 @@ from pbs_fast.tables import open_table
 from pbs_fast.tables.owner import OwnedError, Owner
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
 from pbs_fast.tables.spec import TableSpec
+from pbs_fast.tables.told import ToldTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _empty(spec: TableSpec, options: TableOptions, owner: Owner) -> int:
     table = open_table(spec, options=options, owner=owner)
     try:
         rows = len(table.load())
-        if rows or options.adopt:
+        if rows or options.adopt or (isinstance(table, ToldTable) and table.unsettled):
             table.rebuild({})
         return rows
     finally:

@@ -45,6 +45,18 @@ TYPES = {
     "socketmap": TableType(
         "pbs_fast.tables.socketmap", "SocketmapTable", None, {"mode": (), "group": (), "queue": (), "prefix6": ()}, True
     ),
+    "sendmail": TableType(
+        "pbs_fast.tables.sendmail",
+        "SendmailTable",
+        ".db",
+        {"tag": (), "ipv6": ("full", "short"), "lock": ("flock", "fcntl"), "signal": ()},
+    ),
+    "tcprules": TableType(
+        "pbs_fast.tables.tcprules", "TcprulesTable", ".cdb", {"rules": (), "value": (), "program": (), "timeout": ()}
+    ),
+    "courier": TableType(
+        "pbs_fast.tables.courier", "CourierTable", ".pbs-fast", {"value": (), "command": (), "timeout": ()}
+    ),
     "null": TableType("pbs_fast.tables.null", "NullTable", None),
 }
 #: What `keys=exim` makes of a type whose Exim reads under other locks than Postfix. The other suffix is what keeps the
@@ -53,7 +65,7 @@ FOR_EXIM = {
     "lmdb": TableType("pbs_fast.tables.lmdb_exim", "EximLmdbTable", ".exim-lmdb", {"keys": ("exim",), "group": ()}),
 }
 #: Types that pbs-fast is going to write; asked for today, the answer is plain instead of a guess.
-LATER = ("tcprules", "courier", "sendmail", "exec")
+LATER = ("exec",)
 
 _TYPED = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.*)", re.DOTALL)
 

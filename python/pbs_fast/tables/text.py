@@ -14,38 +14,29 @@ from dataclasses import replace
 from pathlib import Path
 
 from pbs_fast.errors import TableError
-from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.command import Command
 from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.filetable import FileTable
+from pbs_fast.tables.existing import DamagedError
+from pbs_fast.tables.keys import address_of
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.spec import TableSpec
+from pbs_fast.tables.told import ToldTable
 from pbs_fast.tables.windows import window
 
 _VALUE = "ok"
 
 
-class TextTable(FileTable):
+class TextTable(ToldTable):
     """Rebuilt and renamed at each change, then told to `command`."""
 
     def __init__(self, spec: TableSpec, options: TableOptions, owner: Owner | None = None) -> None:
         self._command = Command(spec)
-        self._untold = False
-        """Whether the file has changed since the command last ended well."""
         super().__init__(spec, replace(options, value=_VALUE), owner)
 
     @property
     def window(self) -> float:
         return window(ahead=0, busy=self._replace_seconds + self._command.seconds)  # nobody compares whole seconds
-
-    def rebuild(self, rows: Mapping[str, Grant]) -> None:
-        super().rebuild(rows)
-        self._tell()
-
-    def apply(self, delta: Delta) -> None:
-        super().apply(delta)
-        self._tell()
 
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
@@ -54,6 +45,8 @@ class TextTable(FileTable):
             lines = file.read_bytes().split(b"\n")
         except OSError as error:
             raise TableError(os_error("cannot read", file, error)) from error
+        if lines[-1] and lines[:-1] and all(address_of(line.decode("latin-1")) for line in lines[:-1]):
+            raise DamagedError(f"{file} is damaged (it ends in the middle of a line); move it away or restore it")
         # One word a line may be somebody's list of names, whose rows are named; anything else is another kind of file.
         if lines.pop() or any(not line or not line.isascii() or b" " in line or not _printable(line) for line in lines):
             raise TableError(f"{file} is not a list of addresses, one a line; move it away or give another table")
@@ -65,14 +58,11 @@ class TextTable(FileTable):
             file.flush()
             os.fsync(file.fileno())
 
-    def _replace(self) -> None:
-        super()._replace()
-        self._untold = bool(self._command)
+    def _tells(self) -> bool:
+        return bool(self._command)
 
     def _tell(self) -> None:
-        if self._untold:
-            self._command.run()
-            self._untold = False
+        self._command.run()
 
 
 def _printable(line: bytes) -> bool:
