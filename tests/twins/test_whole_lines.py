@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pbs_fast.errors import FormatError
 from pbs_fast.events import Event
 from pbs_fast.formats import Format
-from pbs_fast.formats.loader import build
+from pbs_fast.formats.loader import build, in_file
 from pbs_fast.formats.stamps import BSD, ISO
 from pbs_fast.formats.wholeline import named
 from pbs_fast.matching.choose import Core
@@ -205,7 +205,7 @@ def test_sniff(core: Core) -> None:
 )  # fmt: skip
 def test_patterns_of_the_old_program(core: Core, old: str, line: str) -> None:
     table = {"name": "old", "title": "", "versions": "", "line_login": [old]}
-    fmt = build(table, Path("x.toml"))
+    fmt = build(table, in_file(Path("x.toml")))
     groups = re.compile(fmt.line_login[0]).groupindex
     if old.startswith("[("):
         # The first capture is the address here, because [LOGTIME] is the stamp.
@@ -223,11 +223,11 @@ def test_a_pattern_without_stamp_is_refused() -> None:
             named(pattern)
     table = {"name": "old", "title": "", "versions": "", "line_logout": ["[LOGTIME] x"], "line_login": ["popd {ip}"]}
     with pytest.raises(FormatError, match=r"x.toml: line_login: 'popd \(\?P<ip>"):
-        build(table, Path("x.toml"))
+        build(table, in_file(Path("x.toml")))
     with pytest.raises(FormatError, match=r"unknown placeholder \{ipp\}"):
-        build(table | {"line_login": ["[LOGTIME] {ipp}"]}, Path("x.toml"))
+        build(table | {"line_login": ["[LOGTIME] {ipp}"]}, in_file(Path("x.toml")))
     with pytest.raises(FormatError, match="key 'program' is missing"):
-        build({"name": "old", "title": "", "versions": "", "line_logout": ["[LOGTIME]"]}, Path("x.toml"))
+        build({"name": "old", "title": "", "versions": "", "line_logout": ["[LOGTIME]"]}, in_file(Path("x.toml")))
 
 
 def test_what_cannot_be_compiled(core: Core) -> None:
