@@ -25,6 +25,8 @@ DATA = Path(__file__).parent / "data"
 #: Types of a key's value, as an error says them.
 TEXT, TEXTS, NUMBER, BOOLEAN = "a text", "a list of texts", "a whole number", "true or false"
 TABLE, TABLES = "a table", "a list of tables"
+#: Says where a key stands, for an error: (key, table it is in or "").
+Where = Callable[[str, str], str]
 #: For each key the types it may have; None for any.
 Types = Mapping[str, str | tuple[str, ...] | None]
 
@@ -64,7 +66,7 @@ def load_format(file: Path) -> Format:
     text = read(file)
     samples = _FIRST_SAMPLE.search(text)
     head = text[: samples.start()] if samples else text
-    fmt = build(parse(head, file), file, head)
+    fmt = build(parse(head, file), in_file(file, head))
     if fmt.name != file.stem:
         raise FormatError(f"{file}{_line(head, 'name')}: name is '{fmt.name}'; it must be the file's, '{file.stem}'")
     return fmt
@@ -88,28 +90,33 @@ def parse(text: str, file: Path) -> dict[str, Any]:
         raise FormatError(f"{file}: not TOML: {error}") from error
 
 
-def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
-    """A Format from the keys of one table; `file` and its `text` say where in errors. Raises FormatError.
+def in_file(file: Path, text: str = "") -> Where:
+    """Places of keys in a file, whose text tells their lines."""
+    return lambda key, within: f"{file}{_line(text, key, within)}"
+
+
+def build(table: Mapping[str, Any], where: Where) -> Format:
+    """A Format from the keys of one table; `where` is for errors. Raises FormatError.
 
     Placeholders are expanded; whether the patterns are safe is for `pbs_fast.formats.lint`.
     """
     of_lines = bool(table.get("line_login"))
-    check_keys(table, _KEYS, _REQUIRED if of_lines else (*_REQUIRED, *_REQUIRED_OF_TAGS), file, text)
+    check_keys(table, _KEYS, _REQUIRED if of_lines else (*_REQUIRED, *_REQUIRED_OF_TAGS), where)
     own, session = table.get("own_log", {}), table.get("session", {})
-    check_keys(own, _OWN_LOG_KEYS, ("probe",) if "own_log" in table else (), file, text, "own_log")
+    check_keys(own, _OWN_LOG_KEYS, ("probe",) if "own_log" in table else (), where, "own_log")
     steps = ("address", "success") if "session" in table else ()
-    check_keys(session, _SESSION_KEYS, steps, file, text, "session")
+    check_keys(session, _SESSION_KEYS, steps, where, "session")
     if not re.fullmatch(r"[a-z0-9-]+", table["name"]):
-        raise FormatError(f"{file}{_line(text, 'name')}: name '{table['name']}' may hold a-z, 0-9 and - only")
+        raise FormatError(f"{where('name', '')}: name '{table['name']}' may hold a-z, 0-9 and - only")
     if not (of_lines or table["program"] or table.get("tls_program") or own):
-        raise FormatError(f"{file}{_line(text, 'program')}: program is empty; name the tags of this server's lines")
+        raise FormatError(f"{where('program', '')}: program is empty; name the tags of this server's lines")
     if not (table.get("login") or session or of_lines):
-        raise FormatError(f"{file}{_line(text, 'login')}: login is empty; give at least one pattern")
+        raise FormatError(f"{where('login', '')}: login is empty; give at least one pattern")
     for key in steps:
         if not session[key]:
-            raise FormatError(f"{file}{_line(text, key, 'session')}: {key} is empty; give at least one pattern")
+            raise FormatError(f"{where(key, 'session')}: {key} is empty; give at least one pattern")
     if table.get("cut", 0) < 0:
-        raise FormatError(f"{file}{_line(text, 'cut')}: cut is a length in bytes, not {table['cut']}")
+        raise FormatError(f"{where('cut', '')}: cut is a length in bytes, not {table['cut']}")
 
     def patterns(
         key: str, values: Iterable[str], within: str = "", made: Callable[[str], str] = expand
@@ -117,7 +124,7 @@ def build(table: Mapping[str, Any], file: Path, text: str = "") -> Format:
         try:
             return tuple(made(value) for value in values)
         except FormatError as error:
-            raise FormatError(f"{file}{_line(text, key, within)}: {key}: {error}") from None
+            raise FormatError(f"{where(key, within)}: {key}: {error}") from None
 
     def lines(key: str) -> tuple[str, ...]:
         return patterns(key, table.get(key, ()), made=lambda value: named(expand(value)))
@@ -157,20 +164,18 @@ def extend(catalogue: Sequence[Format], tags: Mapping[str, Sequence[str]]) -> tu
     return tuple(known.values())
 
 
-def check_keys(
-    table: Mapping[str, Any], known: Types, required: Iterable[str], file: Path, text: str = "", within: str = ""
-) -> None:
+def check_keys(table: Mapping[str, Any], known: Types, required: Iterable[str], where: Where, within: str = "") -> None:
     """Refuse unknown keys, missing ones and values of another type; `within` names the table. Raises FormatError."""
     for key, value in table.items():
         if key not in known:
-            raise FormatError(f"{file}{_line(text, key, within)}: unknown key '{key}'{_nearest(key, known)}")
+            raise FormatError(f"{where(key, within)}: unknown key '{key}'{_nearest(key, known)}")
         types = known[key]
         types = (types,) if isinstance(types, str) else types
         if types is not None and not any(_fits(value, kind) for kind in types):
-            raise FormatError(f"{file}{_line(text, key, within)}: {key} must be {' or '.join(types)}")
+            raise FormatError(f"{where(key, within)}: {key} must be {' or '.join(types)}")
     for key in required:
         if key not in table:
-            raise FormatError(f"{file}: key '{key}' is missing (docs/FORMATS.md)")
+            raise FormatError(f"{where('', within)}: key '{key}' is missing (docs/FORMATS.md)")
 
 
 def _fits(value: object, kind: str) -> bool:
@@ -186,6 +191,8 @@ def _line(text: str, key: str, within: str = "") -> str:
 
     A line that opens a table is one of the table around it.
     """
+    if not key:
+        return ""
     start = re.compile(rf'\s*\[*"?{re.escape(key)}"?\s*[=\].]')
     found, table = [], ""
     for number, line in enumerate(text.split("\n"), 1):

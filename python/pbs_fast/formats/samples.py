@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pbs_fast.errors import FormatError
 from pbs_fast.events import Kind
 from pbs_fast.formats import Format
-from pbs_fast.formats.loader import BOOLEAN, DATA, TEXT, TEXTS, build, check_keys, parse, read
+from pbs_fast.formats.loader import BOOLEAN, DATA, TEXT, TEXTS, build, check_keys, in_file, parse, read
 
 KINDS = ("login", "logout", "failure", "attack")
 _KEYS = {
@@ -77,7 +77,7 @@ def load_samples(directory: Path = DATA) -> tuple[Sample, ...]:
 def samples_of(file: Path) -> tuple[Sample, ...]:
     """The samples of one format file. Raises FormatError for the first that is not acceptable."""
     table = parse(read(file), file)
-    fmt = build(table, file)
+    fmt = build(table, in_file(file))
     return tuple(_sample(raw, number, fmt, file) for number, raw in enumerate(table.get("sample", ()), 1))
 
 
@@ -106,7 +106,7 @@ def weakened(sample: Sample, directory: Path = DATA) -> Format:
             del table["session"]
     elif sample.without != "program":
         raise FormatError(f"{file}: sample {sample.number}: an attack needs `without`")
-    return build(table, file)
+    return build(table, in_file(file))
 
 
 def tag_of(fmt: Format) -> str:
@@ -116,11 +116,11 @@ def tag_of(fmt: Format) -> str:
 
 def _sample(raw: Mapping[str, Any], number: int, fmt: Format, file: Path) -> Sample:
     where = Path(f"{file}: sample {number}")
-    check_keys(raw, _KEYS, ("kind", "message"), where)
+    check_keys(raw, _KEYS, ("kind", "message"), in_file(where))
     if raw["kind"] not in KINDS:
         raise FormatError(f"{where}: kind is '{raw['kind']}'; it must be one of {', '.join(KINDS)}")
     if raw["kind"] == "attack":
-        check_keys(raw, _KEYS, ("fake", "rule", "without"), where)
+        check_keys(raw, _KEYS, ("fake", "rule", "without"), in_file(where))
     own = raw.get("own", False)
     if own and fmt.own_probe is None:
         raise FormatError(f"{where}: own = true, but the format has no [own_log]")
