@@ -62,8 +62,7 @@ def test_a_torn_file_ends_no_start(
     before = table.file.stat().st_ino
     again = opened(kind)
     found = again.load()
-    assert len(found) < len(ROWS)
-    assert found.items() <= dict.fromkeys(ROWS, next(iter(found.values()), None)).items()
+    assert found.keys() <= ROWS.keys()
     again.rebuild({NEW: grant()})
     assert reader.rows(again.spec) == {NEW: "ok"}
     assert table.file.stat().st_ino != before, "a new file, renamed into place"

@@ -258,14 +258,20 @@ def test_a_full_disk_tears_nothing_and_is_caught_up(kind: str, small_disk: Path,
     table.close()
 
 
-def test_a_hash_still_takes_changes_on_a_full_disk(small_disk: Path, reader: Reader) -> None:
+@pytest.mark.parametrize("kind", ["hash", "lmdb"])
+def test_what_is_changed_in_place_still_takes_changes_on_a_full_disk(
+    kind: str, small_disk: Path, reader: Reader
+) -> None:
     """Its blocks were given when it was built: logins are let in, and expired rows go."""
-    table = open_table(f"hash:{small_disk}/relay")
+    table = open_table(f"{kind}:{small_disk}/relay")
     table.rebuild({"203.0.113.5": grant()})
     _fill(small_disk)
     for i in range(1000):
         table.apply(Delta({f"10.0.{i >> 8}.{i & 255}": grant()}, ("203.0.113.5",)))
     assert len(reader.rows(table.spec)) == 1000
+    for i in range(1000):
+        table.apply(Delta({f"10.1.{i >> 8}.{i & 255}": grant()}, (f"10.0.{i >> 8}.{i & 255}",)))
+    assert set(reader.rows(table.spec)) == {f"10.1.{i >> 8}.{i & 255}" for i in range(1000)}
     table.close()
 
 

@@ -17,7 +17,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,10 @@ from pbs_fast.tables.locks import TableBusyError, locked
 #: The least size of the map. Address space only: the file grows as it fills. 1 MiB held 28 346 rows, so 64 MiB hold
 #: 1.8 million; larger tables double it.
 MAP_SIZE = 64 << 20
+
+#: Bytes at least that a new file is given beyond what it needs. Each change writes some pages anew before old ones are
+#: free again, and a new row takes 37 bytes: enough for 5 000 of them.
+SPARE = 256 << 10
 
 #: Where a meta page holds its magic number and, after it, its data format, in native byte order: after the page header,
 #: of 16 bytes in LMDB 0.9 (mdb.c: MDB_meta) and 24 in 1.0.
@@ -103,6 +107,7 @@ class LmdbTable(CompactedTable):
                 env.sync(True)
             finally:
                 env.close()
+        provide(target)
 
     def _needed(self) -> int:
         with engine_as_table(self._file):
@@ -175,6 +180,13 @@ def engine_as_table(file: Path) -> Iterator[None]:
         yield
     except lmdb.Error as error:
         raise TableError(f"cannot read {file} ({error}); it is put back at the next change") from error
+
+
+def provide(target: Path) -> None:
+    """Give a new file room to grow, as far as the disk has it: a full one then keeps no row from ending."""
+    with target.open("r+b") as file, suppress(OSError):
+        size = os.fstat(file.fileno()).st_size
+        os.posix_fallocate(file.fileno(), 0, size + max(SPARE, size // 2))
 
 
 def growing(env: Any, write: Callable[[Any], T]) -> T:

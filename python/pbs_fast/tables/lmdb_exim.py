@@ -29,7 +29,7 @@ import lmdb
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import failure, os_error
 from pbs_fast.tables.existing import DamagedError
-from pbs_fast.tables.lmdb import MAP_SIZE, LmdbTable, engine, engine_as_table, environment, growing, recognise
+from pbs_fast.tables.lmdb import MAP_SIZE, LmdbTable, engine, engine_as_table, environment, growing, provide, recognise
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.spec import TableSpec
@@ -92,6 +92,7 @@ class EximLmdbTable(LmdbTable):
             self._built = environment(target, map_size=MAP_SIZE, create=True, lock=True, readers=READERS)
             growing(self._built, lambda txn: txn.cursor().putmulti(pairs, append=True))
             self._built.sync(True)
+        provide(target)
         self._give_lock(lock_file(target))
 
     def _give_lock(self, lock: Path) -> None:
