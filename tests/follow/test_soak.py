@@ -25,5 +25,4 @@ def test_writers_and_rotations_lose_and_double_nothing(tmp_path: Path) -> None:
     assert result.counters["rotated"] + result.counters["overtaken"] >= ROTATIONS
     assert result.counters["overtaken"] >= PAUSE - 1
     assert result.counters["unpacked_bytes"] > 0
-    assert result.peak_rss_mb < 500, "of the whole test process"
     assert set(result.counters) <= {"rotated", "overtaken", "unpacked_bytes"}, "nothing else happened"

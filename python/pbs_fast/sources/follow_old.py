@@ -46,6 +46,8 @@ class OldFiles:
         self._say = say
         self._past: deque[Position] = deque(maxlen=PAST)
         self._seen = Seen()
+        self._archived: set[Identity] = set()
+        """Files that are held open and that were removed once they were compressed, as far as that was seen."""
 
     def enlist(self, file: Followed, before: Followed | None = None) -> None:
         """Add a file, as the newest or before another one."""
@@ -168,6 +170,7 @@ class OldFiles:
     def retire(self, old: Followed) -> None:
         """Close a file that is finished; its unfinished line is lost, and of a damaged one all that was not read."""
         self.files.remove(old)
+        self._archived.discard(old.identity)
         if isinstance(old, FollowedArchive) and old.fault is not None:
             self._lost(f"{old.fault}; lines behind byte {old.offset} of its text are lost")
         else:
@@ -191,10 +194,8 @@ class OldFiles:
         listed = [file for file in (*self.files, current) if file is not None]
         held = [file for file in listed if isinstance(file, FollowedFile)]
         read = [*heads, *seen.heads.values(), *(file.head for file in listed if not isinstance(file, FollowedStream))]
-        # Of a file that is held open, less may have been read than its archive's first bytes.
-        held_heads = [file.first_bytes() for file in held]
-        # What became of files that we hold open and that were removed may be an archive that cannot be read.
-        removed = sum(os.fstat(file.fd).st_nlink == 0 for file in held)
+        # What became of files that we hold open and that were removed: one archive each, which nobody needs.
+        removed = [one for one in held if os.fstat(one.fd).st_nlink == 0 and one.identity not in self._archived]
         for found in begun_since(beside, seen, {file.identity for file in listed}, since):
             file: FollowedFile | FollowedArchive | None = None
             if not found.compressed:
@@ -204,13 +205,16 @@ class OldFiles:
                 try:
                     archive = open_archive(found.name, self._counters, self._chunk)
                 except SourceError as error:
-                    removed -= 1
-                    if removed < 0:
+                    if removed:
+                        self._archived.add(removed.pop(0).identity)
+                    else:
                         self._lost(f"{error}; it was rotated and compressed before it was read, and its lines are lost")
                     continue
-                of_held = alike(archive.head, held_heads)
-                removed -= of_held
-                if of_held or not archive.head or alike(archive.head, read):
+                # Of a file that is held open, less may have been read than its archive's first bytes.
+                same = [one for one in held if alike(archive.head, [one.first_bytes()])]
+                self._archived.update(one.identity for one in same)
+                removed = [one for one in removed if one not in same]
+                if same or not archive.head or alike(archive.head, read):
                     archive.close()
                 else:
                     self._say("rotated", f"reading {display(found.name)}, compressed before it was read")
