@@ -18,10 +18,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pbs_fast.sources import predecessors, window
 from pbs_fast.sources import replay as module
-from pbs_fast.sources import window
 from pbs_fast.sources.file import FileSource
 from pbs_fast.sources.replay import Replay, replay
+from pbs_fast.sources.siblings import Sibling, siblings
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.sources.window import SLACK, find_start
 
@@ -133,6 +134,22 @@ def test_twins_copies_and_strangers_are_left_out(log: Path) -> None:
     r = make(log)
     assert run(r) == (old + new).splitlines(keepends=True)
     assert r.coverage.complete, r.coverage
+
+
+def test_a_predecessor_that_is_compressed_under_our_eyes(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listed as a plain file, and gone when it is opened: there is no hole in the chain that nobody sees."""
+    parts = lines(NOW - 3 * HOUR, NOW - 2000), lines(NOW - 2000, NOW - 900), lines(NOW - 900, NOW)
+    put(log.with_name("mail.log-20261120"), parts[0])
+    put(log.with_name("mail.log-20261121.gz"), gzip.compress(parts[1]))
+    put(log, parts[2])
+    plain = str(log.with_name("mail.log-20261121"))
+    older = [one for one in siblings(str(log)) if one.plain != plain]
+    stale = [[*older, Sibling(plain, plain, None)]]
+    monkeypatch.setattr(predecessors, "siblings", lambda path: stale.pop() if stale else siblings(path))
+    r = make(log)
+    assert run(r) == b"".join(parts).splitlines(keepends=True)
+    assert r.coverage.complete
+    assert stale == []
 
 
 def test_files_before_the_window_are_not_read(log: Path) -> None:

@@ -18,6 +18,9 @@ from pbs_fast.sources.window import BLOCK, StampOf, first_stamp
 #: Bytes of text that tell one log from another, and a copy or a compressed twin from a predecessor.
 _HEAD = 1024
 
+#: Looks at a directory whose files are renamed or compressed under our eyes; each rename costs one at most.
+_LOOKS = 20
+
 
 @dataclass(slots=True)
 class Predecessor:
@@ -54,38 +57,50 @@ def lineage(path: str, current: Identity | None, head: bytes, target: int, stamp
 
     `current` and `head` (first bytes of text) are the followed file's, which is none of them. Raises nothing.
     """
-    found = Lineage()
-    if (error := listable(path)) is not None:
-        found.faults.append((float("inf"), f"the directory of {display(path)} cannot be listed: {error.strerror}"))
-    heads = [head[:_HEAD]]
-    # Plain files first: of two with the same text the plain one is taken.
-    for sibling in sorted(siblings(path), key=lambda each: (each.compressed, each.path)):
-        _add(found, sibling, current, heads, stamp_of)
+    for _ in range(_LOOKS):
+        found = Lineage()
+        if _collect(found, path, current, head, stamp_of):
+            break
+        found.close()
     found.files.sort(key=lambda each: (each.first, each.reference))
     while len(found.files) > 1 and found.files[1].first <= target:
         found.files.pop(0).log.close()
     return found
 
 
-def _add(found: Lineage, sibling: Sibling, current: Identity | None, heads: list[bytes], stamp_of: StampOf) -> None:
+def _collect(found: Lineage, path: str, current: Identity | None, head: bytes, stamp_of: StampOf) -> bool:
+    """Open all predecessors; False when one vanished meanwhile, as when it is renamed or its compressor is done."""
+    if (error := listable(path)) is not None:
+        found.faults.append((float("inf"), f"the directory of {display(path)} cannot be listed: {error.strerror}"))
+    heads = [head[:_HEAD]]
+    # Plain files first: of two with the same text the plain one is taken.
+    for sibling in sorted(siblings(path), key=lambda each: (each.compressed, each.path)):
+        if not _add(found, sibling, current, heads, stamp_of):
+            return False
+    return True
+
+
+def _add(found: Lineage, sibling: Sibling, current: Identity | None, heads: list[bytes], stamp_of: StampOf) -> bool:
+    """Open one of them, or note why not; False when it is gone."""
     name = display(sibling.path)
     try:
         status = os.stat(sibling.path)  # noqa: PTH116
         identity = Identity.of(status)
         if not stat.S_ISREG(status.st_mode) or identity == current:
-            return
+            return True
         log = open_log(sibling.path)
     except (OSError, SourceError) as error:
-        if os.path.lexists(sibling.path):
-            found.faults.append((_mtime(sibling.path), f"{name}: {_reason(error)}"))
-        return
+        if not os.path.lexists(sibling.path):
+            return False
+        found.faults.append((_mtime(sibling.path), f"{name}: {_reason(error)}"))
+        return True
     reference = int(status.st_mtime)
     try:
         text = _beginning(log)
     except SourceError as error:
         log.close()
         found.faults.append((status.st_mtime, str(error)))
-        return
+        return True
     begins = text.lstrip(b"\0")[:_HEAD]
     first = first_stamp(text, lambda line: stamp_of(line, reference))
     alike = any(begins.startswith(other) or other.startswith(begins) for other in heads if other and begins)
@@ -95,9 +110,10 @@ def _add(found: Lineage, sibling: Sibling, current: Identity | None, heads: list
         found.numbers.add(sibling.number)
     if first is None or alike:
         log.close()
-        return
+        return True
     heads.append(begins)
     found.files.append(Predecessor(sibling, log, text, first, reference, identity))
+    return True
 
 
 def _beginning(log: LogFile) -> bytes:
