@@ -3,60 +3,17 @@
 Each server's way of writing a line is played here (cutting at 80 bytes, courierlogger's records, control bytes), so
 that what a pattern sees is what the server would write. The property: a login comes out with the true address or not
 at all, and a refused login never comes out. Plain names are mixed in, so that a good share of the examples grants.
+`test_injection_servers.py` does the same for servers whose lines need no playing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.choose import Core, load_core
-
-TRUE, FAKE = "203.0.113.5", "192.0.2.6"
-ZONE = ((-(2**62), 0),)
-REFERENCE = 1_772_604_800
-CORES = tuple(load_core(name) for name in ("rust", "python"))
-MATCHERS = {core.name: core.Matcher(load_catalogue(), ZONE) for core in CORES}
-
-Real = Callable[[object], None]
-
-
-def granted(core: Core, tag: str, messages: Iterable[str]) -> set[str | None]:
-    """Addresses of the logins in consecutive records."""
-    log = b"".join(f"Mar  4 06:12:09 mx {tag}: {message}\n".encode() for message in messages)
-    stream = core.Stream(MATCHERS[core.name], source="injection", gap=0, fold=False)
-    found = stream.events(MATCHERS[core.name].scan(log, reference=REFERENCE))
-    return {event.ip for event in found if event.kind == "login"}
-
-
-def judge(tag: str, messages: Iterable[str], share: Real) -> None:
-    """A login happened: its address, or nothing."""
-    records = list(messages)
-    for core in CORES:
-        ips = granted(core, tag, records)
-        assert ips <= {TRUE}, (core.name, records)
-        share(ips)
-
-
-def judge_refused(tag: str, messages: Iterable[str], share: Real, *texts: str) -> None:
-    """No login happened. An example is real when a stranger's text is more than a name."""
-    records = list(messages)
-    for core in CORES:
-        assert granted(core, tag, records) == set(), (core.name, records)
-    share(any(re.search(r"\W", text) for text in texts))
-
-
-def hostile(*pieces: str, plain: str = "otto", plainly: int = 3) -> st.SearchStrategy[str]:
-    """In `plainly` of `plainly` + 1 a plain name; else pieces of lines, bytes that bound them, anything printable."""
-    part = st.sampled_from((*pieces, *pieces, FAKE, " ", ", ", ">", "<", "[", "]", ")", "(", ": ", "=", "x"))
-    printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=4)
-    wild = st.lists(part | printable, max_size=9).map("".join)
-    return st.sampled_from([True] * plainly + [False]).flatmap(lambda is_plain: st.just(plain) if is_plain else wild)
-
+from formats.injecting import CORES, FAKE, MATCHERS, REFERENCE, TRUE, Real, hostile, judge, judge_refused
 
 # Dovecot: names of up to 80 bytes, control bytes as "?"; elements in any order.
 
@@ -190,6 +147,7 @@ def courier_name(plainly: int) -> st.SearchStrategy[str]:
             ("imaplogin", "LOGIN, user={name}, ip=[{ip}], protocol=IMAP"),
             ("pop3d-ssl", "LOGIN, user={name}, ip=[::ffff:{ip}], port=[40122]"),
             ("courierpop3login", "LOGIN, user={name}, ip=[::ffff:{ip}]"),
+            ("couriertcpd", "LOGIN, user={name}, ip=[::ffff:{ip}], port=[40122], protocol=IMAP"),
         ]
     ),
 )
@@ -200,7 +158,7 @@ def test_courier_login(name: str, line: tuple[str, str], share: Real) -> None:
 @given(
     name=courier_name(1),
     pad=st.integers(0, 505),
-    tag=st.sampled_from(["imapd", "imapd-ssl", "pop3d", "pop3d-ssl", "courierpop3login"]),
+    tag=st.sampled_from(["imapd", "imapd-ssl", "pop3d", "pop3d-ssl", "courierpop3login", "couriertcpd"]),
     line=st.sampled_from(
         ["LOGIN FAILED, user={name}, ip=[::ffff:{ip}], port=[40122]", "LOGIN FAILED, user={name}, ip=[{ip}]"]
     ),
