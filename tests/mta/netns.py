@@ -69,6 +69,11 @@ class Namespace:
             _, errors = self._first.communicate()
             unavailable(f"no network namespace can be made here ({errors.strip()})")
 
+    @property
+    def pid(self) -> int:
+        """The first process in there."""
+        return self._first.pid
+
     def command(self, words: Sequence[str | os.PathLike[str]]) -> list[str]:
         """What runs these words in there; mounts made there are seen by all such commands."""
         pid = str(self._first.pid)
