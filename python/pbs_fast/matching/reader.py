@@ -95,6 +95,8 @@ class Reader:
         self._rewriter.begin(is_whole=offset == 0)
         self.decide(data, start, stop)
         if not self.rewrites:
+            if self.layout is None:
+                self._rewriter.doubt()
             return Ready(data, start, stop, offset, self.layout or SYSLOG)
         lines = self._rewriter.lines(data, start, stop)
         if self.layout is None:

@@ -53,6 +53,10 @@ class Rewriter:
             self._streams.begin()
         self._begun = True
 
+    def doubt(self) -> None:
+        """Lines of which nothing is known came: an entry may be the end of anything."""
+        self._streams.lose()
+
     def lines(self, data: bytes, start: int, stop: int) -> Lines:
         """The lines data[start:stop], each of them rewritten or as it is."""
         out: list[bytes] = []
