@@ -15,7 +15,7 @@ from mta.netns import Namespace, Reply, Session
 
 UNPACKED = Path("/opt/pbs-fast-tests/courier")
 ELSEWHERE = "friend@elsewhere.test"
-#: A recipient that this Courier takes mail for, from anybody (to hand it on: local ones need its authentication daemon).
+#: A recipient that this Courier takes mail for, from anybody, to hand it on: local ones need its authentication daemon.
 LOCAL = "bob@here.test"
 PORT = 2527
 ACCESS = "/etc/courier/smtpaccess"

@@ -15,7 +15,7 @@ from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import list_rows, open_table
 from pbs_fast.tables.hash import BUCKETS, LEAST_ROW, room
 from pbs_fast.tables.spec import TYPES
-from tables.conftest import FILE_TYPES, Opener, Reader, grant
+from tables.conftest import FILE_TYPES, OTHER_TYPES, Opener, Reader, grant
 
 KILLS = 10
 STEADY = 2000
@@ -58,7 +58,11 @@ def test_what_berkeley_db_leaves_in_creating_a_file_is_cleared(opened: Opener, d
         assert not (directory / "__db.relay.db.tmp").exists()
 
 
-@pytest.mark.parametrize("kind", FILE_TYPES)
+#: What else may lie there: what the tool of the table made, which goes on when we are killed.
+MADE = {"courier": {"relay", "relay.dat", "relay.tmp"}}
+
+
+@pytest.mark.parametrize("kind", FILE_TYPES + OTHER_TYPES)
 def test_kill_9_in_apply(kind: str, directory: Path, reader: Reader) -> None:
     """lmdb and btree hold the last change that was done, or the one that was under way, whole. What hash holds is not
     looked at: after the rebuild it is complete again."""
@@ -74,10 +78,12 @@ def test_kill_9_in_apply(kind: str, directory: Path, reader: Reader) -> None:
             said = [int(line) for line in writer.stdout.read().splitlines() if line.strip()]
         last = said[-1] if said else 0
         under_way += last > 0
-        if kind != "hash":
+        if kind not in ("hash", "sendmail"):
             there = set(reader.rows(spec))
             assert there - STEADY_KEYS in (batch(last), batch(last + 1))
             assert there >= STEADY_KEYS
+        if kind in OTHER_TYPES:
+            time.sleep(0.05)
         table = open_table(spec)
         table.load()
         truth = {"203.0.113.5": grant(), "2001:db8::1": grant()}
@@ -87,7 +93,8 @@ def test_kill_9_in_apply(kind: str, directory: Path, reader: Reader) -> None:
         assert set(reader.rows(spec)) == {"203.0.113.6", "2001:db8::1"}
         table.close()
         suffix = TYPES[kind].suffix
-        assert {path.name for path in directory.iterdir()} == {f"relay{suffix}", f"relay{suffix}.owner"}, "no litter"
+        left = {path.name for path in directory.iterdir()} - MADE.get(kind, set())
+        assert left == {f"relay{suffix}", f"relay{suffix}.owner"}, "no litter"
     assert under_way >= KILLS * 0.7, "most kills met a writer at work"
 
 

@@ -158,6 +158,8 @@ class TcprulesTable(CdbTable):
     def _compile(self, target: Path, text: bytes) -> None:
         """It writes beside and renames by itself; EngineError with its own words when it fails."""
         beside = target.with_name(target.name + ".new")
+        # One whose daemon was killed may still be at work: now its file has no name, and its rename fails or ours does.
+        beside.unlink(missing_ok=True)
         try:
             run(
                 [self._program, os.fspath(target), os.fspath(beside)],
