@@ -1,0 +1,132 @@
+#!/bin/bash
+# deb-proof.sh systemd|plain: run by test-deb.sh inside a fresh Debian root. Installs, uses, upgrades, removes and purges
+# the package; each thing that holds is an `ok:` line, the last line is `proved`. The first that does not ends it.
+set -euo pipefail
+way=$1
+client=198.51.100.77
+export DEBIAN_FRONTEND=noninteractive
+
+ok() { echo "ok: $*"; }
+fail() { echo "FAILED: $*"; exit 1; }
+holds() { # holds SENTENCE COMMAND...
+    local sentence=$1
+    shift
+    "$@" >/dev/null || fail "$sentence: $*"
+    ok "$sentence"
+}
+soon() { # soon COMMAND...: within 20 s
+    for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
+    return 1
+}
+is() { [ "$1" = "$2" ] || { echo "is '$1', should be '$2'"; return 1; }; }
+not() { ! "$@"; }
+line() { # line ADDRESS: what Dovecot says of a login
+    echo "imap-login: Login: user=<ann>, method=PLAIN, rip=$1, lip=192.0.2.10, mpid=71, TLS, session=<9mVjWnQ7pQDLAHEF>"
+}
+to_file() { echo "$(date +%Y-%m-%dT%H:%M:%S%:z) hub dovecot: $(line "$1")" >>/var/log/mail.log; }
+to_journal() { # as the mail server's own unit: the journal source believes nobody else
+    printf '[Service]\nType=oneshot\nExecStart=/usr/bin/logger -t dovecot -p mail.info "%s"\n' "$(line "$1")" \
+        >/run/systemd/system/dovecot.service
+    systemctl daemon-reload
+    systemctl start dovecot
+}
+in_table() { [ "$(postmap -q "$1" hash:/var/lib/pbs-fast/relay)" = ok ]; }
+rcpt() { # rcpt ADDRESS: what Postfix answers a client of that address that wants to relay
+    /usr/bin/python3 - "$1" <<'PYTHON'
+import smtplib, sys
+with smtplib.SMTP("127.0.0.1", 25, timeout=30) as smtp:
+    smtp.ehlo("client.example")
+    smtp.docmd(f"XCLIENT ADDR={sys.argv[1]} NAME=client.example")
+    smtp.ehlo("client.example")
+    smtp.mail("a@example.org")
+    print(smtp.rcpt("b@example.net")[0])
+PYTHON
+}
+# Whatever the maintainer's scripts leave must be seen; caches and dpkg's own books are its affair.
+everything() {
+    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /out -o -path /packages \
+        -o -path /var/lib/dpkg -o -path /var/log/journal -o -path /var/spool/postfix -o -path /var/lib/postfix \
+        -o -path '*/__pycache__' \) -prune -o -print | sort
+}
+
+# Postfix as the package's README.Debian says; XCLIENT lets the test stand elsewhere on the Internet.
+postconf -e 'inet_interfaces = loopback-only' 'inet_protocols = ipv4' 'mynetworks = 127.0.0.0/8' 'mydestination =' \
+    'smtpd_authorized_xclient_hosts = 127.0.0.1' 'default_database_type = hash' \
+    'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, permit_auth_destination, check_client_access hash:/var/lib/pbs-fast/relay, reject_unauth_destination'
+everything >/tmp/before
+
+if [ "$way" = plain ]; then
+    # An admin who has a mail log and no systemd.
+    install -m 0640 -g adm /dev/null /var/log/mail.log
+    login=to_file
+    runs() { /etc/init.d/pbs-fast status; }
+else
+    systemctl start systemd-journald.service
+    login=to_journal
+    runs() { systemctl is-active --quiet pbs-fast.service; }
+fi
+
+begun=$(date +%s%N)
+dpkg -i /packages/first.deb
+ok "installs ($((($(date +%s%N) - begun) / 1000000)) ms)"
+holds "the daemon runs after the installation" soon runs
+holds "the account is there, without a shell" grep -q '^pbs-fast:.*:/var/lib/pbs-fast:.*nologin$' /etc/passwd
+holds "the directories are as they should be" is "$(stat -c '%a %U %G' /var/lib/pbs-fast /var/log/pbs-fast | tr '\n' ' ')" \
+    "755 pbs-fast pbs-fast 750 pbs-fast adm "
+holds "it runs as its account" is "$(ps -o user= -C pbs-fast | sort -u)" pbs-fast
+python=/usr/lib/pbs-fast/bin/python3
+holds "the program works, in Rust, with hash:" "$python" -I /packages/installed.py /usr/bin/pbs-fast --core=rust --bdb
+for page in $(dpkg -L pbs-fast | grep '^/usr/share/man/.*gz$' || true); do
+    holds "man page $(basename "$page")" test -s "$page"
+done
+
+postfix start
+holds "before a login Postfix refuses to relay" is "$(rcpt $client)" 554
+$login $client
+holds "a login opens the table" soon in_table $client
+holds "and Postfix relays" is "$(rcpt $client)" 250
+holds "and for nobody else" is "$(rcpt 198.51.100.78)" 554
+if [ "$way" = systemd ]; then
+    holds "the reaper's timer runs" systemctl is-active --quiet pbs-fast-reap.timer
+    holds "and finds a daemon" systemctl start pbs-fast-reap.service
+    holds "it is enabled" systemctl is-enabled --quiet pbs-fast.service pbs-fast-reap.timer
+    holds "it reloads" systemctl reload pbs-fast
+    holds "the status tells the number of addresses" \
+        sh -c 'systemctl show -P StatusText pbs-fast | grep -q "^1 "'
+    install -m 0640 -g adm /dev/null /var/log/mail.log
+    login=to_file
+    systemctl restart pbs-fast
+    holds "with a mail log there, it follows that" sh -c 'systemctl status pbs-fast && pbs-fast config | grep -q mail.log'
+fi
+
+echo 'grace = 1700' >>/tmp/head && cat /etc/pbs-fast/pbs-fast.toml >>/tmp/head && cp /tmp/head /etc/pbs-fast/pbs-fast.toml
+$login 198.51.100.80
+soon in_table 198.51.100.80 || fail "a login before the upgrade"
+first=$(pgrep -o -u pbs-fast pbs-fast)
+dpkg -i --force-confold /packages/next.deb
+ok "upgrades"
+holds "the daemon runs after the upgrade" soon runs
+holds "it is another process" not is "$(pgrep -o -u pbs-fast pbs-fast)" "$first"
+holds "the row was not lost" in_table 198.51.100.80
+holds "the admin's configuration was kept" grep -qx 'grace = 1700' /etc/pbs-fast/pbs-fast.toml
+$login 198.51.100.81
+holds "logins are seen again" soon in_table 198.51.100.81
+
+dpkg -r pbs-fast
+ok "is removed"
+holds "no process is left" not pgrep -u pbs-fast
+holds "the table is empty, so Postfix refuses and does not defer" is "$(rcpt 198.51.100.81)" 554
+holds "the program is gone" not test -e /usr/lib/pbs-fast -o -e /usr/bin/pbs-fast
+holds "the configuration stays" test -e /etc/pbs-fast/pbs-fast.toml
+dpkg -i /packages/next.deb
+holds "it comes back with its configuration" soon runs
+postconf -X smtpd_relay_restrictions
+dpkg -P pbs-fast
+postfix stop || true
+everything >/tmp/after
+# What stays: the account (its number must not go to another), with the books' old versions beside them.
+left=$(diff /tmp/before /tmp/after | grep '^[<>]' |
+    grep -v -e ' /etc/passwd-$' -e ' /etc/group-$' -e ' /etc/shadow-$' -e ' /etc/gshadow-$' -e ' /var/log/mail.log$' \
+        -e ' /var/lib/systemd/' -e ' /etc/.pwd.lock$' -e ' /var/lib/systemd$' || true)
+holds "purged, nothing of it is left: [$left]" test -z "$left"
+echo proved
