@@ -1,0 +1,159 @@
+"""kill -9 inside the publishing of a change, system call by system call, for each table that is a file.
+
+What one round is and what it must find: tests/tables/campaign.py. Run as root with Postfix installed
+(scripts/install-test-servers.sh); about a quarter of an hour:
+
+    .venv/bin/python benches/kills.py
+
+Writes benches/record/kills.md. Ends with status 1 where anything was found wrong, or where fewer than 100 kills of a
+table fell on a write, rename, sync or lock: such a campaign proves nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests")]
+
+from mta import private_directory  # noqa: E402 - the harness of the tests
+from mtatables.record import machine  # noqa: E402
+from tables.campaign import GROWTH, Campaign, Kill, Result, postmap_alone  # noqa: E402
+from tables.stepper import UNSUPPORTED  # noqa: E402
+
+RECORD = ROOT / "benches" / "record" / "kills.md"
+#: Fewer kills on a write, rename, sync or lock than this are no proof.
+TELLING = 100
+
+WELL = (
+    "After every kill no row was missing that was valid before and after the change, and Postfix (`postmap -q` of each "
+    "row, `postmap -s` but for cdb; a plain reader for text) read what we read; after every restart the table held "
+    "exactly what the log implies; the readers, who looked up 200 valid rows all the time, never missed one and met no "
+    "error."
+)
+
+
+def page(results: Sequence[tuple[Result, float]]) -> str:
+    """The record, as Markdown."""
+    bad = [f"{result.table}: {fault}" for result, _ in results for fault in result.faults]
+    kills = [len(result.kills) for result, _ in results]
+    verdict = "**Nothing was found wrong.**" if not bad else f"**{len(bad)} faults were found; they stand at the end.**"
+    return "\n".join(
+        [
+            "# kill -9 inside the publishing of a change",
+            "",
+            "Written by `benches/kills.py`; what a round is and what it must find: `tests/tables/campaign.py`.",
+            "",
+            *machine(),
+            "",
+            f"{sum(kills)} kills inside changes of one row to {max(GROWTH.values())} rows, and "
+            f"{sum(len(result.start_kills) for result, _ in results)} inside restarts. {verdict}",
+            "",
+            "## Where the kills fell",
+            "",
+            *_rows(
+                ("table", "kills", "at a write", "rename", "sync", "lock", "telling", "other change", "elsewhere"),
+                (
+                    (
+                        result.table,
+                        len(result.kills),
+                        *(kinds[name] for name in ("write", "rename", "sync", "lock")),
+                        result.telling,
+                        kinds["other change"],
+                        kinds["none"],
+                    )
+                    for result, _ in results
+                    for kinds in (result.by_kind(),)
+                ),
+            ),
+            "",
+            "Each call is met before it, while it runs and after it. *Telling*: write, rename, sync and lock together. *Other change*: "
+            "creating, removing, growing, closing, mode and time of a file. *Elsewhere*: reading, memory.",
+            "",
+            "## What stood there afterwards",
+            "",
+            *_rows(
+                (
+                    "table",
+                    "as before",
+                    "as after",
+                    "rows of both",
+                    "half a new file beside",
+                    "in restarts",
+                    "readers' rounds",
+                    "s",
+                ),
+                (
+                    (
+                        result.table,
+                        *(stands[name] for name in ("old", "new", "half")),
+                        sum(kill.litter for kill in result.kills),
+                        len(result.start_kills),
+                        ", ".join(f"{name} {rounds}" for name, rounds in result.readers.items()),
+                        round(seconds),
+                    )
+                    for result, seconds in results
+                    for stands in (Counter(kill.stands for kill in result.kills),)
+                ),
+            ),
+            "",
+            WELL if not bad else "What was found wrong stands below.",
+            "",
+            "## Kills by change and call",
+            "",
+            *_rows(("table", "change", "calls"), _by_change(results)),
+            *(["", "## Faults", "", *(f"- {fault}" for fault in bad)] if bad else []),
+            "",
+        ]
+    )
+
+
+def _by_change(results: Sequence[tuple[Result, float]]) -> Iterator[tuple[object, ...]]:
+    for result, _ in results:
+        kills: list[Kill] = [*result.kills, *result.start_kills]
+        for change in dict.fromkeys(kill.change for kill in kills):
+            calls = Counter(kill.call for kill in kills if kill.change == change)
+            named = {name: count for name, count in calls.most_common() if not name.startswith("#")}
+            rest = sum(count for name, count in calls.items() if name.startswith("#"))
+            words = [f"{name} {count}" for name, count in named.items()] + ([f"others {rest}"] if rest else [])
+            yield result.table, change, ", ".join(words)
+
+
+def _rows(head: Sequence[str], body: Iterator[tuple[object, ...]] | Sequence[tuple[object, ...]]) -> list[str]:
+    return [f"| {' | '.join(str(cell) for cell in cells)} |" for cells in (head, ["---"] * len(head), *body)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tables", nargs="*", default=list(GROWTH), help="hash, btree, lmdb, cdb, text; all by default")
+    parser.add_argument("--kills", type=int, default=300, help="inside changes, for each table")
+    parser.add_argument("--start-kills", type=int, default=60, help="inside restarts, for each table")
+    parser.add_argument("--record", type=Path, default=RECORD, help="where the result is written")
+    options = parser.parse_args()
+    if UNSUPPORTED:
+        parser.error(UNSUPPORTED)
+    place = private_directory("kills")
+    results = []
+    with postmap_alone(place):
+        for kind in options.tables:
+            directory = place / kind
+            directory.mkdir()
+            start = time.monotonic()
+            result = Campaign(kind, directory).run(options.kills, start_kills=options.start_kills)
+            results.append((result, time.monotonic() - start))
+            facts = {"table": kind, "kills": len(result.kills), "telling": result.telling, "faults": result.faults}
+            print(json.dumps(facts), flush=True)
+    options.record.parent.mkdir(exist_ok=True)
+    options.record.write_text(page(results))
+    enough = all(result.telling >= min(TELLING, options.kills) for result, _ in results)
+    return 0 if enough and not any(result.faults for result, _ in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
