@@ -31,6 +31,10 @@ RECORD = ROOT / "benches" / "record" / "kills.md"
 #: Fewer kills on a write, rename, sync or lock than this are no proof.
 TELLING = 100
 
+LEGEND = (
+    "Each call is met before it, while it runs and after it. *Telling*: write, rename, sync and lock together. *Other "
+    "change*: creating, removing, growing, closing, mode and time of a file. *Elsewhere*: reading, memory."
+)
 WELL = (
     "After every kill no row was missing that was valid before and after the change, and Postfix (`postmap -q` of each "
     "row, `postmap -s` but for cdb; a plain reader for text) read what we read; after every restart the table held "
@@ -73,8 +77,7 @@ def page(results: Sequence[tuple[Result, float]]) -> str:
                 ),
             ),
             "",
-            "Each call is met before it, while it runs and after it. *Telling*: write, rename, sync and lock together. *Other change*: "
-            "creating, removing, growing, closing, mode and time of a file. *Elsewhere*: reading, memory.",
+            LEGEND,
             "",
             "## What stood there afterwards",
             "",
