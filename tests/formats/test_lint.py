@@ -151,6 +151,88 @@ def test_what_the_dialects_do_not_share_is_found(tmp_path: Path, construct: str)
     assert rules(tmp_path, "login = ['welcome", f"login = ['{construct}") & {"construct"}
 
 
+SESSION = """
+name = "toy"
+title = "Toy"
+versions = "1"
+program = ["toyd"]
+success = ["welcome "]
+
+[session]
+address = ['from {ip}']
+success = ['welcome {user: }']
+failure = ['no {user: }']
+end = ['bye']
+
+[[sample]]
+kind = "login"
+message = ["from 203.0.113.5", "welcome otto"]
+ip = "203.0.113.5"
+user = "otto"
+
+[[sample]]
+kind = "logout"
+message = ["from 203.0.113.5", "welcome otto", "bye"]
+ip = "203.0.113.5"
+user = "otto"
+
+[[sample]]
+kind = "failure"
+message = ["from 203.0.113.5", "no otto"]
+
+[[sample]]
+kind = "attack"
+message = ["from 192.0.2.6", "no otto", "welcome otto"]
+fake = "192.0.2.6"
+rule = "a failure ends what is known of an address"
+without = [["no {user: }", "not {user: }"]]
+"""
+
+
+def session_rules(tmp_path: Path, old: str = "", new: str = "") -> set[str]:
+    assert old in SESSION
+    file = tmp_path / "toy.toml"
+    file.write_text(SESSION.replace(old, new) if old else SESSION, encoding="utf-8")
+    return {finding.rule for finding in check(load_format(file), samples_of(file))}
+
+
+def test_the_good_format_with_a_session_is_good(tmp_path: Path) -> None:
+    assert session_rules(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new"),
+    [
+        ("address", "address = ['from {ip}']", "address = ['from {number}']"),
+        ("address", "success = ['welcome {user: }']", "success = ['welcome {user: }(?: {ip})?']"),
+        ("address", "failure = ['no {user: }']", "failure = ['no {user: }(?: {ip})?']"),
+        ("address", "end = ['bye']", "end = ['bye(?: {ip})?']"),
+        ("boundary", "address = ['from {ip}']", "address = ['from {text:,}{ip}']"),
+        ("one-pass", "address = ['from {ip}']", "address = ['from {rest} ?{ip}']"),
+        ("construct", "end = ['bye']", "end = ['^bye']"),
+        ("anchored", "success = ['welcome {user: }']", "success = ['{text:w}welcome {user: }']"),
+        ("success", 'success = ["welcome "]', 'success = ["hello "]'),
+        ("samples", 'kind = "logout"', 'kind = "login"'),
+        ("samples", "end = ['bye']", "end = ['bye', 'gone']"),
+        ("sample", '"welcome otto", "bye"]', '"welcome otto", "so long"]'),
+        ("sample", 'message = ["from 203.0.113.5", "welcome otto"]', 'message = ["from 203.0.113.5", "hello otto"]'),
+    ],
+)
+def test_a_breach_in_a_session_is_found(tmp_path: Path, rule: str, old: str, new: str) -> None:
+    assert rule in session_rules(tmp_path, old, new)
+
+
+def test_a_message_may_start_with_a_name(tmp_path: Path) -> None:
+    """Whatever stands in front of a name without a blank is another name; with a blank it is no name."""
+    start = "welcome {user: } from {ip}']\nlogout", "{user} came from {ip}']\nlogout"
+    file = tmp_path / "toy.toml"
+    text = GOOD.replace(*start).replace('message = "welcome otto from', 'message = "otto came from')
+    file.write_text(text.replace('["welcome "]', '[" came "]'), encoding="utf-8")
+    assert "anchored" not in {finding.rule for finding in check(load_format(file), samples_of(file))}
+    file.write_text(file.read_text(encoding="utf-8").replace("'{user} came", "'{user:,} came"), encoding="utf-8")
+    assert "anchored" in {finding.rule for finding in check(load_format(file), samples_of(file))}
+
+
 @pytest.mark.parametrize("harmless", [r"w\^elcome", r"w\$", r"w[$^]", r"w\(x\)", r"w\\Z", r"w\[[^\[\]]*\]", r"w[*+]+"])
 def test_what_only_looks_like_a_construct_is_not_found(harmless: str) -> None:
     fmt = Format("toy", "Toy", "1", ("toyd",), (), ("welcome",), (harmless + expand(" from {ip}"),), ())
