@@ -6,15 +6,18 @@
 # policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
 # comes back afterwards. Running it again is quick and changes nothing.
 #
-# Exim conflicts with Postfix as a package, so it is never installed: it is unpacked into a directory of its own, with
-# the libraries it needs installed and the account made that Debian's build looks for. A second one, with LMDB look-ups,
-# is built from the same sources by build-test-exim.sh.
+# Exim, Sendmail and Courier conflict with Postfix as packages, and the two builds of ucspi-tcp with each other, so they
+# are never installed: each is unpacked into a directory of its own, with the libraries it needs installed. For Exim the
+# account is made that Debian's build looks for; a second one, with LMDB look-ups, is built from the same sources by
+# build-test-exim.sh.
 set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
-packages="$packages gcc make xz-utils liblmdb-dev libpcre2-dev"
-exim=/opt/pbs-fast-tests/exim
-exim_lmdb=/opt/pbs-fast-tests/exim-lmdb/exim
+packages="$packages gcc make xz-utils liblmdb-dev libpcre2-dev m4 iproute2"
+place=/opt/pbs-fast-tests
+exim=$place/exim
+exim_lmdb=$place/exim-lmdb/exim
+beside="exim, sendmail, courier, ucspi-tcp, ucspi-tcp-ipv6"
 here=$(dirname "$0")
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
@@ -24,11 +27,27 @@ installed() {
         status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || return 1
         [ "$status" = "install ok installed" ] || return 1
     done
-    [ -x "$exim/usr/sbin/exim4" ] && [ -x "$exim_lmdb" ] && getent passwd Debian-exim >/dev/null
+    [ -x "$exim/usr/sbin/exim4" ] && [ -x "$exim_lmdb" ] && getent passwd Debian-exim >/dev/null || return 1
+    [ -x "$place/sendmail/usr/libexec/sendmail/sendmail" ] && [ -x "$place/courier/usr/bin/makedat" ] || return 1
+    [ -x "$place/ucspi-tcp/usr/bin/tcpserver" ] && [ -x "$place/ucspi-tcp-ipv6/usr/bin/tcpserver" ]
+}
+
+# unpack NAME PACKAGE...: the files of these packages below $place/NAME
+unpack() {
+    into=$place/$1
+    shift
+    libraries=$(apt-cache depends "$@" | awk '$1 == "Depends:" && $2 ~ /^lib/ { print $2 }' | sort -u)
+    # shellcheck disable=SC2086  # a list of words
+    apt-get install -q -y --no-install-recommends $libraries
+    fetched=$(mktemp -d)
+    (cd "$fetched" && apt-get download -q "$@")
+    mkdir -p "$into"
+    for each in "$fetched"/*.deb; do dpkg-deb -x "$each" "$into"; done
+    rm -rf "$fetched"
 }
 
 if installed; then
-    echo "install-test-servers: $packages, exim: all there"
+    echo "install-test-servers: $packages, $beside: all there"
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -62,19 +81,22 @@ apt-get update -q
 # shellcheck disable=SC2086  # a list of words
 apt-get install -q -y --no-install-recommends $packages
 
-libraries=$(apt-cache depends exim4-daemon-light | awk '$1 == "Depends:" && $2 ~ /^lib/ { print $2 }')
-# shellcheck disable=SC2086
-apt-get install -q -y --no-install-recommends $libraries
-fetched=$(mktemp -d)
-(cd "$fetched" && apt-get download -q exim4-daemon-light && mkdir -p "$exim" && dpkg-deb -x ./*.deb "$exim")
-rm -rf "$fetched"
+[ -x "$exim/usr/sbin/exim4" ] || unpack exim exim4-daemon-light
 getent passwd Debian-exim >/dev/null ||
     useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin Debian-exim
 [ -x "$exim_lmdb" ] || "$here/build-test-exim.sh"
+[ -x "$place/sendmail/usr/libexec/sendmail/sendmail" ] || unpack sendmail sendmail-bin sendmail-base sendmail-cf
+[ -x "$place/courier/usr/bin/makedat" ] || {
+    unpack courier courier-mta courier-base courier-authlib
+    ln -sf makedat.courier "$place/courier/usr/bin/makedat" # the link that installing the package makes
+}
+for each in ucspi-tcp ucspi-tcp-ipv6; do
+    [ -x "$place/$each/usr/bin/tcpserver" ] || unpack "$each" "$each"
+done
 
 # With `policy-rc.d` nothing was started now; units that are enabled would start at the next boot.
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
     systemctl disable --now postfix dovecot 2>/dev/null || true
 fi
-installed || { echo "install-test-servers: apt-get finished but not all of these are there: $packages, exim" >&2; exit 1; }
-echo "install-test-servers: installed $packages, unpacked exim; no daemon was started"
+installed || { echo "install-test-servers: apt-get finished but not all of these are there: $packages, $beside" >&2; exit 1; }
+echo "install-test-servers: installed $packages, unpacked $beside; no daemon was started"
