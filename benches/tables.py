@@ -8,8 +8,8 @@
 `sessions`  SMTP sessions a second of a saturated Postfix whose table changes ten times a second, and smtpd restarts
 `lookups`   look-ups a second and their 99th percentile, 100 clients at a time
 
-Run as root with Postfix installed (scripts/install-test-servers.sh). Prints one JSON object a figure; --record writes
-them all with commit, date and machine to benches/record/tables.md. Everything takes about 12 minutes.
+Run as root with Postfix installed (scripts/install-test-servers.sh). Prints one JSON object a figure; --record puts what
+was measured, with commit, date and machine, into benches/record/tables.md. Everything takes about 13 minutes.
 
     .venv/bin/python benches/tables.py --record
 """
@@ -47,16 +47,14 @@ def main() -> None:
         "sessions": lambda: clients.sessions(given.seconds),
         "lookups": lambda: lookups.lookups(given.seconds / 3),
     }
-    head, before = record.machine(), os.getloadavg()[0]
-    figures = []
     for what in given.what or WHAT:
+        before, figures = os.getloadavg()[0], []
         for figure in measure[what]():
             print(json.dumps(figure), flush=True)
             figures.append(figure)
-    if given.record:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(record.page(figures, head, (before, os.getloadavg()[0])))
-        print(f"written: {PAGE.relative_to(ROOT)}", file=sys.stderr)
+        if given.record:
+            record.write(PAGE, {what: {"head": record.head(before), "figures": figures}})
+            print(f"written: {what} in {PAGE.relative_to(ROOT)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""The page of a run: figures, commit, date, machine."""
+"""The page: for each kind of figures the newest run, with commit, date and machine."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 from mtatables.common import Figure
 from pbs_fast import __version__
@@ -23,36 +25,54 @@ TITLES = {
 }
 
 
-def machine() -> list[str]:
-    """What ran it, one line each."""
+class Section(TypedDict):
+    """One kind of figures and where they come from."""
+
+    head: list[str]
+    figures: list[Figure]
+
+
+def head(before: float) -> list[str]:
+    """When, what and on what, a line each; `before` is the load average before it was measured."""
     cpu = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?"
     )
     memory = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
-    postfix = _said("postconf", "-h", "mail_version")
+    commit = _said("git", "-C", str(ROOT), "describe", "--always", "--dirty")
     return [
-        f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"- pbs-fast {__version__}, commit {_said('git', '-C', str(ROOT), 'describe', '--always', '--dirty')}",
-        f"- machine: {os.cpu_count()} processors ({cpu}), {memory >> 20} GiB, {platform.system()} {platform.release()}",
-        f"- Python {platform.python_version()}, Postfix {postfix}",
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; pbs-fast {__version__}, commit {commit}",
+        f"{os.cpu_count()} processors ({cpu}), {memory / (1 << 20):.0f} GiB, {platform.system()} {platform.release()}",
+        f"Python {platform.python_version()}, Postfix {_said('postconf', '-h', 'mail_version')}; "
+        f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after (the bench's own included)",
     ]
 
 
-def page(figures: Sequence[Figure], head: Iterable[str], load: tuple[float, float]) -> str:
-    """Markdown: a table for each kind of figure, in the order in which they were measured."""
+def write(page: Path, measured: Mapping[str, Section]) -> None:
+    """Put these sections into the page, and into the JSON file beside that keeps those measured before."""
+    store = page.with_suffix(".json")
+    known: dict[str, Section] = json.loads(store.read_text()) if store.exists() else {}
+    known |= measured
+    page.parent.mkdir(exist_ok=True)
+    store.write_text(json.dumps(known, indent=1) + "\n")
     lines = [
         "# Tables, measured",
         "",
-        "Written by `benches/tables.py --record`; what each figure means: benches/README.md.",
-        "",
-        *head,
-        f"- load average (1 minute) before {load[0]:.2f}, after {load[1]:.2f} (the bench itself is most of the latter)",
+        "Written by `benches/tables.py --record`; how it is measured: [benches/README.md](../README.md).",
     ]
-    for kind in dict.fromkeys(str(figure["figure"]) for figure in figures):
-        rows = [{k: v for k, v in figure.items() if k != "figure"} for figure in figures if figure["figure"] == kind]
-        lines += ["", f"## {TITLES[kind]}", "", _row(rows[0]), _row("---" for _ in rows[0])]
-        lines += [_row(row.values()) for row in rows]
-    return "\n".join(lines) + "\n"
+    for kind, title in TITLES.items():
+        if kind in known:
+            lines += _section(title, known[kind])
+    page.write_text("\n".join(lines) + "\n")
+
+
+def _section(title: str, section: Section) -> list[str]:
+    rows = [{name: cell for name, cell in figure.items() if name != "figure"} for figure in section["figures"]]
+    return [
+        *("", f"## {title}", ""),
+        *(f"- {line}" for line in section["head"]),
+        *("", _row(rows[0]), _row("---" for _ in rows[0])),
+        *(_row(row.values()) for row in rows),
+    ]
 
 
 def _row(cells: Iterable[object]) -> str:
