@@ -6,7 +6,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-rust test-python lint format bench wheels test-wheels clean
+.PHONY: help run setup test test-rust test-python lint format fuzz bench wheels test-wheels clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ format: $(READY) ## put all code into its form
 	cargo fmt --all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+fuzz: $(READY) ## a minute of libFuzzer on envelopes and scans; FUZZ_SECONDS=N for more (needs a C++ compiler)
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bench: $(READY) ## measure this machine beside its rivals (docs in benches/README.md)
 	$(BIN)/python benches/rivals.py

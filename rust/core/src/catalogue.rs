@@ -2,6 +2,7 @@
 
 use aho_corasick::packed::Searcher;
 use regex_automata::meta;
+use regex_syntax::hir::Hir;
 
 use crate::civil::{Reference, Zone};
 use crate::engine::{Engine, always_takes_ip, parse, probe};
@@ -102,8 +103,13 @@ impl Catalogue {
     /// # Errors
     /// A pattern that is none, a name given twice, a zone that is no table.
     pub fn new(specs: &[FormatSpec], zone: &[(i64, i64)]) -> Result<Self, Error> {
+        Self::with_engines(specs, zone, Engine::of)
+    }
+
+    /// The same with engines of the caller's choice.
+    pub(crate) fn with_engines(specs: &[FormatSpec], zone: &[(i64, i64)], engine: MakeEngine) -> Result<Self, Error> {
         let zone = Zone::new(zone)?;
-        let mut builder = Builder::default();
+        let mut builder = Builder::new(engine);
         for number in 0..specs.len() {
             let number = u16::try_from(number).map_err(|_| Error::TooMany("formats"))?;
             builder.add(number, specs)?;
@@ -200,8 +206,11 @@ impl Own {
     }
 }
 
-#[derive(Default)]
+/// Makes the engine of a pattern and its structure, or says why not.
+type MakeEngine = fn(&str, &Hir) -> Result<Engine, String>;
+
 struct Builder {
+    engine: MakeEngine,
     formats: Vec<Format>,
     patterns: Vec<Pattern>,
     /// Numbers of each format's patterns.
@@ -213,6 +222,11 @@ struct Builder {
 }
 
 impl Builder {
+    fn new(engine: MakeEngine) -> Self {
+        let (formats, patterns, of_format, cuts) = Default::default();
+        Self { engine, formats, patterns, of_format, cuts, targets: Vec::new(), made_for: Vec::new() }
+    }
+
     fn add(&mut self, number: u16, specs: &[FormatSpec]) -> Result<(), Error> {
         let spec = &specs[usize::from(number)];
         if spec.name == SYSLOG || self.formats.iter().any(|format| format.name == spec.name) {
@@ -232,7 +246,7 @@ impl Builder {
         for (list, patterns, said) in lists {
             for (i, pattern) in patterns.iter().enumerate() {
                 let structure = parse(pattern).map_err(failed(list, i + 1))?;
-                let engine = Engine::of(pattern, &structure).map_err(failed(list, i + 1))?;
+                let engine = (self.engine)(pattern, &structure).map_err(failed(list, i + 1))?;
                 needs_sessions |= said == Said::Logout && engine.has("session") && !always_takes_ip(&structure);
                 own_patterns.push(u16::try_from(self.patterns.len()).map_err(|_| Error::TooMany("patterns"))?);
                 self.patterns.push(Pattern { format: number, said, has_tls: engine.has("tls"), engine });

@@ -75,10 +75,10 @@ pub(crate) fn head(line: &[u8]) -> Option<Head> {
             return Some(Head { stamp: None, rfc5424: true, end: start + 2 });
         }
         let stamp = Stamp::find(line, start).filter(Stamp::has_t)?;
-        return Some(Head { stamp: Some(stamp), rfc5424: true, end: one_blank(line, stamp.end)? });
+        return Some(Head { stamp: Some(stamp), rfc5424: true, end: one_blank(line, stamp.end())? });
     }
     let stamp = Stamp::find(line, start)?;
-    let end = blanks(line, stamp.end)?;
+    let end = blanks(line, stamp.end())?;
     let end = facility_in_angles(line, end).unwrap_or(end);
     Some(Head { stamp: Some(stamp), rfc5424: false, end })
 }
@@ -102,7 +102,8 @@ pub(crate) fn after_host(line: &[u8], head: Head, host: Span, at: usize) -> Opti
         return Some(Envelope::new(line, head, host, &app(line, at)?));
     }
     let at = after_facility(line, at);
-    let (host, at) = forwarded_from(line, at).unwrap_or((host, at));
+    let forwarded = if line.get(at) == Some(&b'M') { forwarded_from(line, at) } else { None };
+    let (host, at) = forwarded.unwrap_or((host, at));
     Some(Envelope::new(line, head, host, &tag(line, at)?))
 }
 
@@ -131,9 +132,16 @@ fn after_facility(line: &[u8], at: usize) -> usize {
 }
 
 impl Envelope {
+    #[inline]
     fn new(line: &[u8], head: Head, host: Span, tagged: &Tagged) -> Self {
-        let message = after_solaris_id(line, tagged.message);
-        let (message, end) = repeated(line, message).unwrap_or((message, line.len()));
+        // Few messages begin so, and one byte tells.
+        let begins = |message: usize, byte| line.get(message) == Some(&byte);
+        let mut message = tagged.message;
+        if begins(message, b'[') {
+            message = after_solaris_id(line, message);
+        }
+        let inner = if begins(message, b'm') { repeated(line, message) } else { None };
+        let (message, end) = inner.unwrap_or((message, line.len()));
         let tag = (!head.rfc5424 || tagged.tag.of(line) != b"-").then_some(tagged.tag);
         Self { stamp: head.stamp, host, tag, pid: tagged.pid, message, end }
     }
@@ -151,9 +159,9 @@ pub(crate) fn own(line: &[u8], prefixes: &[Box<[u8]>]) -> Option<Envelope> {
     let starts = prefixes.iter().filter(|prefix| line.starts_with(prefix)).map(|prefix| prefix.len());
     let stamp = starts.chain([0]).find_map(|start| {
         let stamp = Stamp::find(line, start)?;
-        blanks(line, stamp.end).map(|_| stamp)
+        blanks(line, stamp.end()).map(|_| stamp)
     })?;
-    let message = blanks(line, stamp.end)?;
+    let message = blanks(line, stamp.end())?;
     let (host, pid) = (Span::default(), Span::default());
     Some(Envelope { stamp: Some(stamp), host, tag: None, pid, message, end: line.len() })
 }

@@ -14,6 +14,8 @@ mod engine;
 mod envelope;
 mod error;
 mod fold;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod heads;
 mod joins;
 mod lines;

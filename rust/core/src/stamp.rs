@@ -2,29 +2,32 @@
 //!
 //! `Stamp::find` checks the grammar and keeps positions only; numbers are read when a line turns out to need them.
 
+use std::num::NonZeroU16;
+
 use crate::civil::Civil;
 use crate::envelope::Span;
 
 const MONTHS: [[u8; 3]; 12] =
     [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];
 
-/// Where a stamp's fields lie in its line.
+/// Where a stamp's fields lie in its line; 16 bits name any place in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     kind: Kind,
-    start: usize,
+    start: u16,
     /// First digit of the hour.
-    time: usize,
+    time: u16,
     /// First byte after the time and its fraction: where a zone stands.
-    time_end: usize,
+    time_end: u16,
     /// First byte after the stamp.
-    pub(crate) end: usize,
+    end: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Bsd {
-        year: Option<usize>,
+        /// First digit.
+        year: Option<NonZeroU16>,
     },
     /// With `T` between date and time.
     IsoT,
@@ -41,9 +44,19 @@ impl Stamp {
         }
     }
 
+    fn new(kind: Kind, start: usize, time: usize, time_end: usize, end: usize) -> Self {
+        let [start, time, time_end, end] = [start, time, time_end, end].map(|at| at as u16);
+        Self { kind, start, time, time_end, end }
+    }
+
+    /// First byte after the stamp.
+    pub(crate) fn end(&self) -> usize {
+        usize::from(self.end)
+    }
+
     /// The stamp that a piece of a line is, from its first byte to its last.
     pub(crate) fn whole(line: &[u8], span: Span) -> Option<Self> {
-        Self::find(&line[..span.end()], span.start()).filter(|stamp| stamp.end == span.end())
+        Self::find(&line[..span.end()], span.start()).filter(|stamp| stamp.end() == span.end())
     }
 
     /// Whether date and time are joined by `T`, as RFC 5424 wants.
@@ -74,11 +87,11 @@ impl Stamp {
         let mut time = day_end + 1;
         let mut year = None;
         if digits(line, time, 4) && line.get(time + 4) == Some(&b' ') {
-            year = Some(time);
+            year = NonZeroU16::new(time as u16);
             time += 5;
         }
         let end = time_end(line, time)?;
-        Some(Self { kind: Kind::Bsd { year }, start, time, time_end: end, end })
+        Some(Self::new(Kind::Bsd { year }, start, time, end, end))
     }
 
     fn find_iso(line: &[u8], start: usize) -> Option<Self> {
@@ -97,39 +110,41 @@ impl Stamp {
         };
         let time = start + 11;
         let time_end = time_end(line, time)?;
-        Some(Self { kind, start, time, time_end, end: zone_end(line, time_end) })
+        Some(Self::new(kind, start, time, time_end, zone_end(line, time_end)))
     }
 
     /// What the stamp of this line says; `None` when it is no date and time of any year.
     pub(crate) fn read(&self, line: &[u8]) -> Option<Civil> {
+        let [start, time, time_end, end] = [self.start, self.time, self.time_end, self.end].map(usize::from);
         let two = |at: usize| (line[at] & 15) * 10 + (line[at + 1] & 15);
         let four = |at: usize| u16::from(two(at)) * 100 + u16::from(two(at + 2));
         let (year, month, day) = match self.kind {
             Kind::Bsd { year } => {
-                let name: [u8; 3] = line[self.start..self.start + 3].try_into().ok()?;
+                let name: [u8; 3] = line[start..start + 3].try_into().ok()?;
                 let month = 1 + MONTHS.iter().position(|&month| month == name)? as u8;
-                let day_end = year.unwrap_or(self.time) - 1;
-                let tens = if day_end == self.start + 6 { line[self.start + 4] & 15 } else { 0 };
+                let year = year.map(|year| usize::from(year.get()));
+                let day_end = year.unwrap_or(time) - 1;
+                let tens = if day_end == start + 6 { line[start + 4] & 15 } else { 0 };
                 (year.map(four), month, tens * 10 + (line[day_end - 1] & 15))
             }
-            Kind::IsoT | Kind::IsoBlank => (Some(four(self.start)), two(self.start + 5), two(self.start + 8)),
+            Kind::IsoT | Kind::IsoBlank => (Some(four(start)), two(start + 5), two(start + 8)),
         };
-        let (hour, minute, second) = (two(self.time), two(self.time + 3), two(self.time + 6));
+        let (hour, minute, second) = (two(time), two(time + 3), two(time + 6));
         // A leap second is written once a day at most, and a `:60` anywhere else is a fault of the writer.
         let possible = hour < 24 && minute < 60 && (second < 60 || (hour, minute, second) == (23, 59, 60));
         if !possible || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
             return None;
         }
-        let zone = match self.end - self.time_end {
+        let zone = match end - time_end {
             0 => None,
             1 => Some(0),
             len => {
-                let (hours, minutes) = (two(self.time_end + 1), two(self.time_end + len - 2));
+                let (hours, minutes) = (two(time_end + 1), two(time_end + len - 2));
                 if hours > 23 || minutes > 59 {
                     return None;
                 }
                 let offset = i32::from(hours) * 3_600 + i32::from(minutes) * 60;
-                Some(if line[self.time_end] == b'-' { -offset } else { offset })
+                Some(if line[time_end] == b'-' { -offset } else { offset })
             }
         };
         let second = u32::from(hour) * 3_600 + u32::from(minute) * 60 + u32::from(second);

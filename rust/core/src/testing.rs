@@ -32,7 +32,7 @@ impl Random {
 
 /// `alpha` and `beta` share a tag; `alpha` has everything that a format of one-line logins can have, `beta` has records
 /// that are cut at 60 bytes. `steps` has sessions over several lines and an end of its own kind.
-pub(crate) fn catalogue(zone: &[(i64, i64)]) -> Arc<Catalogue> {
+pub(crate) fn specs() -> Vec<FormatSpec> {
     let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     let alpha = FormatSpec {
         name: "alpha".to_owned(),
@@ -72,5 +72,10 @@ pub(crate) fn catalogue(zone: &[(i64, i64)]) -> Arc<Catalogue> {
         cut: 60,
         ..FormatSpec::default()
     };
-    Arc::new(Catalogue::new(&[alpha, beta, steps], zone).unwrap())
+    vec![alpha, beta, steps]
+}
+
+/// Those formats, compiled.
+pub(crate) fn catalogue(zone: &[(i64, i64)]) -> Arc<Catalogue> {
+    Arc::new(Catalogue::new(&specs(), zone).unwrap())
 }

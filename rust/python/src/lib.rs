@@ -244,6 +244,12 @@ impl Stream {
             let user = optional(first);
             (if last == first { user.clone() } else { optional(last) }, user)
         };
+        // Folded rows have none, and one string object serves them all.
+        let none = intern!(py, "");
+        let process = |row: usize| match rows.process(row) {
+            b"" => none.clone(),
+            process => text(py, process),
+        };
         let all = &rows.rows;
         let (last_users, first_users): (Vec<_>, Vec<_>) = all.iter().map(users).unzip();
         PyTuple::new(
@@ -263,7 +269,7 @@ impl Stream {
                 PyList::new(py, first_users)?,
                 PyList::new(py, last_users)?,
                 PyList::new(py, all.iter().map(|row| rows.users(row).2))?,
-                PyList::new(py, (0..all.len()).map(|row| text(py, rows.process(row))))?,
+                PyList::new(py, (0..all.len()).map(process))?,
             ],
         )
     }

@@ -4,7 +4,7 @@ use super::*;
 
 fn read(text: &str) -> Option<Civil> {
     let stamp = Stamp::find(text.as_bytes(), 0).unwrap_or_else(|| panic!("{text} is no stamp"));
-    assert_eq!(stamp.end, text.len(), "{text}");
+    assert_eq!(stamp.end(), text.len(), "{text}");
     stamp.read(text.as_bytes())
 }
 
