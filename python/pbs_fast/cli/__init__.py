@@ -142,9 +142,9 @@ def _run(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
 
 def _complete(command: Any, name: str) -> None:
     """What a shell asks when somebody presses Tab, or its script; ends the process."""
-    from typer.completion import completion_init
+    from typer import completion
 
-    completion_init()
+    completion.completion_init()  # type: ignore[attr-defined]  # in no __all__, and without a public twin
     command.main([], prog_name=name)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pbs_fast.cli.replays import LogTime, LogTimezone, Now, make_matcher, parse_now
+from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, Site, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
     from pbs_fast.bench.replay import Replay
@@ -58,6 +58,7 @@ def register(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = None,
+        config: ConfigFile = None,
         now: Now = None,
         log_timezone: LogTimezone = None,
         logtime: LogTime = None,
@@ -73,13 +74,14 @@ def register(app: typer.Typer) -> None:
         from pbs_fast.bench.report import as_json, as_table, differences, record
         from pbs_fast.errors import CoreError
 
-        reference = parse_now(now, log_timezone)
         twins = _twins(core)
+        site = read_site(config, "bench", twins[0], log_timezone, logtime)
+        reference = parse_now(now, site.log_timezone)
         records: list[dict[str, Any]] = []
         with _scratch(table) as scratch:
             for twin in twins:
                 with _progress(logs, twin, not json) as on_position:
-                    replay = _make(twin, log_timezone, logtime, grace, scratch)
+                    replay = _make(twin, site, grace, scratch)
                     result = replay(
                         logs, now=reference, threads=threads or default_threads(twin), on_position=on_position
                     )
@@ -103,15 +105,14 @@ def _twins(choice: str | None) -> list[Core]:
     return [load_core(choice)]
 
 
-def _make(twin: Core, zone: str | None, logtime: str | None, grace: int, table: Table | None) -> Replay:
+def _make(twin: Core, site: Site, grace: int, table: Table | None) -> Replay:
     from pbs_fast.bench.replay import Replay
-    from pbs_fast.formats.loader import load_catalogue
     from pbs_fast.matching import rewrite
 
     if table is not None:
         table.rebuild({})
-    stamps = None if logtime is None else rewrite.LogTime(logtime)
-    return Replay(twin, make_matcher(twin, load_catalogue(), zone), grace=grace, table=table, logtime=stamps)
+    stamps = None if site.logtime is None else rewrite.LogTime(site.logtime)
+    return Replay(twin, make_matcher(twin, site.formats, site.log_timezone), grace=grace, table=table, logtime=stamps)
 
 
 @contextmanager

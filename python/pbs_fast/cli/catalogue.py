@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pbs_fast.cli.replays import ConfigFile
+
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
 
@@ -21,13 +23,20 @@ def register(app: typer.Typer) -> None:
         json: Annotated[
             bool, typer.Option("--json", help="Print JSON instead: of one format, or a list of all.")
         ] = False,
+        config: ConfigFile = None,
     ) -> None:
         """List the servers whose logs are understood, or show one of them."""
         import json as json_module
 
-        from pbs_fast.formats.loader import load_catalogue
+        from pbs_fast.config import load, merge
+        from pbs_fast.site import site_formats
 
-        catalogue = load_catalogue()
+        settings = merge(load(config), ())
+        site = site_formats(settings)
+        for warning in site.warnings:
+            typer.echo(f"pbs-fast formats: warning: {warning}", err=True)
+        catalogue = site.formats
+        own: dict[object, Any] = {each.keys["name"]: each.keys for each in settings.config.format}
         if name is None:
             text = (
                 json_module.dumps([_summary(each) for each in catalogue], indent=2) + "\n"
@@ -36,7 +45,7 @@ def register(app: typer.Typer) -> None:
             )
         else:
             found = _find(catalogue, name)
-            samples = _samples(name)
+            samples = own[name].get("sample", []) if name in own else _samples(name)
             if json:
                 text = json_module.dumps(_details(found) | {"samples": samples}, indent=2) + "\n"
             else:
@@ -115,7 +124,7 @@ def _samples(name: str) -> list[dict[str, Any]]:
 def _table(catalogue: tuple[Format, ...]) -> str:
     rows = [("NAME", "SERVER", "VERSIONS", "SYSLOG TAGS")]
     rows += [
-        (each.name, each.title, each.versions, " ".join((*each.program, *each.tls_program)) or "(its own log)")
+        (each.name, each.title, each.versions, " ".join((*each.program, *each.tls_program)) or _place(each))
         for each in catalogue
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -125,8 +134,12 @@ def _table(catalogue: tuple[Format, ...]) -> str:
     )
 
 
+def _place(found: Format) -> str:
+    return "(whole lines)" if found.line_login else "(its own log)"
+
+
 def _page(found: Format, samples: list[dict[str, Any]]) -> str:
-    lines = [f"{found.name}: {found.title}, {found.versions}"]
+    lines = [f"{found.name}: {', '.join(filter(None, (found.title, found.versions)))}"]
     if found.program:
         lines += [f"tags: {' '.join(found.program)}"]
     if found.tls_program:
@@ -142,6 +155,8 @@ def _page(found: Format, samples: list[dict[str, Any]]) -> str:
         ("sessions over several lines: success", found.session_success),
         ("sessions over several lines: failure", found.session_failure),
         ("sessions over several lines: end", found.session_end),
+        ("logins, searched in whole lines", found.line_login),
+        ("ends of sessions, searched in whole lines", found.line_logout),
     ):
         if patterns:
             lines += ["", f"{title}:", *(f"  {pattern}" for pattern in patterns)]

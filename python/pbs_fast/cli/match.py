@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pbs_fast.cli.replays import LogTime, LogTimezone, Now, make_matcher, parse_now
+from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
     from pbs_fast.match import Summary
@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(metavar="auto|rust|python", help="Which twin of the matcher.", show_default=False),
         ] = None,
+        config: ConfigFile = None,
         now: Now = None,
         log_timezone: LogTimezone = None,
         logtime: LogTime = None,
@@ -50,13 +51,12 @@ def register(app: typer.Typer) -> None:
         part. The exit status is 0 also when no line says anything.
         """
         from pbs_fast.cli.errors import one_line
-        from pbs_fast.formats.loader import load_catalogue
         from pbs_fast.match import AsJson, AsText, Run
         from pbs_fast.matching import load_core, rewrite
 
         twin = load_core(core)
-        formats = load_catalogue()
-        matcher = make_matcher(twin, formats, log_timezone)
+        site = read_site(config, "match", twin, log_timezone, logtime)
+        matcher = make_matcher(twin, site.formats, site.log_timezone)
         painter = _painter()
         names = files or ["-"]
         chatty = sys.stderr is not None and sys.stderr.isatty()
@@ -76,12 +76,12 @@ def register(app: typer.Typer) -> None:
         run = Run(
             twin,
             matcher,
-            now=parse_now(now, log_timezone),
-            render=AsJson() if json else AsText(painter, formats),
+            now=parse_now(now, site.log_timezone),
+            render=AsJson() if json else AsText(painter, site.formats),
             write=write,
             complain=lambda error: typer.echo(one_line(f"pbs-fast match: {error}"), err=True),
             show_missed=missed,
-            logtime=None if logtime is None else rewrite.LogTime(logtime),
+            logtime=None if site.logtime is None else rewrite.LogTime(site.logtime),
         )
         summary = run(names)
         if chatty:

@@ -5,7 +5,7 @@ Imports typer only; the parts it needs are imported when a command runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -23,6 +23,15 @@ Now = Annotated[
         metavar="ISO",
         help="Judge the year of stamps without one from this time, as in 2026-11-22T10:00:00Z; by default each file's"
         " time of last modification.",
+        show_default=False,
+    ),
+]
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Configuration with formats of your own; by default /etc/pbs-fast/pbs-fast.toml, if there.",
         show_default=False,
     ),
 ]
@@ -47,6 +56,14 @@ LogTime = Annotated[
 ]
 
 
+class Site(NamedTuple):
+    """What a configuration says about reading logs."""
+
+    formats: tuple[Format, ...]
+    log_timezone: str | None
+    logtime: str | None
+
+
 def parse_now(text: str | None, zone: str | None) -> int | None:
     """The second that `--now` names; without a zone in the text it is in `zone`, by default local time.
 
@@ -67,6 +84,21 @@ def parse_now(text: str | None, zone: str | None) -> int | None:
         return int(time.timestamp() // 1)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"--now={text}: no time that can be read; write it as 2026-11-22T10:00:00Z") from error
+
+
+def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logtime: str | None) -> Site:
+    """The formats and stamps of a configuration `file`, by default the daemon's if there; options win over it.
+
+    What speaks against a site's own formats is said on standard error. Raises ConfigError.
+    """
+    from pbs_fast.config import load, merge
+    from pbs_fast.site import cost, site_formats
+
+    settings = merge(load(file), ())
+    found = site_formats(settings)
+    for warning in (*found.warnings, *filter(None, [cost(twin, found)])):
+        typer.echo(f"pbs-fast {command}: warning: {warning}", err=True)
+    return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime)
 
 
 def make_matcher(twin: Twin, formats: Sequence[Format], zone: str | None) -> Matcher:

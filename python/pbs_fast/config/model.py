@@ -78,7 +78,8 @@ class OwnFormat:
     def where(self, key: str = "", within: str = "") -> str:
         """`FILE:LINE` of a key, by default of the table; `within` names the table in it that the key is in."""
         path = tuple(part for part in (within, key) if part)
-        line = self.lines.get(path) or self.lines.get(path[:-1]) or self.lines.get(())
+        ways = (path, (*path, 0), path[:-1], ())
+        line = next((self.lines[way] for way in ways if way in self.lines), None)
         return f"{self.file}:{line}" if line else self.file
 
 

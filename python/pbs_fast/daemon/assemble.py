@@ -14,7 +14,6 @@ from pbs_fast import __version__
 from pbs_fast.clock import Clock
 from pbs_fast.config import Config, Settings, load, merge
 from pbs_fast.counting import CountingLedger
-from pbs_fast.daemon.check import check
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.engines import engine_words
 from pbs_fast.daemon.follower import Follower
@@ -31,13 +30,13 @@ from pbs_fast.deny import read_deny
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Counters
 from pbs_fast.formats.ends import session_ends
-from pbs_fast.formats.loader import extend, load_catalogue
 from pbs_fast.guards import Guards, read_machine
 from pbs_fast.ledger import Ledger
 from pbs_fast.logs import Log
 from pbs_fast.matching import load_core
 from pbs_fast.matching.rewrite import LogTime
 from pbs_fast.netblocks import read_netblocks
+from pbs_fast.site import cost, site_formats
 from pbs_fast.sources.identity import Position
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.wakeup import Hints
@@ -107,9 +106,8 @@ class Parts:
 
     def __init__(self, settings: Settings, log: Log, directory: str) -> None:
         config = settings.config
-        catalogue = load_catalogue()
-        check(settings, catalogue)
-        self._catalogue = catalogue
+        site = site_formats(settings)
+        self._names = [each.name for each in site.formats]
         self._directory = directory
         self._file = settings.file
         self._log = log
@@ -117,21 +115,19 @@ class Parts:
         self.clock = Clock()
         self.counters = Counters()
         self.core = load_core(config.core if "core" in settings.origins else None)
-        formats = extend(catalogue, config.program_tags)
-        self._tags = [tag for each in formats for tag in (*each.program, *each.tls_program)]
-        self._matcher = self.core.Matcher(formats, zone_table(config.log_timezone))
+        self._tags = [tag for each in site.formats for tag in (*each.program, *each.tls_program)]
+        self._matcher = self.core.Matcher(site.formats, zone_table(config.log_timezone))
         self._logtime = None if config.logtime is None else LogTime(config.logtime)
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
-        self._formats = [each.name for each in formats]
         self.ledger = Ledger(config.grace, self.counters)
         if config.count_sessions:
             self.ledger = CountingLedger(
-                config.grace, self.counters, max_session=config.max_session, ends=session_ends(formats)
+                config.grace, self.counters, max_session=config.max_session, ends=session_ends(site.formats)
             )
         self.hints = Hints()
-        self._warn(netblocks.notices, machine.notices)
+        self._warn(site.warnings, filter(None, [cost(self.core, site)]), netblocks.notices, machine.notices)
 
     def followers(self, paths: Sequence[str]) -> list[Follower]:
         """One follower a log, to be begun as the configuration says, or where an earlier run left it."""
@@ -139,7 +135,7 @@ class Parts:
             return [self._follower(path, "begin") for path in paths]
         if isinstance(self.ledger, CountingLedger) and self._config.write:
             found = resume(
-                self._config.checkpoint, paths, self._formats, self.ledger, self.clock, self._follower, self._log
+                self._config.checkpoint, paths, self._names, self.ledger, self.clock, self._follower, self._log
             )
             if found is not None:
                 return found
@@ -182,7 +178,7 @@ class Parts:
         self._log.reopen()
         try:
             settings = merge(load(self._file), ())
-            check(settings, self._catalogue)
+            site_formats(settings)
             fresh = absolute(settings.config, self._directory)
             netblocks = read_netblocks(fresh.mynetworks, fresh.postconf)
             machine = read_machine()

@@ -78,7 +78,7 @@ def samples_of(file: Path) -> tuple[Sample, ...]:
     """The samples of one format file. Raises FormatError for the first that is not acceptable."""
     table = parse(read(file), file)
     fmt = build(table, in_file(file))
-    return tuple(_sample(raw, number, fmt, file) for number, raw in enumerate(table.get("sample", ()), 1))
+    return tuple(sample_of(raw, number, fmt, file) for number, raw in enumerate(table.get("sample", ()), 1))
 
 
 def weakened(sample: Sample, directory: Path = DATA) -> Format:
@@ -114,7 +114,8 @@ def tag_of(fmt: Format) -> str:
     return (*fmt.program, *fmt.tls_program, "")[0].replace("*", "site")
 
 
-def _sample(raw: Mapping[str, Any], number: int, fmt: Format, file: Path) -> Sample:
+def sample_of(raw: Mapping[str, Any], number: int, fmt: Format, file: Path) -> Sample:
+    """A sample from its table, the `number`-th of a format. Raises FormatError."""
     where = Path(f"{file}: sample {number}")
     check_keys(raw, _KEYS, ("kind", "message"), in_file(where))
     if raw["kind"] not in KINDS:

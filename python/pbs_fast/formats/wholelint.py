@@ -1,0 +1,163 @@
+"""Rules for patterns that are searched in whole lines, as the old Perl configuration had them.
+
+They may be wider than those of the catalogue: what is unwise is a warning, what one of the two engines cannot run, or
+can run for ever, is refused with the way out. Knows patterns, no formats and no logs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+#: What a linear-time engine, or Python's `re`, cannot run or reads in another way; how to say it otherwise.
+_REFUSED = (
+    ("look-around", r"\(\?<?[=!]", "say what may stand there instead, as [^ ]* for anything but a blank"),
+    ("a back reference", r"\\[1-9]|\(\?P=|\\k|\\g", "write the text out a second time"),
+    ("a possessive or atomic part", r"\(\?>|[*+?}]\+", "leave the + or ?> out: no engine here tries twice"),
+    ("recursion, a condition or code", r"\(\?[R0-9(&{|]|\(\?\?\{|\(\*", "write the alternatives out"),
+    ("a group named as in Perl", r"\(\?<[A-Za-z]|\(\?'", "write (?P<name>...)"),
+    ("a Unicode class or escape", r"\\[pPuUNXxhHvVRKGQE]", "patterns are bytes; write the characters in a class"),
+    ("an end that depends on a newline", r"\\[zZ]", "write $, a line holds no newline"),
+    ("a class of POSIX", r"\[\[:", "write the characters, as [A-Za-z]"),
+    ("flags for what follows", r"\(\?[aiLmsux]+\)", "write (?i:...) around the whole pattern"),
+    ("flags other than i", r"\(\?[a-z]*[aLmsux-][a-z]*:", "leave them out: . never meets a newline here"),
+)
+_REFUSED_COMPILED = tuple((what, re.compile(pattern), instead) for what, pattern, instead in _REFUSED)
+
+#: An escape, a class, or one byte of a pattern, with what repeats it.
+_UNIT = re.compile(r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)", re.DOTALL)
+_ENDLESS = re.compile(r"[*+]|\{[0-9]+,\}")
+_REPETITION = re.compile(r"[*+?]|\{[0-9]*,?[0-9]*\}")
+
+
+#: What is wrong with a repetition in a repetition.
+REPEATED = (
+    "repeats {}, which is repeated inside already, so that one line can take the Python matcher for ever; leave one of "
+    "the two repetitions out"
+)
+
+
+class Advice(NamedTuple):
+    """What is wrong with a pattern."""
+
+    fatal: bool
+    text: str
+
+
+def advise(pattern: str) -> Iterator[Advice]:
+    """What speaks against a whole-line pattern, with named groups; the fatal first."""
+    if not (pattern.isascii() and pattern.isprintable()):
+        yield Advice(True, "holds a byte that is not printable ASCII; write a class that leaves it out")
+        return
+    bare = re.sub(r"\\[^A-Za-z0-9]", "x", pattern)
+    outside = "".join("[x]" if unit.startswith("[") and len(unit) > 1 else unit for unit in _UNIT.findall(bare))
+    fatal = False
+    for what, found, instead in _REFUSED_COMPILED:
+        if match := found.search(pattern if what == "a class of POSIX" else outside):
+            fatal = True
+            yield Advice(True, f"holds {what} ({match[0]}), which the matcher cannot run; {instead}")
+    if fatal:
+        return
+    try:
+        re.compile(pattern.encode())
+    except re.error as error:
+        yield Advice(True, f"is no regular expression: {' '.join(str(error).split())}")
+        return
+    if inner := nested(pattern):
+        yield Advice(True, REPEATED.format(inner))
+    yield from _unwise(pattern)
+
+
+def _unwise(pattern: str) -> Iterator[Advice]:
+    if not pattern.startswith("^"):
+        yield Advice(False, "does not begin with ^, so a line of another program may hold what it looks for")
+    if "(?P<ip>" in pattern:
+        body = _group(pattern, "ip")
+        if any(re.fullmatch(body.encode(), text) for text in (b"zz", b"z.example", b"[z]", b"z z")):
+            yield Advice(False, f"takes anything for the address ({body}); write {{ip}}, only addresses are believed")
+        between = pattern[pattern.find("(?P<stamp>") :] if "(?P<stamp>" in pattern else pattern
+        before = between.partition("(?P<ip>")[0]
+        if free := _free_text(before):
+            yield Advice(
+                False,
+                f"has free text ({free}) before the address with nothing that ends it, so a user's or host's name "
+                "may pose as the address; write a class without the byte that ends it, as [^>]*>",
+            )
+
+
+def _free_text(before: str) -> str:
+    """The first repeated unit that takes what a stranger writes and that no byte ends; empty for none."""
+    for unit in _UNIT.finditer(before):
+        free = unit[0] in (".", "\\S", "\\D", "\\W") or unit[0].startswith("[^")
+        if free and _ENDLESS.match(before, unit.end()) and not _is_ended(before, unit):
+            return before[unit.start() : unit.end() + 1]
+    return ""
+
+
+def nested(pattern: str) -> str:
+    """The first group that is repeated without end and can read one text in two ways; empty for none.
+
+    It can where it holds an endless repetition that nothing ends, or branches that may begin alike; `(?:[^ ]+ )*`
+    cannot: each blank ends one round.
+    """
+    groups: list[tuple[int, bool]] = []
+    for unit in _UNIT.finditer(pattern):
+        text = unit[0]
+        if text == "(":
+            groups.append((unit.start(), False))
+        elif text == ")" and groups:
+            begin, endless = groups.pop()
+            repeated = _ENDLESS.match(pattern, unit.end()) is not None
+            if repeated and (endless or _branches_begin_alike(pattern[begin + 1 : unit.start()])):
+                return pattern[begin : unit.end() + 1]
+            if groups and (endless or repeated):
+                groups[-1] = (groups[-1][0], True)
+        elif groups and _ENDLESS.match(pattern, unit.end()) and not _is_ended(pattern, unit):
+            groups[-1] = (groups[-1][0], True)
+    return ""
+
+
+def _branches_begin_alike(body: str) -> bool:
+    """Whether two branches of a group's body may begin with the same byte, or one begins with a group or nothing."""
+    body = re.sub(r"^\?(?::|P<\w+>)", "", body)
+    firsts: list[str | None] = []
+    level, begins = 0, True
+    for unit in _UNIT.finditer(body):
+        text = unit[0]
+        if begins:
+            firsts.append(None if text in "(|" else text)
+        begins = text == "|" and level == 0
+        level += (text == "(") - (text == ")")
+    if len(firsts) < 2 and not begins:
+        return False
+    seen: set[int] = set()
+    for first in firsts:
+        starts = (
+            set() if first is None else {byte for byte in range(256) if re.fullmatch(first.encode(), bytes([byte]))}
+        )
+        if begins or not starts or starts & seen:
+            return True
+        seen |= starts
+    return False
+
+
+def _is_ended(pattern: str, unit: re.Match[str]) -> bool:
+    """Whether what follows a repeated unit is one byte that the unit itself cannot be."""
+    quantifier = _REPETITION.match(pattern, unit.end())
+    follows = _UNIT.match(pattern, quantifier.end() if quantifier else unit.end())
+    if follows is None or _REPETITION.match(pattern, follows.end()):
+        return False
+    byte = follows[0][-1] if re.fullmatch(r"\\[^A-Za-z0-9]|[^()|\[\].\\]", follows[0]) else ""
+    return bool(byte) and re.fullmatch(unit[0].encode(), byte.encode()) is None
+
+
+def _group(pattern: str, name: str) -> str:
+    """What stands in a named group."""
+    begin = pattern.index(f"(?P<{name}>") + len(f"(?P<{name}>")
+    level = 1
+    for unit in _UNIT.finditer(pattern, begin):
+        level += (unit[0] == "(") - (unit[0] == ")")
+        if level == 0:
+            return pattern[begin : unit.start()]
+    return pattern[begin:]
