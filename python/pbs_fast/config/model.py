@@ -78,7 +78,7 @@ class OwnFormat:
     def where(self, key: str = "", within: str = "") -> str:
         """`FILE:LINE` of a key, by default of the table; `within` names the table in it that the key is in."""
         path = tuple(part for part in (within, key) if part)
-        ways = (path, (*path, 0), path[:-1], ())
+        ways: tuple[tuple[str | int, ...], ...] = (path, (*path, 0), path[:-1], ())
         line = next((self.lines[way] for way in ways if way in self.lines), None)
         return f"{self.file}:{line}" if line else self.file
 
