@@ -8,7 +8,7 @@
 `sessions`  SMTP sessions a second of a saturated Postfix whose table changes ten times a second, and smtpd restarts
 `lookups`   look-ups a second and their 99th percentile, 100 clients at a time
 
-Run as root with Postfix installed (scripts/install-test-servers.sh). Prints one JSON object a figure; --record puts what
+Run as root with Postfix installed (scripts/install-test-servers.sh). Prints a JSON object a figure; --record puts what
 was measured, with commit, date and machine, into benches/record/tables.md. Everything takes about 13 minutes.
 
     .venv/bin/python benches/tables.py --record
