@@ -111,20 +111,21 @@ def _pbs(site: Site, command: str) -> list[str]:
 
 
 def test_a_burst_is_not_a_signal_a_login(courier: Courier, directory: Path) -> None:
-    """Forty logins in two seconds: each may relay soon, and the tool runs a few times only."""
+    """Forty logins in two seconds: each may relay soon, and the tool runs once a second at most."""
     script = directory / "compile"
     script.write_text(f"#!/bin/sh\necho x >>{directory}/runs\nexec makesmtpaccess\n")
     script.chmod(0o755)
     site = _site(directory, f"courier:{ACCESS}?command={script}")
     try:
         site.start(prefix=courier.namespace.command([]))
-        before = len((directory / "runs").read_text().split())
+        runs = directory / "runs"
+        before, start = len(runs.read_text().split()), time.monotonic()
         for number in range(40):
             site.append(login(f"198.51.100.{number}"))
             time.sleep(0.05)
         text = courier.path(f"{ACCESS}.pbs-fast")
         wait_for("all rules", lambda: len(text.read_text().splitlines()) == 40)
-        assert 2 <= len((directory / "runs").read_text().split()) - before <= 6
+        assert 1 <= len(runs.read_text().split()) - before <= time.monotonic() - start + 2
     finally:
         site.close()
 
