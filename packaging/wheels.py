@@ -2,6 +2,7 @@
 
     python packaging/wheels.py build            what `make wheels` does first
     python packaging/wheels.py test [FILE...]   then this, with the files of dist/
+    python packaging/wheels.py release TAG      whether dist/ holds what a release consists of, and nothing else
 
 Each file is installed into an empty virtual environment from a folder of wheels, with no index, and must pass
 packaging/installed.py. Where dist/ holds both wheels, pip must take the native one here and the pure one elsewhere.
@@ -18,6 +19,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +27,20 @@ DIST = ROOT / "dist"
 HOUSE = ROOT / "target" / "wheelhouse"
 #: For a machine that no native wheel is made for.
 ELSEWHERE = ("--platform=linux_riscv64", "--python-version=3.11", "--implementation=cp", "--only-binary=:all:")
+#: The files of a release, after name and version: each platform's abi3 wheel and free-threaded one, and the sources.
+ENDINGS = (
+    *(
+        f"-{python}-{platform}"
+        for python in ("cp311-abi3", "cp314-cp314t")
+        for platform in (
+            *(f"{libc}_*_{arch}.whl" for libc in ("manylinux", "musllinux") for arch in ("x86_64", "aarch64")),
+            "macosx_*_x86_64.whl",
+            "macosx_*_arm64.whl",
+        )
+    ),
+    "-py3-none-any.whl",
+    ".tar.gz",
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,8 +51,10 @@ def main(arguments: Sequence[str]) -> int:
             test(sorted(DIST.glob("pbs_fast-*")))
         case ["test", *files]:
             test([Path(file).resolve() for file in files])
+        case ["release", tag]:
+            release(tag)
         case _:
-            print("usage: wheels.py build | test [FILE...]", file=sys.stderr)
+            print("usage: wheels.py build | test [FILE...] | release TAG", file=sys.stderr)
             return 2
     return 0
 
@@ -102,6 +120,22 @@ def choose(files: Sequence[Path]) -> None:
             print(f"wheels: pip takes {file.name} {name}")
             if is_pure(file) != pure:
                 raise SystemExit(f"wheels: {name} pip takes {file.name}, the wrong one")
+
+
+def release(tag: str) -> None:
+    """Raises SystemExit when a file is missing or too many, or the tag is not the version's."""
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    if tag != f"v{version}":
+        raise SystemExit(f"wheels: tag {tag} is not v{version}, the version in Cargo.toml")
+    missing, found = [], {file.name for file in DIST.iterdir()}
+    for ending in ENDINGS:
+        fits = {name for name in found if fnmatchcase(name, f"pbs_fast-{version}{ending}")}
+        if len(fits) != 1:
+            missing.append(f"{len(fits)} of {ending}")
+        found -= fits
+    if missing or found:
+        raise SystemExit(f"wheels: dist/ is no release: {', '.join(missing)}; left over: {', '.join(sorted(found))}")
+    print(f"wheels: {len(ENDINGS)} files of {version}")
 
 
 def is_pure(file: Path) -> bool:

@@ -1,0 +1,18 @@
+#!/bin/sh
+# make test-fallback: the tests that ask for no native module, in an environment that has none: the pure wheel, installed
+# as a user gets it. What compares the twins, or measures them, is left out.
+set -eu
+cd "$(dirname "$0")/.."
+place=$PWD/target/fallback
+rm -rf "$place"
+mkdir -p "$place"
+"${PYTHON:-python3}" -m venv "$place/venv"
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+pip() { "$place/venv/bin/pip" "$@"; }
+pip install -q --constraint constraints.txt hatchling pytest pytest-timeout hypothesis
+"$place/venv/bin/hatchling" build --target=wheel --directory="$place"
+pip install -q --constraint constraints.txt "$(ls "$place"/pbs_fast-*-py3-none-any.whl)[bdb]"
+"$place/venv/bin/pbs-fast" version
+"$place/venv/bin/pbs-fast" version | grep -q '^core: *python$' || { echo "test-fallback: a native module is there" >&2; exit 1; }
+exec "$place/venv/bin/pytest" -q tests/cli tests/config tests/daemon tests/follow tests/formats tests/guards tests/ledger \
+    tests/netblocks tests/sources tests/zones
