@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,26 +134,34 @@ def _rows(head: Sequence[str], body: Iterator[tuple[object, ...]] | Sequence[tup
     return [f"| {' | '.join(str(cell) for cell in cells)} |" for cells in (head, ["---"] * len(head), *body)]
 
 
+def campaign(kind: str, directory: Path, kills: int, start_kills: int) -> tuple[Result, float]:
+    """One table's campaign, and how long it took in seconds."""
+    directory.mkdir()
+    start = time.monotonic()
+    return Campaign(kind, directory).run(kills, start_kills=start_kills), time.monotonic() - start
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", default=list(GROWTH), help="hash, btree, lmdb, cdb, text; all by default")
     parser.add_argument("--kills", type=int, default=300, help="inside changes, for each table")
     parser.add_argument("--start-kills", type=int, default=60, help="inside restarts, for each table")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="tables at a time")
     parser.add_argument("--record", type=Path, default=RECORD, help="where the result is written")
     options = parser.parse_args()
     if UNSUPPORTED:
         parser.error(UNSUPPORTED)
     place = private_directory("kills")
     results = []
-    with postmap_alone(place):
-        for kind in options.tables:
-            directory = place / kind
-            directory.mkdir()
-            start = time.monotonic()
-            result = Campaign(kind, directory).run(options.kills, start_kills=options.start_kills)
-            results.append((result, time.monotonic() - start))
-            facts = {"table": kind, "kills": len(result.kills), "telling": result.telling, "faults": result.faults}
-            print(json.dumps(facts), flush=True)
+    with postmap_alone(place), ProcessPoolExecutor(options.jobs) as pool:
+        todo = [
+            pool.submit(campaign, kind, place / kind, options.kills, options.start_kills) for kind in options.tables
+        ]
+        for done in todo:
+            result, seconds = done.result()
+            results.append((result, seconds))
+            facts = {"table": result.table, "kills": len(result.kills), "telling": result.telling}
+            print(json.dumps({**facts, "seconds": round(seconds), "faults": result.faults}), flush=True)
     options.record.parent.mkdir(exist_ok=True)
     options.record.write_text(page(results))
     enough = all(result.telling >= min(TELLING, options.kills) for result, _ in results)
