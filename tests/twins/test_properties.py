@@ -164,13 +164,22 @@ def test_any_bytes(share: Reporter, noise: bytes, between: list[bytes], layout: 
     share(has_events(same(log, replace(DEFAULT, layout=layout), line_starts(log)[::2])) or layout != "syslog")
 
 
-@given(lines(), st.integers(-3, 3), st.sampled_from((b"\n", b"\r\n", b"")), st.binary(min_size=1, max_size=2))
-def test_lines_about_the_limit(share: Reporter, line: bytes, over: int, end: bytes, filler: bytes) -> None:
+@given(
+    lines(),
+    st.lists(lines(), min_size=3, max_size=3),
+    st.integers(-3, 3),
+    st.sampled_from((b"\n", b"\r\n", b"")),
+    st.binary(min_size=1, max_size=2),
+)
+def test_lines_about_the_limit(
+    share: Reporter, line: bytes, others: list[bytes], over: int, end: bytes, filler: bytes
+) -> None:
     """Lines of 16 KiB, and of 1 MiB, between others."""
     room = max(0, 16_384 + over - len(line))
     head, blank, rest = line.rpartition(b"user=")
     long = head + blank + (filler * room)[:room] + rest
-    log = b"\n".join([line, long, long + end + line, b"\0" * (1 << 20), filler * (1 << 19), long]) + end
+    between = b"\n".join([*others, b"\0" * (1 << 20), *others])
+    log = b"\n".join([line, long, long + end + line, between, filler * (1 << 19), long]) + end
     share(has_events(same(log, DEFAULT)))
 
 
