@@ -61,7 +61,7 @@ class Sendmail:
     ) -> None:
         """`lines` stand at the end of the `sendmail.mc`, `macros` before the mailers.
 
-        `delay`: with FEATURE(`delay_checks'), as Debian's own configuration has it.
+        `delay`: with FEATURE(`delay_checks') as Debian's own configuration has it.
         """
         self.program, cf = require_sendmail()
         self.namespace = namespace
@@ -89,7 +89,7 @@ class Sendmail:
             "FEATURE(`no_default_msa')dnl",
             f"FEATURE(`access_db', `hash -T<TMPF> {directory}/access')dnl",
             "FEATURE(`blocklist_recipients')dnl",
-            *(["FEATURE(`delay_checks')dnl"] if delay else []),
+            *(["FEATURE(`delay_checks', `friend', `n')dnl"] if delay else []),
             f"DAEMON_OPTIONS(`Family=inet, Name=MTA, Port={PORT}, Addr={SERVER}')dnl",
             f"DAEMON_OPTIONS(`Family=inet6, Name=MTA6, Port={PORT}, Addr={SERVER6}')dnl",
             f"LOCAL_DOMAIN(`{LOCAL}')dnl",

@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.errors import UsageError
-from pbs_fast.tables.keys import address_of, exim, iplsearch, is_canonical
+from pbs_fast.tables.keys import (
+    address_of,
+    courier,
+    courier_address,
+    exim,
+    iplsearch,
+    is_canonical,
+    sendmail,
+    sendmail_address,
+    sendmail_short,
+)
 from pbs_fast.tables.spec import LATER, TYPES, parse
 from pbs_fast.tables.untyped import resolve
 from pbs_fast.tables.values import Template
@@ -38,6 +48,10 @@ from tables.conftest import grant
         ("text:/x/relay?command=/bin/a%26b 'c d'&timeout=3", "text:/x/relay", "/x/relay"),
         ("socketmap:unix:pbs/sock:pbs", "socketmap:unix:pbs/sock:pbs", None),
         ("socketmap:inet:127.0.0.1:9998:pbs?prefix6=64", "socketmap:inet:127.0.0.1:9998:pbs", None),
+        ("sendmail:/etc/mail/popauth.db?tag=POP:", "sendmail:/etc/mail/popauth", "/etc/mail/popauth.db"),
+        ("tcprules:/etc/tcp.smtp", "tcprules:/etc/tcp.smtp", "/etc/tcp.smtp.cdb"),
+        ("courier:/etc/courier/smtpaccess", "courier:/etc/courier/smtpaccess", "/etc/courier/smtpaccess.pbs-fast"),
+        ("courier:/etc/courier/smtpaccess.dat", "courier:/etc/courier/smtpaccess", "/etc/courier/smtpaccess.pbs-fast"),
         ("null:", "null:", None),
     ],
 )
@@ -73,6 +87,8 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
         ("lmdb:/x?keys=iplsearch", "keys is exim, not 'iplsearch'"),
         ("lmdb:/x?group=mail", "lmdb: has no option 'group'; there is keys"),
         ("lmdb:/x?", "lmdb: has no option ''"),
+        ("sendmail:/x?ipv6=none", "ipv6 is full or short, not 'none'"),
+        ("tcprules:/x?rule=/y", "tcprules: has no option 'rule'; there is rules"),
         *((f"{kind}:/x", f"tables of type {kind}: are not supported yet") for kind in LATER),
     ],
 )
@@ -174,6 +190,33 @@ def test_every_spelling_leads_back(six: int, spell: Callable[[str], str]) -> Non
     text = socket.inet_ntop(socket.AF_INET6, six.to_bytes(16))
     if is_canonical(text):
         assert address_of(spell(text)) == address_of(text) == text
+
+
+def test_other_mtas_spellings() -> None:
+    assert sendmail("2001:db8::1") == "ipv6:2001:db8:0:0:0:0:0:1"
+    assert sendmail_short("2001:db8::1") == "ipv6:2001:db8::1"
+    assert courier("2001:db8::1") == ":2001:0db8:0000:0000:0000:0000:0000:0001"
+    assert sendmail("203.0.113.5") == sendmail_short("203.0.113.5") == courier("203.0.113.5") == "203.0.113.5"
+
+
+@given(st.one_of(st.ip_addresses(v=4).map(int), st.integers(0, 2**128 - 1)))
+def test_other_mtas_spellings_lead_back(number: int) -> None:
+    four = number < 2**32
+    text = socket.inet_ntop(*((socket.AF_INET, number.to_bytes(4)) if four else (socket.AF_INET6, number.to_bytes(16))))
+    if is_canonical(text):
+        assert courier_address(courier(text)) == text
+        assert sendmail_address(sendmail(text)) == sendmail_address(sendmail_short(text)) == text
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["2001:db8:0:0:0:0:0:1", "ipv6:2001:0db8:0:0:0:0:0:1", "IPv6:2001:db8:0:0:0:0:0:1", "ipv6:203.0.113.5", "203.0.113",
+     "ipv6:::ffff:203.0.113.5", "ipv6:", "", ":2001:db8::1", "2001:0db8:0000:0000:0000:0000:0000:0001", ":",
+     ":203.0.113.5", ":0000:0000:0000:0000:0000:ffff:cb00:7105", "10", "192.168"],
+)  # fmt: skip
+def test_other_mtas_keys_that_are_not_ours(key: str) -> None:
+    assert sendmail_address(key) is None
+    assert courier_address(key) is None
 
 
 @pytest.mark.parametrize(

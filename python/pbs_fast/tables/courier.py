@@ -53,7 +53,7 @@ class CourierTable(ToldTable):
             raise UsageError(f"table {spec}: value={value}: needs to start with allow and may hold {{expires}} only")
         self._command = Command(spec, TOOL)
         self._directory = spec.path
-        self._compiled = spec.path.with_name(spec.path.name + ".dat")
+        self._compiled = spec.path.with_name(spec.path.name + spec.kind.compiled)
         super().__init__(spec, replace(options, value=value), owner)
 
     @property

@@ -32,6 +32,8 @@ class TableType(NamedTuple):
     """The options that this type takes, each with the words it may be; none where it may be any text."""
     served: bool = False
     """Whether what stands behind the type is not a path but where pbs-fast itself answers."""
+    compiled: str = ""
+    """What the MTA appends, where it opens a file that its own tool makes of ours."""
 
 
 TYPES = {
@@ -55,7 +57,11 @@ TYPES = {
         "pbs_fast.tables.tcprules", "TcprulesTable", ".cdb", {"rules": (), "value": (), "program": (), "timeout": ()}
     ),
     "courier": TableType(
-        "pbs_fast.tables.courier", "CourierTable", ".pbs-fast", {"value": (), "command": (), "timeout": ()}
+        "pbs_fast.tables.courier",
+        "CourierTable",
+        ".pbs-fast",
+        {"value": (), "command": (), "timeout": ()},
+        compiled=".dat",
     ),
     "null": TableType("pbs_fast.tables.null", "NullTable", None),
 }
@@ -156,7 +162,7 @@ def make(kind: str, path: str, options: tuple[tuple[str, str], ...] = ()) -> Tab
     if not path or "\0" in path or path.endswith("/"):
         raise UsageError(f"table {kind + ':' + path!r}: needs the path of a file, as in {kind}:/var/lib/pbs-fast/relay")
     absolute = Path(path).absolute()
-    name = absolute.name.removesuffix(suffix)
+    name = absolute.name.removesuffix(suffix).removesuffix(spec.kind.compiled)
     if name in ("", ".", ".."):
         raise UsageError(f"table {kind + ':' + path!r}: the file has no name before {suffix}")
     return replace(spec, path=absolute.with_name(name))

@@ -47,7 +47,7 @@ _RULE = re.compile(rb"[^\0]*?:(?:allow|deny)(?:,[^\0]*)?")
 
 
 class TcprulesTable(CdbTable):
-    """Compiled and renamed at each change: 0.06 s for 100 000 addresses."""
+    """Compiled and renamed at each change: 0.4 s for 100 000 addresses, each in both its forms."""
 
     commas = True
 
