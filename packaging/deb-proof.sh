@@ -78,7 +78,7 @@ holds "the directories are as they should be" is "$(stat -c '%a %U %G' /var/lib/
     "755 pbs-fast pbs-fast 750 pbs-fast $logs "
 holds "it runs as its account" is "$(ps -o user= -C pbs-fast | sort -u)" pbs-fast
 python=/usr/lib/pbs-fast/bin/python3
-holds "the program works, in Rust, with hash:" "$python" -I /packages/installed.py /usr/bin/pbs-fast --core=rust --bdb
+holds "the program works, in Rust, with hash:" runuser -u pbs-fast -- "$python" -I /packages/installed.py /usr/bin/pbs-fast --core=rust --bdb
 for page in $(dpkg -L pbs-fast | grep '^/usr/share/man/.*gz$' || true); do
     holds "man page $(basename "$page")" test -s "$page"
 done
