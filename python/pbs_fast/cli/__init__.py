@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pbs_fast.cli import bench, catalogue, config, match, run, table
+from pbs_fast.cli import bench, catalogue, config, import_config, match, run, table
 from pbs_fast.cli.errors import bad_use, no_such_command, one_line
 from pbs_fast.errors import PbsError, UsageError
 
@@ -84,7 +84,7 @@ def application() -> typer.Typer:
     """The program `pbs-fast` with all its commands."""
     app = blank(cls=_Commands, invoke_without_command=True)
     app.callback()(_start)
-    for module in (run, match, bench, table, catalogue, config):
+    for module in (run, match, bench, table, catalogue, config, import_config):
         module.register(app)
     return app
 
