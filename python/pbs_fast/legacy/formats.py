@@ -60,7 +60,7 @@ def site_formats(old: Old, recognizer: Recognizer) -> Formats:
         _one(pattern, kind, where, f"imported-{number}", recognizer, out)
     if "custom_match" in old.values and not any("custom_match" in where for where, _, _ in _patterns(old)):
         out.notes.append(
-            f"sub custom_match ({old.where('custom_match')}): no lists of patterns could be read out of its code; write "
+            f"sub custom_match ({old.where('custom_match')}): no lists of patterns can be read out of its code; write "
             "what it takes as [[format]] tables (docs/FORMATS.md)"
         )
     return out
