@@ -72,7 +72,7 @@ test-wheels: ## test the wheels in dist/ (or FILES) with PYTHON, each in an empt
 	$(or $(PYTHON),python3) packaging/wheels.py test $(FILES)
 
 check-release: ## check that dist/ holds every file of the release TAG, and no other
-	$(or $(PYTHON),python3) packaging/wheels.py release $(TAG)
+	$(or $(PYTHON),python3) packaging/wheels.py release '$(TAG)'
 
 deb: $(READY) ## build the Debian package for this Debian into dist/
 	packaging/deb.sh
