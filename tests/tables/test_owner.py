@@ -90,8 +90,10 @@ def test_reap_of_nothing_makes_nothing(directory: Path) -> None:
 def test_a_live_owner_is_left_alone(spec: str, opened: Opener) -> None:
     opened(spec.split(":")[0])
     assert reap(parse(spec), TableOptions(), grace=0, now=time.time() + 1e6).state == "owned"
-    with pytest.raises(TableError, match=rf"another pbs-fast \(pid {os.getpid()}\) owns"):
-        clear(parse(spec), TableOptions())
+    code = "import sys; from pbs_fast.tables import *; from pbs_fast.tables.reap import clear; "
+    code += "clear(parse(sys.argv[1]), TableOptions())"
+    done = subprocess.run([sys.executable, "-c", code, spec], capture_output=True, text=True, check=False)
+    assert f"another pbs-fast (pid {os.getpid()}) owns" in done.stderr
     assert len(list_rows(spec)) == 2
 
 
@@ -137,11 +139,11 @@ def test_a_removed_owner_file_is_taken_anew(directory: Path) -> None:
     owner = Owner(directory / "relay.db")
     owner.path.unlink()
     owner.touch()
-    with pytest.raises(TableError, match="another pbs-fast"):
+    with pytest.raises(TableError, match="is given twice"):
         Owner(directory / "relay.db", patience=0)
     owner.path.unlink()
     thief = Owner(directory / "relay.db", patience=0)
-    with pytest.raises(TableError, match="another pbs-fast"):
+    with pytest.raises(TableError, match="is given twice"):
         owner.touch()
     thief.close()
     owner.close()
@@ -150,7 +152,7 @@ def test_a_removed_owner_file_is_taken_anew(directory: Path) -> None:
 def test_a_link_and_its_target_have_one_owner(opened: Opener, directory: Path) -> None:
     table = opened("lmdb")
     (directory / "alias.lmdb").symlink_to(directory / "relay.lmdb")
-    with pytest.raises(TableError, match="another pbs-fast"):
+    with pytest.raises(TableError, match="is given twice"):
         clear(parse(f"lmdb:{directory}/alias"), TableOptions())
     table.close()
     assert clear(parse(f"lmdb:{directory}/alias"), TableOptions()) == 0

@@ -51,7 +51,10 @@ class ToldTable(FileTable):
         super()._replace()
 
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
-        self._begin()
+        try:
+            self._begin()
+        except TableError:
+            return False  # a new file is tried, and tells the reason once the rows were taken up
         return super()._write(put, gone)
 
     def _begin(self) -> None:
