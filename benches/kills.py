@@ -14,18 +14,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
+import re
+import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests")]
 
 from mta import private_directory  # noqa: E402 - the harness of the tests
-from mtatables.record import machine  # noqa: E402
+from pbs_fast import __version__  # noqa: E402
 from tables.campaign import GROWTH, Campaign, Kill, Result, postmap_alone  # noqa: E402
 from tables.stepper import UNSUPPORTED  # noqa: E402
 
@@ -56,7 +60,7 @@ def page(results: Sequence[tuple[Result, float]]) -> str:
             "",
             "Written by `benches/kills.py`; what a round is and what it must find: `tests/tables/campaign.py`.",
             "",
-            *machine(),
+            *conditions(),
             "",
             f"{sum(kills)} kills inside changes of one row to {max(GROWTH.values())} rows, and "
             f"{sum(len(result.start_kills) for result, _ in results)} inside restarts. {verdict}",
@@ -117,6 +121,23 @@ def page(results: Sequence[tuple[Result, float]]) -> str:
             "",
         ]
     )
+
+
+def conditions() -> list[str]:
+    """When, of what and on what this was measured."""
+    cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    commit = _said("git", "-C", str(ROOT), "describe", "--always", "--dirty=, with changes", "--abbrev=12")
+    return [
+        f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"- pbs-fast {__version__}, commit {commit}",
+        f"- machine: {cpu.group(1) if cpu else platform.machine()}, {os.cpu_count()} processors, "
+        f"{platform.system()} {platform.release()}; load average at the end {os.getloadavg()[0]:.1f}",
+        f"- Python {platform.python_version()}, Postfix {_said('postconf', '-h', 'mail_version')}",
+    ]
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _by_change(results: Sequence[tuple[Result, float]]) -> Iterator[tuple[object, ...]]:

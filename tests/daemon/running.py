@@ -19,7 +19,7 @@ from pathlib import Path
 import pbs_fast
 from mta import unavailable, wait_for
 from pbs_fast.errors import TableError
-from pbs_fast.tables import list_rows
+from pbs_fast.tables import list_rows, parse
 
 PROGRAM = str(Path(sys.executable).with_name("pbs-fast"))
 #: Longest wait for anything that takes milliseconds on an idle machine, in seconds.
@@ -80,8 +80,9 @@ class Site:
     @property
     def file(self) -> Path:
         """The table's file."""
-        kind, _, path = self.spec.partition(":")
-        return Path(f"{path}.{'lmdb' if kind == 'lmdb' else 'db'}")
+        file = parse(self.spec).file
+        assert file is not None
+        return file
 
     def configure(self, text: str = "") -> None:
         """Write the configuration: what keeps this machine's Postfix and /etc out, then `text`."""

@@ -101,9 +101,6 @@ class BdbTable(FileTable):
         `size`: bytes of a file whose pages are met in no order. While it is written all of them are kept in memory: a
         million rows of a hash then take a third of the processor time (measured: 1.7 s instead of 4.8 s).
         """
-        # Berkeley DB makes the file under this name first. One that kill -9 left there is tried 100 times, a second
-        # apart, before `Retry limit exceeded` (measured, 5.3.28).
-        target.with_name(f"__db.{target.name}").unlink(missing_ok=True)
         with engine():
             handle.set_cachesize(*divmod(max(CACHE, size + size // 4), 1 << 30))
             handle.open(os.fspath(target), None, self.method, db.DB_CREATE | db.DB_EXCL, 0o600)
@@ -118,6 +115,12 @@ class BdbTable(FileTable):
         with target.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
             os.fsync(file.fileno())
+
+    def _discard(self, target: Path) -> None:
+        # Berkeley DB makes the file under this name first. One that kill -9 or a full disk left there takes room, and
+        # is tried 100 times, a second apart, before `Retry limit exceeded` (measured, 5.3.28).
+        target.with_name(f"__db.{target.name}").unlink(missing_ok=True)
+        super()._discard(target)
 
 
 @contextmanager
