@@ -83,14 +83,15 @@ class LmdbTable(CompactedTable):
         except OSError as error:
             raise TableError(os_error("cannot read", file, error)) from error
         try:
-            with locked(fd, "fcntl", shared=True, wait=wait, file=file):
-                recognise(file, os.pread(fd, 64, 0))
-                env = environment(file, map_size=max(MAP_SIZE, os.fstat(fd).st_size), readonly=True)
-                try:
-                    with env.begin() as txn:
-                        return [(bytes(key), bytes(value)) for key, value in txn.cursor()]
-                finally:
-                    env.close()
+            recognise(file, os.pread(fd, 64, 0))
+            # LMDB opens the file once more and closes it, which would drop a lock that was held already. The map is
+            # larger than the file, which may grow until the lock is ours.
+            env = environment(file, map_size=max(MAP_SIZE, 4 * os.fstat(fd).st_size), readonly=True)
+            try:
+                with locked(fd, "fcntl", shared=True, wait=wait, file=file), env.begin() as txn:
+                    return [(bytes(key), bytes(value)) for key, value in txn.cursor()]
+            finally:
+                env.close()
         except lmdb.Error as error:
             raise DamagedError(f"{file} is damaged ({error}); move it away or restore it") from error
         except OSError as error:
