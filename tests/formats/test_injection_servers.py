@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats.injecting import CORES, FAKE, TRUE, Real, granted, hostile, judge, judge_refused
@@ -254,6 +254,8 @@ SERVERS = {
     ),
 }  # fmt: skip
 NAMES = sorted(SERVERS)
+#: There are many servers, and each is simple: half the examples of other properties.
+HALF = settings(max_examples=settings.default.max_examples // 2 if settings.default else 75)
 
 
 def texts(data: st.DataObject, server: Server, plainly: int) -> dict[str, str]:
@@ -270,6 +272,7 @@ def written(records: tuple[str, ...], chosen: dict[str, str]) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(st.data())
+@HALF
 def test_a_login_comes_out_with_its_own_address_or_not_at_all(name: str, share: Real, data: st.DataObject) -> None:
     server = SERVERS[name]
     records = data.draw(st.sampled_from(server.logins), "records")
@@ -278,6 +281,7 @@ def test_a_login_comes_out_with_its_own_address_or_not_at_all(name: str, share: 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(st.data())
+@HALF
 def test_what_is_no_login_never_comes_out(name: str, share: Real, data: st.DataObject) -> None:
     server = SERVERS[name]
     records = data.draw(st.sampled_from(server.refused), "records")
@@ -293,6 +297,7 @@ def test_what_is_no_login_never_comes_out(name: str, share: Real, data: st.DataO
 
 @pytest.mark.parametrize("name", [name for name in NAMES if SERVERS[name].cuts])
 @given(st.data())
+@HALF
 def test_a_refused_login_that_a_logger_cut_never_comes_out(name: str, share: Real, data: st.DataObject) -> None:
     """A stranger ends the record where he likes: he knows all that stands before his name."""
     server = SERVERS[name]
@@ -310,6 +315,7 @@ def test_a_refused_login_that_a_logger_cut_never_comes_out(name: str, share: Rea
 
 @pytest.mark.parametrize("name", NAMES)
 @given(st.data())
+@HALF
 def test_a_whole_login_in_another_programs_line_is_none(name: str, share: Real, data: st.DataObject) -> None:
     server = SERVERS[name]
     chosen: dict[str, Any] = {"user": "x", "host": "h", "text": "t", "ip": FAKE}
