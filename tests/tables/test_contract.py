@@ -80,20 +80,28 @@ def test_second_process_sees_every_change_at_once(seen: Seen) -> None:
         assert seen.ours == KEYS[number:]
 
 
-def test_two_deltas_in_one_breath_and_five_in_a_second(seen: Seen) -> None:
+def test_two_deltas_in_one_breath(seen: Seen) -> None:
     seen.table.rebuild({KEYS[5]: grant()})
     seen.table.apply(Delta({KEYS[0]: grant(), KEYS[1]: grant()}, (KEYS[5],)))
     seen.table.apply(Delta({KEYS[2]: grant(), KEYS[5]: grant()}, (KEYS[1],)))
     assert seen.ours == [KEYS[0], KEYS[2], KEYS[5]]
-    while time.time() % 1 > 0.1:  # whole seconds are what Postfix compares
-        time.sleep(0.005)
-    start = time.monotonic()
-    views = []
-    for i in range(5):
-        seen.table.apply(Delta({KEYS[i]: grant()}, (KEYS[i - 1],)))
-        views.append(seen.ours)
-    assert time.monotonic() - start < 0.9
-    assert views == [[KEYS[0], KEYS[2]], [KEYS[1], KEYS[2]], [KEYS[2]], [KEYS[3]], [KEYS[4]]]
+
+
+def test_five_deltas_in_a_second(seen: Seen) -> None:
+    """Each is right in any case; that five fell into one whole second, which Postfix compares, needs a calm moment."""
+    for _ in range(10):
+        seen.table.rebuild({KEYS[2]: grant()})
+        while time.time() % 1 > 0.1:
+            time.sleep(0.005)
+        second = int(time.time())
+        views = []
+        for i in range(5):
+            seen.table.apply(Delta({KEYS[i]: grant()}, (KEYS[i - 1],)))
+            views.append(seen.ours)
+        assert views == [[KEYS[0], KEYS[2]], [KEYS[1], KEYS[2]], [KEYS[2]], [KEYS[3]], [KEYS[4]]]
+        if int(time.time()) == second:
+            return
+    pytest.fail("five changes never fell into one second")
 
 
 @pytest.mark.parametrize("key", NOT_KEYS)
