@@ -7,7 +7,12 @@ client=198.51.100.77
 export DEBIAN_FRONTEND=noninteractive
 
 ok() { echo "ok: $*"; }
-fail() { echo "FAILED: $*"; exit 1; }
+fail() {
+    echo "FAILED: $*"
+    pbs-fast list 2>&1 || true
+    [ "$way" = plain ] || { systemctl status --no-pager --full pbs-fast; journalctl --no-pager -n 40; } 2>&1 || true
+    exit 1
+}
 holds() { # holds SENTENCE COMMAND...
     local sentence=$1
     shift
@@ -52,6 +57,7 @@ everything() {
 # Postfix as the package's README.Debian says; XCLIENT lets the test stand elsewhere on the Internet.
 postconf -e 'inet_interfaces = loopback-only' 'inet_protocols = ipv4' 'mynetworks = 127.0.0.0/8' 'mydestination =' \
     'smtpd_authorized_xclient_hosts = 127.0.0.1' 'default_database_type = hash' \
+    'default_transport = smtp' 'relay_transport = smtp' \
     'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, permit_auth_destination, check_client_access hash:/var/lib/pbs-fast/relay, reject_unauth_destination'
 everything >/tmp/before
 
@@ -62,7 +68,8 @@ if [ "$way" = plain ]; then
     runs() { /etc/init.d/pbs-fast status; }
     logs=adm
 else
-    systemctl start systemd-journald.service
+    # As at a boot: the journal goes to the disk before services start.
+    systemctl start systemd-journald.service systemd-journal-flush.service
     login=to_journal
     runs() { systemctl is-active --quiet pbs-fast.service; }
     # LogsDirectory= gives the directory to the unit's own group.
@@ -99,12 +106,11 @@ if [ "$way" = systemd ]; then
     install -m 0640 -g adm /dev/null /var/log/mail.log
     login=to_file
     systemctl restart pbs-fast
-    holds "with a mail log there, it follows that" sh -c 'systemctl status pbs-fast && pbs-fast config | grep -q mail.log'
 fi
 
 echo 'grace = 1700' >>/tmp/head && cat /etc/pbs-fast/pbs-fast.toml >>/tmp/head && cp /tmp/head /etc/pbs-fast/pbs-fast.toml
 $login 198.51.100.80
-soon in_table 198.51.100.80 || fail "a login before the upgrade"
+holds "with a mail log there, it follows that" soon in_table 198.51.100.80
 first=$(pgrep -o -u pbs-fast pbs-fast)
 dpkg -i --force-confold /packages/next.deb
 ok "upgrades"
