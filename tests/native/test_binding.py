@@ -89,6 +89,19 @@ def test_bad_formats_and_zones_are_refused_in_one_line() -> None:
             Matcher([FORMAT], zone)
 
 
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"session_end": ("x", "(")}, r"session\.end pattern 2: unclosed group at byte 0"),
+        ({"line_login": ("(?P<stamp>x)", "(?P<ip>x)")}, r"line_login pattern 2: it has no group 'stamp'"),
+        ({"line_logout": ("(?=x)",)}, r"line_logout pattern 1: look-around"),
+    ],
+)
+def test_errors_name_the_list_and_the_number_of_the_pattern(bad: dict[str, tuple[str, ...]], said: str) -> None:
+    with pytest.raises(FormatError, match=rf"^format alpha: {said}[^\n]*$"):
+        Matcher([replace(FORMAT, **bad)], UTC)  # type: ignore[arg-type]
+
+
 def test_a_stream_takes_scans_of_its_own_matcher_only(matcher: Matcher) -> None:
     stream = Stream(matcher, source="", gap=0)
     other = Matcher([FORMAT], UTC).scan(LINE, reference=NOW)

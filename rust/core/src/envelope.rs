@@ -108,6 +108,7 @@ pub(crate) fn after_host(line: &[u8], head: Head, host: Span, at: usize) -> Opti
 }
 
 /// Whether `after_host` may find a tag at `at` although no tag stands there, but what a forwarding syslogd writes.
+#[cold]
 pub(crate) fn may_be_forwarded(line: &[u8], at: usize) -> bool {
     line[after_facility(line, at)..].starts_with(FORWARDED)
 }
@@ -132,7 +133,6 @@ fn after_facility(line: &[u8], at: usize) -> usize {
 }
 
 impl Envelope {
-    #[inline]
     fn new(line: &[u8], head: Head, host: Span, tagged: &Tagged) -> Self {
         // Few messages begin so, and one byte tells.
         let begins = |message: usize, byte| line.get(message) == Some(&byte);

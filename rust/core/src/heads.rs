@@ -84,10 +84,7 @@ impl<'c> Heads<'c> {
         let Some(len) = len else { return Short::Nothing };
         if !self.tags.may_end(&line[at..at + len]) {
             // Tags are shorter, so nearly all lines leave here.
-            let forwarded = len >= FORWARDED.len()
-                && !head.rfc5424
-                && line[at..at + len].contains(&b' ')
-                && envelope::may_be_forwarded(line, at);
+            let forwarded = len >= FORWARDED.len() && envelope::may_be_forwarded(line, at);
             return if forwarded { Short::Unsure } else { Short::Nothing };
         }
         let host = Span::new(head.end, head.end + host_len);

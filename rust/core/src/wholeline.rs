@@ -44,10 +44,8 @@ impl WholeLines {
     pub(crate) fn new(specs: &[FormatSpec]) -> Result<Option<Self>, Error> {
         let (mut patterns, mut texts) = (Vec::new(), Vec::new());
         for (format, spec) in specs.iter().enumerate() {
-            let lists = [
-                ("whole-line login", &spec.line_login, Said::Login),
-                ("whole-line logout", &spec.line_logout, Said::Logout),
-            ];
+            let lists =
+                [("line_login", &spec.line_login, Said::Login), ("line_logout", &spec.line_logout, Said::Logout)];
             for (list, texts_of, said) in lists {
                 for (i, text) in texts_of.iter().enumerate() {
                     let failed = |reason| Error::Pattern { format: spec.name.clone(), list, number: i + 1, reason };
@@ -64,7 +62,7 @@ impl WholeLines {
         let failed = |error| {
             let format = specs[usize::from(patterns[0].format)].name.clone();
             let reason = format!("with those of all formats: {}", one_line(&error));
-            Error::Pattern { format, list: "whole-line", number: 1, reason }
+            Error::Pattern { format, list: "line_login or line_logout", number: 1, reason }
         };
         Ok(Some(Self { any: any.map_err(failed)?, patterns }))
     }

@@ -190,6 +190,6 @@ fn a_pattern_that_cannot_be_used_says_why() {
         let error = Catalogue::new(&specs, &[(0, 0)]).unwrap_err();
         assert!(matches!(&error, Error::Pattern { number: 3, .. }));
         let text = error.to_string();
-        assert!(text.starts_with("format first: whole-line login pattern 3: ") && text.contains(want), "{text}");
+        assert!(text.starts_with("format first: line_login pattern 3: ") && text.contains(want), "{text}");
     }
 }
