@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pbs_fast.events import Event
     from pbs_fast.formats import Format
     from pbs_fast.matching import Core, Matcher
-    from pbs_fast.matching.rewrite import LogTime
+    from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Missed lines are shown after all events; more than this many bytes of them wait in a temporary file.
 _KEPT_IN_MEMORY = 8 << 20

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pbs_fast.errors import ConfigError
 from pbs_fast.matching.choose import Core
-from pbs_fast.matching.rewrite import LogTime, logtime
+from pbs_fast.matching.rewrite import logtime
+from pbs_fast.matching.rewrite.logtime import LogTime
 from rewrite.wrapping import AT, LOGIN, Outcome, cri, docker, line_ends, told
 
 Reporter = Callable[[object], None]

@@ -11,7 +11,7 @@ from pbs_fast.events import Event
 from pbs_fast.formats import Format
 from pbs_fast.matching.choose import load_core
 from pbs_fast.matching.reader import Reader
-from pbs_fast.matching.rewrite import LogTime
+from pbs_fast.matching.rewrite.logtime import LogTime
 from twins.inline import FORMATS, REFERENCE, ZONE
 from twins.running import columns, matcher
 

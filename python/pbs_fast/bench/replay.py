@@ -27,7 +27,7 @@ from pbs_fast.netblocks import Netblocks
 from pbs_fast.sources.pieces import PIECE
 
 if TYPE_CHECKING:
-    from pbs_fast.matching.rewrite import LogTime
+    from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.tables import Table
 
 #: Bytes of text whose rows make one Batch: some thousands of logins of a busy hub, a second of reading at 64 MB/s.

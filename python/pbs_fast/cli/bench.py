@@ -111,7 +111,7 @@ def _make(twin: Core, site: Site, grace: int, table: Table | None) -> Replay:
 
     if table is not None:
         table.rebuild({})
-    stamps = None if site.logtime is None else rewrite.LogTime(site.logtime)
+    stamps = None if site.logtime is None else rewrite.read_logtime(site.logtime)
     return Replay(twin, make_matcher(twin, site.formats, site.log_timezone), grace=grace, table=table, logtime=stamps)
 
 

@@ -34,7 +34,7 @@ from pbs_fast.guards import Guards, read_machine
 from pbs_fast.ledger import Ledger
 from pbs_fast.logs import Log
 from pbs_fast.matching import load_core
-from pbs_fast.matching.rewrite import LogTime
+from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.netblocks import read_netblocks
 from pbs_fast.site import cost, site_formats
 from pbs_fast.sources.identity import Position
@@ -48,10 +48,13 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.background import Background
 
 
-def run(settings: Settings, log: Log, directory: str, background: Background | None = None) -> int:
+def run(
+    settings: Settings, log: Log, directory: str, background: Background | None = None, clock: Clock | None = None
+) -> int:
     """Run the daemon until a signal stops it, or with `once` until all there is was read; the exit status.
 
-    `directory` is where relative paths begin that a reload finds. Raises PbsError when it cannot start.
+    `directory` is where relative paths begin that a reload finds; `clock` is by default the machine's. Raises PbsError
+    when it cannot start.
     """
     config = settings.config
     with ExitStack() as stack:
@@ -59,7 +62,7 @@ def run(settings: Settings, log: Log, directory: str, background: Background | N
         watched = Watched(config)
         stack.enter_context(engine_words(log))
         signals = stack.enter_context(Signals())
-        parts = Parts(settings, log, directory)
+        parts = Parts(settings, log, directory, clock or Clock())
         log.info(f"starting up (v{__version__}): {parts.core.name} matcher ({parts.core.reason})")
         followers = parts.followers(watched.paths)
         tables = open_tables(config, log, parts.clock) if config.write else []
@@ -104,7 +107,7 @@ def run(settings: Settings, log: Log, directory: str, background: Background | N
 class Parts:
     """Everything between logs and tables, as the configuration wants it."""
 
-    def __init__(self, settings: Settings, log: Log, directory: str) -> None:
+    def __init__(self, settings: Settings, log: Log, directory: str, clock: Clock) -> None:
         config = settings.config
         site = site_formats(settings)
         self._names = [each.name for each in site.formats]
@@ -112,12 +115,12 @@ class Parts:
         self._file = settings.file
         self._log = log
         self._config = config
-        self.clock = Clock()
+        self.clock = clock
         self.counters = Counters()
         self.core = load_core(config.core if "core" in settings.origins else None)
         self._tags = [tag for each in site.formats for tag in (*each.program, *each.tls_program)]
         self._matcher = self.core.Matcher(site.formats, zone_table(config.log_timezone))
-        self._logtime = None if config.logtime is None else LogTime(config.logtime)
+        self._logtime = None if config.logtime is None else read_logtime(config.logtime)
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)

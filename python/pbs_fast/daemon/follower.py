@@ -20,7 +20,7 @@ from pbs_fast.sources.scheme import make_source
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
     from pbs_fast.matching import Core, Matcher
-    from pbs_fast.matching.rewrite import LogTime
+    from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.sources.notices import Notice
     from pbs_fast.sources.pieces import Piece
     from pbs_fast.sources.wakeup import Hints

@@ -16,7 +16,7 @@ from pbs_fast.matching.rewrite import LOGTIME, READERS, Lines, Rewriter, find_en
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
     from pbs_fast.matching import Core
-    from pbs_fast.matching.rewrite import LogTime
+    from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Offsets of rewritten lines start here, beyond any log's size, until they are turned back into those of their source.
 _REWRITTEN: Final = 1 << 60
