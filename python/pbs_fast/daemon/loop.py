@@ -19,6 +19,7 @@ from pbs_fast.daemon.recover import because, recover
 from pbs_fast.daemon.skew import SkewWatch
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.ledger import Ledger
+from pbs_fast.sources.replay import Coverage
 from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ class Daemon:
         self._publisher.add(settled)
         self.explain.changed(settled)
         coverage = [follower.coverage for follower in self._logs]
+        if ahead := self._ledger.counters["refused_ahead"]:
+            # What was granted by such lines before the clock was set back cannot be told from what never was.
+            coverage.append(Coverage(False, f"{ahead} logins in them are stamped ahead of the clock: was it set back?"))
         recover(found, coverage, self._ledger, self._guards, self._clock, self.explain, self._log)
         self._publisher.rebuild(self._ledger.rows())
         self._started = True

@@ -1,0 +1,36 @@
+"""Starts `pbs-fast run` on clocks that a test sets: the program itself, but for the Clock that its parts are given.
+
+    python clocked.py STEPS pbs-fast run OPTION...
+
+STEPS is a file with two numbers: seconds by which the wall clock and the boot clock are ahead of the machine's.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from pbs_fast.cli import main
+from pbs_fast.clock import Clock
+from pbs_fast.daemon import assemble
+
+
+class SteppedClock(Clock):
+    """The machine's clocks, set by what stands in a file."""
+
+    def __init__(self, steps: Path) -> None:
+        self._steps = steps
+        super().__init__()
+
+    def _wall(self) -> float:
+        return super()._wall() + float(self._steps.read_text().split()[0])
+
+    def _boot(self) -> float:
+        return super()._boot() + float(self._steps.read_text().split()[1])
+
+
+if __name__ == "__main__":
+    assemble.run = partial(assemble.run, clock=SteppedClock(Path(sys.argv[1])))
+    sys.argv = sys.argv[2:]
+    sys.exit(main())
