@@ -184,3 +184,22 @@ def test_reprocess_takes_over_the_sessions_that_are_still_open(counting: Site) -
     assert site.rows() == [A]
     site.append(closed("one"))
     site.wait_rows()
+
+
+def test_sessions_that_are_joined_by_their_process_are_found_in_the_log(counting: Site) -> None:
+    """popa3d: the line of the end names nothing but the process, so the checkpoint does not do."""
+    site = counting
+    daemon = site.start()
+    now = time.time()
+
+    def popa3d(text: str, at: float) -> str:
+        return f"{stamp(at)} hub popa3d[610]: {text}"
+
+    site.append(popa3d(f"Session from {A}", now - 3600), popa3d("Authentication passed for ines", now - 3600))
+    site.wait_rows(A)
+    assert daemon.stop() == 0
+    site.start()
+    assert "popa3d's sessions are known by their whole log only" in site.said()
+    assert site.rows() == [A]
+    site.append(popa3d("0 (0) deleted, 2 (99) left", time.time()))
+    site.wait_rows()

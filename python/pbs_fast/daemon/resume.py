@@ -38,6 +38,7 @@ def resume(
     wall = clock.wall()
     try:
         checkpoint = read_checkpoint(path, logs=logs, formats=formats, since=wall - ledger.window)
+        _refuse_processes(checkpoint, ledger)
         followers = _opened(checkpoint, logs, follow)
     except CheckpointError as error:
         log.info(f"replaying the logs of {ledger.window} s, because the checkpoint cannot be used: {error}")
@@ -49,6 +50,13 @@ def resume(
     ledger.restore(state.moved(clock.shift()), clock.now())
     log.info(f"the checkpoint held {len(state.rows)} addresses and {len(state.sessions)} open sessions")
     return followers
+
+
+def _refuse_processes(checkpoint: Checkpoint, ledger: CountingLedger) -> None:
+    """Lines that end a session without naming its address need the stream that saw it begin, which is not saved."""
+    for _, session in checkpoint.state.sessions:
+        if ledger.sessions.ends.get(session.format) == "process":
+            raise CheckpointError(f"the ends of {session.format}'s sessions are known by their whole log only")
 
 
 def _opened(checkpoint: Checkpoint, logs: Sequence[str], follow: Callable[[str, Position], Follower]) -> list[Follower]:
