@@ -47,6 +47,7 @@ unpack() {
 }
 
 if installed; then
+    "$here/unpack-newer-systemd.sh"
     echo "install-test-servers: $packages, $beside: all there"
     exit 0
 fi
@@ -93,6 +94,8 @@ getent passwd Debian-exim >/dev/null ||
 for each in ucspi-tcp ucspi-tcp-ipv6; do
     [ -x "$place/$each/usr/bin/tcpserver" ] || unpack "$each" "$each"
 done
+
+"$here/unpack-newer-systemd.sh"
 
 # With `policy-rc.d` nothing was started now; units that are enabled would start at the next boot.
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then

@@ -6,6 +6,7 @@
 #
 # PLACE: an empty directory; OUT: is /out inside; PYTHON: prefix of the interpreter; PACKAGE: the directory that holds
 # pbs_fast; SITE: its libraries; SCRIPT: what a service of the machine does, ending it with `kill -s RTMIN+13 1`.
+# With $NEWER in the environment, the files below that directory lie over this system's: another systemd, unpacked.
 set -eu
 place=$1 out=$2 packaging=$3 python=$4 package=$5 site=$6 script=$7
 
@@ -13,7 +14,9 @@ mount --make-rprivate /
 mount -t tmpfs tmpfs "$place"
 cd "$place"
 mkdir upper work root
-mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
+# A copy, because two layers of an overlay may not lie one in the other.
+[ -z "${NEWER:-}" ] || cp -a "$NEWER" newer
+mount -t overlay overlay -o lowerdir="${NEWER:+newer:}/",upperdir=upper,workdir=work root
 cd root
 bind() {
     mkdir -p ".$2"

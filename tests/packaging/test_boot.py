@@ -1,12 +1,13 @@
 """The units under the real systemd as process 1 of a private machine (boot.sh): what the hardening leaves works.
 
-One boot for all tests, about half a minute; the tests look at what its script wrote. Type=notify-reload is tested where
-systemd is 253 or later, else Type=notify with the drop-in.
+One boot for all tests, about half a minute; the tests look at what its script wrote. With a systemd before 253 it is
+Type=notify with the drop-in; test_reload.py has Type=notify-reload in any case.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -142,13 +143,6 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    require("postconf", "Postfix")
-    tool("systemd")
-    tool("systemd-sysusers")
-    place, out = private_directory("boot"), private_directory("booted")
-    script = place.with_name(place.name + ".script")
-    package = Path(pbs_fast.__file__).parent
-    site = next(path for path in sys.path if path.endswith("site-packages"))
     text = _SCRIPT
     if version() < 253:
         text = (
@@ -156,6 +150,18 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
             "cp /opt/packaging/systemd/before-253.conf /etc/systemd/system/pbs-fast.service.d/\n"
             "systemctl daemon-reload\n" + text
         )
+    return boot(text, tmp_path_factory)
+
+
+def boot(text: str, tmp_path_factory: pytest.TempPathFactory, newer: str = "") -> Machine:
+    """Boot, let the script run, and keep what it wrote; `newer` is the directory of another systemd."""
+    require("postconf", "Postfix")
+    tool("systemd")
+    tool("systemd-sysusers")
+    place, out = private_directory("boot"), private_directory("booted")
+    script = place.with_name(place.name + ".script")
+    package = Path(pbs_fast.__file__).parent
+    site = next(path for path in sys.path if path.endswith("site-packages"))
     script.write_text(text)
     unshare = [tool("unshare"), "--mount", "--pid", "--fork", "--cgroup", "--ipc", "--uts", "--kill-child"]
     possible = subprocess.run(
@@ -166,12 +172,22 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     )
     if possible.returncode:
         unavailable(f"no systemd of our own can be booted here: {possible.stderr.strip()}")
-    boot = Path(__file__).with_name("boot.sh")
-    words = ["sh", boot, place, out, PACKAGING, sys.base_prefix, package.parent, site, script]
+    words = [
+        "sh",
+        Path(__file__).with_name("boot.sh"),
+        place,
+        out,
+        PACKAGING,
+        sys.base_prefix,
+        package.parent,
+        site,
+        script,
+    ]
     # `timeout` outside of Python: what was written until then is worth more than an exception.
     command = [tool("timeout"), "--signal=KILL", "200", *unshare, *map(str, words)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "NEWER": newer}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         said = (out / "said").read_text() if (out / "said").exists() else ""
         assert (out / "journal").exists(), f"{done.stdout}{done.stderr}{said}"
         kept = Path(shutil.copytree(out, tmp_path_factory.mktemp("booted") / "out"))
