@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
@@ -52,6 +53,34 @@ def test_copytruncate(site: Site) -> None:
     site.append(login(B))
     site.wait_rows(A, B)
     site.wait_said("was truncated after byte")
+
+
+def test_logs_that_were_rotated_and_compressed_while_it_was_suspended(site: Site) -> None:
+    """As logrotate does without `delaycompress`: what it never saw in the clear is read from the compressed files."""
+    site.cover()
+    daemon = site.start()
+    site.append(login(A))
+    site.wait_rows(A)
+    daemon.send(signal.SIGSTOP)
+    ips = []
+    for number in range(6):
+        ips.append(f"198.51.100.{number}")
+        site.append(login(ips[-1]))
+        for old in range(number, 0, -1):
+            site.log.with_name(f"mail.log.{old}.gz").rename(site.log.with_name(f"mail.log.{old + 1}.gz"))
+        rotated = site.log.with_name("mail.log.1")
+        site.log.rename(rotated)
+        site.log.touch()
+        subprocess.run(["gzip", rotated], check=True)
+    site.append(login(B))
+    daemon.send(signal.SIGCONT)
+    site.wait_rows(A, B, *ips)
+    assert daemon.stop() == 0
+    (counted,) = lines_with(site.said(), "counted ")
+    assert " lines=9 " in counted, "each once"
+    assert " log_overtaken=5 " in counted
+    assert "log_lost" not in counted
+    assert len(lines_with(site.said(), "compressed before it was read")) == 5
 
 
 def test_the_replay_reaches_into_rotated_files(site: Site) -> None:
