@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from mtatables.common import ROW, Figure, address, table_of
 from pbs_fast.events import Delta
 
-KINDS = ("lmdb", "socketmap", "hash", "btree", "cdb", "text")
+KINDS = ("lmdb", "socketmap", "hash", "btree", "cdb", "text", "lmdb?keys=exim", "hash?keys=exim")
 
 
 def deltas(sizes: tuple[int, ...]) -> Iterator[Figure]:

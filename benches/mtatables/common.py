@@ -66,9 +66,10 @@ class OldWay:
 
 @contextmanager
 def table_of(kind: str, rows: int) -> Iterator[Table]:
-    """A table of this many rows in a place of its own."""
+    """A table `TYPE` or `TYPE?OPTIONS` of this many rows in a place of its own."""
     place = private_directory("bench")
-    where = f"unix:{place}/sock:pbs" if kind == "socketmap" else f"{place}/relay"
+    kind, mark, options = kind.partition("?")
+    where = f"unix:{place}/sock:pbs" if kind == "socketmap" else f"{place}/relay{mark}{options}"
     table: Table = OldWay(place) if kind == "old" else open_table(f"{kind}:{where}")  # type: ignore[assignment]
     try:
         table.rebuild({address(i): ROW for i in range(rows)})

@@ -38,10 +38,11 @@ def head(before: float) -> list[str]:
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?"
     )
     memory = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    system = f"{platform.system()} {platform.release().partition('-')[0]}"
     commit = _said("git", "-C", str(ROOT), "describe", "--always", "--dirty")
     return [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; pbs-fast {__version__}, commit {commit}",
-        f"{os.cpu_count()} processors ({cpu}), {memory / (1 << 20):.0f} GiB, {platform.system()} {platform.release()}",
+        f"{os.cpu_count()} processors ({cpu}), {memory / (1 << 20):.0f} GiB, {system}",
         f"Python {platform.python_version()}, Postfix {_said('postconf', '-h', 'mail_version')}; "
         f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after (the bench's own included)",
     ]
