@@ -208,9 +208,10 @@ def _shift(path: str) -> None:
 
 def record(result: Result) -> str:
     """The result file's text."""
+    changed = _git("status", "--porcelain", "python/pbs_fast/sources", "benches/soak.py")
     facts = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "commit": _git("rev-parse", "HEAD") + (" with changes" if _git("status", "--porcelain", "python") else ""),
+        "commit": _git("rev-parse", "HEAD") + (" with changes" if changed else ""),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
