@@ -1,12 +1,12 @@
-"""A reader as an MTA is one, in a process of its own: looks keys up every millisecond, and notes what is not there.
+"""A reader as an MTA is one, in a process of its own: looks keys up all the time, and notes what is not there.
 
     python watcher.py TYPE FILE KEY...
     python watcher.py postmap TYPE:PATH KEY...
 
 Under the MTA's locks, by the engines themselves or by Postfix's own code; none of pbs-fast's. Each round opens the
-table anew, as an smtpd does that has just started. Prints `watching` after the first round; answers each line on its
-standard input with `looked` after a whole round; and, when that ends, prints one JSON object: `rounds`, `missing`
-(key -> rounds without it), `errors`.
+table anew, as an smtpd does that has just started, and pauses for as long as it took. Prints `watching` after the first
+round; answers each line on its standard input with `looked` after a whole round; and, when that ends, prints one JSON
+object: `rounds`, `missing` (key -> rounds without it), `errors`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
 
@@ -84,6 +85,7 @@ def main(kind: str, file: str, *names: str) -> None:
     rounds, missing, errors = 0, Counter[str](), Counter[str]()
     asked = False
     while True:
+        start = time.monotonic()
         try:
             found = LOOK_UPS[kind](file, keys)
         except Exception as error:  # what an MTA would answer 451 to
@@ -96,7 +98,7 @@ def main(kind: str, file: str, *names: str) -> None:
         if asked:
             print("looked", flush=True)
             asked = False
-        if select.select([sys.stdin], [], [], 0.001)[0]:
+        if select.select([sys.stdin], [], [], max(0.001, time.monotonic() - start))[0]:
             if not sys.stdin.readline():
                 break
             asked = True
