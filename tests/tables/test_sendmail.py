@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,6 +207,50 @@ def test_the_lock_is_the_one_of_its_build(lock: str, other: str, opened: Opener,
     time.sleep(0.9)
     table.apply(Delta({SIX: grant()}))
     assert sorted(reader.rows(opened.spec(f"sendmail?lock={lock}"))) == [SIX, FOUR]
+
+
+#: Ends with 0 when a writer, which is another process, gets the lock.
+WRITER = """
+import fcntl, sys
+with open(sys.argv[2], "r+b") as file:
+    getattr(fcntl, sys.argv[1])(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
+
+
+@pytest.mark.parametrize("call", ["flock", "lockf"])
+def test_a_writer_of_either_lock_waits_for_a_listing(
+    call: str, opened: Opener, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = opened("sendmail")
+    table.rebuild({FOUR: grant()})
+    table.close()
+
+    def writes() -> bool:
+        words = [sys.executable, "-c", WRITER, call, f"{directory}/relay.db"]
+        return subprocess.run(words, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+    seen: list[bool] = []
+
+    class Engine:
+        """Berkeley DB, with a look at the lock before the first row is read."""
+
+        def __init__(self) -> None:
+            self._handle = engine()
+
+        def cursor(self) -> Any:
+            seen.append(writes())
+            return self._handle.cursor()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._handle, name)
+
+    from pbs_fast.tables.bdb import db
+
+    engine = db.DB
+    monkeypatch.setattr(db, "DB", Engine)
+    assert list_rows(opened.spec("sendmail")) == [(FOUR, "ok")]
+    assert seen == [False]
+    assert writes(), "afterwards it may"
 
 
 def test_an_option_may_change_between_two_starts(opened: Opener, directory: Path) -> None:

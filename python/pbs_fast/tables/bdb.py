@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,9 +52,9 @@ class BdbTable(FileTable):
             raise TableError(os_error("cannot read", file, error)) from error
         try:
             if not flock:
-                return cls._all(file, fd)
+                return cls._all(file, fd, nullcontext())
             with locked(fd, "flock", shared=True, wait=wait, file=file):
-                return cls._all(file, fd)
+                return cls._all(file, fd, cls._lock_once_open(file, fd, wait))
         except db.DBError as error:
             raise DamagedError(f"{file} is damaged ({_reason(error)}); move it away or restore it") from error
         except OSError as error:
@@ -63,7 +63,13 @@ class BdbTable(FileTable):
             os.close(fd)
 
     @classmethod
-    def _all(cls, file: Path, fd: int) -> list[tuple[bytes, bytes]]:
+    def _lock_once_open(cls, file: Path, fd: int, wait: float) -> AbstractContextManager[None]:
+        """A further lock to read under; it is taken when the engine has the file open."""
+        del file, fd, wait
+        return nullcontext()
+
+    @classmethod
+    def _all(cls, file: Path, fd: int, lock: AbstractContextManager[None]) -> list[tuple[bytes, bytes]]:
         _recognise(file, os.pread(fd, _MAGIC_AT + 4, 0), cls.method_name)
         # A torn page chain could lead round in a circle; no file holds more rows than a third of its bytes.
         most = os.fstat(fd).st_size // 3
@@ -79,18 +85,19 @@ class BdbTable(FileTable):
             ) from error
         try:
             found: list[tuple[bytes, bytes]] = []
-            cursor = handle.cursor()
-            try:
-                row = cursor.first()
-                while row is not None:
-                    found.append(row)
-                    if len(found) > most:
-                        raise DamagedError(
-                            f"{file} is damaged (its pages lead in a circle); move it away or restore it"
-                        )
-                    row = cursor.next()
-            finally:
-                cursor.close()
+            with lock:
+                cursor = handle.cursor()
+                try:
+                    row = cursor.first()
+                    while row is not None:
+                        found.append(row)
+                        if len(found) > most:
+                            raise DamagedError(
+                                f"{file} is damaged (its pages lead in a circle); move it away or restore it"
+                            )
+                        row = cursor.next()
+                finally:
+                    cursor.close()
             return found
         finally:
             handle.close()

@@ -16,12 +16,11 @@ import os
 import re
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from pbs_fast.errors import TableError, UsageError
-from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.hash import HashTable
 from pbs_fast.tables.keys import sendmail, sendmail_address, sendmail_short
 from pbs_fast.tables.locks import locked
@@ -67,20 +66,10 @@ class SendmailTable(ToldTable, HashTable):
         return None
 
     @classmethod
-    def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
-        if not flock:
-            return super().pairs(file, wait=wait, flock=False)
-        try:
-            fd = os.open(file, os.O_RDONLY)
-        except OSError as error:
-            raise TableError(os_error("cannot read", file, error)) from error
-        try:
-            # Both kinds: which one the writer takes does not stand in the file. The engine's own descriptor closes
-            # within, and with it goes this lock, but by then all was read.
-            with locked(fd, "fcntl", shared=True, wait=wait, file=file):
-                return super().pairs(file, wait=wait)
-        finally:
-            os.close(fd)
+    def _lock_once_open(cls, file: Path, fd: int, wait: float) -> AbstractContextManager[None]:
+        # Which lock the writer takes does not stand in the file, so both; and this one only now: the engine opens the
+        # file and closes it again, which drops an fcntl lock that was held already.
+        return locked(fd, "fcntl", shared=True, wait=wait, file=file)
 
     def _spelling(self, spec: TableSpec) -> Callable[[str], str] | None:
         tag, spell = _tag(spec), sendmail_short if spec.option("ipv6") == "short" else sendmail
