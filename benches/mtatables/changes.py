@@ -17,7 +17,7 @@ def deltas(sizes: tuple[int, ...]) -> Iterator[Figure]:
         for rows in sizes:
             with table_of(kind, rows) as table:
                 times = []
-                count = 7 if rows > 100_000 else 50
+                count = 4 if rows > 100_000 else 40
                 used = time.process_time()
                 for i in range(count):
                     start = time.perf_counter()
