@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from daemon.running import append, login, noise
+from daemon.running import Site, append, lines_with, login, noise
 from pbs_fast.config import Config
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.roster import FORGET_AFTER, RESCAN, Roster
 from pbs_fast.daemon.watched import Watched
+from pbs_fast.events import Grant
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import load_core
 from pbs_fast.sources import presence
 from pbs_fast.sources.file import BUDGET
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.wakeup import Hints
+from pbs_fast.tables import open_table
 from pbs_fast.zones import zone_table
 
 NOW = 1_795_000_000
@@ -162,3 +165,24 @@ def test_a_flood_in_one_log_does_not_keep_another_waiting(tmp_path: Path, group:
         turns += 1
     assert logs.roster.counters["lines"] == lines + 9
     assert turns > 40
+
+
+def test_each_log_answers_for_its_own_window(site: Site) -> None:
+    """Rows that no log explains go only when every log was read back far enough; else it is said which one was not."""
+    second = site.place / "second.log"
+    table = open_table(site.spec)
+    table.rebuild({"203.0.113.1": Grant(2_000_000_000, None, "", "new")})
+    table.close()
+    site.cover()
+    append(second, login("203.0.113.2"))  # it begins within the window
+    daemon = site.start(f"--watchlog={second}")
+    assert site.holds("203.0.113.1", "203.0.113.2")
+    (kept,) = lines_with(site.said(), "1 rows that no log explains are kept")
+    assert str(second) in kept
+    assert "mail.log" not in kept.replace(str(second), "")
+    assert daemon.stop() == 0
+    text = second.read_text()
+    second.write_text(noise(time.time() - site.grace - 600) + "\n" + text)
+    daemon = site.start(f"--watchlog={second}")
+    assert site.holds("203.0.113.2"), "both cover the window now"
+    assert daemon.stop() == 0
