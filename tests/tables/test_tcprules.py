@@ -21,7 +21,8 @@ from mta.netns import FOUR, NEAR, OTHER, OTHER6, SIX, Namespace, namespace
 from mta.tcpserver import BUILDS, Build, Tcpserver, check, may_relay, tool
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
-from pbs_fast.tables import Table, list_rows, open_table
+from pbs_fast.tables import Table, TableOptions, list_rows, open_table, parse
+from pbs_fast.tables.reap import clear
 from pbs_fast.tables.rules import canonical, instructions
 from tables.conftest import grant
 
@@ -187,7 +188,7 @@ def test_the_administrators_file_is_followed(made: Callable[..., Table], rules: 
     table.apply(Delta({}, (FOUR,)))
     assert not may_relay("ucspi-tcp-ipv6", file, FOUR)
     rules.unlink()
-    with pytest.raises(TableError, match=r"there is no .*tcp\.smtp, which rules= names"):
+    with pytest.raises(TableError, match=r"there is no .*tcp\.smtp with rules of your own"):
         table.apply(Delta({FOUR: grant()}))
 
 
@@ -321,3 +322,45 @@ def test_other_values_are_none(value: str) -> None:
 @pytest.mark.parametrize("data", [b"ok", b"+X=a", b"X=a\0", b"DD", b"+X\0", b"\0"])
 def test_other_records_are_none(data: bytes) -> None:
     assert instructions(data) is None
+
+
+def test_changes_are_collected(made: Callable[..., Table]) -> None:
+    """A tenth of a second, and so long that compiling takes a fifth of the time at most."""
+    table = made()
+    table.rebuild({FOUR: grant()})
+    assert 0.1 <= table.window < 5
+    start = time.monotonic()
+    table.rebuild({f"10.{i >> 8}.{i & 255}.1": grant() for i in range(20_000)})
+    assert table.window >= 0.1
+    assert table.window <= 5 * (time.monotonic() - start)
+
+
+def test_the_administrators_rules_never_go_by_mistake(made: Callable[..., Table], directory: Path, rules: Path) -> None:
+    """`pbs-fast clear` without rules=, or a text that was moved away."""
+    table = made()
+    table.rebuild({FOUR: grant()})
+    table.close()
+    file = file_of(table)
+    before = file.read_bytes()
+    careless = f"tcprules:{directory}/relay?program={tool('ucspi-tcp-ipv6', 'tcprules')}"
+    with pytest.raises(
+        TableError, match=rf"there is no {directory}/relay with rules of your own; .*name it with rules="
+    ):
+        clear(parse(careless), TableOptions())
+    assert file.read_bytes() == before
+    assert clear(parse(f"{careless}&rules={rules}"), TableOptions()) == 1
+    assert check("ucspi-tcp-ipv6", file, LOCAL)[0] == "rule 192.0.2.:"
+    shutil.copy(rules, directory / "relay")
+    table = open_table(careless)
+    table.rebuild({FOUR: grant()})
+    (directory / "relay").unlink()
+    with pytest.raises(TableError, match="with rules of your own"):
+        table.heartbeat()
+    with pytest.raises(TableError, match="with rules of your own"):
+        table.apply(Delta({NEAR: grant()}))
+    assert check("ucspi-tcp-ipv6", file, LOCAL)[0] == "rule 192.0.2.:"
+    (directory / "relay").touch()
+    table.apply(Delta())
+    assert check("ucspi-tcp-ipv6", file, LOCAL) == ["default:", "allow connection"]
+    assert sorted(table.load()) == sorted([FOUR, NEAR])
+    table.close()

@@ -72,6 +72,8 @@ class TcprulesTable(CdbTable):
         self._program = found
         self._knows_ipv6: bool | None = None
         self._told_ipv6 = False
+        self._has_rules = False
+        """Whether rules of the administrator's are in the compiled file; they never go with a text that is missing."""
         self._read: tuple[int, int, int] | None = None
         """The administrator's file as the last build read it."""
         super().__init__(spec, replace(options, value=value), owner)
@@ -103,8 +105,10 @@ class TcprulesTable(CdbTable):
 
     def _found(self, wait: float) -> dict[str, bytes]:
         there = CdbTable.pairs(self._file, wait=0)
-        if all(key != MARK for key, _ in there) and set(there) <= set(self._compiled()):
+        at = next((number for number, (key, _) in enumerate(there) if key == MARK), None)
+        if at is None and set(there) <= set(self._compiled()):
             return {}  # what he compiled from his file himself, before us
+        self._has_rules = bool(at)
         return super()._found(wait)
 
     @property
@@ -176,10 +180,11 @@ class TcprulesTable(CdbTable):
         try:
             content = self._rules.read_bytes()
         except FileNotFoundError:
-            if self._own is None:
+            if self._own is None and not self._has_rules:
                 return b""
             raise TableError(
-                f"{self._spec}: there is no {self._rules}, which rules= names; make it, empty or not"
+                f"{self._spec}: there is no {self._rules} with rules of your own; make it, empty if there are none, or "
+                f"name it with rules="
             ) from None
         except OSError as error:
             raise TableError(os_error("cannot read", self._rules, error)) from error
@@ -190,6 +195,7 @@ class TcprulesTable(CdbTable):
                     f"{self._rules}:{number}: {line[:60].decode('latin-1')!a} is no rule of tcprules; write "
                     f"ADDRESS:allow or ADDRESS:deny"
                 )
+        self._has_rules = bool(content)
         return content if not lines[-1] else content + b"\n"
 
     def _identity(self) -> tuple[int, int, int] | None:
