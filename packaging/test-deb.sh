@@ -1,5 +1,6 @@
 #!/bin/sh
-# make test-deb: proves the package in dist/ in a fresh Debian root: under systemd, and where there is none. As root.
+# make test-deb: proves the package in dist/ in a fresh Debian root: under systemd, and where there is none (WAYS, by
+# default "systemd plain"). As root.
 #
 # The root is made by debootstrap (kept as target/deb-root.tar: the second run needs no network), with Postfix and what
 # the package depends on. It runs in namespaces of its own, network included, so nothing outside sees or feels it; what
@@ -96,11 +97,15 @@ StandardError=append:/out/systemd.err
 UNIT
 printf '[Unit]\nRequires=proof.service\n' >"$root/etc/systemd/system/proof.target"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
-cp -a "$root" "$place/plain"
-enter "$root" container=test /lib/systemd/systemd --system --unit=proof.target --log-target=null --show-status=0 || true
-judge systemd
+mv "$root" "$place/kept"
 
-mv "$root" "$place/booted"
-mv "$place/plain" "$root"
-enter "$root" /bin/bash /packages/deb-proof.sh plain >"$root/out/plain" 2>"$root/out/plain.err" || true
-judge plain
+for way in ${WAYS:-systemd plain}; do
+    cp -a "$place/kept" "$root"
+    if [ "$way" = systemd ]; then
+        enter "$root" container=test /lib/systemd/systemd --system --unit=proof.target --log-target=null --show-status=0 || true
+    else
+        enter "$root" /bin/bash /packages/deb-proof.sh plain >"$root/out/plain" 2>"$root/out/plain.err" || true
+    fi
+    judge "$way"
+    rm -rf "$root"
+done
