@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.guards import LOCAL, Refusal
@@ -61,6 +62,12 @@ class Explainer:
                 self._log.debug(f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}")
 
     def _about(self, grant: Grant) -> str:
-        until = datetime.fromtimestamp(self._to_wall(grant.expires), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        until = _spelled(self._to_wall(grant.expires))
         user = "-" if grant.user is None else grant.user or '""'
         return f"user={user} format={grant.format or '-'} host={grant.host or '-'} until={until}"
+
+
+@lru_cache(maxsize=4096)
+def _spelled(second: int) -> str:
+    """A time as RFC 3339. A replay says the same seconds again and again, and spelling one takes 8 µs."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
