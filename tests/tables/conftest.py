@@ -27,6 +27,8 @@ EXIM_TYPES = ("cdb?keys=exim", "hash?keys=exim", "lmdb?keys=exim&group=root", "t
 EXIM_LMDB = EXIM_TYPES[2]
 #: Types of other MTAs, in files.
 OTHER_TYPES = ("sendmail", "tcprules", "courier")
+#: Its file is of text's kind, and nobody but us reads it; what only it does: test_exec.py.
+EXEC = "exec?command=/bin/true"
 #: Those whose value is what the MTA acts on, and what it is; it can name no user.
 ACTED_ON = {"tcprules": 'allow,RELAYCLIENT=""', "courier": "allow,RELAYCLIENT"}
 #: One for each kind of file there is; the other tables for Exim differ in their keys only.
@@ -45,6 +47,12 @@ def grant(expires: int = 2_000_000_000, user: str | None = None, why: str = "new
 def value_of(kind: str) -> str:
     """The value of rows in a table of this type."""
     return ACTED_ON.get(kind, "ok")
+
+
+@pytest.fixture(autouse=True)
+def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 programs a rebuild would take most of a test's time."""
+    monkeypatch.setattr("pbs_fast.tables.exec.TURN", 0.05)
 
 
 @pytest.fixture(autouse=True)

@@ -13,19 +13,19 @@ from pbs_fast.events import Delta
 from pbs_fast.tables import Table
 from pbs_fast.tables.pending import Pending
 from pbs_fast.tables.spec import TYPES
-from tables.conftest import ACTED_ON, EXIM_TYPES, FILE_TYPES, OTHER_TYPES, Opener, Reader, grant, value_of
+from tables.conftest import ACTED_ON, EXEC, EXIM_TYPES, FILE_TYPES, OTHER_TYPES, Opener, Reader, grant, value_of
 
 KEYS = ["203.0.113.5", "255.255.255.255", "2001:db8::1", "2001:db8:1:2:3:4:5:6", "::1.2.3.4", "fe80::1"]
 NOT_KEYS = ["10", "10.0.0", "203.0.113.005", "2001:DB8::1", "2001:db8:0:0:0:0:0:1", "::ffff:203.0.113.5", "[::1]", ""]
 OTHERS = ["203.0.113.6", "203.0.113", "2001:db8::", "2001:db8::2"]
 
-SEEN_TYPES = (*FILE_TYPES, *EXIM_TYPES, *OTHER_TYPES, "socketmap")
-all_types = pytest.mark.parametrize("kind", tuple(TYPES))
+SEEN_TYPES = (*FILE_TYPES, *EXIM_TYPES, *OTHER_TYPES, EXEC, "socketmap")
+all_types = pytest.mark.parametrize("kind", [*(name for name in TYPES if name != "exec"), EXEC])
 seen_types = pytest.mark.parametrize("kind", SEEN_TYPES)
 
 
 def test_every_type_is_walked() -> None:
-    assert {*FILE_TYPES, *OTHER_TYPES} == {name for name, kind in TYPES.items() if kind.suffix is not None}
+    assert {*FILE_TYPES, *OTHER_TYPES, "exec"} == {name for name, kind in TYPES.items() if kind.suffix is not None}
     assert {kind.partition("?")[0] for kind in SEEN_TYPES} == set(TYPES) - {"null"}
     exim = {f"{name}?keys={keys}" for name, kind in TYPES.items() for keys in kind.options.get("keys", ())}
     assert {kind.partition("&")[0] for kind in EXIM_TYPES} == exim
@@ -144,7 +144,7 @@ def test_reopened_table_keeps_its_rows(seen: Seen, opened: Opener) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [kind for kind in SEEN_TYPES if not kind.startswith("text") and kind not in ACTED_ON],  # text lines hold no value
+    [kind for kind in SEEN_TYPES if kind.partition("?")[0] != "text" and kind not in (*ACTED_ON, EXEC)],
 )
 def test_values_that_name_users_and_ends(kind: str, opened: Opener, reader: Reader) -> None:
     table = opened(kind, value="ok {user} {expires}")
@@ -158,7 +158,7 @@ def test_values_that_name_users_and_ends(kind: str, opened: Opener, reader: Read
     assert table.load()[KEYS[0]].user == "ann@here.test"
 
 
-@pytest.mark.parametrize("kind", FILE_TYPES + EXIM_TYPES + OTHER_TYPES)
+@pytest.mark.parametrize("kind", SEEN_TYPES[:-1])
 def test_no_row_is_missing_across_rebuilds_and_restarts(kind: str, opened: Opener, reader: Reader) -> None:
     rows = {f"10.0.{i >> 8}.{i & 255}": grant() for i in range(500)}
     table = opened(kind)

@@ -96,10 +96,10 @@ class Command:
     def __bool__(self) -> bool:
         return bool(self._words)
 
-    def run(self) -> None:
-        """Run it to its end. Raises TableError as the function `run` does."""
+    def run(self, *more: str) -> None:
+        """Run it to its end, with `more` as its last arguments. Raises TableError as the function `run` does."""
         start = time.monotonic()
         try:
-            run(self._words, table=self._table, limit=self._limit)
+            run([*self._words, *more], table=self._table, limit=self._limit)
         finally:
             self.seconds = time.monotonic() - start

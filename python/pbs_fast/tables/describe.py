@@ -14,7 +14,11 @@ from pbs_fast.accounts import group_name, user_name
 from pbs_fast.errors import TableError
 
 
-class NoSpaceError(TableError):
+class WaitingError(TableError):
+    """A part of the change could not be made now and is tried again: no reason to end, not even at a start."""
+
+
+class NoSpaceError(WaitingError):
     """There is no room for the file now; what stands there is as it was."""
 
 

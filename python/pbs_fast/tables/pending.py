@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
-from pbs_fast.tables.describe import NoSpaceError
+from pbs_fast.tables.describe import WaitingError
 from pbs_fast.tables.owner import OwnedError
 from pbs_fast.tables.protocol import HEARTBEAT, LOOK, Table
 
@@ -82,7 +82,8 @@ class Pending:
         return True
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
-        """Make the table hold exactly these rows, whatever waited. On a full disk that waits too, which is said.
+        """Make the table hold exactly these rows, whatever waited. On a full disk that waits too, as does
+        what a table's program failed for; which is said.
 
         Raises TableError for any other fault: at a start somebody is there to mend it.
         """
@@ -90,7 +91,7 @@ class Pending:
         self._set, self._removed = {}, {}
         try:
             self.table.rebuild(rows)
-        except NoSpaceError as error:
+        except WaitingError as error:
             self._fail(self._clock(), error, patience=0)
 
     def _attempt(self, start: float) -> TableError | None:
@@ -134,7 +135,8 @@ class Pending:
         self.failing = str(error)
         if not self._said and self._last - self._failed_at >= patience:
             self._said = True
-            log.error("%s; %d changes wait and are tried again", error, len(self))
+            waiting = f"{len(self)} changes wait and are" if len(self) else "it is"
+            log.error("%s; %s tried again", error, waiting)
 
     def _recover(self, seconds: float, waited: int) -> None:
         if self._said:

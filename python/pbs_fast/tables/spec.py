@@ -63,6 +63,7 @@ TYPES = {
         {"value": (), "command": (), "timeout": ()},
         compiled=".dat",
     ),
+    "exec": TableType("pbs_fast.tables.exec", "ExecTable", "", {"command": (), "timeout": ()}),
     "null": TableType("pbs_fast.tables.null", "NullTable", None),
 }
 #: What `keys=exim` makes of a type whose Exim reads under other locks than Postfix. The other suffix is what keeps the
@@ -70,9 +71,6 @@ TYPES = {
 FOR_EXIM = {
     "lmdb": TableType("pbs_fast.tables.lmdb_exim", "EximLmdbTable", ".exim-lmdb", {"keys": ("exim",), "group": ()}),
 }
-#: Types that pbs-fast is going to write; asked for today, the answer is plain instead of a guess.
-LATER = ("exec",)
-
 _TYPED = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.*)", re.DOTALL)
 
 
@@ -171,8 +169,6 @@ def make(kind: str, path: str, options: tuple[tuple[str, str], ...] = ()) -> Tab
 def unknown_type(kind: str) -> str:
     """Why this type is not one that can be opened, and the nearest that can."""
     known = ", ".join(f"{name}:" for name in TYPES)
-    if kind in LATER:
-        return f"tables of type {kind}: are not supported yet; there are {known}"
     near = difflib.get_close_matches(kind.lower(), TYPES, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}:?" if near else f"there are {known}"
     return f"there is no table type {kind}:; {hint}"
