@@ -1,14 +1,15 @@
 #!/bin/sh
 # Installs the real servers that the tests play against (Debian, Ubuntu): Postfix with lmdb and cdb, Dovecot with IMAP and
-# POP3, the tools of systemd and logrotate, and the headers that the `berkeleydb` module is built with.
+# POP3, the tools of systemd and logrotate, and the headers that the `berkeleydb` module is built with. Beside them lie
+# further POP and IMAP servers: Courier, Cyrus, Mailutils (with inetd and tcpd), Perdition, popa3d, solid-pop3d, imapproxy.
 #
 # The tests run private instances from directories of their own, so no daemon of the packages may start here: a
 # policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
 # comes back afterwards. Running it again is quick and changes nothing.
 #
-# Exim, Sendmail and Courier conflict with Postfix as packages, and the two builds of ucspi-tcp with each other, so they
-# are never installed: each is unpacked into a directory of its own, with the libraries it needs installed. For Exim the
-# account is made that Debian's build looks for; a second one, with LMDB look-ups, is built from the same sources by
+# Exim, Sendmail and Courier conflict with Postfix as packages, the two builds of ucspi-tcp and the POP and IMAP servers
+# with each other, so they are never installed: each is unpacked into a directory of its own, with the libraries it needs
+# installed. For Exim the account is made that Debian's build looks for; a second one, with LMDB look-ups, is built from the same sources by
 # build-test-exim.sh.
 set -eu
 
@@ -18,6 +19,7 @@ place=/opt/pbs-fast-tests
 exim=$place/exim
 exim_lmdb=$place/exim-lmdb/exim
 beside="exim, sendmail, courier, ucspi-tcp, ucspi-tcp-ipv6"
+mail_servers="courier-imap cyrus mailutils perdition popa3d solid-pop3d imapproxy"
 here=$(dirname "$0")
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
@@ -29,7 +31,20 @@ installed() {
     done
     [ -x "$exim/usr/sbin/exim4" ] && [ -x "$exim_lmdb" ] && getent passwd Debian-exim >/dev/null || return 1
     [ -x "$place/sendmail/usr/libexec/sendmail/sendmail" ] && [ -x "$place/courier/usr/bin/makedat" ] || return 1
-    [ -x "$place/ucspi-tcp/usr/bin/tcpserver" ] && [ -x "$place/ucspi-tcp-ipv6/usr/bin/tcpserver" ]
+    [ -x "$place/ucspi-tcp/usr/bin/tcpserver" ] && [ -x "$place/ucspi-tcp-ipv6/usr/bin/tcpserver" ] || return 1
+    for each in $mail_servers; do
+        [ -e "$place/$each/.complete" ] || return 1
+    done
+}
+
+# The packages of one of $mail_servers.
+packages_of() {
+    case $1 in
+    courier-imap) echo courier-imap courier-pop courier-base courier-authlib courier-authdaemon courier-authlib-userdb ;;
+    cyrus) echo cyrus-imapd cyrus-pop3d cyrus-common sasl2-bin ;;
+    mailutils) echo mailutils-pop3d mailutils-imap4d mailutils-common openbsd-inetd tcpd ;;
+    *) echo "$1" ;;
+    esac
 }
 
 # unpack NAME PACKAGE...: the files of these packages below $place/NAME
@@ -48,7 +63,7 @@ unpack() {
 
 if installed; then
     "$here/unpack-newer-systemd.sh"
-    echo "install-test-servers: $packages, $beside: all there"
+    echo "install-test-servers: $packages, $beside, $mail_servers: all there"
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -94,6 +109,11 @@ getent passwd Debian-exim >/dev/null ||
 for each in ucspi-tcp ucspi-tcp-ipv6; do
     [ -x "$place/$each/usr/bin/tcpserver" ] || unpack "$each" "$each"
 done
+for server in $mail_servers; do
+    # shellcheck disable=SC2046  # a list of words
+    [ -e "$place/$server/.complete" ] || unpack "$server" $(packages_of "$server")
+    touch "$place/$server/.complete"
+done
 
 "$here/unpack-newer-systemd.sh"
 
@@ -101,5 +121,5 @@ done
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
     systemctl disable --now postfix dovecot 2>/dev/null || true
 fi
-installed || { echo "install-test-servers: apt-get finished but not all of these are there: $packages, $beside" >&2; exit 1; }
-echo "install-test-servers: installed $packages, unpacked $beside; no daemon was started"
+installed || { echo "install-test-servers: apt-get finished but not all of these are there: $packages, $beside, $mail_servers" >&2; exit 1; }
+echo "install-test-servers: installed $packages, unpacked $beside, $mail_servers; no daemon was started"

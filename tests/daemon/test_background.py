@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon.running import PROGRAM, READY, Site, alive, end, lines_with, login, noise, pbs
 from mta import dovecot, unavailable, wait_for
+from mta.syslog import Syslog
 
 A, B = "203.0.113.1", "203.0.113.2"
 
@@ -128,7 +129,7 @@ def test_warnings_go_to_syslog_where_no_file_takes_them(site: Site) -> None:
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         unavailable("a /dev/log of our own needs root and unshare")
     heard = site.place / "syslog"
-    syslog = dovecot.Syslog(site.place / "dev-log", heard)
+    syslog = Syslog(site.place / "dev-log", heard)
     syslog.start()
     heard.touch()
     try:

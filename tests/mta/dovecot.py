@@ -12,13 +12,13 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from mta import free_port, private_directory, require, unavailable, wait_for
+from mta.syslog import PRIVATE_DEV, Syslog
 
 Protocol = Literal["imap", "pop3"]
 Layout = Literal["own", "syslog"]
@@ -28,17 +28,11 @@ SERVER = {4: "192.0.2.1", 6: "2001:db8::ffff"}
 
 _VERSION = re.compile(r"^(\d+)\.(\d+)")
 
-#: In a namespace of its own: a /dev that has our socket as /dev/log and the devices that Dovecot opens.
-_UNSHARED = """
+#: In a namespace of its own.
+_UNSHARED = f"""
 set -e
 mount --make-rprivate /
-mkdir -p "$1"
-mount -t tmpfs -o mode=0755 tmpfs "$1"
-for name in null zero full random urandom tty; do touch "$1/$name"; mount --bind "/dev/$name" "$1/$name"; done
-mkdir "$1/shm"
-chmod 1777 "$1/shm"
-ln -s "$2" "$1/log"
-mount --move "$1" /dev
+{PRIVATE_DEV}
 shift 2
 exec "$@"
 """
@@ -239,40 +233,6 @@ class Dovecot:
             "  }",
             "}",
         ]
-
-
-class Syslog:
-    """A syslog daemon of the smallest kind: the /dev/log socket, and lines `Nov 22 23:01:12 hub MESSAGE` in a file."""
-
-    def __init__(self, path: Path, log: Path, *, host: str = "hub") -> None:
-        self.path = path
-        self._log = log
-        self._host = host.encode()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._thread = threading.Thread(target=self._run, name="syslog", daemon=True)
-
-    def start(self) -> None:
-        self._socket.bind(os.fspath(self.path))
-        self.path.chmod(0o666)
-        self._thread.start()
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
-                last.sendto(b"", os.fspath(self.path))
-            self._thread.join()
-        self._socket.close()
-
-    def _run(self) -> None:
-        with self._log.open("ab", buffering=0) as log:
-            while True:
-                datagram = self._socket.recv(65536)
-                if not datagram:
-                    return
-                # `<22>Nov 22 23:01:12 dovecot: …`: priority, stamp of 15 characters, then what the program wrote.
-                found = re.fullmatch(rb"<\d+>(.{15}) (.*?)[\n\0]*", datagram, re.DOTALL)
-                if found is not None:
-                    log.write(found[1] + b" " + self._host + b" " + found[2].replace(b"\n", b"#012") + b"\n")
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,80 @@
+"""What `pbs-fast match --json` says of a server's log, held against what the clients did."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from mta import wait_for
+from servers.clients import Client, Deed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from servers.stage import Stage
+
+CORES = ("rust", "python")
+
+
+class Said(NamedTuple):
+    """One event as `match` shows it, without its place and time."""
+
+    event: str
+    ip: str | None
+    user: str | None
+    format: str
+
+
+def said(log: Path, core: str) -> tuple[list[Said], list[str]]:
+    """All events of a log, in order, and its missed lines. AssertionError where a stamp is not of the last minutes."""
+    command = [sys.executable, "-m", "pbs_fast", "match", "--json", "--missed", f"--core={core}", str(log)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode in (0, 3), done.stderr
+    events, missed = [], []
+    now = time.time()
+    for record in map(json.loads, done.stdout.splitlines()):
+        if "missed" in record:
+            missed.append(f"{record['missed']}: {record['text']}")
+            continue
+        seconds = now - time.mktime(time.strptime(record["time"], "%Y-%m-%dT%H:%M:%SZ")) + time.timezone
+        assert abs(seconds) < 600, record
+        events.append(Said(record["event"], record["ip"], record["user"], record["format"]))
+    return events, missed
+
+
+def hold(
+    stage: Stage,
+    played: Iterable[Deed],
+    formats: Sequence[str],
+    *,
+    logouts: bool = True,
+    users: bool = True,
+) -> None:
+    """Play deeds, then hold the log against them, by both twins.
+
+    A login for each deed that the server took and for no other, a logout likewise (however it ended) where `logouts`
+    says that the server writes such lines; addresses and users are those of the deeds, and no line is missed. `formats`
+    are all those that must have read a login.
+    """
+    done = list(played)
+    for deed in done:
+        Client.play(stage, deed)
+    logins = sorted((each.client, each.user) for each in done if each.taken)
+    expected = {"login": logins, "logout": logins if logouts else []}
+    assert logins
+    assert len(logins) < len(done)
+    # The last lines of dropped connections come late.
+    with suppress(AssertionError):
+        wait_for("all lines", lambda: len(said(stage.log, CORES[0])[0]) >= sum(map(len, expected.values())), seconds=15)
+    for core in CORES:
+        events, missed = said(stage.log, core)
+        for kind, wanted in expected.items():
+            found = sorted((each.ip or "", each.user if users else "") for each in events if each.event == kind)
+            assert found == wanted, f"{core}, {kind}:\n{events}\n{stage.logged()}"
+        assert not missed, f"{core}: {missed}"
+        assert {each.format for each in events if each.event == "login"} == set(formats)
