@@ -1,0 +1,39 @@
+"""A log of a gigabyte: what of it lies before the window is passed over, so that readiness is no later for it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from daemon.running import Daemon, Site, login, noise, stamp
+
+SIZE = 1 << 30
+#: Lines between two of the stamps that the search finds.
+BLOCK = 2_000
+
+
+def processor_seconds(daemon: Daemon) -> float:
+    """User and system time so far (proc(5): fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_gigabyte_of_yesterday_delays_nothing(site: Site) -> None:
+    """Asserted in bytes read and processor time, which other work on the machine does not change."""
+    now = time.time()
+    begun = now - 48 * 3600
+    text = "postfix/smtpd[71]: connect from " + "x" * 140
+    with site.log.open("wb", buffering=1 << 20) as log:
+        while (written := log.tell()) < SIZE:
+            at = stamp(begun + (now - 60 - begun) * written / SIZE)
+            log.write(f"{at} hub {text}\n".encode() * BLOCK)
+    site.append(login("203.0.113.1", at=now - 30), noise(now))
+    daemon = site.start()
+    read = int(Path(f"/proc/{daemon.pid}/io").read_text().split("rchar: ")[1].split()[0])
+    assert site.holds("203.0.113.1")
+    assert "read back to" in site.said()
+    # The window and the slack before it are 95 minutes of 48 hours, 35 MB; the program itself reads some 10 MB.
+    assert read < 100_000_000
+    assert processor_seconds(daemon) < 5
+    assert daemon.stop() == 0
