@@ -14,5 +14,5 @@ pip install -q --constraint constraints.txt hatchling pytest pytest-timeout hypo
 pip install -q --constraint constraints.txt "$(ls "$place"/pbs_fast-*-py3-none-any.whl)[bdb]"
 "$place/venv/bin/pbs-fast" version
 "$place/venv/bin/pbs-fast" version | grep -q '^core: *python$' || { echo "test-fallback: a native module is there" >&2; exit 1; }
-exec "$place/venv/bin/pytest" -q tests/cli tests/config tests/daemon tests/follow tests/formats tests/guards tests/ledger \
+exec "$place/venv/bin/pytest" -q tests/cli tests/config tests/daemon tests/follow tests/guards tests/ledger \
     tests/netblocks tests/sources tests/zones
