@@ -13,8 +13,8 @@ command -v cargo-deny >/dev/null || [ -x "$place/bin/cargo-deny" ] ||
     cargo install --quiet --locked --root "$place" cargo-deny
 PATH=$place/bin:$PATH
 status=0
-for manifest in Cargo.toml rust/fuzz/Cargo.toml; do
-    cargo deny --manifest-path "$manifest" --config deny.toml check || status=1
+for manifest in ./Cargo.toml ./rust/fuzz/Cargo.toml; do
+    cargo deny --manifest-path "$manifest" check --config "$PWD/deny.toml" || status=1
 done
 "$place/venv/bin/pip-audit" --requirement constraints.txt --no-deps --disable-pip || status=1
 exit $status
