@@ -7,6 +7,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from mta.postfix import Postfix, running
 from mtatables.common import MAIN_CF, ROW, SMTPDS, Figure, address, publish, table_of
@@ -105,8 +106,17 @@ def steady(chance: random.Random) -> str:
     return address(chance.randrange(STEADY))
 
 
-#: A busy machine harms one run more than the next, so tables take turns; the best round is the least disturbed.
-ROUNDS = 5
+#: Tables take turns; medians of the rounds count.
+ROUNDS = 3
+
+
+class Run(NamedTuple):
+    """One round of `sessions`."""
+
+    sessions_per_s: float
+    processor_ms: float
+    restarts_per_s: float
+    writes_per_s: float
 
 
 def sessions(seconds: float) -> Iterator[Figure]:
@@ -114,26 +124,25 @@ def sessions(seconds: float) -> Iterator[Figure]:
     tables = [(kind, rate) for kind in ("hash", "lmdb", "socketmap") for rate in (0.0, 10.0)]
     rounds = [{each: _saturated(*each, seconds / ROUNDS) for each in tables} for _ in range(ROUNDS)]
     for kind, rate in tables:
-        runs = sorted((each[kind, rate] for each in rounds), key=lambda run: run[0])
-        rates, counts, written = [[run[i] for run in runs] for i in range(3)]
+        runs = [each[kind, rate] for each in rounds]
         yield {
             "figure": "sessions",
             "table": kind,
             "asked_changes_per_s": rate,
-            "writes_per_s": round(statistics.median(written), 1),
-            "sessions_per_s_best": round(rates[-1]),
-            "median": round(statistics.median(rates)),
-            "least": round(rates[0]),
-            "restarts_per_s": round(statistics.median(counts), 1),
+            "writes_per_s": round(statistics.median(run.writes_per_s for run in runs), 1),
+            "restarts_per_s": round(statistics.median(run.restarts_per_s for run in runs), 1),
+            "ms_of_processor_a_session": round(statistics.median(run.processor_ms for run in runs), 3),
+            "of_each_round": ", ".join(f"{run.processor_ms:.2f}" for run in runs),
+            "sessions_per_s_beside_others": round(statistics.median(run.sessions_per_s for run in runs)),
         }
 
 
-def _saturated(kind: str, rate: float, seconds: float) -> tuple[float, float, float]:
-    """Sessions, restarts of smtpds, and writes, a second."""
+def _saturated(kind: str, rate: float, seconds: float) -> Run:
     with table_of(kind, ROWS) as table, running(table.spec, smtpd_limit=SMTPDS, main_cf=MAIN_CF) as postfix:
         pending = Pending(table)
         changes = written = 0
         with loaded(postfix, stranger, workers=SMTPDS) as codes:
+            used = time.process_time() + postfix.processor_seconds()
             start = due = time.monotonic()
             while (now := time.monotonic()) < start + seconds:
                 if rate and now >= due:
@@ -143,5 +152,7 @@ def _saturated(kind: str, rate: float, seconds: float) -> tuple[float, float, fl
                 written += len(pending) > 0 and pending.flush()
                 time.sleep(0.005 if rate else seconds)
         took = time.monotonic() - start
+        used = time.process_time() + postfix.processor_seconds() - used
         assert codes.keys() <= {554}, codes
-        return sum(codes.values()) / took, restarts(postfix) / took, written / took
+        count = sum(codes.values())
+        return Run(count / took, 1000 * used / count, restarts(postfix) / took, written / took)

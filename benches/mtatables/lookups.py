@@ -28,6 +28,7 @@ def lookups(seconds: float) -> Iterator[Figure]:
                 receive, send = multiprocessing.Pipe(duplex=False)
                 asking = multiprocessing.get_context("spawn").Process(target=ask, args=(path, rate, seconds, send))
                 asking.start()
+                used = time.process_time()
                 number = 0
                 while not receive.poll(1 / changes if changes else 0.1):
                     assert asking.is_alive(), "the asking process ended"
@@ -35,6 +36,7 @@ def lookups(seconds: float) -> Iterator[Figure]:
                         table.apply(Delta({f"192.0.2.{number % 250}": ROW}, (f"192.0.2.{(number - 1) % 250}",)))
                         number += 1
                 times: list[float] = receive.recv()
+                used = time.process_time() - used
                 asking.join()
             yield {
                 "figure": "lookups",
@@ -43,6 +45,7 @@ def lookups(seconds: float) -> Iterator[Figure]:
                 "asked_per_s": rate,
                 "changes_per_s": changes,
                 "lookups_per_s": round(len(times) / seconds),
+                "us_of_processor": round(1e6 * used / len(times), 1),
                 "ms_median": round(1000 * times[len(times) // 2], 2),
                 "ms_p99": round(1000 * times[len(times) * 99 // 100], 2),
                 "ms_max": round(1000 * times[-1], 2),

@@ -16,6 +16,7 @@ import smtplib
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
@@ -185,6 +186,19 @@ class Postfix:
     def smtpd_pids(self) -> list[int]:
         """The smtpd that served each connection so far, in order."""
         return [int(pid) for pid in re.findall(r"smtpd\[(\d+)\]: connect from", self.logged())]
+
+    def processor_seconds(self) -> float:
+        """What all its processes have used so far, those that ended included."""
+        assert self._process is not None
+        master, ticks = self._process.pid, 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(") ")[2].split()
+            except OSError:  # it has just ended; the master counts it from now on
+                continue
+            if int(fields[3]) == master:  # the session; see proc(5) for the numbers
+                ticks += sum(map(int, fields[11:15] if stat.parent.name == str(master) else fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def _greets(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
