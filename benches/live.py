@@ -97,7 +97,7 @@ def latency(kind: str, tries: int, pause: float) -> dict[str, object]:
 
 def followed(lines: int) -> dict[str, object]:
     """Processor seconds for lines appended at full speed, 8 % of them logins, each granted; table `null:`."""
-    from hublog.stream import Options, iter_lines
+    from pbs_fast.bench.hublog.stream import Options, iter_lines
 
     with tempfile.TemporaryDirectory(prefix="pbs-live-") as place:
         log = Path(place, "mail.log")

@@ -24,10 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from generate import write_log
-from hublog import Options
+from pbs_fast.bench.hublog import Options, write_log
 
 DATA = Path(__file__).parent / "data"
 

@@ -21,8 +21,7 @@ class Generated(NamedTuple):
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Generated:
     """An hour and a half of a hub: 8 % logins, all envelopes, attacks; grants end and begin anew."""
-    from generate import write_log
-    from hublog import Options
+    from pbs_fast.bench.hublog import Options, write_log
 
     path = tmp_path_factory.mktemp("hub") / "hub.log"
     return Generated(path, write_log(path, Options(lines=30_000, rate=5.0)))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from generate import main, write_log
-from hublog import Options, iter_lines
-from hublog.envelopes import ENVELOPES
-from hublog.servers import FAKE
+from generate import main, write_both
+from pbs_fast.bench.hublog import Options, iter_lines
+from pbs_fast.bench.hublog.envelopes import ENVELOPES
+from pbs_fast.bench.hublog.servers import FAKE
 from pbs_fast.cli import main as program
 from pbs_fast.matching import Core
 
@@ -77,7 +77,7 @@ def test_attacks_are_in_it() -> None:
 def check(options: Options, log: Path, core: Core, capfd: pytest.CaptureFixture[str]) -> int:
     """Hold `match --json --missed` against the truth, byte by byte; the number of records."""
     truth = log.with_suffix(".truth")
-    write_log(log, options, truth=truth)
+    write_both(log, truth, options)
     expected = truth.read_text().splitlines()
     status = program(["match", "--json", "--missed", "--log-timezone=UTC", f"--core={core.name}", str(log)])
     found = capfd.readouterr().out.splitlines()

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generate import write_log
-from hublog import Options
 from pbs_fast.bench.feed import default_threads
+from pbs_fast.bench.hublog import Options, write_log
 from pbs_fast.bench.replay import Replay, Result, digest
 from pbs_fast.bench.report import COUNTED, record
 from pbs_fast.errors import SourceError

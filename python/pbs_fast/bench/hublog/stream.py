@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from hublog.envelopes import ENVELOPES, Envelope
-from hublog.noise import Noise
-from hublog.people import People
-from hublog.servers import Courier, Cyrus, Dovecot, DovecotProxy, Fact, Line, MakeServer, Uw
+from pbs_fast.bench.hublog.envelopes import ENVELOPES, Envelope
+from pbs_fast.bench.hublog.noise import Noise
+from pbs_fast.bench.hublog.people import People
+from pbs_fast.bench.hublog.servers import Courier, Cyrus, Dovecot, DovecotProxy, Fact, Line, MakeServer, Uw
 
 #: 2026-11-21 00:00:00 UTC.
 START = 1_795_219_200
-
-#: Draws of an address that are of one not seen before: makes about 90,000 different ones of 160,000 logins.
-_NEW = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +29,8 @@ class Options:
     seed: int = 1
     logins: float = 0.08
     ipv6: float = 0.15
+    new: float = 0.55
+    """Share of logins from an address not seen before: makes about 90,000 different ones of 160,000 logins."""
     envelopes: str = "mixed"
     """`mixed`, or the one envelope (a name of ENVELOPES) of all machines."""
     start: int = START
@@ -120,7 +119,7 @@ def iter_lines(options: Options) -> Iterator[tuple[bytes, Truth]]:
     if options.envelopes != "mixed" and options.envelopes not in ENVELOPES:
         raise ValueError(f"no envelope '{options.envelopes}'; there are: mixed, {', '.join(ENVELOPES)}")
     rng = Random(options.seed)
-    people = People(rng, ipv6=options.ipv6, new=_NEW)
+    people = People(rng, ipv6=options.ipv6, new=options.new)
     single = options.envelopes if options.envelopes != "mixed" else None
     machines = [_Machine(rng, people, host, single or own, make) for host, own, make in _SITE]
     sessions: dict[str, str | None] = {}

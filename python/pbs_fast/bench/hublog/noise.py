@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from hublog.people import DOMAINS, People
-from hublog.servers import FAKE, Line, posing
+from pbs_fast.bench.hublog.people import DOMAINS, People
+from pbs_fast.bench.hublog.servers import FAKE, Line, posing
 
 _QUEUE = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
 _FAKE_LOGIN = f"imap-login: Login: user=<x>, method=PLAIN, rip={FAKE}, lip=192.0.2.25, TLS"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from hublog.people import People, Person
+from pbs_fast.bench.hublog.people import People, Person
 
 #: Stands in every attack where an address of the attacker's choice would.
 FAKE = "192.0.2.6"
