@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from mta import wait_for
-from servers.clients import Client, Deed
+from servers.clients import Client, Deed, End
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,31 +51,31 @@ def said(log: Path, core: str) -> tuple[list[Said], list[str]]:
 def hold(
     stage: Stage,
     played: Iterable[Deed],
-    formats: Sequence[str],
+    formats: Collection[str],
     *,
-    logouts: bool = True,
-    users: bool = True,
+    ends: Collection[End] = ("logout", "drop"),
 ) -> None:
     """Play deeds, then hold the log against them, by both twins.
 
-    A login for each deed that the server took and for no other, a logout likewise (however it ended) where `logouts`
-    says that the server writes such lines; addresses and users are those of the deeds, and no line is missed. `formats`
-    are all those that must have read a login.
+    The clients come four at a time, so their sessions' lines mix. A login for each deed that the server took and for no
+    other; a logout for those of them that ended in one of `ends`, which are those that this server writes a line of.
+    Addresses and users are those of the deeds, and no line is missed. `formats` are all those that read a login.
     """
     done = list(played)
-    for deed in done:
-        Client.play(stage, deed)
-    logins = sorted((each.client, each.user) for each in done if each.taken)
-    expected = {"login": logins, "logout": logins if logouts else []}
-    assert logins
-    assert len(logins) < len(done)
+    with ThreadPoolExecutor(4) as clients:
+        list(clients.map(lambda deed: Client.play(stage, deed), done))
+    expected = {
+        "login": sorted((each.client, each.user) for each in done if each.taken),
+        "logout": sorted((each.client, each.user) for each in done if each.taken and each.end in ends),
+    }
+    assert 0 < len(expected["login"]) < len(done)
     # The last lines of dropped connections come late.
     with suppress(AssertionError):
         wait_for("all lines", lambda: len(said(stage.log, CORES[0])[0]) >= sum(map(len, expected.values())), seconds=15)
     for core in CORES:
         events, missed = said(stage.log, core)
         for kind, wanted in expected.items():
-            found = sorted((each.ip or "", each.user if users else "") for each in events if each.event == kind)
+            found = sorted((each.ip, each.user) for each in events if each.event == kind)
             assert found == wanted, f"{core}, {kind}:\n{events}\n{stage.logged()}"
         assert not missed, f"{core}: {missed}"
         assert {each.format for each in events if each.event == "login"} == set(formats)

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mta import private_directory, require, unavailable, wait_for
@@ -47,6 +47,7 @@ printf '%s\\n' "$hosts" >/etc/hosts
 printf '%s\\n' "$nsswitch" >/etc/nsswitch.conf
 for each in lib mail spool tmp; do mount -t tmpfs -o mode=0755 tmpfs "/var/$each"; done
 chmod 1777 /var/tmp /var/mail
+mkdir /var/lib/home
 ln -s /var/mail /var/spool/mail
 # Nothing of the host's own PAM may ask for more than /etc/shadow.
 printf 'auth required pam_unix.so nodelay\\n' >/etc/pam.d/common-auth
@@ -67,6 +68,7 @@ class Stage:
         for each in layer:
             if not (each / ".complete").exists():
                 unavailable(f"{each.name} is not there")
+        self._started: list[subprocess.Popen[bytes]] = []
         self._namespace = Namespace()
         self.directory = private_directory("stage")
         self.log = self.directory / "mail.log"
@@ -84,17 +86,18 @@ class Stage:
         for number, (name, password) in enumerate(USERS.items(), 7001):
             self.account(name, number, password=password)
 
-    def account(self, name: str, number: int, *, home: str = "/nonexistent", password: str = "") -> None:
-        """An account and a group of that name, known in here only; with an empty mailbox where it has a password."""
+    def account(self, name: str, number: int, *, password: str = "") -> None:
+        """An account and a group of that name, known in here only, with a home; with a password also with a mailbox."""
         self.sh(
             f"""
             grep -q '^{name}:' /etc/passwd && exit
             hash='*'
             [ -z '{password}' ] || hash=$(openssl passwd -6 -salt salt '{password}')
-            echo '{name}:x:{number}:{number}::{home}:/bin/sh' >>/etc/passwd
+            echo '{name}:x:{number}:{number}::/var/lib/home/{name}:/bin/sh' >>/etc/passwd
             echo '{name}:x:{number}:' >>/etc/group
             echo "{name}:$hash:19000:0:99999:7:::" >>/etc/shadow
-            [ -z '{password}' ] || {{ install -o {name} -g {name} -m 0600 /dev/null /var/mail/{name}; }}
+            install -d -o {name} -g {name} /var/lib/home/{name}
+            [ -z '{password}' ] || install -o {name} -g {name} -m 0600 /dev/null /var/mail/{name}
             """
         )
 
@@ -111,12 +114,9 @@ class Stage:
     def start(self, *words: str) -> None:
         """Start a program that stays in the foreground, or that leaves its daemon behind."""
         with (self.directory / "stderr").open("ab") as said:
-            subprocess.Popen(
-                self._namespace.command(words),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
+            command = self._namespace.command(words)
+            self._started.append(
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
             )
 
     def connect(self, source: str, port: int) -> socket.socket:
@@ -140,7 +140,10 @@ class Stage:
     def close(self) -> None:
         """End all that runs in here, and the stage."""
         for pid in self._inhabitants():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for each in self._started:
+            each.wait()
         self._namespace.close()
         self._syslog.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
