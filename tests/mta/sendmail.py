@@ -84,6 +84,8 @@ class Sendmail:
             # The clients' addresses are the namespace's own, so Sendmail would take them for local hosts.
             "define(`confDONT_PROBE_INTERFACES', `True')dnl",
             "define(`confBAD_RCPT_THROTTLE', `0')dnl",
+            # A machine that is busy with other tests is no reason to turn clients away.
+            *(f"define(`conf{limit}_LA', `10000')dnl" for limit in ("QUEUE", "REFUSE", "DELAY")),
             "FEATURE(`nocanonify')dnl",
             "FEATURE(`accept_unresolvable_domains')dnl",
             "FEATURE(`no_default_msa')dnl",

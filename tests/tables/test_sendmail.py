@@ -296,6 +296,8 @@ class Signalled:
         shutil.copy("/bin/sleep", self.program)
         self.table: Table = opened(f"sendmail?signal={self.pid_file}")
         self.process = subprocess.Popen([self.program, "60"])
+        comm = Path(f"/proc/{self.process.pid}/comm")
+        wait_for("its name", lambda: comm.read_text() == "sendmail\n")  # exec sets it late
         self.pid_file.write_text(f"{self.process.pid}\n/usr/sbin/sendmail -bd\n")
 
     @property
