@@ -42,13 +42,21 @@ class Site(NamedTuple):
 
 
 def site_formats(settings: Settings) -> Site:
-    """The formats of a configuration. Raises ConfigError, with file and line, for those that cannot be."""
+    """The formats of a configuration. Raises ConfigError, with file and line, for those that cannot be, and for none."""
     catalogue = load_catalogue()
     _check_names(settings, (each.name for each in catalogue))
     try:
-        own = in_force(catalogue, settings.config.program_tags, settings.config.format)
+        if settings.config.catalogue:
+            own = in_force(catalogue, settings.config.program_tags, settings.config.format)
+        else:
+            own = in_force((), {}, settings.config.format)
     except FormatError as error:
         raise ConfigError(str(error)) from None
+    if not own.formats:
+        raise ConfigError(
+            f"{settings.origin('catalogue')}: catalogue is false and there is no [[format]], so no line would be read; "
+            "write one, or leave catalogue out"
+        )
     return Site(own.formats, own.warnings, own.slow)
 
 

@@ -118,6 +118,9 @@ class Config:
         kinds.text(),
         "how the stamps at the lines' starts are written, where that is unusual: a strptime format or a pattern",
     )
+    catalogue: bool = _key(
+        True, kinds.switch(), "read the servers of the catalogue; false: formats of your own only, as to block addresses"
+    )
     mynetworks: tuple[str, ...] = _key(
         ("postfix",),
         kinds.specs('"postfix" or a list of addresses, networks and files'),

@@ -51,6 +51,8 @@ class ExecTable(FileTable):
         """Rows that the program is still to be told of with `add`, in that order."""
         self._leaving: dict[str, None] = {}
         """No rows any more; the program is still to be told with `del`."""
+        self._told: set[str] = set()
+        """Rows for which this process has run `add`."""
         super().__init__(spec, replace(options, value=VALUE), owner)
 
     @property
@@ -65,9 +67,10 @@ class ExecTable(FileTable):
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
         stood = self._rows if self._known else self._found(START_WAIT)
         self._leaving.update(dict.fromkeys(ip for ip in stood if ip not in rows))
+        self._told.difference_update(self._leaving)
         for ip in rows:
             self._leaving.pop(ip, None)
-        self._entering = dict.fromkeys(ip for ip in rows if is_canonical(ip))
+        self._entering = dict.fromkeys(ip for ip in rows if ip not in self._told and is_canonical(ip))
         super().rebuild(rows)
         # Nobody comes back for what is stale when this is `clear` or `reap`.
         self._tell(whole=not rows)
@@ -83,6 +86,7 @@ class ExecTable(FileTable):
             self._entering[ip] = self._leaving.pop(ip, None)
         for ip in gone:
             self._leaving[ip] = self._entering.pop(ip, None)
+            self._told.discard(ip)
 
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
         write_lines(target, [*rows, *self._leaving])
@@ -105,8 +109,11 @@ class ExecTable(FileTable):
                 except TableError as error:
                     failed.append(WaitingError(f"{error} ({word} {ip})"))
                     waiting[ip] = None
+                    continue
+                if word == "add":
+                    self._told.add(ip)
                 else:
-                    gone = gone or word == "del"
+                    gone = True
         if gone:
             self._replace()
         if failed:
