@@ -47,6 +47,7 @@ def check(program: Path, core: str, bdb: bool, place: Path) -> str:
     about = json.loads(call(program, "version", "--json"))
     expect("core", about["core"], core)
     expect("build", core == "python" or about["build"] == "release", True)
+    expect("the old command", call(program.with_name("pop-before-smtp"), "--version"), f"version: {about['version']}\n")
     names = {each["name"] for each in json.loads(call(program, "formats", "--json"))}
     expect("the Dovecot format is there", "dovecot" in names, True)
 
