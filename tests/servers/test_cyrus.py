@@ -1,4 +1,4 @@
-"""Cyrus with its audit log, which ends sessions by their id; without it no line ends one."""
+"""Cyrus with its audit log, which ends sessions by their id and names nobody; without it no line ends one."""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ def start(here: Stage) -> None:
 def test_cyrus() -> None:
     with stage("cyrus") as here:
         start(here)
-        hold(here, deeds(), ["cyrus"])
+        hold(here, deeds(), ["cyrus"], ends_name_user=False)
