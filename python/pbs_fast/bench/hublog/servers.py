@@ -244,7 +244,7 @@ class Cyrus:
         fact = Fact("login", self._format, person.ip, person.user, session if self._ids else None)
         tag = f"{self._prefix}{service}"
         if self._audit:
-            end = f"auditlog: traffic sessionid=<{session}> bytes_in={bits & 0xFFF} bytes_out={bits >> 8}"
+            end = f"auditlog: traffic sessionid=<{session}> bytes_in=<{bits & 0xFFF}> bytes_out=<{bits >> 8}>"
             return Line(tag, pid, text, fact), Line(tag, pid, end, Fact("logout", self._format, session=session))
         usage = f"USAGE {person.user} user: 0.{bits % 999999:06d} sys: 0.004000"
         return Line(tag, pid, text, fact), Line(tag, pid, usage)
