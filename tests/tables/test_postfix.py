@@ -214,14 +214,14 @@ def test_a_growing_table_refuses_nobody(kind: str, opened: Opener, monkeypatch: 
                     assert open_all_the_while.rcpt().relayed
                     assert postfix.rcpt(rows[-1]).relayed
                     assert postfix.rcpt(OTHER).denied
-                    enough = len(replies[0]) + 5
-                    wait_for("answers to others", lambda enough=enough: len(replies[0]) >= enough)  # type: ignore[misc]
+                    enough = sum(map(len, replies)) + 5
+                    wait_for("answers to others", lambda enough=enough: sum(map(len, replies)) >= enough)  # type: ignore[misc]
         finally:
             stop.set()
             for asker in askers:
                 asker.join()
         assert all(reply.relayed for mine in replies for reply in mine)
-        assert len(replies[0]) >= 50
+        assert sum(map(len, replies)) >= 50
         assert "fatal" not in postfix.logged()
     assert table.file is not None
     assert table.file.stat().st_size > (1 << 20)
