@@ -197,7 +197,7 @@ def test_a_growing_table_refuses_nobody(kind: str, opened: Opener, monkeypatch: 
     table.rebuild(dict.fromkeys([A, *steady], grant()))
     stop = threading.Event()
     replies: list[list[Reply]] = [[], []]
-    with running(table.spec, smtpd_limit=4, main_cf=["lmdb_map_size = 262144"]) as postfix:
+    with running(table.spec, smtpd_limit=4, main_cf=["lmdb_map_size = 262144", "in_flow_delay = 0"]) as postfix:
 
         def ask(mine: list[Reply]) -> None:
             while not stop.is_set():
