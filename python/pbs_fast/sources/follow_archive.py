@@ -62,6 +62,12 @@ class FollowedArchive:
         """Go on from a position whose head fits; whether all of it does is seen when reading gets there."""
         self._target = position if position.offset else None
 
+    def arrives(self) -> bool:
+        """Pass over the text before the position now; whether it is what was read there."""
+        while self._target is not None and not self.at_end:
+            self.read()
+        return self._target is None and not self.done
+
     @property
     def position(self) -> Position:
         if self._target is not None:

@@ -151,7 +151,12 @@ class OldFiles:
         for past in sorted(self._past, key=lambda past: -past.offset):
             if not past.head or not past.offset:
                 continue
-            if file.head.startswith(past.head) if isinstance(file, FollowedArchive) else past.fits(file.fd):
+            if isinstance(file, FollowedArchive):
+                # A hole at the start tells nothing; the bytes before the offset are compared later.
+                same = bool(past.head.strip(b"\0")) and file.head.startswith(past.head)
+            else:
+                same = past.fits(file.fd)
+            if same:
                 file.start_at(past)
                 return
 
