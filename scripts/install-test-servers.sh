@@ -51,7 +51,7 @@ packages_of() {
 unpack() {
     into=$place/$1
     shift
-    libraries=$(apt-cache depends "$@" | awk '$1 == "Depends:" && $2 ~ /^lib/ { print $2 }' | sort -u)
+    libraries=$(apt-cache depends "$@" | awk '$1 ~ /^[|]?Depends:$/ && $2 ~ /^lib/ { print $2 }' | sort -u)
     # shellcheck disable=SC2086  # a list of words
     apt-get install -q -y --no-install-recommends $libraries
     fetched=$(mktemp -d)
@@ -112,6 +112,7 @@ done
 for server in $mail_servers; do
     # shellcheck disable=SC2046  # a list of words
     [ -e "$place/$server/.complete" ] || unpack "$server" $(packages_of "$server")
+    [ "$server" != courier-imap ] || ln -sf makedat.courier "$place/$server/usr/bin/makedat"
     touch "$place/$server/.complete"
 done
 

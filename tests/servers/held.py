@@ -59,14 +59,14 @@ def hold(
 ) -> None:
     """Play deeds, then hold the log against them, by both twins.
 
-    The clients come four at a time, so their sessions' lines mix. A login for each deed that the server took and for no
+    The clients come eight at a time, so their sessions' lines mix. A login for each deed that the server took and for no
     other; a logout for those of them that ended in one of `ends`, which are those that this server writes a line of.
     Addresses and users are those of the deeds, and no line is missed. `formats` are all those that read a login;
     where `ends_name_user` is false, the lines of an end have no name, and those without an address are of a session
     that no login began.
     """
     done = list(played)
-    with ThreadPoolExecutor(4) as clients:
+    with ThreadPoolExecutor(8) as clients:
         list(clients.map(lambda deed: Client.play(stage, deed), done))
     expected = {
         "login": [(each.client, each.user) for each in done if each.taken],
