@@ -27,7 +27,7 @@ from pbs_fast.tables.values import Template
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a reading may take, besides its wait for the lock; a million rows take 2.
+#: Seconds that a reading may take, besides its wait for the lock; a million rows take 5 on a busy machine.
 LONGEST_READING = 30.0
 
 Pairs = list[tuple[bytes, bytes]]
