@@ -284,6 +284,13 @@ class Ledger:
         self.counters["expired"] += len(removed)
         return Delta(removed=tuple(removed))
 
+    def unexpire(self, rows: Mapping[str, Grant]) -> None:
+        """Undo `expire` for these rows, none of which is live: for a reprocessed log whose stamps run backwards."""
+        for ip, row in rows.items():
+            self._enqueue(ip, row.expires)
+        self._rows.update(rows)
+        self.counters["expired"] -= len(rows)
+
     def settle(self, now: float) -> Delta:  # noqa: ARG002 - for ledgers that need more than single logins
         """After the replay, and before the first `adopt`: what only the whole of the past can tell."""
         return Delta()

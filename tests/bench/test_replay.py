@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pbs_fast.bench.feed import default_threads
 from pbs_fast.bench.hublog import Options, write_log
+from pbs_fast.bench.past import LIMIT
 from pbs_fast.bench.replay import Replay, Result, digest
 from pbs_fast.bench.report import COUNTED, record
 from pbs_fast.errors import SourceError
@@ -28,7 +29,8 @@ _MATCHERS: dict[str, Matcher] = {}
 
 def replay(core: Core, *files: Path, now: int | None = None, grace: int = 1800, **more: Any) -> Result:
     matcher = _MATCHERS.setdefault(core.name, core.Matcher(load_catalogue(), zone_table("UTC")))
-    return Replay(core, matcher, grace=grace)([str(file) for file in files], now=now, **{"threads": 1} | more)
+    make = Replay(core, matcher, grace=grace, kept=more.pop("kept", LIMIT))
+    return make([str(file) for file in files], now=now, **{"threads": 1} | more)
 
 
 def counted(result: Result) -> dict[str, Any]:
@@ -137,14 +139,19 @@ LOGINS = st.lists(
         # Mostly forward in time, sometimes back; the last few stand ahead of NOW.
         st.integers(-4_000, 700).map(lambda after: NOW + after),
     ),
-    min_size=1,
+    min_size=4,
     max_size=40,
 )
 
 
-@given(logins=LOGINS, grace=st.sampled_from([1, 60, 900]), batch=st.sampled_from([1, 500, 1 << 20]))
+@given(
+    logins=LOGINS,
+    grace=st.sampled_from([1, 60, 600]),
+    batch=st.sampled_from([1, 500, 1 << 20]),
+    kept=st.sampled_from([1, 2, LIMIT]),
+)
 def test_the_ledger_grants_what_the_rule_grants(
-    core: Core, tmp_path: Path, logins: list[Login], grace: int, batch: int, share: Any
+    core: Core, tmp_path: Path, logins: list[Login], grace: int, batch: int, kept: int, share: Any
 ) -> None:
     log = tmp_path / "log"
     log.write_text(
@@ -154,7 +161,7 @@ def test_the_ledger_grants_what_the_rule_grants(
             for ip, stamp in logins
         )
     )
-    result = replay(core, log, now=NOW, grace=grace, batch=batch, piece=200)
+    result = replay(core, log, now=NOW, grace=grace, batch=batch, piece=200, kept=kept)
     share(result.granted > result.distinct_ips)
     assert (result.granted, result.expired, result.digest) == naive(logins, grace, logins[-1][1])
     assert result.logins == len(logins)

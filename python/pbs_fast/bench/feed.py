@@ -150,10 +150,10 @@ def _read_and_scan(part: Range, reader: Reader, layout: str, reference: int) -> 
 
 def _scan(ready: Ready, end: int, read_seconds: float, reader: Reader, reference: int) -> Scanned:
     scan = reader.scan(ready, reference)
-    return Scanned(scan, reference, ready.offset, end, _last_stamp(ready, reader, reference), read_seconds)
+    return Scanned(scan, reference, ready.offset, end, last_stamp_of(ready, reader, reference), read_seconds)
 
 
-def _last_stamp(ready: Ready, reader: Reader, reference: int) -> int | None:
+def last_stamp_of(ready: Ready, reader: Reader, reference: int) -> int | None:
     """In a log this is the stamp of the piece's last line; only rubbish makes it look further back."""
     data, stop = ready.data, ready.stop
     while stop > ready.start:

@@ -4,21 +4,28 @@ The ledger's clock is each row's own stamp, as in `run --reprocess`. Counts and 
 references and grace alone: not of threads, piece sizes, the twin or the machine (tests hold it). So the guards are
 those that hold everywhere: no networks that may relay anyway, no addresses of this machine, no limits on how many.
 Times go to `Stages`; what makes the digest runs after the clock has stopped.
+
+Memory depends on the addresses that are live at a time, not on the log: grants end as the log goes on, `_LAG` seconds
+behind its stamps, and `Past` keeps what the digest needs of them. Before logins stamped earlier than that (logs given
+in another order, a clock set back) reach the ledger, it gets back the rows that they would have found, so that it
+counts as if none had ended.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from heapq import merge
 from itertools import compress
 from typing import TYPE_CHECKING
 
 from pbs_fast.bench.feed import FileEnd, Scanned, scans
+from pbs_fast.bench.past import LIMIT, Past
 from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.deny import DenyList
-from pbs_fast.events import MAX_AHEAD, Batch
+from pbs_fast.events import MAX_AHEAD, Batch, Delta, Grant
 from pbs_fast.guards import Guards, Machine
 from pbs_fast.ledger import Ledger
 from pbs_fast.matching import Core, Matcher
@@ -33,6 +40,9 @@ if TYPE_CHECKING:
 #: Bytes of text whose rows make one Batch: some thousands of logins of a busy hub, a second of reading at 64 MB/s.
 _BATCH = 64 << 20
 
+#: How many seconds behind a log's stamps its grants end: in nearly all logs lines are out of order by less, so that
+#: no row is asked back.
+_LAG = 300
 
 #: A limit on numbers that no log reaches.
 _NO_LIMIT = 1 << 62
@@ -79,9 +89,19 @@ class Replay:
     """Replays some logs once."""
 
     def __init__(
-        self, core: Core, matcher: Matcher, *, grace: int, table: Table | None = None, logtime: LogTime | None = None
+        self,
+        core: Core,
+        matcher: Matcher,
+        *,
+        grace: int,
+        table: Table | None = None,
+        logtime: LogTime | None = None,
+        kept: int = LIMIT,
     ) -> None:
-        """`table`, where given, gets all rows, also those of long ago: it must not be one that an MTA asks."""
+        """`table`, where given, gets all rows, also those of long ago: it must not be one that an MTA asks.
+
+        `kept` is how many addresses without grant stay in memory.
+        """
         self._core = core
         self._reader = Reader(core, matcher, source="bench", gap=grace, live=False, fold=True, logtime=logtime)
         self._ledger = Ledger(grace)
@@ -93,8 +113,12 @@ class Replay:
         )
         self._table = table
         self._stages = Stages()
-        self._aside: dict[str, int] = {}
-        """Greatest stamp of addresses whose logins the ledger did not get; they count for the digest."""
+        self._ended = Past(kept)
+        """Addresses whose grant ended."""
+        self._ended_to: int | None = None
+        """No row of the ledger ended at or before this second."""
+        self._aside = Past(kept)
+        """Addresses with logins that the ledger did not get; they count for the digest."""
         self._bytes = 0
         self._lines = 0
         self._last_stamp: int | None = None
@@ -128,6 +152,7 @@ class Replay:
                 if last_stamp is not None:
                     self._last_stamp = max(last_stamp, self._last_stamp or last_stamp)
                 self._take(reference)
+                self._expire(last_stamp, _LAG)
                 file_bytes = waiting = 0
                 last_stamp = None
                 continue
@@ -138,10 +163,13 @@ class Replay:
             self._add(found)
             if waiting >= batch:
                 self._take(reference)
+                self._expire(last_stamp, _LAG)
                 waiting = 0
+        if self._last_stamp is not None and self._ended_to is not None and self._last_stamp < self._ended_to:
+            self._restore(self._ended.later_than(self._last_stamp - self._ledger.grace))
+        self._expire(self._last_stamp)
         seconds = time.perf_counter() - started
-        latest = self._latest()
-        seconds += self._expire()
+        sha256, distinct = _digest(merge(self._ended.ordered(), self._aside.ordered(), self._live()))
         self._stages.fold = self._reader.stream.fold_seconds
         counters = self._reader.counters
         return Result(
@@ -153,10 +181,10 @@ class Replay:
             threads=threads,
             logins=counters["login"],
             logouts=counters["logout"],
-            distinct_ips=len(latest),
+            distinct_ips=distinct,
             granted=self._ledger.granted,
             expired=self._ledger.counters["expired"],
-            digest=digest(latest),
+            digest=sha256,
             stages=self._stages,
         )
 
@@ -176,12 +204,11 @@ class Replay:
         if screened.refused:
             refused = {row.ip for row in screened.refused}
             self._keep_aside(batch, [ip in refused for ip in batch.ip])
+        if self._ended_to is not None and screened.batch.first and min(screened.batch.first) <= self._ended_to:
+            self._bring_back(screened.batch, self._ended_to)
         delta = self._ledger.observe(screened.batch, None)
-        done = time.perf_counter()
-        self._stages.ledger += done - started
-        if self._table is not None and delta:
-            self._table.apply(delta)
-            self._stages.table += time.perf_counter() - done
+        self._stages.ledger += time.perf_counter() - started
+        self._publish(delta)
 
     def _without_ahead(self, batch: Batch, limit: int) -> Batch:
         """In a replay a login stamped far ahead grants nothing. No row holds both such logins and others (the fold)."""
@@ -191,33 +218,73 @@ class Replay:
         return Batch(batch.source, *columns)
 
     def _keep_aside(self, batch: Batch, mask: list[bool]) -> None:
+        stamps: dict[str, int] = {}
         for ip, last, kind in compress(zip(batch.ip, batch.last, batch.kind, strict=True), mask):
             if kind == "login":
-                self._aside[ip] = max(last, self._aside.get(ip, last))
+                stamps[ip] = max(last, stamps.get(ip, last))
+        self._aside.update(stamps)
 
-    def _latest(self) -> dict[str, int]:
-        """Each address's greatest login stamp. Rows leave the ledger only in `_expire`, so it still knows them all."""
+    def _bring_back(self, batch: Batch, ended_to: int) -> None:
+        """Give the ledger the rows that ended and that logins from before their end would have found."""
+        early = (ip for ip, first in zip(batch.ip, batch.first, strict=True) if first <= ended_to)
+        self._restore(self._ended.of({ip for ip in early if ip not in self._ledger}))
+
+    def _restore(self, stamps: Mapping[str, int]) -> None:
         grace = self._ledger.grace
-        latest = {ip: row.expires - grace for ip, row in self._ledger.rows().items()}
-        for ip, stamp in self._aside.items():
-            latest[ip] = max(stamp, latest.get(ip, stamp))
-        return latest
+        rows = {
+            ip: Grant(stamp + grace, None, "", "recovered") for ip, stamp in stamps.items() if ip not in self._ledger
+        }
+        self._ledger.unexpire(rows)
+        self._publish(Delta(set=rows))
 
-    def _expire(self) -> float:
-        """End the grants that ended within the logs; the seconds it took."""
-        if self._last_stamp is None:
-            return 0.0
+    def _expire(self, stamp: int | None, lag: int = 0) -> None:
+        """End the grants whose time has come `lag` seconds before this stamp of the log."""
+        if stamp is None:
+            return
+        second = stamp - lag
         started = time.perf_counter()
-        delta = self._ledger.expire(self._last_stamp)
-        expired = time.perf_counter()
-        self._stages.ledger += expired - started
+        gone: dict[str, Grant] = {}
+        delta = self._ledger.expire(second, gone)
+        grace = self._ledger.grace
+        self._ended.update({ip: row.expires - grace for ip, row in gone.items()})
+        if self._ended_to is None or second > self._ended_to:
+            self._ended_to = second
+        self._stages.ledger += time.perf_counter() - started
+        self._publish(delta)
+
+    def _publish(self, delta: Delta) -> None:
         if self._table is not None and delta:
+            started = time.perf_counter()
             self._table.apply(delta)
-            self._stages.table += time.perf_counter() - expired
-        return time.perf_counter() - started
+            self._stages.table += time.perf_counter() - started
+
+    def _live(self) -> list[tuple[str, int]]:
+        """The live addresses with their greatest stamps, in order."""
+        grace = self._ledger.grace
+        return sorted((ip, row.expires - grace) for ip, row in self._ledger.rows().items())
 
 
 def digest(latest: Mapping[str, int]) -> str:
     """SHA-256, in hexadecimal, over `IP SPACE EPOCH NEWLINE` of each address, sorted bytewise."""
-    lines = sorted(f"{ip} {stamp}\n" for ip, stamp in latest.items())
-    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+    return _digest(sorted(latest.items()))[0]
+
+
+def _digest(ordered: Iterable[tuple[str, int]]) -> tuple[str, int]:
+    """The digest and the number of the addresses, of which each may come several times, one after the other.
+
+    A blank is less than all that addresses consist of, so lines in the order of their addresses are sorted bytewise.
+    """
+    sha256 = hashlib.sha256()
+    distinct = 0
+    before, latest = "", 0
+    for ip, stamp in ordered:
+        if ip == before:
+            latest = max(latest, stamp)
+            continue
+        if distinct:
+            sha256.update(f"{before} {latest}\n".encode("ascii"))
+        distinct += 1
+        before, latest = ip, stamp
+    if distinct:
+        sha256.update(f"{before} {latest}\n".encode("ascii"))
+    return sha256.hexdigest(), distinct

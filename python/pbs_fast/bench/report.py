@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pbs_fast.bench.replay import Result
+
+if TYPE_CHECKING:
+    from pbs_fast.bench.rate import LogRate
 
 #: What must be equal whichever twin, and however many threads.
 COUNTED = ("files", "bytes", "lines", "logins", "logouts", "distinct_ips", "granted", "expired", "digest")
@@ -51,7 +55,17 @@ def as_table(records: Sequence[dict[str, Any]]) -> str:
     """A line a figure, a column a run."""
     rows: list[list[str]] = []
     for key in records[0]:
-        if key == "stages":
+        if key == "repeat":
+            rows += (
+                [label, *(f"{each[key][of]:{form}}" for each in records)]
+                for label, of, form in (
+                    ("runs", "runs", ""),
+                    ("seconds, best run", "min", ".3f"),
+                    ("seconds, worst run", "max", ".3f"),
+                    ("worst - best", "spread", ".1%"),
+                )
+            )
+        elif key == "stages":
             rows += ([f"{stage} (s)", *(f"{each[key][stage]:.3f}" for each in records)] for stage in records[0][key])
         else:
             rows.append([_LABELS.get(key, key), *(_shown(key, each[key]) for each in records)])
@@ -61,6 +75,42 @@ def as_table(records: Sequence[dict[str, Any]]) -> str:
     return "".join(
         f"{row[0]:<{first}}  " + "  ".join(f"{text:>{width}}" for text in row[1:]).rstrip() + "\n" for row in rows
     )
+
+
+def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None) -> str:
+    """How many times the log's own rate this machine can take."""
+    if rate is None:
+        return (
+            "How many times today's log rate this is cannot be said: the log's stamps cannot be read, or not again.\n"
+        )
+    minute = time.strftime("%Y-%m-%d %H:%M", time.gmtime(rate.busiest_at))
+    text = (
+        f"This log was written at {_few(rate.average)} lines/s on average, over {_duration(rate.last - rate.first)},"
+        f" and at {_few(rate.peak)} lines/s in its busiest minute ({minute} UTC).\n"
+    )
+    for record in records:
+        speed = record["lines"] / record["seconds"] if record["seconds"] else 0.0
+        text += (
+            f"This machine takes {_few(speed)} lines/s ({record['core']}):"
+            f" {_few(speed / rate.average)} times today's average rate,"
+            f" {_few(speed / rate.peak)} times that of the busiest minute.\n"
+        )
+    return text
+
+
+def _few(number: float) -> str:
+    """Three digits of a number that says no more."""
+    if number < 100:
+        return f"{number:.3g}"
+    power = 10 ** (len(str(int(number))) - 3)
+    return f"{round(number / power) * power:,}"
+
+
+def _duration(seconds: int) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds} seconds"
 
 
 _LABELS = {

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, Site, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
+    from pbs_fast.bench.rate import LogRate
     from pbs_fast.bench.replay import Replay
     from pbs_fast.matching import Core
+    from pbs_fast.matching.rewrite.logtime import LogTime as Stamps
     from pbs_fast.tables import Table
 
 #: (file's index, bytes of it on the disk that were used, lines so far)
@@ -26,9 +28,13 @@ def register(app: typer.Typer) -> None:
     @app.command("bench")
     def bench(
         logs: Annotated[
-            list[str],
-            typer.Argument(metavar="LOG...", help="Logs, plain or compressed, read as one; - is standard input."),
-        ],
+            list[str] | None,
+            typer.Argument(
+                metavar="LOG...",
+                help="Logs, plain or compressed, read as one; - is standard input.",
+                show_default=False,
+            ),
+        ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
         core: Annotated[
             str | None,
@@ -58,6 +64,37 @@ def register(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = None,
+        repeat: Annotated[
+            int,
+            typer.Option(
+                min=1, metavar="N", help="Replay N times; the figures are those of the median run, with the spread."
+            ),
+        ] = 1,
+        generate: Annotated[
+            int | None,
+            typer.Option(
+                min=1,
+                metavar="LINES",
+                help="Replay a generated log of a mail hub, always the same one, and check what is counted.",
+                show_default=False,
+            ),
+        ] = None,
+        keep: Annotated[
+            str | None,
+            typer.Option(
+                metavar="FILE",
+                help="Write the generated log there and leave it; by default it is a temporary file.",
+                show_default=False,
+            ),
+        ] = None,
+        plot: Annotated[
+            str | None,
+            typer.Option(
+                metavar="FILE.svg|FILE.png",
+                help="Draw the figures; needs pip install 'pbs-fast[plot]'.",
+                show_default=False,
+            ),
+        ] = None,
         config: ConfigFile = None,
         now: Now = None,
         log_timezone: LogTimezone = None,
@@ -70,26 +107,121 @@ def register(app: typer.Typer) -> None:
         SHA-256 over the lines "ADDRESS EPOCH", sorted, with each address's latest login; it must not depend on twin,
         threads or machine.
         """
-        from pbs_fast.bench.feed import default_threads
-        from pbs_fast.bench.report import as_json, as_table, differences, record
-        from pbs_fast.errors import CoreError
+        from pbs_fast.bench import plot as drawing
+        from pbs_fast.bench.report import as_json, as_sentences, as_table
 
+        if plot is not None:
+            drawing.check(plot)
         twins = _twins(core)
-        site = read_site(config, "bench", twins[0], log_timezone, logtime)
-        reference = parse_now(now, site.log_timezone)
-        records: list[dict[str, Any]] = []
-        with _scratch(table) as scratch:
-            for twin in twins:
-                with _progress(logs, twin, not json) as on_position:
-                    replay = _make(twin, site, grace, scratch)
-                    result = replay(
-                        logs, now=reference, threads=threads or default_threads(twin), on_position=on_position
-                    )
-                    records.append(record(result))
-        if differing := differences(records):
-            raise CoreError(f"the twins disagree about these logs: {'; '.join(differing)}; please report it")
-        typer.echo(as_json(records) + "\n" if json else as_table(records), nl=False)
+        _check_generate(
+            logs,
+            generate,
+            keep,
+            {"--config": config, "--now": now, "--log-timezone": log_timezone, "--logtime": logtime},
+        )
+        with _logs(logs, generate, keep, grace, not json) as (paths, totals):
+            site = read_site(config, "bench", twins[0], log_timezone, logtime) if totals is None else _packaged()
+            reference = parse_now(now, site.log_timezone)
+            with _scratch(table) as scratch:
+                plan = _Plan(paths, site, grace, reference, threads, scratch, repeat, totals, not json)
+                records = _run(twins, plan)
+            rate = None if json else _rate(twins[0], plan)
+        typer.echo(as_json(records) + "\n" if json else as_table(records) + as_sentences(records, rate), nl=False)
+        if plot is not None:
+            drawing.plot(plot, records)
         return 0
+
+
+class _Plan(NamedTuple):
+    """What to replay, and how."""
+
+    logs: list[str]
+    site: Site
+    grace: int
+    now: int | None
+    threads: int | None
+    table: Table | None
+    repeat: int
+    totals: dict[str, Any] | None
+    """What must be counted, where that is known."""
+    progress: bool
+
+
+def _check_generate(
+    logs: list[str] | None, generate: int | None, keep: str | None, of_logs: dict[str, str | None]
+) -> None:
+    """Raises UsageError where there is nothing to replay, or what is asked for does not go together."""
+    from pbs_fast.errors import UsageError
+
+    if generate is None:
+        if keep is not None:
+            raise UsageError("--keep is for --generate; without it nothing is written")
+        if not logs:
+            raise UsageError("LOG is missing; see: pbs-fast bench --help")
+    elif logs:
+        raise UsageError("--generate makes the log itself; leave out LOG, or --generate")
+    else:
+        for option, value in of_logs.items():
+            if value is not None:
+                raise UsageError(f"{option} is for logs of your own; leave it out with --generate")
+
+
+@contextmanager
+def _logs(
+    logs: list[str] | None, generate: int | None, keep: str | None, grace: int, progress: bool
+) -> Iterator[tuple[list[str], dict[str, Any] | None]]:
+    """The logs to replay, and what must be counted where that is known."""
+    if generate is None:
+        yield logs or [], None
+        return
+    from pbs_fast.bench.generated import generated_log
+
+    with generated_log(generate, grace=grace, keep=keep, shown=progress and _is_terminal()) as (path, totals):
+        yield [path], totals
+
+
+def _packaged() -> Site:
+    """How a generated log is read: a site's own formats and stamps have no part in it."""
+    from pbs_fast.bench.generated import ZONE
+    from pbs_fast.formats.loader import load_catalogue
+
+    return Site(load_catalogue(), ZONE, None)
+
+
+def _run(twins: list[Core], plan: _Plan) -> list[dict[str, Any]]:
+    """The record of each twin. In each round every twin runs once, so that a busy machine harms both alike.
+
+    Raises CoreError when runs disagree, or count something else than what was generated.
+    """
+    from pbs_fast.bench.feed import default_threads
+    from pbs_fast.bench.generated import check
+    from pbs_fast.bench.repeats import median_record
+    from pbs_fast.bench.report import differences, record
+    from pbs_fast.errors import CoreError
+
+    runs: list[list[dict[str, Any]]] = [[] for _ in twins]
+    for _ in range(plan.repeat):
+        for twin, records in zip(twins, runs, strict=True):
+            with _progress(plan.logs, twin, plan.progress) as on_position:
+                replay = _make(twin, plan.site, plan.grace, plan.table)
+                threads = plan.threads or default_threads(twin)
+                records.append(record(replay(plan.logs, now=plan.now, threads=threads, on_position=on_position)))
+            if plan.totals is not None:
+                check(records[-1], plan.totals)
+    if differing := differences([each for records in runs for each in records]):
+        who = "the twins disagree" if len(twins) > 1 else "runs disagree"
+        raise CoreError(f"{who} about these logs: {'; '.join(differing)}; please report it")
+    return [median_record(records) for records in runs]
+
+
+def _rate(twin: Core, plan: _Plan) -> LogRate | None:
+    from pbs_fast.bench.rate import log_rate
+    from pbs_fast.matching.reader import Reader
+
+    site = plan.site
+    matcher = make_matcher(twin, site.formats, site.log_timezone)
+    reader = Reader(twin, matcher, source="bench", gap=plan.grace, live=False, fold=True, logtime=_stamps(site))
+    return log_rate(plan.logs, reader, plan.now)
 
 
 def _twins(choice: str | None) -> list[Core]:
@@ -107,12 +239,21 @@ def _twins(choice: str | None) -> list[Core]:
 
 def _make(twin: Core, site: Site, grace: int, table: Table | None) -> Replay:
     from pbs_fast.bench.replay import Replay
-    from pbs_fast.matching import rewrite
 
     if table is not None:
         table.rebuild({})
-    stamps = None if site.logtime is None else rewrite.read_logtime(site.logtime)
-    return Replay(twin, make_matcher(twin, site.formats, site.log_timezone), grace=grace, table=table, logtime=stamps)
+    matcher = make_matcher(twin, site.formats, site.log_timezone)
+    return Replay(twin, matcher, grace=grace, table=table, logtime=_stamps(site))
+
+
+def _stamps(site: Site) -> Stamps | None:
+    from pbs_fast.matching.rewrite import read_logtime
+
+    return None if site.logtime is None else read_logtime(site.logtime)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager
@@ -139,7 +280,7 @@ def _scratch(spec: str | None) -> Iterator[Table | None]:
 @contextmanager
 def _progress(logs: list[str], twin: Core, wanted: bool) -> Iterator[_OnPosition]:
     """A bar on standard error, where that is a terminal: share of bytes, lines a second, time left."""
-    if not wanted or sys.stderr is None or not sys.stderr.isatty():
+    if not wanted or not _is_terminal():
         yield lambda _index, _position, _lines: None
         return
     import os

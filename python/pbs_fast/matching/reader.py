@@ -138,6 +138,10 @@ class Reader:
         """Counters of the lines that were fed (docs/MATCHING.md, 7)."""
         return {name: n - self._primed.get(name, 0) for name, n in self.stream.counters.items()}
 
+    def forget(self) -> None:
+        """Lines that are ready, and not added yet, will not be."""
+        self._pieces.clear()
+
     def take(self) -> Batch:
         """The rows since the last take."""
         batch = self.stream.take()

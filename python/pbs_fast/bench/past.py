@@ -1,0 +1,92 @@
+"""Addresses that the ledger let go, or never got, each with its greatest login stamp: bounded in memory, however many.
+
+The digest needs them all, and a login that is stamped before the ledger's last expiry needs the one of its address.
+They stand in a dictionary; when that holds `limit` addresses it goes into a nameless file in the directory for
+temporary files (SQLite, some 60 bytes an address), which is gone when the process ends. Not for several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from pbs_fast.errors import SourceError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+#: Addresses kept in memory: those of three days of a busy hub, in some 50 MB (IPv6; 35 MB where all are IPv4).
+LIMIT = 262_144
+
+
+class Past:
+    """Address -> greatest stamp."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._near: dict[str, int] = {}
+        self._far: sqlite3.Connection | None = None
+
+    def update(self, stamps: Mapping[str, int]) -> None:
+        """Keep these where they are later than what is known. Raises SourceError when the disk takes no more."""
+        near = self._near
+        known = near.keys() & stamps.keys()
+        later = {ip: near[ip] for ip in known if near[ip] > stamps[ip]} if known else None
+        near.update(stamps)
+        if later:
+            near.update(later)
+        if len(near) >= self._limit:
+            self._spill()
+
+    def of(self, ips: Iterable[str]) -> dict[str, int]:
+        """The stamps of those of the addresses that are known."""
+        found = {}
+        for ip in ips:
+            stamp = self._near.get(ip)
+            if self._far is not None:
+                for (far,) in self._far.execute("SELECT stamp FROM past WHERE ip = ?", (ip,)):
+                    stamp = far if stamp is None else max(stamp, far)
+            if stamp is not None:
+                found[ip] = stamp
+        return found
+
+    def later_than(self, stamp: int) -> dict[str, int]:
+        """All whose stamp is greater. For the end of a log, where they are few."""
+        found = {ip: known for ip, known in self._near.items() if known > stamp}
+        if self._far is not None:
+            for ip, far in self._far.execute("SELECT ip, stamp FROM past WHERE stamp > ?", (stamp,)):
+                found[ip] = max(far, found.get(ip, far))
+        return found
+
+    def ordered(self) -> Iterator[tuple[str, int]]:
+        """All in the order of their addresses' bytes. An address may come twice, then one after the other."""
+        from heapq import merge
+
+        near = ((ip, self._near[ip]) for ip in sorted(self._near))
+        if self._far is None:
+            return near
+        return merge(near, self._far.execute("SELECT ip, stamp FROM past ORDER BY ip"))
+
+    def _spill(self) -> None:
+        import sqlite3
+
+        try:
+            if self._far is None:
+                # An empty name is a file of its own that SQLite deletes; nothing of it has to survive a crash.
+                self._far = sqlite3.connect("", isolation_level=None)
+                self._far.execute("PRAGMA journal_mode = OFF")
+                self._far.execute("PRAGMA synchronous = OFF")
+                self._far.execute("CREATE TABLE past (ip TEXT PRIMARY KEY, stamp INTEGER) WITHOUT ROWID")
+            # In order, because neighbours lie on one page.
+            rows = sorted(self._near.items())
+            self._far.execute("BEGIN")
+            self._far.executemany(
+                "INSERT INTO past VALUES (?, ?) ON CONFLICT (ip) DO UPDATE SET stamp = max(stamp, excluded.stamp)", rows
+            )
+            self._far.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise SourceError(
+                f"bench: cannot keep the addresses of this log in a temporary file: {error}; set TMPDIR to a directory"
+                " with more room"
+            ) from error
+        self._near.clear()
