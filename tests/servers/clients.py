@@ -59,18 +59,19 @@ def deeds(
 ) -> list[Deed]:
     """Each protocol over each of these, by IPv4 and IPv6: true logins that end both ways, refused ones, none at all.
 
-    Each has an address of its own, so each line tells whose it is; the first of each kind have a reverse name.
+    Each has a user and an address of its own, so each line tells whose it is; the first addresses have a reverse name.
     """
     four = iter([FOUR, *(each for each in UNNAMED if ":" not in each)])
     six = iter([SIX, *(each for each in UNNAMED if ":" in each)])
+    users = iter(USERS)
     made = []
     for protocol in protocols:
         for over in overs:
             for addresses in (four, six) if v6 else (four,):
-                made.append(Deed(protocol, next(addresses), "lena", True, "logout", over))
-                made.append(Deed(protocol, next(addresses), "otto", True, "drop", over))
+                made.append(Deed(protocol, next(addresses), next(users), True, "logout", over))
+                made.append(Deed(protocol, next(addresses), next(users), True, "drop", over))
                 if over != "starttls":
-                    made.append(Deed(protocol, next(addresses), "otto", False, "drop", over))
+                    made.append(Deed(protocol, next(addresses), next(users), False, "drop", over))
             if over != "starttls":
                 made.append(Deed(protocol, next(four), None, False, "logout", over))
     return made
@@ -87,7 +88,7 @@ class Client:
             self._wrap()
         self._greeting()
         if deed.over == "starttls":
-            assert self._says("STARTTLS" if deed.protocol == "imap" else "STLS")
+            assert self._says("STARTTLS" if deed.protocol == "imap" else "STLS"), f"{deed}: no TLS"
             self._wrap()
 
     @classmethod

@@ -59,7 +59,7 @@ def hold(
 ) -> None:
     """Play deeds, then hold the log against them, by both twins.
 
-    The clients come eight at a time, so their sessions' lines mix. A login for each deed that the server took and for no
+    Eight clients come at a time, so their sessions' lines mix. A login for each deed that the server took and for no
     other; a logout for those of them that ended in one of `ends`, which are those that this server writes a line of.
     Addresses and users are those of the deeds, and no line is missed. `formats` are all those that read a login;
     where `ends_name_user` is false, the lines of an end have no name, and those without an address are of a session

@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from mta import private_directory, require, unavailable, wait_for
 from mta.netns import OTHER, OTHER6, Namespace
 from mta.syslog import PRIVATE_DEV, Syslog
 
-#: Name -> password of the accounts that have a mailbox (and of each server's own list of users).
-USERS = {"lena": "Winter-7", "otto": "Sommer-8"}
+#: Name -> password of the accounts that have a mailbox, and of each server's own list of users. Servers lock mailboxes,
+#: so each session of a test has one to itself.
+USERS = {f"user{number:02}": f"Secret-{number}" for number in range(1, 41)}
 #: Where a stage has a key and a certificate for TLS, in one file, and one after the other.
 PEM = "/etc/test.pem"
 #: Clients without a reverse name; those of `netns.ADDRESSES` have one.
@@ -83,23 +84,13 @@ class Stage:
                 unavailable(f"no file system can be laid over /usr and /etc here ({done.stderr.strip()})")
             raise AssertionError(done.stderr)
         self.sh("".join(f"ip address add {each}/{'128 nodad' if ':' in each else 32} dev lo\n" for each in UNNAMED))
-        for number, (name, password) in enumerate(USERS.items(), 7001):
-            self.account(name, number, password=password)
+        hashes = self.sh("openssl passwd -5 -salt salt -stdin", text="".join(f"{each}\n" for each in USERS.values()))
+        self._accounts(dict(zip(USERS, hashes.split(), strict=True)), 7001)
+        self.sh(f"for each in {' '.join(USERS)}; do install -o $each -g $each -m 0600 /dev/null /var/mail/$each; done")
 
-    def account(self, name: str, number: int, *, password: str = "") -> None:
-        """An account and a group of that name, known in here only, with a home; with a password also with a mailbox."""
-        self.sh(
-            f"""
-            grep -q '^{name}:' /etc/passwd && exit
-            hash='*'
-            [ -z '{password}' ] || hash=$(openssl passwd -6 -salt salt '{password}')
-            echo '{name}:x:{number}:{number}::/var/lib/home/{name}:/bin/sh' >>/etc/passwd
-            echo '{name}:x:{number}:' >>/etc/group
-            echo "{name}:$hash:19000:0:99999:7:::" >>/etc/shadow
-            install -d -o {name} -g {name} /var/lib/home/{name}
-            [ -z '{password}' ] || install -o {name} -g {name} -m 0600 /dev/null /var/mail/{name}
-            """
-        )
+    def account(self, name: str) -> None:
+        """An account and a group of that name, known in here only, without a password."""
+        self._accounts({name: "*"}, 7100)
 
     def sh(self, script: str, *, text: str = "") -> str:
         """Run a shell script in here, `text` as its input; what it wrote. AssertionError when a command of it fails."""
@@ -147,6 +138,18 @@ class Stage:
         self._namespace.close()
         self._syslog.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _accounts(self, hashes: Mapping[str, str], number: int) -> None:
+        files: dict[str, list[str]] = {"passwd": [], "group": [], "shadow": []}
+        for each, (name, word) in enumerate(hashes.items(), number):
+            files["passwd"].append(f"{name}:x:{each}:{each}::/var/lib/home/{name}:/bin/sh\n")
+            files["group"].append(f"{name}:x:{each}:\n")
+            files["shadow"].append(f"{name}:{word}:19000:0:99999:7:::\n")
+        known = self.sh("cat /etc/passwd")
+        assert not [name for name in hashes if f"\n{name}:" in known]
+        for file, lines in files.items():
+            self.sh(f"cat >>/etc/{file}", text="".join(lines))
+        self.sh(f"for each in {' '.join(hashes)}; do install -d -o $each -g $each /var/lib/home/$each; done")
 
     def _open(self, client: str, port: int) -> bool:
         try:

@@ -9,7 +9,7 @@ from servers.stage import PEM, USERS, Stage, stage
 
 def start(here: Stage) -> None:
     """Start the authentication daemon and the four servers."""
-    here.account("courier", 7100)
+    here.account("courier")
     here.sh(
         f"""
         mkdir -p /run/courier/authdaemon /var/lib/courier
@@ -20,8 +20,8 @@ def start(here: Stage) -> None:
         sed -i 's/^TLS_TRUSTCERTS/#&/; s/^TLS_DHPARAMS/#&/' imapd-ssl pop3d-ssl
         """
     )
-    for user in USERS:
-        here.sh(f"cd /var/lib/home/{user} && maildirmake.courier Maildir && chown -R {user}:{user} .")
+    mailbox = "maildirmake.courier $each/Maildir && chown -R $each:$each $each"
+    here.sh(f"cd /var/lib/home; for each in {' '.join(USERS)}; do {mailbox}; done")
     here.start("authdaemond", "start")
     for each in ("imapd", "imapd-ssl", "pop3d", "pop3d-ssl"):
         here.start(f"/usr/lib/courier/{each}", "start")

@@ -39,13 +39,14 @@ EVENTS {
 
 def start(here: Stage) -> None:
     """Start master with its four services."""
-    here.account("cyrus", 7100)
+    here.account("cyrus")
     here.write("/etc/imapd.conf", _IMAPD)
     here.write("/etc/cyrus.conf", _CYRUS)
     here.sh("cd /var/lib && mkdir -p cyrus/db cyrus/socket cyrus/proc /var/spool/cyrus /run/cyrus")
     here.sh(f"cp {PEM} /var/lib/cyrus/pem")
-    for user, password in USERS.items():
-        here.sh(f"saslpasswd2 -p -c -f /var/lib/cyrus/sasldb2 -u mx.here.test {user}", text=password)
+    add = "printf %s $word | saslpasswd2 -p -c -f /var/lib/cyrus/sasldb2 -u mx.here.test $user"
+    users = "".join(f"{user} {word}\n" for user, word in USERS.items())
+    here.sh(f"while read -r user word; do {add}; done", text=users)
     here.sh("chown -R cyrus:mail /run/cyrus /var/lib/cyrus /var/spool/cyrus")
     here.start("/usr/lib/cyrus/bin/master")
     here.wait_for_ports(110, 143, 993, 995)

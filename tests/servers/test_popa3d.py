@@ -9,7 +9,7 @@ from servers.stage import stage
 
 def test_popa3d() -> None:
     with stage("popa3d") as here:
-        here.account("popa3d", 7100)
+        here.account("popa3d")
         here.sh("mkdir -m 0755 /var/lib/popa3d")
         here.start("popa3d", "-D")
         here.wait_for_ports(110, v6=False)

@@ -12,7 +12,7 @@ from servers.stage import stage
 
 def test_solid_pop3d() -> None:
     with stage("solid-pop3d") as here:
-        here.account("spop3d", 7100)
+        here.account("spop3d")
         here.sh("mkdir -p /var/lib/solid-pop3d/bulletins")
         here.start("solid-pop3d")
         here.wait_for_ports(110)
