@@ -85,16 +85,19 @@ Setting = tuple[str, Any, str]
 def _log(old: Old, out: Conversion) -> Iterator[Setting]:
     tail = old.values.get("file_tail", {})
     name = tail.get("name") if isinstance(tail, dict) else None
-    where = old.where("file_tail.name") if "file_tail.name" in old.lines else old.where("file_tail")
     if _function(old, "tail_getline_func") == "getline_stdin":
         yield "watchlog", "-", f"$tail_getline_func = \\&getline_stdin ({old.where('tail_getline_func')})"
     elif name:
-        yield "watchlog", name, f"$file_tail{{'name'}} = '{name}' ({where})"
+        yield "watchlog", name, f"$file_tail{{'name'}} = '{name}' ({_where_in_hash(old, 'name')})"
     if isinstance(tail, dict) and tail.get("tail") not in (None, "-1"):
         out.notes.append(
-            f"$file_tail{{'tail'}} = {tail['tail']} ({where}): not needed, a start reads the log back as far as the "
-            "grace time reaches, rotated files included"
+            f"$file_tail{{'tail'}} = {tail['tail']} ({_where_in_hash(old, 'tail')}): not needed, a start reads the log "
+            "back as far as the grace time reaches, rotated files included"
         )
+
+
+def _where_in_hash(old: Old, key: str) -> str:
+    return old.where(f"file_tail.{key}" if f"file_tail.{key}" in old.lines else "file_tail")
 
 
 def _table(old: Old, out: Conversion) -> Iterator[Setting]:

@@ -9,10 +9,11 @@ use JSON::PP ();
 
 my ($file) = @ARGV;
 
-our (%file_tail, @mynets, $mynet_func, $pat, $out_pat, $PID_pat, $IP_pat, $OK_pat, $FAIL_pat, $OUT_pat, $logtime_pat,
-    $grace, $logto, $dbfile, $dbvalue, $write, $flock, $debug, $reprocess, $daemon, $list, $version, $dumpconfig,
-    $tie_func, $flock_func, $sync_func, $add_func, $del_func, $tail_init_func, $tail_getline_func, $log_func,
-    $signal_sendmail, $TCPRULES, %db, $dbh, $config_file);
+# Declared for the whole package, so that a file under `use strict` sees them as the daemon showed them.
+use vars qw(%file_tail @mynets $mynet_func $pat $out_pat $PID_pat $IP_pat $OK_pat $FAIL_pat $OUT_pat $logtime_pat
+    $grace $logto $dbfile $dbvalue $write $flock $debug $reprocess $daemon $list $version $dumpconfig
+    $tie_func $flock_func $sync_func $add_func $del_func $tail_init_func $tail_getline_func $log_func
+    $signal_sendmail $TCPRULES %db $dbh $config_file);
 # Each keeps what the file does not set, so that what it sets can be told from what it leaves.
 my $UNSET = "\0unset";
 my @scalars = qw(mynet_func pat out_pat PID_pat IP_pat OK_pat FAIL_pat OUT_pat logtime_pat grace logto dbfile dbvalue write
@@ -37,9 +38,9 @@ $logtime_pat = '(\w\w\w +\d+ \d+:\d+:\d+)';
 my $default_logtime = $logtime_pat;
 my %stubs = map { $_ => 1 } keys %main::;
 
-open my $handle, '<', $file or die "cannot read $file: $!\n";
-my $source = do { local $/; <$handle> };
-close $handle;
+# What the file and its children print is not our answer.
+open my $answer, '>&', \*STDOUT or die "cannot answer: $!\n";
+open STDOUT, '>&', \*STDERR or die "cannot answer: $!\n";
 {
     local $SIG{__WARN__} = sub { };
     no warnings;
@@ -110,4 +111,4 @@ if (defined &main::custom_match) {
         $out{custom_match}{"\@$name"} = plain(\@values) if @values;
     }
 }
-print JSON::PP->new->canonical->ascii->encode(\%out), "\n";
+print {$answer} JSON::PP->new->canonical->ascii->encode(\%out), "\n";

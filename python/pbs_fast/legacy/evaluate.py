@@ -5,10 +5,14 @@ Evaluating a configuration runs its code, as starting the old daemon did. Import
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +23,10 @@ from pbs_fast.errors import ConfigError
 _SCRIPT = Path(__file__).with_name("evaluate.pl")
 #: Seconds; a configuration sets variables.
 _PATIENCE = 60
-#: A line that sets a variable, or refers to one element of a hash.
-_SETS = re.compile(r"^\s*(?:(?:our|local)\s+)?(?:push\s*\(?\s*)?([$@%])(\w+)(?:\{\W*(\w+)\W*\})?\s*(?:[.|+]?=|,)")
+#: What sets a variable, or one element of a hash.
+_SETS = re.compile(
+    r"(?:^|[;{}])\s*(?:(?:our|local|my)\s+)?(?:push\s*\(?\s*)?([$@%])(\w+)(?:\{\W*(\w+)\W*\})?\s*(?:[.|+]?=|,)"
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,9 @@ class Old:
 
     def where(self, name: str) -> str:
         """`line N` of a variable, for people."""
-        return f"line {self.lines[name]}" if name in self.lines else "set by its code"
+        if name in self.lines:
+            return f"line {self.lines[name]}"
+        return "set by its code" if name.partition(".")[0] in self.values else "its default"
 
 
 def evaluate(path: str) -> Old:
@@ -52,25 +60,34 @@ def evaluate(path: str) -> Old:
         text = Path(path).read_bytes().decode("utf-8", "replace")
     except OSError as error:
         raise ConfigError(f"cannot read the configuration file {path}: {error.strerror}") from error
-    try:
-        # The old daemon cleaned its environment too; the file may run other programs.
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-        done = subprocess.run(  # noqa: S603 - our own script; that the file's code runs is what is asked for
-            [perl, str(_SCRIPT), str(Path(path).resolve())],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_PATIENCE,
-            check=False,
-            env=environment,
-        )
-    except subprocess.TimeoutExpired:
-        raise ConfigError(f"{path}: perl did not come to the end of it within {_PATIENCE} s") from None
-    if done.returncode != 0:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.returncode}"
+    status, answer, said = _run([perl, str(_SCRIPT), str(Path(path).resolve())], path)
+    if status != 0 and said:
         raise ConfigError(f"{path}: perl cannot evaluate it: {said}")
-    # What the file itself printed stands before our line.
-    values = json.loads(done.stdout.decode("ascii", "replace").rstrip().rpartition("\n")[2])
-    return Old(path, values, _lines(text))
+    if not answer:
+        raise ConfigError(f"{path}: it ends perl (exit status {status}) instead of giving back; take its exit out")
+    return Old(path, json.loads(answer), _lines(text))
+
+
+def _run(command: list[str], path: str) -> tuple[int, bytes, str]:
+    """Exit status, standard output, and standard error as one line. Raises ConfigError when it takes too long."""
+    # The old daemon cleaned its environment too; the file may run other programs.
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+    with (
+        tempfile.TemporaryFile() as answer,
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(  # noqa: S603 - our own script; that the file's code runs is what is asked for
+            command, stdin=subprocess.DEVNULL, stdout=answer, stderr=errors, env=environment, start_new_session=True
+        ) as process,
+    ):
+        try:
+            status = process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise ConfigError(f"{path}: perl did not come to the end of it within {_PATIENCE} s") from None
+        answer.seek(0)
+        errors.seek(0)
+        return status, answer.read(), " ".join(errors.read().decode("utf-8", "replace").split())
 
 
 def _lines(text: str) -> dict[str, int]:
@@ -83,9 +100,11 @@ def _lines(text: str) -> dict[str, int]:
             continue
         if pod:
             continue
-        if match := _SETS.match(line):
+        if line.lstrip().startswith("#"):
+            continue
+        for match in _SETS.finditer(line):
             found[f"{match[2]}.{match[3]}" if match[3] else match[2]] = number
             found.setdefault(match[2], number)
-        elif match := re.match(r"\s*sub\s+(\w+)", line):
-            found[match[1]] = number
+        if sub := re.match(r"\s*sub\s+(\w+)", line):
+            found[sub[1]] = number
     return found

@@ -6,14 +6,18 @@ back references); the caller then knows nothing. Imports nothing of the package.
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from re import _constants, _parser  # type: ignore[attr-defined]  # isort: skip
 
 #: What names, words and the like are filled with, by the first that fits.
 _FILL = ("lena", "x", "7", " ", "-", "A", "/", "[", "]", "<", ">", "(", ")", ":", ".", ",", "=", '"', "'", "@", "\t")
+
+#: Texts that mix optional parts and alternatives, beside the twelve plain ones.
+_MIXED = 60
 
 
 class UnclearError(ValueError):
@@ -27,18 +31,29 @@ def examples(pattern: str, groups: dict[int, str]) -> Iterator[str]:
     """
     tree = _parser.parse(pattern)
     seen = set()
-    for wide in (False, True):
-        for branch in range(6):
-            text = _Walk(groups, wide=wide, branch=branch).sequence(tree)
-            if text not in seen and re.search(pattern, text):
-                seen.add(text)
-                yield text
+    ways = [(_always(wide), _at_most(branch)) for wide in (False, True) for branch in range(6)]
+    # The rest mixes them: a tag with one optional part and without another.
+    chance = random.Random(_MIXED)  # noqa: S311 - the same each time is what is wanted
+    ways += [(lambda: chance.random() < 0.5, chance.randrange)] * _MIXED
+    for wide, branch in ways:
+        text = _Walk(groups, wide, branch).sequence(tree)
+        if text not in seen and re.search(pattern, text):
+            seen.add(text)
+            yield text
+
+
+def _always(answer: bool) -> Callable[[], bool]:
+    return lambda: answer
+
+
+def _at_most(branch: int) -> Callable[[int], int]:
+    return lambda count: min(branch, count - 1)
 
 
 class _Walk:
-    """`wide`: optional parts are there; `branch`: which alternative is taken, where there are so many."""
+    """`wide` says whether an optional part is there, `branch` which of so many alternatives is taken."""
 
-    def __init__(self, groups: dict[int, str], *, wide: bool, branch: int) -> None:
+    def __init__(self, groups: dict[int, str], wide: Callable[[], bool], branch: Callable[[int], int]) -> None:
         self._groups = groups
         self._wide = wide
         self._branch = branch
@@ -59,7 +74,7 @@ class _Walk:
             return ""
         if name is _constants.BRANCH:
             branches = value[1]
-            return self.sequence(branches[min(self._branch, len(branches) - 1)])
+            return self.sequence(branches[self._branch(len(branches))])
         if name is _constants.SUBPATTERN:
             number, *_, inner = value
             return self._groups[number] if number in self._groups else self.sequence(inner)
@@ -68,7 +83,7 @@ class _Walk:
         raise UnclearError(str(name))
 
     def _repeat(self, least: int, most: int, inner: Any) -> str:
-        times = max(least, 1) if self._wide and most > 0 else least
+        times = max(least, 1) if most > 0 and self._wide() else least
         if times == 0:
             return ""
         (first, *rest) = list(inner)

@@ -31,6 +31,7 @@ _DOTTED = re.compile(
 _SPELLINGS = (
     (re.compile(r"\\z|\\Z(?![\w])"), "$"),
     (re.compile(r"\(\?\^([a-wyz]*):"), lambda match: "(?i:" if "i" in match[1] else "(?:"),
+    (re.compile(r"\\x([2-7][0-9A-Fa-f])"), lambda match: re.escape(chr(int(match[1], 16)))),
     (re.compile(r"\[\[:digit:\]\]"), "[0-9]"),
     (re.compile(r"\[\[:alpha:\]\]"), "[A-Za-z]"),
     (re.compile(r"\[\[:alnum:\]\]"), "[A-Za-z0-9]"),
@@ -63,6 +64,7 @@ class Recognizer:
     def __init__(self, core: Core, catalogue: Sequence[Format]) -> None:
         self._core = core
         self._formats = {each.name: each for each in catalogue}
+        self._tags = list(dict.fromkeys(tag for each in catalogue for tag in (*each.program, *each.tls_program)))
         self._samples = load_samples()
         self._matcher: Matcher = core.Matcher(catalogue, [(-(1 << 60), 0)])
 
@@ -77,6 +79,7 @@ class Recognizer:
         except (UnclearError, re.error):
             return None
         formats: dict[str, None] = {}
+        tags: dict[str, dict[str, None]] = {}
         refused: list[str] = []
         for line in lines:
             found = self._event(line)
@@ -84,19 +87,14 @@ class Recognizer:
                 formats[found[2]] = None
             elif found is not None and found[1] not in (None, _ADDRESS):
                 return None  # it reads another address: they do not mean the same
+            elif renamed := self._with_another_tag(line, kind):
+                tags.setdefault(renamed[0], {})[renamed[1]] = None
             else:
                 refused.append(line)
-        if formats:
-            return Known(tuple(dict.fromkeys((*formats, *by_samples))), {}, tuple(refused))
-        if by_samples:
-            return Known(by_samples, {}, ())
-        tags: dict[str, dict[str, None]] = {}
-        for line in lines:
-            if renamed := self._with_another_tag(line, kind):
-                tags.setdefault(renamed[0], {})[renamed[1]] = None
-        if not tags:
+        names = dict.fromkeys((*formats, *by_samples, *tags))
+        if not names:
             return None
-        return Known(tuple(tags), {name: tuple(added) for name, added in tags.items()}, ())
+        return Known(tuple(names), {name: tuple(added) for name, added in tags.items()}, tuple(refused))
 
     def sessions_of(self, tag: str) -> tuple[str, ...]:
         """The formats that join several lines of this tag into sessions."""
@@ -132,19 +130,26 @@ class Recognizer:
         return None
 
     def _with_another_tag(self, line: str, kind: str) -> tuple[str, str] | None:
-        """(format, the line's tag) where the line is one of the format but for its tag."""
+        """(format, the line's tag) where the line is one of this format alone but for its tag, which no format has.
+
+        Where two servers write such lines, or the tag is one that a format knows and refuses the line of, the rules of
+        the tag's own server count: Courier's POP3 lines under the tag of its IMAP server are what a forger writes.
+        """
         envelope = LINE.match(line.encode())
         if envelope is None or envelope[TAG] is None:
             return None
         begin, end = envelope.span(TAG)
         tag = line[begin:end]
-        for name, fmt in self._formats.items():
-            for own in fmt.program:
-                if "*" in own or own == tag:
-                    continue
-                if self._event(line[:begin] + own + line[end:]) == (kind, _ADDRESS, name):
-                    return name, tag
-        return None
+        if tag in self._tags or f"*/{tag.rpartition('/')[2]}" in self._tags:
+            return None
+        found = {
+            event[2]
+            for own in self._tags
+            if "*" not in own
+            and (event := self._event(line[:begin] + own + line[end:]))
+            and event[:2] == (kind, _ADDRESS)
+        }
+        return (found.pop(), tag) if len(found) == 1 else None
 
 
 def _stamped(pattern: str) -> str:

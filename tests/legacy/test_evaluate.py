@@ -1,0 +1,105 @@
+"""Files that print, die, hang or use what is not installed; and no perl at all: one line, and what to do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mta import unavailable
+from pbs_fast.cli import main
+from pbs_fast.errors import ConfigError
+from pbs_fast.legacy import evaluate as module
+from pbs_fast.legacy.evaluate import evaluate
+
+#: Seconds that no other process of this machine sleeps.
+LONG = 61_937
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    if shutil.which("perl") is None:
+        unavailable("needs perl")
+    return tmp_path / "pop-before-smtp-conf.pl"
+
+
+def test_what_the_file_prints_is_not_what_it_sets(config: Path) -> None:
+    config.write_text(
+        'print "loading\\n"; warn "careful"; print STDERR "x\\n"; $grace = 60; print \'{"grace": "7"}\'; 1;\n'
+    )
+    assert dict(evaluate(str(config)).values) == {"grace": "60"}
+
+
+def test_modules_that_are_not_there_are_taken_as_loaded(config: Path) -> None:
+    config.write_text(
+        "use File::Tail; use BerkeleyDB; use CDB_File; require NDBM_File; use Net::Netmask;\n"
+        "use Sys::Syslog qw(:DEFAULT setlogsock);\nopenlog('pop-before-smtp', 'pid', 'mail');\n"
+        "$tie_func = \\&tie_BerkeleyDB;\n1;\n"
+    )
+    assert dict(evaluate(str(config)).values) == {"tie_func": {"function": "tie_BerkeleyDB"}}
+
+
+def test_any_other_module_that_is_not_there_is_named(config: Path) -> None:
+    config.write_text("use Site::Own::Things;\n1;\n")
+    with pytest.raises(ConfigError, match=r"perl cannot evaluate it: Can.t locate Site/Own/Things.pm") as caught:
+        evaluate(str(config))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('$grace = 60; die "no such host\\n";\n', "perl cannot evaluate it: no such host"),
+        ("$grace = ;\n", "syntax error at .* line 1"),
+        ("exit 3;\n", "it ends perl .exit status 3."),
+        ("exit 0;\n", "it ends perl .exit status 0. instead of giving back"),
+        ('$pat = "(\\n', "Can.t find string terminator"),
+    ],
+)
+def test_a_file_that_fails_is_told_in_perls_words(config: Path, text: str, said: str) -> None:
+    config.write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        evaluate(str(config))
+    assert "\n" not in str(caught.value)
+    assert str(config) in str(caught.value)
+
+
+def test_a_file_that_hangs_is_ended_with_what_it_started(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 1)
+    config.write_text(f"system('sleep', '{LONG}');\n1;\n")
+    with pytest.raises(ConfigError, match="perl did not come to the end of it within 1 s"):
+        evaluate(str(config))
+    assert subprocess.run(["pgrep", "-f", f"sleep {LONG}"], check=False).returncode == 1
+
+
+def test_the_old_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "x")
+    config.write_text("$logto = join(',', sort keys %ENV); $dbfile = -t STDIN ? 'tty' : 'none'; 1;\n")
+    values = evaluate(str(config)).values
+    assert values["logto"] == "LC_ALL,PATH"
+    assert values["dbfile"] == "none"
+
+
+def test_no_perl_is_said(config: Path, monkeypatch: pytest.MonkeyPatch, capfd: Output) -> None:
+    config.write_text("1;\n")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["import-config", str(config)]) in (1, 2)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == (
+        "pbs-fast import-config: import-config needs perl to evaluate the old configuration, which is a Perl program; "
+        "install it\n"
+    )
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the configuration file"):
+        evaluate(str(tmp_path / "none"))
+
+
+def test_the_help_says_that_code_runs(capfd: Output) -> None:
+    assert main(["import-config", "--help"]) == 0
+    assert "so its code runs" in " ".join(capfd.readouterr().out.replace("│", " ").split())
