@@ -7,8 +7,11 @@ import hashlib
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +227,137 @@ def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
     os.close(ours)
     assert b"lines/s" in shown
     assert b"MB" in shown
+
+
+def test_repeated_runs_give_the_median_one(capfd: Output) -> None:
+    found = bench(capfd, "--core=rust", "--repeat=4", str(EXAMPLE))
+    assert list(found) == [*KEYS, "repeat"]
+    repeat = found["repeat"]
+    ordered = sorted(repeat["seconds"])
+    assert (repeat["runs"], len(ordered)) == (4, 4)
+    assert found["seconds"] == repeat["median"] == ordered[1]
+    assert (repeat["min"], repeat["max"]) == (ordered[0], ordered[-1])
+    assert repeat["spread"] == pytest.approx((ordered[-1] - ordered[0]) / ordered[1], abs=0.001)
+
+
+def test_repeated_runs_of_both(capfd: Output) -> None:
+    found = bench(capfd, "--core=both", "--repeat=2", "--table=null:", str(EXAMPLE))
+    assert [(each["core"], each["repeat"]["runs"]) for each in found["runs"]] == [("rust", 2), ("python", 2)]
+
+
+def test_a_generated_log_is_checked_and_gone(capfd: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert main(["bench", "--json", "--core=both", "--generate=3000"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert (found["lines"], found["logins"]) == (3_000, 240)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generated_log_that_is_kept(capfd: Output, tmp_path: Path) -> None:
+    kept = tmp_path / "hub.log"
+    assert main(["bench", "--json", "--generate=2000", f"--keep={kept}"]) == 0
+    generated = json.loads(capfd.readouterr().out)
+    assert kept.read_bytes().count(b"\n") == 2_000
+    assert bench(capfd, str(kept))["digest"] == generated["digest"]
+    assert main(["bench", "--generate=2000", f"--keep={kept}"]) == 1
+    line = f"{kept}: is there already; name a file for the generated log that does not exist"
+    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
+
+
+def test_a_generated_log_that_is_read_wrongly(capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pbs_fast.matching.pure import Stream
+
+    honest = Stream.take
+
+    def lying(self: Stream) -> Any:
+        batch = honest(self)
+        batch.last[:] = [last + 1 for last in batch.last]
+        return batch
+
+    monkeypatch.setattr(Stream, "take", lying)
+    assert main(["bench", "--core=python", "--generate=1000"]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("pbs-fast bench: the generated log was read wrongly (python): digest ")
+    assert err.count("\n") == 1
+
+
+def test_no_room_for_a_generated_log(capfd: Output) -> None:
+    assert main(["bench", "--generate=1000", "--keep=/dev/full/x"]) == 1
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("pbs-fast bench: /dev/full/x: cannot write the generated log (about 1 MB): ")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--keep=x", "y"], "--keep is for --generate; without it nothing is written"),
+        (["--generate=5", "x"], "--generate makes the log itself; leave out LOG, or --generate"),
+        (["--generate=5", "--now=2026-01-01"], "--now is for logs of your own; leave it out with --generate"),
+        (["--generate=5", "--logtime=%s"], "--logtime is for logs of your own; leave it out with --generate"),
+        (["--plot=x.pdf", "y"], "--plot=x.pdf: neither .svg nor .png; name a file that ends so"),
+    ],
+)
+def test_what_does_not_go_together(args: list[str], line: str, capfd: Output) -> None:
+    assert main(["bench", *args]) == 2
+    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
+
+
+def test_its_last_lines_say_how_much_this_machine_can_take(capfd: Output, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    line = "2026-11-21T08:{:02d}:{:02d}Z mx postfix/smtpd[1]: connect\n"
+    # 600 lines in ten minutes, 6,000 in the eleventh.
+    text = "".join(line.format(second // 60, second % 60) for second in range(600))
+    log.write_text(text + "".join(line.format(10, second // 100) for second in range(6_000)))
+    assert main(["bench", "--core=both", str(log)]) == 0
+    *_, own, rust, python = capfd.readouterr().out.splitlines()
+    assert own == (
+        "This log was written at 10 lines/s on average, over 11.0 minutes,"
+        " and at 100 lines/s in its busiest minute (2026-11-21 08:10 UTC)."
+    )
+    for said, core in ((rust, "rust"), (python, "python")):
+        figures = re.fullmatch(
+            rf"This machine takes ([\d,]+) lines/s \({core}\): ([\d,]+) times today's average rate,"
+            r" ([\d,.]+) times that of the busiest minute\.",
+            said,
+        )
+        assert figures is not None, said
+        speed, average, peak = (float(figure.replace(",", "")) for figure in figures.groups())
+        assert average == pytest.approx(speed / 10.0, rel=0.02)
+        assert peak == pytest.approx(speed / 100, rel=0.02)
+
+
+def test_what_cannot_be_said(capfd: Output, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("rubbish\n")
+    assert main(["bench", str(log)]) == 0
+    last = capfd.readouterr().out.splitlines()[-1]
+    assert last.startswith("How many times today's log rate this is cannot be said: ")
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+@pytest.mark.parametrize("name", ["x.svg", "x.PNG"])
+def test_a_picture(name: str, tmp_path: Path) -> None:
+    def run(picture: Path, *args: str) -> tuple[int, str]:
+        # A process of its own: matplotlib imports `packaging`, which is the name of a directory of tests, too.
+        command = [sys.executable, "-m", "pbs_fast", "bench", f"--plot={picture}", *args, str(EXAMPLE)]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        return done.returncode, done.stderr
+
+    assert run(tmp_path / name, "--core=both", "--repeat=2") == (0, "")
+    drawn = (tmp_path / name).read_bytes()
+    if name == "x.svg":
+        assert b"<svg" in drawn
+        assert all(word in drawn for word in (b"<!-- fold -->", b"<!-- python, 1 thread -->", b"<!-- 59 lines -->"))
+    else:
+        assert drawn.startswith(b"\x89PNG")
+    missing = tmp_path / "none" / name
+    assert run(missing) == (1, f"pbs-fast bench: --plot={missing}: cannot be written: No such file or directory\n")
+
+
+def test_a_picture_needs_matplotlib(capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pbs_fast.bench.plot.find_spec", lambda _name: None)
+    assert main(["bench", "--plot=x.svg", str(EXAMPLE)]) == 1
+    line = "--plot needs matplotlib, which is not installed: pip install 'pbs-fast[plot]'"
+    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")

@@ -16,9 +16,6 @@ from pbs_fast.matching.reader import Reader, Ready
 from pbs_fast.sources.opening import open_log
 from pbs_fast.sources.pieces import MAX_LINE, pieces
 
-#: Lines without a stamp that one look gets over; what follows more of them is found as the next minute's beginning.
-_TRIES = 8
-
 
 class LogRate(NamedTuple):
     """What one or several logs, taken as one, say about the rate at which they were written."""
@@ -39,8 +36,8 @@ class LogRate(NamedTuple):
 
     @property
     def peak(self) -> float:
-        """Lines a second in the busiest minute."""
-        return self.busiest / 60
+        """Lines a second in the busiest minute; of a log of less than a minute, its average."""
+        return max(self.busiest / 60, self.average)
 
 
 class _Minutes:
@@ -113,14 +110,9 @@ class _Stamps:
                 low = place
 
     def _is_later(self, start: int, minute: int) -> bool:
-        for _ in range(_TRIES):
-            stamp = self.stamp(start)
-            if stamp is not None:
-                return stamp // 60 != minute
-            start = self.next_line(start, self.stop)
-            if start >= self.stop:
-                break
-        return False
+        """A line without stamp belongs to the minute before."""
+        stamp = self.stamp(start)
+        return stamp is not None and stamp // 60 != minute
 
 
 def log_rate(files: Sequence[str], reader: Reader, now: int | None) -> LogRate | None:
