@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mta import unavailable
 from packaging import PACKAGING, tool
 
 ROOT = PACKAGING.parent
@@ -57,14 +58,14 @@ def test_rights_are_given_to_jobs_and_few_may_write(path: Path) -> None:
 def test_zizmor_finds_nothing() -> None:
     zizmor = Path(sys.executable).with_name("zizmor")
     if not zizmor.exists():
-        pytest.skip("zizmor is not installed; `make setup` does it")
+        unavailable("zizmor is not installed; `make setup` does it")
     done = subprocess.run([zizmor, "--offline", *WORKFLOWS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_licences_are_listed_as_they_are() -> None:
     if shutil.which("cargo") is None:
-        pytest.skip("cargo is not installed")
+        unavailable("cargo is not installed")
     program = f"import sys; sys.path.insert(0, {str(PACKAGING)!r}); import licences; print(licences.listing(), end='')"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == (ROOT / "docs" / "LICENCES.md").read_text(), "packaging/licences.py writes it"

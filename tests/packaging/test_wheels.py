@@ -8,13 +8,14 @@ import zipfile
 from collections.abc import Callable
 from email.parser import HeaderParser
 from importlib import util
-from importlib.metadata import distribution
+from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import pbs_fast
+from mta import unavailable
 from packaging import PACKAGING
 
 ROOT = PACKAGING.parent
@@ -25,7 +26,7 @@ HATCHLING = Path(sys.executable).with_name("hatchling")
 def pure(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built as `make wheels` builds it."""
     if not HATCHLING.exists():
-        pytest.skip("hatchling is not installed; `make setup` does it")
+        unavailable("hatchling is not installed; `make setup` does it")
     place = tmp_path_factory.mktemp("pure")
     subprocess.run([HATCHLING, "build", "--target=wheel", f"--directory={place}"], cwd=ROOT, check=True)
     (wheel,) = place.iterdir()
@@ -58,13 +59,16 @@ def test_it_holds_the_whole_package_but_the_native_module(pure: Path) -> None:
     assert len([name for name in found if name.startswith("pbs_fast/formats/data/")]) > 3
 
 
-def test_it_says_of_itself_what_the_native_wheel_says(pure: Path) -> None:
+def test_it_says_of_itself_what_the_native_wheel_says(pure: Path, tmp_path: Path) -> None:
     """Both backends read one pyproject.toml; what they make of it must be one thing to pip and to PyPI."""
     with zipfile.ZipFile(pure) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         ours = HeaderParser().parsestr(archive.read(name).decode())
         scripts = archive.read(name.replace("METADATA", "entry_points.txt")).decode()
-    native = distribution("pbs-fast")
+    maturin = [Path(sys.executable).with_name("maturin"), "pep517", "write-dist-info"]
+    here = [f"--interpreter={sys.executable}", f"--metadata-directory={tmp_path}"]
+    subprocess.run([*maturin, *here], cwd=ROOT, check=True)
+    (native,) = distributions(path=[str(tmp_path)])
     theirs = HeaderParser().parsestr(native.read_text("METADATA") or "")
     for key in ("Name", "Version", "Summary", "License-Expression", "Requires-Python", "Metadata-Version"):
         assert ours[key] == theirs[key], key
