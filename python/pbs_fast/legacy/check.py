@@ -6,12 +6,13 @@ Both replay the whole log with each line's stamp as the clock and nothing writte
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def compare(old: Old, found: Conversion, log: str, say: Callable[[str], object])
 
     Raises ConfigError when the imported configuration does not work, or the old program fails.
     """
+    if not os.access(log, os.R_OK):
+        raise ConfigError(f"cannot read the log {log}; give one that is there, to --check")
     ours = _ours(found, log)
     say(f"{log}: {len(ours)} addresses would be granted under the imported configuration")
     program = next((path for path in _OLD_PROGRAMS if _is_perl(path)), None)
@@ -72,17 +75,23 @@ def _theirs(program: str, config: str, log: str) -> set[str]:
     """The old program goes on following when it has reached the end, so it is ended then."""
     command = [program, f"--config={config}", "--nowrite", "--debug", "--reprocess", f"--watchlog={log}", "--logto=-"]
     granted: set[str] = set()
-    deadline = time.monotonic() + _PATIENCE
     output: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     with subprocess.Popen(command, **output) as old:  # noqa: S603 - the program that the administrator has run so far
         assert old.stdout is not None  # noqa: S101 - a pipe was asked for
-        for line in old.stdout:
-            granted.update(_ADDED.findall(line))
-            if _END in line or time.monotonic() > deadline:
-                old.terminate()
-                return granted
-        old.wait()
-    raise ConfigError(f"{program} ended before it had read {log}; run it by hand: {' '.join(command)}")
+        limit = threading.Timer(_PATIENCE, old.kill)
+        limit.start()
+        try:
+            for line in old.stdout:
+                granted.update(_ADDED.findall(line))
+                if _END in line:
+                    old.terminate()
+                    return granted
+        finally:
+            limit.cancel()
+    raise ConfigError(
+        f"{program} ended before it had read {log}, or took more than {_PATIENCE} s; run it by hand: "
+        f"{' '.join(command)}"
+    )
 
 
 def _is_perl(path: str) -> bool:
