@@ -9,7 +9,7 @@ from servers.stage import PEM, USERS, Stage, stage
 
 _CONF = """
 base_dir = /run/dovecot
-log_path = syslog
+log_path = {log}
 protocols = imap pop3
 listen = {listen}
 ssl = yes
@@ -36,9 +36,9 @@ userdb {{
 """
 
 
-def start(here: Stage, listen: str = "*, ::") -> None:
+def start(here: Stage, listen: str = "*, ::", *, log: str = "syslog") -> None:
     """Start Dovecot at all four ports of these addresses."""
-    here.write("/etc/dovecot/dovecot.conf", _CONF.format(pem=PEM, listen=listen))
+    here.write("/etc/dovecot/dovecot.conf", _CONF.format(pem=PEM, listen=listen, log=log))
     here.write("/etc/dovecot/users", "".join(f"{user}:{{PLAIN}}{word}::::::\n" for user, word in USERS.items()))
     here.sh("install -d -o 7001 -g 7001 /var/lib/mail; mkdir -p /var/lib/dovecot")
     here.start("dovecot", "-F")
