@@ -7,7 +7,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-rust test-python test-native test-fallback oldest-rust lint lint-actions audit format \
-    fuzz bench wheels test-wheels check-release deb test-deb clean
+    fuzz bench bench-core wheels test-wheels check-release deb test-deb clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,11 @@ format: $(READY) ## put all code into its form
 fuzz: $(READY) ## a minute of libFuzzer on envelopes and scans; FUZZ_SECONDS=N for more (needs a C++ compiler)
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
-bench: $(READY) ## measure this machine beside its rivals (docs in benches/README.md)
-	$(BIN)/python benches/rivals.py
+bench: $(READY) ## measure this machine beside its rivals into benches/RESULTS.md; QUICK=1 takes two minutes, not eight
+	$(BIN)/python benches/run.py $(if $(QUICK),--quick) $(if $(PERL),--perl '$(PERL)')
+
+bench-core: $(READY) ## measure the stages of the Rust core (Criterion)
+	cargo bench --quiet --locked --package pbs-core
 
 wheels: $(READY) ## build this platform's wheel, the pure one and the sdist into dist/, test each in an empty venv
 	$(BIN)/python packaging/wheels.py build

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Measures pbs-fast on this machine and writes benches/RESULTS.md: rivals in alternation, the suite, growth curves.
+
+    benches/run.py                      # some 8 minutes; `make bench`
+    benches/run.py --quick              # some 2 minutes; `make bench QUICK=1`
+    benches/run.py --log /var/log/mail.log   # the rivals on a log of yours, printed and not written
+    benches/run.py --perl /usr/sbin/pop-before-smtp
+
+Ends with status 1 when a stage is over its budget; a wrong count ends the run at once. Method: benches/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from measure import cases, growth, page
+from measure.contenders import alternate, ours, rivals
+from measure.logs import Log, generated
+
+PAGE = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure pbs-fast beside its rivals.")
+    parser.add_argument("--quick", action="store_true", help="smaller logs and fewer rounds")
+    parser.add_argument("--rounds", type=int, help="rounds of the rivals; by default 5, quick 3")
+    parser.add_argument("--log", type=Path, help="rivals on a log of your own; prints, writes no page")
+    parser.add_argument("--perl", type=Path, metavar="PATH", help="the Perl program pop-before-smtp")
+    parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
+    given = parser.parse_args()
+    load, started = os.getloadavg()[0], time.monotonic()
+    rounds = given.rounds or (3 if given.quick else 5)
+    log = Log(given.log, {}, None) if given.log else generated(lines=400_000 if given.quick else 2_000_000)
+    others, missing = rivals(given.perl)
+    samples = alternate([*ours(), *others], log, rounds)
+    what = "your log" if given.log else "The generated log, 8 % logins"
+    title = f"{what}: {log.path.stat().st_size / 1e6:.0f} MB, {rounds} rounds in alternation."
+    rivals_text = page.rivals_part(samples, missing, title)
+    if given.log:
+        print(rivals_text)
+        return 0
+    found = [cases.run(case, 3) for case in cases.cases(quick=given.quick)]
+    curves = growth.curves(quick=given.quick, rounds=3)
+    plot = given.out.with_suffix(".svg")
+    drawn = page.draw(curves, plot)
+    facts = page.facts(load, "benches/run.py" + (" --quick" if given.quick else ""))
+    facts.append(("took", f"{time.monotonic() - started:.0f} s"))
+    text = "# What this machine does\n\nWritten by `make bench`; method and bias: [README.md](README.md).\n\n"
+    text += page.table(["", ""], [list(fact) for fact in facts])
+    parts = (rivals_text, page.suite_part(found), page.growth_part(curves, plot.name if drawn else None))
+    given.out.write_text(text + "".join(f"\n{part}" for part in parts))
+    print(given.out.read_text())
+    over = [f"{case.name}: {', '.join(case.over)}" for case in found if case.over]
+    if over:
+        print(f"over budget: {'; '.join(over)}", file=sys.stderr)
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
