@@ -7,6 +7,8 @@ A test holds the pages to it. The format is man(7), which every man program read
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,8 @@ from pbs_fast.cli import application
 from pbs_fast.cli.old import application as old_application
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, Key
 from pbs_fast.config.show import toml_value
-from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.formats.loader import TABLE_KEYS, load_catalogue
+from pbs_fast.tables.spec import TYPES
 
 MAN = Path(__file__).parent / "man"
 #: Where pieces of text that no option and no key can tell are written down.
@@ -32,7 +35,11 @@ _EXIT = (
     ("0", "all went well"),
     ("1", "a run failed: a log or a table cannot be read or written; one line on standard error says which"),
     ("2", "bad use: an option, a key or a format that does not exist"),
-    ("3", "match --missed: there were lines that look like a login and that nothing took"),
+    (
+        "3",
+        "match --missed: there were lines that look like a login and that nothing took. import-config --check: one"
+        " of the two programs grants what the other does not",
+    ),
 )
 _SIGNALS = (
     (
@@ -41,6 +48,48 @@ _SIGNALS = (
         " signal when it is rotated.",
     ),
     ("SIGTERM, SIGINT", "stop. The rows stay, so that a restart shuts nobody out."),
+)
+#: Key of a [[format]] -> what it is; all that the loader knows, which `_own_formats` checks.
+_FORMAT = {
+    "name": "the format's name: a-z, 0-9 and -, and none that the catalogue has",
+    "title": "for people: the server",
+    "versions": "for people: what the patterns cover",
+    "program": "syslog tags of the server's lines",
+    "tls_program": "further tags, those whose logins are over TLS",
+    "success": "texts that mark a message as a login; one that no pattern took is shown by match --missed",
+    "login": "patterns of a whole message that is a login; each has {ip}",
+    "logout": "patterns of the end of a login's session",
+    "line_login": "patterns searched in whole lines, stamp and host included, as $pat of the Perl program; [LOGTIME]"
+    " stands for the stamp",
+    "line_logout": "the same for the end of a session, as $out_pat",
+    "session": "a table of lists of patterns, for a login of several lines joined by their process: address, success,"
+    " failure, end",
+    "cut": "length in bytes from which a record counts as cut by its writer",
+    "own_log": "a table, where the server writes a log itself: prefix (what may stand before the stamp), probe (a"
+    " pattern that the messages start with)",
+    "sample": "tables [[format.sample]] with kind, message and what must come out; checked at each start",
+}
+_PLACEHOLDERS = (
+    "Patterns are ASCII and hold neither look-around nor back references. Placeholders: {ip} is the client's"
+    " address, {lip} the server's, {user} a name without blanks, {user:CHARS} one that ends before any of CHARS,"
+    " {session:CHARS} and {text:CHARS} likewise, {number} digits, {rest} anything up to the end. Try them with:"
+    " pbs-fast match --config=FILE LOG"
+)
+_EXAMPLE = """\
+[[format]]
+name = "mypop"
+program = ["mypop"]
+success = ["logged in"]
+login = ['user {user} logged in from {ip}']
+"""
+_IMPORTED = (
+    "Functions of the old configuration are known by their names (tie_DB, tie_CDB, getline_stdin, syslog and so on) and"
+    " become tables, sources or the log. A pattern that reads the lines of a format of the catalogue becomes nothing,"
+    " since all formats are on; one whose tag alone is another adds the tag; any other becomes a [[format]]; the"
+    " patterns that custom_match goes through become one each. Behind each line of the result stands what it was.\n\n"
+    "A note on standard error tells, with its line, what has no counterpart: code of your own, a pattern that no engine"
+    " here can run, a map among the networks, NDBM; and of a pattern that is known, lines that it would have taken"
+    " and that are refused on purpose. With --check, what that means for a real log is seen."
 )
 _AUTHORS = (
     "pbs-fast is by its developers. It succeeds the Perl daemon pop-before-smtp, created by Bennett Todd and long"
@@ -74,6 +123,8 @@ def _program() -> str:
     out.append(".SH COMMANDS\n")
     for name, command in group.commands.items():
         out += [f".SS {_roman(name)}\n", _paragraphs(command.help), *_options(command)]
+        if name == "import-config":
+            out.append(_paragraphs(_IMPORTED))
     out += [".SH SIGNALS\n", *_list(_SIGNALS), ".SH FILES\n", *_list(_FILES), ".SH EXIT STATUS\n", *_list(_EXIT)]
     return "".join([*out, _foot("pbs-fast.toml(5), pop-before-smtp(8), postconf(5), journalctl(1)")])
 
@@ -111,7 +162,40 @@ def _configuration() -> str:
     out += [".SH FORMATS\n"]
     out.append(_paragraphs("A table [formats.NAME] adds to a format of the catalogue (pbs-fast formats)."))
     out += [_key(key) for key in FORMAT_KEYS.values()]
+    out += [".SH FORMATS OF YOUR OWN\n", *_own_formats(), ".SH TABLES\n", *_tables()]
     return "".join([*out, _foot("pbs-fast(8)")])
+
+
+def _own_formats() -> Iterator[str]:
+    if wrong := _FORMAT.keys() ^ TABLE_KEYS:
+        raise SystemExit(f"make_man.py: _FORMAT lacks or has too much: {', '.join(sorted(wrong))}")
+    yield _paragraphs("A table [[format]] for each server that the catalogue has not:")
+    yield f".PP\n.nf\n.RS\n{_roman(_EXAMPLE)}.RE\n.fi\n"
+    for name, what in _FORMAT.items():
+        yield f".TP\n.B {_roman(name)}\n{_text(_sentence(what))}\n"
+    yield _paragraphs(_PLACEHOLDERS)
+
+
+def _tables() -> Iterator[str]:
+    yield _paragraphs(
+        "dbfile and table name a table as TYPE:PATH; behind a ? may stand options of it, as in"
+        " text:/x/relay?command=/usr/local/sbin/notify&timeout=2 (%26 is &). The types, each with what is appended"
+        " to the path and with its options:"
+    )
+    for name, kind in TYPES.items():
+        doc = _docstring(kind.module).partition("\n")[0]
+        what = re.sub(r"^`[^`]*`[,:]?\s*", "", doc)
+        suffix = f" Suffix: {kind.suffix}." if kind.suffix else ""
+        options = f" Options: {', '.join(sorted(kind.options))}." if kind.options else ""
+        yield f".TP\n.B {_roman(name)}:\n{_text(_sentence(what) + suffix + options)}\n"
+
+
+def _docstring(module: str) -> str:
+    """A module's text, without importing it: its engine need not be installed."""
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise SystemExit(f"make_man.py: there is no module {module}")
+    return ast.get_docstring(ast.parse(Path(found.origin).read_text())) or ""
 
 
 def _key(key: Key) -> str:

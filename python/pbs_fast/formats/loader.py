@@ -46,6 +46,8 @@ _KEYS: Types = {
     "line_logout": TEXTS,
     "sample": TABLES,
 }
+#: The keys of a format's table.
+TABLE_KEYS = frozenset(_KEYS)
 _REQUIRED = ("name", "title", "versions")
 #: Of a format that has lines of a tag.
 _REQUIRED_OF_TAGS = ("program", "success")

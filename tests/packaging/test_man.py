@@ -1,0 +1,82 @@
+"""The manual pages are those that packaging/make_man.py writes, man reads them, and they hold what they must."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from mta import unavailable
+from pbs_fast.cli import application
+from pbs_fast.config import KEYS
+from pbs_fast.formats.loader import TABLE_KEYS
+from pbs_fast.tables.spec import TYPES
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
+PAGES = ("pbs-fast.8", "pbs-fast.toml.5", "pop-before-smtp.8")
+
+
+def make_man() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_man", PACKAGING / "make_man.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_are_up_to_date() -> None:
+    pages = make_man().pages()
+    assert set(pages) == set(PAGES) == {file.name for file in (PACKAGING / "man").iterdir()}
+    for name, text in pages.items():
+        assert (PACKAGING / "man" / name).read_text() == text, "run: .venv/bin/python packaging/make_man.py"
+
+
+def shown(page: str) -> str:
+    """The page as man shows it, on lines that are long enough for any word."""
+    if shutil.which("man") is None or shutil.which("groff") is None:
+        unavailable("needs man and groff")
+    environment = {**os.environ, "MANWIDTH": "500", "LC_ALL": "C.UTF-8", "MANROFFOPT": "-c", "PAGER": "cat"}
+    done = subprocess.run(
+        ["man", "--warnings", "-l", PACKAGING / "man" / page],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return re.sub(r".\x08", "", done.stdout)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_man_reads_it_without_a_warning(page: str) -> None:
+    text = shown(page)
+    assert text.count("\n") > 30
+    assert "Bennett Todd" in text
+    assert "Wayne Davison" in text
+    assert "\\" not in text.replace(r"\[", "").replace(r"\]", ""), "nothing of the page's own markup shows"
+
+
+def test_every_command_and_option_is_in_the_page() -> None:
+    text = shown("pbs-fast.8")
+    group: Any = get_command(application())
+    for name, command in group.commands.items():
+        assert re.search(rf"(?m)^   {name}$", text), name
+        for each in command.params:
+            assert all(option in text for option in (*each.opts, *each.secondary_opts) if option.startswith("--"))
+    assert "so its code runs" in text
+    assert "A note on standard error tells, with its line, what has no counterpart" in text
+
+
+def test_every_key_and_table_is_in_the_page() -> None:
+    text = shown("pbs-fast.toml.5")
+    for key in (*(name.rpartition(".")[2] for name in KEYS), *TABLE_KEYS):
+        assert re.search(rf"(?m)^       {key}(?:$| )", text), key
+    for name in TYPES:
+        assert re.search(rf"(?m)^       {name}:(?:$| )", text), name
+    assert "login = ['user {user} logged in from {ip}']" in text
