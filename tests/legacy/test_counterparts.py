@@ -121,7 +121,7 @@ $del_func = sub { };
 sub custom_match { return; }
 """
     site = imported(perl + "1;\n", tmp_path)
-    assert "$add_func = \\&block (line 3): code of your own has no counterpart; the table exec:" in site.notes
+    assert "$add_func = \\&block (line 3): code of your own has no counterpart; write it as a program" in site.notes
     assert "$del_func = \\&__ANON__ (line 4)" in site.notes
     assert "sub custom_match (line 5): no lists of patterns can be read out of its code" in site.notes
 
@@ -169,3 +169,40 @@ def test_a_tag_that_nobody_has_is_added(tmp_path: Path) -> None:
     assert site.settings.config.program_tags == {"qpopper": ("in.popper",)}
     line = 'in.popper[1]: (v4.1.0) POP login by user "hanna" at (adsl.example.com) 198.51.100.201'
     assert site.events(f"Mar  4 07:12:09 mx {line}") == [("login", "198.51.100.201", "qpopper")]
+
+
+BLOCK = r"""
+my @login_fail_pats = (
+    '^[LOGTIME] \S+ sshd\[\d+\]: Failed password for \S+ from (\d+\.\d+\.\d+\.\d+)',
+    '^[LOGTIME] \S+ homeftpd\[\d+\]: refused \S+ from (\d+\.\d+\.\d+\.\d+)$',
+);
+sub custom_match { for (@login_fail_pats) { return ($1, $2, 1) if /$_/ } return }
+$grace = 3*60*60;
+$dbfile = '/var/lib/ip-blocking';
+$add_func = sub { system('iptables', '-A', 'INPUT', '-s', $_[0], '-j', 'REJECT') };
+$del_func = sub { system('iptables', '-D', 'INPUT', '-s', $_[0], '-j', 'REJECT') };
+"""
+
+
+def test_a_configuration_that_blocks_never_grants(tmp_path: Path) -> None:
+    """The program turned round: the catalogue's logins must not go where its failures went."""
+    site = imported(BLOCK + "1;\n", tmp_path)
+    config = site.settings.config
+    assert (config.catalogue, config.grace, config.count_sessions) == (False, 10_800, False)
+    assert [each.name for each in site.site.formats] == site.own
+    assert len(site.own) == 2
+    head = "Mar  4 07:12:09 mx "
+    assert site.events(f"{head}sshd[7]: Failed password for root from 203.0.113.5 port 4 ssh2") == [
+        ("login", "203.0.113.5", site.own[0])
+    ]
+    assert site.events(PATTERNS["dovecot"].lines[0][0]) == [], "a successful login is nothing here"
+    assert (
+        "$add_func = \\&__ANON__ (line 9): code of your own has no counterpart; write it as a program, and"
+        in site.notes
+    )
+
+
+def test_a_configuration_that_grants_by_code_keeps_the_catalogue(tmp_path: Path) -> None:
+    site = imported(PATTERNS["dovecot"].perl + "\nsub open_it { }\n$add_func = \\&open_it;\n1;\n", tmp_path)
+    assert site.settings.config.catalogue
+    assert site.events(PATTERNS["dovecot"].lines[0][0]) == [("login", "203.0.113.41", "dovecot")]

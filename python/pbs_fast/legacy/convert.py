@@ -72,6 +72,10 @@ def convert(old: Old, recognizer: Recognizer) -> Conversion:
         settings.append(("logtime", formats.logtime, f"$logtime_pat ({old.where('logtime_pat')})"))
     if formats.counts:
         settings.append(("count_sessions", True, f"a logout pattern was set ({formats.counts})"))
+    if _acts_itself(old) and formats.own and not formats.known:
+        settings.append(
+            ("catalogue", False, "only the patterns below: what is done with an address is code of its own")
+        )
     out.lines += [f"{key} = {toml_value(value)}  # was: {_plain(was)}" for key, value, was in settings]
     out.notes += formats.notes
     out.lines += _format_lines(formats)
@@ -199,11 +203,17 @@ def _unknown_functions(old: Old) -> Iterator[str]:
         function = _function(old, name)
         if function is not None and function not in known:
             way = (
-                "the table exec: runs a program with add or del and the address"
+                "write it as a program, and dbfile = exec:..., which runs it with add or del and the address "
+                "(docs/BLOCKING.md)"
                 if name in ("add_func", "del_func")
                 else "look for what replaces it in docs/MIGRATION.md"
             )
             yield f"${name} = \\&{function} ({old.where(name)}): code of your own has no counterpart; {way}"
+
+
+def _acts_itself(old: Old) -> bool:
+    """Whether an address goes elsewhere than into a table: into a firewall, of those who failed to log in."""
+    return _function(old, "add_func") not in (None, *_GO_WITH["add_func"])
 
 
 def _function(old: Old, name: str) -> str | None:

@@ -22,7 +22,8 @@ from pbs_fast.legacy.patterns import Known, Recognizer, modern
 _READ_ANYWAY = ("Mar  4 07:12:09", "2026-03-04T07:12:09", "2026-03-04T07:12:09.123456+01:00", "Mar  4 2026 07:12:09")
 #: The tag in a pattern that the three-line form begins with.
 _TAG = re.compile(r"(?P<tag>[A-Za-z][A-Za-z0-9_./-]*)\\\[\(")
-_OUT = re.compile(r"out|off|end|close", re.IGNORECASE)
+#: Names of lists of logout patterns: @logout_pats, @OUT_pats, but not @vendor_pats.
+_OUT = re.compile(r"(?:[\W_]|log|sign)(?:out|off|end|close)", re.IGNORECASE)
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Formats:
     tags: dict[str, list[str]] = field(default_factory=dict)
     """Format of the catalogue -> tags to add."""
     logtime: str | None = None
+    known: bool = False
+    """Whether the catalogue has any of the patterns."""
     counts: str = ""
     """What switched the counting of connections on."""
     notes: list[str] = field(default_factory=list)
@@ -114,6 +117,7 @@ def _one(pattern: str, kind: str, where: str, name: str, recognizer: Recognizer,
 
 def _known(known: Known, kind: str, where: str, out: Formats) -> None:
     names = " and ".join(known.formats)
+    out.known = True
     out.notes.append(f"{where}: is what the built-in format {names} reads; nothing is needed")
     for name, tags in known.tags.items():
         out.tags.setdefault(name, []).extend(tag for tag in tags if tag not in out.tags.get(name, ()))
@@ -135,6 +139,7 @@ def _joined(old: Old, recognizer: Recognizer, out: Formats) -> None:
         )
         return
     if names := recognizer.sessions_of(tag["tag"]):
+        out.known = True
         out.notes.append(f"{where}: is what the built-in format {' and '.join(names)} reads; nothing is needed")
     else:
         steps = {
