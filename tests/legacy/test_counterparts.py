@@ -206,3 +206,30 @@ def test_a_configuration_that_grants_by_code_keeps_the_catalogue(tmp_path: Path)
     site = imported(PATTERNS["dovecot"].perl + "\nsub open_it { }\n$add_func = \\&open_it;\n1;\n", tmp_path)
     assert site.settings.config.catalogue
     assert site.events(PATTERNS["dovecot"].lines[0][0]) == [("login", "203.0.113.41", "dovecot")]
+
+
+JOINED = r"""
+$PID_pat = '^[LOGTIME] \S+ homepop\[(\d+)\]: ';
+$IP_pat = $PID_pat . 'connect from (?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$';
+$OK_pat = $PID_pat . 'user (\S+|"[^"]*") is in';
+$FAIL_pat = $PID_pat . '(?:refused|gone) ';
+$OUT_pat = $PID_pat . 'bye$';
+"""
+
+
+def test_three_patterns_of_a_server_of_nobodys(tmp_path: Path) -> None:
+    site = imported(JOINED + "1;\n", tmp_path)
+    (name,) = site.own
+    assert site.settings.config.count_sessions
+
+    def events(*messages: str, pids: str = "") -> list[tuple[str, str | None, str]]:
+        numbers = pids.split() or ["7"] * len(messages)
+        lines = [f"Mar  4 07:12:09 mx homepop[{pid}]: {text}" for pid, text in zip(numbers, messages, strict=True)]
+        return site.events("\n".join(lines))
+
+    login, logout = ("login", "203.0.113.5", name), ("logout", "203.0.113.5", name)
+    assert events("connect from 203.0.113.5", "user ann is in, 3 messages") == [login], site.conversion.toml
+    assert events("connect from ::ffff:203.0.113.5", 'user "ann b" is in', "bye") == [login, logout]
+    assert events("connect from 203.0.113.5", "refused ann", "user ann is in") == []
+    assert events("connect from 203.0.113.5", "user ann is in", pids="7 8") == []
+    assert events("user ann is in") == []
