@@ -6,7 +6,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-rust test-python test-native test-fallback oldest-rust lint lint-actions audit format \
+.PHONY: help run setup test test-rust test-python test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
     fuzz bench bench-core wheels test-wheels check-release deb test-deb clean
 
 help: ## show this list
@@ -30,6 +30,9 @@ test-python: $(READY) ## everything else: twins, formats, tables, daemon, comman
 
 test-native: $(READY) ## the tests of the native module and of the twins' equality
 	$(BIN)/pytest -q tests/native tests/twins
+
+test-servers: $(READY) ## what match says of real POP and IMAP servers' lines (as root, on Debian)
+	$(BIN)/pytest -q tests/servers
 
 test-fallback: ## what runs without the native module, in an environment that has none
 	packaging/fallback.sh

@@ -20,6 +20,8 @@ exim=$place/exim
 exim_lmdb=$place/exim-lmdb/exim
 beside="exim, sendmail, courier, ucspi-tcp, ucspi-tcp-ipv6"
 mail_servers="courier-imap cyrus mailutils perdition popa3d solid-pop3d imapproxy"
+# What they log is tested with Debian's builds; elsewhere some do not exist, or are of other versions.
+grep -q '^ID=debian$' /etc/os-release || mail_servers=""
 here=$(dirname "$0")
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive

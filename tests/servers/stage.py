@@ -76,13 +76,18 @@ class Stage:
         self.log.touch()
         self._syslog = Syslog(self.directory / "dev-log", self.log)
         self._syslog.start()
+        try:
+            self._lay_over(layer)
+        except BaseException:
+            self.close()
+            raise
+
+    def _lay_over(self, layer: list[Path]) -> None:
         words = [self.directory / "dev", self._syslog.path, *layer]
         done = self._namespace.run("sh", "-c", _LAY_OVER, "sh", *words)
-        if done.returncode:
-            self.close()
-            if "mount" in done.stderr:
-                unavailable(f"no file system can be laid over /usr and /etc here ({done.stderr.strip()})")
-            raise AssertionError(done.stderr)
+        if "mount" in done.stderr:
+            unavailable(f"no file system can be laid over /usr and /etc here ({done.stderr.strip()})")
+        assert done.returncode == 0, done.stderr
         self.sh("".join(f"ip address add {each}/{'128 nodad' if ':' in each else 32} dev lo\n" for each in UNNAMED))
         hashes = self.sh("openssl passwd -5 -salt salt -stdin", text="".join(f"{each}\n" for each in USERS.values()))
         self._accounts(dict(zip(USERS, hashes.split(), strict=True)), 7001)
