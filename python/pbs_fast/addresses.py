@@ -119,6 +119,10 @@ class NetworkTable(Generic[T]):
     def __len__(self) -> int:
         return len(self._labels)
 
+    def touches(self, width: int, first_byte: int) -> bool:
+        """Whether some network may hold addresses with this first byte."""
+        return bool(self._by_first_byte[width][first_byte])
+
     def find(self, width: int, value: int) -> T | None:
         """The label of the first network that holds the address; None when none does."""
         best = None

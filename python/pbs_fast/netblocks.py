@@ -42,6 +42,10 @@ class Netblocks:
     def __len__(self) -> int:
         return len(self._table)
 
+    def touches(self, width: int, first_byte: int) -> bool:
+        """Whether addresses with this first byte may be local."""
+        return self._table.touches(width, first_byte)
+
     def holds(self, width: int, value: int) -> bool:
         """True when the parsed address is local: about 0.1 µs."""
         return self._table.find(width, value) is True

@@ -37,9 +37,18 @@ class Crowd:
             self._window_end = now + WINDOW_S
             self._until = {ip: until for ip, until in self._until.items() if now < until}
         fresh = []
+        known = users.get
+        one_is_fine = self.limit >= 1
         for ip, first, last, distinct in logins:
-            if last is None or (distinct < 2 and users.get(ip) == last):
-                continue  # the same user again: nearly all logins
+            if last is None:
+                continue
+            if distinct < 2 and one_is_fine:
+                seen = known(ip)
+                if seen == last:
+                    continue  # the same user again: nearly all logins
+                if seen is None:
+                    users[ip] = last
+                    continue
             if self._count(ip, first, last, distinct) > self.limit:
                 users.pop(ip, None)
                 if ip not in self._until:

