@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from pbs_fast.errors import SourceError
@@ -26,6 +27,11 @@ OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 #: Looks at a directory in which a file vanishes between its listing and its opening, as when its compressor is done.
 _LOOKS = 5
+
+#: Longest run of NULs that is read to tell what stands behind it, and how much is read at once. A hole costs nothing;
+#: a copy of one may hold as many NULs.
+_LONGEST_HOLE = 1 << 30
+_STRIDE = 1 << 20
 
 
 class Beside(NamedTuple):
@@ -107,8 +113,43 @@ def begun_since(files: Sequence[Beside], seen: Seen, known: set[Identity], since
 
 
 def alike(head: bytes, others: Iterable[bytes]) -> bool:
-    """Does a file with these first bytes hold what one of the others holds?"""
-    return any(other and (head.startswith(other) or other.startswith(head)) for other in others) if head else False
+    """Does a file with these first bytes hold what one of the others holds? Nothing but NULs tell nothing."""
+    return is_telling(head) and any(other and (head.startswith(other) or other.startswith(head)) for other in others)
+
+
+def is_telling(head: bytes) -> bool:
+    """Do a file's first bytes tell it from others? A hole does not, which a writer leaves that was not told of a
+    truncation."""
+    return bool(head.strip(b"\0"))
+
+
+def behind_hole(read: Callable[[int], bytes]) -> bytes:
+    """The first bytes behind a file's leading NULs, at most SAMPLE; b"" where it has none, or a hole beyond measure.
+
+    `read` gives the next bytes of the file, at most as many as it is asked for. Raises what it raises.
+    """
+    for _ in range(_LONGEST_HOLE // _STRIDE):
+        if text := (data := read(_STRIDE)).lstrip(b"\0"):
+            return (text if len(text) >= SAMPLE else text + read(SAMPLE))[:SAMPLE]
+        if not data:
+            break
+    return b""
+
+
+def reader(fd: int) -> Callable[[int], bytes]:
+    """Reads a regular file from its start, across holes at once, and moves no offset. Raises OSError."""
+    place = 0
+
+    def read(size: int) -> bytes:
+        nonlocal place
+        data = os.pread(fd, size, place)
+        place += len(data)
+        if hasattr(os, "SEEK_DATA") and not data.strip(b"\0"):
+            with suppress(OSError):  # nothing but hole behind; not known to this file system
+                place = max(place, os.lseek(fd, place, os.SEEK_DATA))
+        return data
+
+    return read
 
 
 def copy_of(
@@ -134,7 +175,7 @@ def copy_of(
             if archive.head.startswith(position.head):
                 archive.start_at(position)
                 # A hole at the start tells nothing, so there the text is passed over at once. That is rare.
-                if position.head.strip(b"\0") or archive.arrives():
+                if is_telling(position.head) or archive.arrives():
                     return one, archive
             archive.close()
     return None

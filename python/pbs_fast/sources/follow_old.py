@@ -16,11 +16,24 @@ from dataclasses import replace
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.follow_archive import FollowedArchive, open_archive
-from pbs_fast.sources.follow_beside import Beside, Seen, Since, alike, begun_since, copy_of, look, open_beside
+from pbs_fast.sources.follow_beside import (
+    Beside,
+    Seen,
+    Since,
+    alike,
+    begun_since,
+    behind_hole,
+    copy_of,
+    is_telling,
+    look,
+    open_beside,
+    reader,
+)
 from pbs_fast.sources.follow_file import FollowedFile
 from pbs_fast.sources.follow_stream import FollowedStream
 from pbs_fast.sources.identity import Identity, Position, display
 from pbs_fast.sources.notices import Kind
+from pbs_fast.sources.opening import open_log
 
 Followed = FollowedFile | FollowedStream | FollowedArchive
 
@@ -204,8 +217,10 @@ class OldFiles:
         for found in begun_since(beside, seen, {file.identity for file in listed}, since):
             file: FollowedFile | FollowedArchive | None = None
             if not found.compressed:
-                if not alike(found.head, read):
-                    file = open_beside(found.name, self._counters, self._chunk)
+                file = None if alike(found.head, read) else open_beside(found.name, self._counters, self._chunk)
+                if file is not None and self._is_read_behind_hole(found.head, reader(file.fd), held, beside, seen):
+                    file.close()
+                    file = None
             else:
                 try:
                     archive = open_archive(found.name, self._counters, self._chunk)
@@ -219,7 +234,13 @@ class OldFiles:
                 same = [one for one in held if alike(archive.head, [one.first_bytes()])]
                 self._archived.update(one.identity for one in same)
                 removed = [one for one in removed if one not in same]
-                if same or not archive.head or alike(archive.head, read):
+                hole = open_log(found.name) if archive.head and not is_telling(archive.head) else None
+                if (
+                    same
+                    or not archive.head
+                    or alike(archive.head, read)
+                    or (hole and self._is_read_behind_hole(archive.head, hole.read, held, beside, seen))
+                ):
                     archive.close()
                 else:
                     self._say("rotated", f"reading {display(found.name)}, compressed before it was read")
@@ -230,6 +251,30 @@ class OldFiles:
                     self.return_to(file)
                 self.enlist(file)
                 read.append(found.head if isinstance(file, FollowedFile) else file.head)
+
+    def _is_read_behind_hole(
+        self,
+        head: bytes,
+        read: Callable[[int], bytes],
+        held: Sequence[FollowedFile],
+        beside: Sequence[Beside],
+        seen: Seen,
+    ) -> bool:
+        """Does a file that begins with NULs hold what one of those holds that are read, behind the hole?"""
+        if is_telling(head):
+            return False
+        texts = []
+        with suppress(OSError, SourceError):
+            text = behind_hole(read)
+            texts = [behind_hole(reader(one.fd)) for one in held if not is_telling(one.head or one.first_bytes())]
+            for one in beside:
+                if one.compressed or is_telling(one.head) or not seen.holds(one):
+                    continue
+                if other := open_beside(one.name, self._counters, self._chunk):
+                    texts.append(behind_hole(reader(other.fd)))
+                    other.close()
+            return alike(text, texts)
+        return False
 
     def _lost(self, text: str) -> None:
         self._counters["lost"] += 1
