@@ -164,6 +164,14 @@ def test_a_tag_of_another_server_is_never_added(tmp_path: Path) -> None:
         assert site.events(f"Mar  4 07:12:09 mx {tag}: LOGIN, user=tina, ip=[203.0.113.5]") == []
 
 
+def test_a_known_tag_is_never_added_elsewhere(tmp_path: Path) -> None:
+    """Only one format reads such lines, but `imapd` is the tag of other servers: their users' text stands under it."""
+    perl = PATTERNS["gnu-pop3d"].perl.replace("gnu-pop3d", "(?:gnu-pop3d|imapd)")
+    site = imported(perl + "\n1;\n", tmp_path)
+    assert dict(site.settings.config.program_tags) == {}
+    assert "imapd" in site.notes
+
+
 def test_a_tag_that_nobody_has_is_added(tmp_path: Path) -> None:
     site = imported(PATTERNS["qpopper"].perl + "\n1;\n", tmp_path)
     assert site.settings.config.program_tags == {"qpopper": ("in.popper",)}
