@@ -50,11 +50,15 @@ done
         echo "debian/files.d/before-253.conf lib/systemd/system/pbs-fast.service.d"
     fi
 } >pbs-fast.install
-for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md; do
+for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md docs/MIGRATION.md docs/BLOCKING.md; do
     # shellcheck disable=SC2086  # patterns
     cp "$top"/$name files.d/
 done
 (cd files.d && ls ./*.md) | sed 's|^\./|debian/files.d/|' >pbs-fast.docs
+for name in blocking.toml block-nft; do
+    cp "$top/examples/$name" files.d/
+    echo "debian/files.d/$name"
+done >pbs-fast.examples
 cp "$top/CHANGELOG.md" ..
 for page in "$top"/packaging/man/*.[1-9]; do
     [ ! -e "$page" ] || { cp "$page" files.d/ && echo "debian/files.d/$(basename "$page")"; }
