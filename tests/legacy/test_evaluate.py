@@ -95,6 +95,17 @@ def test_no_perl_is_said(config: Path, monkeypatch: pytest.MonkeyPatch, capfd: O
     )
 
 
+def test_a_perl_without_its_modules_is_said(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's perl-base is such a one; here it is a real perl that finds none."""
+    config.write_text("1;\n")
+    bare = config.parent / "perl"
+    bare.write_text(f"#!/bin/sh\nexec {shutil.which('perl')} -e 'BEGIN {{ @INC = \"/nowhere\" }} require JSON::PP;'\n")
+    bare.chmod(0o755)
+    monkeypatch.setenv("PATH", str(config.parent))
+    with pytest.raises(ConfigError, match="needs perl with its standard modules .JSON::PP is not there.; install perl"):
+        evaluate(str(config))
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the configuration file"):
         evaluate(str(tmp_path / "none"))

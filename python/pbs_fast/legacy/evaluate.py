@@ -61,6 +61,10 @@ def evaluate(path: str) -> Old:
     except OSError as error:
         raise ConfigError(f"cannot read the configuration file {path}: {error.strerror}") from error
     status, answer, said = _run([perl, str(_SCRIPT), str(Path(path).resolve())], path)
+    if status != 0 and "locate JSON/PP.pm" in said:
+        raise ConfigError(
+            "import-config needs perl with its standard modules (JSON::PP is not there); install perl whole"
+        )
     if status != 0 and said:
         raise ConfigError(f"{path}: perl cannot evaluate it: {said}")
     if not answer:
