@@ -47,7 +47,7 @@ PATTERNS: dict[str, Case] = {
         formats="uw",
     ),
     "uw with other tags": _case(
-        r"$pat = '^[LOGTIME] \S+ (?:ipop[23]d|imaps?d|pop3s)\[\d+\]: (?:Login|Auth\w*) user=\S+ host=(?:\S+ )?\[(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})\]';",
+        r"$pat = '^[LOGTIME] \S+ (?:ipop[23]d|imapd)\[\d+\]: (?:Login|Auth(?:enticated)?) user=\S+ host=(?:\S+ )?\[(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})\]';",
         _login("imapd[3305]: Login user=rolf host=h.example.net [198.51.100.8]", "198.51.100.8"),
         formats="uw",
     ),
@@ -93,7 +93,7 @@ PATTERNS: dict[str, Case] = {
         counts=True,
     ),
     "vpopmail": _case(
-        rf"$pat = '^[LOGTIME] \S+ vpopmail\[\d+\]: vchkpw(?:-(?:pop3|imap)s?)?: \((?:PLAIN|CRAM-MD5)\) login success \S+:{IP}$';",
+        rf"$pat = '^[LOGTIME] \S+ vpopmail\[\d+\]: vchkpw-(?:pop3|imap)s?: \((?:PLAIN|CRAM-MD5)\) login success \S+:{IP}$';",
         _login("vpopmail[55]: vchkpw-pop3: (PLAIN) login success sven@example.com:203.0.113.222", "203.0.113.222"),
         formats="vpopmail",
     ),

@@ -102,7 +102,9 @@ def test_a_perl_without_its_modules_is_said(config: Path, monkeypatch: pytest.Mo
     bare.write_text(f"#!/bin/sh\nexec {shutil.which('perl')} -e 'BEGIN {{ @INC = \"/nowhere\" }} require JSON::PP;'\n")
     bare.chmod(0o755)
     monkeypatch.setenv("PATH", str(config.parent))
-    with pytest.raises(ConfigError, match="needs perl with its standard modules .JSON::PP is not there.; install perl"):
+    with pytest.raises(
+        ConfigError, match=r"needs perl with its standard modules .JSON::PP is not there.; install perl"
+    ):
         evaluate(str(config))
 
 
