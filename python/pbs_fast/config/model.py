@@ -119,7 +119,9 @@ class Config:
         "how the stamps at the lines' starts are written, where that is unusual: a strptime format or a pattern",
     )
     catalogue: bool = _key(
-        True, kinds.switch(), "read the servers of the catalogue; false: formats of your own only, as to block addresses"
+        True,
+        kinds.switch(),
+        "read the servers of the catalogue; false: formats of your own only, as to block addresses",
     )
     mynetworks: tuple[str, ...] = _key(
         ("postfix",),
