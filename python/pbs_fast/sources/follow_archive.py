@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from contextlib import suppress
+from functools import cached_property
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.compressed import CutOffError
 from pbs_fast.sources.framing import frame
-from pbs_fast.sources.identity import SAMPLE, Identity, Position, display
+from pbs_fast.sources.identity import LONGEST_HOLE, SAMPLE, STRIDE, Identity, Position, display
 from pbs_fast.sources.opening import LogFile, cannot_read, open_log
 from pbs_fast.sources.pieces import Piece
 
@@ -58,23 +60,46 @@ class FollowedArchive:
         """Bytes of an unfinished line."""
         return len(self._rest)
 
-    def start_at(self, position: Position) -> None:
-        """Go on from a position whose head fits; whether all of it does is seen when reading gets there."""
-        self._target = position if position.offset else None
+    @cached_property
+    def begins_with(self) -> tuple[int, bytes]:
+        """The hole and the text, at most SAMPLE bytes, that it begins with; no text where none can be read.
 
-    def arrives(self) -> bool:
-        """Pass over the text before the position now; whether it is what was read there."""
-        while self._target is not None and not self.at_end:
-            self.read()
-        return self._target is None and not self.done
+        A hole is read through a second descriptor, so that reading stays where it is. That is rare.
+        """
+        text = self.head.lstrip(b"\0")
+        hole = len(self.head) - len(text)
+        if not hole:
+            return 0, text
+        hole, text = 0, b""
+        with suppress(SourceError), open_log(self.name) as log:
+            while len(text) < SAMPLE and hole < LONGEST_HOLE and (data := log.read(STRIDE)):
+                fresh = data if text else data.lstrip(b"\0")
+                hole += len(data) - len(fresh)
+                text += fresh
+        return hole, text[:SAMPLE]
+
+    @property
+    def text(self) -> bytes:
+        """The first bytes behind a hole at the start, at most SAMPLE."""
+        return self.begins_with[1]
+
+    def holds(self, position: Position) -> bool:
+        """Does it begin as the file did in which `position` was taken?"""
+        return bool(position.text) and self.head.startswith(position.head) and self.text.startswith(position.text)
+
+    def start_at(self, position: Position) -> None:
+        """Go on from a position that it `holds`; whether all of it fits is seen when reading gets there."""
+        self._target = position if position.offset else None
 
     @property
     def position(self) -> Position:
         if self._target is not None:
             return self._target
         head = self.head[: self.offset] or self.head
-        mtime_ns = os.fstat(self.fd).st_mtime_ns
-        return Position(self.identity, self.offset, head, self._before, self._discarding, mtime_ns)
+        hole, text = self.begins_with
+        text = text[: max(0, self.offset - hole)] or text
+        place = (self.identity, self.offset, head, self._before, self._discarding)
+        return Position(*place, os.fstat(self.fd).st_mtime_ns, hole=hole, text=text)
 
     def read(self, limit: int | None = None) -> list[Piece]:  # noqa: ARG002 - the signature of FollowedFile
         """The whole lines of the next piece of text; empty at the end, and while text is passed over. Raises nothing.

@@ -12,14 +12,13 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.follow_archive import FollowedArchive, open_archive
 from pbs_fast.sources.follow_file import FollowedFile
-from pbs_fast.sources.identity import SAMPLE, Identity, Position
+from pbs_fast.sources.identity import Identity, Position, first_text
 from pbs_fast.sources.siblings import Sibling, siblings
 
 #: How every log is opened: a FIFO must not block, a terminal must not become ours.
@@ -27,11 +26,6 @@ OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 #: Looks at a directory in which a file vanishes between its listing and its opening, as when its compressor is done.
 _LOOKS = 5
-
-#: Longest run of NULs that is read to tell what stands behind it, and how much is read at once. A hole costs nothing;
-#: a copy of one may hold as many NULs.
-_LONGEST_HOLE = 1 << 30
-_STRIDE = 1 << 20
 
 
 class Beside(NamedTuple):
@@ -44,8 +38,8 @@ class Beside(NamedTuple):
     identity: Identity
     mtime_ns: int
     size: int
-    head: bytes
-    """The first bytes of a plain file, at most SAMPLE; of a compressed one b""."""
+    text: bytes
+    """The first bytes of a plain file behind a hole at its start, at most SAMPLE; of a compressed one b""."""
 
 
 def look(path: str) -> list[Beside]:
@@ -68,8 +62,8 @@ class Seen:
     """The rotated files that were there at some moment: none of them holds a line that is still to come."""
 
     def __init__(self, files: Iterable[Beside] = ()) -> None:
-        self.heads: dict[Identity, bytes] = {}
-        """The first bytes of the plain ones."""
+        self.texts: dict[Identity, bytes] = {}
+        """The first bytes of text of the plain ones."""
         self._packed: set[tuple[Identity, int, int]] = set()
         for file in files:
             self.add(file)
@@ -78,14 +72,14 @@ class Seen:
         if file.compressed:
             self._packed.add((file.identity, file.mtime_ns, file.size))
         else:
-            self.heads[file.identity] = file.head
+            self.texts[file.identity] = file.text
 
     def holds(self, file: Beside) -> bool:
         """Was this file there? A number that was given to another file since shows by first bytes, or size and time."""
         if file.compressed:
             return (file.identity, file.mtime_ns, file.size) in self._packed
-        known = self.heads.get(file.identity)
-        return known is not None and file.head.startswith(known)
+        known = self.texts.get(file.identity)
+        return known is not None and file.text.startswith(known)
 
 
 class Since(NamedTuple):
@@ -112,44 +106,9 @@ def begun_since(files: Sequence[Beside], seen: Seen, known: set[Identity], since
     return sorted(found, key=lambda one: (one.mtime_ns, one.name))
 
 
-def alike(head: bytes, others: Iterable[bytes]) -> bool:
-    """Does a file with these first bytes hold what one of the others holds? Nothing but NULs tell nothing."""
-    return is_telling(head) and any(other and (head.startswith(other) or other.startswith(head)) for other in others)
-
-
-def is_telling(head: bytes) -> bool:
-    """Do a file's first bytes tell it from others? A hole does not, which a writer leaves that was not told of a
-    truncation."""
-    return bool(head.strip(b"\0"))
-
-
-def behind_hole(read: Callable[[int], bytes]) -> bytes:
-    """The first bytes behind a file's leading NULs, at most SAMPLE; b"" where it has none, or a hole beyond measure.
-
-    `read` gives the next bytes of the file, at most as many as it is asked for. Raises what it raises.
-    """
-    for _ in range(_LONGEST_HOLE // _STRIDE):
-        if text := (data := read(_STRIDE)).lstrip(b"\0"):
-            return (text if len(text) >= SAMPLE else text + read(SAMPLE))[:SAMPLE]
-        if not data:
-            break
-    return b""
-
-
-def reader(fd: int) -> Callable[[int], bytes]:
-    """Reads a regular file from its start, across holes at once, and moves no offset. Raises OSError."""
-    place = 0
-
-    def read(size: int) -> bytes:
-        nonlocal place
-        data = os.pread(fd, size, place)
-        place += len(data)
-        if hasattr(os, "SEEK_DATA") and not data.strip(b"\0"):
-            with suppress(OSError):  # nothing but hole behind; not known to this file system
-                place = max(place, os.lseek(fd, place, os.SEEK_DATA))
-        return data
-
-    return read
+def alike(text: bytes, others: Iterable[bytes]) -> bool:
+    """Does a file with these first bytes of text hold what one of the others holds?"""
+    return any(other and (text.startswith(other) or other.startswith(text)) for other in others) if text else False
 
 
 def copy_of(
@@ -162,8 +121,8 @@ def copy_of(
     ordered = sorted(files, key=lambda one: (one.compressed, (one.identity != position.identity) is same))
     for one in ordered:
         itself = one.identity == position.identity
-        # Where nothing was read, any file would do.
-        if (itself and not same) or (not itself and not position.head):
+        # Where no text was read, any file would do.
+        if (itself and not same) or (not itself and not position.text):
             continue
         if not one.compressed and (file := open_beside(one.name, counters, chunk)) is not None:
             if file.identity == one.identity and _fits(position, file.fd):
@@ -172,11 +131,9 @@ def copy_of(
             file.close()
         elif one.compressed and (archive := _open_archive(one.name, counters, chunk)) is not None:
             # The bytes before the offset are compared when reading gets there; the first ones hold stamps.
-            if archive.head.startswith(position.head):
+            if archive.holds(position):
                 archive.start_at(position)
-                # A hole at the start tells nothing, so there the text is passed over at once. That is rare.
-                if is_telling(position.head) or archive.arrives():
-                    return one, archive
+                return one, archive
             archive.close()
     return None
 
@@ -209,17 +166,17 @@ def _fits(position: Position, fd: int) -> bool:
 
 def _look_at(sibling: Sibling) -> Beside | None:
     """None for what is no regular file. Raises OSError."""
-    head = b""
+    text = b""
     if sibling.compressed:
         status = os.stat(sibling.path)
     else:
         fd = os.open(sibling.path, OPEN_FLAGS)
         try:
             status = os.fstat(fd)
-            head = os.pread(fd, SAMPLE, 0) if stat.S_ISREG(status.st_mode) else b""
+            text = first_text(fd)[1] if stat.S_ISREG(status.st_mode) else b""
         finally:
             os.close(fd)
     if not stat.S_ISREG(status.st_mode):
         return None
     identity = Identity.of(status)
-    return Beside(sibling.path, sibling.number, sibling.compressed, identity, status.st_mtime_ns, status.st_size, head)
+    return Beside(sibling.path, sibling.number, sibling.compressed, identity, status.st_mtime_ns, status.st_size, text)

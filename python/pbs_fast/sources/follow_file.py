@@ -1,6 +1,7 @@
 """One open regular file, read line by line from an offset that is trusted only while the file proves it.
 
-Each read covers the bytes before the offset again and compares them, and the file's first bytes before that: so a file
+Each read covers the bytes before the offset again and compares them, and the file's first bytes before that (where they
+are a hole, those of its text too): so a file
 that was truncated, and one that was truncated and has grown past the offset since, is noticed before a byte of it is
 handed out. Sizes and times are not asked: network file systems report them late. The offset always stands at the start
 of a line; an unfinished line is read again, never kept. Imports `framing`, `identity` and `pieces`.
@@ -13,7 +14,7 @@ import os
 from collections import Counter
 
 from pbs_fast.sources.framing import frame
-from pbs_fast.sources.identity import SAMPLE, Identity, Position
+from pbs_fast.sources.identity import SAMPLE, Identity, Position, first_text
 from pbs_fast.sources.pieces import TOO_LONG, Piece
 
 #: Bytes a read asks for. 64 KiB to 1 MiB scan equally fast; one of this size stays in the second-level cache.
@@ -36,6 +37,10 @@ class FollowedFile:
         self.offset = 0
         self.head = b""
         self.tail = b""
+        self.hole = 0
+        """NULs before the text."""
+        self.text = b""
+        """The first bytes behind the hole, as far as read, at most SAMPLE."""
         self.partial = 0
         """Bytes of an unfinished line seen behind the offset."""
         self.rewound = False
@@ -52,8 +57,12 @@ class FollowedFile:
         self._counters = counters
 
     def start_at(self, position: Position) -> None:
-        """Go on from a position that fits."""
+        """Go on from a position that fits. Raises OSError."""
         self.offset, self.head, self.tail = position.offset, position.head, position.tail
+        self.hole, self.text = position.hole, position.text
+        if self.offset and not self.text:  # of an older checkpoint, or not known
+            self.hole, text = first_text(self.fd)
+            self.text = text[: max(0, self.offset - self.hole)]
         self.partial, self._discarding, self.at_end = 0, position.discarding, False
 
     def start_at_offset(self, offset: int, *, discarding: bool = False) -> None:
@@ -76,11 +85,20 @@ class FollowedFile:
     @property
     def position(self) -> Position:
         # Before a whole line was read, the first bytes tell the file all the same: they only grow.
-        head = self.head[: self.offset] if self.offset else self.head or self.first_bytes()
-        return Position(self.identity, self.offset, head, self.tail, self._discarding, os.fstat(self.fd).st_mtime_ns)
+        head = self.head[: self.offset] if self.offset else self.head or self._first_bytes()
+        hole, text = (self.hole, self.text) if self.text else self.begins_with()
+        text = text[: max(0, self.offset - hole)] or text
+        place = (self.identity, self.offset, head, self.tail, self._discarding)
+        return Position(*place, os.fstat(self.fd).st_mtime_ns, hole=hole, text=text)
 
-    def first_bytes(self) -> bytes:
-        """What the file begins with now, at most SAMPLE bytes; b"" when it cannot be read."""
+    def begins_with(self) -> tuple[int, bytes]:
+        """The hole and the text, at most SAMPLE bytes, that it begins with now; no text when it cannot be read."""
+        try:
+            return first_text(self.fd)
+        except OSError:
+            return 0, b""
+
+    def _first_bytes(self) -> bytes:
         try:
             return os.pread(self.fd, SAMPLE, 0)
         except OSError:
@@ -94,6 +112,8 @@ class FollowedFile:
         self.at_end = False
         if os.pread(self.fd, len(self.head), 0) != self.head:
             raise TruncatedError
+        if self.hole and os.pread(self.fd, len(self.text), self.hole) != self.text:
+            raise TruncatedError
         seen = len(self.tail)
         want = self._chunk + self.partial
         if limit is not None:
@@ -105,6 +125,7 @@ class FollowedFile:
         framed = frame(data, seen, self.offset, self._discarding)
         if base == 0 and len(self.head) < SAMPLE:
             self.head = data[:SAMPLE]
+        self._sample(data, base)
         self.tail = data[max(0, framed.consumed - SAMPLE) : framed.consumed]
         self.offset = base + framed.consumed
         self._discarding = framed.discarding
@@ -114,6 +135,15 @@ class FollowedFile:
         if framed.nul >= self._chunk and not self.at_end:
             self._leap()
         return framed.pieces
+
+    def _sample(self, data: bytes, base: int) -> None:
+        """Keep the first bytes of the text, of which `data`, at byte `base`, is all that is not yet kept."""
+        if not self.text:
+            text = data.lstrip(b"\0")
+            self.hole, self.text = (base + len(data) - len(text) if text else 0), text[:SAMPLE]
+        elif (missing := SAMPLE - len(self.text)) > 0:
+            behind = self.hole + len(self.text) - base
+            self.text += data[behind : behind + missing]
 
     def _leap(self) -> None:
         """Cross the rest of a hole without reading it (a hub's log may leave one of gigabytes)."""

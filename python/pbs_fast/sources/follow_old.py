@@ -16,24 +16,11 @@ from dataclasses import replace
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.follow_archive import FollowedArchive, open_archive
-from pbs_fast.sources.follow_beside import (
-    Beside,
-    Seen,
-    Since,
-    alike,
-    begun_since,
-    behind_hole,
-    copy_of,
-    is_telling,
-    look,
-    open_beside,
-    reader,
-)
+from pbs_fast.sources.follow_beside import Beside, Seen, Since, alike, begun_since, copy_of, look, open_beside
 from pbs_fast.sources.follow_file import FollowedFile
 from pbs_fast.sources.follow_stream import FollowedStream
 from pbs_fast.sources.identity import Identity, Position, display
 from pbs_fast.sources.notices import Kind
-from pbs_fast.sources.opening import open_log
 
 Followed = FollowedFile | FollowedStream | FollowedArchive
 
@@ -94,6 +81,8 @@ class OldFiles:
         `on_path`: it is the current file and the path names it; else the next rotation looks for what was overtaken.
         """
         before, since, partial = file.position, Since(None, file.opened_mtime), file.partial
+        if not file.text:  # what stands there now is no more what was read
+            before = replace(before, hole=0, text=b"")
         beside = look(self._path)
         found = copy_of(beside, before, self._counters, self._chunk)
         file.rewind()
@@ -109,7 +98,7 @@ class OldFiles:
             self.enlist(copy, before=file)
             since = Since(one.number, since.mtime_ns)
         if on_path:
-            self._overtaken(beside, since, self._seen, file, heads=[before.head])
+            self._overtaken(beside, since, self._seen, file, texts=[before.text])
             self._seen = Seen(beside)
         return None if found is None else found[1]
 
@@ -162,14 +151,9 @@ class OldFiles:
     def return_to(self, file: FollowedFile | FollowedArchive) -> None:
         """Go on in a newly opened file where it, or what it is a copy of, was left before. Raises OSError."""
         for past in sorted(self._past, key=lambda past: -past.offset):
-            if not past.head or not past.offset:
+            if not past.text or not past.offset:
                 continue
-            if isinstance(file, FollowedArchive):
-                # A hole at the start tells nothing; the bytes before the offset are compared later.
-                same = bool(past.head.strip(b"\0")) and file.head.startswith(past.head)
-            else:
-                same = past.fits(file.fd)
-            if same:
+            if file.holds(past) if isinstance(file, FollowedArchive) else past.fits(file.fd):
                 file.start_at(past)
                 return
 
@@ -203,24 +187,22 @@ class OldFiles:
         self.files = []
 
     def _overtaken(
-        self, beside: Sequence[Beside], since: Since, seen: Seen, current: Followed | None, heads: Sequence[bytes] = ()
+        self, beside: Sequence[Beside], since: Since, seen: Seen, current: Followed | None, texts: Sequence[bytes] = ()
     ) -> None:
         """Enlist the files that were begun and rotated away again before we looked.
 
-        `heads` are the first bytes of files that were read and are not listed any more.
+        `texts` are the first bytes of text of files that were read and are not listed any more.
         """
         listed = [file for file in (*self.files, current) if file is not None]
         held = [file for file in listed if isinstance(file, FollowedFile)]
-        read = [*heads, *seen.heads.values(), *(file.head for file in listed if not isinstance(file, FollowedStream))]
+        read = [*texts, *seen.texts.values(), *(file.text for file in listed if not isinstance(file, FollowedStream))]
         # What became of files that we hold open and that were removed: one archive each, which nobody needs.
         removed = [one for one in held if os.fstat(one.fd).st_nlink == 0 and one.identity not in self._archived]
         for found in begun_since(beside, seen, {file.identity for file in listed}, since):
             file: FollowedFile | FollowedArchive | None = None
             if not found.compressed:
-                file = None if alike(found.head, read) else open_beside(found.name, self._counters, self._chunk)
-                if file is not None and self._is_read_behind_hole(found.head, reader(file.fd), held, beside, seen):
-                    file.close()
-                    file = None
+                if not alike(found.text, read):
+                    file = open_beside(found.name, self._counters, self._chunk)
             else:
                 try:
                     archive = open_archive(found.name, self._counters, self._chunk)
@@ -231,16 +213,10 @@ class OldFiles:
                         self._lost(f"{error}; it was rotated and compressed before it was read, and its lines are lost")
                     continue
                 # Of a file that is held open, less may have been read than its archive's first bytes.
-                same = [one for one in held if alike(archive.head, [one.first_bytes()])]
+                same = [one for one in held if alike(archive.text, [one.begins_with()[1]])]
                 self._archived.update(one.identity for one in same)
                 removed = [one for one in removed if one not in same]
-                hole = open_log(found.name) if archive.head and not is_telling(archive.head) else None
-                if (
-                    same
-                    or not archive.head
-                    or alike(archive.head, read)
-                    or (hole and self._is_read_behind_hole(archive.head, hole.read, held, beside, seen))
-                ):
+                if same or not archive.text or alike(archive.text, read):
                     archive.close()
                 else:
                     self._say("rotated", f"reading {display(found.name)}, compressed before it was read")
@@ -250,31 +226,7 @@ class OldFiles:
                 with suppress(OSError):
                     self.return_to(file)
                 self.enlist(file)
-                read.append(found.head if isinstance(file, FollowedFile) else file.head)
-
-    def _is_read_behind_hole(
-        self,
-        head: bytes,
-        read: Callable[[int], bytes],
-        held: Sequence[FollowedFile],
-        beside: Sequence[Beside],
-        seen: Seen,
-    ) -> bool:
-        """Does a file that begins with NULs hold what one of those holds that are read, behind the hole?"""
-        if is_telling(head):
-            return False
-        texts = []
-        with suppress(OSError, SourceError):
-            text = behind_hole(read)
-            texts = [behind_hole(reader(one.fd)) for one in held if not is_telling(one.head or one.first_bytes())]
-            for one in beside:
-                if one.compressed or is_telling(one.head) or not seen.holds(one):
-                    continue
-                if other := open_beside(one.name, self._counters, self._chunk):
-                    texts.append(behind_hole(reader(other.fd)))
-                    other.close()
-            return alike(text, texts)
-        return False
+                read.append(found.text if isinstance(file, FollowedFile) else file.text)
 
     def _lost(self, text: str) -> None:
         self._counters["lost"] += 1
