@@ -24,7 +24,7 @@ fn specs() -> Vec<FormatSpec> {
             program: texts(&["dovecot"]),
             success: texts(&["-login: Login: "]),
             login: texts(&[
-                r"(?:imap|pop3)-login: Login: user=<(?P<user>[^>]*)>, method=[A-Z0-9-]+, rip=(?P<ip>[0-9a-f.:]+), lip=(?P<lip>[0-9a-f.:]+)(?P<tls>, TLS)?(?:, session=<(?P<session>[^>]*)>)?",
+                r"(?:imap|pop3)-login: Login: user=<(?P<user>[^>]*)>, method=[A-Z0-9-]+, rip=(?P<ip>[0-9a-f.:]+), lip=(?P<lip>[0-9a-f.:]+), (?P<tls>TLS), session=<(?P<session>[^>]*)>",
             ]),
             ..FormatSpec::default()
         },
