@@ -110,6 +110,32 @@ def test_a_checkpoint_goes_on_in_the_middle_of_a_compressed_file(log: Log, endin
     assert log.said("lost") == []
 
 
+@pytest.mark.parametrize("ending", list(PACK))
+def test_one_that_begins_with_a_hole_is_not_read_again_after_a_restart(log: Log, ending: str) -> None:
+    os.truncate(log.path, 0)
+    os.truncate(log.path, 1000)
+    fresh = log.append(2)
+    assert log.read() == fresh
+    rotated = log.path.with_name("mail.log.1")
+    log.path.rename(rotated)
+    log.append()
+    log.read()
+    log.now += GRACE + 1
+    log.read()
+    position = log.source.position()
+    assert position is not None
+    assert not position.others, "the rotated file is closed"
+    log.path.unlink()
+    fresh = log.append()
+    with rotated.open("ab") as file:
+        file.write(b"late\n")
+    rotated.with_name(f"mail.log.1{ending}").write_bytes(PACK[ending](rotated.read_bytes()))
+    rotated.unlink()
+    log.source = FileSource(log.path, start=Position.from_json(position.to_json()))
+    assert log.read() == [b"late", *fresh]
+    assert log.source.counters["overtaken"] == 1
+
+
 def test_it_is_taken_in_bounded_steps(log: Log) -> None:
     """To pass over what was read of a large file must not stop the daemon."""
     log.append(400_000)

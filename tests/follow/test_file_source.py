@@ -305,6 +305,63 @@ def test_a_large_hole_is_crossed_without_reading_it(log: Path) -> None:
     assert source.counters["nul_bytes"] == 40 << 30
 
 
+def with_a_hole(log: Path, text: bytes) -> None:
+    """What a truncation leaves of a log whose writer goes on where it was."""
+    size = log.stat().st_size
+    os.truncate(log, 0)
+    os.truncate(log, size)
+    append(log, text)
+
+
+def test_a_checkpoint_without_the_text_behind_a_hole_is_still_good(log: Path) -> None:
+    append(log, b"before\n" * 100)
+    with_a_hole(log, b"one\n")
+    source = FileSource(log)
+    assert read(source) == [b"one"]
+    position = source.position()
+    assert position is not None
+    value = position.to_json()
+    assert (value.pop("hole"), bytes.fromhex(value.pop("text"))) == (700, b"one\n")
+    append(log, b"two\n")
+    later = FileSource(log, start=type(position).from_json(value))
+    assert read(later) == read(source) == [b"two"]
+    assert later.position() == source.position()
+
+
+def test_a_file_is_known_by_its_text_behind_a_hole(log: Path) -> None:
+    """Two logs with equal holes and equal last lines: neither first bytes nor the last ones tell them apart."""
+    last = b"x" * 300 + b"\n"
+    append(log, b"-" * 700)
+    with_a_hole(log, b"one\n" + last)
+    source = FileSource(log)
+    assert read(source) == [b"one", last[:-1]]
+    position = source.position()
+    os.truncate(log, 0)
+    os.truncate(log, 700)
+    append(log, b"two\n" + last)
+    assert position is not None
+    assert read(FileSource(log, start=position)) == [b"two", last[:-1]]
+    assert read(source) == [b"two", last[:-1]]
+
+
+def test_of_a_file_that_was_truncated_and_rotated_unseen_copy_and_rest_are_read(log: Path) -> None:
+    append(log, b"one\n")
+    source = FileSource(log)
+    assert read(source) == [b"one"]
+    log.rename(log.with_name("mail.log.1"))
+    log.touch()
+    assert read(source) == []
+    position = source.position()
+    assert position is not None
+    assert len(position.others) == 1
+    rotated = log.with_name("mail.log.1")
+    append(rotated, b"two\n")
+    log.with_name("mail.log.2").write_bytes(rotated.read_bytes())
+    with_a_hole(rotated, b"three\n")
+    append(log, b"four\n")
+    assert read(FileSource(log, start=position)) == [b"two", b"three", b"four"]
+
+
 def test_nul_inside_a_line_does_not_make_a_line() -> None:
     framed = frame(b"\0\0one\0two\n\0\0\0three\n\0", 0, 100, False)
     assert [(piece.data[piece.start : piece.stop], piece.offset, piece.end) for piece in framed.pieces] == [

@@ -138,6 +138,25 @@ def copy_of(
     return None
 
 
+def packed_hole(
+    files: Iterable[Beside], position: Position, read: Sequence[bytes], counters: Counter[str], chunk: int
+) -> tuple[Beside, FollowedArchive] | None:
+    """The compressed form of a file that was nothing but a hole as far as it was read; None when there is none.
+
+    Nothing tells it but the size of the hole, and that its text is none of those that were `read`. It is opened at its
+    start, for no line of it was handed out.
+    """
+    for one in sorted(files, key=lambda one: one.mtime_ns):
+        if not one.compressed or one.mtime_ns < position.mtime_ns:
+            continue
+        if (archive := _open_archive(one.name, counters, chunk)) is not None:
+            hole, text = archive.begins_with
+            if hole >= max(position.offset, len(position.head)) and not alike(text, read):
+                return one, archive
+            archive.close()
+    return None
+
+
 def open_beside(name: str, counters: Counter[str], chunk: int) -> FollowedFile | None:
     """A plain rotated file, opened for reading; None when it is no regular file or cannot be opened."""
     try:

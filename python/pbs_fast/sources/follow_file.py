@@ -57,11 +57,11 @@ class FollowedFile:
         self._counters = counters
 
     def start_at(self, position: Position) -> None:
-        """Go on from a position that fits. Raises OSError."""
+        """Go on from a position that fits."""
         self.offset, self.head, self.tail = position.offset, position.head, position.tail
         self.hole, self.text = position.hole, position.text
         if self.offset and not self.text:  # of an older checkpoint, or not known
-            self.hole, text = first_text(self.fd)
+            self.hole, text = self.begins_with()
             self.text = text[: max(0, self.offset - self.hole)]
         self.partial, self._discarding, self.at_end = 0, position.discarding, False
 

@@ -16,7 +16,17 @@ from dataclasses import replace
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.follow_archive import FollowedArchive, open_archive
-from pbs_fast.sources.follow_beside import Beside, Seen, Since, alike, begun_since, copy_of, look, open_beside
+from pbs_fast.sources.follow_beside import (
+    Beside,
+    Seen,
+    Since,
+    alike,
+    begun_since,
+    copy_of,
+    look,
+    open_beside,
+    packed_hole,
+)
 from pbs_fast.sources.follow_file import FollowedFile
 from pbs_fast.sources.follow_stream import FollowedStream
 from pbs_fast.sources.identity import Identity, Position, display
@@ -110,17 +120,24 @@ class OldFiles:
         self._past.extend(start.closed)
         beside = look(self._path)
         since: Since | None = None
-        file: Followed | None
-        for position in (start, *start.others):
+        places = (start, *start.others)
+        for position in places:
             if current is not None and current.identity == position.identity and position.fits(current.fd):
                 current.start_at(position)
                 since = None
                 continue
-            if (found := copy_of(beside, position, self._counters, self._chunk, same=True)) is not None:
+            found = copy_of(beside, position, self._counters, self._chunk, same=True)
+            if found is None and position.head and not position.text:
+                read = [one.text for one in (*places, *start.closed)]
+                found = packed_hole(beside, position, read, self._counters, self._chunk)
+            if found is not None:
                 one, file = found
                 if isinstance(file, FollowedFile):
                     file.static = file.identity != position.identity
+                self.enlist(file)
                 since = Since(one.number, one.mtime_ns)
+                # Only the next younger one is what was written behind the copy: the number may be another file's now.
+                younger = begun_since(beside, Seen(), {one.identity}, since)[:1]
             else:
                 if position.head:
                     self._lost(
@@ -128,16 +145,26 @@ class OldFiles:
                         "was written to it behind that is lost"
                     )
                 since = Since(None, position.mtime_ns)
-                file = self._rewritten(beside, position.identity)
-            if file is not None:
-                self.enlist(file)
+                younger = beside
+            self._rewritten(younger, position, places)
         if since is not None:
             self._overtaken(beside, since, Seen(), current)
 
-    def _rewritten(self, beside: Sequence[Beside], identity: Identity) -> FollowedFile | None:
-        """The file of this identity that was truncated and then rotated: all that it holds was written since."""
-        one = next((one for one in beside if one.identity == identity and not one.compressed), None)
-        return None if one is None else open_beside(one.name, self._counters, self._chunk)
+    def _rewritten(self, beside: Sequence[Beside], left: Position, places: Sequence[Position]) -> None:
+        """Enlist the file of `left` when it was truncated and then rotated: what it holds was written since.
+
+        What was, or is a copy of, another one of `places` has only got its number, and comes in its own turn.
+        """
+        if [one.identity for one in places].count(left.identity) > 1:
+            return
+        for one in beside:
+            if one.identity != left.identity or one.compressed or alike(one.text, [place.text for place in places]):
+                continue
+            if (file := open_beside(one.name, self._counters, self._chunk)) is not None:
+                with suppress(OSError):
+                    self.return_to(file)
+                self.enlist(file)
+            return
 
     def position(self, current: Followed | None) -> Position | None:
         """How far all files were read, for `resume`; None when there is none to come back to."""
@@ -216,7 +243,7 @@ class OldFiles:
                 same = [one for one in held if alike(archive.text, [one.begins_with()[1]])]
                 self._archived.update(one.identity for one in same)
                 removed = [one for one in removed if one not in same]
-                if same or not archive.text or alike(archive.text, read):
+                if same or not archive.head or alike(archive.text, read):
                     archive.close()
                 else:
                     self._say("rotated", f"reading {display(found.name)}, compressed before it was read")

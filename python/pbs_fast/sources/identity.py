@@ -10,10 +10,10 @@ its text, which stand behind the hole, tell it from others. Imports `accounts` o
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -121,8 +121,11 @@ def first_text(fd: int) -> tuple[int, bytes]:
             break
         place, size = place + len(data), STRIDE
         if hasattr(os, "SEEK_DATA"):  # not on OpenBSD
-            with suppress(OSError):  # nothing but hole behind; not known to this file system
+            try:
                 place = max(place, os.lseek(fd, place, os.SEEK_DATA))
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but hole behind
+                    break
     return 0, b""
 
 
