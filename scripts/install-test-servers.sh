@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the real servers that the tests play against (Debian, Ubuntu): Postfix with lmdb and cdb, Dovecot with IMAP and
 # POP3, the tools of systemd and logrotate, and the headers that the `berkeleydb` module is built with. Beside them lie
-# further POP and IMAP servers: Courier, Cyrus, Mailutils (with inetd and tcpd), Perdition, popa3d, solid-pop3d, imapproxy.
+# further POP and IMAP servers: Courier, Cyrus, Mailutils (with inetd and tcpd), Perdition, popa3d, solid-pop3d, imapproxy and
+# the mail proxy of nginx.
 #
 # The tests run private instances from directories of their own, so no daemon of the packages may start here: a
 # policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
@@ -19,7 +20,7 @@ place=/opt/pbs-fast-tests
 exim=$place/exim
 exim_lmdb=$place/exim-lmdb/exim
 beside="exim, sendmail, courier, ucspi-tcp, ucspi-tcp-ipv6"
-mail_servers="courier-imap cyrus mailutils perdition popa3d solid-pop3d imapproxy"
+mail_servers="courier-imap cyrus mailutils perdition popa3d solid-pop3d imapproxy nginx"
 # What they log is tested with Debian's builds; elsewhere some do not exist, or are of other versions.
 grep -q '^ID=debian$' /etc/os-release || mail_servers=""
 here=$(dirname "$0")
@@ -45,6 +46,7 @@ packages_of() {
     courier-imap) echo courier-imap courier-pop courier-base courier-authlib courier-authdaemon courier-authlib-userdb ;;
     cyrus) echo cyrus-imapd cyrus-pop3d cyrus-common sasl2-bin ;;
     mailutils) echo mailutils-pop3d mailutils-imap4d mailutils-common openbsd-inetd tcpd ;;
+    nginx) echo nginx nginx-common libnginx-mod-mail ;;
     *) echo "$1" ;;
     esac
 }

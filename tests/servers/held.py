@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from mta import wait_for
@@ -43,8 +44,7 @@ def said(log: Path, core: str) -> tuple[list[Said], list[str]]:
         if "missed" in record:
             missed.append(f"{record['missed']}: {record['text']}")
             continue
-        seconds = now - time.mktime(time.strptime(record["time"], "%Y-%m-%dT%H:%M:%SZ")) + time.timezone
-        assert abs(seconds) < 600, record
+        assert abs(now - datetime.fromisoformat(record["time"]).timestamp()) < 600, record
         events.append(Said(record["event"], record["ip"], record["user"], record["format"]))
     return events, missed
 
