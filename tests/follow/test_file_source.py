@@ -340,6 +340,8 @@ def test_a_file_is_known_by_its_text_behind_a_hole(log: Path) -> None:
     os.truncate(log, 700)
     append(log, b"two\n" + last)
     assert position is not None
+    with log.open("rb") as file:
+        assert not position.fits(file.fileno())
     assert read(FileSource(log, start=position)) == [b"two", last[:-1]]
     assert read(source) == [b"two", last[:-1]]
 

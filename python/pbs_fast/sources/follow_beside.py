@@ -79,7 +79,8 @@ class Seen:
         if file.compressed:
             return (file.identity, file.mtime_ns, file.size) in self._packed
         known = self.texts.get(file.identity)
-        return known is not None and file.text.startswith(known)
+        # One that was empty and has text now got it since, or the number is another file's.
+        return known is not None and (file.text.startswith(known) if known else not file.text)
 
 
 class Since(NamedTuple):
