@@ -42,7 +42,7 @@ class Site(NamedTuple):
 
 
 def site_formats(settings: Settings) -> Site:
-    """The formats of a configuration. Raises ConfigError, with file and line, for those that cannot be, and for none."""
+    """The formats of a configuration. Raises ConfigError, with file and line, for those that cannot be and for none."""
     catalogue = load_catalogue()
     _check_names(settings, (each.name for each in catalogue))
     try:
