@@ -22,6 +22,8 @@ class Format:
     logout: tuple[str, ...]
     cut: int = 0
     """Length in bytes from which a record is taken as cut by its writer; 0 for never."""
+    counted: bool = True
+    """Whether its sessions may be counted: false where their ends are written at a site's wish only."""
     own_prefix: tuple[str, ...] = ()
     """Texts that may stand before the stamp in the server's own log file."""
     own_probe: str | None = None

@@ -14,10 +14,12 @@ from pbs_fast.formats import Format
 def session_ends(catalogue: Iterable[Format]) -> dict[str, Literal["address", "session", "process"]]:
     """Format -> what the lines that end its sessions name: the client's address, or the session, or the process.
 
-    Formats without such lines are not there.
+    Formats without such lines are not there, nor those whose sites need not write them.
     """
     found: dict[str, Literal["address", "session", "process"]] = {}
     for each in catalogue:
+        if not each.counted:
+            continue
         if each.session_end:
             found[each.name] = "process"
         elif ends := (*each.logout, *each.line_logout):
