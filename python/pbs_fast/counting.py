@@ -143,7 +143,7 @@ class CountingLedger(Ledger):
             self._rows[ip] = row
             self._enqueue(ip, row.expires)
             if ip in self.sessions:
-                self._hold(ip, row.expires)
+                self._hold(ip, row.expires, {})  # the Delta below has all rows
         for _, session in state.sessions:
             if session.ip not in self._rows:
                 self._waiting[session.ip] = session.opened + self.grace
@@ -251,16 +251,12 @@ class CountingLedger(Ledger):
         self._enqueue(session.ip, end)
         self._put(changed, session.ip, Grant(end, session.user, session.format, _SESSION, session.host))
 
-    def _hold(self, ip: str, idle: int, changed: dict[str, Grant] | None = None) -> None:
+    def _hold(self, ip: str, idle: int, changed: dict[str, Grant]) -> None:
         """The row stands for as long as its sessions may: until the youngest one's cap at the latest."""
         self._idle[ip] = idle
         row, session = self._rows[ip], self.sessions.youngest(ip)
         if session is not None and self._cap(session) > row.expires:
-            held = row._replace(expires=self._cap(session))
-            if changed is None:
-                self._rows[ip] = held
-            else:
-                self._put(changed, ip, held)
+            self._put(changed, ip, row._replace(expires=self._cap(session)))
 
     def _put(self, changed: dict[str, Grant], ip: str, row: Grant) -> Grant:
         row = row._replace(format=self._share(row.format), host=self._share(row.host))

@@ -16,8 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pbs_fast.errors import TableError
-from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.existing import DamagedError
+from pbs_fast.tables.existing import DamagedError, read_whole
 from pbs_fast.tables.filetable import EngineError, FileTable
 
 BUCKETS = 256
@@ -34,10 +33,7 @@ class CdbTable(FileTable):
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
         del wait, flock  # nobody locks what never changes
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise TableError(os_error("cannot read", file, error)) from error
+        content = read_whole(file)
         try:
             return list(_records(content))
         except ValueError:

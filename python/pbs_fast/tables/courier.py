@@ -24,6 +24,7 @@ from pathlib import Path
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.command import Command
 from pbs_fast.tables.describe import os_error
+from pbs_fast.tables.existing import read_whole
 from pbs_fast.tables.keys import courier, courier_address
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
@@ -73,11 +74,7 @@ class CourierTable(ToldTable):
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
         del wait, flock  # nobody locks what never changes
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise TableError(os_error("cannot read", file, error)) from error
-        rows = [line.partition(b"\t") for line in content.split(b"\n")]
+        rows = [line.partition(b"\t") for line in read_whole(file).split(b"\n")]
         last = rows.pop()
         if last != (b"", b"", b"") or any(not (key and tab and value) for key, tab, value in rows):
             raise TableError(f"{file} is not a list of Courier's rules, one a line; move it away or give another table")

@@ -37,6 +37,14 @@ class DamagedError(TableError):
     """A file of the right type that its engine cannot read to the end."""
 
 
+def read_whole(file: Path) -> bytes:
+    """All bytes of a file that is only ever replaced. Raises TableError."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise TableError(os_error("cannot read", file, error)) from error
+
+
 def require_directory(file: Path) -> None:
     """Raises TableError where there is no directory for the file."""
     try:

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pbs_fast.errors import TableError
-from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.existing import DamagedError
+from pbs_fast.tables.existing import DamagedError, read_whole
 from pbs_fast.tables.keys import address_of
 
 #: The value that such a file's rows have for the rest of the program; its lines hold none.
@@ -20,10 +19,7 @@ VALUE = "ok"
 
 def read_lines(file: Path) -> list[tuple[bytes, bytes]]:
     """The lines as rows. Raises TableError for another kind of file, DamagedError where it ends within a line."""
-    try:
-        lines = file.read_bytes().split(b"\n")
-    except OSError as error:
-        raise TableError(os_error("cannot read", file, error)) from error
+    lines = read_whole(file).split(b"\n")
     if lines[-1] and lines[:-1] and all(address_of(line.decode("latin-1")) for line in lines[:-1]):
         raise DamagedError(f"{file} is damaged (it ends in the middle of a line); move it away or restore it")
     # One word a line may be somebody's list of names, whose rows are named; anything else is another kind of file.
