@@ -59,14 +59,15 @@ def test_starts_tell_messages_apart() -> None:
 def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tuple, seed: int) -> None:  # type: ignore[type-arg]
     """Whatever the sieve takes apart and the memory knows is read as the exact grammar reads the whole line."""
     routes = Routes(formats)
-    layout = Matcher(formats, UTC)._layouts["syslog"]
+    matcher = Matcher(formats, UTC)
+    layout, stamps = matcher._layouts["syslog"], matcher._stamps
     random, known = Random(seed), 0
     for _ in range(40):
         line = head(random) + random.choice((b"x", b"", b"[ID 1 a.b] x", b" x", b"\xef\xbb\xbfx", b'- [a b="]"] x'))
         candidate = layout.sieve.match(b"\n" + line + b"\n")
         if candidate is None or candidate[6] is None or candidate[1] is None:
             continue
-        before, places = layout.heads[candidate[1]]
+        places, minutes = layout.heads(stamps)[candidate[1]]
         place = places[candidate[3]]
         if place is None:
             continue
@@ -74,7 +75,7 @@ def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tup
         m = envelope.LINE.match(line)
         assert m is not None, line
         read = envelope.envelope_of(m)
-        assert read[:3] == (before + candidate[2] + place.zone, *place.key), line
+        assert read[:3] == (minutes.before + candidate[2] + place.zone, *place.key), line
         procid = candidate[5]
         assert read.pid == (candidate[4] if procid is None else procid if procid.isdigit() else None), line
         assert line[m.end() :] == candidate[6], line

@@ -15,6 +15,7 @@ from pbs_fast.matching.pure import envelope
 
 if TYPE_CHECKING:
     from pbs_fast.matching.pure.routes import Route
+    from pbs_fast.matching.pure.stamps import Stamps
 
 REMEMBERED: Final = 1 << 14
 """Pieces of each kind; strangers' text where a format has `*/NAME`, so emptied at this size."""
@@ -58,20 +59,50 @@ class Places(dict[bytes, Place | None]):
         return None if route is None else Place(zone, host.decode("utf-8", "replace"), (host, tag), route)
 
 
-class Heads(dict[bytes, tuple[bytes, Places]]):
-    """From the text before the seconds to the stamp's part of it, and the Places that fit behind such a stamp."""
+class Minutes(dict[bytes, "int | None"]):
+    """Zone -> second 0 of one minute, None where it has not one reading.
 
-    __slots__ = ("_shapes", "_unusual")
+    Kept by its minute's text, so that of an event only its zone is looked up, which is an object whose hash is known:
+    0.15 us with its seconds, 0.45 when text and zone were joined first.
+    """
+
+    __slots__ = ("_read", "before")
+
+    def __init__(self, before: bytes, read: Mapping[bytes, int | None]) -> None:
+        super().__init__()
+        self._read, self.before = read, before
+
+    def __missing__(self, zone: bytes) -> int | None:
+        self[zone] = minute = self._read[self.before + zone]
+        return minute
+
+
+class Writers:
+    """The Places of each shape of envelope. Outlives the Heads that lead to them."""
+
+    __slots__ = ("shapes", "unusual")
 
     def __init__(self, routes: Mapping[bytes, Route | None]) -> None:
-        super().__init__()
-        self._shapes = tuple((shape, Places(place, routes)) for shape, place in envelope.SHAPES)
-        self._unusual = (b"", Places(None, routes))
+        self.shapes = tuple((shape, Places(place, routes)) for shape, place in envelope.SHAPES)
+        self.unusual = Places(None, routes)
 
-    def __missing__(self, text: bytes) -> tuple[bytes, Places]:
+
+class Heads(dict[bytes, tuple[Places, Minutes]]):
+    """From the text before the seconds to the Places that fit behind it, and the minute by zone, of one reference."""
+
+    __slots__ = ("_writers", "stamps")
+
+    def __init__(self, writers: Writers, stamps: Stamps) -> None:
+        super().__init__()
+        self._writers, self.stamps = writers, stamps
+
+    def __missing__(self, text: bytes) -> tuple[Places, Minutes]:
         if len(self) >= REMEMBERED:
             self.clear()
-        self[text] = head = next(
-            ((m[1], places) for shape, places in self._shapes if (m := shape.fullmatch(text))), self._unusual
-        )
+        minutes = self.stamps.minutes
+        for shape, places in self._writers.shapes:
+            if m := shape.fullmatch(text):
+                self[text] = head = places, Minutes(m[1], minutes)
+                return head
+        self[text] = head = self._writers.unusual, Minutes(b"", {})
         return head

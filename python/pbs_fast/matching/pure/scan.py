@@ -8,12 +8,13 @@ Stream's. Knows no files, no clock, no folding.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.matching.pure.envelope import envelope_of, unrepeated
-from pbs_fast.matching.pure.heads import Heads, Key, Place, Places
+from pbs_fast.matching.pure.heads import Heads, Key, Place, Places, Writers
+from pbs_fast.matching.pure.sieve import BEHIND
 from pbs_fast.matching.pure.stamps import SECONDS, UNREADABLE, Reading
 from pbs_fast.matching.pure.starts import LENGTH
 
@@ -77,7 +78,7 @@ class Texts(dict[bytes, str]):
 class Layout:
     """How the lines of one layout are found, taken apart and matched. Immutable but for what it remembers."""
 
-    __slots__ = ("exact", "has_tags", "heads", "line", "sieve")
+    __slots__ = ("_heads", "_strict", "_writers", "exact", "has_tags", "line", "sieve")
 
     def __init__(
         self,
@@ -85,12 +86,27 @@ class Layout:
         line: re.Pattern[bytes],
         routes: Mapping[bytes, Route | None],
         *,
-        has_tags: bool,
+        strict: Callable[[], re.Pattern[bytes]] | None = None,
     ) -> None:
-        """`routes` is by tag, which is empty in an own layout."""
-        self.sieve, self.line, self.has_tags = sieve, line, has_tags
-        self.heads = Heads(routes)
+        """`routes` is by tag, which is empty in an own layout; `strict` makes the sieve whose matches are one line."""
+        self.sieve, self.line, self.has_tags = sieve, line, strict is not None
+        self._strict: Callable[[], re.Pattern[bytes]] | re.Pattern[bytes] = (lambda: sieve) if strict is None else strict
+        self._writers = Writers(routes)
+        self._heads: Heads | None = None
         self.exact = Places(None, routes)
+
+    def heads(self, stamps: Stamps) -> Heads:
+        """Those of the stamps' reference; remembered for one reference at a time."""
+        heads = self._heads
+        if heads is None or heads.stamps is not stamps:
+            self._heads = heads = Heads(self._writers, stamps)
+        return heads
+
+    def strict(self) -> re.Pattern[bytes]:
+        """The sieve for lines that a match of `sieve` held together; few logs ever need it."""
+        if not isinstance(self._strict, re.Pattern):
+            self._strict = self._strict()
+        return self._strict
 
 
 class Walk:
@@ -127,22 +143,31 @@ class Walk:
         usual: bool,
         decided: set[int] | None = None,
         refusals: dict[int, str] | None = None,
+        sieve: re.Pattern[bytes] | None = None,
     ) -> None:
         """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
         append, addresses, texts, ambiguous = self.records.append, self._addresses, self._texts, self.ambiguous
-        stamps, minutes, seconds_of = self._stamps, self._stamps.minutes, SECONDS.get
-        heads, first_of, cut_keys = layout.heads, self.first_of, self.cut
+        stamps, seconds_of = self._stamps, SECONDS
+        heads, first_of, cut_keys = layout.heads(stamps), self.first_of, self.cut
         stamp: int | None
         # A newline precedes each line.
         shift += 1
-        for candidate in layout.sieve.finditer(data, low, high):
+        for candidate in (sieve or layout.sieve).finditer(data, low, high):
             head, seconds, behind, pid, procid, message = candidate.groups()
             place: Place | None = None
             reading: Reading | None = None
-            if usual and message is not None and head is not None:
-                before, places = heads[head]
+            if usual and message is not None:
+                places, minutes = heads[head]
                 place = places[behind]
             if place is None:
+                if sieve is None and data.find(b"\n", candidate.start() + 1, candidate.end(BEHIND)) >= 0:
+                    # Several lines: each on its own. The newline before the first is there, one behind the last too.
+                    first, behind_last = candidate.start(), candidate.end() + 1
+                    self._by_tag(
+                        layout, data, first, behind_last, shift - 1,
+                        usual=usual, decided=decided, refusals=refusals, sieve=layout.strict(),
+                    )  # fmt: skip
+                    continue
                 found = self._exactly(layout, data, candidate)
                 if found is None:
                     continue
@@ -176,11 +201,11 @@ class Walk:
             ip_text, user, session, lip, tls = match.group(*groups)
             ip = None if ip_text is None else addresses[ip_text]
             if reading is None:
-                minute, second = minutes[before + zone], seconds_of(seconds)
+                minute, second = minutes[zone], seconds_of[seconds]
                 if minute is not None and second is not None:
                     stamp, distance = minute + second, 0
                 else:
-                    stamp, distance = stamps[before + seconds + zone]
+                    stamp, distance = stamps[minutes.before + seconds + zone]
             else:
                 stamp, distance = reading
             at = candidate.start() + shift

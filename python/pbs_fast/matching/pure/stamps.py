@@ -17,8 +17,8 @@ UNREADABLE: Reading = (None, 0)
 YEAR_AHEAD = 26 * 3600
 """A yearless stamp lies at most this many seconds after the reference."""
 CACHE_SIZE = 1 << 17
-SECONDS = {b"%02d" % second: second for second in range(60)}
-"""A minute's seconds by their text; a leap second is none of them."""
+SECONDS: dict[bytes, int | None] = {b"%02d" % second: second if second < 60 else None for second in range(100)}
+"""A minute's seconds by their text; None for a leap second and for what is no second."""
 
 _MONTHS = {name: i for i, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _DAY = 86_400
