@@ -90,7 +90,9 @@ class Layout:
     ) -> None:
         """`routes` is by tag, which is empty in an own layout; `strict` makes the sieve whose matches are one line."""
         self.sieve, self.line, self.has_tags = sieve, line, strict is not None
-        self._strict: Callable[[], re.Pattern[bytes]] | re.Pattern[bytes] = (lambda: sieve) if strict is None else strict
+        self._strict: Callable[[], re.Pattern[bytes]] | re.Pattern[bytes] = (
+            (lambda: sieve) if strict is None else strict
+        )
         self._writers = Writers(routes)
         self._heads: Heads | None = None
         self.exact = Places(None, routes)

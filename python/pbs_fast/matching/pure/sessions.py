@@ -38,13 +38,25 @@ class Sessions:
         # A session is its address line's record until its success, then its login's.
         self._by_key: dict[str, dict[_Step, Record]] = {name: {} for name in stepped}
 
-    def joined(self, records: list[Record], *, has_steps: bool) -> list[Record]:
-        """The records without steps, in order, with the addresses of logouts that have none of their own."""
-        if has_steps:
-            records = self._stepped(records)
-        return self._with_addresses(records) if self._by_id else records
+    def nameless(self, records: list[Record]) -> int:
+        """How many logouts have no address, nor one by their session: what `with_addresses` knows, without its work."""
+        count = 0
+        by_id = self._by_id
+        for record in records:
+            session = record[7]
+            open_sessions = None if session is None else by_id.get(record[4])
+            if open_sessions is None or session is None:
+                count += record[2] is None and record[1] == "logout"
+            elif record[1] == "login":
+                ip: str = record[2]  # type: ignore[assignment]
+                _remember(open_sessions, session, ip)
+            elif record[2] is None:
+                # A missed line has no session.
+                count += open_sessions.pop(session, None) is None
+        return count
 
-    def _with_addresses(self, records: list[Record]) -> list[Record]:
+    def with_addresses(self, records: list[Record]) -> list[Record]:
+        """The records, with the addresses of logouts that have none of their own."""
         settled = None
         by_id = self._by_id
         for i, record in enumerate(records):
@@ -63,7 +75,8 @@ class Sessions:
                 settled[i] = (at, kind, ip, *rest)  # type: ignore[assignment]
         return records if settled is None else settled
 
-    def _stepped(self, records: list[Record]) -> list[Record]:
+    def stepped(self, records: list[Record]) -> list[Record]:
+        """The records, in order, with what comes of steps instead of them."""
         settled: list[Record] = []
         for record in records:
             if record[1] in _STEPS:
@@ -109,7 +122,11 @@ class Sessions:
 
 def _remember(sessions: dict[_K, _V], key: _K, value: _V) -> None:
     """Keep it as the newest; forget the oldest beyond MAX_SESSIONS."""
-    sessions.pop(key, None)
+    before = len(sessions)
     sessions[key] = value
-    if len(sessions) > MAX_SESSIONS:
+    if len(sessions) == before:
+        # It was there, and keeps its old place in the dict otherwise.
+        del sessions[key]
+        sessions[key] = value
+    elif before == MAX_SESSIONS:
         del sessions[next(iter(sessions))]

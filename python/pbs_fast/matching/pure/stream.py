@@ -32,7 +32,7 @@ class Stream:
         """Raises ValueError for a negative gap."""
         self._matcher = matcher
         self._live = live
-        self._fold = Fold(source, gap, fold=fold)
+        self._fold, self._folds = Fold(source, gap, fold=fold), fold
         self._sessions = Sessions(matcher.joins, matcher.stepped)
         self._cut: set[Key] = set()
         self._before: int | None = None
@@ -53,12 +53,18 @@ class Stream:
     def add(self, scan: Scan) -> None:
         """Settle the scan's events and fold them into the rows of the next `take`."""
         began = time.perf_counter()
-        self._fold.add(self._settle(scan), scan.reference)
+        records = self._settle(scan)
+        if self._folds:
+            # No logout is in a row: to find its address would be for the counter alone.
+            self._count(scan, records, self._sessions.nameless(records))
+        else:
+            records = self._joined(scan, records)
+        self._fold.add(records, scan.reference)
         self._seconds += time.perf_counter() - began
 
     def events(self, scan: Scan) -> list[Event]:
         """Settle the scan's events and return them, missed lines included, in line order, instead of folding them."""
-        return [Event._make(record[:FIELDS]) for record in self._settle(scan)]
+        return [Event._make(record[:FIELDS]) for record in self._joined(scan, self._settle(scan))]
 
     def take(self) -> Batch:
         """The rows since the last take, in the order of their first events; forgets them, keeps the order's state."""
@@ -68,6 +74,7 @@ class Stream:
         return batch
 
     def _settle(self, scan: Scan) -> list[Record]:
+        """The scan's records, all that depends on order settled but for logouts' addresses."""
         if scan.matcher is not self._matcher:
             raise ValueError("the scan is another matcher's; give the stream scans of its own matcher")
         records = scan.records
@@ -79,8 +86,12 @@ class Stream:
             records = list(self._unambiguous(scan, records))
         elif records:
             self._before = next((r[3] for r in reversed(records) if r[3] is not None), self._before)
-        records = self._sessions.joined(records, has_steps=scan.has_steps)
-        self._count(scan, records)
+        return self._sessions.stepped(records) if scan.has_steps else records
+
+    def _joined(self, scan: Scan, records: list[Record]) -> list[Record]:
+        """The settled records, counted, with the addresses of their sessions."""
+        records = self._sessions.with_addresses(records)
+        self._count(scan, records, sum(record[2] is None and record[1] == "logout" for record in records))
         return records
 
     def _continued(self, scan: Scan) -> list[Record]:
@@ -117,7 +128,7 @@ class Stream:
             return abs(stamp + distance - reference) < abs(stamp - reference)
         return self._before is not None and stamp < self._before - ORDER_SLACK
 
-    def _count(self, scan: Scan, records: list[Record]) -> None:
+    def _count(self, scan: Scan, records: list[Record], nameless: int) -> None:
         counters = self._counters
         counters["lines"] += scan.lines
         counters["too_long"] += scan.too_long
@@ -126,7 +137,7 @@ class Stream:
         missed = len(kinds) - logins - logouts
         counters["login"] += logins
         counters["logout"] += logouts
-        counters["logout_no_address"] += [record[2] for record in records].count(None) - missed
+        counters["logout_no_address"] += nameless
         if missed:
             for record in records:
                 if record[10] is not None:
