@@ -10,8 +10,10 @@ import re
 
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])"
 _IPV4 = re.compile(_OCTET + rb"(?:\." + _OCTET + rb"){3}")
-# Eight groups without a zero group, in lower case and without leading zeros: nothing to be done (0.5 us instead of 5).
-_CANONICAL = re.compile(rb"(?:[1-9a-f][0-9a-f]{0,3}:){7}[1-9a-f][0-9a-f]{0,3}")
+# Eight groups without a zero group, in lower case and without leading zeros: nothing to be done (0.4 us instead of 5;
+# a repetition instead of the eight costs 1).
+_CANONICAL = re.compile(b":".join([rb"[1-9a-f][0-9a-f]{0,3}+"] * 8))
+_MAPPED = b"::ffff:"
 _GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 _MAX_TEXT = 45
 """Bytes of the longest text form: six groups of four digits and a dotted end."""
@@ -40,8 +42,22 @@ def canonical(text: bytes) -> str | None:
         return text.decode("ascii")
     if b":" not in text:
         return None
+    if text.startswith(_MAPPED) and _IPV4.fullmatch(text, len(_MAPPED)):
+        return text[len(_MAPPED) :].decode("ascii")
+    if _is_canonical_with_gap(text):
+        return text.decode("ascii")
     words = _ipv6(text)
     return None if words is None else _text(words)
+
+
+def _is_canonical_with_gap(text: bytes) -> bool:
+    """Whether all is canonical with any groups in place of an inner `::`, which stands for two zero groups at least.
+
+    False also for some that are: those with further zero groups, and those that begin or end with the gap.
+    """
+    head, gap, tail = text.partition(b"::")
+    missing = 6 - head.count(b":") - tail.count(b":")
+    return bool(gap) and missing >= 2 and _CANONICAL.fullmatch(head + b":f" * missing + b":" + tail) is not None
 
 
 def _ipv4(text: bytes) -> tuple[int, int] | None:

@@ -77,32 +77,40 @@ class Minutes(dict[bytes, "int | None"]):
         return minute
 
 
-class Writers:
-    """The Places of each shape of envelope. Outlives the Heads that lead to them."""
+class Hours(dict[bytes, tuple[Places, bytes]]):
+    """From the text before the minutes to the Places that fit behind it, and the stamp's part of it."""
 
-    __slots__ = ("shapes", "unusual")
+    __slots__ = ("_shapes", "_unusual")
 
     def __init__(self, routes: Mapping[bytes, Route | None]) -> None:
-        self.shapes = tuple((shape, Places(place, routes)) for shape, place in envelope.SHAPES)
-        self.unusual = Places(None, routes)
+        super().__init__()
+        self._shapes = tuple((shape, Places(place, routes)) for shape, place in envelope.SHAPES)
+        self._unusual = Places(None, routes)
+
+    def __missing__(self, text: bytes) -> tuple[Places, bytes]:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        for shape, places in self._shapes:
+            if m := shape.fullmatch(text + b"00:"):
+                self[text] = hour = places, m[1][:-3]
+                return hour
+        self[text] = hour = self._unusual, b""
+        return hour
 
 
 class Heads(dict[bytes, tuple[Places, Minutes]]):
     """From the text before the seconds to the Places that fit behind it, and the minute by zone, of one reference."""
 
-    __slots__ = ("_writers", "stamps")
+    __slots__ = ("_hours", "stamps")
 
-    def __init__(self, writers: Writers, stamps: Stamps) -> None:
+    def __init__(self, hours: Hours, stamps: Stamps) -> None:
         super().__init__()
-        self._writers, self.stamps = writers, stamps
+        self._hours, self.stamps = hours, stamps
 
     def __missing__(self, text: bytes) -> tuple[Places, Minutes]:
         if len(self) >= REMEMBERED:
             self.clear()
-        minutes = self.stamps.minutes
-        for shape, places in self._writers.shapes:
-            if m := shape.fullmatch(text):
-                self[text] = head = places, Minutes(m[1], minutes)
-                return head
-        self[text] = head = self._writers.unusual, Minutes(b"", {})
+        # The sieve saw to the minute's two digits and their colon.
+        places, before = self._hours[text[:-3]]
+        self[text] = head = places, Minutes(before + text[-3:], self.stamps.minutes)
         return head

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.matching.pure.envelope import envelope_of, unrepeated
-from pbs_fast.matching.pure.heads import Heads, Key, Place, Places, Writers
+from pbs_fast.matching.pure.heads import Heads, Hours, Key, Place, Places
 from pbs_fast.matching.pure.sieve import BEHIND
 from pbs_fast.matching.pure.stamps import SECONDS, UNREADABLE, Reading
 from pbs_fast.matching.pure.starts import LENGTH
@@ -78,7 +78,7 @@ class Texts(dict[bytes, str]):
 class Layout:
     """How the lines of one layout are found, taken apart and matched. Immutable but for what it remembers."""
 
-    __slots__ = ("_heads", "_strict", "_writers", "exact", "has_tags", "line", "sieve")
+    __slots__ = ("_heads", "_hours", "_strict", "exact", "has_tags", "line", "sieve")
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Layout:
         self._strict: Callable[[], re.Pattern[bytes]] | re.Pattern[bytes] = (
             (lambda: sieve) if strict is None else strict
         )
-        self._writers = Writers(routes)
+        self._hours = Hours(routes)
         self._heads: Heads | None = None
         self.exact = Places(None, routes)
 
@@ -101,7 +101,7 @@ class Layout:
         """Those of the stamps' reference; remembered for one reference at a time."""
         heads = self._heads
         if heads is None or heads.stamps is not stamps:
-            self._heads = heads = Heads(self._writers, stamps)
+            self._heads = heads = Heads(self._hours, stamps)
         return heads
 
     def strict(self) -> re.Pattern[bytes]:

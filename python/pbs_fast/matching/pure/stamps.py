@@ -18,7 +18,7 @@ YEAR_AHEAD = 26 * 3600
 """A yearless stamp lies at most this many seconds after the reference."""
 CACHE_SIZE = 1 << 17
 SECONDS: dict[bytes, int | None] = {b"%02d" % second: second if second < 60 else None for second in range(100)}
-"""A minute's seconds by their text; None for a leap second and for what is no second."""
+"""A minute's seconds by their text; None for a leap second and for what is no second. Its minutes are the same."""
 
 _MONTHS = {name: i for i, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _DAY = 86_400
@@ -62,6 +62,38 @@ class Clock:
         readings.sort()
         return readings[0], (readings[1] - readings[0] if len(readings) > 1 else 0)
 
+    def is_even(self, utc: int) -> bool:
+        """Whether no row starts within a day and the offsets' reach of this second: one reads all times about it."""
+        reach = _DAY + self._high - self._low
+        return bisect_right(self._starts, utc - reach) == bisect_right(self._starts, utc + reach)
+
+
+class Hours(dict[bytes, "int | None"]):
+    """Stamp text without minutes and seconds -> their first second, where the whole hour is read alike; else None.
+
+    So a log's further minutes cost 1 us each, not 8.
+    """
+
+    __slots__ = ("_clock", "_last", "_read")
+
+    def __init__(self, clock: Clock, read: Callable[[bytes], Reading], reference: int) -> None:
+        super().__init__()
+        self._clock, self._read, self._last = clock, read, reference + YEAR_AHEAD
+
+    def __missing__(self, text: bytes) -> int | None:
+        if len(self) >= CACHE_SIZE:
+            self.clear()
+        at = text.index(b":") + 1
+        begin, _ = self._read(text[:at] + b"00:00" + text[at:])
+        end, _ = self._read(text[:at] + b"59:59" + text[at:])
+        plain = begin is not None and end == begin + 3599
+        if plain and begin is not None and text[-1:] == b":":
+            # No zone in the text: one row of the table has to read all of the hour, and where there is no year either,
+            # it must not turn on the minute which year it is.
+            plain = self._clock.is_even(begin) and (b"-" in text or begin + _DAY <= self._last < begin + 364 * _DAY)
+        self[text] = hour = begin if plain else None
+        return hour
+
 
 class Minutes(dict[bytes, "int | None"]):
     """Stamp text without its seconds -> their second 0, where the whole minute has one reading; else None.
@@ -69,21 +101,27 @@ class Minutes(dict[bytes, "int | None"]):
     A log of a day has 86,400 seconds but 1,440 minutes: a stamp costs an addition (0.1 us against 4 us).
     """
 
-    __slots__ = ("_read",)
+    __slots__ = ("_hours", "_read")
 
-    def __init__(self, read: Callable[[bytes], Reading]) -> None:
+    def __init__(self, hours: Hours, read: Callable[[bytes], Reading]) -> None:
         super().__init__()
-        self._read = read
+        self._hours, self._read = hours, read
 
     def __missing__(self, text: bytes) -> int | None:
         if len(self) >= CACHE_SIZE:
             self.clear()
+        at = text.index(b":") + 1
+        hour, number = self._hours[text[:at] + text[at + 3 :]], SECONDS[text[at : at + 2]]
+        minute = self._of_its_own(text) if hour is None or number is None else hour + 60 * number
+        self[text] = minute
+        return minute
+
+    def _of_its_own(self, text: bytes) -> int | None:
         at = text.index(b":") + 4
         begin, distance = self._read(text[:at] + b"00" + text[at:])
         end, distance_at_end = self._read(text[:at] + b"59" + text[at:])
         plain = begin is not None and end == begin + 59 and not distance and not distance_at_end
-        self[text] = minute = begin if plain else None
-        return minute
+        return begin if plain else None
 
 
 class Stamps(dict[bytes, Reading]):
@@ -97,7 +135,7 @@ class Stamps(dict[bytes, Reading]):
     def __init__(self, clock: Clock, reference: int) -> None:
         super().__init__()
         self._clock = clock
-        self.minutes = Minutes(self.in_full)
+        self.minutes = Minutes(Hours(clock, self.in_full, reference), self.in_full)
         self.reference = reference
 
     def __missing__(self, text: bytes) -> Reading:
