@@ -5,19 +5,18 @@ Works on settled records only; knows no lines and no patterns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from pbs_fast.events import MAX_AHEAD, Batch
+from pbs_fast.matching.pure.records import IP, KIND, SESSION, STAMP, WIDTH, tuples
 
 if TYPE_CHECKING:
-    from pbs_fast.matching.pure.scan import Record
+    from pbs_fast.matching.pure.records import Fields, Key
 
 MAX_USERS: Final = 64
 """Distinct users of a row are counted to this number."""
 
-# A record is read by number, which the type checker follows: 1 kind, 2 ip, 3 stamp, 4 format, 5 user, 6 host,
-# 7 session, 8 tls, 9 loop, 11 host and tag as they stand in the line, 12 pid.
+_USER: Final = 5
 
 
 class _More:
@@ -25,9 +24,12 @@ class _More:
 
     __slots__ = ("last", "n", "session", "user_first", "user_last", "users")
 
-    def __init__(self, record: Record) -> None:
-        self.last, self.n = cast(int, record[3]), 1
-        self.session, self.user_first, self.user_last = record[7], record[5], record[5]
+    def __init__(self, first: Fields) -> None:
+        self.last: int = first[STAMP]
+        self.n = 1
+        self.session: str | None = first[SESSION]
+        self.user_first: str | None = first[_USER]
+        self.user_last = self.user_first
         self.users: set[str] = set() if self.user_first is None else {self.user_first}
 
 
@@ -56,7 +58,8 @@ class Fold:
         self._begin()
 
     def _begin(self) -> None:
-        self._rows: list[Record] = []
+        self._rows: Fields = []
+        """The records that opened rows; a row's number is that of its record."""
         self._more: dict[int, _More] = {}
         # One dict a side of the reference: its keys are texts, whose hash is known, and no tuples.
         self._open: _Open = {}
@@ -68,10 +71,9 @@ class Fold:
         self._begin()
         if not rows:
             return Batch(self._source)
-        # Columns of all records at once: no list a row, since nearly all rows of a busy hub have one event.
-        columns = [list(column) for column in zip(*rows, strict=True)]
+        columns = (rows[column::WIDTH] for column in range(WIDTH))
         offset, kind, ip, first, name, user, host, session, tls, loop, _, key, pid = columns
-        last, n, user_last, users = list(first), [1] * len(rows), list(user), [int(text is not None) for text in user]
+        last, n, user_last, users = list(first), [1] * len(ip), list(user), [int(text is not None) for text in user]
         for i, added in more.items():
             last[i], n[i], session[i] = added.last, added.n, added.session
             user[i], user_last[i], users[i] = added.user_first, added.user_last, len(added.users)
@@ -90,73 +92,85 @@ class Fold:
             user,
             user_last,
             users,
-            [""] * len(rows) if self._fold else list(map(_process, key, pid)),
+            [""] * len(ip) if self._fold else list(map(_process, key, pid)),
         ]
         return Batch(self._source, *done)
 
-    def add(self, records: Iterable[Record], reference: int) -> None:
+    def add(self, fields: Fields, reference: int) -> None:
         """Settled records in order."""
         if self._fold:
-            self._add_logins(records, reference + MAX_AHEAD)
+            self._add_logins(fields, reference + MAX_AHEAD)
         else:
-            self._rows.extend(_unfolded(records))
+            self._add_all(fields)
 
-    def _add_logins(self, records: Iterable[Record], latest_now: int) -> None:
+    def _add_all(self, fields: Fields) -> None:
+        """Those with an address, and logouts that can end a session without one, by its id or a pid."""
+        for record in tuples(fields):
+            if record[IP] is not None and record[STAMP] is not None:
+                self._rows.extend(record)
+            elif record[KIND] == "logout" and (record[SESSION] is not None or record[-1] is not None):
+                self._rows.extend((*record[:IP], "", *record[IP + 1 :]))
+
+    def _add_logins(self, fields: Fields, latest_now: int) -> None:
         rows, more, gap = self._rows, self._more, self._gap
-        append, here, ahead = rows.append, self._open, self._open_ahead
-        for record in records:
-            if record[1] != "login":
+        here, ahead = self._open, self._open_ahead
+        row = len(rows) // WIDTH
+        columns = fields[KIND::WIDTH], fields[IP::WIDTH], fields[STAMP::WIDTH], range(0, len(fields), WIDTH)
+        for kind, ip, stamp, at in zip(*columns, strict=True):
+            if kind != "login":
                 continue
-            ip: str = record[2]  # type: ignore[assignment]  # A login has both; cast is a call.
-            stamp: int = record[3]  # type: ignore[assignment]
             open_rows = here if stamp <= latest_now else ahead
-            row = len(rows)
-            # One search for a new address, and no call for one whose row the gap has closed: nine in ten of a hub's.
+            # One search for a new address, and no call for one whose row the gap has closed: nearly all of a hub's.
             known = open_rows.setdefault(ip, row)
-            if known == row:
-                append(record)
-            elif isinstance(known, int) and known not in more and stamp - gap > rows[known][3]:  # type: ignore[operator]
-                open_rows[ip] = row
-                append(record)
-            elif not self._joined(open_rows, known, record, ip, stamp):
-                append(record)
+            if known != row:
+                if isinstance(known, int) and known not in more and stamp > rows[known * WIDTH + STAMP] + gap:
+                    open_rows[ip] = row
+                elif self._joined(open_rows, known, fields[at : at + WIDTH], row):
+                    continue
+            rows += fields[at : at + WIDTH]
+            row += 1
 
-    def _joined(self, open_rows: _Open, known: int | _Group, record: Record, ip: str, stamp: int) -> bool:
-        """Whether the event was added to an open row; else its row is open, and the caller appends it."""
+    def _joined(self, open_rows: _Open, known: int | _Group, login: Fields, new: int) -> bool:
+        """Whether the login was added to an open row; else row `new` is open, and the caller appends it."""
+        ip, stamp = login[IP], login[STAMP]
         latest = known.latest if isinstance(known, _Group) else self._last(known)
         if stamp > latest + self._gap:
-            open_rows[ip] = len(self._rows)
+            open_rows[ip] = new
             return False
         if isinstance(known, _Group):
             group = known
             group.latest = max(latest, stamp)
-            row = group.rows.setdefault(_key(record), len(self._rows))
+            row = group.rows.setdefault(_key(login), new)
         else:
             row = known
-            if _key(self._rows[row]) != _key(record):
+            first = self._row(known)
+            if _key(first) != _key(login):
                 open_rows[ip] = group = _Group(max(latest, stamp))
-                group.rows[_key(self._rows[row])] = row
-                row = group.rows[_key(record)] = len(self._rows)
-        if row == len(self._rows):
+                group.rows[_key(first)] = row
+                row = group.rows[_key(login)] = new
+        if row == new:
             return False
-        self._extend(row, record, stamp)
+        self._extend(row, login)
         return True
+
+    def _row(self, row: int) -> Fields:
+        """The record that opened it."""
+        return self._rows[row * WIDTH : (row + 1) * WIDTH]
 
     def _last(self, row: int) -> int:
         more = self._more.get(row)
-        # Only records with a stamp are in rows.
-        return cast(int, self._rows[row][3]) if more is None else more.last
+        last: int = self._rows[row * WIDTH + STAMP] if more is None else more.last
+        return last
 
-    def _extend(self, row: int, record: Record, stamp: int) -> None:
+    def _extend(self, row: int, login: Fields) -> None:
         more = self._more.get(row)
         if more is None:
-            self._more[row] = more = _More(self._rows[row])
+            self._more[row] = more = _More(self._row(row))
         more.n += 1
-        if stamp > more.last:
-            more.last = stamp
+        more.last = max(more.last, login[STAMP])
         if more.session is None:
-            more.session = record[7]
-        user = record[5]
+            more.session = login[SESSION]
+        user = login[_USER]
         if user is not None:
             more.user_last = user
             if more.user_first is None:
@@ -165,21 +179,12 @@ class Fold:
                 more.users.add(user)
 
 
-def _unfolded(records: Iterable[Record]) -> Iterator[Record]:
-    """Those that are rows: with an address, or logouts that can end a session without one."""
-    for record in records:
-        if record[2] is not None and record[3] is not None:
-            yield record
-        elif record[1] == "logout" and (record[7] is not None or record[12] is not None):
-            at, kind, _, *rest = record
-            yield (at, kind, "", *rest)  # type: ignore[misc]
-
-
-def _process(key: tuple[bytes, bytes], pid: bytes | None) -> str:
+def _process(key: Key, pid: bytes | None) -> str:
     """`tag[pid]`, or the tag alone."""
     tag = key[1].decode("utf-8", "replace")
     return tag if pid is None else f"{tag}[{pid.decode('utf-8', 'replace')}]"
 
 
-def _key(record: Record) -> tuple[object, ...]:
+def _key(record: Fields) -> tuple[object, ...]:
+    """What rows of one address differ by: format, host, tls, loop."""
     return record[4], record[6], record[8], record[9]

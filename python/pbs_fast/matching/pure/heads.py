@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pbs_fast.matching.pure import envelope
 
 if TYPE_CHECKING:
+    from pbs_fast.matching.pure.records import Key
     from pbs_fast.matching.pure.routes import Route
     from pbs_fast.matching.pure.stamps import Stamps
 
 REMEMBERED: Final = 1 << 14
 """Pieces of each kind; strangers' text where a format has `*/NAME`, so emptied at this size."""
-
-Key = tuple[bytes, bytes]
-"""Host and tag, as they stand in the line."""
 
 
 class Place(NamedTuple):

@@ -117,7 +117,7 @@ class Matcher:
             lines=data.count(b"\n", start, stop) + (tail < stop),
             too_long=too_long,
             reference=reference,
-            records=walk.records,
+            fields=walk.fields,
             ambiguous=walk.ambiguous,
             first_of=walk.first_of,
             cut=frozenset(walk.cut),

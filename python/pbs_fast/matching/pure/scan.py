@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.matching.pure.envelope import envelope_of, unrepeated
-from pbs_fast.matching.pure.heads import Heads, Hours, Key, Place, Places
+from pbs_fast.matching.pure.heads import Heads, Hours, Place, Places
+from pbs_fast.matching.pure.records import NOBODY, joined, missed, tuples
 from pbs_fast.matching.pure.sieve import BEHIND
 from pbs_fast.matching.pure.stamps import SECONDS, UNREADABLE, Reading
 from pbs_fast.matching.pure.starts import LENGTH
@@ -21,6 +22,7 @@ from pbs_fast.matching.pure.starts import LENGTH
 if TYPE_CHECKING:
     from pbs_fast.matching.pure.addresses import Addresses
     from pbs_fast.matching.pure.lines import Found, WholeLines
+    from pbs_fast.matching.pure.records import Fields, Key, Record
     from pbs_fast.matching.pure.routes import Route
     from pbs_fast.matching.pure.stamps import Stamps
 
@@ -28,17 +30,6 @@ MAX_LINE: Final = 16_384
 """Bytes of a line, without its end, above which it is dropped (docs/MATCHING.md, 1)."""
 
 TEXTS_REMEMBERED: Final = 1 << 16
-
-Record = tuple[
-    int, str, "str | None", "int | None", str, "str | None", str, "str | None", "bool | None", bool, "str | None",
-    Key, "bytes | None",
-]  # fmt: skip
-"""The fields of `events.Event` in its order, then host and tag as they stand in the line, and the pid.
-
-Its kind is also one of `routes.STEPS`. A plain tuple costs a third of a named one.
-"""
-FIELDS: Final = 11
-"""Those of `events.Event`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +42,8 @@ class Scan:
     seconds: float
     reference: int
     too_long: int
-    records: list[Record]
-    """Events, missed lines and steps of sessions, in order."""
+    fields: Fields
+    """Those of events, missed lines and steps of sessions, in order (`records`)."""
     ambiguous: dict[int, int]
     """Offset of an event -> distance from its stamp to its later reading, in seconds."""
     first_of: dict[Key, int]
@@ -115,7 +106,7 @@ class Walk:
     """Makes the records of one piece, part by part. One thread's."""
 
     def __init__(self, stamps: Stamps, addresses: Addresses, texts: Texts, whole_lines: WholeLines) -> None:
-        self.records: list[Record] = []
+        self.fields: Fields = []
         self.ambiguous: dict[int, int] = {}
         self.first_of: dict[Key, int] = {}
         self.cut: set[Key] = set()
@@ -148,7 +139,7 @@ class Walk:
         sieve: re.Pattern[bytes] | None = None,
     ) -> None:
         """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
-        append, addresses, texts, ambiguous = self.records.append, self._addresses, self._texts, self.ambiguous
+        extend, addresses, texts, ambiguous = self.fields.extend, self._addresses, self._texts, self.ambiguous
         stamps, seconds_of = self._stamps, SECONDS
         heads, first_of, cut_keys = layout.heads(stamps), self.first_of, self.cut
         stamp: int | None
@@ -189,7 +180,7 @@ class Walk:
                     if hint in message:
                         lost = success.find(message)
                         if lost is not None and refusal is None:
-                            append(missed(candidate.start() + shift, lost, host, "no-pattern"))
+                            extend(missed(candidate.start() + shift, lost, host, "no-pattern"))
                         break
                 if decided is not None and refusals is not None:
                     if lost is not None:
@@ -223,11 +214,11 @@ class Walk:
                 elif stamp is None:
                     refusal = "bad-stamp"
             if refusal is not None:
-                append(missed(at, name, host, refusal))
+                extend(missed(at, name, host, refusal))
                 continue
             if distance:
                 ambiguous[at] = distance
-            append(
+            extend(
                 (
                     at,
                     kind,
@@ -248,7 +239,7 @@ class Walk:
     def _with_whole_lines(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
         decided: set[int] = set()
         refusals: dict[int, str] = {}
-        first = len(self.records)
+        first = len(self.fields)
         self._by_tag(layout, data, low, high, shift, usual=usual, decided=decided, refusals=refusals)
         at = low + 1 + shift
         for text in data[low + 1 : high - 1].split(b"\n"):
@@ -256,9 +247,9 @@ class Walk:
             if at not in decided and len(line) <= MAX_LINE:
                 found = self._whole_lines.find(line)
                 if found is not None:
-                    self.records.append(self._of_line(at, found, refusals.get(at)))
+                    self.fields.extend(self._of_line(at, found, refusals.get(at)))
             at += len(text) + 1
-        self.records[first:] = sorted(self.records[first:], key=lambda record: record[0])
+        self.fields[first:] = joined(sorted(tuples(self.fields[first:]), key=lambda record: record[0]))
 
     def _of_line(self, at: int, found: Found, refusal: str | None) -> Record:
         """The record of a line in which a whole-line pattern was found."""
@@ -287,7 +278,7 @@ class Walk:
             found.tls,
             found.lip is not None and ip is not None and self._addresses[found.lip] == ip,
             None,
-            _NOBODY,
+            NOBODY,
             found.pid,
         )
 
@@ -322,14 +313,6 @@ class Walk:
             self.cut.remove(key)
             return "continuation"
         return None
-
-
-def missed(at: int, name: str, host: str, reason: str) -> Record:
-    """The record of a missed line."""
-    return (at, "missed", None, None, name, None, host, None, None, False, reason, _NOBODY, None)
-
-
-_NOBODY: Final = (b"", b"")
 
 
 def count_too_long(data: bytes, start: int, stop: int) -> int:

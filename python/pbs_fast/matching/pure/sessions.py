@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from pbs_fast.matching.pure.records import FORMAT, IP, KIND, OF_EVENT, SESSION, WIDTH, missed
 from pbs_fast.matching.pure.routes import STEPS
-from pbs_fast.matching.pure.scan import FIELDS, missed
 
 if TYPE_CHECKING:
-    from pbs_fast.matching.pure.scan import Record
+    from pbs_fast.matching.pure.records import Fields, Record
 
 MAX_SESSIONS: Final = 131_072
 """Sessions remembered per format, and by each of the two joins."""
@@ -38,19 +38,17 @@ class Sessions:
         # A session is its address line's record until its success, then its login's.
         self._by_key: dict[str, dict[_Step, Record]] = {name: {} for name in stepped}
 
-    def nameless(self, records: list[Record]) -> int:
+    def nameless(self, fields: Fields) -> int:
         """How many logouts have no address, nor one by their session: what `with_addresses` knows, without its work."""
         count = 0
         by_id = self._by_id
-        for record in records:
-            session = record[7]
-            open_sessions = None if session is None else by_id.get(record[4])
-            if open_sessions is None or session is None:
-                count += record[2] is None and record[1] == "logout"
-            elif record[1] == "login":
-                ip: str = record[2]  # type: ignore[assignment]
+        columns = (fields[column::WIDTH] for column in (KIND, IP, FORMAT, SESSION))
+        for kind, ip, name, session in zip(*columns, strict=True):
+            if session is None or (open_sessions := by_id.get(name)) is None:
+                count += ip is None and kind == "logout"
+            elif kind == "login":
                 _remember(open_sessions, session, ip)
-            elif record[2] is None:
+            elif ip is None:
                 # A missed line has no session.
                 count += open_sessions.pop(session, None) is None
         return count
@@ -117,7 +115,7 @@ class Sessions:
             return None
         if stamp is None:
             return missed(record[0], record[4], record[6], "bad-stamp")
-        return (record[0], "logout", known[2], stamp, *known[4:FIELDS], *record[FIELDS:])
+        return (record[0], "logout", known[2], stamp, *known[4:OF_EVENT], *record[OF_EVENT:])
 
 
 def _remember(sessions: dict[_K, _V], key: _K, value: _V) -> None:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from pbs_fast.events import Event
 from pbs_fast.matching.pure.fold import Fold
+from pbs_fast.matching.pure.records import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
 from pbs_fast.matching.pure.routes import STEPS
-from pbs_fast.matching.pure.scan import FIELDS, missed
 from pbs_fast.matching.pure.sessions import ORDER_SLACK, Sessions
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
-    from pbs_fast.matching.pure.heads import Key
     from pbs_fast.matching.pure.matcher import Matcher
-    from pbs_fast.matching.pure.scan import Record, Scan
+    from pbs_fast.matching.pure.records import Fields, Key, Record
+    from pbs_fast.matching.pure.scan import Scan
 
 REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation", "no-session")
 
@@ -53,18 +53,18 @@ class Stream:
     def add(self, scan: Scan) -> None:
         """Settle the scan's events and fold them into the rows of the next `take`."""
         began = time.perf_counter()
-        records = self._settle(scan)
+        fields = self._settle(scan)
         if self._folds:
             # No logout is in a row: to find its address would be for the counter alone.
-            self._count(scan, records, self._sessions.nameless(records))
+            self._count(scan, fields, self._sessions.nameless(fields))
         else:
-            records = self._joined(scan, records)
-        self._fold.add(records, scan.reference)
+            fields = joined(self._with_addresses(scan, fields))
+        self._fold.add(fields, scan.reference)
         self._seconds += time.perf_counter() - began
 
     def events(self, scan: Scan) -> list[Event]:
         """Settle the scan's events and return them, missed lines included, in line order, instead of folding them."""
-        return [Event._make(record[:FIELDS]) for record in self._joined(scan, self._settle(scan))]
+        return [Event._make(record[:OF_EVENT]) for record in self._with_addresses(scan, self._settle(scan))]
 
     def take(self) -> Batch:
         """The rows since the last take, in the order of their first events; forgets them, keeps the order's state."""
@@ -73,46 +73,47 @@ class Stream:
         self._seconds += time.perf_counter() - began
         return batch
 
-    def _settle(self, scan: Scan) -> list[Record]:
+    def _settle(self, scan: Scan) -> Fields:
         """The scan's records, all that depends on order settled but for logouts' addresses."""
         if scan.matcher is not self._matcher:
             raise ValueError("the scan is another matcher's; give the stream scans of its own matcher")
-        records = scan.records
+        fields = scan.fields
         if self._cut:
-            records = self._continued(scan)
+            fields = self._continued(scan)
         elif scan.cut:
             self._cut = set(scan.cut)
         if scan.ambiguous:
-            records = list(self._unambiguous(scan, records))
-        elif records:
-            self._before = next((r[3] for r in reversed(records) if r[3] is not None), self._before)
-        return self._sessions.stepped(records) if scan.has_steps else records
+            fields = joined(self._unambiguous(scan, fields))
+        else:
+            latest_first = reversed(fields[STAMP::WIDTH])
+            self._before = next((stamp for stamp in latest_first if stamp is not None), self._before)
+        return joined(self._sessions.stepped(tuples(fields))) if scan.has_steps else fields
 
-    def _joined(self, scan: Scan, records: list[Record]) -> list[Record]:
+    def _with_addresses(self, scan: Scan, fields: Fields) -> list[Record]:
         """The settled records, counted, with the addresses of their sessions."""
-        records = self._sessions.with_addresses(records)
-        self._count(scan, records, sum(record[2] is None and record[1] == "logout" for record in records))
+        records = self._sessions.with_addresses(tuples(fields))
+        self._count(scan, fields, sum(record[2] is None and record[1] == "logout" for record in records))
         return records
 
-    def _continued(self, scan: Scan) -> list[Record]:
+    def _continued(self, scan: Scan) -> Fields:
         """The records, without what continues a record that an earlier scan ended on."""
         over = {scan.first_of[key] for key in self._cut if key in scan.first_of}
         self._cut.difference_update(scan.first_of)
         self._cut.update(scan.cut)
         if not over:
-            return scan.records
+            return scan.fields
         settled: list[Record] = []
-        for record in scan.records:
+        for record in tuples(scan.fields):
             if record[0] in over and record[10] != "cut-record":
                 # Steps make no event of their own; only a success would have been one.
                 if record[10] != "no-pattern" and (record[1] not in STEPS or record[1] == "success"):
                     settled.append(missed(record[0], record[4], record[6], "continuation"))
             else:
                 settled.append(record)
-        return settled
+        return joined(settled)
 
-    def _unambiguous(self, scan: Scan, records: list[Record]) -> Iterator[Record]:
-        for record in records:
+    def _unambiguous(self, scan: Scan, fields: Fields) -> Iterator[Record]:
+        for record in tuples(fields):
             offset, kind, ip, stamp, *rest = record
             if stamp is None:
                 yield record
@@ -128,21 +129,19 @@ class Stream:
             return abs(stamp + distance - reference) < abs(stamp - reference)
         return self._before is not None and stamp < self._before - ORDER_SLACK
 
-    def _count(self, scan: Scan, records: list[Record], nameless: int) -> None:
+    def _count(self, scan: Scan, fields: Fields, nameless: int) -> None:
         counters = self._counters
         counters["lines"] += scan.lines
         counters["too_long"] += scan.too_long
-        kinds = [record[1] for record in records]
+        kinds = fields[KIND::WIDTH]
         logins, logouts = kinds.count("login"), kinds.count("logout")
-        missed = len(kinds) - logins - logouts
         counters["login"] += logins
         counters["logout"] += logouts
         counters["logout_no_address"] += nameless
-        if missed:
-            for record in records:
-                if record[10] is not None:
-                    counters[_counter(record[10])] += 1
-        counters["other"] += scan.lines - scan.too_long - len(records)
+        if logins + logouts < len(kinds):
+            for reason in filter(None, fields[REASON::WIDTH]):
+                counters[_counter(reason)] += 1
+        counters["other"] += scan.lines - scan.too_long - len(kinds)
 
 
 def _counter(reason: str) -> str:
