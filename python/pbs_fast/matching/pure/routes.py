@@ -27,18 +27,10 @@ STARTS_REMEMBERED: Final = 4096
 """Starts of messages, which may be strangers' text as well."""
 
 
-class Pick(NamedTuple):
-    """One pattern, and what it means that it took a message."""
-
-    fullmatch: Callable[[bytes], re.Match[bytes] | None]
-    kind: str
-    """login, logout, or one of STEPS."""
-    is_step: bool
-    format: str
-    groups: tuple[int, int, int, int, int]
-    """Numbers of ip, user, session, lip, tls in the regex; one that never takes part where there is none."""
-    tls: bool | None
-    """When group `tls` took no part."""
+Pick = tuple[Callable[[bytes], "re.Match[bytes] | None"], str, bool, str, tuple[int, ...], "bool | None"]
+"""One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS; whether it is
+one of these; the format; the numbers of GROUPS in the regex, one that never takes part where there is none; whether
+there was TLS when group `tls` took no part. (A plain tuple, as `heads.Place`.)"""
 
 
 class Picks(dict[bytes, tuple[Pick, ...]]):
@@ -177,12 +169,11 @@ def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
     # The last group never takes part: it stands for a missing one.
     regex = re.compile(b"(?:" + pattern.encode("ascii") + b")((?!))?+")
     index = regex.groupindex
-    ip, user, session, lip, tls = (index.get(group, regex.groups) for group in GROUPS)
-    return Pick(
-        fullmatch=regex.fullmatch,
-        kind=kind,
-        is_step=kind in STEPS,
-        format=fmt.name,
-        groups=(ip, user, session, lip, tls),
-        tls=True if over_tls else (False if "tls" in index else None),
+    return (
+        regex.fullmatch,
+        kind,
+        kind in STEPS,
+        fmt.name,
+        tuple(index.get(group, regex.groups) for group in GROUPS),
+        True if over_tls else (False if "tls" in index else None),
     )

@@ -150,7 +150,7 @@ class Walk:
             place: Place | None = None
             reading: Reading | None = None
             if usual and message is not None:
-                places, minutes = heads[head]
+                places, local, zulu, before = heads[head]
                 place = places[behind]
             if place is None:
                 if sieve is None and data.find(b"\n", candidate.start() + 1, candidate.end(BEHIND)) >= 0:
@@ -166,12 +166,12 @@ class Walk:
                     continue
                 reading, place, pid, message = found
                 procid = None
-            zone, host, key, (picks, success, cut) = place
+            zone, offset, host, key, picks, success, cut = place
             refusal = None
             if cut and (len(message) >= cut or key in cut_keys or key not in first_of):
                 refusal = self._cut_or_continued(key, candidate.start() + shift, len(message) >= cut)
             for pick in picks[message[:LENGTH]]:
-                match = pick.fullmatch(message)
+                match = pick[0](message)
                 if match is not None:
                     break
             else:
@@ -194,11 +194,11 @@ class Walk:
             ip_text, user, session, lip, tls = match.group(*groups)
             ip = None if ip_text is None else addresses[ip_text]
             if reading is None:
-                minute, second = minutes[zone], seconds_of[seconds]
+                minute, second = local if offset is None else zulu, seconds_of[seconds]
                 if minute is not None and second is not None:
-                    stamp, distance = minute + second, 0
+                    stamp, distance = minute + second - (offset or 0), 0
                 else:
-                    stamp, distance = stamps[minutes.before + seconds + zone]
+                    stamp, distance = stamps[before + seconds + zone]
             else:
                 stamp, distance = reading
             at = candidate.start() + shift

@@ -172,7 +172,7 @@ class Stamps(dict[bytes, Reading]):
         local = days * _DAY + seconds
         if zone is None:
             return self._clock.read(local)
-        offset = _offset(zone)
+        offset = offset_of(zone)
         return UNREADABLE if offset is None else (local - offset, 0)
 
     def _yearless(self, month: int, day: int, seconds: int) -> Reading:
@@ -204,8 +204,8 @@ def _seconds(time: bytes) -> int | None:
     return hour * 3600 + minute * 60 + second if hour < 24 and minute < 60 and second < 60 else None
 
 
-def _offset(zone: bytes) -> int | None:
-    """Seconds east of UTC."""
+def offset_of(zone: bytes) -> int | None:
+    """Seconds east of UTC; None for no zone of the world."""
     if zone == b"Z":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[-2:])
