@@ -114,7 +114,7 @@ def test_all_columns_stay_together(make: MakeGuards) -> None:
 
 
 def test_the_cache_is_bounded_and_dropped_on_reload(make: MakeGuards, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pbs_fast.guards.screen.MAX_ANSWERS", 10)
+    monkeypatch.setattr("pbs_fast.guards.answers.MAX_ANSWERS", 10)
     guards = make()
     for start in range(0, 100, 5):
         guards.screen(batch((f"203.0.113.{start + at}", NOW) for at in range(5)), Live(), NOW)

@@ -88,11 +88,11 @@ OPERATIONS = st.lists(
 
 def check_queue(ledger: Ledger) -> None:
     assert ledger.queued() == len(ledger)
-    queued = {ip: second for second, ips in ledger._buckets.items() for ip in ips}
+    queued = {ip: second for second, ips in ledger._queue._buckets.items() for ip in ips}
     rows = ledger.rows()
     assert queued.keys() == rows.keys()
     assert all(second <= rows[ip].expires for ip, second in queued.items())
-    assert sorted(ledger._seconds) == sorted(ledger._buckets)
+    assert sorted(ledger._queue._seconds) == sorted(ledger._queue._buckets)
     assert ledger.next_expiry() == min(queued.values(), default=None)
 
 
@@ -104,13 +104,8 @@ def publish(table: dict[str, int], delta: Delta) -> None:
         del table[ip]
 
 
-@pytest.mark.parametrize("bulk_from", [1, 10**9], ids=["bulk", "loop"])
 @pytest.mark.parametrize("fold", [True, False], ids=["folded", "events"])
-def test_ledger_equals_the_model(
-    bulk_from: int, fold: bool, share: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pbs_fast.ledger._BULK_ROWS", bulk_from)
-
+def test_ledger_equals_the_model(fold: bool, share: Callable[[object], None]) -> None:
     @given(OPERATIONS)
     def run(operations: list[tuple[str, object, Ahead]]) -> None:
         model, ledger, table = Model(), Ledger(GRACE), dict[str, int]()
@@ -164,24 +159,3 @@ def test_reprocessing_does_not_depend_on_where_the_log_was_cut(
     assert {ip: row.expires for ip, row in ledger.rows().items()} == model.ends
     assert ledger.granted == model.counts["granted"]
     assert ledger.granted == ledger.counters["expired"] + len(ledger)
-
-
-@given(OPERATIONS)
-def test_both_paths_give_the_same_deltas(operations: list[tuple[str, object, Ahead]]) -> None:
-    results = []
-    for bulk_from in (1, 10**9):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pbs_fast.ledger._BULK_ROWS", bulk_from)
-            ledger = Ledger(GRACE)
-            now = START + 0.5
-            deltas = []
-            for name, value, ahead in operations:
-                if name == "observe":
-                    logins = [Login(ip, floor(now) + at, user, form) for ip, at, user, form in value]  # type: ignore[attr-defined]
-                    deltas.append(ledger.observe(batch(logins, gap=GRACE, reference=floor(now)), now, ahead=ahead).set)
-                else:
-                    now += value  # type: ignore[operator]
-            results.append((deltas, dict(ledger.counters), ledger.rows()))
-    assert results[0][0] == results[1][0]
-    assert results[0][2] == results[1][2]
-    assert {k: v for k, v in results[0][1].items() if v} == {k: v for k, v in results[1][1].items() if v}

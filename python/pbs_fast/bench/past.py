@@ -1,4 +1,4 @@
-"""Addresses that the ledger let go, or never got, each with its greatest login stamp: bounded in memory, however many.
+"""Addresses that the ledger let go, or never got, each with the end of its last grant: bounded in memory, however many.
 
 The digest needs them all, and a login that is stamped before the ledger's last expiry needs the one of its address.
 They stand in a dictionary; when that holds `limit` addresses it goes into a nameless file in the directory for
@@ -20,41 +20,42 @@ LIMIT = 262_144
 
 
 class Past:
-    """Address -> greatest stamp."""
+    """Address -> latest end, in seconds: that of its newest login, refused ones included, and the grace after it."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._near: dict[str, int] = {}
         self._far: sqlite3.Connection | None = None
 
-    def update(self, stamps: Mapping[str, int]) -> None:
+    def update(self, ends: dict[str, int]) -> None:
         """Keep these where they are later than what is known. Raises SourceError when the disk takes no more."""
         near = self._near
-        known = near.keys() & stamps.keys()
-        later = {ip: near[ip] for ip in known if near[ip] > stamps[ip]} if known else None
-        near.update(stamps)
-        if later:
-            near.update(later)
-        if len(near) >= self._limit:
+        known = near.keys() & ends.keys()
+        self.advance(ends | {ip: max(near[ip], ends[ip]) for ip in known})
+
+    def advance(self, ends: Mapping[str, int]) -> None:
+        """`update` with ends that are at least as late as what is known of their addresses."""
+        self._near.update(ends)
+        if len(self._near) >= self._limit:
             self._spill()
 
     def of(self, ips: Iterable[str]) -> dict[str, int]:
-        """The stamps of those of the addresses that are known."""
+        """The ends of those of the addresses that are known."""
         found = {}
         for ip in ips:
-            stamp = self._near.get(ip)
+            end = self._near.get(ip)
             if self._far is not None:
-                for (far,) in self._far.execute("SELECT stamp FROM past WHERE ip = ?", (ip,)):
-                    stamp = far if stamp is None else max(stamp, far)
-            if stamp is not None:
-                found[ip] = stamp
+                for (far,) in self._far.execute("SELECT ends FROM past WHERE ip = ?", (ip,)):
+                    end = far if end is None else max(end, far)
+            if end is not None:
+                found[ip] = end
         return found
 
-    def later_than(self, stamp: int) -> dict[str, int]:
-        """All whose stamp is greater. For the end of a log, where they are few."""
-        found = {ip: known for ip, known in self._near.items() if known > stamp}
+    def later_than(self, second: int) -> dict[str, int]:
+        """All whose end is later. For the end of a log, where they are few."""
+        found = {ip: known for ip, known in self._near.items() if known > second}
         if self._far is not None:
-            for ip, far in self._far.execute("SELECT ip, stamp FROM past WHERE stamp > ?", (stamp,)):
+            for ip, far in self._far.execute("SELECT ip, ends FROM past WHERE ends > ?", (second,)):
                 found[ip] = max(far, found.get(ip, far))
         return found
 
@@ -65,7 +66,7 @@ class Past:
         near = ((ip, self._near[ip]) for ip in sorted(self._near))
         if self._far is None:
             return near
-        return merge(near, self._far.execute("SELECT ip, stamp FROM past ORDER BY ip"))
+        return merge(near, self._far.execute("SELECT ip, ends FROM past ORDER BY ip"))
 
     def _spill(self) -> None:
         import sqlite3
@@ -76,12 +77,12 @@ class Past:
                 self._far = sqlite3.connect("", isolation_level=None)
                 self._far.execute("PRAGMA journal_mode = OFF")
                 self._far.execute("PRAGMA synchronous = OFF")
-                self._far.execute("CREATE TABLE past (ip TEXT PRIMARY KEY, stamp INTEGER) WITHOUT ROWID")
+                self._far.execute("CREATE TABLE past (ip TEXT PRIMARY KEY, ends INTEGER) WITHOUT ROWID")
             # In order, because neighbours lie on one page.
             rows = sorted(self._near.items())
             self._far.execute("BEGIN")
             self._far.executemany(
-                "INSERT INTO past VALUES (?, ?) ON CONFLICT (ip) DO UPDATE SET stamp = max(stamp, excluded.stamp)", rows
+                "INSERT INTO past VALUES (?, ?) ON CONFLICT (ip) DO UPDATE SET ends = max(ends, excluded.ends)", rows
             )
             self._far.execute("COMMIT")
         except sqlite3.Error as error:

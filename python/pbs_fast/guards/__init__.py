@@ -8,8 +8,9 @@ What they refuse never reaches the ledger. Knows nothing of logs, formats and ta
 
 from __future__ import annotations
 
+from pbs_fast.guards.answers import LOCAL
 from pbs_fast.guards.limits import Live
 from pbs_fast.guards.machine import Machine, read_machine
-from pbs_fast.guards.screen import LOCAL, Guards, Refusal, Screened
+from pbs_fast.guards.screen import Guards, Refusal, Screened
 
 __all__ = ["LOCAL", "Guards", "Live", "Machine", "Refusal", "Screened", "read_machine"]

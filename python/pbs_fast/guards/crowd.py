@@ -5,7 +5,7 @@ Pure: no clock. Bounded: WINDOW_S seconds of logins, at most MAX_ADDRESSES addre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
 #: Users are counted within windows of so many seconds: over months, one dynamic address has hundreds of users in turn.
 WINDOW_S = 3600
@@ -29,8 +29,16 @@ class Crowd:
         """Those of the addresses that are crowded."""
         return self._until.keys() & ips if self._until else frozenset()
 
-    def saw(self, logins: Iterable[tuple[str, str | None, str | None, int]], now: float) -> list[str]:
-        """Note logins (address, first user, last user, distinct users); the addresses that are newly crowded."""
+    def saw(
+        self,
+        ips: Sequence[str],
+        first: Sequence[str | None],
+        last: Sequence[str | None],
+        distinct: Sequence[int],
+        now: float,
+    ) -> list[str]:
+        """Note logins: columns of addresses, of their first and last users, and of how many distinct ones they had.
+        The addresses that are newly crowded."""
         users = self._users
         if now >= self._window_end or len(users) > MAX_ADDRESSES:
             users.clear()
@@ -39,17 +47,17 @@ class Crowd:
         fresh = []
         known = users.get
         one_is_fine = self.limit >= 1
-        for ip, first, last, distinct in logins:
-            if last is None:
+        for ip, first_user, last_user, count in zip(ips, first, last, distinct, strict=True):
+            if last_user is None:
                 continue
-            if distinct < 2 and one_is_fine:
+            if count < 2 and one_is_fine:
                 seen = known(ip)
-                if seen == last:
-                    continue  # the same user again: nearly all logins
                 if seen is None:
-                    users[ip] = last
+                    users[ip] = last_user
                     continue
-            if self._count(ip, first, last, distinct) > self.limit:
+                if seen == last_user or (type(seen) is set and last_user in seen):
+                    continue  # nearly all logins are of a user who was here before
+            if self._count(ip, first_user, last_user, count) > self.limit:
                 users.pop(ip, None)
                 if ip not in self._until:
                     fresh.append(ip)

@@ -1,21 +1,20 @@
 """All guards over a Batch: which of its rows may reach the ledger, and why the others may not.
 
-Answers on an address alone (netblocks, special networks, this machine, proxies, deny list) are kept per address, so a
-row costs one look into a dictionary; the cache is bounded and dropped on every reload. Must not import the ledger.
+What speaks against an address alone is `answers.py`'s to say. Must not import the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, fields
 from itertools import compress
 from operator import not_
-from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.addresses import Network, NetworkTable, parse_canonical, parse_network
 from pbs_fast.deny import DenyList, fold_user
 from pbs_fast.events import Batch, Counters, Grant
+from pbs_fast.guards.answers import LOCAL, Answers
 from pbs_fast.guards.crowd import Crowd
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
@@ -26,15 +25,9 @@ if TYPE_CHECKING:
     from pbs_fast.guards.machine import Machine
     from pbs_fast.netblocks import Netblocks
 
-#: Name of the answer on an address that may relay anyway; its counter has the same name.
-LOCAL = "local"
-
 #: Stands in the place of a guard's name on logouts, which no guard but `hosts` looks at.
 _LOGOUT = "logout"
 _COLUMNS = tuple(column.name for column in fields(Batch) if column.name != "source")
-
-#: Answers kept: some 15 MB. When there are more they are all dropped: a batch of new addresses costs 0.5 µs each.
-MAX_ANSWERS = 131_072
 
 
 class Refusal(NamedTuple):
@@ -77,7 +70,6 @@ class Guards:
         self._crowd = Crowd(config.max_users_per_address)
         self._limits = Limits(config.max_rows, config.max_new_per_minute)
         self._hosts = Hosts(config.hosts)
-        self._answers: dict[str, str] = {}
         self.reload(config, netblocks, machine, deny)
 
     def reload(self, config: GuardConfig, netblocks: Netblocks, machine: Machine, deny: DenyList) -> None:
@@ -115,17 +107,14 @@ class Guards:
 
     def answer(self, ip: str) -> str:
         """What speaks against an address as such: a guard's name, LOCAL, or "" when nothing does."""
-        known = self._answers.get(ip)
-        if known is None:
-            known = self._answers[ip] = self._judge(ip)
-        return known
+        return self._answers.judge(ip)
 
     def refused(self, rows: Mapping[str, Grant], wall: float) -> dict[str, str]:
         """Which rows (live ones after a reload, or those a table was found with) may not stay, and by which guard."""
         self._refresh(wall)
         found = {}
         for ip, row in rows.items():
-            guard = self._judge(ip)
+            guard = self._answers.judge(ip)
             if not guard and row.user is not None and fold_user(row.user) in self._in_force.users:
                 guard = "deny"
             if not guard and self._hosts.strangers({row.host}):
@@ -142,8 +131,11 @@ class Guards:
         self._refresh(now - shift)
         hosts = set(batch.host)
         warnings = self._hosts.watch(batch.source, hosts)
-        names = self._answers_on(batch.ip)
-        if self._loop and True in batch.loop:
+        if answers := self._answers.against(batch.ip):
+            names = [answers.get(ip, "") for ip in batch.ip]
+        else:
+            names = [""] * len(batch)
+        if self._loop and any(batch.loop):
             names = [name or ("loop" if loop else "") for name, loop in zip(names, batch.loop, strict=True)]
         if strangers := self._hosts.strangers(hosts):
             names = [
@@ -154,7 +146,7 @@ class Guards:
                 name or ("deny" if _is_one(first, users) or _is_one(last, users) else "")
                 for name, first, last in zip(names, batch.user_first, batch.user_last, strict=True)
             ]
-        if "logout" in batch.kind:
+        if batch.kind.count("login") < len(batch):
             # A logout grants nothing; only one that a stranger wrote must not reach the session count.
             names = [
                 name if kind == "login" or host in strangers else _LOGOUT
@@ -173,49 +165,17 @@ class Guards:
 
     def _enforce(self, wall: float) -> None:
         self._in_force = self._deny.at(wall)
-        self._table = NetworkTable([*self._fixed, *((network, "deny") for network in self._in_force.networks)])
-        netblocks = self._netblocks
-        self._quiet = [not (self._table.touches(32, byte) or netblocks.touches(32, byte)) for byte in range(256)]
-        self._answers.clear()
-
-    def _judge(self, ip: str) -> str:
-        address = parse_canonical(ip)
-        if address is None:
-            # The matcher makes canonical text only; a key that is none could open a network (Postfix cuts keys short).
-            return "not_canonical"
-        return LOCAL if self._netblocks.holds(*address) else self._table.find(*address) or ""
-
-    def _answers_on(self, ips: Sequence[str]) -> list[str]:
-        names = list(map(self._answers.get, ips))
-        if None in names:
-            if len(self._answers) > MAX_ANSWERS:
-                self._answers.clear()
-            fresh = self._judged({ip for ip, name in zip(ips, names, strict=True) if name is None})
-            self._answers.update(fresh)
-            return [fresh[ip] if name is None else name for ip, name in zip(ips, names, strict=True)]
-        return names  # type: ignore[return-value]  # None is not in it
-
-    def _judged(self, ips: Iterable[str]) -> dict[str, str]:
-        """`_judge` of each. Most are IPv4 under a first byte that no network begins with: 0.3 µs instead of 1 µs."""
-        quiet = self._quiet
-        judged = {}
-        for ip in ips:
-            if ":" not in ip:
-                try:
-                    # What inet_pton takes as IPv4 is canonical (`parse_canonical`).
-                    is_quiet = quiet[inet_pton(AF_INET, ip)[0]]
-                except (OSError, ValueError):
-                    is_quiet = False
-                if is_quiet:
-                    judged[ip] = ""
-                    continue
-            judged[ip] = self._judge(ip)
-        return judged
+        denied = ((network, "deny") for network in self._in_force.networks)
+        self._answers = Answers(self._netblocks, NetworkTable([*self._fixed, *denied]))
 
     def _crowded(self, batch: Batch, names: list[str], live: Live, now: float, warnings: list[str]) -> tuple[str, ...]:
         """Count users; refuse (in `names`) private addresses that are crowded, and say which of them are live."""
-        logins = zip(batch.ip, batch.user_first, batch.user_last, batch.users, strict=True)
-        fresh = self._crowd.saw(compress(logins, map(not_, names)) if any(names) else logins, now)
+        ips, first, last, distinct = batch.ip, batch.user_first, batch.user_last, batch.users
+        if any(names):
+            quiet = list(map(not_, names))
+            ips, distinct = list(compress(ips, quiet)), list(compress(distinct, quiet))
+            first, last = list(compress(first, quiet)), list(compress(last, quiet))
+        fresh = self._crowd.saw(ips, first, last, distinct, now)
         refused = {ip for ip in self._crowd.among(batch.ip) if self._private.find(*_parsed(ip))}
         for ip in fresh:
             effect = (
@@ -246,6 +206,8 @@ class Guards:
                 names[index] = guard
 
     def _parted(self, batch: Batch, names: list[str], revoke: tuple[str, ...], warnings: list[str]) -> Screened:
+        if not any(names):
+            return Screened(batch, [], revoke, warnings)
         keep = [not name or name is _LOGOUT for name in names]
         if all(keep):
             return Screened(batch, [], revoke, warnings)

@@ -1,4 +1,4 @@
-//! Events to rows: one row a key while no gap opens (docs/MATCHING.md, 6, Fold).
+//! Events to rows: logins folded, one row a key while no gap opens, or each event a row (docs/MATCHING.md, 6, Fold).
 
 use hashbrown::HashMap;
 
@@ -54,7 +54,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The session id of the first event that has one.
+    /// The session id; none in folded rows.
     #[must_use]
     pub fn session<'a>(&'a self, row: &Row) -> Option<&'a [u8]> {
         row.session.map(|session| self.texts.get(session))
@@ -65,6 +65,12 @@ impl Rows {
     pub fn users<'a>(&'a self, row: &Row) -> (Option<&'a [u8]>, Option<&'a [u8]>, u32) {
         let get = |user: Option<Text>| user.map(|user| self.texts.get(user));
         (get(row.users.first()), get(row.users.last()), row.users.count())
+    }
+
+    /// Whether logins were folded; rows have then neither sessions nor processes.
+    #[must_use]
+    pub fn folded(&self) -> bool {
+        self.processes.is_empty()
     }
 
     /// Tag and pid as the line has them; the row is that of this number. Empty for folded rows.
@@ -89,9 +95,6 @@ impl Rows {
         let (row, texts) = (&mut self.rows[row], &mut self.texts);
         row.last = row.last.max(event.stamp);
         row.n += 1;
-        if row.session.is_none() {
-            row.session = event.session(line).map(|session| texts.add(&text(session)));
-        }
         if let Some(user) = event.user(line) {
             row.users.add(texts, user);
         }
@@ -119,7 +122,8 @@ impl Rows {
     }
 
     fn open_alone(&mut self, event: &Settled<'_>, host: u32, line: &[u8], offset: u64) {
-        self.open(event, host, line, offset, NONE);
+        let row = self.open(event, host, line, offset, NONE);
+        self.rows[row as usize].session = event.session(line).map(|session| self.texts.add(&text(session)));
         let Record { tag, pid, .. } = event.record;
         let tag = text(tag.of(line));
         let process = match (pid.is_empty(), text(pid.of(line))) {
@@ -129,9 +133,6 @@ impl Rows {
         self.processes.push(process);
     }
 }
-
-/// Address, login or not, ahead or not.
-type GroupKey = (Address, bool, bool);
 
 #[derive(Clone, Copy, Debug)]
 struct Group {
@@ -146,7 +147,8 @@ pub(crate) struct Fold {
     gap: i64,
     /// Else every event is a row.
     folds: bool,
-    groups: HashMap<GroupKey, Group, foldhash::fast::RandomState>,
+    /// Of logins that are not ahead, and of those that are.
+    groups: [HashMap<Address, Group, foldhash::fast::RandomState>; 2],
     host_numbers: HashMap<Vec<u8>, u32, foldhash::fast::RandomState>,
     last_host: u32,
     rows: Rows,
@@ -157,15 +159,19 @@ impl Fold {
         Self {
             gap,
             folds,
-            groups: HashMap::default(),
+            groups: Default::default(),
             host_numbers: HashMap::default(),
             last_host: NONE,
             rows: Rows::default(),
         }
     }
 
-    /// Adds one event, unless it is a logout of nobody known. `line` starts with its line, which stands at `offset` of
-    /// its source.
+    pub(crate) fn folds(&self) -> bool {
+        self.folds
+    }
+
+    /// Adds one event, unless it is a logout of nobody known or, where logins are folded, any logout. `line` starts with
+    /// its line, which stands at `offset` of its source.
     pub(crate) fn add(&mut self, event: &Settled<'_>, line: &[u8], offset: u64, reference: i64) {
         if !self.folds {
             if event.address.is_some() || event.session(line).is_some() || !event.record.pid.is_empty() {
@@ -174,13 +180,12 @@ impl Fold {
             }
             return;
         }
-        let Some(address) = event.address else { return };
+        let Some(address) = event.address.filter(|_| event.what == What::Login) else { return };
         let host = self.host(event.record.host.of(line));
         let stamp = event.stamp;
         let ahead = stamp > reference.saturating_add(MAX_AHEAD);
-        let login = event.what == What::Login;
         let fresh = Group { greatest: stamp, first_row: NONE };
-        let group = self.groups.entry((address, login, ahead)).or_insert(fresh);
+        let group = self.groups[usize::from(ahead)].entry(address).or_insert(fresh);
         if stamp > group.greatest.saturating_add(self.gap) {
             group.first_row = NONE;
         }
@@ -193,7 +198,7 @@ impl Fold {
 
     /// The rows so far; the next event begins anew.
     pub(crate) fn take(&mut self) -> Rows {
-        self.groups.clear();
+        self.groups.iter_mut().for_each(HashMap::clear);
         self.host_numbers.clear();
         self.last_host = NONE;
         std::mem::take(&mut self.rows)

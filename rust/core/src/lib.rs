@@ -19,6 +19,7 @@ pub mod fuzzing;
 mod heads;
 mod joins;
 mod lines;
+mod memory;
 mod prefix;
 mod record;
 mod scan;

@@ -8,7 +8,6 @@ use crate::joins::{Joined, Joins, Opened, Process, Success};
 use crate::lines::Lines;
 use crate::record::{Missed, NO_STAMP, Record, Said, What};
 use crate::scan::{Scan, Sender};
-use crate::sessions::{LIMIT, Sessions};
 
 /// How far before its predecessor an event may lie, in seconds, until its later reading is the better one: writers
 /// hold lines back for less than this.
@@ -21,7 +20,7 @@ pub(crate) struct Settled<'s> {
     pub(crate) what: What,
     /// UTC seconds; `NO_STAMP` for missed lines.
     pub(crate) stamp: i64,
-    /// `None` for missed lines and for a logout whose address is not known.
+    /// `None` for missed lines and for a logout whose address is not known (or not yet: `Memory`).
     pub(crate) address: Option<Address>,
     pub(crate) looped: bool,
     pub(crate) tls: Option<bool>,
@@ -33,6 +32,11 @@ impl<'s> Settled<'s> {
     fn missed(record: &'s Record, reason: Missed) -> Self {
         let what = What::Missed(reason);
         Self { record, what, stamp: NO_STAMP, address: None, looped: false, tls: None, opened: None }
+    }
+
+    /// A logout of which nobody knows whose it is.
+    pub(crate) fn is_anybodys_logout(&self) -> bool {
+        self.what == What::Logout && self.address.is_none()
     }
 
     pub(crate) fn opened(&self) -> Option<&Opened> {
@@ -64,17 +68,14 @@ pub(crate) struct Sequence {
     before: Option<i64>,
     /// Hosts and tags whose last record was a cut one.
     cut: Vec<Sender>,
-    /// By session id; one for each format.
-    sessions: Vec<Sessions<Address>>,
     /// By process; one for each format.
     joins: Vec<Joins>,
 }
 
 impl Sequence {
     pub(crate) fn new(catalogue: &Catalogue, live: bool) -> Self {
-        let sessions = catalogue.formats.iter().map(|_| Sessions::new(LIMIT)).collect();
         let joins = catalogue.formats.iter().map(|_| Joins::new()).collect();
-        Self { live, before: None, cut: Vec::new(), sessions, joins }
+        Self { live, before: None, cut: Vec::new(), joins }
     }
 
     /// Hands the scan's events and missed lines to `sink`, settled, in order. `data` is what was scanned.
@@ -83,7 +84,7 @@ impl Sequence {
         catalogue: &Catalogue,
         scan: &'s Scan,
         data: &[u8],
-        mut sink: impl FnMut(&Settled<'s>),
+        mut sink: impl FnMut(Settled<'s>),
     ) {
         let continuations = self.cross_border(catalogue, scan, data);
         for record in &scan.records {
@@ -96,7 +97,7 @@ impl Sequence {
                 };
             }
             if let Said::Missed(reason) = said {
-                sink(&Settled::missed(record, reason));
+                sink(Settled::missed(record, reason));
                 continue;
             }
             let stamp = self.stamp(record, scan.reference);
@@ -108,21 +109,20 @@ impl Sequence {
                 Said::Login => What::Login,
                 Said::Logout => What::Logout,
                 _ => {
-                    if let Some(settled) = self.step(catalogue, record, line, stamp) {
-                        sink(&settled);
+                    if let Some(settled) = self.step(record, line, stamp) {
+                        sink(settled);
                     }
                     continue;
                 }
             };
-            let address = self.address(catalogue, record, line, what, record.address);
-            let Record { looped, tls, .. } = *record;
-            sink(&Settled { record, what, stamp, address, looped, tls, opened: None });
+            let Record { address, looped, tls, .. } = *record;
+            sink(Settled { record, what, stamp, address, looped, tls, opened: None });
         }
     }
 
     /// The event that one step of a session over several lines makes, if any.
     #[cold]
-    fn step<'s>(&mut self, catalogue: &Catalogue, record: &'s Record, line: &[u8], stamp: i64) -> Option<Settled<'s>> {
+    fn step<'s>(&mut self, record: &'s Record, line: &[u8], stamp: i64) -> Option<Settled<'s>> {
         let process = Process { host: record.host.of(line), tag: record.tag.of(line), pid: record.pid.of(line) };
         let joins = &mut self.joins[usize::from(record.format)];
         match record.said {
@@ -139,8 +139,7 @@ impl Sequence {
                     Success::Again => None,
                     Success::Unknown => Some(Settled::missed(record, Missed::NoSession)),
                     Success::Login(address, looped, tls) => {
-                        let what = What::Login;
-                        let address = self.address(catalogue, record, line, what, Some(address));
+                        let (what, address) = (What::Login, Some(address));
                         Some(Settled { record, what, stamp, address, looped, tls, opened: None })
                     }
                 }
@@ -202,29 +201,6 @@ impl Sequence {
             self.before.is_some_and(|before| earlier < before - ORDER_SLACK)
         };
         if take_later { later } else { earlier }
-    }
-
-    /// The address of an event: its own, or that of the session that a logout names; a login is remembered by its.
-    fn address(
-        &mut self,
-        catalogue: &Catalogue,
-        record: &Record,
-        line: &[u8],
-        what: What,
-        address: Option<Address>,
-    ) -> Option<Address> {
-        if record.session.is_empty() || !catalogue.formats[usize::from(record.format)].needs_sessions {
-            return address;
-        }
-        let (sessions, id) = (&mut self.sessions[usize::from(record.format)], text(record.session.of(line)));
-        match (what, address) {
-            (What::Login, Some(address)) => {
-                sessions.insert(&id, address);
-                Some(address)
-            }
-            (What::Logout, None) => sessions.take(&id),
-            _ => address,
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::catalogue::Catalogue;
 use crate::fold::{Fold, Rows};
+use crate::memory::Memory;
 use crate::record::{Missed, What};
 use crate::scan::Scan;
 use crate::sequence::{Sequence, Settled};
@@ -51,24 +52,29 @@ struct Counts {
 pub struct Stream {
     catalogue: Arc<Catalogue>,
     sequence: Sequence,
+    memory: Memory,
     fold: Fold,
     counts: Counts,
 }
 
 impl Stream {
-    /// A stream that folds rows over gaps up to `gap` seconds, or not at all.
+    /// A stream that folds logins to rows over gaps up to `gap` seconds, and counts logouts only; or one whose rows are
+    /// single events, logouts with the addresses of their sessions among them.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, gap: i64, live: bool, folds: bool) -> Self {
-        let sequence = Sequence::new(&catalogue, live);
-        Self { catalogue, sequence, fold: Fold::new(gap, folds), counts: Counts::default() }
+        let (sequence, memory) = (Sequence::new(&catalogue, live), Memory::new(&catalogue));
+        Self { catalogue, sequence, memory, fold: Fold::new(gap, folds), counts: Counts::default() }
     }
 
     /// Folds the events of the next scan. `data` is what was scanned and stands at `offset` of its source.
     pub fn add(&mut self, scan: &Scan, data: &[u8], offset: u64) {
-        let Self { catalogue, sequence, fold, counts } = self;
+        let Self { catalogue, sequence, memory, fold, counts } = self;
         counts.begin(scan);
+        let folds = fold.folds();
         sequence.settle(catalogue, scan, data, |event| {
+            let event = &if folds { event } else { memory.recall(catalogue, event, data) };
             counts.count(event);
+            counts.logout_no_address += u64::from(!folds && event.is_anybodys_logout());
             if !matches!(event.what, What::Missed(_)) {
                 let start = event.record.line;
                 fold.add(event, &data[start..], offset + start as u64, scan.reference);
@@ -78,12 +84,14 @@ impl Stream {
 
     /// The events and missed lines of the next scan, in line order, not folded.
     pub fn events<'d>(&mut self, scan: &Scan, data: &'d [u8]) -> Vec<Event<'d>> {
-        let Self { catalogue, sequence, counts, .. } = self;
+        let Self { catalogue, sequence, memory, counts, .. } = self;
         counts.begin(scan);
         let mut events = Vec::with_capacity(scan.records.len());
-        sequence.settle(catalogue, scan, data, |settled| {
-            counts.count(settled);
-            events.push(Event::new(settled, data));
+        sequence.settle(catalogue, scan, data, |event| {
+            let event = memory.recall(catalogue, event, data);
+            counts.count(&event);
+            counts.logout_no_address += u64::from(event.is_anybodys_logout());
+            events.push(Event::new(&event, data));
         });
         events
     }
@@ -146,10 +154,7 @@ impl Counts {
     fn count(&mut self, event: &Settled<'_>) {
         match event.what {
             What::Login => self.login += 1,
-            What::Logout => {
-                self.logout += 1;
-                self.logout_no_address += u64::from(event.address.is_none());
-            }
+            What::Logout => self.logout += 1,
             What::Missed(reason) => self.missed[reason as usize] += 1,
         }
     }

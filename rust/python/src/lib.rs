@@ -238,41 +238,56 @@ impl Stream {
             Some(bytes) => text(py, bytes).into_any(),
             None => PyNone::get(py).to_owned().into_any(),
         };
-        // One user a row is the rule, and then one string object serves both columns.
-        let users = |row: &Row| {
+        let (all, len) = (&rows.rows, rows.rows.len());
+        // One user and one stamp a row is the rule, and then one object serves both columns.
+        let (mut first_users, mut last_users) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        let (mut firsts, mut lasts) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        for row in all {
             let (first, last, _) = rows.users(row);
             let user = optional(first);
-            (if last == first { user.clone() } else { optional(last) }, user)
+            last_users.push(if last == first { user.clone() } else { optional(last) });
+            first_users.push(user);
+            let stamp = row.first.into_pyobject(py)?;
+            lasts.push(if row.last == row.first { stamp.clone() } else { row.last.into_pyobject(py)? });
+            firsts.push(stamp);
+        }
+        let kind = |row: &Row| kind(py, if row.login { What::Login } else { What::Logout });
+        let (sessions, processes) = if rows.folded() {
+            (repeated(py.None().into_bound(py), len)?, repeated(intern!(py, "").clone().into_any(), len)?)
+        } else {
+            let process = |row: usize| text(py, rows.process(row));
+            (
+                PyList::new(py, all.iter().map(|row| optional(rows.session(row))))?,
+                PyList::new(py, (0..len).map(process))?,
+            )
         };
-        // Folded rows have none, and one string object serves them all.
-        let none = intern!(py, "");
-        let process = |row: usize| match rows.process(row) {
-            b"" => none.clone(),
-            process => text(py, process),
-        };
-        let all = &rows.rows;
-        let (last_users, first_users): (Vec<_>, Vec<_>) = all.iter().map(users).unzip();
         PyTuple::new(
             py,
             [
                 PyList::new(py, all.iter().map(&mut address))?,
-                PyList::new(py, all.iter().map(|row| row.first))?,
-                PyList::new(py, all.iter().map(|row| row.last))?,
+                PyList::new(py, firsts)?,
+                PyList::new(py, lasts)?,
                 PyList::new(py, all.iter().map(|row| row.n))?,
-                PyList::new(py, all.iter().map(|row| kind(py, if row.login { What::Login } else { What::Logout })))?,
+                PyList::new(py, all.iter().map(kind))?,
                 PyList::new(py, all.iter().map(|row| &formats[usize::from(row.format)]))?,
                 PyList::new(py, all.iter().map(|row| &hosts[row.host as usize]))?,
                 PyList::new(py, all.iter().map(|row| row.offset))?,
                 PyList::new(py, all.iter().map(|row| row.tls))?,
                 PyList::new(py, all.iter().map(|row| row.looped))?,
-                PyList::new(py, all.iter().map(|row| optional(rows.session(row))))?,
+                sessions,
                 PyList::new(py, first_users)?,
                 PyList::new(py, last_users)?,
                 PyList::new(py, all.iter().map(|row| rows.users(row).2))?,
-                PyList::new(py, (0..all.len()).map(process))?,
+                processes,
             ],
         )
     }
+}
+
+/// A list of one object, `len` times.
+fn repeated(object: Bound<'_, PyAny>, len: usize) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::new(object.py(), [&object])?.as_sequence().repeat(len)?;
+    Ok(list.into_any().cast_into()?)
 }
 
 fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {

@@ -62,12 +62,14 @@ fn a_logout_takes_the_address_of_its_session_once() {
 }
 
 #[test]
-fn a_logout_without_address_is_counted_and_in_no_row() {
+fn a_logout_without_address_is_counted_and_a_row_only_where_nothing_is_folded() {
     let catalogue = catalogue(&[(0, 0)]);
-    let mut stream = Stream::new(catalogue.clone(), 0, false, true);
-    let line = b"Oct 25 02:00:00 mx alpha: out: id=a\n";
-    stream.add(&catalogue.scan(line, Layout::Syslog, REFERENCE), line, 0);
-    let counters: BTreeMap<String, u64> = stream.counters().collect();
-    assert_eq!((counters["logout"], counters["logout_no_address"], counters["lines"]), (1, 1, 1));
-    assert!(stream.take().rows.is_empty());
+    for (folds, no_address, rows) in [(true, 0, 0), (false, 1, 1)] {
+        let mut stream = Stream::new(catalogue.clone(), 0, false, folds);
+        let line = b"Oct 25 02:00:00 mx alpha: out: id=a\n";
+        stream.add(&catalogue.scan(line, Layout::Syslog, REFERENCE), line, 0);
+        let counters: BTreeMap<String, u64> = stream.counters().collect();
+        assert_eq!((counters["logout"], counters["logout_no_address"], counters["lines"]), (1, no_address, 1));
+        assert_eq!(stream.take().rows.len(), rows);
+    }
 }
