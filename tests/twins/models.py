@@ -23,6 +23,8 @@ def fold(pieces: Iterable[Sequence[Event]], gap: int, reference: int, *, folds: 
 def _fold_piece(events: Sequence[Event], gap: int, reference: int, *, folds: bool) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for event in events:
+        if folds and event.kind == "logout":
+            continue
         # A logout without address is a row only where it has a pid or a session id, which an event does not tell.
         if event.ip is None or event.stamp is None:
             continue
@@ -39,13 +41,12 @@ def _fold_piece(events: Sequence[Event], gap: int, reference: int, *, folds: boo
             mine[0]["last"] = max(mine[0]["last"], event.stamp)
         else:
             rows.append({"group": group, "key": key, "open": folds, "events": [event], "last": event.stamp})
-    return [_row(row["events"]) for row in rows]
+    return [_row(row["events"], folds=folds) for row in rows]
 
 
-def _row(events: list[Event]) -> dict[str, Any]:
+def _row(events: list[Event], *, folds: bool) -> dict[str, Any]:
     first = events[0]
     users = [e.user for e in events if e.user is not None]
-    sessions = [e.session for e in events if e.session is not None]
     return {
         "ip": first.ip,
         "first": first.stamp,
@@ -57,7 +58,7 @@ def _row(events: list[Event]) -> dict[str, Any]:
         "offset": first.offset,
         "tls": first.tls,
         "loop": first.loop,
-        "session": sessions[0] if sessions else None,
+        "session": None if folds else first.session,
         "user_first": users[0] if users else None,
         "user_last": users[-1] if users else None,
         "users": min(len(set(users)), 64),

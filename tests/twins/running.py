@@ -71,7 +71,8 @@ def settle(make: Any, m: Matcher, scans: Sequence[Any], setting: Setting) -> Out
         folded.add(scan)
         batches.append(columns(folded.take()))
     counters = listed.counters
-    assert folded.counters == counters
+    # Where logins are folded nobody looks for the addresses of logouts.
+    assert folded.counters == (counters | {"logout_no_address": 0} if setting.fold else counters)
     told = sum(n for name, n in counters.items() if name not in ("lines", "logout_no_address"))
     assert told == counters["lines"] == sum(scan.lines for scan in scans)
     return Outcome(events, batches, counters)

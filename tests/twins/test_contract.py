@@ -625,7 +625,11 @@ def test_sessions(core: Core) -> None:
         outcome = run(core, data, cuts=cuts)
         assert [e.ip for e in outcome.events] == want
         assert outcome.counters["logout_no_address"] == 3
-        assert sum(map(len, (b["ip"] for b in outcome.batches))) == 4
+        # A row of its own has each login and each logout with a session id, known or not; folded, each address's login.
+        single = run(core, data, replace(DEFAULT, fold=False), cuts=cuts)
+        assert [ip or None for b in single.batches for ip in b["ip"]] == want
+        assert single.counters == outcome.counters
+        assert [ip for b in outcome.batches for ip in b["ip"]] == ["192.0.2.1", "192.0.2.2"]
     # The same id again is the newer one; an address of its own comes first and leaves the session alone.
     bye = f"{STAMP} mx gamma: in: bye 192.0.2.9 <a>"
     assert told(core, login("::2", "a"), login("::3", "a"), bye, out("a")) == ["::2", "::3", "192.0.2.9", "::3"]
@@ -659,7 +663,7 @@ def test_fold(core: Core) -> None:
     batch = rows(core, (0, login("a")), (-5, login("b", ", session=<s>")), (9, login("a", ", session=<t>")))
     assert batch == {
         "source": "s", "ip": ["192.0.2.7"], "first": [AT], "last": [AT + 9], "n": [3], "kind": ["login"],
-        "format": ["gamma"], "host": ["mx"], "offset": [0], "tls": [False], "loop": [False], "session": ["s"],
+        "format": ["gamma"], "host": ["mx"], "offset": [0], "tls": [False], "loop": [False], "session": [None],
         "user_first": ["a"], "user_last": ["a"], "users": [2], "process": [""],
     }  # fmt: skip
     single = rows(core, (0, login("a")), (-5, login("b")), setting=replace(DEFAULT, fold=False))
@@ -668,12 +672,12 @@ def test_fold(core: Core) -> None:
     assert (nobody["user_first"], nobody["user_last"], nobody["users"]) == ([None], [None], [0])
     many = rows(core, *[(0, login(f"u{i % 70}")) for i in range(140)])
     assert (many["users"], many["user_last"], many["n"]) == ([64], ["u69"], [140])
-    # What is told apart: TLS, loop, format, host, kind, ahead.
+    # What is told apart: TLS, loop, format, host, ahead. A logout is in no row.
     apart = rows(core, (0, login("a")), (0, login("a", ", TLS")), (1, login("b")), (0, "in: Login: rip=192.0.2.7"),
                  (0, "in: Login: user=<a>, rip=192.0.2.9, lip=192.0.2.9"), (2, "in: bye 192.0.2.7"))  # fmt: skip
-    assert (apart["n"], apart["tls"]) == ([2, 1, 1, 1, 1], [False, True, None, False, None])
-    assert apart["loop"] == [False, False, False, True, False]
-    assert apart["kind"] == ["login"] * 4 + ["logout"]
+    assert (apart["n"], apart["tls"]) == ([2, 1, 1, 1], [False, True, None, False])
+    assert apart["loop"] == [False, False, False, True]
+    assert apart["kind"] == ["login"] * 4
 
 
 def test_fold_splits_where_the_gap_is_exceeded(core: Core) -> None:

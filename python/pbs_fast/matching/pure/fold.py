@@ -22,12 +22,11 @@ _USER: Final = 5
 class _More:
     """What later events made of a row. Most rows have one event and none of this."""
 
-    __slots__ = ("last", "n", "session", "user_first", "user_last", "users")
+    __slots__ = ("last", "n", "user_first", "user_last", "users")
 
     def __init__(self, first: Fields) -> None:
         self.last: int = first[STAMP]
         self.n = 1
-        self.session: str | None = first[SESSION]
         self.user_first: str | None = first[_USER]
         self.user_last = self.user_first
         self.users: set[str] = set() if self.user_first is None else {self.user_first}
@@ -75,7 +74,7 @@ class Fold:
         offset, kind, ip, first, name, user, host, session, tls, loop, _, key, pid = columns
         last, n, user_last, users = list(first), [1] * len(ip), list(user), [int(text is not None) for text in user]
         for i, added in more.items():
-            last[i], n[i], session[i] = added.last, added.n, added.session
+            last[i], n[i] = added.last, added.n
             user[i], user_last[i], users[i] = added.user_first, added.user_last, len(added.users)
         done: list[list[Any]] = [
             ip,
@@ -88,7 +87,7 @@ class Fold:
             offset,
             tls,
             loop,
-            session,
+            [None] * len(ip) if self._fold else session,
             user,
             user_last,
             users,
@@ -168,8 +167,6 @@ class Fold:
             self._more[row] = more = _More(self._row(row))
         more.n += 1
         more.last = max(more.last, login[STAMP])
-        if more.session is None:
-            more.session = login[SESSION]
         user = login[_USER]
         if user is not None:
             more.user_last = user

