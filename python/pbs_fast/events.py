@@ -1,4 +1,4 @@
-"""What the parts hand to each other: Batch (matcher to ledger), Delta (ledger to tables), Counters.
+"""What the parts hand to each other: Batch (matcher to ledger), Delta (ledger to tables) and several as one, Counters.
 
 Pure data; imports nothing of the package. The meaning of each column is in docs/MATCHING.md.
 """
@@ -87,6 +87,34 @@ class Delta:
 
     def __bool__(self) -> bool:
         return bool(self.set or self.removed)
+
+
+class Changes:
+    """Deltas put together: a newer change to an address replaces the older."""
+
+    __slots__ = ("_removed", "_set")
+
+    def __init__(self) -> None:
+        self._set: dict[str, Grant] = {}
+        self._removed: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        """How many addresses have a change."""
+        return len(self._set) + len(self._removed)
+
+    def add(self, delta: Delta) -> None:
+        """Take up later changes."""
+        for ip in delta.removed:
+            self._set.pop(ip, None)
+            self._removed[ip] = None
+        if self._removed:
+            for ip in delta.set:
+                self._removed.pop(ip, None)
+        self._set.update(delta.set)
+
+    def delta(self) -> Delta:
+        """All of them as one."""
+        return Delta(self._set, tuple(self._removed))
 
 
 class Counters(Counter[str]):

@@ -26,7 +26,7 @@ from pbs_fast.bench.past import LIMIT, Past
 from pbs_fast.collector import collector_aside
 from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.deny import DenyList
-from pbs_fast.events import MAX_AHEAD, Batch, Delta, Grant
+from pbs_fast.events import MAX_AHEAD, Batch, Changes, Delta, Grant
 from pbs_fast.guards import Guards, Machine
 from pbs_fast.ledger import Ledger
 from pbs_fast.matching import Core, Matcher
@@ -114,6 +114,7 @@ class Replay:
             DenyList(),
         )
         self._table = table
+        self._changes = Changes()
         self._stages = Stages()
         self._ended = Past(kept)
         """Addresses whose grant ended."""
@@ -165,8 +166,7 @@ class Replay:
                 self._bytes += file_bytes
                 if last_stamp is not None:
                     self._last_stamp = max(last_stamp, self._last_stamp or last_stamp)
-                self._take(reference)
-                self._expire(last_stamp, _LAG)
+                self._turn(reference, last_stamp)
                 file_bytes = waiting = 0
                 last_stamp = None
                 continue
@@ -176,12 +176,12 @@ class Replay:
                 last_stamp = found.last_stamp
             self._add(found)
             if waiting >= batch:
-                self._take(reference)
-                self._expire(last_stamp, _LAG)
+                self._turn(reference, last_stamp)
                 waiting = 0
         if self._last_stamp is not None and self._ended_to is not None and self._last_stamp < self._ended_to:
             self._restore(self._ended.later_than(self._last_stamp))
         self._expire(self._last_stamp)
+        self._publish()
         seconds = time.perf_counter() - started
         grace = self._ledger.grace
         ends = merge(self._ended.ordered(), self._aside.ordered(), self._live())
@@ -210,8 +210,13 @@ class Replay:
         self._stages.scan += found.scan.seconds
         self._reader.add(found.scan, found.offset)
 
+    def _turn(self, reference: int, last_stamp: int | None) -> None:
+        """Give the rows since the last time to the ledger, end the grants whose time has come, write the table."""
+        self._take(reference)
+        self._expire(last_stamp, _LAG)
+        self._publish()
+
     def _take(self, reference: int) -> None:
-        """Give the rows since the last time to ledger and table."""
         batch = self._reader.take()
         started = time.perf_counter()
         if not batch:
@@ -226,7 +231,7 @@ class Replay:
             self._bring_back(screened.batch, self._ended_to)
         delta = self._ledger.observe(screened.batch, None)
         self._stages.ledger += time.perf_counter() - started
-        self._publish(delta)
+        self._change(delta)
 
     def _without_ahead(self, batch: Batch, limit: int) -> Batch:
         """In a replay a login stamped far ahead grants nothing. No row holds both such logins and others (the fold)."""
@@ -249,7 +254,7 @@ class Replay:
     def _restore(self, ends: Mapping[str, int]) -> None:
         rows = {ip: Grant(end, None, "", "recovered") for ip, end in ends.items() if ip not in self._ledger}
         self._ledger.unexpire(rows)
-        self._publish(Delta(set=rows))
+        self._change(Delta(set=rows))
 
     def _expire(self, stamp: int | None, lag: int = 0) -> None:
         """End the grants whose time has come `lag` seconds before this stamp of the log."""
@@ -264,12 +269,18 @@ class Replay:
         if self._ended_to is None or second > self._ended_to:
             self._ended_to = second
         self._stages.ledger += time.perf_counter() - started
-        self._publish(delta)
+        self._change(delta)
 
-    def _publish(self, delta: Delta) -> None:
-        if self._table is not None and delta:
+    def _change(self, delta: Delta) -> None:
+        if self._table is not None:
+            self._changes.add(delta)
+
+    def _publish(self) -> None:
+        """One write for what a batch changed, as the daemon makes one for each of its windows."""
+        if self._table is not None and self._changes:
             started = time.perf_counter()
-            self._table.apply(delta)
+            self._table.apply(self._changes.delta())
+            self._changes = Changes()
             self._stages.table += time.perf_counter() - started
 
     def _live(self) -> list[tuple[str, int]]:

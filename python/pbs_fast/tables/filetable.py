@@ -217,13 +217,16 @@ class FileTable(ABC):
 
     def _changed(self, delta: Delta) -> dict[str, bytes]:
         """Rows whose value differs: a renewal changes nothing unless the value holds {user} or {expires}."""
-        current, render, wall = self._rows, self._template.render, self._options.wall
-        put = {}
-        for ip, grant in delta.set.items():
-            value = render(grant, wall)
-            if current.get(ip) != value and (ip in current or is_canonical(ip) or self._refuse(ip)):
-                put[ip] = value
-        return put
+        current, template, wall = self._rows, self._template, self._options.wall
+        if (constant := template.constant) is not None:
+            values = dict.fromkeys(delta.set, constant)
+        else:
+            values = {ip: template.render(grant, wall) for ip, grant in delta.set.items()}
+        return {
+            ip: value
+            for ip, value in values.items()
+            if current.get(ip) != value and (ip in current or is_canonical(ip) or self._refuse(ip))
+        }
 
     def _note(self, put: Mapping[str, bytes], gone: Iterable[str]) -> None:
         self._rows.update(put)

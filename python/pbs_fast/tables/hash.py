@@ -17,6 +17,7 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext, suppress
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,7 @@ class HashTable(CompactedTable, BdbTable):
     _longest = LEAST_ROW
 
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
-        self._longest = max((_length(ip, value) for ip, value in rows.items()), default=0)
-        self._longest = max(self._longest, LEAST_ROW)
+        self._longest = max(_longest(rows), LEAST_ROW)
         buckets = buckets_for(len(rows), self._longest)
         handle = db.DB()
         with engine():
@@ -115,10 +115,10 @@ class HashTable(CompactedTable, BdbTable):
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
         if self._renamed:
             return False
-        new = sum(ip not in self._rows for ip in put)
+        new = len(put.keys() - self._rows.keys())
         if (spell := self._spell) is not None:
             put, gone = {spell(ip): value for ip, value in put.items()}, [spell(ip) for ip in gone]
-        longest = max((_length(ip, value) for ip, value in put.items()), default=0)
+        longest = _longest(put)
         if len(self._rows) + new > room(self._buckets, max(longest, self._longest)):
             return False
         self._longest = max(longest, self._longest)
@@ -142,5 +142,6 @@ class HashTable(CompactedTable, BdbTable):
         return True
 
 
-def _length(ip: str, value: bytes) -> int:
-    return len(ip) + len(value) + ROW_HEAD
+def _longest(rows: Mapping[str, bytes]) -> int:
+    """Bytes of the longest row on its page; 0 without rows."""
+    return max(map(add, map(len, rows), map(len, rows.values())), default=-ROW_HEAD) + ROW_HEAD

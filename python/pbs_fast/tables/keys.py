@@ -19,12 +19,15 @@ def is_canonical(text: str) -> bool:
     Postfix looks clients up by that text, so another spelling would never match. IPv4-mapped IPv6 (`::ffff:192.0.2.1`)
     is refused: Postfix asks for `192.0.2.1`.
     """
-    family = socket.AF_INET6 if ":" in text else socket.AF_INET
     try:
-        packed = socket.inet_pton(family, text)
+        if ":" not in text:
+            # inet_pton takes no leading zeros and no short forms, so an IPv4 text that it takes is spelled so.
+            socket.inet_pton(socket.AF_INET, text)
+            return True
+        packed = socket.inet_pton(socket.AF_INET6, text)
     except (OSError, ValueError):  # ValueError: a NUL or a character that no address holds
         return False
-    return not packed.startswith(_MAPPED) and socket.inet_ntop(family, packed) == text
+    return not packed.startswith(_MAPPED) and socket.inet_ntop(socket.AF_INET6, packed) == text
 
 
 def exim(ip: str) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from pbs_fast.errors import TableError
-from pbs_fast.events import Delta, Grant
+from pbs_fast.events import Changes, Delta, Grant
 from pbs_fast.tables.describe import WaitingError
 from pbs_fast.tables.owner import OwnedError
 from pbs_fast.tables.protocol import HEARTBEAT, LOOK, Table
@@ -32,8 +32,7 @@ class Pending:
     def __init__(self, table: Table, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.table = table
         self._clock = clock
-        self._set: dict[str, Grant] = {}
-        self._removed: dict[str, None] = {}
+        self._changes = Changes()
         self._last = float("-inf")
         """When the table was last written or looked at."""
         self._beat = clock()
@@ -45,17 +44,11 @@ class Pending:
 
     def __len__(self) -> int:
         """How many addresses wait."""
-        return len(self._set) + len(self._removed)
+        return len(self._changes)
 
     def add(self, delta: Delta) -> None:
         """Take changes up; they replace older ones to the same addresses."""
-        for ip in delta.removed:
-            self._set.pop(ip, None)
-            self._removed[ip] = None
-        if self._removed:
-            for ip in delta.set:
-                self._removed.pop(ip, None)
-        self._set.update(delta.set)
+        self._changes.add(delta)
 
     @property
     def due(self) -> float:
@@ -63,7 +56,7 @@ class Pending:
         or the pause after a failure is over; without changes, at the next look or heartbeat."""
         if self._failed_at is not None:
             return self._last + self._pause
-        if self._set or self._removed:
+        if self._changes:
             return self._last + self.table.window
         return min(self._last + LOOK, self._beat + HEARTBEAT / 2)
 
@@ -71,12 +64,12 @@ class Pending:
         """Make one attempt if one is due (or `now`); whether nothing waits any more."""
         start = self._clock()
         if not now and start < self.due:
-            return not (self._set or self._removed)
+            return not self._changes
         waited = len(self)
         trouble = self._attempt(start)
         if trouble is not None:
             self._fail(start, trouble)
-            return not (self._set or self._removed)
+            return not self._changes
         if self._failed_at is not None:
             self._recover(self._clock() - self._failed_at, waited)
         return True
@@ -88,7 +81,7 @@ class Pending:
         Raises TableError for any other fault: at a start somebody is there to mend it.
         """
         self.flush(now=True)
-        self._set, self._removed = {}, {}
+        self._changes = Changes()
         try:
             self.table.rebuild(rows)
         except WaitingError as error:
@@ -108,7 +101,7 @@ class Pending:
                 return error
             except TableError as error:
                 pulse = error
-        delta = Delta(self._set, tuple(self._removed))
+        delta = self._changes.delta()
         try:
             if delta or self._failed_at is not None:
                 self.table.apply(delta)
@@ -117,7 +110,7 @@ class Pending:
         except TableError as error:
             return error
         self._last = self._clock()
-        self._set, self._removed = {}, {}
+        self._changes = Changes()
         return pulse
 
     def close(self) -> bool:

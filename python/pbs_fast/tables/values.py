@@ -28,7 +28,7 @@ _FIELDS = {"{user}": rb"(?P<user>[!-~]{1,64})", "{expires}": rb"(?P<expires>[0-9
 class Template:
     """A value template, checked. Immutable."""
 
-    __slots__ = ("_constant", "_expires", "_pattern", "_text", "_user")
+    __slots__ = ("_expires", "_pattern", "_text", "_user", "constant")
 
     def __init__(self, text: str, *, commas: bool = False) -> None:
         """`commas`: the MTA reads words between commas, not blanks.
@@ -55,7 +55,8 @@ class Template:
         self._text = text
         self._user = "{user}" in fields
         self._expires = "{expires}" in fields
-        self._constant = None if fields else text.encode()
+        self.constant = None if fields else text.encode()
+        """The value of every row; None where rows differ."""
         self._pattern = re.compile(b"".join(_FIELDS[p] if p in _FIELDS else re.escape(p.encode()) for p in parts))
 
     @property
@@ -65,8 +66,8 @@ class Template:
 
     def render(self, grant: Grant, wall: Callable[[int], int]) -> bytes:
         """The row's value; `wall` turns the grant's expiry into epoch seconds. No user is `-`."""
-        if self._constant is not None:
-            return self._constant
+        if self.constant is not None:
+            return self.constant
         text = self._text
         # {expires} first: a user named "{expires}" stays what he is.
         if self._expires:
