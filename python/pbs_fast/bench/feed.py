@@ -24,6 +24,10 @@ from pbs_fast.sources.pieces import MAX_LINE, PIECE, Piece, Range, aligned, piec
 #: Pieces under way beyond one a thread, so that no thread waits while the consumer folds.
 _AHEAD = 2
 
+#: Bytes of a piece where several threads scan. A thread that is done with its piece needs the interpreter, which the
+#: consumer gives away every 5 ms, so a piece should take as long.
+_SHARED_PIECE = 8 << 20
+
 
 class Scanned(NamedTuple):
     """One scanned piece."""
@@ -63,16 +67,19 @@ def scans(
     *,
     now: int | None,
     threads: int,
-    size: int = PIECE,
+    size: int | None = None,
     on_position: Callable[[int, int], object] = lambda _file, _position: None,
 ) -> Iterator[Scanned | FileEnd]:
     """The files' scans in order, a FileEnd after each file's last. They are not added to the reader's stream.
+
+    `size` is that of a piece in bytes; None means what suits the threads.
 
     `now` is the second that years are judged from; None means each file's time of last modification. `on_position` is
     told, as scans come out, the file's index and how many bytes of it on the disk were used. Raises SourceError when a
     file cannot be read to its end.
     """
     pool = ThreadPoolExecutor(threads, "scan") if threads > 1 else None
+    size = size or (PIECE if pool is None else _SHARED_PIECE)
     try:
         for index, file in enumerate(files):
             with open_log(file) as log:

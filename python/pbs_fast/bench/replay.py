@@ -32,7 +32,6 @@ from pbs_fast.ledger import Ledger
 from pbs_fast.matching import Core, Matcher
 from pbs_fast.matching.reader import Reader
 from pbs_fast.netblocks import Netblocks
-from pbs_fast.sources.pieces import PIECE
 
 if TYPE_CHECKING:
     from pbs_fast.matching.rewrite.logtime import LogTime
@@ -132,7 +131,7 @@ class Replay:
         *,
         now: int | None,
         threads: int,
-        piece: int = PIECE,
+        piece: int | None = None,
         batch: int = _BATCH,
         on_position: Callable[[int, int, int], object] = lambda _file, _position, _lines: None,
     ) -> Result:
@@ -149,7 +148,7 @@ class Replay:
         files: Sequence[str],
         now: int | None,
         threads: int,
-        piece: int,
+        piece: int | None,
         batch: int,
         on_position: Callable[[int, int, int], object],
     ) -> Result:
