@@ -19,16 +19,19 @@ from pbs_fast.matching import Core
 from pbs_fast.zones import zone_table
 
 IPS = st.sampled_from(["10.0.0.1", "10.0.0.10", "10.0.0.2", "2001:db8::1", "2001:db8::10", "9.9.9.9"])
-UPDATES = st.lists(st.dictionaries(IPS, st.integers(-5, 50), max_size=4), max_size=12)
+UPDATES = st.lists(st.lists(st.tuples(IPS, st.integers(-5, 50)), max_size=4), max_size=12)
 
 
-@given(updates=UPDATES, limit=st.sampled_from([1, 2, 3, 100]), later=st.integers(-5, 50))
-def test_past_is_a_map_of_greatest_stamps(updates: list[dict[str, int]], limit: int, later: int, share: Any) -> None:
+@given(updates=UPDATES, limit=st.sampled_from([1, 2, 3, 100]), later=st.integers(-5, 50), asks=st.booleans())
+def test_past_is_a_map_of_latest_ends(
+    updates: list[list[tuple[str, int]]], limit: int, later: int, asks: bool, share: Any
+) -> None:
     past, model = Past(limit), dict[str, int]()
     for update in updates:
-        past.update(update)
-        for ip, stamp in update.items():
+        past.keep((ip for ip, _ in update), (end for _, end in update))
+        for ip, stamp in update:
             model[ip] = max(stamp, model.get(ip, stamp))
+        assert not asks or past.of([*model, "192.0.2.1"]) == model
     share(len(model) > limit)
     assert past.of([*model, "192.0.2.1"]) == model
     assert past.later_than(later) == {ip: stamp for ip, stamp in model.items() if stamp > later}

@@ -222,7 +222,10 @@ class Replay:
             return
         if max(batch.first) > reference + MAX_AHEAD:
             batch = self._without_ahead(batch, reference + MAX_AHEAD)
-        screened = self._guards.screen(batch, self._ledger, reference, replay=True)
+            if not batch:
+                return
+        # By the log's clock, as everything here: who is behind an address within an hour is not asked of a whole day.
+        screened = self._guards.screen(batch, self._ledger, max(batch.last), replay=True)
         if screened.refused:
             refused = {row.ip for row in screened.refused}
             self._keep_aside(batch, [ip in refused for ip in batch.ip])
@@ -240,10 +243,8 @@ class Replay:
         return Batch(batch.source, *columns)
 
     def _keep_aside(self, batch: Batch, mask: list[bool]) -> None:
-        ends: dict[str, int] = {}
-        for ip, last in compress(zip(batch.ip, batch.last, strict=True), mask):
-            ends[ip] = max(last + self._ledger.grace, ends.get(ip, 0))
-        self._aside.update(ends)
+        ends = [last + self._ledger.grace for last in compress(batch.last, mask)]
+        self._aside.keep(compress(batch.ip, mask), ends)
 
     def _bring_back(self, batch: Batch, ended_to: int) -> None:
         """Give the ledger the rows that ended and that logins from before their end would have found."""
@@ -263,8 +264,7 @@ class Replay:
         started = time.perf_counter()
         gone: dict[str, Grant] = {}
         delta = self._ledger.expire(second, gone)
-        # A row that ended before was brought back when a login earlier than its end came, so what ends now is later.
-        self._ended.advance({ip: row[0] for ip, row in gone.items()})
+        self._ended.keep(gone, [row[0] for row in gone.values()])
         if self._ended_to is None or second > self._ended_to:
             self._ended_to = second
         self._stages.ledger += time.perf_counter() - started
