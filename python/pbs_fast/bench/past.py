@@ -2,8 +2,8 @@
 
 The digest needs them all, and a login that is stamped before the ledger's last expiry needs the one of its address.
 Most logs are in order, and then nobody asks for an address before the end: so the ends are only put one behind the
-other, and sorted out when somebody asks. Beyond `limit` they go into a nameless file in the directory for temporary files
-(SQLite, some 40 bytes each), which is gone when the process ends. Kept in the order of their addresses from the
+other, and sorted out when somebody asks. Beyond `limit` they go into a nameless file in the directory for temporary
+files (SQLite, some 40 bytes each), which is gone when the process ends. Kept in the order of their addresses from the
 beginning they cost 2.5 µs each there, among three million, and more with each million. Not for several threads.
 """
 
