@@ -18,13 +18,29 @@ done
 for list in /etc/apt/sources.list.d/*.sources; do
     [ -f "$list" ] && sed 's/^Types:.*/Types: deb-src/' "$list" >"$work/parts/$(basename "$list")"
 done
-apt() {
-    apt-get -q -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/parts" \
+ours() {
+    tool=$1
+    shift
+    "$tool" -q -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/parts" \
         -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User=root "$@"
 }
-apt update || true # a mirror of something else may have no sources
+ours apt-get update || true # a mirror of something else may have no sources
+versions=$(ours apt-cache showsrc --only-source exim4 | sed -n 's/^Version: //p' | sort -Vru)
+[ -n "$versions" ] || { echo "build-test-exim: apt knows of no source package exim4" >&2; exit 1; }
 cd "$work/source"
-apt source --download-only exim4
+# A mirror's lists may name a source whose files it does not have (the security archive's own do, for a while after a new
+# version). Any version will do: what is wanted of it is that it reads LMDB.
+taken=""
+for version in $versions; do
+    if ours apt-get source --download-only "exim4=$version"; then
+        taken=$version
+        break
+    fi
+    rm -rf "$work/source/"*
+done
+known=$(echo "$versions" | paste -sd' ')
+[ -n "$taken" ] || { echo "build-test-exim: could fetch none of the sources of exim4 that apt knows of: $known" >&2; exit 1; }
+echo "build-test-exim: building exim4 $taken (apt knows of $known)"
 mkdir exim
 tar -xJf exim4_*.orig.tar.xz -C exim --strip-components=1
 cd exim
