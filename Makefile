@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`. CI calls these same targets.
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Tests at a time: more than half of a run is waiting for servers and clocks. WORKERS=0 runs one after the other.
+WORKERS ?= 2
 READY  := $(VENV)/.ready
 SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock \
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
@@ -26,7 +28,7 @@ test-rust: $(READY) ## the core's own tests
 	cargo test --quiet --locked --package pbs-core
 
 test-python: $(READY) ## everything else: twins, formats, tables, daemon, commands
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 test-native: $(READY) ## the tests of the native module and of the twins' equality
 	$(BIN)/pytest -q tests/native tests/twins

@@ -43,27 +43,23 @@ class Share:
         return f"{share:.0%} of {self.examples} examples"
 
 
-_reports = pytest.StashKey[dict[str, str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_reports] = {}
-
-
 @pytest.fixture
 def share(request: pytest.FixtureRequest) -> Iterator[Callable[[object], None]]:
     """Call it once an example; when the test ends, 30 % and more must have been real."""
     counter = Share()
     yield counter
     if counter.examples:
-        request.config.stash[_reports][request.node.nodeid] = counter.check(0.3)
+        # A property of the report, which comes to the process that prints from whichever worker ran the test.
+        request.node.user_properties.append(("share", counter.check(0.3)))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[_reports]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
+    shares = {report.nodeid: words for report in reports for name, words in report.user_properties if name == "share"}
+    if shares:
         terminalreporter.section("examples that did something real")
-        for name, words in sorted(config.stash[_reports].items()):
-            terminalreporter.write_line(f"{words}  {name}")
+        for nodeid, words in sorted(shares.items()):
+            terminalreporter.write_line(f"{words}  {nodeid}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mta import let_others_in
 from pbs_fast.sources import follow_archive, follow_beside
 from pbs_fast.sources.file import GRACE, FileSource
 from pbs_fast.sources.identity import Position
@@ -236,8 +237,7 @@ def test_an_unknown_compression_is_said_only_where_something_is_lost(log: Log) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="must become another user")
 def test_one_that_may_not_be_read_is_said(log: Log) -> None:
-    for parent in (log.path.parent, *log.path.parents[1:3]):
-        parent.chmod(0o755)
+    let_others_in(log.path.parent)
     log.path.chmod(0o644)
     log.rotate(".gz", gzip.compress)
     log.append()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mta import let_others_in
 from pbs_fast.sources.file import FileSource
 from pbs_fast.sources.framing import frame
 from pbs_fast.sources.identity import display
@@ -97,9 +98,7 @@ def test_a_short_absence_within_a_rotation_is_not_worth_a_notice(log: Path) -> N
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="must become another user")
 def test_an_unreadable_log_names_user_and_mode_and_is_read_when_it_can_be(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    let_others_in(tmp_path)
     log = tmp_path / "mail.log"
     append(log, b"one\n")
     log.chmod(0o600)

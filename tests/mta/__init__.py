@@ -7,12 +7,15 @@ there scripts/install-test-servers.sh has run.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -41,10 +44,36 @@ def require(program: str, what: str) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port that nothing on 127.0.0.1 listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nothing on 127.0.0.1 uses now.
+
+    It is taken a moment later by a server: so it is below those that Linux gives to clients, and no other worker of
+    pytest-xdist is given it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    while True:
+        # Not `random`, which hypothesis seeds.
+        port = 16384 + secrets.randbelow(16384 // workers) * workers + worker
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """One at a time on this machine, whichever pytest or worker of it runs the test."""
+    with Path(tempfile.gettempdir(), f"pbs-fast-tests.{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def let_others_in(directory: Path) -> None:
+    """Let every user pass through pytest's directories, whose number depends on its workers, down to this one."""
+    top = Path(tempfile.gettempdir())
+    for each in (directory, *directory.parents):
+        if each == top:
+            return
+        each.chmod(0o755)
 
 
 def private_directory(name: str) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pbs_fast
-from mta import private_directory, require, unavailable
+from mta import alone, private_directory, require, unavailable
 from packaging import PACKAGING, tool
 from packaging.test_units import version
 
@@ -187,7 +187,9 @@ def boot(text: str, tmp_path_factory: pytest.TempPathFactory, newer: str = "") -
     command = [tool("timeout"), "--signal=KILL", "200", *unshare, *map(str, words)]
     try:
         environment = {**os.environ, "NEWER": newer}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        # Two would call control groups of one parent by the same names.
+        with alone("boot"):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         said = (out / "said").read_text() if (out / "said").exists() else ""
         assert (out / "journal").exists(), f"{done.stdout}{done.stderr}{said}"
         kept = Path(shutil.copytree(out, tmp_path_factory.mktemp("booted") / "out"))

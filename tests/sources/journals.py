@@ -185,7 +185,7 @@ def _group_root() -> Path | None:
     for root in map(Path, _GROUPS):
         unified = (root / "cgroup.controllers").exists()
         if (root / "cgroup.procs").exists() and (unified or root.name == "systemd"):
-            probe = root / "pbs-fast-probe"
+            probe = root / f"pbs-fast-probe-{os.getpid()}"
             try:
                 probe.mkdir()
                 probe.rmdir()
