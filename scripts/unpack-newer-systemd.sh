@@ -9,6 +9,7 @@ installed=$(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 if [ "$installed" -ge 253 ] || [ -x "$into/usr/lib/systemd/systemd" ]; then
     exit 0
 fi
+# shellcheck source=/dev/null
 . /etc/os-release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
