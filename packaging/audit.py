@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "target" / "audit"
 MANIFESTS = (ROOT / "Cargo.toml", ROOT / "rust" / "fuzz" / "Cargo.toml")
 PINNED = ROOT / "constraints.txt"
+#: How cargo-deny ends when it does not understand its options.
+USAGE = 2
 #: Of libraries: who holds the same advisories, in the order in which they are asked.
 SERVICES = ("pypi", "osv")
 
@@ -42,11 +44,10 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def cargo_deny() -> str | None:
-    """Why there is no cargo-deny; it is built (minutes) where there is none."""
-    os.environ["PATH"] = f"{PLACE / 'bin'}:{os.environ['PATH']}"
-    if run("cargo", "deny", "--version").returncode == 0:
+    """Why there is no cargo-deny; it is built in a few minutes. Not any other: its options move from version to version."""
+    if (PLACE / "bin/cargo-deny").exists():
         return None
-    done = run("cargo", "install", "--quiet", "--locked", "--root", PLACE, "cargo-deny")
+    done = run("cargo", "install", "--quiet", "--locked", "--root", PLACE, "--version=^0.20", "cargo-deny")
     return last_words(done) if done.returncode else None
 
 
@@ -64,13 +65,12 @@ def pip_audit() -> str | None:
     return None
 
 
-def deny(manifest: Path, *checks: str, offline: bool = False) -> Outcome:
-    options = ["--disable-fetch"] if offline else []
-    config = ("--config", ROOT / "deny.toml")
-    done = run("cargo", "deny", "--manifest-path", manifest, "check", *options, *config, *checks)
-    if done.returncode == 0:
-        return Outcome()
-    return Outcome(findings=f"{done.stdout}{done.stderr}".strip())
+def deny(manifest: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return run(PLACE / "bin/cargo-deny", "--manifest-path", manifest, "--config", ROOT / "deny.toml", *words)
+
+
+def checked(done: subprocess.CompletedProcess[str]) -> Outcome:
+    return Outcome(findings=f"{done.stdout}{done.stderr}".strip() if done.returncode else "")
 
 
 def crates(missing: str | None) -> dict[str, Outcome]:
@@ -78,15 +78,17 @@ def crates(missing: str | None) -> dict[str, Outcome]:
     outcomes = {}
     database = missing
     if missing is None:
-        fetched = run("cargo", "deny", "--manifest-path", MANIFESTS[0], "fetch", "--config", ROOT / "deny.toml", "db")
+        fetched = deny(MANIFESTS[0], "fetch", "db")
+        if fetched.returncode == USAGE:
+            raise SystemExit(f"audit: cargo-deny was called in a way that it does not know:\n{fetched.stderr}")
         database = last_words(fetched) if fetched.returncode else None
     for manifest in MANIFESTS:
         name = manifest.relative_to(ROOT)
         outcomes[f"licences, bans and sources of the crates of {name}"] = (
-            Outcome(not_asked=missing) if missing else deny(manifest, "licenses", "bans", "sources")
+            Outcome(not_asked=missing) if missing else checked(deny(manifest, "check", "licenses", "bans", "sources"))
         )
         outcomes[f"RustSec about the crates of {name}"] = (
-            Outcome(not_asked=database) if database else deny(manifest, "advisories", offline=True)
+            Outcome(not_asked=database) if database else checked(deny(manifest, "check", "advisories"))
         )
     return outcomes
 
