@@ -44,7 +44,7 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def cargo_deny() -> str | None:
-    """Why there is no cargo-deny; it is built in a few minutes. Not any other: its options move from version to version."""
+    """Why there is no cargo-deny; it is built in minutes. No other one: its options move from version to version."""
     if (PLACE / "bin/cargo-deny").exists():
         return None
     done = run("cargo", "install", "--quiet", "--locked", "--root", PLACE, "--version=^0.20", "cargo-deny")
