@@ -23,6 +23,10 @@ need() { # need COMMAND PACKAGE SENTENCE
 need "$PYTHON" python3 "Python 3.11 or later is needed: install python3 and try again."
 need cc gcc "a C compiler is needed: install gcc and try again."
 command -v cargo >/dev/null 2>&1 || { echo "setup: Rust (cargo) is needed: see https://rustup.rs and try again." >&2; exit 1; }
+# With an older one cargo complains of an edition, and says nothing of a newer compiler.
+oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml) rust=$(cargo --version | cut -d' ' -f2)
+[ "$(printf '%s\n' "$oldest" "$rust" | sort -V | head -n 1)" = "$oldest" ] ||
+    { echo "setup: Rust $oldest or later is needed, cargo is $rust: see https://rustup.rs and try again." >&2; exit 1; }
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     { echo "setup: Python 3.11 or later is needed, $PYTHON is older: set PYTHON=... and try again." >&2; exit 1; }
 
