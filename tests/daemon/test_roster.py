@@ -32,7 +32,7 @@ class Group:
     def __init__(self, *specs: str) -> None:
         self.now = 0.0
         self.said: list[str] = []
-        core = load_core("rust")
+        core = load_core("auto")
         matcher = core.Matcher(load_catalogue(), zone_table(None))
         watched = Watched(Config(watchlog=specs))
 

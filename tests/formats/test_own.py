@@ -149,6 +149,16 @@ def test_without_the_native_matcher_what_may_run_for_ever_is_refused(
     assert not site(tmp_path, TAGGED).warnings
 
 
+def test_without_the_native_matcher_placeholders_are_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they repeat is known to be sound, as far as nothing repeats them."""
+    monkeypatch.setattr(own, "_one_pass", lambda: None)
+    assert not site(tmp_path, one("hi {to-rip:user}{ip}{after-rip:session}")).warnings
+    assert not site(tmp_path, one("proxying to {proxied-to}{to-rip:user}{ip}{after-rip:session}")).warnings
+    assert "repeats (?:(?:[^ ]+ )*x)*" in refused(tmp_path, one("hi (?:{to-rip:user}x)*{ip}"))
+    example = (Path(__file__).parents[2] / "examples" / "blocking.toml").read_text()
+    assert [each.name for each in site(tmp_path, example).formats if each.name.endswith("-failed")]
+
+
 @pytest.mark.parametrize(
     ("pattern", "inner"),
     [

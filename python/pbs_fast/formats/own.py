@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format, lint
 from pbs_fast.formats.loader import build, extend
+from pbs_fast.formats.placeholders import outline
 from pbs_fast.formats.samples import sample_of
 from pbs_fast.formats.wholelint import REPEATED, advise, nested
 
@@ -105,9 +106,9 @@ def _check(fmt: Format, table: Table) -> Iterator[tuple[bool, str]]:
         fatal = finding.rule in _FATAL or (finding.rule == "address" and "is not {" not in finding.text)
         yield fatal, f"{place}: {finding.text}"
     for kind, patterns in (("login", fmt.login), ("logout", fmt.logout)):
-        for number, pattern in enumerate(patterns, 1):
+        for number, (pattern, written) in enumerate(zip(patterns, table.keys.get(kind, ()), strict=True), 1):
             # Where nobody can tell that it is one-pass, it may be one that takes Python's `re` for ever.
-            if (one_pass is None or one_pass(pattern) is not None) and (inner := nested(pattern)):
+            if (one_pass is None or one_pass(pattern) is not None) and (inner := nested(outline(written))):
                 yield True, f"{table.where(kind)}: {kind} pattern {number}: {REPEATED.format(inner)}"
     for key, patterns in (("line_login", fmt.line_login), ("line_logout", fmt.line_logout)):
         for number, pattern in enumerate(patterns, 1):
