@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Measures pbs-fast on this machine and writes benches/RESULTS.md: rivals in alternation, the suite, growth curves.
 
-    benches/run.py                      # some 8 minutes; `make bench`
+    benches/run.py                      # some 10 minutes; `make bench`
     benches/run.py --quick              # some 2 minutes; `make bench QUICK=1`
     benches/run.py --log /var/log/mail.log   # the rivals on a log of yours, printed and not written
     benches/run.py --perl /usr/sbin/pop-before-smtp
 
-Ends with status 1 when a stage is over its budget; a wrong count ends the run at once. Method: benches/README.md.
+Ends with status 1 when something is over its budget; a wrong count ends the run at once. Method: benches/README.md.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from measure import cases, growth, page
-from measure.contenders import alternate, ours, rivals
+from measure import cases, growth, page, verdict
+from measure.contenders import PYTHON, RUST_1, RUST_N, alternate
+from measure.drawing import draw
 from measure.logs import Log, generated
+from measure.rivals import rivals
+from measure.start import starts
+from measure.written import written
 
 PAGE = Path(__file__).with_name("RESULTS.md")
 
@@ -38,26 +42,41 @@ def main() -> int:
     rounds = given.rounds or (3 if given.quick else 5)
     log = Log(given.log, {}, None) if given.log else generated(lines=400_000 if given.quick else 2_000_000)
     others, missing = rivals(given.perl)
-    samples = alternate([*ours(), *others], log, rounds)
-    what = "your log" if given.log else "The generated log, 8 % logins"
+    samples = alternate([RUST_1, RUST_N, PYTHON, *others], log, rounds)
+    what = "Your log" if given.log else "The generated log, 8 % logins"
     title = f"{what}: {log.path.stat().st_size / 1e6:.0f} MB, {rounds} rounds in alternation."
     rivals_text = page.rivals_part(samples, missing, title)
     if given.log:
         print(rivals_text)
         return 0
+    limits = cases.limits()
+    tables = written(log, 3)
+    start_rounds = 5 if given.quick else 15
+    commands = starts(start_rounds)
     found = [cases.run(case, 3) for case in cases.cases(quick=given.quick)]
     curves = growth.curves(quick=given.quick, rounds=3)
+    budgets = [
+        *verdict.start_aims(commands, limits),
+        *verdict.table_aims(tables, limits),
+        *verdict.growth_aims(curves, limits),
+    ]
     plot = given.out.with_suffix(".svg")
-    drawn = page.draw(curves, plot)
+    drawn = draw(samples, curves, plot)
     facts = page.facts(load, "benches/run.py" + (" --quick" if given.quick else ""))
     facts.append(("took", f"{time.monotonic() - started:.0f} s"))
     text = "# What this machine does\n\nWritten by `make bench`; method and bias: [README.md](README.md).\n\n"
     text += page.table(["", ""], [list(fact) for fact in facts])
-    parts = (rivals_text, page.suite_part(found), page.growth_part(curves, plot.name if drawn else None))
+    parts = (
+        page.aims_part([*verdict.rival_aims(samples, limits), *budgets]),
+        rivals_text,
+        page.tables_part(tables, f"The same log, Rust, everything on, writes included: {title.partition(': ')[2]}"),
+        page.start_part(commands, start_rounds),
+        page.suite_part(found),
+        page.growth_part(curves, plot.name if drawn else None),
+    )
     given.out.write_text(text + "".join(f"\n{part}" for part in parts))
     print(given.out.read_text())
-    over = [f"{case.name}: {', '.join(case.over)}" for case in found if case.over]
-    if over:
+    if over := verdict.over(found, budgets):
         print(f"over budget: {'; '.join(over)}", file=sys.stderr)
     return 1 if over else 0
 

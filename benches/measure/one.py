@@ -1,6 +1,8 @@
 """One replay with the Rust twin, one thread, and FORMATS formats of the catalogue: `one.py FORMATS GRACE LOG`.
 
-A process of its own, because peak memory is a process's. Prints the JSON object of `bench`.
+A process of its own, because peak memory is a process's. Prints the JSON object of `bench`. A log that is read within
+milliseconds is replayed again and again, and the median run printed: else the first run's allocations are all there is
+to see.
 """
 
 from __future__ import annotations
@@ -8,11 +10,15 @@ from __future__ import annotations
 import json
 import sys
 
+from pbs_fast.bench.repeats import median_record
 from pbs_fast.bench.replay import Replay
 from pbs_fast.bench.report import record
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import load_core
 from pbs_fast.zones import zone_table
+
+#: Seconds of replays, and no more of them than this.
+_ENOUGH, _RUNS = 0.3, 25
 
 
 def main() -> None:
@@ -22,8 +28,11 @@ def main() -> None:
     # Those of the generated log first, so that more formats do not find more.
     used = ("courier-imap", "courier-pop3", "cyrus", "cyrus-rfc5424", "dovecot", "uw")
     catalogue = tuple(sorted(catalogue, key=lambda form: form.name not in used))[:formats]
-    replay = Replay(core, core.Matcher(catalogue, zone_table("UTC")), grace=grace)
-    print(json.dumps(record(replay([log], now=None, threads=1))))
+    matcher = core.Matcher(catalogue, zone_table("UTC"))
+    records = [record(Replay(core, matcher, grace=grace)([log], now=None, threads=1))]
+    while sum(each["seconds"] for each in records) < _ENOUGH and len(records) < _RUNS:
+        records.append(record(Replay(core, matcher, grace=grace)([log], now=None, threads=1)))
+    print(json.dumps(median_record(records)))
 
 
 if __name__ == "__main__":

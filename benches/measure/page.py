@@ -1,4 +1,4 @@
-"""RESULTS.md of the figures, and curves as SVG where matplotlib is installed."""
+"""RESULTS.md of the figures. Knows how they are shown and not how they are measured."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import platform
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from measure.cases import Found
-from measure.contenders import RIPGREP, RUST_1, Samples, median, stage
-from measure.growth import Curve
+from measure.contenders import RUST_1, Samples, median, spread, to_columns
+from measure.growth import Curve, Point
+from measure.rivals import RG_JOB, RG_RARE
+from measure.start import Start
+from measure.verdict import Aim, columns_per_line, per_line
+from measure.written import Written
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,32 +65,39 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
+def aims_part(aims: list[Aim]) -> str:
+    """What is aimed at beside what was reached; what is missed in bold."""
+    rows = []
+    for aim in aims:
+        found, limit = (_of_unit(value, aim.unit) for value in (aim.found, aim.limit))
+        rows.append(
+            [aim.what, f"at {'least' if aim.at_least else 'most'} {limit}", found if aim.met else f"**{found}**"]
+        )
+    return "## Aims\n\nWhat is missed stands in bold.\n\n" + table(["", "aim", "reached"], rows)
+
+
+def _of_unit(value: float, unit: str) -> str:
+    return _rate(value) if unit == "lines/s" else f"{value:.2f}" if unit == "x" else f"{value:.0f} {unit}"
+
+
 def rivals_part(samples: Samples, missing: list[str], title: str) -> str:
-    """The contenders, the fastest of them as the measure: seconds for a million lines, lines/s, ratio to ripgrep."""
-    base = _per_line(samples, RIPGREP)
+    """The contenders: seconds, lines/s, and each line's time as a ratio to that of both of ripgrep's patterns."""
+    bases = [per_line(samples, name) for name in (RG_RARE, RG_JOB)]
     rows = []
     for name, runs in samples.items():
-        each = _per_line(samples, name) or 0.0
-        worst, best = max(run.seconds for run in runs), min(run.seconds for run in runs)
-        spread = (worst - best) / median(runs)
-        rows.append(
-            [name, f"{runs[0].lines:,}", f"{median(runs):.3f}", f"{spread:.0%}", _rate(1 / each), _ratio(each, base)]
-        )
+        each = per_line(samples, name) or 0.0
+        found = runs[0].record.get("logins", runs[0].found)
+        row = [name, f"{runs[0].lines:,}", f"{found:,}", f"{median(runs):.3f}", f"{spread(runs):.0%}", _rate(1 / each)]
+        rows.append(row + [_ratio(each, base) for base in bases])
         if name == RUST_1.name:
-            columns = (median(runs) - stage(runs, "ledger") - stage(runs, "table")) / runs[0].lines
-            share = f"{columns * runs[0].lines:.3f}"
-            rows.append(
-                ["of that, reading to folded columns", "", share, "", _rate(1 / columns), _ratio(columns, base)]
-            )
-    text = f"## Beside its rivals\n\n{title}\n\n"
-    text += table(["", "lines", "median s", "spread", "lines/s", "x rg, per line"], rows)
+            columns = columns_per_line(samples)
+            row = ["of that, reading to folded columns", "", "", f"{to_columns(runs):.3f}", "", _rate(1 / columns)]
+            rows.append(row + [_ratio(columns, base) for base in bases])
+    header = ["", "lines", "finds", "median s", "spread", "lines/s", "x rg, rare literal", "x rg, all servers"]
+    text = f"## Beside its rivals\n\n{title}\n\n" + table(header, rows)
     if missing:
         text += f"\nNot installed, so not measured: {', '.join(missing)}.\n"
     return text
-
-
-def _per_line(samples: Samples, name: str) -> float | None:
-    return median(samples[name]) / samples[name][0].lines if name in samples else None
 
 
 def _rate(rate: float) -> str:
@@ -112,11 +122,37 @@ def suite_part(found: list[Found]) -> str:
         rows.append(row)
     why = "".join(f"- `{case.name}`: {case.why}\n" for case in found)
     return (
-        "## The suite\n\nRust, one thread. Each stage's time as a ratio to ripgrep on the same log, and its budget;"
-        " what is over it stands in bold.\n\n"
+        "## The suite\n\nRust, one thread. Each stage's time as a ratio to ripgrep (rare literal) on the same log, and"
+        " its budget; what is over it stands in bold.\n\n"
         + table(["case", "lines", "median s", *found[0].budget], rows)
         + f"\n{why}"
     )
+
+
+def tables_part(rows: list[Written], title: str) -> str:
+    """Table writes beside the same pipeline without."""
+    shown = []
+    for row in rows:
+        if row.seconds is None or row.ratio is None:
+            shown.append([row.table, row.threads, f"not measured: {row.why}", "", ""])
+        else:
+            shown.append([row.table, row.threads, f"{row.seconds:.3f}", f"{row.spread:.0%}", f"{row.ratio:.2f}"])
+    return f"## With a table\n\n{title}\n\n" + table(["table", "", "median s", "spread", "x without"], shown)
+
+
+def start_part(starts: list[Start], rounds: int) -> str:
+    """How long commands take to start."""
+    rows = [
+        [
+            each.name,
+            f"{1e3 * each.seconds:.0f}",
+            f"{each.spread:.0%}",
+            "" if each.over_ms is None else f"{each.over_ms:+.0f}",
+        ]
+        for each in starts
+    ]
+    title = f"## Command start\n\nWall time of the whole process, {rounds} rounds in alternation.\n\n"
+    return title + table(["", "median ms", "spread", "more than bare, ms"], rows)
 
 
 def growth_part(curves: list[Curve], plot: str | None) -> str:
@@ -125,23 +161,12 @@ def growth_part(curves: list[Curve], plot: str | None) -> str:
     if plot:
         text += f"\n![growth]({plot})\n"
     for curve in curves:
-        rows = [[p.at, f"{p.ns:.0f}", f"{p.ratio:.2f}", f"{p.peak_rss_mb:.0f}"] for p in curve.points]
-        text += "\n" + table([curve.title, curve.unit, "ratio", "peak memory, MB"], rows)
+        header = [curve.title, curve.unit, "ratio", "peak memory, MB"]
+        text += "\n" + table(header, [_growth_row(point) for point in curve.points])
     return text
 
 
-def draw(curves: list[Curve], path: Path) -> bool:
-    """The curves as one picture; False without matplotlib."""
-    if find_spec("matplotlib") is None:
-        return False
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    for axes, curve in zip(figure.subplots(2, 2).flat, curves, strict=True):
-        axes.plot([point.x for point in curve.points], [point.ns for point in curve.points], "o-")
-        axes.set(title=curve.title, ylabel=curve.unit)
-        axes.set_ylim(bottom=0)
-    with mpl.rc_context({"svg.hashsalt": "pbs-fast"}):
-        figure.savefig(path, metadata={"Date": None})
-    return True
+def _growth_row(point: Point) -> list[str]:
+    if point.ns is None or point.ratio is None or point.peak_rss_mb is None:
+        return [point.at, f"not measured: {point.why}", "", ""]
+    return [point.at, f"{point.ns:.0f}", f"{point.ratio:.2f}", f"{point.peak_rss_mb:.0f}"]
