@@ -31,7 +31,8 @@ def draw(samples: Samples, curves: list[Curve], path: Path) -> bool:
 
     with mpl.rc_context({"svg.hashsalt": "pbs-fast", "font.size": 9, "axes.titlesize": 10, "axes.titleweight": "bold"}):
         figure = Figure(figsize=(11, 12), layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=(4.2, 7.8))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(4.2, 7.8))
+        above, below = parts
         contenders: Any = above.subplots()
         _contenders(contenders, samples)
         axes: Iterator[Any] = iter(below.subplots(3, 2).flat)
