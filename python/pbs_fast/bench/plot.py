@@ -1,4 +1,4 @@
-"""What a replay found as a picture: lines a second, run by run, and where the time went. Needs matplotlib.
+"""What a replay found as a picture: lines a second, each run's, and where the time went. Needs matplotlib.
 
 Knows results only. The same results give the same SVG, byte by byte: no date, no random ids.
 """
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pbs_fast.errors import PbsError, SourceError, UsageError
+
+#: Of the first twin and the second.
+_COLOURS = ("#1f6f8b", "#d1873b")
 
 _INSTALL = "pip install 'pbs-fast[plot]'"
 
@@ -29,27 +32,63 @@ def plot(path: str, records: Sequence[dict[str, Any]]) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    rates, stages = figure.subplots(1, 2)
-    for record in records:
-        seconds = record["repeat"]["seconds"] if "repeat" in record else [record["seconds"]]
-        runs = range(1, len(seconds) + 1)
-        label = f"{record['core']}, {record['threads']} thread{'s' if record['threads'] > 1 else ''}"
-        rates.plot(runs, [record["lines"] / each / 1e6 if each else 0 for each in seconds], "o-", label=label)
-    rates.set(title=f"{records[0]['lines']:,} lines", xlabel="run", ylabel="million lines/s")
-    rates.set_ylim(bottom=0)
-    rates.xaxis.get_major_locator().set_params(integer=True)
-    rates.legend()
-    names = [record["core"] for record in records]
-    left = [0.0] * len(records)
-    for stage in records[0]["stages"]:
-        width = [record["stages"][stage] for record in records]
-        stages.barh(names, width, left=left, label=stage)
-        left = [before + more for before, more in zip(left, width, strict=True)]
-    stages.set(title="processing time by stage, all threads together", xlabel="seconds")
-    stages.legend()
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    rates, stages = figure.subplots(1, 2, width_ratios=(1, 1.2))
+    _rates(rates, records)
+    _stages(stages, records)
+    for axes in (rates, stages):
+        axes.spines[["top", "right"]].set_visible(False)
     try:
         with mpl.rc_context({"svg.hashsalt": "pbs-fast"}):
-            figure.savefig(path, metadata={"Date": None} if path.lower().endswith(".svg") else None)
+            figure.savefig(path, dpi=150, metadata={"Date": None} if path.lower().endswith(".svg") else None)
     except OSError as error:
         raise SourceError(f"--plot={path}: cannot be written: {error.strerror or error}") from error
+
+
+def _label(record: dict[str, Any]) -> str:
+    return f"{record['core']}, {record['threads']} thread{'s' if record['threads'] > 1 else ''}"
+
+
+def _rates(axes: Any, records: Sequence[dict[str, Any]]) -> None:
+    """A bar a twin, and a mark a run."""
+    medians = [record["lines"] / record["seconds"] / 1e6 if record["seconds"] else 0.0 for record in records]
+    bars = axes.barh(range(len(records)), medians, height=0.5, color=_COLOURS[: len(records)])
+    axes.bar_label(bars, [f"{median:.3g}" for median in medians], padding=4)
+    unit = "million lines/s"
+    for place, record in enumerate(records):
+        if runs := [record["lines"] / each / 1e6 for each in record.get("repeat", {}).get("seconds", ()) if each]:
+            axes.plot(runs, [place + 0.34] * len(runs), "|", color="black")
+            unit = "million lines/s: the median run; marks: each run"
+    axes.set_yticks(range(len(records)), [_label(record) for record in records])
+    axes.set(title=f"{records[0]['lines']:,} lines", xlabel=unit)
+    axes.margins(x=0.15)
+    axes.set_ylim(len(records) - 0.4, -0.6)
+
+
+def _stages(axes: Any, records: Sequence[dict[str, Any]]) -> None:
+    """A group of bars a stage, a bar a twin: a stack would hide the faster twin's stages behind the slower's."""
+    names = [name for name in records[0]["stages"] if any(record["stages"][name] for record in records)]
+    height = 0.8 / len(records)
+    shown: list[float] = []
+    for place, record in enumerate(records):
+        costs = [1e9 * record["stages"][name] / max(record["lines"], 1) for name in names]
+        shown += costs
+        spots = [number + (place - (len(records) - 1) / 2) * height for number in range(len(names))]
+        bars = axes.barh(spots, costs, height=0.9 * height, color=_COLOURS[place])
+        axes.bar_label(bars, [f"{cost:,.0f}" if cost >= 10 else f"{cost:.2g}" for cost in costs], padding=4, fontsize=8)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set(title="processing time by stage, all threads together", xlabel="ns a line" + _decades(axes, shown))
+    axes.margins(x=0.15)
+
+
+def _decades(axes: Any, values: Sequence[float]) -> str:
+    """Make the axis logarithmic where the values span decades, and say so."""
+    from matplotlib.ticker import FuncFormatter
+
+    found = [value for value in values if value > 0]
+    if not found or max(found) < 10 * min(found):
+        return ""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    return " (logarithmic)"
