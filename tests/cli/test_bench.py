@@ -5,13 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
-import pty
-import re
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -107,18 +103,6 @@ def test_twins_that_disagree_are_a_failure(capfd: Output, monkeypatch: pytest.Mo
     assert err.count("\n") == 1
 
 
-def test_a_table_for_people(capfd: Output) -> None:
-    assert main(["bench", "--core=both", "--log-timezone=UTC", str(EXAMPLE)]) == 0
-    out, err = capfd.readouterr()
-    rows = {line[:18].strip(): line[18:].split() for line in out.splitlines()}
-    assert rows["lines"] == ["59", "59"]
-    assert rows["core"] == ["rust", "python"]
-    assert rows["grants"] == ["18", "18"]
-    assert len(rows["digest"][0]) == 64
-    assert set(rows) >= {"seconds", "lines/s", "MB/s", "scan (s)", "table (s)", "peak memory (MB)"}
-    assert err == ""
-
-
 def test_an_empty_log(core: Core, tmp_path: Path, capfd: Output) -> None:
     empty = tmp_path / "empty.log"
     empty.touch()
@@ -134,6 +118,29 @@ def test_compressed_and_from_standard_input() -> None:
         done = subprocess.run(command, input=data, capture_output=True, check=True)
         found = json.loads(done.stdout)
         assert (found["files"], found["bytes"], found["logins"]) == (2, len(text), 20)
+
+
+def test_standard_input_is_read_once(capfd: Output) -> None:
+    for options, said in ((["--core=both"], "--core=both"), (["--repeat=2"], "--repeat=2")):
+        assert main(["bench", *options, "-"]) == 2
+        line = f"{said} reads the logs more than once, and standard input can be read once; name a file"
+        assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
+
+
+def test_patterns_that_no_shell_expanded(tmp_path: Path, capfd: Output) -> None:
+    text = EXAMPLE.read_bytes()
+    for name in ("mail.log", "mail.log.1", "other"):
+        (tmp_path / name).write_bytes(text)
+    (tmp_path / "mail.log.2.gz").write_bytes(gzip.compress(text))
+    assert bench(capfd, f"{tmp_path}/mail.log*")["files"] == 3
+    assert bench(capfd, f"{tmp_path}/mail.log.[12]*", f"{tmp_path}/other")["files"] == 3
+    # A file may be called like a pattern.
+    (tmp_path / "mail.log*").write_bytes(text)
+    found = bench(capfd, f"{tmp_path}/mail.log*")
+    assert (found["files"], found["lines"]) == (1, 59)
+    assert main(["bench", f"{tmp_path}/none*.log"]) == 1
+    line = f"{tmp_path}/none*.log: matches no file; name a log that is there, or - for standard input"
+    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
 
 
 @pytest.mark.parametrize("kind", ["lmdb", "null"])
@@ -209,26 +216,6 @@ def test_a_cut_file_gives_no_figures(tmp_path: Path, capfd: Output) -> None:
     assert err.count("\n") == 1
 
 
-def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
-    big = tmp_path / "big.log"
-    big.write_bytes(EXAMPLE.read_bytes() * 2_000)
-    ours, its = pty.openpty()
-    command = [sys.executable, "-m", "pbs_fast", "bench", "--core=rust", str(big)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its, env=os.environ | {"TERM": "xterm"}) as child:
-        os.close(its)
-        shown = b""
-        try:
-            while data := os.read(ours, 1 << 16):
-                shown += data
-        except OSError:  # Linux says so when the last writer has closed its side
-            pass
-        assert child.stdout is not None
-        assert b"118,000" in child.stdout.read()
-    os.close(ours)
-    assert b"lines/s" in shown
-    assert b"MB" in shown
-
-
 def test_repeated_runs_give_the_median_one(capfd: Output) -> None:
     found = bench(capfd, "--core=rust", "--repeat=4", str(EXAMPLE))
     assert list(found) == [*KEYS, "repeat"]
@@ -301,63 +288,4 @@ def test_no_room_for_a_generated_log(capfd: Output) -> None:
 )
 def test_what_does_not_go_together(args: list[str], line: str, capfd: Output) -> None:
     assert main(["bench", *args]) == 2
-    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
-
-
-def test_its_last_lines_say_how_much_this_machine_can_take(capfd: Output, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    line = "2026-11-21T08:{:02d}:{:02d}Z mx postfix/smtpd[1]: connect\n"
-    # 600 lines in ten minutes, 6,000 in the eleventh.
-    text = "".join(line.format(second // 60, second % 60) for second in range(600))
-    log.write_text(text + "".join(line.format(10, second // 100) for second in range(6_000)))
-    assert main(["bench", "--core=both", str(log)]) == 0
-    *_, own, rust, python = capfd.readouterr().out.splitlines()
-    assert own == (
-        "This log was written at 10 lines/s on average, over 11.0 minutes,"
-        " and at 100 lines/s in its busiest minute (2026-11-21 08:10 UTC)."
-    )
-    for said, core in ((rust, "rust"), (python, "python")):
-        figures = re.fullmatch(
-            rf"This machine takes ([\d,]+) lines/s \({core}\): ([\d,]+) times today's average rate,"
-            r" ([\d,.]+) times that of the busiest minute\.",
-            said,
-        )
-        assert figures is not None, said
-        speed, average, peak = (float(figure.replace(",", "")) for figure in figures.groups())
-        assert average == pytest.approx(speed / 10.0, rel=0.02)
-        assert peak == pytest.approx(speed / 100, rel=0.02)
-
-
-def test_what_cannot_be_said(capfd: Output, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text("rubbish\n")
-    assert main(["bench", str(log)]) == 0
-    last = capfd.readouterr().out.splitlines()[-1]
-    assert last.startswith("How many times today's log rate this is cannot be said: ")
-
-
-@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
-@pytest.mark.parametrize("name", ["x.svg", "x.PNG"])
-def test_a_picture(name: str, tmp_path: Path) -> None:
-    def run(picture: Path, *args: str) -> tuple[int, str]:
-        # A process of its own: matplotlib imports `packaging`, which is the name of a directory of tests, too.
-        command = [sys.executable, "-m", "pbs_fast", "bench", f"--plot={picture}", *args, str(EXAMPLE)]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-        return done.returncode, done.stderr
-
-    assert run(tmp_path / name, "--core=both", "--repeat=2") == (0, "")
-    drawn = (tmp_path / name).read_bytes()
-    if name == "x.svg":
-        assert b"<svg" in drawn
-        assert all(word in drawn for word in (b"<!-- fold -->", b"<!-- python, 1 thread -->", b"<!-- 59 lines -->"))
-    else:
-        assert drawn.startswith(b"\x89PNG")
-    missing = tmp_path / "none" / name
-    assert run(missing) == (1, f"pbs-fast bench: --plot={missing}: cannot be written: No such file or directory\n")
-
-
-def test_a_picture_needs_matplotlib(capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pbs_fast.bench.plot.find_spec", lambda _name: None)
-    assert main(["bench", "--plot=x.svg", str(EXAMPLE)]) == 1
-    line = "--plot needs matplotlib, which is not installed: pip install 'pbs-fast[plot]'"
     assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")

@@ -60,31 +60,44 @@ def as_table(records: Sequence[dict[str, Any]]) -> str:
                 [label, *(f"{each[key][of]:{form}}" for each in records)]
                 for label, of, form in (
                     ("runs", "runs", ""),
-                    ("seconds, best run", "min", ".3f"),
-                    ("seconds, worst run", "max", ".3f"),
+                    ("best run (s)", "min", ".3f"),
+                    ("worst run (s)", "max", ".3f"),
                     ("worst - best", "spread", ".1%"),
                 )
             )
         elif key == "stages":
             rows += ([f"{stage} (s)", *(f"{each[key][stage]:.3f}" for each in records)] for stage in records[0][key])
+        elif key == "digest":
+            # All twins' is the same; it is wider than any other figure and fits into 80 columns with no others.
+            rows.append([key, records[0][key]])
         else:
             rows.append([_LABELS.get(key, key), *(_shown(key, each[key]) for each in records)])
-    first = max(len(row[0]) for row in rows)
-    # The digest is wider than all else: it stands at the left of its column.
-    width = max(len(text) for row in rows for text in row[1:] if row[0] != "digest")
+    figures = [row for row in rows if row[0] != "digest"]
+    first = max(len(row[0]) for row in figures)
+    width = max(len(text) for row in figures for text in row[1:])
     return "".join(
-        f"{row[0]:<{first}}  " + "  ".join(f"{text:>{width}}" for text in row[1:]).rstrip() + "\n" for row in rows
+        f"{'  '.join(row)}\n"
+        if row[0] == "digest"
+        else f"{row[0]:<{first}}  " + "  ".join(f"{text:>{width}}" for text in row[1:]) + "\n"
+        for row in rows
     )
 
 
-def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None) -> str:
-    """How many times the log's own rate this machine can take."""
-    if rate is None:
-        return (
-            "How many times today's log rate this is cannot be said: the log's stamps cannot be read, or not again.\n"
+def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None, *, again: bool = True) -> str:
+    """How many times the log's own rate this machine can take. `again`: the logs could be read a second time."""
+    if not records[0]["lines"]:
+        return "The log is empty, so nothing was measured.\n"
+    text = ""
+    if not records[0]["logins"]:
+        text += (
+            "No login was found. Lines that look like one and that no format took, if any, are shown by: pbs-fast match"
+            " --missed LOG\n"
         )
+    if rate is None:
+        why = "no line has a stamp that can be read" if again else "standard input cannot be read a second time"
+        return text + f"How many times today's log rate this is cannot be said: {why}.\n"
     minute = time.strftime("%Y-%m-%d %H:%M", time.gmtime(rate.busiest_at))
-    text = (
+    text += (
         f"This log was written at {_few(rate.average)} lines/s on average, over {_duration(rate.last - rate.first)},"
         f" and at {_few(rate.peak)} lines/s in its busiest minute ({minute} UTC).\n"
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from pbs_fast.matching.rewrite.logtime import LogTime as Stamps
     from pbs_fast.tables import Table
 
-#: (file's index, bytes of it on the disk that were used, lines so far)
-_OnPosition = Callable[[int, int, int], object]
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -31,7 +27,7 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Argument(
                 metavar="LOG...",
-                help="Logs, plain or compressed, read as one; - is standard input.",
+                help="Logs, plain or compressed, or patterns as in 'mail.log*', read as one; - is standard input.",
                 show_default=False,
             ),
         ] = None,
@@ -108,6 +104,7 @@ def register(app: typer.Typer) -> None:
         threads or machine.
         """
         from pbs_fast.bench import plot as drawing
+        from pbs_fast.bench.inputs import check_again
         from pbs_fast.bench.report import as_json, as_sentences, as_table
 
         if plot is not None:
@@ -119,6 +116,7 @@ def register(app: typer.Typer) -> None:
             keep,
             {"--config": config, "--now": now, "--log-timezone": log_timezone, "--logtime": logtime},
         )
+        check_again(logs or [], core=core, repeat=repeat)
         with _logs(logs, generate, keep, grace, not json) as (paths, totals):
             site = read_site(config, "bench", twins[0], log_timezone, logtime) if totals is None else _packaged()
             reference = parse_now(now, site.log_timezone)
@@ -126,7 +124,12 @@ def register(app: typer.Typer) -> None:
                 plan = _Plan(paths, site, grace, reference, threads, scratch, repeat, totals, not json)
                 records = _run(twins, plan)
             rate = None if json else _rate(twins[0], plan)
-        typer.echo(as_json(records) + "\n" if json else as_table(records) + as_sentences(records, rate), nl=False)
+        typer.echo(
+            as_json(records) + "\n"
+            if json
+            else as_table(records) + "\n" + as_sentences(records, rate, again="-" not in paths),
+            nl=False,
+        )
         if plot is not None:
             drawing.plot(plot, records)
         return 0
@@ -172,11 +175,14 @@ def _logs(
 ) -> Iterator[tuple[list[str], dict[str, Any] | None]]:
     """The logs to replay, and what must be counted where that is known."""
     if generate is None:
-        yield logs or [], None
+        from pbs_fast.bench.inputs import expand
+
+        yield expand(logs or []), None
         return
     from pbs_fast.bench.generated import generated_log
+    from pbs_fast.bench.progress import is_terminal
 
-    with generated_log(generate, grace=grace, keep=keep, shown=progress and _is_terminal()) as (path, totals):
+    with generated_log(generate, grace=grace, keep=keep, shown=progress and is_terminal()) as (path, totals):
         yield [path], totals
 
 
@@ -195,14 +201,15 @@ def _run(twins: list[Core], plan: _Plan) -> list[dict[str, Any]]:
     """
     from pbs_fast.bench.feed import default_threads
     from pbs_fast.bench.generated import check
+    from pbs_fast.bench.progress import progress, title
     from pbs_fast.bench.repeats import median_record
     from pbs_fast.bench.report import differences, record
     from pbs_fast.errors import CoreError
 
     runs: list[list[dict[str, Any]]] = [[] for _ in twins]
-    for _ in range(plan.repeat):
+    for run in range(1, plan.repeat + 1):
         for twin, records in zip(twins, runs, strict=True):
-            with _progress(plan.logs, twin, plan.progress) as on_position:
+            with progress(title(twin.name, run, plan.repeat), plan.logs, plan.progress) as on_position:
                 replay = _make(twin, plan.site, plan.grace, plan.table)
                 threads = plan.threads or default_threads(twin)
                 records.append(record(replay(plan.logs, now=plan.now, threads=threads, on_position=on_position)))
@@ -252,10 +259,6 @@ def _stamps(site: Site) -> Stamps | None:
     return None if site.logtime is None else read_logtime(site.logtime)
 
 
-def _is_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 @contextmanager
 def _scratch(spec: str | None) -> Iterator[Table | None]:
     """The table to write, empty before and after. Raises UsageError when it holds rows: it may be one in use."""
@@ -275,34 +278,3 @@ def _scratch(spec: str | None) -> Iterator[Table | None]:
             table.rebuild({})
     finally:
         table.close()
-
-
-@contextmanager
-def _progress(logs: list[str], twin: Core, wanted: bool) -> Iterator[_OnPosition]:
-    """A bar on standard error, where that is a terminal: share of bytes, lines a second, time left."""
-    if not wanted or not _is_terminal():
-        yield lambda _index, _position, _lines: None
-        return
-    import os
-    import time
-
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    sizes = [os.stat(log).st_size if os.path.isfile(log) else 0 for log in logs]  # noqa: PTH113, PTH116 - `-` is no path
-    columns = (
-        TextColumn(twin.name),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.fields[rate]} lines/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        started = time.perf_counter()
-        task = bar.add_task("", total=sum(sizes) or None, rate="-")
-
-        def on_position(index: int, position: int, lines: int) -> None:
-            rate = lines / max(time.perf_counter() - started, 1e-6)
-            bar.update(task, completed=sum(sizes[:index]) + position, rate=f"{rate:,.0f}")
-
-        yield on_position
