@@ -1,0 +1,190 @@
+"""What benches/run.py says of given figures: ratios, aims, budgets, and what was not measured."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from measure import page, verdict
+from measure.cases import Found, Limits, limits
+from measure.contenders import PYTHON, RUST_1, RUST_N, Sample, Samples
+from measure.growth import FORMATS, LIVE, SHARE, SIZE, Curve, Plan, Point, curve, no_room, size_text
+from measure.logs import Log
+from measure.rivals import RG_JOB, RG_RARE
+from measure.start import Start, summary
+from measure.written import summary as written_summary
+
+LIMITS = Limits(
+    {"columns": 1.0, "whole": 1.4, "threads": 1.0, "python": 1e6},
+    {"start_ms": 50, "table": 2, "line": 1.6, "memory": 1.6},
+)
+
+
+def ours(seconds: float, ledger: float = 0.0, lines: int = 1_000_000) -> Sample:
+    record = {"stages": {"ledger": ledger, "table": 0.0}, "logins": 80_000}
+    return Sample(seconds, seconds, lines, "digest", record)
+
+
+def other(seconds: float, found: int = 5, lines: int = 1_000_000) -> Sample:
+    return Sample(seconds, seconds, lines, found, {})
+
+
+SAMPLES: Samples = {
+    RUST_1.name: [ours(0.3, 0.1), ours(0.2, 0.1), ours(0.9, 0.1)],
+    RUST_N.name: [ours(0.15)] * 3,
+    PYTHON.name: [ours(0.8)] * 3,
+    RG_RARE: [other(0.2), other(0.1), other(0.2)],
+    RG_JOB: [other(0.4, 7)] * 3,
+    "fail2ban-regex": [other(1.0, 4, 50_000)] * 3,
+}
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    rows = [line[2:-2].split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+
+
+def test_ratios_are_of_time_a_line_to_both_references() -> None:
+    text = page.rivals_part(SAMPLES, ["wc", "grep"], "title")
+    rows = cells(text)
+    assert rows[RUST_1.name] == ["1,000,000", "80,000", "0.300", "233%", "3.33 M", "1.50", "0.75"]
+    assert rows["of that, reading to folded columns"] == ["", "", "0.200", "", "5 M", "1.00", "0.50"]
+    assert rows[RG_JOB] == ["1,000,000", "7", "0.400", "0%", "2.5 M", "2.00", "1.00"]
+    # A twentieth of the lines in a second is a hundred times ripgrep's 0.2 s for all.
+    assert rows["fail2ban-regex"][-2:] == ["100.00", "50.00"]
+    assert "Not installed, so not measured: wc, grep." in text
+
+
+def test_without_ripgrep_there_are_no_ratios() -> None:
+    samples = {name: runs for name, runs in SAMPLES.items() if not name.startswith("rg")}
+    assert cells(page.rivals_part(samples, ["ripgrep"], "title"))[RUST_1.name][-2:] == ["-", "-"]
+    assert [aim.what for aim in verdict.rival_aims(samples, LIMITS)] == ["Python twin, all"]
+
+
+def test_aims_that_are_missed_stand_out() -> None:
+    aims = verdict.rival_aims(SAMPLES, LIMITS)
+    assert [(round(aim.found, 3), aim.limit, aim.met) for aim in aims] == [
+        *[(1.0, 1.0, True), (1.5, 1.4, False), (0.75, 1.0, True)],
+        *[(0.5, 1.0, True), (0.75, 1.4, True), (0.375, 1.0, True)],
+        (1_250_000, 1e6, True),
+    ]
+    rows = cells(page.aims_part(aims))
+    assert rows["all, 1 thread: times rg, rare literal"] == ["at most 1.40", "**1.50**"]
+    assert rows["Python twin, all"] == ["at least 1 M", "1.25 M"]
+
+
+def test_starts_are_held_against_the_bare_program_before_them() -> None:
+    runs = {
+        "bare": [0.1, 0.2, 0.12],
+        "`pbs-fast version`": [0.19, 0.15, 0.18],
+        "bare --help": [0.2],
+        "`pbs-fast x`": [0.1],
+    }
+    found = summary(runs)
+    assert [each.over_ms and round(each.over_ms) for each in found] == [None, 60, None, -100]
+    aims = verdict.start_aims(found, LIMITS)
+    assert [aim.met for aim in aims] == [False, True]
+    rows = cells(page.start_part(found, 3))
+    assert rows["`pbs-fast version`"] == ["180", "22%", "+60"]
+    assert rows["bare"] == ["120", "83%", ""]
+    assert verdict.over([], aims) == ["`pbs-fast version`: more than a bare typer program: 60 ms of 50"]
+
+
+def test_tables_are_held_against_the_same_threads() -> None:
+    samples = {
+        "none, 1 thread": [ours(0.2)],
+        "none, default threads": [ours(0.1)],
+        "lmdb, 1 thread": [ours(0.3)],
+        "lmdb, default threads": [ours(0.3)],
+    }
+    rows = written_summary(samples)
+    aims = verdict.table_aims(rows, LIMITS)
+    assert [(aim.what.partition(":")[0], aim.found, aim.met) for aim in aims] == [
+        ("with lmdb, 1 thread", pytest.approx(1.5), True),
+        ("with lmdb, default threads", pytest.approx(3.0), False),
+    ]
+    text = page.tables_part(rows, "title")
+    why = "not measured: berkeleydb is not installed: pip install 'pbs-fast[bdb]'"
+    assert f"| hash | 1 thread | {why} |" in text
+    assert "| lmdb | default threads | 0.300 | 0% | 3.00 |" in text
+
+
+def point(x: float, ns: float, memory: float) -> Point:
+    return Point(size_text(x), x, ns, ns / 100, memory)
+
+
+def test_what_must_be_constant_as_logs_grow() -> None:
+    points = [point(1e6, 100, 20), point(333e6, 150, 60), Point("3 GB", 3e9, None, None, None, "no room")]
+    aims = verdict.growth_aims([Curve(SIZE, "ns a line", points)], LIMITS)
+    assert [(aim.found, aim.met) for aim in aims] == [(1.5, True)]
+    points.append(point(10e9, 170, 120))
+    aims = verdict.growth_aims([Curve(SIZE, "ns a line", points)], LIMITS)
+    assert [(aim.found, aim.met) for aim in aims] == [(1.7, False), (2.0, False)]
+    text = page.growth_part([Curve(SIZE, "ns a line", points)], "x.svg")
+    assert "| 3 GB | not measured: no room |" in text
+    assert "| 10 GB | 170 | 1.70 | 120 |" in text
+    assert "![growth](x.svg)" in text
+
+
+def test_the_median_and_the_greatest_memory_make_a_point(tmp_path: Path) -> None:
+    def run(seconds: float, memory: float) -> dict[str, object]:
+        return {"seconds": seconds, "lines": 10**9, "peak_rss_mb": memory, "logins": 1, "stages": {"ledger": 0}}
+
+    plans = [Plan(name, 1.0, Log(tmp_path, {}, None)) for name in ("a", "b")]
+    runs = [[run(3, 7), run(1, 9), run(2, 8)], [run(4, 1)]]
+    found = curve(SIZE, "ns a line", list(zip(plans, runs, strict=True)))
+    assert [(each.ns, each.ratio, each.peak_rss_mb) for each in found.points] == [(2, 1, 9), (4, 2, 1)]
+
+
+def test_logs_for_which_there_is_no_room() -> None:
+    gb = 10**9
+    assert no_room(10 * gb, 3 * gb, 10 * gb, 13 * gb) is None
+    assert no_room(10 * gb, 0, 10 * gb, 13 * gb) == "needs 12 GB more of disk, 10 GB are free"
+    assert no_room(10 * gb, 3 * gb, 10 * gb, 9 * gb) == (
+        "does not fit into the 9 GB of free memory, so the disk would be measured"
+    )
+
+
+def test_what_is_over_its_budget() -> None:
+    fine = Found("fine", "", 1, 1.0, {"scan": 0.1}, {"scan": 1.0}, {"scan": 1.0})
+    dear = fine._replace(name="dear", ratios={"scan": 1.1})
+    assert (fine.over, dear.over) == ([], ["scan"])
+    assert verdict.over([fine, dear], []) == ["dear: scan"]
+    assert "**1.10 / 1**" in page.suite_part([fine, dear])
+
+
+def test_the_suite_names_every_limit() -> None:
+    found = limits()
+    assert (set(found.aims), set(found.budget)) == (set(LIMITS.aims), set(LIMITS.budget))
+
+
+DRAW = """
+import pickle, sys
+sys.path.insert(0, sys.argv[1])
+from measure.drawing import draw
+assert draw(*pickle.load(sys.stdin.buffer), __import__("pathlib").Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+def test_the_picture(tmp_path: Path) -> None:
+    points = [point(1e6, 100, 20), point(1e9, 150, 60), Point("3 GB", 3e9, None, None, None, "no room")]
+    curves = [Curve(title, "ns a line", points) for title in (SIZE, LIVE, FORMATS, SHARE)]
+    given = pickle.dumps((SAMPLES, curves))
+    benches = Path(__file__).parents[2] / "benches"
+    drawn = []
+    for name in ("a.svg", "b.svg"):
+        # A process of its own: matplotlib imports `packaging`, which is the name of a directory of tests, too.
+        subprocess.run([sys.executable, "-c", DRAW, str(benches), str(tmp_path / name)], input=given, check=True)
+        drawn.append((tmp_path / name).read_bytes())
+    assert drawn[0] == drawn[1]
+    assert f"<!-- {RG_JOB} -->".encode() in drawn[0]
+
+
+def test_a_start_without_base_has_no_excess() -> None:
+    assert Start("x", 0.1, 0.0, None).over_ms is None
