@@ -129,6 +129,9 @@ class Days:
         with log.open("ab") as out:
             for day in days:
                 out.writelines(self.text(day))
+            # Else the kernel would write it while it is measured.
+            out.flush()
+            os.fsync(out.fileno())
         last = self._start + days.stop * _DAY
         os.utime(log, (last, last))
 

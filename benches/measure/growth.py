@@ -1,4 +1,5 @@
-"""How the cost of a line grows: with the log, live addresses, formats, the share of logins. Rust, one thread."""
+"""How the cost of a line grows: with the log, live addresses, formats, the share of logins. Rust, one thread, processor
+time (`one`)."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ class Point(NamedTuple):
     """What grew, as a text."""
     x: float
     ns: float | None
-    """Nanoseconds a line, or a login where the curve says so."""
+    """Nanoseconds of processor time a line, or a login where the curve says so."""
     ratio: float | None
     """To the first point of the curve."""
     peak_rss_mb: float | None

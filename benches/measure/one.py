@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from typing import Any
 
 from pbs_fast.bench.repeats import median_record
 from pbs_fast.bench.replay import Replay
@@ -21,6 +23,20 @@ from pbs_fast.zones import zone_table
 _ENOUGH, _RUNS = 0.3, 25
 
 
+def _timed(replay: Replay, log: str) -> dict[str, Any]:
+    """A record whose times are processor times: of one thread the same as wall time, save that others cannot harm it.
+
+    Only the replay as a whole can be asked for its processor time, and that includes what comes after its clock has
+    stopped, so its share of the wall time is taken for that of every part.
+    """
+    started, used = time.perf_counter(), time.process_time()
+    found = record(replay([log], now=None, threads=1))
+    share = min((time.process_time() - used) / (time.perf_counter() - started), 1.0)
+    stages = {name: share * spent for name, spent in found["stages"].items()}
+    counted = {key: value for key, value in found.items() if not key.endswith("_per_s")}
+    return counted | {"seconds": share * found["seconds"], "stages": stages}
+
+
 def main() -> None:
     formats, grace, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     core = load_core("rust")
@@ -29,9 +45,9 @@ def main() -> None:
     used = ("courier-imap", "courier-pop3", "cyrus", "cyrus-rfc5424", "dovecot", "uw")
     catalogue = tuple(sorted(catalogue, key=lambda form: form.name not in used))[:formats]
     matcher = core.Matcher(catalogue, zone_table("UTC"))
-    records = [record(Replay(core, matcher, grace=grace)([log], now=None, threads=1))]
+    records = [_timed(Replay(core, matcher, grace=grace), log)]
     while sum(each["seconds"] for each in records) < _ENOUGH and len(records) < _RUNS:
-        records.append(record(Replay(core, matcher, grace=grace)([log], now=None, threads=1)))
+        records.append(_timed(Replay(core, matcher, grace=grace), log))
     print(json.dumps(median_record(records)))
 
 

@@ -157,7 +157,7 @@ def start_part(starts: list[Start], rounds: int) -> str:
 
 def growth_part(curves: list[Curve], plot: str | None) -> str:
     """The curves as tables."""
-    text = "## Growth\n\nRust, one thread; the ratio is to the first row.\n"
+    text = "## Growth\n\nRust, one thread, processor time; the ratio is to the first row.\n"
     if plot:
         text += f"\n![growth]({plot})\n"
     for curve in curves:
