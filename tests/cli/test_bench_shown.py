@@ -127,6 +127,21 @@ def test_what_an_empty_log_says(capfd: Output, tmp_path: Path) -> None:
     assert capfd.readouterr().out.endswith("\n\nThe log is empty, so nothing was measured.\n")
 
 
+def test_a_pipe_by_its_name_is_read_once(tmp_path: Path, capfd: Output) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(EXAMPLE.read_bytes(),))
+    writer.start()
+    assert main(["bench", str(pipe)]) == 0
+    writer.join()
+    last = capfd.readouterr().out.splitlines()[-1]
+    why = f"{pipe}, which is no file, cannot be read a second time"
+    assert last == f"How many times today's log rate this is cannot be said: {why}."
+    assert main(["bench", "--repeat=2", str(pipe)]) == 2
+    line = f"--repeat=2 reads the logs more than once, and {pipe}, which is no file, can be read once; name a file"
+    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
+
+
 def test_what_is_said_of_standard_input() -> None:
     command = [sys.executable, "-m", "pbs_fast", "bench", "-"]
     done = subprocess.run(command, input=EXAMPLE.read_bytes(), capture_output=True, check=True)

@@ -25,11 +25,22 @@ def expand(logs: Sequence[str]) -> list[str]:
     return found
 
 
+def once(logs: Sequence[str]) -> str | None:
+    """The first of the logs that can be read once only, as an error calls it: standard input, or a pipe by its name."""
+    for log in logs:
+        if log == "-":
+            return "standard input"
+        # What is not there at all is told better by who opens it.
+        if os.path.exists(log) and not os.path.isfile(log) and not os.path.isdir(log):  # noqa: PTH110, PTH112, PTH113
+            return f"{log}, which is no file,"
+    return None
+
+
 def check_again(logs: Sequence[str], *, core: str | None, repeat: int) -> None:
-    """Raises UsageError when logs are to be read more than once and standard input, which cannot be, is among them."""
-    if "-" in logs and (core == "both" or repeat > 1):
+    """Raises UsageError when logs are to be read more than once, and one of them cannot be."""
+    if (core == "both" or repeat > 1) and (one := once(logs)):
         option = "--core=both" if core == "both" else f"--repeat={repeat}"
-        raise UsageError(f"{option} reads the logs more than once, and standard input can be read once; name a file")
+        raise UsageError(f"{option} reads the logs more than once, and {one} can be read once; name a file")
 
 
 def sizes(logs: Sequence[str]) -> list[int]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pbs_fast.bench.feed import last_stamp_of
+from pbs_fast.bench.inputs import once
 from pbs_fast.matching.reader import Reader, Ready
 from pbs_fast.sources.opening import open_log
 from pbs_fast.sources.pieces import MAX_LINE, pieces
@@ -116,12 +117,12 @@ class _Stamps:
 
 
 def log_rate(files: Sequence[str], reader: Reader, now: int | None) -> LogRate | None:
-    """Read the logs once more; `reader` must be a fresh one. None when no line has a stamp, or standard input is among
-    them, which cannot be read again. Raises SourceError.
+    """Read the logs once more; `reader` must be a fresh one. None when no line has a stamp, or when one of them cannot
+    be read again (`inputs.once`). Raises SourceError.
 
     `now` is the second that years are judged from; None means each file's time of last modification.
     """
-    if "-" in files:
+    if once(files):
         return None
     minutes = _Minutes()
     first: int | None = None

@@ -83,8 +83,8 @@ def as_table(records: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None, *, again: bool = True) -> str:
-    """How many times the log's own rate this machine can take. `again`: the logs could be read a second time."""
+def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None, *, once: str | None = None) -> str:
+    """How many times the log's own rate this machine can take. `once` names what could not be read a second time."""
     if not records[0]["lines"]:
         return "The log is empty, so nothing was measured.\n"
     text = ""
@@ -94,7 +94,7 @@ def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None, *, aga
             " --missed LOG\n"
         )
     if rate is None:
-        why = "no line has a stamp that can be read" if again else "standard input cannot be read a second time"
+        why = f"{once} cannot be read a second time" if once else "no line has a stamp that can be read"
         return text + f"How many times today's log rate this is cannot be said: {why}.\n"
     minute = time.strftime("%Y-%m-%d %H:%M", time.gmtime(rate.busiest_at))
     text += (

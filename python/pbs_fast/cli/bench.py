@@ -104,7 +104,7 @@ def register(app: typer.Typer) -> None:
         threads or machine.
         """
         from pbs_fast.bench import plot as drawing
-        from pbs_fast.bench.inputs import check_again
+        from pbs_fast.bench.inputs import check_again, once
         from pbs_fast.bench.report import as_json, as_sentences, as_table
 
         if plot is not None:
@@ -127,7 +127,7 @@ def register(app: typer.Typer) -> None:
         typer.echo(
             as_json(records) + "\n"
             if json
-            else as_table(records) + "\n" + as_sentences(records, rate, again="-" not in paths),
+            else as_table(records) + "\n" + as_sentences(records, rate, once=once(paths)),
             nl=False,
         )
         if plot is not None:
