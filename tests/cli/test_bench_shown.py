@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from pbs_fast.bench.progress import few
 from pbs_fast.cli import main
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"
@@ -65,6 +66,17 @@ def feed(child: subprocess.Popen[bytes], data: bytes) -> None:
     if child.stdin is not None:
         child.stdin.write(data)
         child.stdin.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        *((0, "0"), (999, "999"), (1_000, "1.00 k"), (12_345, "12.3 k"), (999_400, "999 k")),
+        *((999_600, "1.00 M"), (123_456_789, "123 M"), (5e9, "5.00 G")),
+    ],
+)
+def test_figures_that_change_are_short(number: float, text: str) -> None:
+    assert few(number) == text
 
 
 def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:

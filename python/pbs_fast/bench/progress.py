@@ -56,7 +56,8 @@ def progress(label: str, logs: Sequence[str], wanted: bool) -> Iterator[OnPositi
 def few(number: float) -> str:
     """Three digits and a unit: what the eye takes from a figure that changes ten times a second."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
+        # What is rounded up to a thousand of a unit is one of the next.
+        if number >= 0.9995 * size:
             return f"{number / size:#.3g} {unit}".replace(". ", " ")
     return f"{number:.0f}"
 
