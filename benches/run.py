@@ -38,6 +38,9 @@ def main() -> int:
     parser.add_argument("--perl", type=Path, metavar="PATH", help="the Perl program pop-before-smtp")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
     given = parser.parse_args()
+    for option, path in (("--log", given.log), ("--perl", given.perl)):
+        if path is not None and not path.is_file():
+            parser.error(f"{option}: {path} is no file")
     load, started = os.getloadavg()[0], time.monotonic()
     rounds = given.rounds or (3 if given.quick else 5)
     log = Log(given.log, {}, None) if given.log else generated(lines=400_000 if given.quick else 2_000_000)

@@ -90,3 +90,13 @@ def test_a_log_of_ones_own_writes_no_page(
     assert run.main() == 0
     assert "Your log: 0 MB, 5 rounds in alternation." in capfd.readouterr().out
     assert not out.exists()
+
+
+@pytest.mark.parametrize("option", ["--log", "--perl"])
+def test_what_is_not_there_is_said_at_once(
+    option: str, run: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", f"{option}=/none"])
+    with pytest.raises(SystemExit, match="2"):
+        run.main()
+    assert capfd.readouterr().err.endswith(f"error: {option}: /none is no file\n")
