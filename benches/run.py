@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from measure import cases, growth, page, verdict
 from measure.contenders import PYTHON, RUST_1, RUST_N, alternate
 from measure.drawing import draw
-from measure.logs import Log, generated
+from measure.logs import Log, forget_heads, generated
 from measure.rivals import rivals
 from measure.start import starts
 from measure.written import written
@@ -45,7 +45,10 @@ def main() -> int:
     rounds = given.rounds or (3 if given.quick else 5)
     log = Log(given.log, {}, None) if given.log else generated(lines=400_000 if given.quick else 2_000_000)
     others, missing = rivals(given.perl)
-    samples = alternate([RUST_1, RUST_N, PYTHON, *others], log, rounds)
+    try:
+        samples = alternate([RUST_1, RUST_N, PYTHON, *others], log, rounds)
+    finally:
+        forget_heads()
     what = "Your log" if given.log else "The generated log, 8 % logins"
     title = f"{what}: {log.path.stat().st_size / 1e6:.0f} MB, {rounds} rounds in alternation."
     rivals_text = page.rivals_part(samples, missing, title)

@@ -27,10 +27,17 @@ class Log(NamedTuple):
         """Its first lines as a log of its own, for contenders that would take minutes."""
         if self.totals.get("lines", lines + 1) <= lines:
             return self
+        DATA.mkdir(exist_ok=True)
         head = DATA / f"{self.path.stem}-{lines}.head"
         with self.path.open("rb") as whole, head.open("wb") as part:
             part.writelines(line for line, _ in zip(whole, range(lines), strict=False))
         return Log(head, {}, self.zone)
+
+
+def forget_heads() -> None:
+    """Remove the first lines of logs: a site's own hold names and addresses."""
+    for head in DATA.glob("*.head"):
+        head.unlink()
 
 
 @cache

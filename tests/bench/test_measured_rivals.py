@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.conftest import Generated
+from measure import logs
 from measure import rivals as them
 from measure.contenders import Contender, Sample, alternate
 from measure.logs import Log
@@ -111,3 +112,14 @@ def test_who_finds_something_else_is_no_contender(hub: Generated) -> None:
         alternate([wrong], log(hub), 1)
     # Of a site's own log nothing is known.
     assert alternate([wrong], Log(hub.path, {}, None), 1)["wrong"][0].found == 5
+
+
+def test_the_head_of_a_log_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own.log"
+    own.write_bytes(b"a\nb\nc\n")
+    monkeypatch.setattr(logs, "DATA", tmp_path / "data")
+    head = Log(own, {}, None).head(2)
+    assert head.path.read_bytes() == b"a\nb\n"
+    logs.forget_heads()
+    assert list(head.path.parent.iterdir()) == []
+    assert own.exists()
