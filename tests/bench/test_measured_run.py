@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench.test_measured_page import SAMPLES, point
+from measure import logs
 from measure.cases import Found
 from measure.growth import FORMATS, LIVE, SHARE, SIZE, Curve
 from measure.logs import Log
@@ -28,6 +29,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    # A measurement that runs beside the tests keeps its files.
+    monkeypatch.setattr(logs, "DATA", tmp_path)
     log = tmp_path / "log"
     log.write_bytes(b"x\n" * 100)
     points = [point(1e6, 100, 20), point(333e6, 100, 60)]
