@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])"
-_IPV4 = re.compile(_OCTET + rb"(?:\." + _OCTET + rb"){3}")
+_OCTET = rb"(?:1[0-9]{0,2}+|2(?:[0-4][0-9]?+|5[0-5]?+|[6-9]|)|[3-9][0-9]?+|0)"
+_IPV4 = re.compile(rb"\.".join([_OCTET] * 4))
 # Eight groups without a zero group, in lower case and without leading zeros: nothing to be done (0.4 us instead of 5;
 # a repetition instead of the eight costs 1).
 _CANONICAL = re.compile(b":".join([rb"[1-9a-f][0-9a-f]{0,3}+"] * 8))
@@ -18,8 +18,9 @@ _GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 _MAX_TEXT = 45
 """Bytes of the longest text form: six groups of four digits and a dotted end."""
 
-CACHE_SIZE = 1 << 17
-"""Texts remembered at most; at about 200 bytes each, 26 MB."""
+CACHE_SIZE = 1 << 14
+"""Texts remembered at most; at about 200 bytes each, 3 MB, which a processor's caches hold: to ask a larger memory
+costs as much as to read an IPv4 text again."""
 
 
 class Addresses(dict[bytes, str | None]):

@@ -37,11 +37,11 @@ class Success:
         for name, groups in self._of_format:
             for shared, texts in groups:
                 for text in shared:
-                    if text not in message:
+                    if message.find(text) < 0:
                         break
                 else:
                     for text in texts:
-                        if text in message:
+                        if message.find(text) >= 0:
                             return name
         return None
 
