@@ -17,7 +17,7 @@ from pbs_fast.matching.pure import envelope, sieve
 from pbs_fast.matching.pure.addresses import Addresses
 from pbs_fast.matching.pure.lines import WholeLines
 from pbs_fast.matching.pure.routes import Routes
-from pbs_fast.matching.pure.scan import MAX_LINE, Layout, Scan, Texts, Walk, count_too_long
+from pbs_fast.matching.pure.scan import MAX_LINE, Layout, Scan, Walk, count_too_long
 from pbs_fast.matching.pure.stamps import Clock, Stamps
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Matcher:
                 own = sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix)
                 self._layouts[fmt.name] = Layout(*own, routes)
                 self._probes[fmt.name] = re.compile(fmt.own_probe.encode("ascii"))
-        self._addresses, self._texts = Addresses(), Texts()
+        self._addresses = Addresses()
         self._stamps = Stamps(self._clock, 0)
 
     def sniff(self, data: bytes) -> str | None:
@@ -98,7 +98,7 @@ class Matcher:
         too_long = count_too_long(data, start, stop)
         # One carriage return sends the whole piece through the exact grammar: asking each line cost all logs.
         usual = not too_long and data.find(b"\r", start, stop) < 0
-        walk = Walk(self._stamps_for(reference), self._addresses, self._texts, self._whole_lines)
+        walk = Walk(self._stamps_for(reference), self._addresses, self._whole_lines)
         shift = offset - start
 
         first = data.find(b"\n", start, stop)

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 MAX_LINE: Final = 16_384
 """Bytes of a line, without its end, above which it is dropped (docs/MATCHING.md, 1)."""
 
-TEXTS_REMEMBERED: Final = 1 << 16
-
 
 @dataclass(frozen=True, slots=True)
 class Scan:
@@ -52,18 +50,6 @@ class Scan:
     """Hosts and tags whose last record in the piece is a cut one."""
     has_steps: bool
     """Whether a step of a session is among the records."""
-
-
-class Texts(dict[bytes, str]):
-    """Bytes -> text, with U+FFFD for what is not UTF-8; computed on first sight, emptied when full."""
-
-    __slots__ = ()
-
-    def __missing__(self, raw: bytes) -> str:
-        if len(self) >= TEXTS_REMEMBERED:
-            self.clear()
-        self[raw] = text = raw.decode("utf-8", "replace")
-        return text
 
 
 class Layout:
@@ -105,13 +91,13 @@ class Layout:
 class Walk:
     """Makes the records of one piece, part by part. One thread's."""
 
-    def __init__(self, stamps: Stamps, addresses: Addresses, texts: Texts, whole_lines: WholeLines) -> None:
+    def __init__(self, stamps: Stamps, addresses: Addresses, whole_lines: WholeLines) -> None:
         self.fields: Fields = []
         self.ambiguous: dict[int, int] = {}
         self.first_of: dict[Key, int] = {}
         self.cut: set[Key] = set()
         self.has_steps = False
-        self._stamps, self._addresses, self._texts = stamps, addresses, texts
+        self._stamps, self._addresses = stamps, addresses
         self._whole_lines = whole_lines
 
     def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
@@ -139,7 +125,7 @@ class Walk:
         sieve: re.Pattern[bytes] | None = None,
     ) -> None:
         """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
-        extend, addresses, texts, ambiguous = self.fields.extend, self._addresses, self._texts, self.ambiguous
+        extend, addresses, ambiguous = self.fields.extend, self._addresses, self.ambiguous
         stamps, seconds_of = self._stamps, SECONDS
         heads, first_of, cut_keys = layout.heads(stamps), self.first_of, self.cut
         stamp: int | None
@@ -219,6 +205,13 @@ class Walk:
                 continue
             if distance:
                 ambiguous[at] = distance
+            try:
+                user_text = None if user is None else user.decode()
+                session_text = session.decode() if session else None
+            except UnicodeDecodeError:
+                # Naming codec and errors costs 0.05 us a text.
+                user_text = None if user is None else user.decode("utf-8", "replace")
+                session_text = session.decode("utf-8", "replace") if session else None
             extend(
                 (
                     at,
@@ -226,9 +219,9 @@ class Walk:
                     ip,
                     stamp,
                     name,
-                    None if user is None else texts[user],
+                    user_text,
                     host,
-                    session.decode("utf-8", "replace") if session else None,
+                    session_text,
                     over_tls if tls is None else True,
                     lip is not None and ip is not None and addresses[lip] == ip,
                     None,
@@ -273,7 +266,7 @@ class Walk:
             ip,
             stamp,
             pick.format,
-            None if found.user is None else self._texts[found.user],
+            None if found.user is None else found.user.decode("utf-8", "replace"),
             host,
             found.session.decode("utf-8", "replace") if found.session else None,
             found.tls,

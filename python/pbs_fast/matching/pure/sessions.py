@@ -105,11 +105,7 @@ class Sessions:
 
 def _remember(sessions: dict[_K, _V], key: _K, value: _V) -> None:
     """Keep it as the newest; forget the oldest beyond MAX_SESSIONS."""
-    before = len(sessions)
+    sessions.pop(key, None)
     sessions[key] = value
-    if len(sessions) == before:
-        # It was there, and keeps its old place in the dict otherwise.
-        del sessions[key]
-        sessions[key] = value
-    elif before == MAX_SESSIONS:
+    if len(sessions) > MAX_SESSIONS:
         del sessions[next(iter(sessions))]

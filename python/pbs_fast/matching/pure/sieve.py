@@ -44,7 +44,7 @@ def syslog(tags: Iterable[bytes], components: Iterable[bytes], *, strict: bool =
     """
     words = sorted({tag for tag in tags if not re.search(rb"[ \n]", tag)})
     names = sorted(set(components))
-    tag = _trie(words) if words else rb"(?!)"
+    tag = _branches(words) if words else rb"(?!)"
     # A further component where there was a slash; none of it matches nothing.
     name = _COMPONENTS + _trie(names) if names else rb"(?!)"
     component = rb"[^ \n/]*+/" + name
@@ -58,7 +58,7 @@ def syslog(tags: Iterable[bytes], components: Iterable[bytes], *, strict: bool =
     # A `<FAC>` is a host here, and with a host behind it the second case; a tag without host stands first or last.
     host = rb"[^ \n/]*+(?:/" + name + rb"|[^ \n]*+ ++" + behind_host + rb")"
     bracketed = rb"<[^ \n]++ ++(?:[^ \n]++ ++" + behind_host + rb"|\[" + known + rb")"
-    sender = rb" ++(?:" + host + rb"|" + bracketed + rb"|" + tag + rb"|\[" + tag + rb")[\[:\] ]"
+    sender = rb" ++(?:" + host + rb"|" + bracketed + rb"|" + tag + rb"|\[(?:" + tag + rb"))[\[:\] ]"
     not_colon, not_blank = (rb"[^:\n]", rb"[^ \n]") if strict else (rb"[^:]", rb"[^ ]")
     stamped = (
         rb"(" + not_colon + _BEFORE_SECONDS + rb")([0-9][0-9])" + _FRACTION
@@ -87,13 +87,15 @@ def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:
 def _trie(words: list[bytes]) -> bytes:
     """The words as one pattern that looks at each byte once, so a foreign tag fails at its first strange byte."""
     ends = b"" in words
+    body = _branches(word for word in words if word)
+    if ends:
+        return rb"(?:" + body + rb"|)" if body else b""
+    return rb"(?:" + body + rb")" if b"|" in body else body
+
+
+def _branches(words: Iterable[bytes]) -> bytes:
+    """The same as alternatives for the group around it. Each has a first byte of its own, which `re` looks at first."""
     branches: dict[bytes, list[bytes]] = {}
     for word in words:
-        if word:
-            branches.setdefault(word[:1], []).append(word[1:])
-    if not branches:
-        return b""
-    body = b"|".join(re.escape(first) + _trie(rest) for first, rest in branches.items())
-    if len(branches) == 1 and not ends:
-        return body
-    return rb"(?:" + body + (rb"|)" if ends else rb")")
+        branches.setdefault(word[:1], []).append(word[1:])
+    return b"|".join(re.escape(first) + _trie(rest) for first, rest in branches.items())
