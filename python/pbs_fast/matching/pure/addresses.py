@@ -10,6 +10,7 @@ import re
 
 _OCTET = rb"(?:1[0-9]{0,2}+|2(?:[0-4][0-9]?+|5[0-5]?+|[6-9]|)|[3-9][0-9]?+|0)"
 _IPV4 = re.compile(rb"\.".join([_OCTET] * 4))
+_is_ipv4 = _IPV4.fullmatch
 # Eight groups without a zero group, in lower case and without leading zeros: nothing to be done (0.4 us instead of 5;
 # a repetition instead of the eight costs 1).
 _CANONICAL = re.compile(b":".join([rb"[1-9a-f][0-9a-f]{0,3}+"] * 8))
@@ -31,7 +32,8 @@ class Addresses(dict[bytes, str | None]):
     def __missing__(self, text: bytes) -> str | None:
         if len(self) >= CACHE_SIZE:
             self.clear()
-        self[text] = address = canonical(text)
+        # Most are IPv4, which are as they should be.
+        self[text] = address = text.decode() if _is_ipv4(text) else canonical(text)
         return address
 
 
@@ -39,11 +41,11 @@ def canonical(text: bytes) -> str | None:
     """The canonical text of an IPv4 or IPv6 address (RFC 4291, 2.2), mapped IPv6 as IPv4; None for all else."""
     if len(text) > _MAX_TEXT:
         return None
-    if _IPV4.fullmatch(text) or _CANONICAL.fullmatch(text):
+    if _is_ipv4(text) or _CANONICAL.fullmatch(text):
         return text.decode("ascii")
     if b":" not in text:
         return None
-    if text.startswith(_MAPPED) and _IPV4.fullmatch(text, len(_MAPPED)):
+    if text.startswith(_MAPPED) and _is_ipv4(text, len(_MAPPED)):
         return text[len(_MAPPED) :].decode("ascii")
     if _is_canonical_with_gap(text):
         return text.decode("ascii")
@@ -63,7 +65,7 @@ def _is_canonical_with_gap(text: bytes) -> bool:
 
 def _ipv4(text: bytes) -> tuple[int, int] | None:
     """The two 16-bit halves of a dotted address."""
-    if not _IPV4.fullmatch(text):
+    if not _is_ipv4(text):
         return None
     a, b, c, d = map(int, text.split(b"."))
     return a << 8 | b, c << 8 | d
