@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
 from pbs_fast.matching import SYSLOG
+from pbs_fast.matching.pure.classes import with_bitmaps
 from pbs_fast.matching.pure.starts import may_start, starts
 from pbs_fast.matching.pure.success import Success
 
@@ -167,7 +168,7 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
 
 def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
     # The last group never takes part: it stands for a missing one.
-    regex = re.compile(b"(?:" + pattern.encode("ascii") + b")((?!))?+")
+    regex = re.compile(b"(?:" + with_bitmaps(pattern.encode("ascii")) + b")((?!))?+")
     index = regex.groupindex
     return (
         regex.fullmatch,
