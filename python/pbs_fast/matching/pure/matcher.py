@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pbs_fast.matching import SYSLOG
@@ -36,15 +35,15 @@ class Matcher:
         """Formats with sessions over several lines."""
         self._whole_lines = WholeLines(formats)
         self._clock = Clock(zone)
-        known = self._routes.tags()
-        strict = partial(sieve.syslog, *known, strict=True)
-        self._layouts = {SYSLOG: Layout(sieve.syslog(*known), envelope.LINE, self._routes.by_tag, strict=strict)}
+        self._layouts = {
+            SYSLOG: Layout(sieve.syslog(*self._routes.tags()), envelope.LINE, self._routes.by_tag, has_tags=True)
+        }
         self._probes: dict[str, re.Pattern[bytes]] = {}
         for fmt in formats:
             if fmt.own_probe is not None:
                 routes = {b"": self._routes.by_layout(fmt.name)}
                 own = sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix)
-                self._layouts[fmt.name] = Layout(*own, routes)
+                self._layouts[fmt.name] = Layout(*own, routes, has_tags=False)
                 self._probes[fmt.name] = re.compile(fmt.own_probe.encode("ascii"))
         self._addresses = Addresses()
         self._stamps = Stamps(self._clock, 0)

@@ -8,14 +8,13 @@ Stream's. Knows no files, no clock, no folding.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.matching.pure.envelope import envelope_of, unrepeated
 from pbs_fast.matching.pure.heads import Heads, Hours, Place, Places
 from pbs_fast.matching.pure.records import NOBODY, joined, missed, tuples
-from pbs_fast.matching.pure.sieve import BEHIND
 from pbs_fast.matching.pure.stamps import SECONDS, UNREADABLE, Reading
 from pbs_fast.matching.pure.starts import LENGTH
 
@@ -55,7 +54,7 @@ class Scan:
 class Layout:
     """How the lines of one layout are found, taken apart and matched. Immutable but for what it remembers."""
 
-    __slots__ = ("_heads", "_hours", "_strict", "exact", "has_tags", "line", "sieve")
+    __slots__ = ("_heads", "_hours", "exact", "has_tags", "line", "sieve")
 
     def __init__(
         self,
@@ -63,13 +62,10 @@ class Layout:
         line: re.Pattern[bytes],
         routes: Mapping[bytes, Route | None],
         *,
-        strict: Callable[[], re.Pattern[bytes]] | None = None,
+        has_tags: bool,
     ) -> None:
-        """`routes` is by tag, which is empty in an own layout; `strict` makes the sieve whose matches are one line."""
-        self.sieve, self.line, self.has_tags = sieve, line, strict is not None
-        self._strict: Callable[[], re.Pattern[bytes]] | re.Pattern[bytes] = (
-            (lambda: sieve) if strict is None else strict
-        )
+        """`routes` is by tag, which is empty in an own layout."""
+        self.sieve, self.line, self.has_tags = sieve, line, has_tags
         self._hours = Hours(routes)
         self._heads: Heads | None = None
         self.exact = Places(None, routes)
@@ -80,12 +76,6 @@ class Layout:
         if heads is None or heads.stamps is not stamps:
             self._heads = heads = Heads(self._hours, stamps)
         return heads
-
-    def strict(self) -> re.Pattern[bytes]:
-        """The sieve for lines that a match of `sieve` held together; few logs ever need it."""
-        if not isinstance(self._strict, re.Pattern):
-            self._strict = self._strict()
-        return self._strict
 
 
 class Walk:
@@ -122,7 +112,6 @@ class Walk:
         usual: bool,
         decided: set[int] | None = None,
         refusals: dict[int, str] | None = None,
-        sieve: re.Pattern[bytes] | None = None,
     ) -> None:
         """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
         extend, addresses, ambiguous = self.fields.extend, self._addresses, self.ambiguous
@@ -131,7 +120,7 @@ class Walk:
         stamp: int | None
         # A newline precedes each line.
         shift += 1
-        for candidate in (sieve or layout.sieve).finditer(data, low, high):
+        for candidate in layout.sieve.finditer(data, low, high):
             head, seconds, behind, pid, procid, message = candidate.groups()
             place: Place | None = None
             reading: Reading | None = None
@@ -139,14 +128,6 @@ class Walk:
                 places, local, zulu, before = heads[head]
                 place = places[behind]
             if place is None:
-                if sieve is None and data.find(b"\n", candidate.start() + 1, candidate.end(BEHIND)) >= 0:
-                    # Several lines: each on its own. The newline before the first is there, one behind the last too.
-                    first, behind_last = candidate.start(), candidate.end() + 1
-                    self._by_tag(
-                        layout, data, first, behind_last, shift - 1,
-                        usual=usual, decided=decided, refusals=refusals, sieve=layout.strict(),
-                    )  # fmt: skip
-                    continue
                 found = self._exactly(layout, data, candidate)
                 if found is None:
                     continue
