@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.pure import Matcher, envelope
+from pbs_fast.matching.pure.addresses import canonical
+from pbs_fast.matching.pure.classes import with_bitmaps
 from pbs_fast.matching.pure.routes import Routes
 from pbs_fast.matching.pure.starts import LENGTH, may_start, starts
 from pbs_fast.matching.pure.success import Success
+from twins import models
 from twins.inline import FORMATS, UTC, patterns_of
 from twins.running import DEFAULT, run
 from twins.test_sieve import ODD, head
@@ -84,6 +88,60 @@ def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tup
         assert route is not None
         assert place[-1] == route.cut
     share(known)
+
+
+@pytest.mark.parametrize(
+    "pattern", [*PATTERNS, *TRICKY, r"\[^ab]", r"[^\]a]", r"[^]a]", r"[^\\\]]x[a[^b]", r"[^\n ]", "[^-a]"]
+)
+def test_sets_with_bitmaps_hold_the_same(pattern: str) -> None:
+    """Each set by itself, and what is around them as it was."""
+    written = with_bitmaps(pattern.encode())
+    before, after = parser.parse(pattern.encode()), parser.parse(written)
+    assert _spelled(before) == _spelled(after)
+
+
+def _spelled(part: object) -> object:
+    """A parsed pattern with each set as the bytes that are in it."""
+    match part:
+        case (parser.IN, members):
+            return bytes(byte for byte in range(256) if _is_in(members, byte))
+        case (parser.NOT_LITERAL, code):
+            return bytes(byte for byte in range(256) if byte != code)
+        case parser.SubPattern() | list() | tuple():
+            return [_spelled(one) for one in part]
+    return part
+
+
+def _is_in(members: list[tuple[object, object]], byte: int) -> bool:
+    found, negated = False, False
+    for kind, value in members:
+        match kind, value:
+            case parser.NEGATE, _:
+                negated = True
+            case parser.LITERAL, code:
+                found = found or byte == code
+            case parser.RANGE, (low, high):
+                found = found or low <= byte <= high
+            case parser.CATEGORY, _:
+                found = found or chr(byte).isdigit()
+    return found != negated
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2001:db8::", "::1", "1::2", "1:2:3:4:5:6::8", "1:2:3:4:5::8", "1:2:3:4:5:6:7::", "1::0:2", "1::2::3", "1:::2",
+        "a::b:C", "a::01", "a::b:1.2.3.4", "1:2:3:4::5:6:7:8", "1:2:3:4::5:6:7", "1::f", ":1::2", "1::2:", "1::12345",
+        "::ffff:1.2.3.4", "::ffff:1.2.3.04", "::FFFF:1.2.3.4", "0:0::ffff:1.2.3.4", "::ffff:1:2",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_read_quickly(text: str) -> None:
+    assert canonical(text.encode()) == models.address(text)
+
+
+def test_octets_are_the_numbers_to_255() -> None:
+    read = {number for number in map(str, [*range(1000), "00", "01", "001"]) if canonical(f"1.{number}.2.3".encode())}
+    assert read == {str(number) for number in range(256)}
 
 
 @given(st.lists(st.text("ab:c ", min_size=1, max_size=6), max_size=6), st.text("ab:c ", max_size=20))

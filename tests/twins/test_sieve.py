@@ -24,6 +24,9 @@ Reporter = Callable[[object], None]
 ODD = Format(
     "odd", "", "", ("99", "T", "-x", "mail.info", "2026", "alphad", "*/NAME"), ("a.b", "*/x.y"), (), (f"x {IP}",), ()
 )
+#: Tags beside those of Postfix, which the sieve turns away before all others, and among them.
+POSTFIX = Format("postfix", "", "", ("postfix/smtpd", "postfix"), ("*/imap",), (), (f"x {IP}",), ())
+BESIDE = Format("beside", "", "", ("*/smtps", "*/imap", "*/9imap"), ("smtpd", "postfix/"), (), (f"x {IP}",), ())
 _STAMPS = (
     "Mar  4 07:12:09",
     "Mar 4 2026 07:12:09.5",
@@ -42,6 +45,8 @@ _TOKENS = (
 _TAGS = (
     "alphad", "99", "T", "-x", "mail.info", "a.b", "2026", "x/NAME", "/NAME", "9/NAME", "T/x.y", "-/-/NAME",
     "a.b/NAME", "imapd",
+    "postfix/smtpd", "postfix/smtps", "postfix/imap", "postfix/x/imap", "postfix/smtp/imap", "postfix/9imap",
+    "postfix/", "postfix", "smtpd", "postfix/x[1/imap", "postfix/x[1]:/imap",
     "gamma", "9gammas", "x/beta", "T/beta", "dovecot", "cyrus/imap", "imaps", "pop3d-ssl", "x",
 )  # fmt: skip
 
@@ -61,7 +66,9 @@ def head(random: Random) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "formats", [FORMATS, FORMATS[:2], (ODD,), load_catalogue()], ids=["9gammas", "plain", "odd", "all"]
+    "formats",
+    [FORMATS, FORMATS[:2], (ODD,), (POSTFIX,), (BESIDE,), load_catalogue()],
+    ids=["9gammas", "plain", "odd", "postfix", "beside", "all"],
 )
 @given(st.integers(0, 2**64 - 1), st.sampled_from((b"\n", b"\r\n")))
 @settings(max_examples=settings().max_examples * 2)

@@ -95,6 +95,42 @@ def test_order_in_the_ambiguous_hour(share: Reporter, core: Core, data: st.DataO
     share(any(len(models.readings(local, zone)) > 1 for local in locals_))
 
 
+#: How a line's local time may be written, what follows the seconds, and what stands around the tag.
+_FORMS = (
+    ("%b %e %H:%M:", "", " mx alphad: "), ("%b %e %H:%M:", ".5", " alphad[7]: "),
+    ("<22>%b %d %Y %H:%M:", "", " mx alphad: "),
+    ("%Y-%m-%d %H:%M:", ",25", " mx alphad: "), ("%Y-%m-%dT%H:%M:", "", " mx alphad: "),
+    ("%Y-%m-%dT%H:%M:", ".5Z", " mx alphad[7]: "), ("%Y-%m-%dT%H:%M:", "+05:45", " mx alphad: "),
+    ("%Y-%m-%dT%H:%M:", "-23:59", " mx alphad: "), ("%Y-%m-%dT%H:%M:", "+24:00", " mx alphad: "),
+    ("<22>1 %Y-%m-%dT%H:%M:", ".123456+0130", " mx alphad 7 - - "), ("<22>1 %Y-%m-%dT%H:%M:", "", " mx alphad - - - "),
+)  # fmt: skip
+
+
+@given(zones(), st.sampled_from((NEW_YEAR, LEAP_DAY, 0)), st.data())
+def test_what_is_remembered_of_a_time_is_no_others(
+    share: Reporter, zone: tuple[tuple[int, int], ...], near: int, data: st.DataObject
+) -> None:
+    """Many lines about a few hours, in every form, read from several references in turn by one matcher."""
+    near = data.draw(st.sampled_from([start for start, _ in zone[1:]] or [near])) if near == 0 else near
+    random = data.draw(st.randoms(use_true_random=False))
+    lines = []
+    for _ in range(40):
+        form, behind, tag = random.choice(_FORMS)
+        local = near + random.choice((-86_400, 0, 0, 0, 86_400)) + random.randint(-9_000, 9_000)
+        head = datetime.fromtimestamp(local, UTC).strftime(form)
+        if random.random() < 0.05:
+            head = head[:-3] + random.choice(("60:", "99:"))
+        second = random.choice(("60", "99", "59", "00", *[f"{random.randint(0, 59):02}"] * 8))
+        lines.append(f"{head}{second}{behind}{tag}LOGIN, user=u, ip=[192.0.2.7]\n")
+    log = "".join(lines).encode()
+    first = near + random.choice((0, 300, 26 * 3600, -26 * 3600, 360 * 86_400))
+    for reference in (first, first + 366 * 86_400, first + 60, first):
+        setting = replace(DEFAULT, zone=zone, reference=reference)
+        events = run("python", log, setting).events
+        assert events == run("rust", log, setting).events
+    share(sum(event.stamp is not None for event in events) > len(lines) // 3)
+
+
 _hex = st.sampled_from(("0", "0", "0", "1", "ffff", "a0", "00b", "G", "12345"))
 _number = st.sampled_from(("0", "1", "192", "255", "256", "01", ""))
 _dotted = st.lists(_number, min_size=3, max_size=5).map(".".join) | st.just("192.0.2.7") | st.just("0.0.1.0")
