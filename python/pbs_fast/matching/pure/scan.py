@@ -158,8 +158,9 @@ class Walk:
                 continue
             if decided is not None:
                 decided.add(candidate.start() + shift)
-            _, kind, is_step, name, groups, over_tls = pick
-            ip_text, user, session, lip, tls = match.group(*groups)
+            _, kind, is_step, name, (of_ip, of_user, of_session, of_lip, of_tls), over_tls = pick
+            groups = match.groups()
+            ip_text, user, session, lip = groups[of_ip], groups[of_user], groups[of_session], groups[of_lip]
             ip = None if ip_text is None else addresses[ip_text]
             if reading is None:
                 minute, second = local if offset is None else zulu, seconds_of[seconds]
@@ -203,7 +204,7 @@ class Walk:
                     user_text,
                     host,
                     session_text,
-                    over_tls if tls is None else True,
+                    over_tls if groups[of_tls] is None else True,
                     lip is not None and ip is not None and addresses[lip] == ip,
                     None,
                     key,
