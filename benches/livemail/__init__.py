@@ -1,0 +1,1 @@
+"""Live figures: the real daemon follows a log that others write into, a real Postfix reads its table."""
