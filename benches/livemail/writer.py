@@ -18,19 +18,22 @@ from pbs_fast.bench.hublog import Options, iter_lines
 
 #: Seconds between two writes, where more than one line is due in that time.
 TICK = 0.001
+#: Seconds that it takes to make a line.
+MAKE = 3e-6
 
 
 def ticks(rate: int, seconds: float) -> tuple[list[bytes], int, int]:
     """What is to be written each tick, how many lines that is, and how many of them are logins.
 
-    Stamped from now on, so all are of the last seconds when they are written.
+    Stamped as of when they will be written, give or take some seconds.
     """
     lines = int(rate * seconds)
+    start = int(time.time() + MAKE * lines)
     each = max(1, round(rate * TICK))
     found: list[bytes] = []
     gathered: list[bytes] = []
     logins = 0
-    for line, truth in iter_lines(Options(lines=lines, rate=rate, start=int(time.time()))):
+    for line, truth in iter_lines(Options(lines=lines, rate=rate, start=start)):
         logins += truth.kind == "login"
         gathered.append(line)
         if len(gathered) == each:

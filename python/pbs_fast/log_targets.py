@@ -1,6 +1,6 @@
 """Where lines of our own log go: a file, standard output or error, syslog, the journal.
 
-Each target takes one printable line with its level and says whether it could be written; none ever waits for a reader
+Each target takes printable lines with their level and says how many could not be written; none ever waits for a reader
 that does not read, and none raises once it is made. Imports errors only.
 
 Syslog and journal are datagrams of our own, because syslog(3) waits for a syslog daemon that hangs and cannot tell that
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -27,6 +27,7 @@ JOURNAL_SOCKET: Final = "/run/systemd/journal/socket"
 _FACILITY: Final = 2
 #: Our own log may name mail users: not for everyone (umask narrows it further).
 _MODE: Final = 0o640
+_NEWLINE: Final = ord("\n")
 
 Clock = Callable[[], float]
 
@@ -42,8 +43,8 @@ class Level(IntEnum):
 class Target(Protocol):
     """Takes lines."""
 
-    def put(self, level: Level, line: str) -> bool:
-        """Write one line without its end; whether it is written."""
+    def put(self, level: Level, lines: Sequence[str]) -> int:
+        """Write lines, which are given without their ends; how many of them are not written."""
 
     def reopen(self) -> None:
         """Begin anew, as after a rotation. Raises LogError and then goes on as before."""
@@ -58,24 +59,29 @@ def stamp(clock: Clock) -> str:
 
 
 class _Descriptor:
-    """Lines on an open descriptor; one that was cut off never becomes the beginning of the next."""
+    """Lines on an open descriptor; one that was cut off never becomes the beginning of the next.
+
+    Lines that come together go out in one write: on a hub that lets 2 000 rows end in one second, a write each took
+    30 ms, in which no login was granted.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._torn = False
         """True when the last write stopped inside a line."""
 
-    def _put(self, line: str) -> bool:
-        data = f"{line}\n".encode()
-        rest = memoryview(b"\n" + data if self._torn else data)
+    def _put(self, before: str, lines: Sequence[str]) -> int:
+        data = "".join([f"{before}{line}\n" for line in lines]).encode()
+        skip = 1 if self._torn else 0
+        data = b"\n" * skip + data
+        done = 0
         try:
-            while rest:
-                written = os.write(self._descriptor, rest)
-                rest = rest[written:]
-                self._torn = bool(rest)
+            while done < len(data):
+                done += os.write(self._descriptor, memoryview(data)[done:])
+                self._torn = data[done - 1] != _NEWLINE
         except OSError:
-            return False
-        return True
+            return len(lines) - max(0, data.count(b"\n", 0, done) - skip)
+        return 0
 
 
 class FileTarget(_Descriptor):
@@ -87,10 +93,10 @@ class FileTarget(_Descriptor):
         self._clock = clock
         super().__init__(_open(self._path))
 
-    def put(self, level: Level, line: str) -> bool:
-        """Write the line behind its stamp, as the old program did; it had no levels."""
+    def put(self, level: Level, lines: Sequence[str]) -> int:
+        """Write the lines behind their stamp, as the old program did; it had no levels."""
         del level
-        return self._put(f"{stamp(self._clock)} {line}")
+        return self._put(f"{stamp(self._clock)} ", lines)
 
     def reopen(self) -> None:
         """Open the path anew; raises LogError."""
@@ -117,10 +123,9 @@ class StreamTarget(_Descriptor):
         self._stamped = stamped
         self._clock = clock
 
-    def put(self, level: Level, line: str) -> bool:
-        """Write the line."""
-        before = f"<{level}>" if self._journal else f"{stamp(self._clock)} " if self._stamped else ""
-        return self._put(before + line)
+    def put(self, level: Level, lines: Sequence[str]) -> int:
+        """Write the lines."""
+        return self._put(f"<{level}>" if self._journal else f"{stamp(self._clock)} " if self._stamped else "", lines)
 
     def reopen(self) -> None:
         """Nothing: the stream is its reader's."""
@@ -158,12 +163,14 @@ class _Datagrams:
                 "is it running? --logto=FILE writes a file"
             ) from error
 
-    def _send(self, record: bytes) -> bool:
-        try:
-            self._socket.sendto(record, self._path)
-        except OSError:
-            return False
-        return True
+    def _send(self, records: Sequence[str]) -> int:
+        lost = 0
+        for record in records:
+            try:
+                self._socket.sendto(record.encode(), self._path)
+            except OSError:
+                lost += 1
+        return lost
 
     def reopen(self) -> None:
         """Nothing: no name is kept open."""
@@ -180,9 +187,10 @@ class SyslogTarget(_Datagrams):
         self._clock = clock
         super().__init__("syslog", path, required=required)
 
-    def put(self, level: Level, line: str) -> bool:
-        """Send the line."""
-        return self._send(f"<{_FACILITY << 3 | level}>{stamp(self._clock)} {IDENT}[{os.getpid()}]: {line}".encode())
+    def put(self, level: Level, lines: Sequence[str]) -> int:
+        """Send each line."""
+        head = f"<{_FACILITY << 3 | level}>{stamp(self._clock)} {IDENT}[{os.getpid()}]: "
+        return self._send([f"{head}{line}" for line in lines])
 
 
 class JournalTarget(_Datagrams):
@@ -191,10 +199,10 @@ class JournalTarget(_Datagrams):
     def __init__(self, path: str = JOURNAL_SOCKET) -> None:
         super().__init__("journal", path, required=True)
 
-    def put(self, level: Level, line: str) -> bool:
-        """Send the line; `line` holds no newline, so each field is one line too."""
-        fields = f"PRIORITY={level:d}\nSYSLOG_FACILITY={_FACILITY}\nSYSLOG_IDENTIFIER={IDENT}\nMESSAGE={line}\n"
-        return self._send(fields.encode())
+    def put(self, level: Level, lines: Sequence[str]) -> int:
+        """Send each line; a line holds no newline, so each field is one line too."""
+        head = f"PRIORITY={level:d}\nSYSLOG_FACILITY={_FACILITY}\nSYSLOG_IDENTIFIER={IDENT}\nMESSAGE="
+        return self._send([f"{head}{line}\n" for line in lines])
 
 
 def _socket() -> socket.socket:

@@ -176,6 +176,50 @@ def test_what_was_lost_is_said_and_a_torn_line_is_ended(tmp_path: Path) -> None:
     ]
 
 
+def test_many_lines_go_out_in_few_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "own.log"
+    log = Log(str(path), clock=lambda: NOW)
+    writes = []
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: writes.append(fd) or real(fd, data))
+    log.infos(f"line {number}\n" for number in range(1000))
+    log.infos(())
+    assert path.read_text() == "".join(f"Nov  2 03:04:05 line {number}\\x0a\n" for number in range(1000))
+    assert len(writes) < 20
+
+
+@pytest.mark.parametrize(("room", "written"), [(0, 0), (24, 0), (25, 1), (50, 2), (74, 2), (75, 3)])
+def test_of_lines_that_come_together_those_cut_off_are_counted(room: int, written: int, tmp_path: Path) -> None:
+    path = tmp_path / "own.log"
+    log = Log(str(path), clock=lambda: NOW)
+    with disk_full_at(room):
+        log.infos(["whole it", "whole it", "whole it"])
+        assert log.lost == 3 - written
+    log.infos(["one", "two"])
+    texts = [line[16:] for line in path.read_text().splitlines()]
+    assert texts[:written] == ["whole it"] * written
+    said = [f"{3 - written} lines of this log could not be written"] if written < 3 else []
+    torn = room % 25 > 0
+    assert texts[written + torn :] == [*said, "one", "two"]
+
+
+def test_a_line_cut_off_twice_is_not_taken_for_written(tmp_path: Path) -> None:
+    path = tmp_path / "own.log"
+    log = Log(str(path), clock=lambda: NOW)
+    with disk_full_at(20):
+        log.info("cut off")
+    with disk_full_at(30):
+        log.info("lost")
+    assert log.lost == 2
+    log.info("after")
+    assert [line[16:] for line in path.read_text().splitlines()] == [
+        "cut ",
+        "",
+        "2 lines of this log could not be written",
+        "after",
+    ]
+
+
 def test_writing_after_close_or_into_a_closed_pipe_is_no_fault() -> None:
     log = Log("-", clock=lambda: NOW)
     log.close()
@@ -353,7 +397,7 @@ def test_a_stream_of_the_journal_carries_the_level(stamped: bool, in_journal: bo
         inode = status.st_ino if in_journal else status.st_ino + 1
         environ = {"JOURNAL_STREAM": f"{status.st_dev}:{inode}"}
         target = StreamTarget(stream.fileno(), stamped=stamped, clock=lambda: NOW, environ=environ)
-        assert target.put(Level.WARNING, "text")
+        assert target.put(Level.WARNING, ["text"]) == 0
     assert (tmp_path / "stream").read_text() == line
 
 

@@ -25,27 +25,23 @@ class Explainer:
 
     def changed(self, delta: Delta) -> None:
         """The rows that a Delta sets: an audit line for a new one, a debug line for a renewed one."""
-        if not self._log.informing:
-            return
-        for ip, grant in delta.set.items():
-            if grant.why == "renewed":
-                self._log.debug(f"renewed ip={ip} {self._about(grant)}")
-            elif grant.why == "recovered":
-                self._log.info(f"kept {ip} in DB {self._about(grant)}, as no log explains it")
-            else:
-                self._log.info(f"added {ip} to DB {self._about(grant)}")
+        if self._log.debugging:
+            for ip, grant in delta.set.items():
+                if grant.why == "renewed":
+                    self._log.debug(f"renewed ip={ip} {self._about(grant)}")
+                else:
+                    self._log.info(self._granted(ip, grant))
+        elif self._log.informing:
+            self._log.infos(self._granted(ip, grant) for ip, grant in delta.set.items() if grant.why != "renewed")
 
     def removed(self, gone: Mapping[str, Grant], why: str) -> None:
         """An audit line for each row that goes; `why` as in `expired`."""
-        if not self._log.informing:
-            return
-        for ip, grant in gone.items():
-            self._log.info(f"removed {ip} from DB {self._about(grant)} ({why})")
+        if self._log.informing:
+            self._log.infos(f"removed {ip} from DB {self._about(grant)} ({why})" for ip, grant in gone.items())
 
     def dropped(self, ips: Iterable[str], why: str) -> None:
         """An audit line for each row that stood in a table and was never in the ledger."""
-        for ip in ips:
-            self._log.info(f"removed {ip} from DB ({why})")
+        self._log.infos(f"removed {ip} from DB ({why})" for ip in ips)
 
     def unchanged(self, ip: str, outcome: str) -> None:
         """A debug line for a login that changed nothing in the ledger; `outcome` is its counter."""
@@ -60,6 +56,11 @@ class Explainer:
                 self._log.debug(f"ignoring local-net ip={ip}")
             else:
                 self._log.debug(f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}")
+
+    def _granted(self, ip: str, grant: Grant) -> str:
+        if grant.why == "recovered":
+            return f"kept {ip} in DB {self._about(grant)}, as no log explains it"
+        return f"added {ip} to DB {self._about(grant)}"
 
     def _about(self, grant: Grant) -> str:
         until = _spelled(self._to_wall(grant.expires))
