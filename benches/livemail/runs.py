@@ -74,14 +74,17 @@ def place() -> Iterator[Path]:
 
 
 def live(kind: str, rate: int, seconds: float, pause: float) -> Live:
-    """Clients log in for `seconds`, with some `pause` between them, while others write `rate` lines a second."""
+    """Clients log in for `seconds`, with some `pause` between them, while others write `rate` lines a second.
+
+    Grace is a third of that, so that for the most part as many rows end as begin.
+    """
     with place() as directory:
         log = directory / "mail.log"
         log.touch()
         table = f"{kind}:{directory}/relay"
         with (
             writing(log, rate, seconds) as writer,
-            daemon.running(log, table) as ours,
+            daemon.running(log, table, f"--grace={max(3, int(seconds / 3))}") as ours,
             running(table, smtpd_limit=10, main_cf=MAIN_CF) as postfix,
         ):
             clients = Clients(log, postfix, inside=kind == "lmdb")

@@ -59,6 +59,8 @@ class Follower:
 
         self.covered: Coverage | None = None
         """Set by who read the past without `begin_replay`."""
+        self.busy = False
+        """The last poll found lines."""
         self.source = make_source(spec, Wishes(start, hints, self._on_notice, tags))
         self.path = self.source.name
         """What messages call the log."""
@@ -147,7 +149,9 @@ class Follower:
         seconds since the epoch."""
         if self._resumed_at is not None:
             return self._present.take()
-        return self.read(self.source.poll(budget), reference)
+        pieces = self.source.poll(budget)
+        self.busy = bool(pieces)
+        return self.read(pieces, reference)
 
     @property
     def modified(self) -> int | None:

@@ -71,6 +71,11 @@ class Roster:
         for follower in self:
             yield follower.poll(reference, share)
 
+    @property
+    def busy(self) -> bool:
+        """The last poll found lines."""
+        return any(follower.busy for follower in self._followers)
+
     def filenos(self) -> list[int]:
         """Descriptors that become readable when there may be something."""
         return [fd for follower in self for fd in follower.source.filenos()]

@@ -280,7 +280,7 @@ class FileSource:
     def _polled(self, pieces: list[Piece]) -> list[Piece]:
         self._pause.looked()
         if pieces or self.behind:
-            self._backoff.something()
+            self._backoff.something(hinted=self._current is not None and self._current.watch in self._hints.told)
         else:
             self._backoff.nothing(absent=self._current is None)
         return pieces

@@ -1,0 +1,28 @@
+"""The collector of cyclic garbage, kept from walking through what lives long.
+
+It walks all old objects whenever their number has grown by a quarter: the rows above all, which are in no cycle. With
+34 000 of them that took 60 ms (measured, Python 3.11), in which no login is granted; with a million it is a second.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+#: Collections of middle-aged objects between two of all: never, in a life of ours.
+_NEVER: Final = 1_000_000_000
+
+
+@contextmanager
+def old_objects_aside() -> Iterator[None]:
+    """Collect young objects only. A cycle that grew old before it became garbage stays; none is made in going on."""
+    young, middle, old = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(young, middle, _NEVER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)
+        gc.unfreeze()
