@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from livemail.page import live_part
 from measure import cases, growth, page, verdict
 from measure.contenders import PYTHON, RUST_1, RUST_N, alternate
 from measure.drawing import draw
@@ -66,6 +67,7 @@ def main() -> int:
         *verdict.table_aims(tables, limits),
         *verdict.growth_aims(curves, limits),
     ]
+    live = live_part(quick=given.quick)
     plot = given.out.with_suffix(".svg")
     drawn = draw(samples, curves, plot)
     facts = page.facts(load, "benches/run.py" + (" --quick" if given.quick else ""))
@@ -79,6 +81,7 @@ def main() -> int:
         page.start_part(commands, start_rounds),
         page.suite_part(found),
         page.growth_part(curves, plot.name if drawn else None),
+        live,
     )
     given.out.write_text(text + "".join(f"\n{part}" for part in parts))
     print(given.out.read_text())

@@ -90,7 +90,8 @@ class Log:
     def _write(self, level: Level, *texts: str) -> None:
         if self.lost and not self._target.put(Level.WARNING, [f"{self.lost} lines of this log could not be written"]):
             self.lost = 0
-        self.lost += self._target.put(level, [printable(text) for text in texts])
+        # One search for all: nearly always there is nothing to escape, and a search for each took as long as the rest.
+        self.lost += self._target.put(level, [*map(printable, texts)] if _UNSAFE.search("".join(texts)) else texts)
 
 
 def is_file(logto: str | None) -> TypeGuard[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,23 @@ def test_what_waits_is_written_at_the_stop(site: Site) -> None:
         assert daemon.stop() == 0
     site.start()
     assert site.holds(*(f"10.0.0.{number}" for number in range(5)))
+
+
+def test_after_a_signal_it_sleeps_again(site: Site) -> None:
+    daemon = site.start()
+    for count in (1, 2):
+        daemon.send(signal.SIGHUP)
+        site.wait_said("reloaded ", count)
+
+    def slept() -> int:
+        """How often it went to sleep so far; idle, four times a second, each time it looks at the log."""
+        (line,) = lines_with(Path(f"/proc/{daemon.pid}/status").read_text(), "^voluntary_ctxt_switches:")
+        return int(line.split()[1])
+
+    time.sleep(0.5)
+    before = slept()
+    time.sleep(1)
+    assert slept() - before < 50
 
 
 def test_sighup_opens_our_own_log_anew(site: Site) -> None:

@@ -25,19 +25,23 @@ class Explainer:
 
     def changed(self, delta: Delta) -> None:
         """The rows that a Delta sets: an audit line for a new one, a debug line for a renewed one."""
+        if not self._log.informing:
+            return
+        shift = self._to_wall(0)
         if self._log.debugging:
             for ip, grant in delta.set.items():
                 if grant.why == "renewed":
-                    self._log.debug(f"renewed ip={ip} {self._about(grant)}")
+                    self._log.debug(f"renewed ip={ip} {_about(grant, shift)}")
                 else:
-                    self._log.info(self._granted(ip, grant))
-        elif self._log.informing:
-            self._log.infos(self._granted(ip, grant) for ip, grant in delta.set.items() if grant.why != "renewed")
+                    self._log.info(_granted(ip, grant, shift))
+        else:
+            self._log.infos(_granted(ip, grant, shift) for ip, grant in delta.set.items() if grant.why != "renewed")
 
     def removed(self, gone: Mapping[str, Grant], why: str) -> None:
         """An audit line for each row that goes; `why` as in `expired`."""
         if self._log.informing:
-            self._log.infos(f"removed {ip} from DB {self._about(grant)} ({why})" for ip, grant in gone.items())
+            shift = self._to_wall(0)
+            self._log.infos(f"removed {ip} from DB {_about(grant, shift)} ({why})" for ip, grant in gone.items())
 
     def dropped(self, ips: Iterable[str], why: str) -> None:
         """An audit line for each row that stood in a table and was never in the ledger."""
@@ -57,15 +61,18 @@ class Explainer:
             else:
                 self._log.debug(f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}")
 
-    def _granted(self, ip: str, grant: Grant) -> str:
-        if grant.why == "recovered":
-            return f"kept {ip} in DB {self._about(grant)}, as no log explains it"
-        return f"added {ip} to DB {self._about(grant)}"
 
-    def _about(self, grant: Grant) -> str:
-        until = _spelled(self._to_wall(grant.expires))
-        user = "-" if grant.user is None else grant.user or '""'
-        return f"user={user} format={grant.format or '-'} host={grant.host or '-'} until={until}"
+def _granted(ip: str, grant: Grant, shift: int) -> str:
+    if grant.why == "recovered":
+        return f"kept {ip} in DB {_about(grant, shift)}, as no log explains it"
+    return f"added {ip} to DB {_about(grant, shift)}"
+
+
+def _about(grant: Grant, shift: int) -> str:
+    """`shift` is what makes the ledger's seconds those since the epoch; asked for once, as that reads two clocks."""
+    user = "-" if grant.user is None else grant.user or '""'
+    until = _spelled(grant.expires + shift)
+    return f"user={user} format={grant.format or '-'} host={grant.host or '-'} until={until}"
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,144 @@
+"""Pauses between looks: none after a silence, some behind a busy writer, few looks where hints tell of what comes."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pbs_fast.sources.file import FileSource
+from pbs_fast.sources.wakeup import BUSY, LONGEST, SHORTEST, Backoff, Hints, Pause
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has inotify")
+
+
+@pytest.fixture
+def hints() -> Iterator[Hints]:
+    made = Hints()
+    yield made
+    made.close()
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def wait(hints: Hints) -> None:
+    """Until there is a hint."""
+    fd = hints.fileno()
+    assert fd is not None
+    assert select.select([fd], [], [], 5)[0]
+
+
+@linux
+def test_what_a_hint_told_of_is_not_looked_for_again(tmp_path: Path, hints: Hints) -> None:
+    log = tmp_path / "mail.log"
+    log.touch()
+    source = FileSource(log, hints=hints)
+    source.poll()
+    append(log, "one\n")
+    wait(hints)
+    assert hints.drain()
+    assert source.poll()
+    assert source.timeout() == LONGEST
+    append(log, "two\n")  # found by the timer: whoever writes gives no hints
+    hints.drain()
+    hints.drain()
+    assert source.poll()
+    assert source.timeout() == SHORTEST
+    assert not source.poll()
+    assert source.timeout() == 2 * SHORTEST
+    source.close()
+
+
+@linux
+def test_a_hint_of_another_file_says_nothing(tmp_path: Path, hints: Hints) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for path in (first, second):
+        path.touch()
+    sources = [FileSource(path, hints=hints) for path in (first, second)]
+    for source in sources:
+        source.poll()
+    append(first, "one\n")
+    hints.drain()
+    append(second, "one\n")
+    wait(hints)
+    hints.drain()
+    assert [bool(source.poll()) for source in sources] == [True, True]
+    assert [source.timeout() for source in sources] == [SHORTEST, LONGEST]
+    for path in (first, second):
+        append(path, "two\n")
+    hints.drain()
+    assert len(hints.told) == 2
+    for source in sources:
+        source.close()
+
+
+def test_without_hints_looks_are_made_again_and_again(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    log.write_text("one\n")
+    source = FileSource(log, hints=Hints(enabled=False))
+    assert source.poll()
+    assert source.timeout() == SHORTEST
+    source.close()
+
+
+def test_the_pause_doubles_up_to_the_longest() -> None:
+    backoff = Backoff()
+    backoff.something(hinted=True)
+    backoff.nothing(absent=False)
+    assert backoff.pause == LONGEST
+    backoff.something(hinted=False)
+    pauses = []
+    for _ in range(12):
+        backoff.nothing(absent=False)
+        pauses.append(backoff.pause)
+    assert pauses[:3] == [2 * SHORTEST, 4 * SHORTEST, 8 * SHORTEST]
+    assert pauses[-1] == LONGEST
+
+
+def rested(pause: Pause, timeout: float = 1.0) -> float:
+    """Seconds that it slept."""
+    begun = time.monotonic()
+    left = pause.rest(timeout)
+    slept = time.monotonic() - begun
+    assert left <= timeout
+    assert left == pytest.approx(timeout - slept, abs=0.05)
+    return slept
+
+
+def test_after_a_silence_there_is_no_rest() -> None:
+    pause = Pause()
+    pause.looked()
+    time.sleep(2 * BUSY)
+    assert not pause.often
+    assert rested(pause) < SHORTEST
+
+
+def test_looks_without_a_silence_between_them_rest_longer() -> None:
+    pause = Pause()
+    pause.looked()
+    for _ in range(50):  # a machine that stalls begins anew
+        assert rested(pause) < 0.5
+        pause.looked()
+        if pause.often:
+            break
+    assert pause.often
+    assert rested(pause) > SHORTEST or not pause.often
+    time.sleep(3 * BUSY)
+    pause.looked()
+    assert not pause.often
+
+
+def test_what_is_due_sooner_is_not_slept_through() -> None:
+    pause = Pause()
+    for _ in range(10):
+        pause.looked()
+    assert pause.often
+    assert pause.rest(0.0) == 0.0
+    assert pause.rest(BUSY / 10) == pytest.approx(0.0)
