@@ -225,13 +225,13 @@ class Daemon:
         """Seconds until something is due."""
         if self._leaving:
             return 0.0
-        now = time.monotonic()
-        pauses = [_LONGEST_SLEEP, self._publisher.due - now, self._notifier.due - now, self._logs.timeout()]
+        due = min(self._publisher.due, self._notifier.due)
         if self._checkpoints is not None:
-            pauses.append(self._checkpoints.due - now)
-        if (due := self._ledger.next_expiry()) is not None:
-            pauses.append(due - self._clock.now())
-        return max(0.0, min(pauses))
+            due = min(due, self._checkpoints.due)
+        pause = min(_LONGEST_SLEEP, due - time.monotonic(), self._logs.timeout())
+        if (expiry := self._ledger.next_expiry()) is not None:
+            pause = min(pause, expiry - self._clock.now())
+        return max(0.0, pause)
 
     # -- end ----------------------------------------------------------------------------------------------------------
 

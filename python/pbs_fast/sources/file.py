@@ -168,7 +168,7 @@ class FileSource:
         self._on_path = False
         try:
             status = os.stat(self.path)
-            if self._current is None or Identity.of(status) != self._current.identity:
+            if self._current is None or (status.st_dev, status.st_ino) != self._current.identity:
                 self._watch_directories()
                 if not (stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)):
                     self._presence.not_a_log()

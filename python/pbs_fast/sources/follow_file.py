@@ -125,15 +125,17 @@ class FollowedFile:
         framed = frame(data, seen, self.offset, self._discarding)
         if base == 0 and len(self.head) < SAMPLE:
             self.head = data[:SAMPLE]
-        self._sample(data, base)
+        if len(self.text) < SAMPLE:
+            self._sample(data, base)
         self.tail = data[max(0, framed.consumed - SAMPLE) : framed.consumed]
         self.offset = base + framed.consumed
         self._discarding = framed.discarding
         self.partial = len(data) - framed.consumed
         self.at_end = len(data) < seen + want or (limit is not None and base + len(data) >= limit)
-        self._counters["nul_bytes"] += framed.nul
-        if framed.nul >= self._chunk and not self.at_end:
-            self._leap()
+        if framed.nul:
+            self._counters["nul_bytes"] += framed.nul
+            if framed.nul >= self._chunk and not self.at_end:
+                self._leap()
         return framed.pieces
 
     def _sample(self, data: bytes, base: int) -> None:
