@@ -2,7 +2,7 @@
 """Live figures: from the append of a login line to the accepted RCPT, and processor time per line followed.
 
 Real Postfix on loopback, the real daemon, guards on; others write 0, 1 000 and 50 000 lines a second into the same log.
-Run as root with Postfix installed. Prints what `make bench` puts into RESULTS.md; 5 minutes, with --quick one.
+Run as root with Postfix installed. Prints what `make bench` puts into RESULTS.md; 4 minutes, with --quick one.
 
     benches/live.py
     benches/live.py --rate 50000 --seconds 20      # one run, as JSON
@@ -24,7 +24,7 @@ from livemail import page
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="shorter runs")
-    parser.add_argument("--seconds", type=float, help="length of each run; by default 60, quick 10")
+    parser.add_argument("--seconds", type=float, help="length of each run; by default 45, quick 10")
     parser.add_argument("--rate", type=int, help="this run alone, as JSON")
     parser.add_argument("--table", default="lmdb", help="of this run")
     given = parser.parse_args()
@@ -38,7 +38,7 @@ def main() -> int:
 
     before = os.getloadavg()[0]
     pause = page.HASH_PAUSE if given.table == "hash" else page.PAUSE
-    found = live(given.table, given.rate, given.seconds or (10 if given.quick else 60), pause)
+    found = live(given.table, given.rate, given.seconds or (10 if given.quick else page.LENGTH), pause)
     record = {
         name: {key: round(value, 2) for key, value in took._asdict().items()} for name, took in found.took.items()
     }

@@ -23,7 +23,7 @@ from pbs_fast.bench.hublog import Options, iter_lines
 MAIN_CF = ("in_flow_delay = 0", "max_use = 100000")
 #: Seconds before the writer begins in which the first smtpds start, which takes each of them some 20 ms.
 WARM = 1.0
-#: A writer that reaches less of its rate was kept from it: the run says nothing of that rate.
+#: A writer that reaches less of its rate was kept from it: the page says so.
 REACHED = 0.95
 
 
@@ -42,6 +42,12 @@ class Live(NamedTuple):
     cpu: float
     """The daemon's processor seconds."""
     seconds: float
+
+    @property
+    def others(self) -> str:
+        """The rate of others' lines that was reached, with the one asked for where that is another."""
+        short = self.reached < REACHED * self.rate
+        return f"{self.reached:,.0f}" + (f" of {self.rate:,} asked for" if short else "")
 
     @property
     def cpu_per_million(self) -> float:
@@ -102,12 +108,10 @@ def live(kind: str, rate: int, seconds: float, pause: float) -> Live:
         counted = ours.counted()
         assert counted["lines"] == wrote["lines"] + clients.logins, (counted, wrote, clients.logins)
         assert counted["login"] == wrote["logins"] + clients.logins, (counted, wrote, clients.logins)
-    reached = wrote["lines"] / wrote["seconds"]
-    assert reached >= REACHED * rate, f"the writer reached {reached:.0f} lines/s, not {rate}"
     return Live(
         kind,
         rate,
-        reached,
+        wrote["lines"] / wrote["seconds"],
         int(wrote["lines"]) + clients.logins - warm,
         {name: Took.of(tries) for name, tries in clients.seconds.items() if tries},
         clients.at_once,
