@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # the harness of a private Postfix
+# The harness of a private Postfix. At the end: tests/packaging would hide the package of that name.
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
 if TYPE_CHECKING:
     from livemail.clients import Took
