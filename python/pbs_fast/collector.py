@@ -1,10 +1,14 @@
-"""Sets Python's cyclic garbage collector aside while many objects are made that are in no cycle."""
+"""The collector of cyclic garbage, kept from walking again and again through rows, which are in no cycle."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+#: Collections of middle-aged objects between two of all: never, in a life of ours.
+_NEVER: Final = 1_000_000_000
 
 
 @contextmanager
@@ -21,3 +25,20 @@ def collector_aside() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@contextmanager
+def old_objects_aside() -> Iterator[None]:
+    """Collect young objects only. A cycle that grew old before it became garbage stays; none is made in going on.
+
+    A collection of all walks all old objects whenever their number has grown by a quarter: the rows above all. With
+    34,000 of them that took 60 ms (measured, Python 3.11), in which no login is granted; with a million it is a second.
+    """
+    young, middle, old = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(young, middle, _NEVER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)
+        gc.unfreeze()

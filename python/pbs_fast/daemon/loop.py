@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pbs_fast.collector import old_objects_aside
 from pbs_fast.daemon.alarm import LimitAlarm
-from pbs_fast.daemon.collector import old_objects_aside
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.notify import state
 from pbs_fast.daemon.recover import because, recover
