@@ -57,7 +57,8 @@ def main() -> int:
         print(rivals_text)
         return 0
     limits = cases.limits()
-    tables = written(log, 3)
+    table_rounds = 3
+    tables = written(log, table_rounds)
     start_rounds = 5 if given.quick else 15
     commands = starts(start_rounds)
     found = [cases.run(case, 3) for case in cases.cases(quick=given.quick)]
@@ -77,7 +78,9 @@ def main() -> int:
     parts = (
         page.aims_part([*verdict.rival_aims(samples, limits), *budgets]),
         rivals_text,
-        page.tables_part(tables, f"The same log, Rust, everything on, writes included: {title.partition(': ')[2]}"),
+        page.tables_part(
+            tables, f"The same log, Rust, everything on, writes included; {table_rounds} rounds in alternation."
+        ),
         page.start_part(commands, start_rounds),
         page.suite_part(found),
         page.growth_part(curves, plot.name if drawn else None),
