@@ -43,6 +43,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
         "written": lambda *_: tables,
         "starts": lambda _: starts_summary({"bare": [0.1], "`pbs-fast version`": [0.12]}),
         "draw": lambda *_: True,
+        "live_part": lambda **_: "",
     }
     for name, function in fake.items():
         monkeypatch.setattr(module, name, function)
