@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures pbs-fast on this machine and writes benches/RESULTS.md: rivals in alternation, the suite, growth curves.
 
-    benches/run.py                      # some 10 minutes; `make bench`
-    benches/run.py --quick              # some 2 minutes; `make bench QUICK=1`
+    benches/run.py                      # some 12 minutes; `make bench`
+    benches/run.py --quick              # some 3 minutes; `make bench QUICK=1`
     benches/run.py --log /var/log/mail.log   # the rivals on a log of yours, printed and not written
     benches/run.py --perl /usr/sbin/pop-before-smtp
 

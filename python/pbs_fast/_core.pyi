@@ -58,7 +58,8 @@ class Stream:
     def add(self, scan: Scan) -> None: ...
     def events(self, scan: Scan) -> list[_Event]: ...
     def columns(self) -> tuple[list[object], ...]:
-        """The rows so far as the columns of `Batch` after `source`, in its order; forgets them, as `take` says."""
+        """The rows so far as the columns of `Batch` after `source`, in its order, or () without rows; forgets them, as
+        `take` says."""
     @property
     def counters(self) -> dict[str, int]: ...
     @property

@@ -26,7 +26,7 @@ _AHEAD = 2
 
 #: Bytes of a piece where several threads scan. A thread that is done with its piece needs the interpreter, which the
 #: consumer gives away every 5 ms, so a piece should take as long.
-_SHARED_PIECE = 8 << 20
+_SHARED_PIECE = 4 << 20
 
 
 class Scanned(NamedTuple):

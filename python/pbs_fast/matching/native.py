@@ -21,12 +21,14 @@ __all__ = ["Matcher", "Stream"]
 class Stream:
     """`pbs_fast.matching.Stream`. Raises ValueError for a negative gap, and for a scan of another matcher."""
 
-    __slots__ = ("_source", "_stream")
+    __slots__ = ("_empty", "_source", "_stream")
 
     def __init__(
         self, matcher: matching.Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True
     ) -> None:
         self._source = source
+        # Most looks at a live log find no event, and fifteen new lists would be half the time of such a look.
+        self._empty = Batch(source)
         self._stream = _core.Stream(cast("Matcher", matcher), gap=gap, live=live, fold=fold)
 
     def add(self, scan: matching.Scan) -> None:
@@ -39,7 +41,7 @@ class Stream:
 
     def take(self) -> Batch:
         columns = cast("tuple[Any, ...]", self._stream.columns())
-        return Batch(self._source, *columns)
+        return Batch(self._source, *columns) if columns else self._empty
 
     @property
     def counters(self) -> dict[str, int]:

@@ -222,8 +222,11 @@ impl Stream {
             .into_pyobject(py)
     }
 
-    /// The columns of `pbs_fast.events.Batch` after `source`, in its order.
+    /// The columns of `pbs_fast.events.Batch` after `source`, in its order; none without rows.
     fn row_columns<'py>(&self, py: Python<'py>, rows: &Rows) -> PyResult<Bound<'py, PyTuple>> {
+        if rows.rows.is_empty() {
+            return Ok(PyTuple::empty(py));
+        }
         let hosts: Vec<_> = rows.hosts.iter().map(|host| text(py, host)).collect();
         let formats: Vec<_> = self.catalogue.format_names().map(|name| PyString::new(py, name)).collect();
         let mut ip = String::with_capacity(39);
