@@ -58,6 +58,12 @@ def test_starts_tell_messages_apart() -> None:
     assert not may_start(starts("imap-login: x"), b"lmtp(")
 
 
+_MESSAGES = (
+    b"x", b"", b"[ID 1 a.b] x", b" x", b"\xef\xbb\xbfx", b'- [a b="]"] x', b"message repeated 2 times: [x]",
+    b"[ID 1 a.b] message repeated 2 times: [x]", b"[ID 1 a.b] [ID 2 a.b] x",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("formats", [FORMATS, (ODD,), load_catalogue()], ids=["9gammas", "odd", "all"])
 @given(st.integers(0, 2**64 - 1))
 def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tuple, seed: int) -> None:  # type: ignore[type-arg]
@@ -67,7 +73,7 @@ def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tup
     layout, stamps = matcher._layouts["syslog"], matcher._stamps
     random, known = Random(seed), 0
     for _ in range(40):
-        line = head(random) + random.choice((b"x", b"", b"[ID 1 a.b] x", b" x", b"\xef\xbb\xbfx", b'- [a b="]"] x'))
+        line = head(random) + random.choice(_MESSAGES)
         candidate = layout.sieve.match(b"\n" + line + b"\n")
         if candidate is None or candidate[6] is None or candidate[1] is None:
             continue
