@@ -16,7 +16,7 @@ from pbs_fast.matching.pure import envelope, sieve
 from pbs_fast.matching.pure.addresses import Addresses
 from pbs_fast.matching.pure.lines import WholeLines
 from pbs_fast.matching.pure.routes import Routes
-from pbs_fast.matching.pure.scan import MAX_LINE, Layout, Scan, Walk, count_too_long
+from pbs_fast.matching.pure.scan import MAX_LINE, Layout, Scan, Walk
 from pbs_fast.matching.pure.stamps import Clock, Stamps
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Matcher:
         if not 0 <= start <= stop <= len(data):
             raise ValueError(f"data[{start}:{stop}] is not within the {len(data)} bytes given")
         how = self._layout(layout)
-        too_long = count_too_long(data, start, stop)
+        too_long = _count_too_long(data, start, stop)
         # One carriage return sends the whole piece through the exact grammar: asking each line cost all logs.
         usual = not too_long and data.find(b"\r", start, stop) < 0
         walk = Walk(self._stamps_for(reference), self._addresses, self._whole_lines)
@@ -136,3 +136,23 @@ class Matcher:
         if stamps.reference != reference:
             self._stamps = stamps = Stamps(self._clock, reference)
         return stamps
+
+
+def _count_too_long(data: bytes, start: int, stop: int) -> int:
+    """Lines of more than MAX_LINE bytes in data[start:stop]; looks at about one newline in 16 KiB."""
+    count = 0
+    find, rfind = data.find, data.rfind
+    at = start
+    while stop - at > MAX_LINE:
+        # All lines that end within MAX_LINE bytes of a line's start are short: go on after the last of them.
+        newline = rfind(b"\n", at, at + MAX_LINE + 1)
+        if newline < 0:
+            newline = find(b"\n", at, stop)
+            end = stop if newline < 0 else newline
+            if newline >= 0 and data[end - 1] == 13:
+                end -= 1
+            count += end - at > MAX_LINE
+            if newline < 0:
+                break
+        at = newline + 1
+    return count

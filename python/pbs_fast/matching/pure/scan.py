@@ -289,23 +289,3 @@ class Walk:
             self.cut.remove(key)
             return "continuation"
         return None
-
-
-def count_too_long(data: bytes, start: int, stop: int) -> int:
-    """Lines of more than MAX_LINE bytes in data[start:stop]; looks at about one newline in 16 KiB."""
-    count = 0
-    find, rfind = data.find, data.rfind
-    at = start
-    while stop - at > MAX_LINE:
-        # All lines that end within MAX_LINE bytes of a line's start are short: go on after the last of them.
-        newline = rfind(b"\n", at, at + MAX_LINE + 1)
-        if newline < 0:
-            newline = find(b"\n", at, stop)
-            end = stop if newline < 0 else newline
-            if newline >= 0 and data[end - 1] == 13:
-                end -= 1
-            count += end - at > MAX_LINE
-            if newline < 0:
-                break
-        at = newline + 1
-    return count
