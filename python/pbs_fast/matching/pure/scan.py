@@ -144,7 +144,7 @@ class Walk:
             else:
                 lost = None
                 for hint in success.hints:
-                    # `in` costs 0.3 us more: it asks first whether the hint is a number.
+                    # `in` costs 0.04 us more: it asks first whether the hint is a number.
                     if message.find(hint) >= 0:
                         lost = success.find(message)
                         if lost is not None and refusal is None:

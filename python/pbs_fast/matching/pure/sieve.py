@@ -61,7 +61,7 @@ def syslog(tags: Iterable[bytes], components: Iterable[bytes]) -> re.Pattern[byt
 def _not_postfix(words: list[bytes], names: list[bytes]) -> bytes:
     """Nothing, where `postfix/NAME[PID]: ` does not follow, whose NAME starts like no known one.
 
-    Those are most of a mail server's lines, and this turns them away 40 ns before all else would (of 340 a line).
+    Those are most of a mail server's lines; to turn them away here saves 26 ns of 310 on the average of all lines.
     """
     first = bytes(sorted(set(b"abcdefghijklmnopqrstuvwxyz") - {name[0] for name in names if name}))
     if any(word.startswith(b"postfix/") for word in words) or not first:
