@@ -92,8 +92,8 @@ def check_queue(ledger: Ledger) -> None:
     rows = ledger.rows()
     assert queued.keys() == rows.keys()
     assert all(second <= rows[ip].expires for ip, second in queued.items())
-    assert sorted(ledger._queue._seconds) == sorted(ledger._queue._buckets)
     assert ledger.next_expiry() == min(queued.values(), default=None)
+    assert sorted(ledger._queue._seconds) == sorted(ledger._queue._buckets)
 
 
 def publish(table: dict[str, int], delta: Delta) -> None:
