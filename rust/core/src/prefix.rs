@@ -13,11 +13,15 @@ const PREFIX_LEN: usize = 32;
 /// Prefixes that one pattern may add; `(?:imap|pop3|submission)-login: (?:Login|Logged in): ` has 6.
 const PREFIXES: usize = 64;
 
-const DEAD: u16 = 0;
-const ROOT: u16 = 1;
+/// No edge leads back to the root, whose row is the first.
+const DEAD: u32 = 0;
+const ROOT: usize = 0;
+
+/// States of one trie; beyond, patterns are run from the message's start.
+const STATES: usize = 1 << 15;
 
 /// Marks an edge to a state where a prefix ends.
-const ACCEPTS: u16 = 1 << 15;
+const ACCEPTS: u32 = 1 << 31;
 
 /// A pattern that is worth running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,9 +36,11 @@ pub(crate) struct Candidate {
 #[derive(Clone, Debug)]
 pub(crate) struct Prefixes {
     class: [u8; 256],
-    classes: usize,
-    /// `next[state * classes + class]`: a state, marked.
-    next: Vec<u16>,
+    /// Log2 of the length of a state's row.
+    stride: usize,
+    /// `next[row + class]`: the row of a state, marked; rows and not states, because a step then waits for nothing but
+    /// the load of the one before.
+    next: Vec<u32>,
     /// Patterns whose prefix ends at a state.
     accepts: Vec<Vec<Candidate>>,
 }
@@ -43,7 +49,7 @@ impl Prefixes {
     /// The trie of the prefixes of patterns numbered in their order; fewer than 65,536.
     pub(crate) fn new(patterns: &[&[Vec<u8>]]) -> Self {
         let mut class = [0; 256];
-        let mut classes = 1;
+        let mut classes = 1usize;
         for &byte in patterns.iter().copied().flatten().flatten() {
             // Class 0 is for bytes of no prefix, and for the last one should prefixes hold all 256.
             if class[usize::from(byte)] == 0 && classes < 256 {
@@ -51,33 +57,38 @@ impl Prefixes {
                 classes += 1;
             }
         }
-        let mut trie = Self { class, classes, next: vec![DEAD; 2 * classes], accepts: vec![Vec::new(); 2] };
+        let stride = classes.next_power_of_two().trailing_zeros() as usize;
+        let mut trie = Self { class, stride, next: vec![DEAD; 1 << stride], accepts: vec![Vec::new()] };
         for (number, prefixes) in patterns.iter().enumerate() {
             for (prefix, text) in prefixes.iter().enumerate() {
                 let found = trie.insert(text).map(|state| (state, prefix as u16 + 1));
                 let (state, prefix) = found.unwrap_or((ROOT, 0));
-                trie.next.iter_mut().filter(|next| **next == state).for_each(|next| *next |= ACCEPTS);
-                trie.accepts[usize::from(state)].push(Candidate { pattern: number as u16, prefix });
+                let row = (state << stride) as u32;
+                trie.next.iter_mut().filter(|next| **next == row && row != DEAD).for_each(|next| *next |= ACCEPTS);
+                trie.accepts[state].push(Candidate { pattern: number as u16, prefix });
             }
         }
         trie
     }
 
     /// The state at the end of a text; `None` when the trie cannot tell it from others.
-    fn insert(&mut self, text: &[u8]) -> Option<u16> {
+    fn insert(&mut self, text: &[u8]) -> Option<usize> {
         let mut state = ROOT;
         for &byte in text {
             let class = usize::from(self.class[usize::from(byte)]);
             if class == 0 {
                 return None;
             }
-            let edge = usize::from(state) * self.classes + class;
+            let edge = (state << self.stride) + class;
             if self.next[edge] == DEAD {
-                self.next[edge] = u16::try_from(self.accepts.len()).ok().filter(|&state| state < ACCEPTS)?;
+                if self.accepts.len() == STATES {
+                    return None;
+                }
+                self.next[edge] = (self.accepts.len() << self.stride) as u32;
                 self.accepts.push(Vec::new());
-                self.next.resize(self.next.len() + self.classes, DEAD);
+                self.next.resize(self.next.len() + (1 << self.stride), DEAD);
             }
-            state = self.next[edge] & !ACCEPTS;
+            state = (self.next[edge] & !ACCEPTS) as usize >> self.stride;
         }
         Some(state)
     }
@@ -85,16 +96,16 @@ impl Prefixes {
     /// Puts the patterns worth running into `candidates`, in their order.
     pub(crate) fn candidates(&self, message: &[u8], candidates: &mut Vec<Candidate>) {
         candidates.clear();
-        candidates.extend_from_slice(&self.accepts[usize::from(ROOT)]);
-        let mut state = ROOT;
+        candidates.extend_from_slice(&self.accepts[ROOT]);
+        let mut row = 0;
         for &byte in message {
-            let next = self.next[usize::from(state) * self.classes + usize::from(self.class[usize::from(byte)])];
+            let next = self.next[row + usize::from(self.class[usize::from(byte)])];
             if next == DEAD {
                 break;
             }
-            state = next & !ACCEPTS;
-            if next != state {
-                candidates.extend_from_slice(&self.accepts[usize::from(state)]);
+            row = (next & !ACCEPTS) as usize;
+            if next & ACCEPTS != 0 {
+                candidates.extend_from_slice(&self.accepts[row >> self.stride]);
             }
         }
         if candidates.len() > 1 {

@@ -2,8 +2,9 @@
 //!
 //! A pattern is one-pass when at each byte there is one way on, so its NFA needs neither a set of states nor a stack.
 //! regex-automata has such an engine; this one is for our case only (whole messages, five groups, no look-around) and
-//! takes about half its time, for two reasons: transitions are 4 bytes and carry their captures as bits, and states
-//! that loop on most bytes (`[^>]*`) are left by a search for the bytes that end the loop.
+//! takes a third of its time, for three reasons: transitions are 4 bytes and carry their captures as bits, states that
+//! loop on most bytes (`[^>]*`) are left by a search for the bytes that end the loop, and texts without a choice
+//! (`, method=`) are compared at once.
 
 use memchr::{memchr, memchr2, memchr3};
 use regex_automata::nfa::thompson::{NFA, State};
@@ -23,11 +24,14 @@ const STATES: usize = 8_192;
 /// A loop on fewer bytes than this is walked: its exits are as likely as not.
 const LOOP: usize = 8;
 
-/// One table entry: row of the next state, whether that state loops, slots to set before the byte.
+/// A shorter text is walked: a comparison costs what two steps do.
+const LITERAL: usize = 3;
+
+/// One table entry: row of the next state, whether that state has a skip, slots to set before the byte.
 type Edge = u32;
 
 const SLOT_BITS: Edge = (1 << SLOTS) - 1;
-const LOOPS: Edge = 1 << SLOTS;
+const SKIPS: Edge = 1 << SLOTS;
 const ROW_SHIFT: usize = SLOTS + 1;
 
 /// No way on. No edge leads back to the first row, because that is a row of its own.
@@ -42,8 +46,8 @@ pub(crate) struct Walk {
     edges: Vec<Edge>,
     /// For each state, the slots to set at the message's end, where it may end.
     ends: Vec<Option<u16>>,
-    /// For each state, its loop.
-    loops: Vec<Loop>,
+    /// For each state, how to get further than by one byte.
+    skips: Vec<Skip>,
     /// Where to begin: the message's start, then the end of each prefix.
     entries: Vec<Place>,
 }
@@ -56,14 +60,16 @@ struct Place {
     slots: Slots,
 }
 
-/// How to get past a state's loop.
+/// How to get on from a state by more than one byte at a time.
 #[derive(Clone, Debug)]
-enum Loop {
+enum Skip {
     None,
-    /// Up to the first of these bytes.
+    /// It loops: up to the first of these bytes.
     Until(Box<[u8]>),
-    /// Over these bytes.
+    /// It loops: over these bytes.
     Over(Box<[bool; 256]>),
+    /// There is no way on but over this text, to the state of this row.
+    Literal(Box<[u8]>, usize),
 }
 
 impl Walk {
@@ -85,8 +91,9 @@ impl Walk {
         let start = Place { row: 1 << walk.stride, at: 0, slots: [NO_SLOT; SLOTS] };
         walk.entries.push(start);
         for prefix in prefixes {
-            // A prefix that is none leads nowhere, and so does a message that starts with it.
-            let end = walk.walk(prefix, start).unwrap_or(Place { row: 0, ..start });
+            // A prefix that is none leads nowhere, and so does a message that starts with it. It may end within a text
+            // without a choice, so it is walked byte by byte.
+            let end = walk.walk::<false>(prefix, start).unwrap_or(Place { row: 0, ..start });
             walk.entries.push(end);
         }
         Some(walk)
@@ -105,32 +112,39 @@ impl Walk {
             }
         }
         let stride = firsts.len().next_power_of_two().trailing_zeros() as usize;
-        let loops: Vec<Loop> = rows.iter().enumerate().map(|(state, row)| Loop::of(state, row)).collect();
+        let mut skips: Vec<Skip> = rows.iter().enumerate().map(|(state, row)| Skip::looping(state, row)).collect();
+        for (state, skip) in skips.iter_mut().enumerate() {
+            if let Some((text, end)) = literal(rows, &ends, state).filter(|(text, _)| text.len() >= LITERAL) {
+                *skip = Skip::Literal(text.into(), end << stride);
+            }
+        }
         let mut edges = vec![DEAD; rows.len() << stride];
         for (state, row) in rows.iter().enumerate() {
             for (class, &first) in firsts.iter().enumerate().filter(|&(_, &first)| row[first] != DEAD) {
                 let next = (row[first] >> ROW_SHIFT) as usize;
-                let loops = if matches!(loops[next], Loop::None) { 0 } else { LOOPS };
+                let skips = if matches!(skips[next], Skip::None) { 0 } else { SKIPS };
                 edges[(state << stride) + class] =
-                    (next << stride << ROW_SHIFT) as Edge | loops | row[first] & SLOT_BITS;
+                    (next << stride << ROW_SHIFT) as Edge | skips | row[first] & SLOT_BITS;
             }
         }
-        Self { class, stride, edges, ends, loops, entries: Vec::new() }
+        Self { class, stride, edges, ends, skips, entries: Vec::new() }
     }
 
     /// Whether the whole message matches, and then what the groups took. A message has fewer than 65,535 bytes.
     /// `prefix` is the number, from 1, of a prefix that it is known to start with, or 0.
     pub(crate) fn run(&self, message: &[u8], prefix: usize) -> Option<Slots> {
-        let Place { row, at, mut slots } = self.walk(message, self.entries[prefix])?;
+        let Place { row, at, mut slots } = self.walk::<true>(message, self.entries[prefix])?;
         set(&mut slots, Edge::from(self.ends[row >> self.stride]?), at);
         Some(slots)
     }
 
-    /// The place at the end of the message; `None` when there is no way to it.
+    /// The place at the end of the message; `None` when there is no way to it. `SKIP` for the quick way there.
     #[inline]
-    fn walk(&self, message: &[u8], from: Place) -> Option<Place> {
+    fn walk<const SKIP: bool>(&self, message: &[u8], from: Place) -> Option<Place> {
         let Place { mut row, mut at, mut slots } = from;
-        at += self.loops[row >> self.stride].pass(&message[at..]);
+        if SKIP {
+            (row, at) = self.skip(message, row, at)?;
+        }
         while let Some(&byte) = message.get(at) {
             let edge = self.edges[row + usize::from(self.class[usize::from(byte)])];
             if edge == DEAD {
@@ -141,11 +155,23 @@ impl Walk {
             }
             row = (edge >> ROW_SHIFT) as usize;
             at += 1;
-            if edge & LOOPS != 0 {
-                at += self.loops[row >> self.stride].pass(&message[at..]);
+            if SKIP && edge & SKIPS != 0 {
+                (row, at) = self.skip(message, row, at)?;
             }
         }
         Some(Place { row, at, slots })
+    }
+
+    /// Row and position after the skip of a state; `None` when there is no way on.
+    #[inline]
+    fn skip(&self, message: &[u8], mut row: usize, mut at: usize) -> Option<(usize, usize)> {
+        if let Skip::Literal(text, end) = &self.skips[row >> self.stride] {
+            if !message[at..].starts_with(text) {
+                return None;
+            }
+            (row, at) = (*end, at + text.len());
+        }
+        Some((row, at + self.skips[row >> self.stride].pass(&message[at..])))
     }
 }
 
@@ -156,8 +182,25 @@ fn set(slots: &mut Slots, mut bits: Edge, at: usize) {
     }
 }
 
-impl Loop {
-    fn of(state: usize, row: &[Edge; 256]) -> Self {
+/// The text over which alone a way leads on from a state, and the state behind it. No group begins or ends on it, and no
+/// message ends within it.
+fn literal(rows: &[[Edge; 256]], ends: &[Option<u16>], from: usize) -> Option<(Vec<u8>, usize)> {
+    let only = |state: usize| {
+        let mut ways = (0..=255u8).filter(|&byte| rows[state][usize::from(byte)] != DEAD);
+        let (byte, None) = (ways.next()?, ways.next()) else { return None };
+        let edge = rows[state][usize::from(byte)];
+        (ends[state].is_none() && edge & SLOT_BITS == 0).then_some((byte, (edge >> ROW_SHIFT) as usize))
+    };
+    let (mut text, mut state) = (Vec::new(), from);
+    while let Some((byte, next)) = only(state).filter(|_| text.len() < rows.len()) {
+        text.push(byte);
+        state = next;
+    }
+    (!text.is_empty()).then_some((text, state))
+}
+
+impl Skip {
+    fn looping(state: usize, row: &[Edge; 256]) -> Self {
         let loops = row.map(|edge| edge == (state << ROW_SHIFT) as Edge && edge != DEAD);
         let leaving: Vec<u8> = (0..=255).filter(|&byte| !loops[usize::from(byte)]).collect();
         match leaving.len() {
@@ -170,7 +213,7 @@ impl Loop {
     /// How many bytes of the text the loop takes.
     fn pass(&self, text: &[u8]) -> usize {
         let end = match self {
-            Self::None => return 0,
+            Self::None | Self::Literal(..) => return 0,
             Self::Over(loops) => text.iter().position(|&byte| !loops[usize::from(byte)]),
             Self::Until(bytes) => match bytes[..] {
                 [a] => memchr(a, text),
