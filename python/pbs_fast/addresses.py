@@ -119,9 +119,9 @@ class NetworkTable(Generic[T]):
     def __len__(self) -> int:
         return len(self._labels)
 
-    def touches(self, width: int, first_byte: int) -> bool:
-        """Whether some network may hold addresses with this first byte."""
-        return bool(self._by_first_byte[width][first_byte])
+    def begins(self, width: int) -> bytes:
+        """For each first byte of an address, 1 when some network may hold addresses that begin so, else 0."""
+        return bytes(map(bool, self._by_first_byte[width]))
 
     def find(self, width: int, value: int) -> T | None:
         """The label of the first network that holds the address; None when none does."""

@@ -114,6 +114,8 @@ class Replay:
         )
         self._table = table
         self._changes = Changes()
+        self._written = float("-inf")
+        """When the table was last written."""
         self._stages = Stages()
         self._ended = Past(kept)
         """Addresses whose grant ended."""
@@ -180,7 +182,7 @@ class Replay:
         if self._last_stamp is not None and self._ended_to is not None and self._last_stamp < self._ended_to:
             self._restore(self._ended.later_than(self._last_stamp))
         self._expire(self._last_stamp)
-        self._publish()
+        self._publish(last=True)
         seconds = time.perf_counter() - started
         grace = self._ledger.grace
         ends = merge(self._ended.ordered(), self._aside.ordered(), self._live())
@@ -274,13 +276,16 @@ class Replay:
         if self._table is not None:
             self._changes.add(delta)
 
-    def _publish(self) -> None:
-        """One write for what a batch changed, as the daemon makes one for each of its windows."""
-        if self._table is not None and self._changes:
-            started = time.perf_counter()
+    def _publish(self, *, last: bool = False) -> None:
+        """Write what changed once the table's window is over, as the daemon does."""
+        if self._table is None or not self._changes:
+            return
+        started = time.perf_counter()
+        if last or started >= self._written + self._table.window:
             self._table.apply(self._changes.delta())
             self._changes = Changes()
-            self._stages.table += time.perf_counter() - started
+            self._written = time.perf_counter()
+            self._stages.table += self._written - started
 
     def _live(self) -> list[tuple[str, int]]:
         """The live addresses with their ends, in order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import compress, repeat
-from operator import ne
+from operator import ne, or_
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,7 @@ class Answers:
         return found
 
     def _begins(self, width: int) -> _Begins:
-        return bytes(self._table.touches(width, byte) or self._netblocks.touches(width, byte) for byte in range(256))
+        return bytes(map(or_, self._table.begins(width), self._netblocks.begins(width)))
 
     def _judge_new(self, ips: list[str], family: int, begins: _Begins) -> dict[str, str]:
         """Answers on addresses of one family. Most have a first byte that no network begins with: 0.2 µs, not 1 µs."""
