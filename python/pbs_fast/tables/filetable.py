@@ -121,10 +121,8 @@ class FileTable(ABC):
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
         if not (self._known or self._judged):
             self._found(START_WAIT)  # refuses a file that is not ours
-        wall = self._options.wall
-        self._rows = {
-            ip: self._template.render(grant, wall) for ip, grant in rows.items() if is_canonical(ip) or self._refuse(ip)
-        }
+        values = self._template.render_all(rows, self._options.wall)
+        self._rows = {ip: value for ip, value in values.items() if is_canonical(ip) or self._refuse(ip)}
         self._known = True
         self._replace()
 
@@ -217,14 +215,10 @@ class FileTable(ABC):
 
     def _changed(self, delta: Delta) -> dict[str, bytes]:
         """Rows whose value differs: a renewal changes nothing unless the value holds {user} or {expires}."""
-        current, template, wall = self._rows, self._template, self._options.wall
-        if (constant := template.constant) is not None:
-            values = dict.fromkeys(delta.set, constant)
-        else:
-            values = {ip: template.render(grant, wall) for ip, grant in delta.set.items()}
+        current = self._rows
         return {
             ip: value
-            for ip, value in values.items()
+            for ip, value in self._template.render_all(delta.set, self._options.wall).items()
             if current.get(ip) != value and (ip in current or is_canonical(ip) or self._refuse(ip))
         }
 

@@ -8,7 +8,7 @@ Imports `errors` and `protocol` only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Grant
@@ -28,7 +28,7 @@ _FIELDS = {"{user}": rb"(?P<user>[!-~]{1,64})", "{expires}": rb"(?P<expires>[0-9
 class Template:
     """A value template, checked. Immutable."""
 
-    __slots__ = ("_expires", "_pattern", "_text", "_user", "constant")
+    __slots__ = ("_constant", "_expires", "_pattern", "_text", "_user")
 
     def __init__(self, text: str, *, commas: bool = False) -> None:
         """`commas`: the MTA reads words between commas, not blanks.
@@ -55,8 +55,7 @@ class Template:
         self._text = text
         self._user = "{user}" in fields
         self._expires = "{expires}" in fields
-        self.constant = None if fields else text.encode()
-        """The value of every row; None where rows differ."""
+        self._constant = None if fields else text.encode()
         self._pattern = re.compile(b"".join(_FIELDS[p] if p in _FIELDS else re.escape(p.encode()) for p in parts))
 
     @property
@@ -66,8 +65,8 @@ class Template:
 
     def render(self, grant: Grant, wall: Callable[[int], int]) -> bytes:
         """The row's value; `wall` turns the grant's expiry into epoch seconds. No user is `-`."""
-        if self.constant is not None:
-            return self.constant
+        if self._constant is not None:
+            return self._constant
         text = self._text
         # {expires} first: a user named "{expires}" stays what he is.
         if self._expires:
@@ -75,6 +74,12 @@ class Template:
         if self._user:
             text = text.replace("{user}", _UNFIT.sub("?", grant.user or "-")[:USER_MAX])
         return text.encode()
+
+    def render_all(self, grants: Mapping[str, Grant], wall: Callable[[int], int]) -> dict[str, bytes]:
+        """The values of many rows by their addresses."""
+        if self._constant is not None:
+            return dict.fromkeys(grants, self._constant)
+        return {ip: self.render(grant, wall) for ip, grant in grants.items()}
 
     def parse(self, value: bytes) -> Row | None:
         """The row that this value stands for; None when `render` cannot have made it."""
