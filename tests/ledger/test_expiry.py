@@ -12,8 +12,9 @@ from pbs_fast.expiry import ExpiryQueue
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("add"), st.lists(st.integers(0, 60), min_size=4, max_size=40)),
+        st.tuples(st.just("add"), st.lists(st.integers(0, 60), min_size=8, max_size=40)),
         st.tuples(st.just("due"), st.floats(-1, 61)),
+        st.tuples(st.just("due"), st.floats(20, 61)),
         st.tuples(st.just("discard"), st.integers(2, 5)),
     ),
     min_size=4,
