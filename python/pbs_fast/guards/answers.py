@@ -1,6 +1,6 @@
 """What speaks against an address as such: netblocks, special networks, this machine, proxies, denied networks.
 
-Answers are kept per address, so a row costs one look into a dictionary; the cache is bounded, and made anew whenever
+Answers are kept per address, so that a row costs a look or two into memory; the cache is bounded, and made anew whenever
 the networks change.
 """
 

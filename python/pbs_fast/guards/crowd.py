@@ -6,7 +6,6 @@ Pure: no clock. Bounded: WINDOW_S seconds of logins, at most MAX_ADDRESSES addre
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from typing import cast
 
 #: Users are counted within windows of so many seconds: over months, one dynamic address has hundreds of users in turn.
 WINDOW_S = 3600
@@ -49,16 +48,16 @@ class Crowd:
         known = users.get
         one_is_fine = self.limit >= 1
         for ip, last_user, first_user, count in zip(ips, last, first, distinct, strict=True):
-            # Nearly all logins are an address's first, or of a user who was here before.
-            seen = known(ip)
-            if count == 1 and one_is_fine:
+            if last_user is None:
+                continue
+            if count < 2 and one_is_fine:
+                # Nearly all logins are an address's first, or of a user who was here before.
+                seen = known(ip)
                 if seen is None:
-                    users[ip] = cast(str, last_user)
+                    users[ip] = last_user
                     continue
                 if seen == last_user or (type(seen) is set and last_user in seen):
                     continue
-            if last_user is None:
-                continue
             if self._count(ip, first_user, last_user, count) > self.limit:
                 users.pop(ip, None)
                 if ip not in self._until:
