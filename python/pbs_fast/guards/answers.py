@@ -1,7 +1,7 @@
 """What speaks against an address as such: netblocks, special networks, this machine, proxies, denied networks.
 
-Answers are kept per address, so that a row costs a look or two into memory; the cache is bounded, and made anew whenever
-the networks change.
+Answers are kept per address, so that a row costs a look or two into memory; the cache is bounded, and made anew
+whenever the networks change.
 """
 
 from __future__ import annotations
