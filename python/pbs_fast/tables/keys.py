@@ -2,7 +2,7 @@
 
 Postfix truncates the client's address itself when it looks it up (a row `10` opens 10.0.0.0/8, access(5)), so a key
 that is anything but one whole address could open a network. And how other MTAs spell IPv6 addresses; IPv4 is spelled
-alike by all. Imports nothing of the package.
+alike by all. Imports `addresses` of the package.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-_MAPPED = bytes(10) + b"\xff\xff"
+from pbs_fast.addresses import parse_canonical
 
 
 def is_canonical(text: str) -> bool:
@@ -19,15 +19,7 @@ def is_canonical(text: str) -> bool:
     Postfix looks clients up by that text, so another spelling would never match. IPv4-mapped IPv6 (`::ffff:192.0.2.1`)
     is refused: Postfix asks for `192.0.2.1`.
     """
-    try:
-        if ":" not in text:
-            # inet_pton takes no leading zeros and no short forms, so an IPv4 text that it takes is spelled so.
-            socket.inet_pton(socket.AF_INET, text)
-            return True
-        packed = socket.inet_pton(socket.AF_INET6, text)
-    except (OSError, ValueError):  # ValueError: a NUL or a character that no address holds
-        return False
-    return not packed.startswith(_MAPPED) and socket.inet_ntop(socket.AF_INET6, packed) == text
+    return parse_canonical(text) is not None
 
 
 def exim(ip: str) -> str:
