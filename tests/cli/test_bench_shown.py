@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.terminals import shown
 from pbs_fast.bench.progress import few
 from pbs_fast.cli import main
 
@@ -49,17 +50,11 @@ def on_terminal(*args: str, stdin: bytes | None = None) -> tuple[bytes, bytes]:
         os.close(its)
         feeding = threading.Thread(target=feed, args=(child, stdin or b""))
         feeding.start()
-        shown = b""
-        try:
-            while data := os.read(ours, 1 << 16):
-                shown += data
-        except OSError:  # Linux says so when the last writer has closed its side
-            pass
+        seen = shown(ours)
         assert child.stdout is not None
         out = child.stdout.read()
         feeding.join()
-    os.close(ours)
-    return out, shown
+    return out, seen
 
 
 def feed(child: subprocess.Popen[bytes], data: bytes) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cli.terminals import shown
 from pbs_fast.cli import main
 from pbs_fast.matching import Core
 
@@ -273,13 +274,7 @@ def on_terminal(*args: str) -> str:
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm"}
     with subprocess.Popen([*PROGRAM, *args], stdout=its, stderr=its, stdin=subprocess.DEVNULL, env=environment):
         os.close(its)
-        text = b""
-        try:
-            while data := os.read(ours, 1 << 16):
-                text += data
-        except OSError:  # Linux says so when the last writer has closed its side
-            pass
-    os.close(ours)
+        text = shown(ours)
     return text.decode()
 
 
