@@ -77,11 +77,9 @@ def scans(
 ) -> Iterator[Scanned | FileEnd]:
     """The files' scans in order, a FileEnd after each file's last. They are not added to the reader's stream.
 
-    `size` is that of a piece in bytes; None means what suits the threads.
-
-    `now` is the second that years are judged from; None means each file's time of last modification. `on_position` is
-    told, as scans come out, the file's index and how many bytes of it on the disk were used. Raises SourceError when a
-    file cannot be read to its end.
+    `size` is that of a piece in bytes; None means what suits the threads. `now` is the second that years are judged
+    from; None means each file's time of last modification. `on_position` is told, as scans come out, the file's index
+    and how many bytes of it on the disk were used. Raises SourceError when a file cannot be read to its end.
     """
     pool = ThreadPoolExecutor(threads, "scan") if threads > 1 else None
     kept = sys.getswitchinterval()

@@ -250,8 +250,10 @@ class Replay:
 
     def _bring_back(self, batch: Batch, ended_to: int) -> None:
         """Give the ledger the rows that ended and that logins from before their end would have found."""
-        early = (ip for ip, first in zip(batch.ip, batch.first, strict=True) if first <= ended_to)
-        self._restore(self._ended.of({ip for ip in early if ip not in self._ledger}))
+        early = {ip for ip, first in zip(batch.ip, batch.first, strict=True) if first <= ended_to}
+        # To ask for none would sort out all ends that are kept.
+        if unknown := {ip for ip in early if ip not in self._ledger}:
+            self._restore(self._ended.of(unknown))
 
     def _restore(self, ends: Mapping[str, int]) -> None:
         rows = {ip: Grant(end, None, "", "recovered") for ip, end in ends.items() if ip not in self._ledger}

@@ -37,7 +37,7 @@ pub struct Row {
     pub looped: bool,
     pub(crate) session: Option<Text>,
     pub(crate) users: Users,
-    /// The next open row of the same address, kind and side of now.
+    /// The next open row of the same address and side of now.
     next: u32,
 }
 
