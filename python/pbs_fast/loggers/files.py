@@ -26,6 +26,8 @@ class Finding(NamedTuple):
     """Its configuration file."""
     log: str
     """The log file as the configuration names it; "" where it is not known."""
+    followed: tuple[str, ...]
+    """Those of the logs in question that it is; none where that is not known."""
     text: str
     """One line: what, where, what to do."""
 
@@ -58,9 +60,9 @@ def unknown(logger: str, error: UnreadableError, logs: Sequence[str]) -> Finding
     """The finding that a configuration cannot be judged."""
     file = str(error).partition(":")[0]
     text = f"{error}; cannot tell whether {logger} keeps line feeds of user names out of {', '.join(logs)} (SECURITY.md)"
-    return Finding(logger, file, "", text)
+    return Finding(logger, file, "", (), text)
 
 
-def is_mail_log(name: str, logs: Sequence[str]) -> bool:
-    """Whether a log file is one of `logs`, or one of mail by its name."""
-    return name in logs or "mail" in Path(name).name
+def is_mail_log(name: str) -> bool:
+    """Whether a log file is one of mail, by its name."""
+    return "mail" in Path(name).name

@@ -35,14 +35,14 @@ def rsyslog_findings(logs: Sequence[str], root: Path) -> list[Finding]:
     for name, text in files.items():
         for setting in _SETTING.finditer(text):
             off = name if (setting["old"] or setting["new"]).lower() == "off" else ""
-    written = [path for text in files.values() for path in _PATH.findall(text) if is_mail_log(path, logs)]
+    written = [path for text in files.values() for path in _PATH.findall(text) if path in logs or is_mail_log(path)]
     if not off or not written:
         return []
     text = (
         f"{off}: EscapeControlCharactersOnReceive is off, so rsyslog writes line feeds of user names into {written[0]}, "
         "and a stranger can forge logins there; remove the setting (SECURITY.md)"
     )
-    return [Finding("rsyslog", off, written[0], text)]
+    return [Finding("rsyslog", off, written[0], tuple(log for log in logs if log in written), text)]
 
 
 def _files(root: Path) -> dict[str, str]:

@@ -41,30 +41,34 @@ def syslog_ng_findings(logs: Sequence[str], root: Path) -> list[Finding]:
         if not isinstance(error, UnreadableError):
             error = UnreadableError(f"{error.filename}: {error.strerror}")
         return [unknown("syslog-ng", error, logs)]
+    written = {log for _, path in config.paths for log, _ in config.files(path)}
+    # Where none is followed by the name it has here (a link, say), each log of mail may be the one.
+    judged = {log for log in written if _followed(log, logs)} or {log for log in written if is_mail_log(log)}
     found: dict[tuple[str, bool], Finding] = {}
     for file, path in config.paths:
         for log, safe in config.files(path):
-            if not _is_followed(log, logs):
+            if log not in judged:
                 continue
             for driver, split in config.sources(path):
                 if split or not (safe or config.cleans(path)):
-                    found.setdefault((log, split), _finding(file, log, driver, split=split))
+                    found.setdefault((log, split), _finding(file, log, _followed(log, logs), driver, split=split))
     return list(found.values())
 
 
-def _finding(file: str, log: str, driver: str, *, split: bool) -> Finding:
+def _finding(file: str, log: str, followed: tuple[str, ...], driver: str, *, split: bool) -> Finding:
     what, cure = (
         (f"{driver}() ends a message at each line feed", f"use unix-dgram() with flags({_FLAG})")
         if split
         else (f"{driver}() passes on line feeds of user names", f"set flags({_FLAG}) on the destination's file()")
     )
     text = f"{file}: {what}, so a stranger can forge logins in {log}; {cure} (SECURITY.md)"
-    return Finding("syslog-ng", file, log, text)
+    return Finding("syslog-ng", file, log, followed, text)
 
 
-def _is_followed(log: str, logs: Sequence[str]) -> bool:
-    pattern = _MACRO.sub("*", log)
-    return is_mail_log(log, logs) or (pattern != log and any(fnmatch.fnmatchcase(each, pattern) for each in logs))
+def _followed(log: str, logs: Sequence[str]) -> tuple[str, ...]:
+    """Which of `logs` a file name of the configuration means; a macro in it stands for anything."""
+    pattern = re.sub("[][]", "?", _MACRO.sub("*", log))
+    return tuple(each for each in logs if each == log or (pattern != log and fnmatch.fnmatchcase(each, pattern)))
 
 
 @dataclass
@@ -87,9 +91,9 @@ class _Config:
             if words[0] == "log":
                 made.paths.append((file, body.statements))
             elif words[0] == "block" and len(words) > 2:
-                made.named["block", words[2]] = body.statements
+                made.named["block", _name(words[2])] = body.statements
             elif len(words) > 1:
-                made.named[words[0], words[1]] = body.statements
+                made.named[words[0], _name(words[1])] = body.statements
         return made
 
     def sources(self, path: Sequence[Statement]) -> Iterator[tuple[str, bool]]:
@@ -126,7 +130,7 @@ class _Config:
         """Whether the template of a destination gives no line feed of a message."""
         for call in _calls("template", [options]):
             text = "".join(item for item in call[:1] if isinstance(item, str))
-            for inner in _calls("template", self.named.get(("template", text), ())):
+            for inner in _calls("template", self.named.get(("template", _name(text)), ())):
                 text = "".join(item for item in inner[:1] if isinstance(item, str))
             return any(each in text for each in _CLEANERS) or ("$" in text and not _MESSAGE_MACRO.search(text))
         return False
@@ -140,7 +144,7 @@ class _Config:
                     if following.mark == "{":
                         yield following.statements
                     for name in _words(*following.statements) if following.mark == "(" else ():
-                        yield self.named.get((kind, name), ())
+                        yield self.named.get((kind, _name(name)), ())
                 elif isinstance(item, Group) and item.mark == "{" and statement[number - 1] != kind:
                     yield from self._bodies(kind, item.statements)
 
@@ -157,6 +161,11 @@ class _Config:
                     yield from self._drivers(following.statements, depth)
                 else:
                     yield item, tuple(each for inner in following.statements for each in inner)
+
+
+def _name(text: str) -> str:
+    """A name as it is compared; in a reference it may be quoted."""
+    return text.replace("_", "-")
 
 
 def _words(*statements: Statement) -> list[str]:

@@ -92,7 +92,8 @@ class _Reader:
         if kind == "string":
             return (self._filled(text[1:-1]),), place + 1
         if kind == "word":
-            return (self._filled(text).replace("_", "-"),), place + 1
+            text = self._filled(text)
+            return (text if "/" in text else text.replace("_", "-"),), place + 1
         closing = _CLOSING.get(text)
         if closing is None:
             return (), place + 1
