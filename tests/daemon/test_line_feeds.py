@@ -21,7 +21,7 @@ REFUSED = {
     "nginx": 'nginx: 2026/11/30 08:00:00 [info] 7#7: *9 client login failed: "no" while in http auth state, '
     'client: 203.0.113.9, server: 0.0.0.0:143, login: "{}"',
     "up-imapproxy": "in.imapproxyd[7]: LOGIN: '{}' (203.0.113.9:4000) failed: non-OK server response to LOGIN command",
-    "perdition": 'perdition.imap4[7]: Auth: 203.0.113.9:4000->192.0.2.10:143 client-secure=plaintext '
+    "perdition": "perdition.imap4[7]: Auth: 203.0.113.9:4000->192.0.2.10:143 client-secure=plaintext "
     'authorisation_id=NONE authentication_id="{}" server="127.0.0.2:143" protocol=IMAP4 server-secure=plaintext '
     'status="failed: Re-Authentication Failure"',
     "mailutils": "imap4d[7]: user `{}' nonexistent",
@@ -86,7 +86,7 @@ def test_without_such_a_server_only_the_warning(site: Site) -> None:
     site.cover()
     site.start(prefix=_with_syslog_ng(site, _UNSAFE))
     # Its tag in another program's text is nobody's line.
-    site.append(noise(text='dovecot: imap-login: Disconnected: user=<x nginx: in.imapproxyd[7]: >'))
+    site.append(noise(text="dovecot: imap-login: Disconnected: user=<x nginx: in.imapproxyd[7]: >"))
     site.append(login("203.0.113.3"))
     site.wait_rows("203.0.113.3")
     assert len(lines_with(site.said(), "forge")) == 1

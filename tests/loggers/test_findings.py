@@ -133,7 +133,9 @@ def test_includes_are_followed_once(tmp_path: Path) -> None:
     more = tmp_path / "etc/syslog-ng/conf.d/mail.conf"
     more.parent.mkdir(parents=True)
     more.write_text('@include "/etc/syslog-ng/syslog-ng.conf"\n' + _FILE + _PATH)
-    (said,) = _findings(tmp_path, '@version: 4.4\n@include "scl.conf"\n@include "/etc/syslog-ng/conf.d/*.conf"\n' + _SYSTEM)
+    (said,) = _findings(
+        tmp_path, '@version: 4.4\n@include "scl.conf"\n@include "/etc/syslog-ng/conf.d/*.conf"\n' + _SYSTEM
+    )
     assert said.startswith("/etc/syslog-ng/conf.d/mail.conf: system()")
     more.write_text(_SAFE_FILE + _PATH)
     assert not _findings(tmp_path, '@include "conf.d/"\n' + _SYSTEM)

@@ -247,7 +247,7 @@ def _read(daemon: Daemon, host: LogHost) -> Callable[[], bytes]:
 
 
 def _made(log: bytes, name: str) -> str:
-    """What became of a byte, in a word: `raw`, `ends` (the rest is lost), `new record`, or what stands there instead."""
+    """What became of a byte, `raw`, `ends` (the rest is lost), `new record`, or what replaces it."""
     marker = name.encode()
     found = re.search(rb"%s<(.*?)>%s" % (marker, marker), log, re.DOTALL)
     if found is None:
@@ -296,7 +296,10 @@ def table() -> list[str]:
         rows: dict[Row, list[str]] = {}
         for suite in SUITES:
             rows.setdefault(observe(daemon, suite), []).append(version(suite, daemon.package))
-        lines += [f"| {daemon.name} | {', '.join(dict.fromkeys(versions))} | {' | '.join(row)} |" for row, versions in rows.items()]
+        lines += [
+            f"| {daemon.name} | {', '.join(dict.fromkeys(versions))} | {' | '.join(row)} |"
+            for row, versions in rows.items()
+        ]
     return lines
 
 

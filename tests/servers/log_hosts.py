@@ -6,7 +6,6 @@ scripts/unpack-log-daemons.sh unpacks the roots. Must not import `pbs_fast`.
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess

@@ -121,8 +121,8 @@ class Config:
     raw_line_feeds: Literal["refuse", "accept"] = _key(
         "refuse",
         kinds.choice("refuse", "accept"),
-        "what to do with logins in a file in which strangers can forge them, because the logging daemon writes line feeds "
-        "and a server sends user names as they are",
+        "what to do with logins in a file in which strangers can forge them, because the logging daemon writes line "
+        "feeds and a server sends user names as they are",
     )
     catalogue: bool = _key(
         True,

@@ -54,9 +54,9 @@ class Follower:
         the formats: a source that refuses lines says so of those that carry one.
         `say` takes what an administrator should know now, `tell` what is in order, such as a rotation.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
-        `logtime` is how this site writes its stamps, where the matcher does not know it. `raw_tags` are given for a file
-        into which the logging daemon writes line feeds as they are: from the first line of these programs on, no login
-        in it counts.
+        `logtime` is how this site writes its stamps, where the matcher does not know it. `raw_tags` are given for a
+        file into which the logging daemon writes line feeds as they are: from the first line of these programs on, no
+        login in it counts.
         """
         self._say = say
         self._tell = tell

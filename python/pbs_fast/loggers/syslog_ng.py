@@ -1,8 +1,8 @@
 """Judges a configuration of syslog-ng: does a line feed in a message reach a mail log as a line feed?
 
 It does in the configuration that Debian ships. Measured with 3.38 and 4.8 (SECURITY.md): `flags(no-multi-line)` of a
-`file()` destination makes a blank of it, whatever the source; of a source it does so for `unix-dgram()`, and is
-accepted and ignored by `system()` and `systemd-journal()`. A source that reads a stream ends the record there in any case.
+`file()` destination makes a blank of it, whatever the source; of a source it does so for `unix-dgram()`, and is accepted
+and ignored by `system()` and `systemd-journal()`. A source that reads a stream ends the record there in any case.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from pbs_fast.loggers.files import Finding, UnreadableError, is_mail_log, unknown
@@ -151,7 +152,7 @@ class _Config:
     def _drivers(self, body: Iterable[Statement], depth: int = 0) -> Iterator[tuple[str, Statement]]:
         """Name and options of each driver, those of the configuration's own blocks taken apart."""
         for statement in body:
-            for item, following in zip(statement, statement[1:], strict=False):
+            for item, following in pairwise(statement):
                 if not (isinstance(item, str) and isinstance(following, Group)):
                     continue
                 own = self.named.get(("block", item))
@@ -179,6 +180,6 @@ def _flags(options: Statement) -> set[str]:
 def _calls(name: str, statements: Iterable[Statement]) -> Iterator[Statement]:
     """The options of each `name(...)` that stands directly in these statements."""
     for statement in statements:
-        for item, following in zip(statement, statement[1:], strict=False):
+        for item, following in pairwise(statement):
             if item == name and isinstance(following, Group):
                 yield tuple(each for inner in following.statements for each in inner)

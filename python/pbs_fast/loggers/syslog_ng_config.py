@@ -1,8 +1,8 @@
 """Reads a configuration of syslog-ng as a tree of statements, with what it includes.
 
-The grammar is that of its administration guide ("The configuration syntax in detail"): statements end in `;`, blocks stand in
-braces, options in parentheses, `@` begins a line for the reader itself. `-` and `_` in names mean the same. Its own
-library of blocks (scl.conf) is not read: its blocks are known by their names.
+The grammar is that of its administration guide ("The configuration syntax in detail"): statements end in `;`, blocks
+are in braces, options in parentheses, `@` begins a line for the reader itself. `-` and `_` in names mean the same. Its
+own library of blocks (scl.conf) is not read: its blocks are known by their names.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Group:
 #: A word (`-` for `_`), a text without its quotes, or a group; together up to the next `;`.
 Item = str | Group
 Statement = tuple[Item, ...]
+#: Kind and text.
+_Token = tuple[str | None, str]
 
 
 def read_statements(root: Path) -> list[tuple[str, Statement]]:
@@ -65,7 +67,9 @@ class _Reader:
         self._seen.add(path)
         if len(self._seen) > MOST_FILES:
             raise UnreadableError(f"{path}: more than {MOST_FILES} files are included")
-        tokens = [(token.lastgroup, token[0]) for token in _TOKEN.finditer(read_text(path)) if token.lastgroup]
+        tokens: list[_Token] = [
+            (token.lastgroup, token[0]) for token in _TOKEN.finditer(read_text(path)) if token.lastgroup
+        ]
         statement: list[Item] = []
         place = 0
         while place < len(tokens):
@@ -84,9 +88,7 @@ class _Reader:
         if statement:
             yield str(path), tuple(statement)
 
-    def _item(
-        self, tokens: list[tuple[str | None, str]], place: int, path: Path, depth: int
-    ) -> tuple[tuple[Item, ...], int]:
+    def _item(self, tokens: list[_Token], place: int, path: Path, depth: int) -> tuple[tuple[Item, ...], int]:
         """The item that begins at this place, none for a stray mark, and the place behind it."""
         kind, text = tokens[place]
         if kind == "string":
