@@ -195,6 +195,7 @@ def observe(daemon: Daemon, suite: str) -> Row:
             raise AssertionError(f"{error}\n{host.said()}\n{log()[-500:]!r}") from None
         found = log()
     made = [_made(found, name) for name in BYTES]
+    assert not _believed(found), "pbs-fast believes a login behind a raw name"
     return Row(*made, longest=_longest(found), forged=_forged(found))
 
 
@@ -280,6 +281,26 @@ def _forged(log: bytes) -> str:
     assert read["rust"] == read["python"]
     assert read["rust"] <= set(FORGED.values())
     return ", ".join(how for how, ip in FORGED.items() if ip in read["rust"]) or "no"
+
+
+def _believed(log: bytes) -> list[str]:
+    """The logins that count where the file is known to be one in which strangers can write lines."""
+    from pbs_fast.formats.loader import load_catalogue
+    from pbs_fast.matching import load_core
+    from pbs_fast.matching.distrust import Distrust
+    from pbs_fast.matching.reader import Reader
+    from pbs_fast.zones import zone_table
+
+    formats = load_catalogue()
+    found = []
+    for name in ("rust", "python"):
+        core = load_core(name)
+        distrust = Distrust([tag for each in formats for tag in each.raw_names])
+        matcher = core.Matcher(formats, zone_table("UTC"))
+        reader = Reader(core, matcher, source="", gap=0, live=True, fold=False, distrust=distrust)
+        reader.feed(log, 0, len(log), offset=0, reference=int(time.time()))
+        found += reader.take().ip
+    return found
 
 
 def _logins(file: str, core: str) -> set[str]:

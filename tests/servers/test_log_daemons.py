@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mta import unavailable
+from pbs_fast.loggers import raw_line_feeds
 from servers.log_daemons import DAEMONS, FORGED, Daemon, observe, version, written
 from servers.log_hosts import SUITES, UNPACKED
 
@@ -33,3 +34,28 @@ def test_the_page_has_every_daemon() -> None:
     # The attack does something, and each way that does is known.
     assert "LF" in forged
     assert forged <= {"no", *FORGED}
+
+
+#: Package -> its program, and its configuration.
+_LOGGERS = {
+    "rsyslog": ("rsyslogd", "etc/rsyslog.conf"),
+    "syslog-ng-core": ("syslog-ng", "etc/syslog-ng/syslog-ng.conf"),
+}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("daemon", [each for each in DAEMONS if each.package in _LOGGERS], ids=lambda each: each.name)
+def test_findings_are_what_the_daemons_do(tmp_path: Path, daemon: Daemon, suite: str) -> None:
+    """A finding exactly where a forged login was read: of these very configurations."""
+    shipped = UNPACKED / suite
+    if not (shipped / ".complete").exists():
+        unavailable(f"the logging daemons of {suite} are not unpacked")
+    program, configuration = _LOGGERS[daemon.package]
+    files = {f"/{configuration}": (shipped / configuration).read_text(), f"/usr/sbin/{program}": "", **daemon.files}
+    for name, text in files.items():
+        (tmp_path / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name.lstrip("/")).write_text(text)
+    findings = raw_line_feeds(["/var/log/mail.log"], tmp_path)
+    forged = {row.forged for (name, _), row in written(_PAGE).items() if name == daemon.name}
+    assert bool(findings) == (forged != {"no"})
+    assert all(finding.followed == ("/var/log/mail.log",) for finding in findings)
