@@ -92,6 +92,21 @@ def test_without_such_a_server_only_the_warning(site: Site) -> None:
     assert len(lines_with(site.said(), "forge")) == 1
 
 
+def test_formats_that_are_not_read_make_lines_of_others(site: Site) -> None:
+    """Without the catalogue nginx is nobody's tag, and its line forges those of the site's own format."""
+    site.cover()
+    own = 'name = "mypop"\nprogram = ["mypop"]\nlogin = ["in from {ip}"]\n'
+    site.configure(f"catalogue = false\n[[format]]\n{own}")
+    site.start(prefix=_with_syslog_ng(site, _UNSAFE))
+    site.append(noise(text="mypop: in from 203.0.113.3"))
+    site.wait_rows("203.0.113.3")
+    name = f"x\n{noise(text=f'mypop: in from {_FORGED}')}\n{noise(text='su: ')}"
+    site.append(noise(text=REFUSED["nginx"].format(name)))
+    site.wait_said("no login that follows in this log counts")
+    time.sleep(0.2)
+    assert site.rows() == ["203.0.113.3"]
+
+
 def test_a_site_may_accept_it(site: Site) -> None:
     site.cover()
     site.configure('raw_line_feeds = "accept"\n')

@@ -31,6 +31,7 @@ from pbs_fast.deny import read_deny
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Counters
 from pbs_fast.formats.ends import session_ends
+from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.guards import Guards, read_machine
 from pbs_fast.ledger import Ledger
 from pbs_fast.loggers import raw_line_feeds
@@ -133,7 +134,9 @@ class Parts:
                 config.grace, self.counters, max_session=config.max_session, ends=session_ends(site.formats)
             )
         self.hints = Hints()
-        self._raw_tags = [tag for each in site.formats for tag in each.raw_names]
+        # A raw name forges lines of any server, so its own need not be among the formats that are read.
+        known = site.formats if config.catalogue else (*site.formats, *load_catalogue())
+        self._raw_tags = [tag for each in known for tag in each.raw_names]
         self._forgeable: frozenset[str] = frozenset()
         """Logs into which a logging daemon writes line feeds as they are."""
         self._warn(site.warnings, filter(None, [cost(self.core, site)]), netblocks.notices, machine.notices)
