@@ -64,6 +64,7 @@ _FORMAT = {
     "line_logout": "the same for the end of a session, as $out_pat",
     "session": "a table of lists of patterns, for a login of several lines joined by their process: address, success,"
     " failure, end",
+    "raw_names": "those of its tags under which user names are logged as they were sent, line feeds included",
     "counted": "false where the ends of its sessions are not always written, so that count_sessions leaves them alone",
     "cut": "length in bytes from which a record counts as cut by its writer",
     "own_log": "a table, where the server writes a log itself: prefix (what may stand before the stamp), probe (a"

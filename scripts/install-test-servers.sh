@@ -11,7 +11,7 @@
 # Exim, Sendmail and Courier conflict with Postfix as packages, the two builds of ucspi-tcp and the POP and IMAP servers
 # with each other, so they are never installed: each is unpacked into a directory of its own, with the libraries it needs
 # installed. For Exim the account is made that Debian's build looks for; a second one, with LMDB look-ups, is built from the same sources by
-# build-test-exim.sh.
+# build-test-exim.sh. The logging daemons are unpacked by unpack-log-daemons.sh.
 set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
@@ -67,6 +67,7 @@ unpack() {
 
 if installed; then
     "$here/unpack-newer-systemd.sh"
+    [ -z "$mail_servers" ] || "$here/unpack-log-daemons.sh"
     echo "install-test-servers: $packages, $beside, $mail_servers: all there"
     exit 0
 fi
@@ -121,6 +122,7 @@ for server in $mail_servers; do
 done
 
 "$here/unpack-newer-systemd.sh"
+[ -z "$mail_servers" ] || "$here/unpack-log-daemons.sh"
 
 # With `policy-rc.d` nothing was started now; units that are enabled would start at the next boot.
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then

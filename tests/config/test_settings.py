@@ -102,6 +102,7 @@ LISTS = st.lists(TEXTS, max_size=3).map(tuple)
 TAGS = st.lists(st.sampled_from(["dovecot-backend", "*/imap", "a.b", "täg"]), min_size=1, max_size=2).map(tuple)
 SPECIAL: dict[str, st.SearchStrategy[object]] = {
     "core": st.sampled_from(["auto", "rust", "python"]),
+    "raw_line_feeds": st.sampled_from(["refuse", "accept"]),
     "value": st.sampled_from(["ok", "{user} until {expires}", 'RELAY "x" \\ #']),
     "log_timezone": st.sampled_from(["UTC", "Europe/Vienna"]),
     "guards.proxies": st.just(("192.0.2.1", "2001:db8::/64")),

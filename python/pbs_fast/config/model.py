@@ -118,6 +118,12 @@ class Config:
         kinds.text(),
         "how the stamps at the lines' starts are written, where that is unusual: a strptime format or a pattern",
     )
+    raw_line_feeds: Literal["refuse", "accept"] = _key(
+        "refuse",
+        kinds.choice("refuse", "accept"),
+        "what to do with logins in a file in which strangers can forge them, because the logging daemon writes line "
+        "feeds and a server sends user names as they are",
+    )
     catalogue: bool = _key(
         True,
         kinds.switch(),

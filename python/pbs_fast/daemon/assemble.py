@@ -6,6 +6,7 @@ Raises PbsError with one line for the user. Imports everything but the commands.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -30,8 +31,10 @@ from pbs_fast.deny import read_deny
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Counters
 from pbs_fast.formats.ends import session_ends
+from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.guards import Guards, read_machine
 from pbs_fast.ledger import Ledger
+from pbs_fast.loggers import raw_line_feeds
 from pbs_fast.logs import Log
 from pbs_fast.matching import load_core
 from pbs_fast.matching.rewrite import read_logtime
@@ -39,6 +42,7 @@ from pbs_fast.netblocks import read_netblocks
 from pbs_fast.site import cost, site_formats
 from pbs_fast.sources.identity import Position
 from pbs_fast.sources.protocol import Start
+from pbs_fast.sources.scheme import find_scheme
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import Table, TableOptions, open_table
 from pbs_fast.tables.untyped import choose
@@ -130,10 +134,16 @@ class Parts:
                 config.grace, self.counters, max_session=config.max_session, ends=session_ends(site.formats)
             )
         self.hints = Hints()
+        # A raw name forges lines of any server, so its own need not be among the formats that are read.
+        known = site.formats if config.catalogue else (*site.formats, *load_catalogue())
+        self._raw_tags = [tag for each in known for tag in each.raw_names]
+        self._forgeable: frozenset[str] = frozenset()
+        """Logs into which a logging daemon writes line feeds as they are."""
         self._warn(site.warnings, filter(None, [cost(self.core, site)]), netblocks.notices, machine.notices)
 
     def followers(self, paths: Sequence[str]) -> list[Follower]:
         """One follower a log, to be begun as the configuration says, or where an earlier run left it."""
+        self._look_at_loggers(paths)
         if self._config.reprocess:
             return [self._follower(path, "begin") for path in paths]
         if isinstance(self.ledger, CountingLedger) and self._config.write:
@@ -152,6 +162,7 @@ class Parts:
 
     def newcomers(self, paths: Sequence[str]) -> list[Follower]:
         """One follower a log that came while we ran: all that it holds is of now."""
+        self._look_at_loggers(paths)
         found = [self._follower(path, "begin") for path in paths]
         for follower in found:
             self._log.info(f"{follower.path} fits a pattern; following it from its first line")
@@ -171,7 +182,15 @@ class Parts:
             tags=self._tags,
             fold_past=not (self.guards.wants_events or isinstance(self.ledger, CountingLedger)),
             logtime=self._logtime,
+            raw_tags=self._raw_tags if path in self._forgeable and self._config.raw_line_feeds == "refuse" else (),
         )
+
+    def _look_at_loggers(self, paths: Sequence[str]) -> None:
+        """Warn of logging daemons that are set to write strangers' line feeds, and remember into which logs."""
+        names = {os.path.abspath(path): path for path in paths if find_scheme(path) is None}  # noqa: PTH100 - any bytes
+        findings = raw_line_feeds(list(names))
+        self._warn(finding.text for finding in findings)
+        self._forgeable |= {names[log] for finding in findings for log in finding.followed}
 
     def reload(self) -> bool:
         """Open our own log anew; take over mynetworks, guards and deny list as they are now. Whether that went well.

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from pbs_fast.daemon.headers import HeaderWatch
 from pbs_fast.errors import SourceError
+from pbs_fast.matching.distrust import Distrust
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.file import BUDGET
 from pbs_fast.sources.identity import Position
@@ -43,6 +45,7 @@ class Follower:
         tags: Sequence[str] = (),
         fold_past: bool = True,
         logtime: LogTime | None = None,
+        raw_tags: Sequence[str] = (),
     ) -> None:
         """`start`: "replay" (what comes from now on; `begin_replay` gives the past), "begin" (all that there is) or the
         place to which an earlier run read (`resume` gives what came since).
@@ -51,7 +54,9 @@ class Follower:
         the formats: a source that refuses lines says so of those that carry one.
         `say` takes what an administrator should know now, `tell` what is in order, such as a rotation.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
-        `logtime` is how this site writes its stamps, where the matcher does not know it.
+        `logtime` is how this site writes its stamps, where the matcher does not know it. `raw_tags` are given for a
+        file into which the logging daemon writes line feeds as they are: from the first line of these programs on, no
+        login in it counts.
         """
         self._say = say
         self._tell = tell
@@ -64,6 +69,8 @@ class Follower:
         self.source = make_source(spec, Wishes(start, hints, self._on_notice, tags))
         self.path = self.source.name
         """What messages call the log."""
+        self._headers = HeaderWatch(self.path, say)
+        self._distrust = Distrust(raw_tags, self._on_raw_name) if raw_tags else None
 
         def new_reader(*, live: bool, fold: bool) -> Reader:
             return Reader(
@@ -75,6 +82,7 @@ class Follower:
                 fold=fold,
                 logtime=logtime,
                 on_layout=self._on_layout,
+                distrust=self._distrust,
             )
 
         self._new_reader = new_reader
@@ -177,6 +185,8 @@ class Follower:
     def counters(self) -> dict[str, int]:
         """Lines and events of past and present (docs/MATCHING.md, 7), and what the source counted (`log_...`)."""
         total: dict[str, int] = {f"log_{name}": n for name, n in self.source.counters.items()}
+        total["log_headerless"] = self._headers.count
+        total["log_distrusted"] = self._distrust.lines if self._distrust is not None else 0
         for reader in (self._past, self._present):
             for name, n in reader.counters.items():
                 total[name] = total.get(name, 0) + n
@@ -192,6 +202,7 @@ class Follower:
         if piece.offset == 0:
             reader.begin_file()
         reader.feed(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
+        self._headers.saw(piece, reader, reference)
 
     def _prime(self) -> None:
         """Show the live reader the lines before its first, and forget their events: the replay has them."""
@@ -202,6 +213,13 @@ class Follower:
         if self._layout not in (None, layout):
             self._say(f"{self.path}: the layout of its lines changed from {self._layout} to {layout}")
         self._layout = layout
+
+    def _on_raw_name(self, tag: str) -> None:
+        self._say(
+            f"{self.path}: {tag} writes user names into it as they were sent, and the logging daemon their line feeds, "
+            "so a stranger can forge logins here: no login that follows in this log counts; mend the logging daemon's "
+            'configuration (SECURITY.md) and start again, or set raw_line_feeds = "accept"'
+        )
 
     def _on_notice(self, notice: Notice) -> None:
         (self._tell if notice.kind == "rotated" else self._say)(notice.text)

@@ -24,6 +24,8 @@ class Format:
     """Length in bytes from which a record is taken as cut by its writer; 0 for never."""
     counted: bool = True
     """Whether its sessions may be counted: false where their ends are written at a site's wish only."""
+    raw_names: tuple[str, ...] = ()
+    """Its tags under which user names are logged as they were sent, line feeds included; not for the backends."""
     own_prefix: tuple[str, ...] = ()
     """Texts that may stand before the stamp in the server's own log file."""
     own_probe: str | None = None

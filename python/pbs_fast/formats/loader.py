@@ -41,6 +41,7 @@ _KEYS: Types = {
     "logout": TEXTS,
     "cut": NUMBER,
     "counted": BOOLEAN,
+    "raw_names": TEXTS,
     "own_log": TABLE,
     "session": TABLE,
     "line_login": TEXTS,
@@ -118,6 +119,8 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
     for key in steps:
         if not session[key]:
             raise FormatError(f"{where(key, 'session')}: {key} is empty; give at least one pattern")
+    if strange := set(table.get("raw_names", ())) - {*table.get("program", ()), *table.get("tls_program", ())}:
+        raise FormatError(f"{where('raw_names', '')}: raw_names: '{min(strange)}' is no tag of program or tls_program")
     if table.get("cut", 0) < 0:
         raise FormatError(f"{where('cut', '')}: cut is a length in bytes, not {table['cut']}")
 
@@ -146,6 +149,7 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         logout=patterns("logout", table.get("logout", ())),
         cut=table.get("cut", 0),
         counted=table.get("counted", True),
+        raw_names=tuple(table.get("raw_names", ())),
         own_prefix=tuple(own.get("prefix", ())),
         own_probe=patterns("probe", [own["probe"]], "own_log")[0] if own else None,
         session_address=step("address"),
@@ -164,7 +168,9 @@ def extend(catalogue: Sequence[Format], tags: Mapping[str, Sequence[str]]) -> tu
         if name not in known:
             raise FormatError(f"unknown format '{name}'{_nearest(name, known)}")
         old = known[name]
-        known[name] = replace(old, program=tuple(dict.fromkeys((*old.program, *further))))
+        # Which of its services a further tag is for is not known here.
+        raw = (*old.raw_names, *further) if old.raw_names else ()
+        known[name] = replace(old, program=tuple(dict.fromkeys((*old.program, *further))), raw_names=raw)
     return tuple(known.values())
 
 

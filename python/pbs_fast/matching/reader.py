@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.matching import SYSLOG, Matcher, Scan, Stream
+from pbs_fast.matching.distrust import LONGEST_RECORD
 from pbs_fast.matching.rewrite import LOGTIME, READERS, Lines, Rewriter, find_entry
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
     from pbs_fast.matching import Core
+    from pbs_fast.matching.distrust import Distrust
     from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Offsets of rewritten lines start here, beyond any log's size, until they are turned back into those of their source.
@@ -56,10 +58,12 @@ class Reader:
         fold: bool,
         logtime: LogTime | None = None,
         on_layout: Callable[[str], object] | None = None,
+        distrust: Distrust | None = None,
     ) -> None:
         """`gap` is the fold's, in seconds (docs/MATCHING.md, 6). `on_layout` is told the layout when it is decided.
 
-        `logtime` is how this site writes its stamps, where the matcher does not know it.
+        `logtime` is how this site writes its stamps, where the matcher does not know it. `distrust` is what takes away
+        lines that a stranger may have written, where the source is such a file.
         """
         self._matcher = matcher
         self.stream: Stream = core.Stream(matcher, source=source, gap=gap, live=live, fold=fold)
@@ -71,6 +75,8 @@ class Reader:
         self._added = 0
         self._on_layout = on_layout
         self._primed: dict[str, int] = {}
+        self._distrust = distrust
+        self._unproven = LONGEST_RECORD
 
     @property
     def rewrites(self) -> bool:
@@ -97,6 +103,11 @@ class Reader:
         if not self.rewrites:
             if self.layout is None:
                 self._rewriter.doubt()
+            if self._distrust is not None:
+                unproven = self._unproven if offset else 0
+                self._unproven = max(0, unproven - (stop - start))
+                data = self._distrust.screened(data, start, stop, unproven)
+                start, stop = 0, len(data)
             return Ready(data, start, stop, offset, self.layout or SYSLOG)
         lines = self._rewriter.lines(data, start, stop)
         if self.layout is None:
@@ -128,6 +139,8 @@ class Reader:
         Only before the first `feed`; their lines are not in the counters either.
         """
         if data[start:]:
+            # Its lines are those in front of what comes: what is true of them is known.
+            self._unproven = 0
             self._rewriter.begin(is_whole=False)
             self.feed(data, start, len(data), offset=0, reference=reference)
             self.take()
@@ -173,6 +186,7 @@ class Reader:
     def begin_file(self) -> None:
         """Another file of this source begins: its first conclusive lines decide wrapper and layout again."""
         self.layout = None
+        self._unproven = 0
         self._rewriter.begin_file()
 
     def _find(self, data: bytes, start: int, stop: int) -> None:
