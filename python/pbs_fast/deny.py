@@ -21,6 +21,7 @@ from difflib import get_close_matches
 from math import inf
 
 from pbs_fast.addresses import Network, parse_network
+from pbs_fast.admin_files import parse_toml, read_admin_file
 from pbs_fast.config.positions import Path, lines
 from pbs_fast.errors import ConfigError
 
@@ -74,18 +75,20 @@ def fold_user(user: str) -> str:
 def read_deny(path: str) -> DenyList:
     """The deny list of a file; empty when there is no such file. Raises ConfigError."""
     try:
-        with open(path, "rb") as file:
-            text = file.read().decode()
-        document = tomllib.loads(text)
+        text = read_admin_file(path).decode()
+        document = parse_toml(text)
+        reader = _Reader(path, text)
     except FileNotFoundError:
         return DenyList()
-    except OSError as error:
+    except PermissionError as error:
         raise ConfigError(f"{path}: {error.strerror}; let the daemon's user read it, or remove it") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name a file of [[deny]] tables, or remove it") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}; mend that line") from None
-    return DenyList(tuple(_Reader(path, text).denials(document)))
+    return DenyList(tuple(reader.denials(document)))
 
 
 class _Reader:
@@ -138,4 +141,7 @@ class _Reader:
             return inf
         if not isinstance(value, datetime):
             raise self._error((*at, "until"), '"until" must be a date and a time, such as 2026-12-24T18:00:00Z')
-        return value.timestamp()
+        try:
+            return value.timestamp()
+        except (OverflowError, ValueError, OSError):  # year 1 in a zone that the C library cannot reckon with
+            raise self._error((*at, "until"), f'"until" = {value} is beyond what clocks count; leave it out') from None

@@ -124,6 +124,7 @@ def test_a_checkpoint_that_is_not_right_is_not_used(counting: Site, fault: str, 
         record["logs"] = {b"/var/log/other".hex(): position}
     elif fault == "old":
         record["written"] -= 7300
+        record["sessions"] = [[*each[:5], each[5] - 7300, *each[6:]] for each in record["sessions"]]
     elif fault == "of a file that is gone":
         position["inode"] += 1
         position["head"] = bytes.fromhex(position["head"])[::-1].hex()

@@ -110,7 +110,6 @@ class Parts:
     def __init__(self, settings: Settings, log: Log, directory: str, clock: Clock) -> None:
         config = settings.config
         site = site_formats(settings)
-        self._names = [each.name for each in site.formats]
         self._directory = directory
         self._file = settings.file
         self._log = log
@@ -137,9 +136,7 @@ class Parts:
         if self._config.reprocess:
             return [self._follower(path, "begin") for path in paths]
         if isinstance(self.ledger, CountingLedger) and self._config.write:
-            found = resume(
-                self._config.checkpoint, paths, self._names, self.ledger, self.clock, self._follower, self._log
-            )
+            found = resume(self._config.checkpoint, paths, self.ledger, self.clock, self._follower, self._log)
             if found is not None:
                 return found
         return [self._follower(path, "replay") for path in paths]
@@ -188,6 +185,13 @@ class Parts:
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
         except PbsError as error:
             self._log.warning(f"reload: {error}; going on with what was in force")
+            return False
+        except Exception as error:
+            # Each parser turns its faults into PbsError. One that does not must not end a daemon that grants.
+            self._log.warning(
+                f"reload: {type(error).__name__}: {error}; going on with what was in force (this is a fault of "
+                "pbs-fast; please report it)"
+            )
             return False
         self._warn(netblocks.notices, machine.notices)
         self._log.info("reloaded mynetworks, guards and deny list")
