@@ -23,8 +23,8 @@ DEFAULT_FILE = "/etc/pbs-fast/pbs-fast.toml"
 OWN_FORMATS = "format"
 
 _DAY = 86_400
-#: Longest `grace` and `max_session`, in seconds. Beyond a month a grant is a host of mynetworks, and a typing error more
-#: likely than a wish.
+#: Longest `grace` and `max_session`, in seconds. Beyond a month a grant is a host of mynetworks, and a typing error
+#: more likely than a wish.
 LONGEST = 30 * _DAY
 
 

@@ -25,6 +25,7 @@ from pbs_fast.daemon.reprocess import reprocess
 from pbs_fast.daemon.resume import resume
 from pbs_fast.daemon.roster import Roster
 from pbs_fast.daemon.signals import Signals
+from pbs_fast.daemon.unexplained import Unexplained
 from pbs_fast.daemon.watched import Watched
 from pbs_fast.deny import read_deny
 from pbs_fast.errors import PbsError
@@ -65,23 +66,26 @@ def run(
         parts = Parts(settings, log, directory, clock or Clock())
         log.info(f"starting up (v{__version__}): {parts.core.name} matcher ({parts.core.reason})")
         followers = parts.followers(watched.paths)
+        for follower in followers:
+            # Before the tables: a start that fails here time and again must not look alive to `reap`.
+            follower.open()
         tables = open_tables(config, log, parts.clock) if config.write else []
+        publisher = Publisher(tables)
         daemon = Daemon(
             logs=Roster(followers, watched, parts.newcomers, log.info),
             guards=parts.guards,
             ledger=parts.ledger,
-            publisher=Publisher(tables),
+            publisher=publisher,
             clock=parts.clock,
             signals=signals,
             hints=parts.hints,
             log=log,
             notifier=notifier,
             reload=parts.reload,
+            unexplained=Unexplained(publisher.files, parts.ledger, parts.clock, log),
             checkpoints=parts.checkpoints(),
         )
         try:
-            for follower in followers:
-                follower.open()
             if config.reprocess:
                 reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, log)
             if daemon.start():
