@@ -25,6 +25,8 @@ from pbs_fast.admin_files import parse_toml, read_admin_file
 from pbs_fast.config.positions import Path, lines
 from pbs_fast.errors import ConfigError
 
+#: Longest text of the file that a message repeats.
+_SHOWN = 60
 _KEYS = ("addresses", "networks", "users", "until", "reason")
 
 
@@ -91,6 +93,11 @@ def read_deny(path: str) -> DenyList:
     return DenyList(tuple(reader.denials(document)))
 
 
+def _shown(text: str) -> str:
+    """A text of the file in a message of one line."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
 class _Reader:
     def __init__(self, path: str, text: str) -> None:
         self._path = path
@@ -102,7 +109,7 @@ class _Reader:
     def denials(self, document: dict[str, object]) -> Iterable[Denial]:
         for name in document:
             if name != "deny":
-                raise self._error((name,), f'"{name}" is not known here; the file holds [[deny]] tables')
+                raise self._error((name,), f'"{_shown(name)}" is not known here; the file holds [[deny]] tables')
         tables = document.get("deny", [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             raise self._error(("deny",), '"deny" must be tables; write [[deny]] above them')
@@ -113,16 +120,16 @@ class _Reader:
         for name in table:
             if name not in _KEYS:
                 near = get_close_matches(name, _KEYS, 1) or [", ".join(_KEYS)]
-                raise self._error((*at, name), f'"{name}" is not a key of [[deny]]; did you mean {near[0]}?')
+                raise self._error((*at, name), f'"{_shown(name)}" is not a key of [[deny]]; did you mean {near[0]}?')
         networks = []
         for key in ("addresses", "networks"):
             for index, text in enumerate(self._texts(table, at, key)):
                 try:
                     network = parse_network(text)
                 except ValueError as error:
-                    raise self._error((*at, key, index), f'"{text}" {error}') from None
+                    raise self._error((*at, key, index), f'"{_shown(text)}" {error}') from None
                 if key == "addresses" and network.prefix != network.width:
-                    raise self._error((*at, key, index), f'"{text}" is a network; put it under networks')
+                    raise self._error((*at, key, index), f'"{_shown(text)}" is a network; put it under networks')
                 networks.append(network)
         users = tuple(map(fold_user, self._texts(table, at, "users")))
         if not networks and not users:
