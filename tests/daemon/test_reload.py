@@ -11,6 +11,11 @@ import pytest
 
 from config.test_hostile_files import CONFIG, DENY, mutated
 from daemon.running import Site, login
+from pbs_fast.clock import FakeClock
+from pbs_fast.config import load, merge
+from pbs_fast.daemon import assemble
+from pbs_fast.deny import DenyList
+from pbs_fast.logs import Log
 
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
 STAYS = "going on with what was in force"
@@ -55,9 +60,24 @@ def test_a_date_before_all_clocks(site: Site) -> None:
     site.deny.write_text(f'[[deny]]\naddresses = ["{B}"]\nuntil = 0001-01-01T00:00:00\n')
     daemon.reload("reload")
     assert daemon.running
+    assert "please report it" not in site.said()
     site.append(login(C))
     site.wait_rows(C)
     assert daemon.stop() == 0
+
+
+def test_a_fault_that_no_parser_knows_is_logged_as_ours(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(str(site.own))
+    parts = assemble.Parts(merge(load(str(site.config)), ()), log, "/", FakeClock())
+
+    def breaks(_: str) -> DenyList:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(assemble, "read_deny", breaks)
+    assert not parts.reload()
+    assert f"reload: ZeroDivisionError: a bug; {STAYS} (this is a fault of pbs-fast; please report it)" in site.said()
+    parts.hints.close()
+    log.close()
 
 
 @pytest.mark.parametrize("seed", range(2))
