@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from daemon.running import Site, login, noise
+from daemon.test_clock_steps import Clocks
 from pbs_fast.clock import FakeClock
 from pbs_fast.daemon.recover import recover
 from pbs_fast.daemon.unexplained import SUFFIX, Unexplained
@@ -315,6 +316,27 @@ def test_with_a_value_that_says_the_end_it_is_kept_as_well(site: Site) -> None:
         time.sleep(1)
         daemon.send(signal.SIGKILL)
         daemon.kill()
+    assert daemon.stop() == 0
+
+
+def test_a_clock_that_is_set_back_before_each_restart_gives_nothing(site: Site) -> None:
+    """By an hour each time: neither the log, nor the file, nor an end that the value holds, makes a row last longer."""
+    site.configure('value = "ok {expires}"\n')
+    site.grace = 12
+    clocks = Clocks(site)
+    seed(site, A, value="ok {expires}")
+    begun = time.monotonic()
+    restarts = 0
+    while True:
+        daemon = site.start(prefix=clocks.prefix)
+        if not site.rows():
+            break
+        assert time.monotonic() - begun < site.grace + 4, site.said()
+        daemon.kill()
+        clocks.set(wall=clocks.wall - 3600)
+        restarts += 1
+    assert restarts >= 2
+    assert time.monotonic() - begun > site.grace / 2
     assert daemon.stop() == 0
 
 
