@@ -45,7 +45,7 @@ def read_admin_file(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> by
         _require_regular(found, path)
         if found.st_size > limit:
             raise _too_large(path, limit)
-        # The size is not believed: a file of /proc has none, and another grows while it is read.
+        # The size is no bound: a file of /proc has none, and another grows while it is read.
         parts: list[bytes] = []
         left = limit + 1
         while left and (data := os.read(fd, min(left, _READ))):

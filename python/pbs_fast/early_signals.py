@@ -34,7 +34,7 @@ def release() -> None:
 
 
 def noted() -> tuple[signal.Signals, ...]:
-    """What came since `hold` or the last call, in its order. To be called by whoever has handlers of their own now."""
+    """What came since `hold` or the last call, in its order. For the code that has its own handlers now."""
     came = tuple(_noted)
     del _noted[: len(came)]
     return came

@@ -2,7 +2,7 @@
 
 A cache. Without it, or when anything in it is not as it should be, the log of `max_session` is replayed; with it, the
 logs are read on from where the last run stopped. Times in the file are seconds since the epoch. None of them is taken
-on trust: the clock may have stood ahead when they were written, and a row must not end later than one that is granted
+on trust: the clock may have been ahead when they were written, and a row must not end later than one that is granted
 now.
 """
 
@@ -157,7 +157,7 @@ class _Decoder:
         rows = {_address(ip): self._row(*fields) for ip, fields in record["rows"].items()}
         sessions = [self._session(*fields) for fields in record["sessions"]]
         if len({key for key, _ in sessions}) < len(sessions):
-            raise ValueError("a session stands there twice")
+            raise ValueError("a session is listed twice")
         return Checkpoint(written, positions, State(rows, sessions))
 
     def _row(self, expires: object, user: object, format_: object, host: object) -> Grant:

@@ -1,4 +1,4 @@
-"""When rows that no log explains must end, kept in a file beside each table, so that a restart gives them no new grace.
+"""When rows that no log explains must end, kept in a file next to each table, so that no restart gives them a new grace.
 
 A start keeps such rows for up to `grace` seconds. Without this file each start would count those seconds anew, and a
 daemon that is restarted more often than that would keep the rows for ever. The file also says that a start has begun:
@@ -41,7 +41,7 @@ class Unexplained:
     """The ends of rows that no log explains. Made before the rows of the tables are read, then `settled`, `turned`."""
 
     def __init__(self, tables: Iterable[Path], ledger: Ledger, clock: Clock, log: Log) -> None:
-        """Reads what an earlier run left beside the files of the tables, and notes there that a start has begun."""
+        """Reads what an earlier run left next to the files of the tables, and notes there that a start has begun."""
         self._files = [table.with_name(table.name + SUFFIX) for table in tables]
         self._ledger, self._clock, self._log = ledger, clock, log
         self._failed = False
@@ -114,23 +114,21 @@ class Unexplained:
         self._due = begun + _EVERY if self._ends else inf
         if not self._ends and self._since is None:
             for file in self._files:
-                with suppress(OSError):  # then it stays, and the next start finds only rows that have ended in it
+                with suppress(OSError):  # the next start then counts from when this one began, which ends rows sooner
                     file.unlink(missing_ok=True)
             return
         data = self._record()
-        try:
-            for file in self._files:
+        failures: list[str] = []
+        for file in self._files:
+            try:
                 replace_file(file, data)
-        except OSError as error:
-            if not self._failed:
-                self._log.warning(
-                    f"cannot write {file}: {error.strerror}; rows that no log explains begin their grace anew at the "
-                    "next start"
-                )
-            self._failed = True
+            except OSError as error:
+                failures.append(f"cannot write {file}: {error.strerror}")
+        if failures and not self._failed:
+            self._log.warning(f"{failures[0]}; rows that no log explains begin their grace anew at the next start")
+        self._failed = bool(failures)
+        if failures:
             self._due = begun + _EVERY
-        else:
-            self._failed = False
         self._due = max(self._due, begun + (time.monotonic() - begun) / _SHARE)
 
     def _record(self) -> bytes:
