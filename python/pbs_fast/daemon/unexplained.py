@@ -1,4 +1,4 @@
-"""When rows that no log explains must end, kept in a file next to each table, so that no restart gives them a new grace.
+"""When rows that no log explains must end, kept in a file next to each table, so that a restart gives no new grace.
 
 A start keeps such rows for up to `grace` seconds. Without this file each start would count those seconds anew, and a
 daemon that is restarted more often than that would keep the rows for ever. The file also says that a start has begun:
