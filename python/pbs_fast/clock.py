@@ -19,6 +19,8 @@ class Clock:
     """The machine's clocks. Subclasses change what `_wall` and `_boot` read."""
 
     def __init__(self) -> None:
+        self.boot_id = _boot_id()
+        """Tells this run of the machine from all others; None where the system names none."""
         self._origin = self._wall() - self._boot()
         self._shift = 0
 
@@ -29,6 +31,10 @@ class Clock:
     def now(self) -> float:
         """Seconds on the ledger's clock; goes on while the machine sleeps where CLOCK_BOOTTIME is there (Linux)."""
         return self._boot() + self._origin
+
+    def boot(self) -> float:
+        """Seconds since the machine was started, as far as `boot_id` is the same."""
+        return self._boot()
 
     def shift(self) -> int:
         """Whole seconds to add to a stamp of now to put it on the ledger's clock."""
@@ -52,6 +58,15 @@ class Clock:
 _BOOT: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+def _boot_id() -> str | None:
+    """random(4): "regenerated" at each boot of the kernel."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read(64).strip() or None
+    except (OSError, ValueError):
+        return None
+
+
 class FakeClock(Clock):
     """A clock for tests: stands still until told otherwise."""
 
@@ -59,6 +74,7 @@ class FakeClock(Clock):
         self.wall_reading = wall
         self.boot_reading = boot
         super().__init__()
+        self.boot_id = "1"
 
     def advance(self, seconds: float) -> None:
         """Let time pass on both clocks."""

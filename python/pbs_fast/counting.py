@@ -36,11 +36,25 @@ class State(NamedTuple):
             [(key, session._replace(opened=session.opened + by)) for key, session in self.sessions],
         )
 
-    def still(self, now: float, max_session: int) -> State:
-        """What of it still holds at a time on its clock."""
-        sessions = [(key, session) for key, session in self.sessions if session.opened + max_session > now]
+    def still(self, now: float, grace: int, max_session: int) -> State:
+        """What of it still holds at a time on its clock, and no longer than a login of that time would hold.
+
+        A login stamped ahead of the clock (a log that is reprocessed, a checkpoint of a clock that was set back) would
+        otherwise keep its row until that time comes.
+        """
+        latest = floor(now)
+        sessions = [
+            (key, session if session.opened <= latest else session._replace(opened=latest))
+            for key, session in self.sessions
+            if session.opened + max_session > now
+        ]
         open_ones = {session.ip for _, session in sessions}
-        return State({ip: row for ip, row in self.rows.items() if row.expires > now or ip in open_ones}, sessions)
+        rows = {
+            ip: row if row.expires <= latest + grace else row._replace(expires=latest + grace)
+            for ip, row in self.rows.items()
+            if row.expires > now or ip in open_ones
+        }
+        return State(rows, sessions)
 
 
 class CountingLedger(Ledger):

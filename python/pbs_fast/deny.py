@@ -21,9 +21,12 @@ from difflib import get_close_matches
 from math import inf
 
 from pbs_fast.addresses import Network, parse_network
+from pbs_fast.admin_files import parse_toml, read_admin_file
 from pbs_fast.config.positions import Path, lines
 from pbs_fast.errors import ConfigError
 
+#: Longest text of the file that a message repeats.
+_SHOWN = 60
 _KEYS = ("addresses", "networks", "users", "until", "reason")
 
 
@@ -74,18 +77,25 @@ def fold_user(user: str) -> str:
 def read_deny(path: str) -> DenyList:
     """The deny list of a file; empty when there is no such file. Raises ConfigError."""
     try:
-        with open(path, "rb") as file:
-            text = file.read().decode()
-        document = tomllib.loads(text)
+        text = read_admin_file(path).decode()
+        document = parse_toml(text)
+        reader = _Reader(path, text)
     except FileNotFoundError:
         return DenyList()
-    except OSError as error:
+    except PermissionError as error:
         raise ConfigError(f"{path}: {error.strerror}; let the daemon's user read it, or remove it") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name a file of [[deny]] tables, or remove it") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}; mend that line") from None
-    return DenyList(tuple(_Reader(path, text).denials(document)))
+    return DenyList(tuple(reader.denials(document)))
+
+
+def _shown(text: str) -> str:
+    """A text of the file in a message of one line."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 class _Reader:
@@ -99,7 +109,7 @@ class _Reader:
     def denials(self, document: dict[str, object]) -> Iterable[Denial]:
         for name in document:
             if name != "deny":
-                raise self._error((name,), f'"{name}" is not known here; the file holds [[deny]] tables')
+                raise self._error((name,), f'"{_shown(name)}" is not known here; the file holds [[deny]] tables')
         tables = document.get("deny", [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             raise self._error(("deny",), '"deny" must be tables; write [[deny]] above them')
@@ -110,16 +120,16 @@ class _Reader:
         for name in table:
             if name not in _KEYS:
                 near = get_close_matches(name, _KEYS, 1) or [", ".join(_KEYS)]
-                raise self._error((*at, name), f'"{name}" is not a key of [[deny]]; did you mean {near[0]}?')
+                raise self._error((*at, name), f'"{_shown(name)}" is not a key of [[deny]]; did you mean {near[0]}?')
         networks = []
         for key in ("addresses", "networks"):
             for index, text in enumerate(self._texts(table, at, key)):
                 try:
                     network = parse_network(text)
                 except ValueError as error:
-                    raise self._error((*at, key, index), f'"{text}" {error}') from None
+                    raise self._error((*at, key, index), f'"{_shown(text)}" {error}') from None
                 if key == "addresses" and network.prefix != network.width:
-                    raise self._error((*at, key, index), f'"{text}" is a network; put it under networks')
+                    raise self._error((*at, key, index), f'"{_shown(text)}" is a network; put it under networks')
                 networks.append(network)
         users = tuple(map(fold_user, self._texts(table, at, "users")))
         if not networks and not users:
@@ -138,4 +148,7 @@ class _Reader:
             return inf
         if not isinstance(value, datetime):
             raise self._error((*at, "until"), '"until" must be a date and a time, such as 2026-12-24T18:00:00Z')
-        return value.timestamp()
+        try:
+            return value.timestamp()
+        except (OverflowError, ValueError, OSError):  # year 1 in a zone that the C library cannot reckon with
+            raise self._error((*at, "until"), f'"until" = {value} is beyond what clocks count; leave it out') from None

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from pbs_fast.addresses import Network, NetworkTable, parse, parse_network
+from pbs_fast.admin_files import read_admin_file
 from pbs_fast.errors import ConfigError
 from pbs_fast.postconf import NoPostfixError, Postconf
 
@@ -19,6 +20,10 @@ POSTFIX = "postfix"
 #: The command that is asked where the configuration names none. That it is missing is then no fault: a host without
 #: Postfix has no networks of Postfix, and a grant too many for a local address opens nothing.
 DEFAULT_COMMAND = "postconf"
+
+#: Files that name files: how deep, and how many readings in all. One that is named twice on each of 30 levels would be
+#: read 2^30 times.
+MOST_NESTED, MOST_FILES = 16, 1_000
 
 #: Words are separated by blanks and commas outside braces (`inline:{ {a = b} }`).
 _WORD = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^,\s])+")
@@ -92,6 +97,7 @@ class _Reader:
         self.notices: list[str] = []
         self._open: list[str] = []
         """Files that are being read, outermost first."""
+        self._files = 0
 
     def read(self, text: str, where: str, positive: bool = True) -> None:
         for word in _WORD.findall(text):
@@ -124,12 +130,16 @@ class _Reader:
         if path in self._open:
             chain = " -> ".join((*self._open, path))
             raise ConfigError(f"{where}: {path} is read while it is being read ({chain}); take one of the names out")
+        self._files += 1
+        if len(self._open) == MOST_NESTED or self._files > MOST_FILES:
+            raise ConfigError(
+                f"{where}: {path}: at most {MOST_FILES} files, {MOST_NESTED} deep, are read; put the networks into one"
+            )
         try:
-            with open(path, encoding="utf-8", errors="backslashreplace") as file:
-                lines = file.readlines()
+            text = read_admin_file(path).decode("utf-8", "backslashreplace")
         except OSError as error:
             raise ConfigError(f"{where}: {path}: {error.strerror}; mend the file or take it out of the list") from None
         self._open.append(path)
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(text.split("\n"), 1):
             self.read(line, f"{path}:{number}", positive)
         self._open.pop()

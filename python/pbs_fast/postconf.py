@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import shlex
 import shutil
 import subprocess
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pbs_fast.errors import ConfigError
 
 #: postconf reads two files; one that has not answered by then waits for a dead network file system.
 TIMEOUT_S = 30.0
+#: Most bytes that are read of what a command prints; the longest setting of a real main.cf has some kilobytes.
+OUTPUT_LIMIT = 4 << 20
+#: Most settings that are asked for to expand one. Variables that name each other twice on each of 30 levels would take
+#: 2^30 questions.
+MOST_ASKED = 500
 
 #: Where distributions put postconf; the PATH of a daemon often ends before sbin.
 _SBIN = "/usr/sbin:/usr/local/sbin:/usr/lib/postfix/sbin"
@@ -40,16 +49,21 @@ class Postconf:
         if not words:
             raise ConfigError("postconf = '': names no command; give one, such as /usr/sbin/postconf")
         self._program, self._options = words[0], words[1:]
+        self._asked = 0
 
     def value(self, name: str) -> tuple[str, list[str]]:
         """The setting's value with its variables expanded, and a notice (one line) on each that is not set."""
         notices: list[str] = []
+        self._asked = 0
         return self._expanded(name, (), notices), notices
 
     def _expanded(self, name: str, above: tuple[str, ...], notices: list[str]) -> str:
         if name in above:
             chain = " -> ".join((*above, name))
             raise ConfigError(f"postconf {above[0]}: its variables go round in a circle ({chain}); mend main.cf")
+        self._asked += 1
+        if self._asked > MOST_ASKED:
+            raise ConfigError(f"postconf {above[0]}: needs more than {MOST_ASKED} variables; list mynetworks instead")
         raw = self.ask("-h", name)
         if raw is None:
             notices.append(f"postconf {above[0] if above else name}: ${name} is not set in main.cf; taken as empty")
@@ -78,24 +92,59 @@ class Postconf:
             )
         command = [path, *self._options, *arguments]
         try:
-            done = subprocess.run(  # noqa: S603 - the administrator's own command, no shell
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=TIMEOUT_S,
-                check=False,
-                env={**os.environ, "LC_ALL": "C"},
-            )
+            done = _run(command)
         except OSError as error:
             raise ConfigError(f"postconf: {path}: {error.strerror}; set postconf = PATH or list mynetworks") from None
         except subprocess.TimeoutExpired:
             raise ConfigError(
                 f"postconf: {shlex.join(command)}: no answer in {TIMEOUT_S:.0f} s; run it by hand"
             ) from None
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
+        if done.is_cut:
             raise ConfigError(
-                f"postconf: {shlex.join(command)} failed with {done.returncode}: {said[-1]}; run it by hand"
+                f"postconf: {shlex.join(command)}: prints more than {OUTPUT_LIMIT >> 20} MiB; run it by hand"
             )
-        printed = done.stdout.decode(errors="surrogateescape")
+        if done.status != 0:
+            said = done.errors.decode(errors="replace").strip().splitlines() or ["it says nothing"]
+            raise ConfigError(f"postconf: {shlex.join(command)} failed with {done.status}: {said[-1]}; run it by hand")
+        printed = done.output.decode(errors="surrogateescape")
         return printed.removesuffix("\n") if printed else None
+
+
+class _Done(NamedTuple):
+    status: int
+    output: bytes
+    errors: bytes
+    is_cut: bool
+    """It printed more than OUTPUT_LIMIT and was killed."""
+
+
+def _run(command: Sequence[str]) -> _Done:
+    """Run a command to its end, or to the limit of its output. Raises OSError and subprocess.TimeoutExpired."""
+    end = time.monotonic() + TIMEOUT_S
+    with subprocess.Popen(  # noqa: S603 - the administrator's own command, no shell
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "LC_ALL": "C"},
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - both are pipes
+        found = {process.stdout: bytearray(), process.stderr: bytearray()}
+        try:
+            with selectors.DefaultSelector() as selector:
+                for pipe in found:
+                    selector.register(pipe, selectors.EVENT_READ)
+                while selector.get_map():
+                    if (left := end - time.monotonic()) <= 0:
+                        raise subprocess.TimeoutExpired(command, TIMEOUT_S)
+                    for key, _ in selector.select(left):
+                        if data := os.read(key.fd, 65_536):
+                            found[key.fileobj] += data  # type: ignore[index]
+                        else:
+                            selector.unregister(key.fileobj)
+                    if any(len(data) > OUTPUT_LIMIT for data in found.values()):
+                        return _Done(-1, b"", b"", is_cut=True)
+            status = process.wait(max(0.0, end - time.monotonic()))
+        finally:
+            process.kill()
+    return _Done(status, bytes(found[process.stdout]), bytes(found[process.stderr]), is_cut=False)

@@ -14,6 +14,7 @@ from pbs_fast.daemon import loop
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.publisher import Publisher
+from pbs_fast.daemon.unexplained import Unexplained
 from pbs_fast.deny import DenyList
 from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.guards import Guards, Machine
@@ -92,10 +93,11 @@ class Site:
         self.said: list[str] = []
         log = SimpleNamespace(informing=True, debugging=False, warning=self.said.append, infos=self.said.extend)
         guards = Guards(GuardConfig(), read_netblocks(()), Machine((), (), ()), DenyList())
+        ledger = Ledger(GRACE)
         self.daemon = Daemon(
             logs=cast("Any", self.logs),
             guards=guards,
-            ledger=Ledger(GRACE),
+            ledger=ledger,
             publisher=Publisher([cast("Any", self.table)]),
             clock=self.clock,
             signals=cast("Any", SimpleNamespace(stop=None, take_reload=lambda: False)),
@@ -103,6 +105,7 @@ class Site:
             log=cast("Any", log),
             notifier=Notifier(self.said.append, {}),
             reload=lambda: False,
+            unexplained=Unexplained([], ledger, self.clock, cast("Any", log)),
         )
 
     def login(self, *ips: str) -> None:

@@ -124,6 +124,7 @@ def test_a_checkpoint_that_is_not_right_is_not_used(counting: Site, fault: str, 
         record["logs"] = {b"/var/log/other".hex(): position}
     elif fault == "old":
         record["written"] -= 7300
+        record["sessions"] = [[*each[:5], each[5] - 7300, *each[6:]] for each in record["sessions"]]
     elif fault == "of a file that is gone":
         position["inode"] += 1
         position["head"] = bytes.fromhex(position["head"])[::-1].hex()
@@ -184,6 +185,18 @@ def test_reprocess_takes_over_the_sessions_that_are_still_open(counting: Site) -
     assert site.rows() == [A]
     site.append(closed("one"))
     site.wait_rows()
+
+
+def test_a_login_stamped_years_ahead_holds_no_longer_than_one_of_now(counting: Site) -> None:
+    """A log that is reprocessed believes its stamps; what it leaves, and the checkpoint keeps, must not."""
+    site = counting
+    site.append(opened(A, "one", time.time() + 4 * 365 * 86_400))
+    daemon = site.start("--reprocess")
+    assert daemon.stop() == 0
+    record = json.loads(checkpoint(site).read_bytes())
+    now = time.time()
+    assert [end <= now + site.grace for end, *_ in record["rows"].values()] == [True]
+    assert [each[5] <= now for each in record["sessions"]] == [True]
 
 
 def test_sessions_that_are_joined_by_their_process_are_found_in_the_log(counting: Site) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from daemon.running import Site, lines_with, login, readable_to_all, require_nobody
+from daemon.running import READY, Daemon, Site, lines_with, login, readable_to_all, require_nobody
+from pbs_fast.events import Grant
+from pbs_fast.tables import open_table
 
 A, B, C, D = "203.0.113.1", "203.0.113.2", "2001:db8::3", "198.51.100.4"
 
@@ -148,3 +152,62 @@ def test_as_another_user_it_can_open_its_log_again(site: Site) -> None:
     (uids,) = lines_with(Path(f"/proc/{daemon.pid}/status").read_text(), "^Uid:")
     assert set(uids.split()[1:]) == {"65534"}
     assert daemon.stop() == 0
+
+
+def signalled(number: signal.Signals, module: str) -> list[str]:
+    """What starts a program that gets the signal while it imports that module (`each`: with each of its imports)."""
+    return [sys.executable, str(Path(__file__).with_name("signalled.py")), number.name, module]
+
+
+def start_signalled(site: Site, number: signal.Signals, module: str) -> Daemon:
+    """A daemon started so; `run` and its options follow the program's name."""
+    return Daemon([*signalled(number, module), "pbs-fast", "run", *site.arguments()], site)
+
+
+def test_a_sighup_at_any_moment_of_the_start_does_not_end_it(site: Site) -> None:
+    daemon = start_signalled(site, signal.SIGHUP, "each")
+    try:
+        daemon.wait_until("it is ready", lambda: READY in site.said())
+        assert "reloaded mynetworks, guards and deny list" in site.said(), "what was noted early is acted upon"
+        site.append(login(A))
+        site.wait_rows(A)
+        assert daemon.stop() == 0
+    finally:
+        daemon.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "module", ["typer", "pbs_fast.config.read", "pbs_fast.daemon.assemble", "pbs_fast.tables.lmdb", "each"]
+)
+def test_a_stop_at_any_moment_of_the_start_ends_it_well(site: Site, number: signal.Signals, module: str) -> None:
+    table = open_table(site.spec)
+    table.rebuild({B: Grant(2_000_000_000, None, "", "new")})
+    table.close()
+    daemon = start_signalled(site, number, module)
+    try:
+        status, out, err = daemon.end()
+    finally:
+        daemon.kill()
+    assert (status, out, err) == (0, "", "")
+    assert f"caught {number.name} -- exiting" in site.said()
+    assert READY not in site.said()
+    assert site.holds(B)
+
+
+def test_the_old_program_notes_signals_too(site: Site) -> None:
+    arguments = [f"--watchlog={site.log}", f"--dbfile={site.spec}", f"--logto={site.own}"]
+    command = [*signalled(signal.SIGHUP, "each"), "pop-before-smtp", f"--config={site.config}", *arguments]
+    daemon = Daemon(command, site)
+    try:
+        daemon.wait_until("it is ready", lambda: READY in site.said())
+        assert daemon.stop() == 0
+    finally:
+        daemon.kill()
+
+
+def test_what_is_no_daemon_ends_at_a_signal(site: Site) -> None:
+    """`run --list` is over in no time, but a table on a dead disk must not keep the terminal."""
+    command = [*signalled(signal.SIGTERM, "typer"), "pbs-fast", "run", "--list", *site.arguments()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGTERM

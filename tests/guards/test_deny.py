@@ -85,7 +85,7 @@ def test_errors(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Is a directory; let the daemon's user read it"):
+    with pytest.raises(ConfigError, match="Is a directory; name a file of "):
         read_deny(str(tmp_path))
     (tmp_path / "latin").write_bytes(b"# \xfc\n")
     with pytest.raises(ConfigError, match="byte 2 is not UTF-8; save the file as UTF-8"):

@@ -228,7 +228,7 @@ class Campaign:
         table = self._open(self.spec)
         found = table.load()
         live = dict.fromkeys(rows, ROW)
-        settled = reconcile(found, live, covered=True, now=0, grace=1800, wall_now=0)
+        settled = reconcile(found, live, covered=True, now=0, latest=lambda _: 1800, wall_now=0)
         table.rebuild(settled.rows)
         return table
 

@@ -280,15 +280,19 @@ def test_reconcile() -> None:
     table.rebuild({"10.0.0.1": grant(5_000), "10.0.0.2": grant(5_400), "10.0.0.3": grant(9_000_000)})
     found = table.load()
     live = {"10.0.0.1": grant(777), "10.0.0.9": grant(778)}
-    sure = reconcile(found, live, covered=True, now=100, grace=1800, wall_now=5_000)
+
+    def latest(_: str) -> int:
+        return 1900
+
+    sure = reconcile(found, live, covered=True, now=100, latest=latest, wall_now=5_000)
     assert sure.rows == live
     assert sorted(sure.stale) == ["10.0.0.2", "10.0.0.3"]
-    unsure = reconcile(found, live, covered=False, now=100, grace=1800, wall_now=5_000)
+    unsure = reconcile(found, live, covered=False, now=100, latest=latest, wall_now=5_000)
     assert {ip: row.expires for ip, row in unsure.rows.items()} == {
         "10.0.0.1": 777,
         "10.0.0.9": 778,
         "10.0.0.2": 500,  # it says itself that it ends in 400 s
-        "10.0.0.3": 1900,  # no row outlives now + grace unexplained
+        "10.0.0.3": 1900,  # no row outlives its latest end unexplained
     }
     assert set(unsure.recovered) == {"10.0.0.2", "10.0.0.3"}
-    assert reconcile(found, live, covered=False, now=100, grace=1800, wall_now=6_000).stale == ("10.0.0.2",)
+    assert reconcile(found, live, covered=False, now=100, latest=latest, wall_now=6_000).stale == ("10.0.0.2",)

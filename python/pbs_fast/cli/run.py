@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pbs_fast import early_signals
 from pbs_fast.cli import options
 from pbs_fast.config import Settings
 
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
 def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
     """Show what was asked for, else run the daemon; the exit status."""
     if version or dumpconfig or list_:
+        early_signals.release()
         _show(settings, version, dumpconfig, list_)
         return 0
     return _serve(settings)

@@ -23,8 +23,9 @@ DEFAULT_FILE = "/etc/pbs-fast/pbs-fast.toml"
 OWN_FORMATS = "format"
 
 _DAY = 86_400
-#: Beyond a month a grant is a host of mynetworks, and a typing error more likely than a wish.
-_LONGEST = 30 * _DAY
+#: Longest `grace` and `max_session`, in seconds. Beyond a month a grant is a host of mynetworks, and a typing error
+#: more likely than a wish.
+LONGEST = 30 * _DAY
 
 
 def _key(default: T, kind: Kind, doc: str) -> T:
@@ -100,7 +101,7 @@ class Config:
         (), kinds.specs("a table TYPE:PATH or a list of tables"), "further table to publish to, as TYPE:PATH"
     )
     logto: str | None = _key(None, kinds.text(), "our own log: a file, - for standard output, syslog or journal")
-    grace: int = _key(1800, kinds.seconds(1, _LONGEST), "how long after its last login an address may relay")
+    grace: int = _key(1800, kinds.seconds(1, LONGEST), "how long after its last login an address may relay")
     daemon: str | None = _key(
         None,
         kinds.text(),
@@ -139,7 +140,7 @@ class Config:
     count_sessions: bool = _key(
         False, kinds.switch(), "keep an address while one of its sessions is open, and for grace after the last ended"
     )
-    max_session: int = _key(_DAY, kinds.seconds(60, _LONGEST), "with count_sessions: longest life of one session")
+    max_session: int = _key(_DAY, kinds.seconds(60, LONGEST), "with count_sessions: longest life of one session")
     checkpoint: str = _key(
         "/var/lib/pbs-fast/sessions",
         kinds.text(),

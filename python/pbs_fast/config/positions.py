@@ -1,6 +1,6 @@
 """In which line of a TOML document each key stands, which tomllib does not tell.
 
-Works on documents that tomllib has accepted, so it need not find errors, only its way. Imports nothing of the package.
+Works on documents that tomllib has accepted, so it need not find errors, only its way.
 """
 
 from __future__ import annotations
@@ -23,14 +23,20 @@ _STRING = re.compile(
 )
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR = re.compile(r"[^,\]}#\n]+")
+#: Most names and indexes in the way to a value: our deepest is 5, and time grows with the square of the depth.
+_DEEPEST = 64
 
 
 def lines(text: str) -> dict[Path, int]:
     """The line (from 1) of each key, table header and array element of a valid TOML document.
 
-    A table that is written in several places has the line of the first.
+    A table that is written in several places has the line of the first. Raises TOMLDecodeError for a document that is
+    nested more deeply than any of ours.
     """
-    return _Walk(text).document()
+    try:
+        return _Walk(text).document()
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("Nested too deeply (at end of document)") from None
 
 
 class _Walk:
@@ -58,6 +64,8 @@ class _Walk:
             self.at = match.end()
 
     def note(self, path: Path, at: int) -> None:
+        if len(path) > _DEEPEST:
+            raise RecursionError
         self.found.setdefault(path, bisect_right(self.breaks, at - 1) + 1)
 
     def header(self) -> Path:

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
+from pbs_fast.admin_files import parse_toml, read_admin_file
 from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
 from pbs_fast.config.positions import Path, lines
@@ -22,6 +23,8 @@ _PERL = re.compile(
 )
 #: Longest text of a wrong value that a message repeats.
 _SHOWN = 60
+#: Bits of a number that a message repeats; str() refuses one of more than 4,300 digits.
+_LONGEST_NUMBER = 1024
 
 
 class FileValues(NamedTuple):
@@ -41,12 +44,10 @@ def read_file(path: str) -> FileValues:
     allow; a Perl configuration is named as such.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_admin_file(path)
     except OSError as error:
-        raise ConfigError(f"cannot read the configuration file {path}: {error.strerror}") from error
-    except ValueError as error:  # a NUL in the path
-        raise ConfigError(f"cannot read the configuration file {path!r}: no such path can be") from error
+        name = path if path.isprintable() else repr(path)
+        raise ConfigError(f"cannot read the configuration file {name}: {error.strerror}") from error
     if path.endswith(".pl"):
         _is_perl(path)
     try:
@@ -55,12 +56,13 @@ def read_file(path: str) -> FileValues:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text, which TOML must be") from error
     try:
-        document = tomllib.loads(text)
+        document = parse_toml(text)
+        positions = lines(text)
     except tomllib.TOMLDecodeError as error:
         if _PERL.search(text):
             _is_perl(path)
         raise ConfigError(_syntax(path, text, str(error))) from error
-    return _Reader(path, lines(text)).read(document)
+    return _Reader(path, positions).read(document)
 
 
 def _is_perl(path: str) -> NoReturn:
@@ -173,4 +175,6 @@ def _literal(value: object) -> str:
         return "a table"
     if isinstance(value, list):
         return "a list"
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return "a number of so many digits"
     return _shown(str(value))

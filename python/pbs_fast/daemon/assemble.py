@@ -26,6 +26,7 @@ from pbs_fast.daemon.reprocess import reprocess
 from pbs_fast.daemon.resume import resume
 from pbs_fast.daemon.roster import Roster
 from pbs_fast.daemon.signals import Signals
+from pbs_fast.daemon.unexplained import Unexplained
 from pbs_fast.daemon.watched import Watched
 from pbs_fast.deny import read_deny
 from pbs_fast.errors import PbsError
@@ -69,23 +70,26 @@ def run(
         parts = Parts(settings, log, directory, clock or Clock())
         log.info(f"starting up (v{__version__}): {parts.core.name} matcher ({parts.core.reason})")
         followers = parts.followers(watched.paths)
+        for follower in followers:
+            # Before the tables: a start that fails here time and again must not look alive to `reap`.
+            follower.open()
         tables = open_tables(config, log, parts.clock) if config.write else []
+        publisher = Publisher(tables)
         daemon = Daemon(
             logs=Roster(followers, watched, parts.newcomers, log.info),
             guards=parts.guards,
             ledger=parts.ledger,
-            publisher=Publisher(tables),
+            publisher=publisher,
             clock=parts.clock,
             signals=signals,
             hints=parts.hints,
             log=log,
             notifier=notifier,
             reload=parts.reload,
+            unexplained=Unexplained(publisher.files, parts.ledger, parts.clock, log),
             checkpoints=parts.checkpoints(),
         )
         try:
-            for follower in followers:
-                follower.open()
             if config.reprocess:
                 reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, log)
             if daemon.start():
@@ -114,7 +118,6 @@ class Parts:
     def __init__(self, settings: Settings, log: Log, directory: str, clock: Clock) -> None:
         config = settings.config
         site = site_formats(settings)
-        self._names = [each.name for each in site.formats]
         self._directory = directory
         self._file = settings.file
         self._log = log
@@ -147,9 +150,7 @@ class Parts:
         if self._config.reprocess:
             return [self._follower(path, "begin") for path in paths]
         if isinstance(self.ledger, CountingLedger) and self._config.write:
-            found = resume(
-                self._config.checkpoint, paths, self._names, self.ledger, self.clock, self._follower, self._log
-            )
+            found = resume(self._config.checkpoint, paths, self.ledger, self.clock, self._follower, self._log)
             if found is not None:
                 return found
         return [self._follower(path, "replay") for path in paths]
@@ -207,6 +208,13 @@ class Parts:
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
         except PbsError as error:
             self._log.warning(f"reload: {error}; going on with what was in force")
+            return False
+        except Exception as error:
+            # Each parser turns its faults into PbsError. One that does not must not end a daemon that grants.
+            self._log.warning(
+                f"reload: {type(error).__name__}: {error}; going on with what was in force (this is a fault of "
+                "pbs-fast; please report it)"
+            )
             return False
         self._warn(netblocks.notices, machine.notices)
         self._log.info("reloaded mynetworks, guards and deny list")

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from pbs_fast import early_signals
 from pbs_fast.errors import PbsError
 
 _READY = b"+"
@@ -112,6 +113,7 @@ def into_background(pid_file: str) -> Background:
     child = os.fork()
     if child:
         os.close(report)
+        early_signals.release()
         _wait_and_exit(listen, child)
     os.close(listen)
     os.setsid()

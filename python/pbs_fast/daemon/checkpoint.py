@@ -1,25 +1,28 @@
 """The checkpoint of counted sessions: how far each log was read, and what the ledger knew there, in one atomic file.
 
 A cache. Without it, or when anything in it is not as it should be, the log of `max_session` is replayed; with it, the
-logs are read on from where the last run stopped. Times in the file are seconds since the epoch. Imports the ledger's
-types and the sources' positions.
+logs are read on from where the last run stopped. Times in the file are seconds since the epoch. None of them is taken
+on trust: the clock may have been ahead when they were written, and a row must not end later than one that is granted
+now.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pbs_fast.addresses import parse_canonical
+from pbs_fast.admin_files import read_admin_file, replace_file
+from pbs_fast.config.model import LONGEST
 from pbs_fast.counting import State
 from pbs_fast.errors import PbsError
-from pbs_fast.events import Grant
-from pbs_fast.sessions import Key, Session
+from pbs_fast.events import MAX_AHEAD, Grant
+from pbs_fast.sessions import Ends, Key, Session
 from pbs_fast.sources.identity import Position, display
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ _VERSION = 1
 _EVERY = 60.0
 #: Writing takes at most this share of the time (a million rows are 2 s of JSON).
 _SHARE = 0.01
+#: Largest checkpoint, in bytes: a million rows with a session each take 200 MB.
+SIZE_LIMIT: Final = 256 << 20
+#: Seconds by which a checkpoint may seem to be of the future: NTP slews, and the time in it is a whole second.
+_CLOCK_SLACK = 5
 
 
 class CheckpointError(PbsError):
@@ -47,32 +54,37 @@ class Checkpoint(NamedTuple):
     state: State
 
 
-def read_checkpoint(path: str, *, logs: Collection[str], formats: Collection[str], since: float) -> Checkpoint:
-    """The checkpoint in the file `path`, for exactly these logs. Raises CheckpointError.
+def read_checkpoint(
+    path: str, *, logs: Collection[str], ends: Mapping[str, Ends], window: float, wall: float
+) -> Checkpoint:
+    """The checkpoint in the file `path`, for exactly these logs. Raises CheckpointError, whatever the file holds.
 
-    `formats` are those in force; `since` is the second (since the epoch) from which on one is young enough.
+    `ends` is how the sessions of each counted format end. The checkpoint must be written within the last `window`
+    seconds of `wall` (seconds since the epoch), and not after it.
     """
     try:
-        checkpoint = _decode(json.loads(Path(path).read_bytes()))
+        record = json.loads(read_admin_file(path, SIZE_LIMIT))
+        checkpoint = _Decoder(ends).checkpoint(record)
     except FileNotFoundError:
         raise CheckpointError("there is none") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {display(path)}: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{display(path)} is damaged ({type(error).__name__})") from error
-    if checkpoint.written < since:
-        raise CheckpointError(f"{display(path)} is {int(time.time() - checkpoint.written)} s old")
+    age = wall - checkpoint.written
+    if age > window:
+        raise CheckpointError(f"{display(path)} is {int(age)} s old")
+    if age < -_CLOCK_SLACK:
+        raise CheckpointError(f"{display(path)} was written {int(-age)} s ahead of the clock: was it set back?")
     if checkpoint.positions.keys() != set(logs):
         raise CheckpointError(f"{display(path)} was made with other logs")
-    if unknown := {session.format for _, session in checkpoint.state.sessions} - set(formats):
+    if unknown := {session.format for _, session in checkpoint.state.sessions} - ends.keys():
         raise CheckpointError(f"{display(path)} was made with other formats ({', '.join(sorted(unknown))})")
     return checkpoint
 
 
 def write_checkpoint(path: str, positions: Mapping[str, Position], state: State, wall: int) -> None:
     """Put a checkpoint into the file `path`, whole or not at all. Raises OSError."""
-    target = Path(path)
-    fresh = target.with_name(f"{target.name}.tmp")
     record = {
         "version": _VERSION,
         "written": wall,
@@ -80,16 +92,10 @@ def write_checkpoint(path: str, positions: Mapping[str, Position], state: State,
         "rows": {ip: [row.expires, row.user, row.format, row.host] for ip, row in state.rows.items()},
         "sessions": [[*key, *session] for key, session in state.sessions],
     }
-    try:
-        with open(fresh, "wb", opener=_private) as file:
-            file.write(json.dumps(record, separators=(",", ":")).encode("ascii"))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(target)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink()
-        raise
+    data = json.dumps(record, separators=(",", ":")).encode("ascii")
+    if len(data) > SIZE_LIMIT:
+        raise OSError(errno.EFBIG, f"Larger than {SIZE_LIMIT >> 20} MiB", path)
+    replace_file(Path(path), data)
 
 
 class Checkpoints:
@@ -132,22 +138,52 @@ class Checkpoints:
         self.due = max(self.due, begun + (time.monotonic() - begun) / _SHARE)
 
 
-def _decode(record: dict[str, Any]) -> Checkpoint:
+class _Decoder:
     """Raises KeyError, TypeError, ValueError, AttributeError or IndexError for what is no checkpoint."""
-    if record["version"] != _VERSION:
-        raise ValueError("version")
-    positions = {
-        os.fsdecode(bytes.fromhex(log)): Position.from_json(position) for log, position in record["logs"].items()
-    }
-    rows = {}
-    for ip, (expires, user, format_, host) in record["rows"].items():
-        rows[_address(ip)] = Grant(_whole(expires), _text_or_none(user), _text(format_), "recovered", _text(host))
-    sessions: list[tuple[Key, Session]] = []
-    for host, format_, place, name, ip, opened, user, named, at in record["sessions"]:
-        identity = name if isinstance(name, int) else _text(name)
-        key = (_text(host), _text(format_), _text(place), identity)
-        sessions.append((key, Session(_address(ip), _whole(opened), _text_or_none(user), _text(named), _text(at))))
-    return Checkpoint(_whole(record["written"]), positions, State(rows, sessions))
+
+    def __init__(self, ends: Mapping[str, Ends]) -> None:
+        self._ends = ends
+        self._latest = 0
+
+    def checkpoint(self, record: dict[str, Any]) -> Checkpoint:
+        if record["version"] != _VERSION:
+            raise ValueError("version")
+        written = _whole(record["written"])
+        # A log's own clock may have been ahead by so much (docs/MATCHING.md, 6).
+        self._latest = written + MAX_AHEAD
+        positions = {
+            os.fsdecode(bytes.fromhex(log)): Position.from_json(position) for log, position in record["logs"].items()
+        }
+        rows = {_address(ip): self._row(*fields) for ip, fields in record["rows"].items()}
+        sessions = [self._session(*fields) for fields in record["sessions"]]
+        if len({key for key, _ in sessions}) < len(sessions):
+            raise ValueError("a session is listed twice")
+        return Checkpoint(written, positions, State(rows, sessions))
+
+    def _row(self, expires: object, user: object, format_: object, host: object) -> Grant:
+        if _whole(expires) > self._latest + LONGEST:
+            raise ValueError(expires)
+        return Grant(_whole(expires), _text_or_none(user), _text(format_), "recovered", _text(host))
+
+    def _session(
+        self,
+        host: object,
+        format_: object,
+        place: object,
+        name: object,
+        ip: object,
+        opened: object,
+        user: object,
+        named: object,
+        at: object,
+    ) -> tuple[Key, Session]:
+        session = Session(_address(ip), _whole(opened), _text_or_none(user), _text(named), _text(at))
+        by_address = self._ends.get(session.format, "address") == "address"
+        numbered = by_address and not isinstance(name, str)
+        key = (_text(host), _text(format_), _text(place), _whole(name) if numbered else _text(name))
+        if session.opened > self._latest or key[:3] != (session.host, session.format, session.ip if by_address else ""):
+            raise ValueError(key)
+        return key, session
 
 
 def _address(value: object) -> str:
@@ -160,6 +196,7 @@ def _address(value: object) -> str:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
+    value.encode()  # a lone surrogate: nothing that a matcher gives, and no file takes it
     return value
 
 
@@ -168,10 +205,9 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _whole(value: object) -> int:
-    if not isinstance(value, int):
+    """A time or a number that is counted on. Raises TypeError, and ValueError beyond any such."""
+    if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(value)
+    if not 0 <= value < 1 << 53:
+        raise ValueError
     return value
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.publisher import Publisher
     from pbs_fast.daemon.roster import Roster
     from pbs_fast.daemon.signals import Signals
+    from pbs_fast.daemon.unexplained import Unexplained
     from pbs_fast.guards import Guards
     from pbs_fast.logs import Log
     from pbs_fast.sources.wakeup import Hints
+    from pbs_fast.tables import Row
 
 #: Longest sleep in seconds, when there is nothing to do and nothing to look at.
 _LONGEST_SLEEP = 30.0
@@ -58,6 +60,7 @@ class Daemon:
         log: Log,
         notifier: Notifier,
         reload: Callable[[], bool],
+        unexplained: Unexplained,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         """`reload` is called on SIGHUP and says whether there is something new in force; `checkpoints`, where sessions
@@ -72,6 +75,7 @@ class Daemon:
         self._log = log
         self._notifier = notifier
         self._reload = reload
+        self._unexplained = unexplained
         self._checkpoints = checkpoints
         self._started = False
         self._leaving: OrderedDict[str, Grant] = OrderedDict()
@@ -101,6 +105,7 @@ class Daemon:
                 if follower.replaying and (batch := follower.step()):
                     self._grant(batch, live=False)
             self._turn()
+            self._drop_ended(found)
             if self._signals.stop is not None:
                 break
         if self._signals.stop is not None:
@@ -116,10 +121,23 @@ class Daemon:
         if ahead := self._ledger.counters["refused_ahead"]:
             # What was granted by such lines before the clock was set back cannot be told from what never was.
             coverage.append(Coverage(False, f"{ahead} logins in them are stamped ahead of the clock: was it set back?"))
-        recover(found, coverage, self._ledger, self._guards, self._clock, self.explain, self._log)
+        recover(found, coverage, self._ledger, self._guards, self._clock, self._unexplained, self.explain, self._log)
         self._publisher.rebuild(self._ledger.rows())
         self._started = True
         return True
+
+    def _drop_ended(self, found: dict[str, Row]) -> None:
+        """Remove the rows `found` in the tables whose end comes while the past is read.
+
+        A start that takes very long, or starts that are killed one after the other, would keep them for ever.
+        """
+        if ended := self._unexplained.ended(found):
+            for ip in ended:
+                del found[ip]
+            self._publisher.add(Delta(removed=tuple(ended)))
+            self.explain.dropped(
+                ended, "no log has explained it so far, and the time for which it could be kept is over"
+            )
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
@@ -150,6 +168,7 @@ class Daemon:
             self._present(batch)
         self._expire()
         self._publisher.flush()
+        self._unexplained.turned()
         self._notifier.turned(self.state)
 
     def _sweep(self) -> None:
@@ -225,7 +244,7 @@ class Daemon:
         """Seconds until something is due."""
         if self._leaving:
             return 0.0
-        due = min(self._publisher.due, self._notifier.due)
+        due = min(self._publisher.due, self._notifier.due, self._unexplained.due)
         if self._checkpoints is not None:
             due = min(due, self._checkpoints.due)
         pause = min(_LONGEST_SLEEP, due - time.monotonic(), self._logs.timeout())
@@ -247,6 +266,7 @@ class Daemon:
         """Let logs and tables go; the rows stay. Whether all changes were written; if not, the log says why."""
         if self._checkpoints is not None and self._started:
             self._checkpoints.write(self._logs)
+        self._unexplained.save()
         self._part(len(self._leaving))
         self._logs.close()
         self._hints.close()

@@ -6,6 +6,7 @@ Knows no logs and no expiry. Imports events and tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table
@@ -22,6 +23,11 @@ class Publisher:
     def specs(self) -> list[str]:
         """The tables as they stand in the MTA's configuration."""
         return [each.table.spec for each in self._pending]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of those tables that have one."""
+        return [file for each in self._pending if (file := each.table.file) is not None]
 
     @property
     def failing(self) -> list[str]:

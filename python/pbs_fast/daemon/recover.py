@@ -1,8 +1,8 @@
 """The end of a start: which rows a table may keep that no log explains.
 
-With coverage none; without it each for one grace more, or until the end that stands in its value, but for those that a
-guard refuses. Fills the ledger; the caller then makes the tables hold exactly the ledger's rows. Imports what the loop
-does.
+With coverage none; without it each until a grace after the first start that could not explain it, or until the end
+that its value holds, but for those that a guard refuses. Fills the ledger; the caller then makes the tables hold
+exactly the ledger's rows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pbs_fast.tables.reconcile import reconcile
 if TYPE_CHECKING:
     from pbs_fast.clock import Clock
     from pbs_fast.daemon.explain import Explainer
+    from pbs_fast.daemon.unexplained import Unexplained
     from pbs_fast.guards import Guards
     from pbs_fast.logs import Log
     from pbs_fast.sources.replay import Coverage
@@ -29,6 +30,7 @@ def recover(
     ledger: Ledger,
     guards: Guards,
     clock: Clock,
+    unexplained: Unexplained,
     explain: Explainer,
     log: Log,
 ) -> None:
@@ -42,12 +44,14 @@ def recover(
         ledger.rows(),
         covered=not short,
         now=int(clock.now()),
-        grace=ledger.grace,
+        latest=unexplained.latest,
         wall_now=int(clock.wall()),
     )
     explain.dropped(
         result.stale,
-        f"stale: no login in the last {ledger.grace} s explains it" if not short else "its end, by its value, has come",
+        f"stale: no login in the last {ledger.grace} s explains it"
+        if not short
+        else "no log explains it, and the time for which it could be kept is over",
     )
     refused = guards.refused(result.recovered, clock.wall())
     for ip, guard in refused.items():
@@ -58,9 +62,11 @@ def recover(
             ends[row.expires][ip] = row.user
     for end, users in ends.items():
         explain.changed(ledger.adopt(users, end - ledger.grace))
+    unexplained.settled()
     if kept := len(result.recovered) - len(refused):
+        longest = max(end for end in ends) - int(clock.now())
         log.warning(
-            f"{kept} rows that no log explains are kept for {ledger.grace} s more, because the logs of the last "
+            f"{kept} rows that no log explains are kept for {longest} s more at most, because the logs of the last "
             f"{ledger.grace} s could not be read whole: {short[0]}"
         )
 

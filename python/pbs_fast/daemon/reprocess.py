@@ -57,7 +57,7 @@ def reprocess(
     shift = clock.shift()
     wall = clock.wall()
     if isinstance(ledger, CountingLedger) and isinstance(past, CountingLedger):
-        ledger.restore(past.state().still(wall, past.sessions.max_session).moved(shift), clock.now())
+        ledger.restore(past.state().still(wall, past.grace, past.sessions.max_session).moved(shift), clock.now())
         return
     held = {ip: row for ip, row in past.rows().items() if row.expires > wall}
     ledger.observe(_as_batch(held, ledger.grace), clock.now(), shift=shift)

@@ -6,7 +6,7 @@ the checkpoint and the follower.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 def resume(
     path: str,
     logs: Sequence[str],
-    formats: Collection[str],
     ledger: CountingLedger,
     clock: Clock,
     follow: Callable[[str, Position], Follower],
@@ -37,7 +36,7 @@ def resume(
     """
     wall = clock.wall()
     try:
-        checkpoint = read_checkpoint(path, logs=logs, formats=formats, since=wall - ledger.window)
+        checkpoint = read_checkpoint(path, logs=logs, ends=ledger.sessions.ends, window=ledger.window, wall=wall)
         _refuse_processes(checkpoint, ledger)
         followers = _opened(checkpoint, logs, follow)
     except CheckpointError as error:
@@ -46,7 +45,7 @@ def resume(
     when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for follower in followers:
         follower.resume(Coverage(True, f"{follower.path}: went on from the checkpoint of {when}"), wall)
-    state = checkpoint.state.still(wall, ledger.sessions.max_session)
+    state = checkpoint.state.still(wall, ledger.grace, ledger.sessions.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
     log.info(f"the checkpoint held {len(state.rows)} addresses and {len(state.sessions)} open sessions")
     return followers

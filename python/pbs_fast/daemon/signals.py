@@ -1,7 +1,7 @@
 """Signals as plain state: handlers only note what came, the loop looks between two steps.
 
 A wake-up socket makes a waiting `select` return at once (signal.set_wakeup_fd), so nothing polls for
-signals and no handler does work. Imports nothing of the package.
+signals and no handler does work.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import socket
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+from pbs_fast import early_signals
 
 
 class Signals:
@@ -34,6 +36,9 @@ class Signals:
         self._take(signal.SIGINT, self._on_stop)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             self._take(signal.SIGHUP, self._on_reload)
+        for number in early_signals.noted():
+            handler = self._on_reload if number == signal.SIGHUP else self._on_stop
+            handler(number, None)
         return self
 
     def __exit__(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pbs_fast.admin_files import parse_toml, read_admin_file
 from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format
 from pbs_fast.formats.placeholders import expand
@@ -79,7 +80,7 @@ def load_format(file: Path) -> Format:
 def read(file: Path) -> str:
     """The text of a format file. Raises FormatError when it cannot be read or is not UTF-8."""
     try:
-        return file.read_text(encoding="utf-8")
+        return read_admin_file(file).decode()
     except OSError as error:
         raise FormatError(f"{file}: cannot read this format file: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -89,7 +90,7 @@ def read(file: Path) -> str:
 def parse(text: str, file: Path) -> dict[str, Any]:
     """The TOML tables of a format file. Raises FormatError."""
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise FormatError(f"{file}: not TOML: {error}") from error
 

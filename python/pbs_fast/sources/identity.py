@@ -14,7 +14,7 @@ import errno
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pbs_fast.accounts import group_name, user_name
@@ -26,6 +26,11 @@ SAMPLE = 256
 #: a copy of one may hold as many NULs.
 LONGEST_HOLE = 1 << 30
 STRIDE = 1 << 20
+
+#: Bounds of the numbers of a checkpoint: device, inode and times have 64 bits at most, off_t has 63, and what is read
+#: behind an offset must not go beyond them.
+_MOST = (1 << 64) - 1
+_FURTHEST = 1 << 62
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -93,17 +98,43 @@ class Position:
 
         Where `hole` and `text` are missing, as in older checkpoints, they are what `head` tells.
         """
-        offset, head, tail = int(value["offset"]), bytes.fromhex(value["head"]), bytes.fromhex(value["tail"])
+        others, closed = (tuple(cls._place(one) for one in _list(value[name])) for name in ("others", "closed"))
+        return replace(cls._place(value), others=others, closed=closed)
+
+    @classmethod
+    def _place(cls, value: dict[str, Any]) -> Position:
+        """A position without those of other files, which only the first one has."""
+        offset, head, tail = (
+            _whole(value["offset"], _FURTHEST),
+            bytes.fromhex(value["head"]),
+            bytes.fromhex(value["tail"]),
+        )
         if len(head) > SAMPLE or len(tail) != min(offset, SAMPLE):
             raise ValueError("the samples do not go with the offset")
         text = bytes.fromhex(value["text"]) if "text" in value else head.lstrip(b"\0")
-        hole = int(value["hole"]) if "text" in value else len(head) - len(text)
-        if len(text) > SAMPLE or hole < 0:
+        hole = _whole(value["hole"], _FURTHEST) if "text" in value else len(head) - len(text)
+        if len(text) > SAMPLE:
             raise ValueError("the sample of the text is none")
-        identity = Identity(int(value["device"]), int(value["inode"]))
-        others, closed = (tuple(cls.from_json(one) for one in value[name]) for name in ("others", "closed"))
-        discarding, mtime_ns = bool(value["discarding"]), int(value["mtime_ns"])
-        return cls(identity, offset, head, tail, discarding, mtime_ns, others, closed, hole, text)
+        discarding = value["discarding"]
+        if not isinstance(discarding, bool):
+            raise TypeError(discarding)
+        identity = Identity(_whole(value["device"]), _whole(value["inode"]))
+        return cls(identity, offset, head, tail, discarding, _whole(value["mtime_ns"]), hole=hole, text=text)
+
+
+def _whole(value: object, most: int = _MOST) -> int:
+    """A number as the kernel gives it. Raises TypeError, and ValueError for one beyond `most`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(value)
+    if not 0 <= value <= most:
+        raise ValueError(value)
+    return value
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
 
 
 def first_text(fd: int) -> tuple[int, bytes]:

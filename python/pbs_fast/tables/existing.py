@@ -21,12 +21,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
+from pbs_fast.admin_files import read_admin_file
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.values import Template
 
 log = logging.getLogger(__name__)
 
+#: Largest file that is read whole, in bytes: where the format of a cdb ends.
+LARGEST = 4 << 30
 #: Seconds that a reading may take, besides its wait for the lock; a million rows take 5 on a busy machine.
 LONGEST_READING = 30.0
 
@@ -40,7 +43,7 @@ class DamagedError(TableError):
 def read_whole(file: Path) -> bytes:
     """All bytes of a file that is only ever replaced. Raises TableError."""
     try:
-        return file.read_bytes()
+        return read_admin_file(file, LARGEST)
     except OSError as error:
         raise TableError(os_error("cannot read", file, error)) from error
 

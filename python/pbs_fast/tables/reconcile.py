@@ -5,7 +5,7 @@ Pure; imports `events` and `protocol` only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pbs_fast.events import Grant
@@ -25,14 +25,20 @@ class Reconciled:
 
 
 def reconcile(
-    found: Mapping[str, Row], live: Mapping[str, Grant], *, covered: bool, now: int, grace: int, wall_now: int
+    found: Mapping[str, Row],
+    live: Mapping[str, Grant],
+    *,
+    covered: bool,
+    now: int,
+    latest: Callable[[str], int],
+    wall_now: int,
 ) -> Reconciled:
     """Compare the rows found in a table with those the replay explains.
 
     `found` comes from `Table.load`, so all of it is ours. `covered`: every source was read in an unbroken chain back to
-    a line stamped at or before the window's start. Otherwise unexplained rows end at `now + grace`, on the clock of
-    `live`; sooner where the row itself says so (`Row.expires`, seconds since the epoch, of which `wall_now` is the
-    present).
+    a line stamped at or before the window's start. Otherwise each unexplained row ends at `latest(address)`, a second
+    on the clock of `live`, whose present is `now`; sooner where the row itself says so (`Row.expires`, seconds since
+    the epoch, of which `wall_now` is the present).
     """
     unexplained = {ip: row for ip, row in found.items() if ip not in live}
     if covered:
@@ -40,9 +46,11 @@ def reconcile(
     recovered = {}
     stale = []
     for ip, row in unexplained.items():
-        left = grace if row.expires is None else min(grace, row.expires - wall_now)
-        if left > 0:
-            recovered[ip] = Grant(now + left, row.user, "", "recovered")
+        end = latest(ip)
+        if row.expires is not None:
+            end = min(end, now + row.expires - wall_now)
+        if end > now:
+            recovered[ip] = Grant(end, row.user, "", "recovered")
         else:
             stale.append(ip)
     return Reconciled({**live, **recovered}, recovered, tuple(stale))

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from pbs_fast.admin_files import read_admin_file
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.hash import HashTable
 from pbs_fast.tables.keys import sendmail, sendmail_address, sendmail_short
@@ -36,6 +37,8 @@ POP_TAG = "pop:"
 #: Least time between two signals, in seconds: at each Sendmail executes itself anew, and for the 60 ms that it takes
 #: connections that wait to be accepted are reset (measured).
 SIGNAL_WINDOW = 5.0
+#: Longest pid file, in bytes: Sendmail writes its number and its command line.
+_PID_FILE = 16_384
 
 _TAG = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]{0,30}:)?")
 
@@ -97,7 +100,7 @@ class SendmailTable(ToldTable, HashTable):
     def _tell(self) -> None:
         """SIGHUP. A Sendmail that does not run reads the map when it starts."""
         try:
-            pid = int(Path(self._pid_file).read_text(encoding="ascii").partition("\n")[0])
+            pid = int(read_admin_file(self._pid_file, _PID_FILE).decode("ascii").partition("\n")[0])
             name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pbs_fast.admin_files import read_admin_file
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.cdb import CdbTable
 from pbs_fast.tables.command import run, time_limit
@@ -178,7 +179,7 @@ class TcprulesTable(CdbTable):
     def _text(self) -> bytes:
         """The administrator's rules, each line checked. Raises TableError that names the line."""
         try:
-            content = self._rules.read_bytes()
+            content = read_admin_file(self._rules)
         except FileNotFoundError:
             if self._own is None and not self._has_rules:
                 return b""

@@ -1,0 +1,44 @@
+"""Signals of the time before a daemon has its own handlers: noted, so that none of them kills a start.
+
+The imports of a start take a tenth of a second and more, in which a SIGHUP (logrotate, an impatient administrator)
+would end the process and a SIGTERM would leave its pid file behind. So the program's first lines call `hold`, and
+`daemon.signals` takes over what came. Imports only the smallest parts of the standard library, for the same reason.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+_NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_found: dict[signal.Signals, Any] = {}
+_noted: list[signal.Signals] = []
+
+
+def hold() -> None:
+    """Note SIGTERM, SIGINT and SIGHUP from now on instead of obeying them; a SIGHUP that nohup ignores stays so."""
+    for number in _NUMBERS:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            _found[number] = signal.signal(number, _note)
+
+
+def release() -> None:
+    """Obey them again as before `hold`, and those that came since now: for what is no daemon after all."""
+    for number, handler in _found.items():
+        signal.signal(number, handler)
+    _found.clear()
+    for number in noted():
+        os.kill(os.getpid(), number)
+
+
+def noted() -> tuple[signal.Signals, ...]:
+    """What came since `hold` or the last call, in its order. For the code that has its own handlers now."""
+    came = tuple(_noted)
+    del _noted[: len(came)]
+    return came
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    _noted.append(signal.Signals(number))
