@@ -144,7 +144,7 @@ fn rows_that_are_not_folded_tell_the_process_and_hold_logouts_of_unknown_session
         assert_eq!((counters["logout"], counters["logout_no_address"]), (5, if folds { 0 } else { 4 }));
         let rows = stream.take();
         let row = |(number, row): (usize, &crate::Row)| {
-            (row.address.map(Address::text).unwrap_or_default(), row.login, owned(rows.process(number)))
+            (row.address.map(Address::text).unwrap_or_default(), row.what == What::Login, owned(rows.process(number)))
         };
         rows.rows.iter().enumerate().map(row).collect::<Vec<_>>()
     };
