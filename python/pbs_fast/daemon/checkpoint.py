@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.logs import Log
 
-_VERSION = 1
+_VERSION = 2
 #: Seconds between two checkpoints; a kill -9 costs so much reading again, no session.
 _EVERY = 60.0
 #: Writing takes at most this share of the time (a million rows are 2 s of JSON).
@@ -79,6 +79,7 @@ def write_checkpoint(path: str, positions: Mapping[str, Position], state: State,
         "logs": {os.fsencode(log).hex(): position.to_json() for log, position in positions.items()},
         "rows": {ip: [row.expires, row.user, row.format, row.host] for ip, row in state.rows.items()},
         "sessions": [[*key, *session] for key, session in state.sessions],
+        "uncounted": state.uncounted,
     }
     try:
         with open(fresh, "wb", opener=_private) as file:
@@ -143,11 +144,13 @@ def _decode(record: dict[str, Any]) -> Checkpoint:
     for ip, (expires, user, format_, host) in record["rows"].items():
         rows[_address(ip)] = Grant(_whole(expires), _text_or_none(user), _text(format_), "recovered", _text(host))
     sessions: list[tuple[Key, Session]] = []
-    for host, format_, place, name, ip, opened, user, named, at in record["sessions"]:
+    for host, format_, place, name, ip, opened, user, named, at, process in record["sessions"]:
         identity = name if isinstance(name, int) else _text(name)
         key = (_text(host), _text(format_), _text(place), identity)
-        sessions.append((key, Session(_address(ip), _whole(opened), _text_or_none(user), _text(named), _text(at))))
-    return Checkpoint(_whole(record["written"]), positions, State(rows, sessions))
+        login = _text_or_none(user), _text(named), _text(at), _text(process)
+        sessions.append((key, Session(_address(ip), _whole(opened), *login)))
+    uncounted = tuple((_text(format_), _text(host)) for format_, host in record["uncounted"])
+    return Checkpoint(_whole(record["written"]), positions, State(rows, sessions, uncounted))
 
 
 def _address(value: object) -> str:
