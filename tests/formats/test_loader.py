@@ -96,7 +96,12 @@ def processor_seconds() -> float:
     ("old", "new", "line", "text"),
     [
         ("title =", "titel =", 2, "unknown key 'titel'; did you mean 'title'?"),
-        ("cut =", "zzz =", 9, "unknown key 'zzz'; known: aborted, counted, cut, killed, line_login, line_logout, login,"),
+        (
+            "cut =",
+            "zzz =",
+            9,
+            "unknown key 'zzz'; known: aborted, counted, cut, killed, line_login, line_logout, login,",
+        ),
         ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
         ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),
         ("cut = 500", "cut = true", 9, "cut must be a whole number"),
