@@ -153,9 +153,12 @@ def stay(counting: Site, server: dovecot.Dovecot) -> Iterator[Callable[..., None
         yield log_in
 
 
-def test_dovecot_is_restarted(counting: Site, server: dovecot.Dovecot, stay: Callable[..., None]) -> None:
+@pytest.mark.parametrize("crash", [True, False])
+def test_dovecot_is_restarted(
+    counting: Site, server: dovecot.Dovecot, stay: Callable[..., None], *, crash: bool
+) -> None:
     stay(A, B)
-    server.restart()
+    server.restart(crash=crash)
     counting.wait_rows()
     stay(C)
 

@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -133,10 +134,16 @@ class Dovecot:
             self._syslog.start()
         self._start()
 
-    def restart(self) -> None:
-        """End the master, and with it its children, and start it again."""
+    def restart(self, *, crash: bool = False) -> None:
+        """End the master, and with it its children, and start it again.
+
+        `crash` kills them all at once, so nothing is written of any session's end.
+        """
         assert self._process is not None
-        self._process.terminate()
+        if crash:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.terminate()
         self._process.wait(10)
         self._start()
 
