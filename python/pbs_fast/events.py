@@ -60,7 +60,7 @@ class Batch:
     user_last: list[str | None] = field(default_factory=list)
     users: list[int] = field(default_factory=list)
     process: list[str] = field(default_factory=list)
-    """In unfolded rows `tag[pid]` as the line has them, a pattern's group `pid` before its own, `tag` without pid, `[pid]`
+    """In unfolded rows `tag[pid]` as the line has them, or with the pattern's group `pid`; `tag` without pid, `[pid]`
     without tag; else ""."""
 
     def __len__(self) -> int:

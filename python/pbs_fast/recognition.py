@@ -1,8 +1,9 @@
 """Whether the ends of a server's sessions are recognised at all: what `count_sessions` asks before it goes on counting.
 
-A site may write the lines that end its sessions as it likes (Dovecot's `mail_log_prefix`), or not at all; then no session
-seems to end, and each address would relay for `max_session`. So of each server some sessions are watched, as long as most
-sessions last, and a server of which next to none ended by a line of its own is named. Pure: no clock, no I/O.
+A site may write the lines that end its sessions as it likes (Dovecot's `mail_log_prefix`), or not at all. Then no
+session seems to end, and each address would relay for `max_session`. So some sessions of each server are watched for
+longer than most sessions last, and a server is named when next to none of them ended by a line of its own. Pure: no
+clock, no I/O.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ Server = tuple[str, str]
 
 #: Sessions of a server that are watched at a time.
 WATCHED = 20
-#: Shares of `max_session` after which they are judged: 3 h and 12 h of a day. All of an office's clients may stay connected
-#: for a morning, but then not one other session ends in it.
+#: Shares of `max_session` after which they are judged: 3 h and 12 h of a day. Most clients of an office may stay
+#: connected for a morning, but then some session ends in it.
 EARLY_SHARE, LATE_SHARE = 1 / 8, 1 / 2
 #: Servers that are watched; each has a login that was believed.
 _SERVERS = 4_096

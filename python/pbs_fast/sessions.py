@@ -169,7 +169,7 @@ class OpenSessions:
         return session
 
     def restarted(self, line: Line) -> list[Session]:
-        """A server started or stopped, which ends its sessions of before; a login of before that comes later opens none."""
+        """A server started or stopped, which ends its sessions; an older login that is told later opens none."""
         server: Server = line.format, line.host
         _put(self._starts, server, max(line.stamp, self._starts.get(server, line.stamp)), _SERVERS)
         self._recognition.anew(server)

@@ -1,4 +1,4 @@
-"""Samples of what ends sessions without a logout, and of processes that logins name, in every envelope by both backends."""
+"""Samples of what ends sessions without a logout, and of processes that logins name: in every envelope, both backends."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_process_that_a_line_names_is_the_rows(core: Core, matcher: Matcher,
 
 
 def test_whoever_kills_by_pid_knows_it_from_the_login(core: Core, matcher: Matcher) -> None:
-    """A format whose `killed` names a pid has logins that name it; one whose `killed` has none writes by that process."""
+    """A format whose `killed` names a pid has logins that name it."""
     killing = {sample.format for sample in ENDINGS if sample.kind == "killed" and sample.pid}
     assert killing == {"dovecot", "nginx", "tpop3d"}
     for name in killing:

@@ -91,10 +91,10 @@ impl Sequence {
             let mut said = record.said;
             if continuations.contains(&record.line) {
                 said = match said {
+                    _ if said.ending().is_some() => continue,
                     Said::Missed(Missed::NoPattern) | Said::Address | Said::Failure | Said::End => continue,
-                    Said::Restart | Said::Killed | Said::Aborted => continue,
                     Said::Missed(Missed::CutRecord) => said,
-                    Said::Missed(_) | Said::Login | Said::Logout | Said::Success => Said::Missed(Missed::Continuation),
+                    _ => Said::Missed(Missed::Continuation),
                 };
             }
             if let Said::Missed(reason) = said {
