@@ -1,4 +1,4 @@
-"""Samples of what ends sessions without a logout, and of processes that logins name: in every envelope, both backends."""
+"""Samples of what ends sessions without a logout, and of processes that logins name: each envelope, both backends."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def processor_seconds() -> float:
         ("failure =", "failures =", 16, "unknown key 'failures'; did you mean 'failure'?"),
         ("['user {user: } in']", "[]", 15, "success is empty; give at least one pattern"),
         ("['user {user: } in']", "'x'", 15, "success must be a list of texts"),
-        ("connect from {ip}", "{pi}", 14, "address: unknown placeholder {pi}; did you mean {ip}?"),
+        ("connect from {ip}", "{ipp}", 14, "address: unknown placeholder {ipp}; did you mean {ip}?"),
         ("[own_log]", "[[own_log]]", 10, "own_log must be a table"),
         ('name = "toy"', 'name = "Toy"', 1, "name 'Toy' may hold a-z, 0-9 and - only"),
         ('name = "toy"', 'name = "tow"', 1, "name is 'tow'; it must be the file's, 'toy'"),

@@ -198,7 +198,7 @@ class Parts:
         where = f"{format_} at {host}" if host else format_
         self._log.warning(
             f"{where}: the ends of its sessions are not recognised, so they are not counted and addresses stay for "
-            "grace after a login; let it write its usual lines (Dovecot: the default mail_log_prefix) and restart it, or "
+            "grace after a login; let it write its usual lines (Dovecot: the default mail_log_prefix), restart it, or "
             "set count_sessions = false (docs/FORMATS.md, Ends of sessions)"
         )
 
