@@ -349,6 +349,31 @@ def test_a_start_begins_the_counting_anew() -> None:
     assert len(site.ledger.sessions) == 1
 
 
+def test_the_sessions_after_a_start_are_watched_from_the_first() -> None:
+    site = Site()
+    for _ in range(WATCHED):
+        site.login()
+    site.ledger.observe(word("restart", site.now), site.now)
+    for _ in range(WATCHED):
+        site.login()
+    site.wait(EARLY + 120)
+    assert site.said == [("dovecot", "mx")]
+
+
+@pytest.mark.parametrize("how", ["killed", "aborted", "revoked"])
+def test_sessions_that_end_otherwise_say_nothing_of_logouts(how: str) -> None:
+    site = Site()
+    for _ in range(WATCHED):
+        session = site.login()
+        if how == "revoked":
+            site.ledger.revoke(list(site.ledger.rows()))
+        else:
+            site.ledger.observe(word(how, site.now, session=session), site.now)
+    assert len(site.ledger.sessions) == 0
+    site.wait(LATE + 120)
+    assert not site.said
+
+
 def test_a_replay_judges_when_it_has_seen_all() -> None:
     now = START + LONGEST - 1
     logins = [login(f"198.51.100.{n}", f"s{n}", START + n) for n in range(WATCHED)]
