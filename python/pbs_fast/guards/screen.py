@@ -65,7 +65,7 @@ class Guards:
         deny: DenyList,
         counters: Counters | None = None,
     ) -> None:
-        """Counts into `counters`: `local`, and `refused_NAME` for each guard, in events; `logout_refused` (all endings)."""
+        """Counts into `counters`: `local`, and `refused_NAME` for each guard, in events; `logout_refused`."""
         self.counters = Counters() if counters is None else counters
         self._crowd = Crowd(config.max_users_per_address)
         self._limits = Limits(config.max_rows, config.max_new_per_minute)
