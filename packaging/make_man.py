@@ -65,6 +65,9 @@ _FORMAT = {
     "session": "a table of lists of patterns, for a login of several lines joined by their process: address, success,"
     " failure, end",
     "raw_names": "those of its tags under which user names are logged as they were sent, line feeds included",
+    "restart": "patterns of lines by which the server says that it starts or stops, which ends all its sessions",
+    "killed": "the same of a process that ended, {pid} or the line's own, and with it its sessions",
+    "aborted": "the same of a login of {user} that came to nothing",
     "counted": "false where the ends of its sessions are not always written, so that count_sessions leaves them alone",
     "cut": "length in bytes from which a record counts as cut by its writer",
     "own_log": "a table, where the server writes a log itself: prefix (what may stand before the stamp), probe (a"

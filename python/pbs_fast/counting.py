@@ -4,19 +4,21 @@ Takes rows that were not folded, one event each. Invariants beside the ledger's 
 - a logout never opens a row, unless the login of its session was seen and the row would have stood since;
 - a row with open sessions is in no queue once its login's grace is over: it is *held*, and is queued again when the
   last session ends; so each row is queued or held, never both;
-- no session holds a row for longer than `max_session` seconds.
+- no session holds a row for longer than `max_session` seconds;
+- a session that its server's own words end, without a logout, leaves its row what the login gave, and no more.
 
 Imports the ledger and the sessions. Must not import anything that knows files, tables or clocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import floor
 from typing import NamedTuple
 
-from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant
+from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, Kind
 from pbs_fast.ledger import Ahead, Ledger
+from pbs_fast.recognition import Server
 from pbs_fast.sessions import Ends, Key, Line, OpenSessions, Session
 
 _NEW, _RENEWED, _SESSION = "new", "renewed", "session"
@@ -28,12 +30,15 @@ class State(NamedTuple):
     rows: dict[str, Grant]
     """Each with the end that it has without its open sessions."""
     sessions: list[tuple[Key, Session]]
+    uncounted: tuple[Server, ...] = ()
+    """Servers whose ends are not recognised."""
 
     def moved(self, by: int) -> State:
         """The same with all times moved by some seconds, from one clock to another."""
         return State(
             {ip: row._replace(expires=row.expires + by) for ip, row in self.rows.items()},
             [(key, session._replace(opened=session.opened + by)) for key, session in self.sessions],
+            self.uncounted,
         )
 
     def still(self, now: float, grace: int, max_session: int) -> State:
@@ -54,7 +59,7 @@ class State(NamedTuple):
             for ip, row in self.rows.items()
             if row.expires > now or ip in open_ones
         }
-        return State(rows, sessions)
+        return State(rows, sessions, self.uncounted)
 
 
 class CountingLedger(Ledger):
@@ -64,9 +69,13 @@ class CountingLedger(Ledger):
         self, grace: int, counters: Counters | None = None, *, max_session: int, ends: Mapping[str, Ends]
     ) -> None:
         """Times in seconds; `ends` as for `OpenSessions`. Counts further: `session_opened`, `session_closed`,
-        `session_overdue`, and `session_row` for rows that an open session alone explains."""
+        `session_overdue`; `session_lost` for sessions that a start, a killed process or an error ended;
+        `session_uncounted` for those of servers whose ends are not recognised; and `session_row` for rows that an open
+        session alone explains."""
         super().__init__(grace, counters)
         self.sessions = OpenSessions(max_session, ends)
+        self.on_unrecognised: Callable[[str, str], None] | None = None
+        """Called with format and host of a server whose sessions are not counted from now on."""
         #: End of a row without its open sessions; for addresses with open sessions and a row only.
         self._idle: dict[str, int] = {}
         self._held: set[str] = set()
@@ -75,7 +84,9 @@ class CountingLedger(Ledger):
         self._waiting: dict[str, int] = {}
         self._settled = False
         #: Logouts that came while the past was still read, in which their logins may stand.
-        self._deferred: list[tuple[Line, float]] = []
+        self._deferred: list[tuple[Kind, Line, str | None, float]] = []
+        #: Whether all that was logged up to now was seen, so that what was not seen did not happen.
+        self._in_order = False
 
     @property
     def window(self) -> int:
@@ -84,7 +95,10 @@ class CountingLedger(Ledger):
 
     def fresh(self) -> CountingLedger:
         """An empty ledger of the same kind, which counts into the same counters."""
-        return CountingLedger(self.grace, self.counters, max_session=self.sessions.max_session, ends=self.sessions.ends)
+        max_session, ends = self.sessions.max_session, self.sessions.ends
+        made = CountingLedger(self.grace, self.counters, max_session=max_session, ends=ends)
+        made.on_unrecognised = self.on_unrecognised
+        return made
 
     def held(self) -> int:
         """Rows that stand in no queue, because their sessions are open."""
@@ -105,13 +119,14 @@ class CountingLedger(Ledger):
         if any(n != 1 for n in batch.n):
             raise ValueError("a folded row cannot be counted; sessions need one row an event")
         changed: dict[str, Grant] = {}
+        self._in_order |= now is None
         for kind, line, user in _lines(batch, shift):
             if kind == "login":
                 self._login(line, user, changed, now, ahead)
             elif now is not None and ahead == "arrival" and not self._settled:
-                self._deferred.append((line, now))
+                self._deferred.append((kind, line, user, now))
             else:
-                self._logout(line, changed, now)
+                self._end(kind, line, user, changed, now)
         if self._settled and now is not None:
             self._settle(changed, now)
         return Delta(set=changed)
@@ -119,10 +134,11 @@ class CountingLedger(Ledger):
     def settle(self, now: float) -> Delta:
         """After the replay: rows for the addresses whose sessions are still open though their logins are long past."""
         changed: dict[str, Grant] = {}
-        for line, then in self._deferred:
-            self._logout(line, changed, then)
+        for kind, line, user, then in self._deferred:
+            self._end(kind, line, user, changed, then)
         self._deferred.clear()
-        self._settled = True
+        self._settled = self._in_order = True
+        self._end_unrecognised(now, changed)
         self._settle(changed, now)
         return Delta(set=changed)
 
@@ -130,6 +146,7 @@ class CountingLedger(Ledger):
         """End overdue sessions, then remove the rows whose end has come."""
         changed: dict[str, Grant] = {}
         self._end_overdue(now, changed)
+        self._end_unrecognised(now, changed)
         removed = super().expire(now, gone).removed
         for ip in removed:
             changed.pop(ip, None)
@@ -148,11 +165,11 @@ class CountingLedger(Ledger):
     def state(self) -> State:
         """What the next run needs to go on from here."""
         rows = {ip: row._replace(expires=self._idle.get(ip, row.expires)) for ip, row in self._rows.items()}
-        return State(rows, list(self.sessions.items()))
+        return State(rows, list(self.sessions.items()), self.sessions.uncounted)
 
     def restore(self, state: State, now: float) -> Delta:
         """Take over an earlier run's state, times on this ledger's clock. Before the first `observe`."""
-        self.sessions.restore(state.sessions)
+        self.sessions.restore(state.sessions, state.uncounted)
         for ip, row in state.rows.items():
             self._rows[ip] = row
             self._enqueue(ip, row.expires)
@@ -211,6 +228,26 @@ class CountingLedger(Ledger):
         if row is not None and ip in self.sessions:
             self._hold(ip, self._idle.get(ip, row.expires), changed)
 
+    def _end(self, kind: Kind, line: Line, user: str | None, changed: dict[str, Grant], now: float | None) -> None:
+        """A logout, or other words that end sessions."""
+        if kind == "logout":
+            self._logout(line, changed, now)
+            return
+        if now is not None:
+            line = line._replace(stamp=min(line.stamp, floor(now)))
+        if kind == "restart":
+            lost = self.sessions.restarted(line)
+        elif kind == "killed":
+            lost = self.sessions.killed(line)
+        else:
+            lost = self.sessions.aborted(line, user)
+        self._lose(lost, "session_lost", changed)
+
+    def _lose(self, sessions: Iterable[Session], counter: str, changed: dict[str, Grant]) -> None:
+        for session in sessions:
+            self.counters[counter] += 1
+            self._ended(session, session.opened + self.grace, changed, None)
+
     def _logout(self, line: Line, changed: dict[str, Grant], now: float | None) -> None:
         session = self.sessions.close(line)
         if session is None:
@@ -247,6 +284,14 @@ class CountingLedger(Ledger):
             self.counters["session_overdue"] += 1
             self._ended(session, session.opened + self.grace, changed, None)
 
+    def _end_unrecognised(self, now: float, changed: dict[str, Grant]) -> None:
+        if not self._in_order:
+            return
+        for (format_, host), sessions in self.sessions.unrecognised(now):
+            self._lose(sessions, "session_uncounted", changed)
+            if self.on_unrecognised is not None:
+                self.on_unrecognised(format_, host)
+
     def _settle(self, changed: dict[str, Grant], now: float) -> None:
         for ip, end in self._waiting.items():
             session = self.sessions.youngest(ip)
@@ -278,7 +323,7 @@ class CountingLedger(Ledger):
         return row
 
 
-def _lines(batch: Batch, shift: int) -> Iterator[tuple[str, Line, str | None]]:
+def _lines(batch: Batch, shift: int) -> Iterator[tuple[Kind, Line, str | None]]:
     columns = (
         batch.kind,
         batch.host,

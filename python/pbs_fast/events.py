@@ -9,7 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Kind = Literal["login", "logout"]
+Kind = Literal["login", "logout", "restart", "killed", "aborted"]
+"""The last three are words of a server that end sessions without a logout; they are in unfolded rows only."""
 
 #: A stamp later than the reference by more than this many seconds is *ahead* (docs/MATCHING.md, 6).
 MAX_AHEAD = 300
@@ -44,7 +45,7 @@ class Batch:
 
     source: str
     ip: list[str] = field(default_factory=list)
-    """Canonical text; "" for a logout of nobody known, which only unfolded rows hold."""
+    """Canonical text; "" in unfolded rows, for a logout of nobody known and for what ends sessions without one."""
     first: list[int] = field(default_factory=list)
     last: list[int] = field(default_factory=list)
     n: list[int] = field(default_factory=list)
@@ -59,7 +60,8 @@ class Batch:
     user_last: list[str | None] = field(default_factory=list)
     users: list[int] = field(default_factory=list)
     process: list[str] = field(default_factory=list)
-    """In unfolded rows `tag[pid]` as the line has them, `tag` without pid, `[pid]` of a whole-line pattern; else ""."""
+    """In unfolded rows `tag[pid]` as the line has them, or with the pattern's group `pid`; `tag` without pid, `[pid]`
+    without tag; else ""."""
 
     def __len__(self) -> int:
         return len(self.ip)

@@ -222,6 +222,48 @@ def test_a_breach_in_a_session_is_found(tmp_path: Path, rule: str, old: str, new
     assert rule in session_rules(tmp_path, old, new)
 
 
+ENDINGS = GOOD.replace(
+    LOGIN,
+    LOGIN + "\nrestart = ['up']\nkilled = ['child {pid} died(?: <{session:<>}>)?']\naborted = ['error of {user: }']",
+)
+ENDINGS += "".join(
+    f'\n[[sample]]\nkind = "{kind}"\nmessage = "{message}"\n'
+    for kind, message in (("restart", "up"), ("killed", "child 7 died"), ("aborted", "error of otto"))
+)
+
+
+def ending_rules(tmp_path: Path, old: str = "", new: str = "") -> set[str]:
+    assert old in ENDINGS
+    file = tmp_path / "toy.toml"
+    file.write_text(ENDINGS.replace(old, new) if old else ENDINGS, encoding="utf-8")
+    return {finding.rule for finding in check(load_format(file), samples_of(file))}
+
+
+def test_the_good_format_with_endings_is_good(tmp_path: Path) -> None:
+    assert ending_rules(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new"),
+    [
+        ("groups", "restart = ['up']", "restart = ['up(?: {user: })?']"),
+        ("groups", "killed = ['child {pid} died", "killed = ['child {user: } died"),
+        ("groups", "killed = ['child {pid} died", "killed = ['child {ip} died"),
+        ("groups", "aborted = ['error of {user: }']", "aborted = ['error of {text: }']"),
+        ("groups", "aborted = ['error of {user: }']", "aborted = ['error of {user: }(?: {pid})?']"),
+        ("anchored", "restart = ['up']", "restart = ['{text:u}up']"),
+        ("one-pass", "restart = ['up']", "restart = ['up{number}{rest}']"),
+        ("construct", "restart = ['up']", "restart = ['^up']"),
+        ("samples", "restart = ['up']", "restart = ['up', 'down']"),
+        ("samples", 'kind = "restart"', 'kind = "killed"'),
+        ("sample", 'message = "up"', 'message = "upp"'),
+        ("sample", 'kind = "restart"', 'kind = "failure"'),
+    ],
+)
+def test_a_breach_in_endings_is_found(tmp_path: Path, rule: str, old: str, new: str) -> None:
+    assert rule in ending_rules(tmp_path, old, new)
+
+
 def test_a_message_may_start_with_a_name(tmp_path: Path) -> None:
     """Whatever stands in front of a name without a blank is another name; with a blank it is no name."""
     start = "welcome {user: } from {ip}']\nlogout", "{user} came from {ip}']\nlogout"

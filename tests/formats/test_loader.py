@@ -96,7 +96,12 @@ def processor_seconds() -> float:
     ("old", "new", "line", "text"),
     [
         ("title =", "titel =", 2, "unknown key 'titel'; did you mean 'title'?"),
-        ("cut =", "zzz =", 9, "unknown key 'zzz'; known: counted, cut, line_login, line_logout, login, logout, name,"),
+        (
+            "cut =",
+            "zzz =",
+            9,
+            "unknown key 'zzz'; known: aborted, counted, cut, killed, line_login, line_logout, login,",
+        ),
         ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
         ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),
         ("cut = 500", "cut = true", 9, "cut must be a whole number"),
@@ -107,7 +112,7 @@ def processor_seconds() -> float:
         ("failure =", "failures =", 16, "unknown key 'failures'; did you mean 'failure'?"),
         ("['user {user: } in']", "[]", 15, "success is empty; give at least one pattern"),
         ("['user {user: } in']", "'x'", 15, "success must be a list of texts"),
-        ("connect from {ip}", "{pi}", 14, "address: unknown placeholder {pi}; did you mean {ip}?"),
+        ("connect from {ip}", "{ipp}", 14, "address: unknown placeholder {ipp}; did you mean {ip}?"),
         ("[own_log]", "[[own_log]]", 10, "own_log must be a table"),
         ('name = "toy"', 'name = "Toy"', 1, "name 'Toy' may hold a-z, 0-9 and - only"),
         ('name = "toy"', 'name = "tow"', 1, "name is 'tow'; it must be the file's, 'toy'"),

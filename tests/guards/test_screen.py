@@ -109,10 +109,11 @@ def test_only_listed_hosts_are_believed(make: MakeGuards) -> None:
     guards = make(hosts=("mx1", "MX2"))
     hosts = ["mx1", "Mx2", "evil", ""]
     logins = [Login(f"203.0.113.{at}", NOW, host=host) for at, host in enumerate(hosts)]
-    screened = guards.screen(batch([*logins, Login(A, NOW, kind="logout", host="evil")]), Live(), NOW)
-    assert screened.batch.host == ["mx1", "Mx2", ""]
-    assert screened.warnings == []
-    assert guards.counters == {"refused_hosts": 1, "logout_refused": 1}
+    ends = [Login(A, NOW, kind="logout", host="evil"), Login(A, NOW, kind="restart", host="evil")]
+    screened = guards.screen(batch([*logins, *ends, ends[1]._replace(host="mx1")]), Live(), NOW)
+    assert screened.batch.host == ["mx1", "Mx2", "", "mx1"]
+    assert screened.warnings == screened.refused[1:] == []
+    assert guards.counters == {"refused_hosts": 1, "logout_refused": 2}
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -105,24 +106,50 @@ class Dovecot:
     """One instance. Use `start` and `stop`, or the context manager `running`."""
 
     def __init__(
-        self, *, users: Mapping[str, str] | None = None, layout: Layout = "own", log: Path | None = None
+        self,
+        *,
+        users: Mapping[str, str] | None = None,
+        layout: Layout = "own",
+        log: Path | None = None,
+        settings: str = "",
     ) -> None:
-        """`users` maps names to passwords. `log` is the file that is written, else one in the instance's directory."""
+        """`users` maps names to passwords. `log` is the file that is written, else one in the instance's directory.
+
+        `settings` are further lines of the configuration, or others for what stands there.
+        """
         self._program = require("dovecot", "Dovecot")
         self.directory = private_directory("dovecot")
         self.users = dict(users or {"ann@here.test": "secret", "bob": "secret"})
         self.layout = layout
         self.log = log or self.directory / "mail.log"
         self.ports: dict[Protocol, int] = {"imap": free_port(), "pop3": free_port()}
+        self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._syslog = Syslog(self.directory / "dev-log", self.log) if layout == "syslog" else None
         self._write()
 
     def start(self) -> None:
         """Start the master and wait until both services greet."""
-        command: list[str] = [os.fspath(self._program), "-F", "-c", f"{self.directory}/dovecot.conf"]
         if self._syslog is not None:
             self._syslog.start()
+        self._start()
+
+    def restart(self, *, crash: bool = False) -> None:
+        """End the master, and with it its children, and start it again.
+
+        `crash` kills them all at once, so nothing is written of any session's end.
+        """
+        assert self._process is not None
+        if crash:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.terminate()
+        self._process.wait(10)
+        self._start()
+
+    def _start(self) -> None:
+        command: list[str] = [os.fspath(self._program), "-F", "-c", f"{self.directory}/dovecot.conf"]
+        if self._syslog is not None:
             namespace = ["unshare", "--mount", "sh", "-c", _UNSHARED, "sh"]
             command = [*namespace, f"{self.directory}/dev", os.fspath(self._syslog.path), *command]
         with (self.directory / "stderr").open("ab") as stderr:
@@ -216,6 +243,7 @@ class Dovecot:
                     "}",
                     *self._login_service("imap", "imaps"),
                     *self._login_service("pop3", "pop3s"),
+                    self.settings,
                     "",
                 ]
             )
@@ -241,10 +269,10 @@ def _quoted(text: str) -> str:
 
 @contextmanager
 def running(
-    *, users: Mapping[str, str] | None = None, layout: Layout = "own", log: Path | None = None
+    *, users: Mapping[str, str] | None = None, layout: Layout = "own", log: Path | None = None, settings: str = ""
 ) -> Iterator[Dovecot]:
     """A started instance; stopped and removed at the end."""
-    instance = Dovecot(users=users, layout=layout, log=log)
+    instance = Dovecot(users=users, layout=layout, log=log, settings=settings)
     try:
         instance.start()
         yield instance

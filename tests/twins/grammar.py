@@ -35,16 +35,32 @@ _SESSIONS = ("s1", "s1", "s2", "s3", "", "\xe2\x82")
 _STEPS = (
     "from {ip}", "from {ip}", "from {ip}, to 192.0.2.7, TLS", "hello {user}", "hello {user} <{session}>",
     "hello, {user}", "hello, {user}, TLS", "no {user}", "gone", "gone".ljust(59, "x"), "gone".ljust(60, "x"),
-    "from {ip}x", "hello  ", "out <{session}>", "out {ip}", "out",
+    "from {ip}x", "hello  ", "out <{session}>", "out {ip}", "out", "up", "died", "died 12", "died  <{session}>",
+    "error of {user}",
 )  # fmt: skip
 #: What one session writes, in order.
 _FLOWS = (
     (0, 3, 8), (0, 4, 4, 8), (2, 5, 3, 8), (0, 6, 13), (0, 7, 3), (0, 3, 0, 8), (0, 0, 4, 8, 3), (3, 0, 8),
+    (0, 3, 16, 8), (0, 4, 17, 3), (18, 0, 4, 18), (4, 19, 13), (0, 3, 20), (20, 16, 9, 16),
     (0, 3, 9, 8), (0, 3, 10, 8), (11, 3), (0, 3, 7, 8), (4, 13), (0, 4, 14, 13), (0, 12, 3, 15),
 )  # fmt: skip
 _STEP_TAGS = ("deltad",) * 6 + ("imapd", "imapd", "x/deltas", "imapd-ssl")
 _PIDS = ("12",) * 3 + ("13", "012", "9" * 30, "1x", "")
-_KINDS = ("alpha",) * 4 + ("beta", "gamma", "gamma", "gamma", "out", "bye", "alpha-out", "long", "failed", "failed")
+_KINDS = ("alpha",) * 4 + (
+    "beta",
+    "gamma",
+    "gamma",
+    "gamma",
+    "mpid",
+    "up",
+    "died",
+    "out",
+    "bye",
+    "alpha-out",
+    "long",
+    "failed",
+    "failed",
+)
 _HEADS = ("plain",) * 10 + (
     "pid", "pid", "hostless", "metalog", "fac", "angles", "pri", "solaris", "5424", "5424-sd", "5424-bom", "5424-dash",
     "forwarded", "forwarded", "forwarded-fac", "hostless-forwarded",
@@ -84,6 +100,9 @@ def _message(random: Random) -> tuple[str, str]:
         "alpha": ("alphad", f"LOGIN, user={user}, ip=[{ip}]"),
         "beta": ("imapd", f"Login user={user} host=[{ip}]"),
         "gamma": ("gamma", f"in: Login: user=<{user}>, rip={ip}, lip=192.0.2.8{tls}{end}"),
+        "mpid": ("gamma", f"in: Login: user=<{user}>, rip={ip}, lip=::1{end}, pid={random.choice(_PIDS[:5])}"),
+        "up": ("gamma", "in: up"),
+        "died": ("gamma", f"in: died {random.choice(_PIDS)}"),
         "out": ("gamma", f"in({user})<{session}>: Logged out of it"),
         "bye": ("gamma", f"in: bye {ip} <{session}>" if ip else f"in: bye <{session}>"),
         "alpha-out": ("imapd", f"LOGOUT, user={user}, ip=[{ip}], x"),

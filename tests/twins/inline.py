@@ -8,7 +8,7 @@ IP = r"(?P<ip>[0-9A-Fa-f:.]+)"
 LIP = r"(?P<lip>[0-9A-Fa-f:.]+)"
 
 #: Three formats share the tag `imapd`; `alpha` cuts, `gamma` has sessions, TLS, an own log; `delta` has sessions over
-#: several lines.
+#: several lines; the latter two have endings.
 FORMATS = (
     Format(
         name="alpha",
@@ -47,6 +47,9 @@ FORMATS = (
         ),
         session_failure=(r"no (?P<user>[^ ]*)(?P<ip>[^ ]*)",),
         session_end=(r"gone.*",),
+        restart=(r"up(?: .*)?",),
+        killed=(r"died(?: (?P<pid>[0-9]*))?(?: <(?P<session>[^<>]*)>)?",),
+        aborted=(r"error of (?P<user>[^ ]*)",),
     ),
     Format(
         name="gamma",
@@ -57,13 +60,15 @@ FORMATS = (
         success=("Login: ",),
         login=(
             rf"in: Login: user=<(?P<user>[^<>]*)>, rip={IP}, lip={LIP}"
-            r"(?P<tls>, TLS)?(?:, session=<(?P<session>[^>]*)>)?",
+            r"(?P<tls>, TLS)?(?:, session=<(?P<session>[^>]*)>)?(?:, pid=(?P<pid>[0-9]*))?",
             rf"in: Login: rip={IP}",
         ),
         logout=(
             r"in\((?P<user>[^()]*)\)<(?P<session>[^<>]*)>: Logged out.*",
             rf"in: bye(?: {IP})?(?: <(?P<session>[^>]*)>)?",
         ),
+        restart=(r"in: up",),
+        killed=(r"in: died (?P<pid>[0-9]+)",),
         own_prefix=("gamma: ", "gamma["),
         own_probe="in(?:: |\\()",
     ),
@@ -73,7 +78,7 @@ FORMATS = (
 def patterns_of(fmt: Format) -> tuple[str, ...]:
     """All patterns that a message is held to."""
     steps = (*fmt.session_address, *fmt.session_success, *fmt.session_failure, *fmt.session_end)
-    return (*fmt.login, *fmt.logout, *steps)
+    return (*fmt.login, *fmt.logout, *steps, *fmt.restart, *fmt.killed, *fmt.aborted)
 
 
 #: Local time is UTC+1, from 2026-03-29 01:00 UTC +2, from 2026-10-25 01:00 UTC +1 again.

@@ -93,6 +93,7 @@ def test_rows_are_those_of_the_model(share: Reporter, core: Core, data: st.DataO
         for batch in ({name: column for name, column in b.items() if name not in left_out} for b in outcome.batches)
     ]
     assert not setting.fold or {text for b in outcome.batches for text in b["process"]} <= {""}
+    assert not setting.fold or {kind for b in outcome.batches for kind in b["kind"]} <= {"login"}
     assert found == models.fold(pieces, setting.gap, setting.reference, folds=setting.fold)
     share(any(row["n"] > 1 for rows in found for row in rows) or not setting.fold)
 

@@ -155,6 +155,9 @@ def _page(found: Format, samples: list[dict[str, Any]]) -> str:
         ("sessions over several lines: success", found.session_success),
         ("sessions over several lines: failure", found.session_failure),
         ("sessions over several lines: end", found.session_end),
+        ("starts and stops of the server, which end its sessions", found.restart),
+        ("ends of processes, which end their sessions", found.killed),
+        ("logins that come to nothing", found.aborted),
         ("logins, searched in whole lines", found.line_login),
         ("ends of sessions, searched in whole lines", found.line_logout),
     ):

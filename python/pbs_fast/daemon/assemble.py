@@ -136,6 +136,7 @@ class Parts:
             self.ledger = CountingLedger(
                 config.grace, self.counters, max_session=config.max_session, ends=session_ends(site.formats)
             )
+            self.ledger.on_unrecognised = self._stop_counting
         self.hints = Hints()
         # A raw name forges lines of any server, so its own need not be among the formats that are read.
         known = site.formats if config.catalogue else (*site.formats, *load_catalogue())
@@ -219,6 +220,14 @@ class Parts:
         self._warn(netblocks.notices, machine.notices)
         self._log.info("reloaded mynetworks, guards and deny list")
         return True
+
+    def _stop_counting(self, format_: str, host: str) -> None:
+        where = f"{format_} at {host}" if host else format_
+        self._log.warning(
+            f"{where}: the ends of its sessions are not recognised, so they are not counted and addresses stay for "
+            "grace after a login; let it write its usual lines (Dovecot: the default mail_log_prefix), restart it, or "
+            "set count_sessions = false (docs/FORMATS.md, Ends of sessions)"
+        )
 
     def _warn(self, *notices: Iterable[str]) -> None:
         for some in notices:

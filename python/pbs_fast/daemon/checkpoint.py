@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.logs import Log
 
-_VERSION = 1
+_VERSION = 2
 #: Seconds between two checkpoints; a kill -9 costs so much reading again, no session.
 _EVERY = 60.0
 #: Writing takes at most this share of the time (a million rows are 2 s of JSON).
@@ -91,6 +91,7 @@ def write_checkpoint(path: str, positions: Mapping[str, Position], state: State,
         "logs": {os.fsencode(log).hex(): position.to_json() for log, position in positions.items()},
         "rows": {ip: [row.expires, row.user, row.format, row.host] for ip, row in state.rows.items()},
         "sessions": [[*key, *session] for key, session in state.sessions],
+        "uncounted": state.uncounted,
     }
     data = json.dumps(record, separators=(",", ":")).encode("ascii")
     if len(data) > SIZE_LIMIT:
@@ -158,7 +159,8 @@ class _Decoder:
         sessions = [self._session(*fields) for fields in record["sessions"]]
         if len({key for key, _ in sessions}) < len(sessions):
             raise ValueError("a session is listed twice")
-        return Checkpoint(written, positions, State(rows, sessions))
+        uncounted = tuple((_text(format_), _text(host)) for format_, host in record["uncounted"])
+        return Checkpoint(written, positions, State(rows, sessions, uncounted))
 
     def _row(self, expires: object, user: object, format_: object, host: object) -> Grant:
         if _whole(expires) > self._latest + LONGEST:
@@ -176,8 +178,9 @@ class _Decoder:
         user: object,
         named: object,
         at: object,
+        process: object,
     ) -> tuple[Key, Session]:
-        session = Session(_address(ip), _whole(opened), _text_or_none(user), _text(named), _text(at))
+        session = Session(_address(ip), _whole(opened), _text_or_none(user), _text(named), _text(at), _text(process))
         by_address = self._ends.get(session.format, "address") == "address"
         numbered = by_address and not isinstance(name, str)
         key = (_text(host), _text(format_), _text(place), _whole(name) if numbered else _text(name))

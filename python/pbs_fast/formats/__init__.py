@@ -38,6 +38,12 @@ class Format:
     """Line of a refused one."""
     session_end: tuple[str, ...] = ()
     """End of such a session."""
+    restart: tuple[str, ...] = ()
+    """The server starts or stops: all its sessions are over, though no logouts are written."""
+    killed: tuple[str, ...] = ()
+    """A process of the server, that of group `pid` or the line's own, ended, and with it the sessions it served."""
+    aborted: tuple[str, ...] = ()
+    """The login that user `user` has just made came to nothing, and no logout follows."""
     line_login: tuple[str, ...] = ()
     """Patterns searched in whole lines, envelope included, with a group `stamp`; only in a site's own formats."""
     line_logout: tuple[str, ...] = ()

@@ -15,10 +15,10 @@ from typing import NamedTuple
 from pbs_fast.errors import CoreError
 from pbs_fast.formats import Format
 from pbs_fast.formats.placeholders import expand
-from pbs_fast.formats.samples import Sample
+from pbs_fast.formats.samples import ENDINGS, Sample
 
 #: Groups that mean something (docs/MATCHING.md, 4).
-GROUPS = frozenset({"ip", "user", "session", "lip", "tls"})
+GROUPS = frozenset({"ip", "user", "session", "lip", "tls", "pid"})
 
 #: What the two dialects read in different ways, or one of them not at all; each with its name.
 _FORBIDDEN = (
@@ -52,9 +52,18 @@ _KINDS = {
     "session success": "session_success",
     "session failure": "session_failure",
     "session end": "session_end",
+    "restart": "restart",
+    "killed": "killed",
+    "aborted": "aborted",
 }
 #: The kinds whose last message a sample of a kind of event may be.
-_OF_EVENT = {"login": ("login", "session success"), "logout": ("logout", "session end")}
+_OF_EVENT = {
+    "login": ("login", "session success"),
+    "logout": ("logout", "session end"),
+    **{ending: (ending,) for ending in ENDINGS},
+}
+#: The groups that a pattern of a kind may have, where it is not all of them.
+_GROUPS_OF = {"restart": frozenset(), "killed": frozenset({"pid", "session"}), "aborted": frozenset({"user"})}
 
 
 class Finding(NamedTuple):
@@ -150,6 +159,13 @@ def _pattern(what: str, pattern: str, one_pass: Callable[[str], str | None]) -> 
         yield "address", "has {ip}; the address of a session comes from its address line"
     if what.startswith("logout") and not groups & {"ip", "session"}:
         yield "address", "has neither {ip} nor {session}, so it ends nothing; leave it out"
+    kind = what.split(" pattern ")[0]
+    if unused := groups - _GROUPS_OF.get(kind, groups):
+        yield "groups", f"has {{{'}, {'.join(sorted(unused))}}}, which a {kind} pattern does not use"
+    if kind == "aborted" and "user" not in groups:
+        yield "groups", "has no {user}, so it ends nothing"
+    if "pid" in groups and kind not in ("login", "logout", "killed"):
+        yield "groups", "has {pid}; lines of a session are joined by the pid of their tag"
     for group in groups & {"ip", "lip"}:
         if not any(expand(f"{{{name}}}") in pattern for name in (group, f"{group}v4")):
             yield "address", f"group {group} is not {{{group}}}: only bytes of an address may be taken for one"
@@ -199,6 +215,7 @@ def _literal(unit: str) -> str:
 def _samples(fmt: Format, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
     kinds = {sample.kind for sample in samples}
     wanted = {"login", "failure", "attack"} | ({"logout"} if fmt.logout or fmt.session_end else set())
+    wanted |= {ending for ending in ENDINGS if getattr(fmt, ending)}
     for kind in sorted(wanted - kinds):
         yield "samples", f"has no sample of kind '{kind}'"
     if fmt.own_probe is not None and not any(sample.own for sample in samples):
@@ -207,7 +224,7 @@ def _samples(fmt: Format, samples: Sequence[Sample]) -> Iterator[tuple[str, str]
         where = f"sample {sample.number}"
         message = sample.messages[-1]
         takers = _takers(fmt, message)
-        if sample.kind == "failure" and fits_tag(fmt, sample.program) and {"login", "logout"} & takers.keys():
+        if sample.kind == "failure" and fits_tag(fmt, sample.program) and takers.keys() & {"login", "logout", *ENDINGS}:
             yield "sample", f"{where} is a failure and is taken"
         elif sample.kind in _OF_EVENT:
             if not takers.keys() & set(_OF_EVENT[sample.kind]):

@@ -15,13 +15,13 @@ from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format, lint
 from pbs_fast.formats.loader import build, extend
 from pbs_fast.formats.placeholders import outline
-from pbs_fast.formats.samples import sample_of
+from pbs_fast.formats.samples import ENDINGS, sample_of
 from pbs_fast.formats.wholelint import REPEATED, advise, nested
 
 #: Rules of the lint whose breach no format survives.
 _FATAL = frozenset({"ascii", "construct", "pattern", "groups", "tag", "success", "sample"})
 #: Tables in which the patterns of a kind stand, as errors name them.
-_PLACES = {key: (key, "") for key in ("login", "logout", "sample")} | {
+_PLACES = {key: (key, "") for key in ("login", "logout", *ENDINGS, "sample")} | {
     f"session {step}": (step, "session") for step in ("address", "success", "failure", "end")
 }
 
@@ -105,7 +105,8 @@ def _check(fmt: Format, table: Table) -> Iterator[tuple[bool, str]]:
         place = table.where(*_PLACES.get(kind, ("", "")))
         fatal = finding.rule in _FATAL or (finding.rule == "address" and "is not {" not in finding.text)
         yield fatal, f"{place}: {finding.text}"
-    for kind, patterns in (("login", fmt.login), ("logout", fmt.logout)):
+    for kind in ("login", "logout", *ENDINGS):
+        patterns = getattr(fmt, kind)
         for number, (pattern, written) in enumerate(zip(patterns, table.keys.get(kind, ()), strict=True), 1):
             # Where nobody can tell that it is one-pass, it may be one that takes Python's `re` for ever.
             if (one_pass is None or one_pass(pattern) is not None) and (inner := nested(outline(written))):

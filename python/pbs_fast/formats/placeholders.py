@@ -20,6 +20,7 @@ _ELEMENTS = {
     "session": ("session=<", r"(?P<session>[^<>]*)>"),
     "lip": ("lip=", r"(?P<lip>[0-9A-Fa-f:.]+)"),
     "tls": ("TLS", r"(?P<tls>)"),
+    "pid": ("mpid=", r"(?P<pid>[0-9]+)"),
 }
 #: The mechanism of a login without an account: ANONYMOUS (no other mechanism starts so).
 _ANONYMOUS = "method=AN"
@@ -139,6 +140,7 @@ _PLAIN = {
     "lipv4": r"(?P<lip>[0-9.]+)",
     "user": r"(?P<user>[^ ]+)",
     "number": r"[0-9]+",
+    "pid": r"(?P<pid>[0-9]+)",
     "rest": r".*",
     "proxied-to": _PROXIED_TO,
 }

@@ -16,7 +16,9 @@ from pbs_fast.events import Kind
 from pbs_fast.formats import Format
 from pbs_fast.formats.loader import BOOLEAN, DATA, TEXT, TEXTS, build, check_keys, in_file, parse, read
 
-KINDS = ("login", "logout", "failure", "attack")
+#: Kinds of what ends sessions without a logout: no event, but a row of its own (docs/MATCHING.md, 4 and 6).
+ENDINGS = ("restart", "killed", "aborted")
+KINDS = ("login", "logout", *ENDINGS, "failure", "attack")
 _KEYS = {
     "kind": TEXT,
     "message": (TEXT, TEXTS),
@@ -26,6 +28,7 @@ _KEYS = {
     "ip": TEXT,
     "user": TEXT,
     "session": TEXT,
+    "pid": TEXT,
     "tls": BOOLEAN,
     "loop": BOOLEAN,
     "fake": TEXT,
@@ -41,7 +44,7 @@ class Sample:
     format: str
     number: int
     """Its place in the file, from 1."""
-    kind: Literal["login", "logout", "failure", "attack"]
+    kind: Literal["login", "logout", "restart", "killed", "aborted", "failure", "attack"]
     messages: tuple[str, ...]
     """Messages of consecutive records; what must come out comes from the last that makes an event."""
     program: str
@@ -50,6 +53,7 @@ class Sample:
     ip: str | None
     user: str | None
     session: str | None
+    pid: str | None
     tls: bool | None
     loop: bool
     fake: str | None
@@ -63,7 +67,12 @@ class Sample:
         """`login`, `logout`, or None when nothing may come out. An attack that names its true address is a login."""
         if self.kind == "attack":
             return "login" if self.ip is not None else None
-        return None if self.kind == "failure" else self.kind
+        return self.kind if self.kind in ("login", "logout") else None
+
+    @property
+    def ending(self) -> Kind | None:
+        """What ends sessions by this sample, or None."""
+        return self.kind if self.kind in ("restart", "killed", "aborted") else None
 
     def __str__(self) -> str:
         return f"{self.format}-{self.number}-{self.kind}"
@@ -139,6 +148,7 @@ def sample_of(raw: Mapping[str, Any], number: int, fmt: Format, file: Path) -> S
         ip=raw.get("ip"),
         user=raw.get("user"),
         session=raw.get("session"),
+        pid=raw.get("pid"),
         tls=raw.get("tls"),
         loop=raw.get("loop", False),
         fake=raw.get("fake"),

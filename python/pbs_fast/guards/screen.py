@@ -214,7 +214,7 @@ class Guards:
         refused = []
         rows = zip(batch.ip, names, batch.n, batch.user_last, batch.host, batch.kind, strict=True)
         for ip, name, n, user, host, kind in compress(rows, map(not_, keep)):
-            if kind == "logout":
+            if kind != "login":
                 self.counters["logout_refused"] += n
                 continue
             self.counters[name if name == LOCAL else f"refused_{name}"] += n

@@ -31,6 +31,9 @@ pub struct FormatSpec {
     pub session_success: Vec<String>,
     pub session_failure: Vec<String>,
     pub session_end: Vec<String>,
+    pub restart: Vec<String>,
+    pub killed: Vec<String>,
+    pub aborted: Vec<String>,
     pub line_login: Vec<String>,
     pub line_logout: Vec<String>,
     pub cut: usize,
@@ -241,6 +244,9 @@ impl Builder {
             ("session.success", &spec.session_success, Said::Success),
             ("session.failure", &spec.session_failure, Said::Failure),
             ("session.end", &spec.session_end, Said::End),
+            ("restart", &spec.restart, Said::Restart),
+            ("killed", &spec.killed, Said::Killed),
+            ("aborted", &spec.aborted, Said::Aborted),
         ];
         let mut needs_sessions = false;
         for (list, patterns, said) in lists {

@@ -17,7 +17,7 @@ use crate::prefix::prefixes;
 use crate::walk::{NO_SLOT, SLOTS, Walk};
 
 /// The groups that are looked at; two slots each.
-const NAMES: [&str; SLOTS / 2] = ["ip", "user", "session", "lip", "tls"];
+const NAMES: [&str; SLOTS / 2] = ["ip", "user", "session", "lip", "tls", "pid"];
 
 /// What the groups of a pattern took of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub(crate) struct Groups {
     pub(crate) session: Option<Span>,
     pub(crate) lip: Option<Span>,
     pub(crate) tls: Option<Span>,
+    pub(crate) pid: Option<Span>,
 }
 
 /// A compiled pattern.
@@ -126,8 +127,8 @@ impl Engine {
             }
             (Kind::Meta(_), None) => unreachable!("a cache is made by its own engine"),
         };
-        let [ip, user, session, lip, tls] = group;
-        Some(Groups { ip, user, session, lip, tls })
+        let [ip, user, session, lip, tls, pid] = group;
+        Some(Groups { ip, user, session, lip, tls, pid })
     }
 }
 

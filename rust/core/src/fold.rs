@@ -15,7 +15,7 @@ const NONE: u32 = u32::MAX;
 /// One row of a Batch; texts are in the `Rows` that hold it.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Client address; `None` only for a logout in rows that are not folded.
+    /// Client address; `None` only in rows that are not folded, for what is no login.
     pub address: Option<Address>,
     /// Stamp of the first event in order, UTC seconds.
     pub first: i64,
@@ -23,8 +23,8 @@ pub struct Row {
     pub last: i64,
     /// Number of events.
     pub n: u64,
-    /// A login; else a logout.
-    pub login: bool,
+    /// Login, logout, or what else ends sessions; the latter two in rows that are not folded only.
+    pub what: What,
     /// Number of the format.
     pub format: u16,
     /// Number of the host in `Rows::hosts`.
@@ -107,7 +107,7 @@ impl Rows {
             first: event.stamp,
             last: event.stamp,
             n: 0,
-            login: event.what == What::Login,
+            what: event.what,
             format: event.record.format,
             host,
             offset,
@@ -174,7 +174,8 @@ impl Fold {
     /// its line, which stands at `offset` of its source.
     pub(crate) fn add(&mut self, event: &Settled<'_>, line: &[u8], offset: u64, reference: i64) {
         if !self.folds {
-            if event.address.is_some() || event.session(line).is_some() || !event.record.pid.is_empty() {
+            let ends = matches!(event.what, What::Ending(_));
+            if ends || event.address.is_some() || event.session(line).is_some() || !event.record.pid.is_empty() {
                 let host = self.host(event.record.host.of(line));
                 self.rows.open_alone(event, host, line, offset);
             }

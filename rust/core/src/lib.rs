@@ -42,7 +42,7 @@ pub use catalogue::{Catalogue, FormatSpec, Layout, SYSLOG};
 pub use engine::one_pass;
 pub use error::Error;
 pub use fold::{Row, Rows};
-pub use record::{Missed, What};
+pub use record::{Ending, Missed, What};
 pub use scan::Scan;
 pub use stream::{Event, Stream};
 

@@ -39,6 +39,29 @@ impl Missed {
     }
 }
 
+/// Which sessions end by words of the server that are no logout (docs/MATCHING.md, 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All sessions of the server.
+    Restart,
+    /// Those of a process.
+    Killed,
+    /// That of a user's latest login.
+    Aborted,
+}
+
+impl Ending {
+    /// The ending as rows name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Killed => "killed",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
@@ -46,6 +69,8 @@ pub enum What {
     Login,
     /// The end of a login's session.
     Logout,
+    /// Words of the server that end sessions without a logout.
+    Ending(Ending),
     /// A line that looks like a login and is no event.
     Missed(Missed),
 }
@@ -64,9 +89,23 @@ pub(crate) enum Said {
     Failure,
     /// The end of such a session.
     End,
+    /// These three as `Ending` has them; flat, for a `Said` of one byte.
+    Restart,
+    Killed,
+    Aborted,
 }
 
 impl Said {
+    /// Which sessions end by the line, without a logout.
+    pub(crate) fn ending(self) -> Option<Ending> {
+        match self {
+            Self::Restart => Some(Ending::Restart),
+            Self::Killed => Some(Ending::Killed),
+            Self::Aborted => Some(Ending::Aborted),
+            _ => None,
+        }
+    }
+
     /// Whether the line is an event or missed, and no other step.
     pub(crate) fn is_event(self) -> bool {
         matches!(self, Self::Login | Self::Logout | Self::Success)

@@ -222,6 +222,7 @@ impl Scanner<'_> {
             address,
             user: groups.user,
             session: groups.session.unwrap_or_default(),
+            pid: groups.pid.filter(|pid| !pid.is_empty()).unwrap_or(record.pid),
             ..record
         })
     }

@@ -91,9 +91,10 @@ impl Sequence {
             let mut said = record.said;
             if continuations.contains(&record.line) {
                 said = match said {
+                    _ if said.ending().is_some() => continue,
                     Said::Missed(Missed::NoPattern) | Said::Address | Said::Failure | Said::End => continue,
                     Said::Missed(Missed::CutRecord) => said,
-                    Said::Missed(_) | Said::Login | Said::Logout | Said::Success => Said::Missed(Missed::Continuation),
+                    _ => Said::Missed(Missed::Continuation),
                 };
             }
             if let Said::Missed(reason) = said {
@@ -105,9 +106,11 @@ impl Sequence {
                 self.before = Some(stamp);
             }
             let line = &data[record.line..];
-            let what = match said {
-                Said::Login => What::Login,
-                Said::Logout => What::Logout,
+            let what = match (said, said.ending()) {
+                (Said::Login, _) => What::Login,
+                (Said::Logout, _) => What::Logout,
+                (_, Some(_)) if stamp == NO_STAMP => continue,
+                (_, Some(ending)) => What::Ending(ending),
                 _ => {
                     if let Some(settled) = self.step(record, line, stamp) {
                         sink(settled);

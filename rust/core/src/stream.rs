@@ -88,6 +88,9 @@ impl Stream {
         counts.begin(scan);
         let mut events = Vec::with_capacity(scan.records.len());
         sequence.settle(catalogue, scan, data, |event| {
+            if matches!(event.what, What::Ending(_)) {
+                return;
+            }
             let event = memory.recall(catalogue, event, data);
             counts.count(&event);
             counts.logout_no_address += u64::from(event.is_anybodys_logout());
@@ -155,6 +158,7 @@ impl Counts {
         match event.what {
             What::Login => self.login += 1,
             What::Logout => self.logout += 1,
+            What::Ending(_) => {}
             What::Missed(reason) => self.missed[reason as usize] += 1,
         }
     }

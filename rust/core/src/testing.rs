@@ -69,6 +69,9 @@ pub(crate) fn specs() -> Vec<FormatSpec> {
         ]),
         session_failure: texts(&["bad .*"]),
         session_end: texts(&["end(?: (?P<user>[^ ]*))?"]),
+        restart: texts(&["up.*"]),
+        killed: texts(&["died (?P<pid>[0-9]*)"]),
+        aborted: texts(&["error of (?P<user>[^ ]*)"]),
         cut: 60,
         ..FormatSpec::default()
     };

@@ -119,7 +119,7 @@ impl Pattern {
             message: 0,
             end: line.len(),
         };
-        Some((envelope, Groups { ip, user, session, lip, tls }))
+        Some((envelope, Groups { ip, user, session, lip, tls, pid: None }))
     }
 }
 

@@ -63,8 +63,8 @@ fn told(catalogue: &Arc<Catalogue>, pieces: &[(usize, &[u8])], layout: Layout, l
         let (session, users, process) = (rows.session(row), rows.users(row), rows.process(number));
         let times = (row.first, row.last, row.n, row.offset);
         format!(
-            "{address:?} {times:?} {} {} {host:?} {:?} {} {session:?} {users:?} {process:?}",
-            row.login, row.format, row.tls, row.looped
+            "{address:?} {times:?} {:?} {} {host:?} {:?} {} {session:?} {users:?} {process:?}",
+            row.what, row.format, row.tls, row.looped
         )
     };
     let rows = rows.rows.iter().enumerate().map(row).collect();

@@ -40,6 +40,9 @@ fn format_spec(format: &Bound<'_, PyAny>) -> PyResult<FormatSpec> {
         session_success: format.getattr("session_success")?.extract()?,
         session_failure: format.getattr("session_failure")?.extract()?,
         session_end: format.getattr("session_end")?.extract()?,
+        restart: format.getattr("restart")?.extract()?,
+        killed: format.getattr("killed")?.extract()?,
+        aborted: format.getattr("aborted")?.extract()?,
         line_login: format.getattr("line_login")?.extract()?,
         line_logout: format.getattr("line_logout")?.extract()?,
         cut: format.getattr("cut")?.extract()?,
@@ -204,7 +207,7 @@ impl Stream {
     fn event<'py>(&self, py: Python<'py>, event: &Event<'_>, offset: u64) -> PyResult<Bound<'py, PyTuple>> {
         let reason = match event.what {
             What::Missed(reason) => Some(reason.name()),
-            What::Login | What::Logout => None,
+            What::Login | What::Logout | What::Ending(_) => None,
         };
         (
             offset + event.line as u64,
@@ -254,7 +257,7 @@ impl Stream {
             lasts.push(if row.last == row.first { stamp.clone() } else { row.last.into_pyobject(py)? });
             firsts.push(stamp);
         }
-        let kind = |row: &Row| kind(py, if row.login { What::Login } else { What::Logout });
+        let kind = |row: &Row| kind(py, row.what);
         let (sessions, processes) = if rows.folded() {
             (repeated(py.None().into_bound(py), len)?, repeated(intern!(py, "").clone().into_any(), len)?)
         } else {
@@ -301,6 +304,7 @@ fn kind(py: Python<'_>, what: What) -> Bound<'_, PyString> {
     match what {
         What::Login => intern!(py, "login").clone(),
         What::Logout => intern!(py, "logout").clone(),
+        What::Ending(ending) => PyString::intern(py, ending.name()),
         What::Missed(_) => intern!(py, "missed").clone(),
     }
 }

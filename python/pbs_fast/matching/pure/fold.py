@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pbs_fast.events import MAX_AHEAD, Batch
 from pbs_fast.matching.pure.records import IP, KIND, SESSION, STAMP, WIDTH, tuples
+from pbs_fast.matching.pure.routes import ENDINGS
 
 if TYPE_CHECKING:
     from pbs_fast.matching.pure.records import Fields, Key
@@ -103,11 +104,13 @@ class Fold:
             self._add_all(fields)
 
     def _add_all(self, fields: Fields) -> None:
-        """Those with an address, and logouts that can end a session without one, by its id or a pid."""
+        """Those with an address, endings, and logouts that can end a session without one, by its id or a pid."""
         for record in tuples(fields):
             if record[IP] is not None and record[STAMP] is not None:
                 self._rows.extend(record)
-            elif record[KIND] == "logout" and (record[SESSION] is not None or record[-1] is not None):
+            elif record[KIND] in ENDINGS or (
+                record[KIND] == "logout" and (record[SESSION] is not None or record[-1] is not None)
+            ):
                 self._rows.extend((*record[:IP], "", *record[IP + 1 :]))
 
     def _add_logins(self, fields: Fields, latest_now: int) -> None:

@@ -20,7 +20,7 @@ Record = tuple[
 ]  # fmt: skip
 """The fields of `events.Event` in its order, then host and tag as they stand in the line, and the pid.
 
-Its kind is also one of `routes.STEPS`.
+Its kind is also one of `routes.STEPS` or `routes.ENDINGS`.
 """
 Fields = list[Any]
 """Those of many records."""

@@ -21,18 +21,22 @@ if TYPE_CHECKING:
 
 STEPS: Final = ("address", "success", "failure", "end")
 """What a line of a session over several lines can be (docs/MATCHING.md, 6)."""
-GROUPS: Final = ("ip", "user", "session", "lip", "tls")
+ENDINGS: Final = ("restart", "killed", "aborted")
+"""Words of the server that end sessions without a logout (docs/MATCHING.md, 4)."""
+GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
 STARTS_REMEMBERED: Final = 4096
 """Starts of messages, which may be strangers' text as well."""
 
 
-Pick = tuple[Callable[[bytes], "re.Match[bytes] | None"], str, bool, str, tuple[int, int, int, int, int], "bool | None"]
-"""One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS; whether it is
-one of these; the format; where GROUPS stand among the match's groups, of which the last never takes part and stands for
-one that is missing (to ask for the five by number costs 0.2 us more); whether there was TLS when group `tls` took no
-part. (A plain tuple, as `heads.Place`.)"""
+Pick = tuple[
+    Callable[[bytes], "re.Match[bytes] | None"], str, bool, str, tuple[int, int, int, int, int, int], "bool | None"
+]
+"""One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS or ENDINGS;
+whether it is one of these; the format; where GROUPS stand among the match's groups, of which the last never takes part
+and stands for one that is missing (to ask for them by number costs 0.2 us more); whether there was TLS when group `tls`
+took no part. (A plain tuple, as `heads.Place`.)"""
 
 
 class Picks(dict[bytes, tuple[Pick, ...]]):
@@ -144,6 +148,8 @@ def _patterns(fmt: Format) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "logout", fmt.logout
     for step in STEPS:
         yield step, getattr(fmt, f"session_{step}")
+    for ending in ENDINGS:
+        yield ending, getattr(fmt, ending)
 
 
 def _check(name: str, pattern: str) -> None:
@@ -171,12 +177,12 @@ def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
     # The last group never takes part: it stands for a missing one.
     regex = re.compile(b"(?:" + with_bitmaps(pattern.encode("ascii")) + b")((?!))?+")
     index = regex.groupindex
-    ip, user, session, lip, tls = (index.get(group, regex.groups) - 1 for group in GROUPS)
+    ip, user, session, lip, tls, pid = (index.get(group, regex.groups) - 1 for group in GROUPS)
     return (
         regex.fullmatch,
         kind,
-        kind in STEPS,
+        kind in STEPS or kind in ENDINGS,
         fmt.name,
-        (ip, user, session, lip, tls),
+        (ip, user, session, lip, tls, pid),
         True if over_tls else (False if "tls" in index else None),
     )

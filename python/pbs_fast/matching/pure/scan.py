@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pbs_fast.matching.pure.envelope import envelope_of, unrepeated
 from pbs_fast.matching.pure.heads import Heads, Hours, Place, Places
 from pbs_fast.matching.pure.records import NOBODY, joined, missed, tuples
+from pbs_fast.matching.pure.routes import ENDINGS
 from pbs_fast.matching.pure.stamps import SECONDS, UNREADABLE, Reading
 from pbs_fast.matching.pure.starts import LENGTH
 
@@ -48,7 +49,7 @@ class Scan:
     cut: frozenset[Key]
     """Hosts and tags whose last record in the piece is a cut one."""
     has_steps: bool
-    """Whether a step of a session is among the records."""
+    """Whether a step of a session, or an ending, is among the records."""
 
 
 class Layout:
@@ -158,7 +159,7 @@ class Walk:
                 continue
             if decided is not None:
                 decided.add(candidate.start() + shift)
-            _, kind, is_step, name, (of_ip, of_user, of_session, of_lip, of_tls), over_tls = pick
+            _, kind, is_step, name, (of_ip, of_user, of_session, of_lip, of_tls, of_pid), over_tls = pick
             groups = match.groups()
             ip_text, user, session, lip = groups[of_ip], groups[of_user], groups[of_session], groups[of_lip]
             ip = None if ip_text is None else addresses[ip_text]
@@ -176,6 +177,10 @@ class Walk:
                     refusal = "bad-stamp"
                 if refusal is not None and kind != "success":
                     continue
+                if kind in ENDINGS:
+                    if stamp is None:
+                        continue
+                    ip = None
                 self.has_steps = True
             elif refusal is None:
                 if ip is None and (kind == "login" or ip_text is not None):
@@ -208,7 +213,7 @@ class Walk:
                     lip is not None and ip is not None and addresses[lip] == ip,
                     None,
                     key,
-                    pid if procid is None else procid if procid.isdigit() else None,
+                    groups[of_pid] or (pid if procid is None else procid if procid.isdigit() else None),
                 )
             )
 

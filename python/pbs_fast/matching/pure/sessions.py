@@ -51,7 +51,7 @@ class Sessions:
                 continue
             if record[1] == "login":
                 _remember(open_sessions, session, cast(str, record[2]))
-            elif record[2] is None:
+            elif record[2] is None and record[1] == "logout":
                 settled = list(records) if settled is None else settled
                 at, kind, ip, *rest = record
                 ip = open_sessions.pop(session, None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pbs_fast.events import Event
 from pbs_fast.matching.pure.fold import Fold
 from pbs_fast.matching.pure.records import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
-from pbs_fast.matching.pure.routes import STEPS
+from pbs_fast.matching.pure.routes import ENDINGS, STEPS
 from pbs_fast.matching.pure.sessions import ORDER_SLACK, Sessions
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pbs_fast.matching.pure.records import Fields, Key, Record
     from pbs_fast.matching.pure.scan import Scan
 
+_NO_EVENTS: Final = frozenset((*STEPS, *ENDINGS))
 REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation", "no-session")
 
 
@@ -64,7 +65,8 @@ class Stream:
 
     def events(self, scan: Scan) -> list[Event]:
         """Settle the scan's events and return them, missed lines included, in line order, instead of folding them."""
-        return [Event._make(record[:OF_EVENT]) for record in self._with_addresses(scan, self._settle(scan))]
+        records = self._with_addresses(scan, self._settle(scan))
+        return [Event._make(record[:OF_EVENT]) for record in records if record[1] not in ENDINGS]
 
     def take(self) -> Batch:
         """The rows since the last take, in the order of their first events; forgets them, keeps the order's state."""
@@ -106,7 +108,7 @@ class Stream:
         for record in tuples(scan.fields):
             if record[0] in over and record[10] != "cut-record":
                 # Steps make no event of their own; only a success would have been one.
-                if record[10] != "no-pattern" and (record[1] not in STEPS or record[1] == "success"):
+                if record[10] != "no-pattern" and (record[1] not in _NO_EVENTS or record[1] == "success"):
                     settled.append(missed(record[0], record[4], record[6], "continuation"))
             else:
                 settled.append(record)
@@ -141,7 +143,8 @@ class Stream:
         if logins + logouts < len(kinds):
             for reason in filter(None, fields[REASON::WIDTH]):
                 counters[_counter(reason)] += 1
-        counters["other"] += scan.lines - scan.too_long - len(kinds)
+        endings = sum(map(kinds.count, ENDINGS)) if scan.has_steps else 0
+        counters["other"] += scan.lines - scan.too_long - len(kinds) + endings
 
 
 def _counter(reason: str) -> str:

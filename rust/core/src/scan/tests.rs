@@ -20,6 +20,7 @@ fn told(lines: &[u8], layout: Layout) -> Vec<String> {
         let what = match event.what {
             What::Login => "login",
             What::Logout => "logout",
+            What::Ending(ending) => ending.name(),
             What::Missed(reason) => reason.name(),
         };
         let address = event.address.map_or("-".to_owned(), Address::text);

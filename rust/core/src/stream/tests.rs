@@ -70,7 +70,7 @@ fn rows(rows: &Rows) -> Vec<Folded> {
         let (first, last, count) = rows.users(row);
         Folded {
             address: row.address.map_or(String::new(), Address::text),
-            login: row.login,
+            login: row.what == What::Login,
             key: (row.format, owned(&rows.hosts[row.host as usize]), row.tls, row.looped),
             first: row.first,
             last: row.last,

@@ -56,6 +56,7 @@ fn told(lines: &[&str], layout: Layout) -> Vec<String> {
             let kind = match event.what {
                 What::Login => "login",
                 What::Logout => "logout",
+                What::Ending(ending) => ending.name(),
                 What::Missed(reason) => reason.name(),
             };
             told.push(format!(

@@ -16,7 +16,7 @@ fn a_consumer_of_rows_sees_the_same_new_grants_as_one_of_events() {
             stream.add(&scan, &data, 0);
             let mut last: BTreeMap<Address, i64> = BTreeMap::new();
             let mut new = BTreeSet::new();
-            for row in stream.take().rows.iter().filter(|row| row.login) {
+            for row in stream.take().rows.iter().filter(|row| row.what == What::Login) {
                 let address = row.address.unwrap();
                 if last.get(&address).is_none_or(|&last| row.first > last + gap) {
                     new.insert((row.offset, row.first));

@@ -144,7 +144,7 @@ fn rows_that_are_not_folded_tell_the_process_and_hold_logouts_of_unknown_session
         assert_eq!((counters["logout"], counters["logout_no_address"]), (5, if folds { 0 } else { 4 }));
         let rows = stream.take();
         let row = |(number, row): (usize, &crate::Row)| {
-            (row.address.map(Address::text).unwrap_or_default(), row.login, owned(rows.process(number)))
+            (row.address.map(Address::text).unwrap_or_default(), row.what == What::Login, owned(rows.process(number)))
         };
         rows.rows.iter().enumerate().map(row).collect::<Vec<_>>()
     };
@@ -161,4 +161,38 @@ fn rows_that_are_not_folded_tell_the_process_and_hold_logouts_of_unknown_session
             row("", false, "steps[9]"),
         ]
     );
+}
+
+#[test]
+fn an_ending_is_a_row_where_nothing_is_folded_and_no_event() {
+    let catalogue = catalogue(&[(0, 0)]);
+    let cut = format!("up {}", "x".repeat(60));
+    let told = ["up", "died 77", "died ", "error of u", &cut, "up", "error of v"];
+    let data: String = told.iter().map(|message| line(0, "mx steps[7]", message)).collect();
+    let scan = catalogue.scan(data.as_bytes(), Layout::Syslog, NOON);
+    let rows = |folds| {
+        let mut stream = Stream::new(catalogue.clone(), 0, false, folds);
+        stream.add(&scan, data.as_bytes(), 0);
+        let counters: BTreeMap<String, u64> = stream.counters().collect();
+        assert_eq!((counters["lines"], counters["other"]), (7, 7));
+        let rows = stream.take();
+        let row = |(number, row): (usize, &crate::Row)| {
+            let What::Ending(ending) = row.what else { panic!("{:?}", row.what) };
+            format!("{} {} {}", ending.name(), owned(rows.process(number)), owned(rows.users(row).1.unwrap_or(b"-")))
+        };
+        rows.rows.iter().enumerate().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rows(false),
+        [
+            "restart steps[7] -",
+            "killed steps[77] -",
+            "killed steps[7] -",
+            "aborted steps[7] u",
+            // The cut record and the one after it, its continuation, are none.
+            "aborted steps[7] v",
+        ]
+    );
+    assert!(rows(true).is_empty());
+    assert!(Stream::new(catalogue.clone(), 0, false, false).events(&scan, data.as_bytes()).is_empty());
 }
