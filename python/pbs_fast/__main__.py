@@ -5,7 +5,7 @@ A daemon notes signals from its first line on (`early_signals`), so nothing else
 
 import sys
 
-from pbs_fast import early_signals
+from pbs_fast.util import early_signals
 
 
 def main() -> int:

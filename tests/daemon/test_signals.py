@@ -178,7 +178,7 @@ def test_a_sighup_at_any_moment_of_the_start_does_not_end_it(site: Site) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(
-    "module", ["typer", "pbs_fast.config.read", "pbs_fast.daemon.assemble", "pbs_fast.tables.lmdb", "each"]
+    "module", ["typer", "pbs_fast.config.read", "pbs_fast.daemon.assemble", "pbs_fast.tables.types.lmdb", "each"]
 )
 def test_a_stop_at_any_moment_of_the_start_ends_it_well(site: Site, number: signal.Signals, module: str) -> None:
     table = open_table(site.spec)

@@ -9,7 +9,7 @@ from pbs_fast.events import Batch
 from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.samples import ENVELOPES, Envelope, Sample, lines
 from pbs_fast.matching import Matcher
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 
 ENDINGS = [sample for sample in SAMPLES if sample.ending is not None]
 NAMED = [sample for sample in SAMPLES if sample.pid is not None]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.deny import DenyList, read_deny
+from pbs_fast.guards.deny import DenyList, read_deny
 from pbs_fast.errors import ConfigError
 
 GOOD = """\

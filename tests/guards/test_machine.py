@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.addresses import parse
+from pbs_fast.util.addresses import parse
 from pbs_fast.guards import read_machine
 
 FIB_TRIE = """\

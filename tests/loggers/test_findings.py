@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.loggers import raw_line_feeds
+from pbs_fast.health.loggers import raw_line_feeds
 
 MAIL = "/var/log/mail.log"
 _NG = "etc/syslog-ng/syslog-ng.conf"

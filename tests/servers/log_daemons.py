@@ -236,8 +236,8 @@ def _read(daemon: Daemon, host: LogHost) -> Callable[[], bytes]:
 
     def of_journal() -> bytes:
         # Only here, so that the machines themselves are known without the package.
-        from pbs_fast.sources.journal_export import ExportParser
-        from pbs_fast.sources.journal_line import FIELDS, Renderer
+        from pbs_fast.sources.journal.export import ExportParser
+        from pbs_fast.sources.journal.render import FIELDS, Renderer
 
         exported = host.run("journalctl", "--output=export", "--no-pager", "--quiet", "--directory=/run/log/journal")
         render = Renderer().render
@@ -289,7 +289,7 @@ def _believed(log: bytes) -> list[str]:
     from pbs_fast.matching import load_core
     from pbs_fast.matching.distrust import Distrust
     from pbs_fast.matching.reader import Reader
-    from pbs_fast.zones import zone_table
+    from pbs_fast.matching.zones import zone_table
 
     formats = load_catalogue()
     found = []

@@ -13,7 +13,7 @@ import pytest
 from mta.dovecot import require_dovecot
 from pbs_fast.events import Batch
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.choose import load_core
+from pbs_fast.matching.backends import load_core
 from servers import test_courier, test_mailutils, test_nginx, test_perdition
 from servers.clients import Client, Deed, Protocol
 from servers.held import CORES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mta import unavailable
-from pbs_fast.loggers import raw_line_feeds
+from pbs_fast.health.loggers import raw_line_feeds
 from servers.log_daemons import DAEMONS, FORGED, Daemon, observe, version, written
 from servers.log_hosts import SUITES, UNPACKED
 

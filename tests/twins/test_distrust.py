@@ -11,7 +11,7 @@ from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Core, load_core
 from pbs_fast.matching.distrust import LONGEST_RECORD, Distrust
 from pbs_fast.matching.reader import Reader
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.zones import zone_table
 
 _FORMATS = load_catalogue()
 _TAGS = [tag for each in _FORMATS for tag in each.raw_names]

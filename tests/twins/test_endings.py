@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 from twins.inline import REFERENCE
 from twins.running import DEFAULT, Outcome, line_starts, run
 

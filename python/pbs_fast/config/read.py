@@ -10,10 +10,10 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
-from pbs_fast.admin_files import parse_toml, read_admin_file
+from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
-from pbs_fast.config.positions import Path, lines
+from pbs_fast.util.toml_lines import Path, lines
 from pbs_fast.errors import ConfigError
 
 _FORMAT_NAME = re.compile(r"[a-z0-9-]+")
@@ -104,7 +104,7 @@ class _Reader:
             self.take(("formats", name, last), value, FORMAT_KEYS, last)
 
     def own_formats(self, value: object) -> None:
-        """Whether each is a proper format is for `pbs_fast.formats.own`, which knows what formats are."""
+        """Whether each is a proper format is for `pbs_fast.formats.custom`, which knows what formats are."""
         if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
             self.refuse((OWN_FORMATS,), "format must be tables, each written [[format]]")
         found = []

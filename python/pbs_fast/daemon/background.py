@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from pbs_fast import early_signals
+from pbs_fast.util import early_signals
 from pbs_fast.errors import PbsError
 
 _READY = b"+"

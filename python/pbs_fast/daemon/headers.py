@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pbs_fast.matching.reader import Reader
-    from pbs_fast.sources.pieces import Piece
+    from pbs_fast.sources.lines import Piece
 
 #: Seconds until another warning about the same log.
 PAUSE: Final = 3600.0

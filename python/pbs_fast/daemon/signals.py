@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from pbs_fast import early_signals
+from pbs_fast.util import early_signals
 
 
 class Signals:

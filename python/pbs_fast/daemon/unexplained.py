@@ -20,12 +20,12 @@ from math import floor, inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pbs_fast.admin_files import read_admin_file, replace_file
+from pbs_fast.util.admin_files import read_admin_file, replace_file
 
 if TYPE_CHECKING:
-    from pbs_fast.clock import Clock
-    from pbs_fast.ledger import Ledger
-    from pbs_fast.logs import Log
+    from pbs_fast.util.clock import Clock
+    from pbs_fast.ledger.ledger import Ledger
+    from pbs_fast.log.logger import Log
 
 SUFFIX: Final = ".unexplained"
 _VERSION = 1

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pbs_fast.admin_files import parse_toml, read_admin_file
+from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format
 from pbs_fast.formats.placeholders import expand

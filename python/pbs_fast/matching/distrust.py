@@ -1,6 +1,6 @@
 """Takes away the logins of a log file in which a stranger can write whole lines.
 
-That is a file into which the logging daemon writes line feeds as they are (`pbs_fast.loggers`), once a server wrote to
+That is a file into which the logging daemon writes line feeds as they are (`pbs_fast.health.loggers`), once a server wrote to
 it that logs user names as they were sent (`raw_names` of its format). The first line of each of its records has a true
 header, and what a stranger wrote stands behind it. Nothing marks the end of that text, because a forger can close it
 with a header, so nothing that follows in the file is evidence. Works on bytes in front of the scan, so both backends
@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Final
 
-from pbs_fast.matching.pure.envelope import LINE, envelope_of
+from pbs_fast.matching.python.envelope import LINE, envelope_of
 
 #: Bytes. No record of these servers is longer: nginx cuts at 2,048 (NGX_MAX_ERROR_STR), Perdition at 1,024, Mailutils
 #: at 8,192 (measured). Where reading begins in the middle of a file, it may be in the middle of one.

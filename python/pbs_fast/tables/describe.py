@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from pbs_fast.accounts import group_name, user_name
+from pbs_fast.util.accounts import group_name, user_name
 from pbs_fast.errors import TableError
 
 

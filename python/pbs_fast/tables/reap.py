@@ -14,8 +14,8 @@ from pbs_fast.errors import TableError
 from pbs_fast.tables import open_table
 from pbs_fast.tables.owner import OwnedError, Owner
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
-from pbs_fast.tables.spec import TableSpec
-from pbs_fast.tables.told import ToldTable
+from pbs_fast.tables.registry import TableSpec
+from pbs_fast.tables.file.notify import ToldTable
 
 
 @dataclass(frozen=True, slots=True)
