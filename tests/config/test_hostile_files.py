@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.util import admin_files
-from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.config import load, merge
-from pbs_fast.guards.deny import read_deny
 from pbs_fast.errors import ConfigError, FormatError
 from pbs_fast.formats.loader import load_format
+from pbs_fast.guards.deny import read_deny
 from pbs_fast.guards.netblocks import MOST_FILES, MOST_NESTED, read_netblocks
-from pbs_fast.util.postconf import OUTPUT_LIMIT, Postconf
 from pbs_fast.matching.site import site_formats
+from pbs_fast.util import admin_files
+from pbs_fast.util.admin_files import parse_toml, read_admin_file
+from pbs_fast.util.postconf import OUTPUT_LIMIT, Postconf
 
 
 def read_configuration(path: str) -> object:

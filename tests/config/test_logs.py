@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast.log import logger as logs
 from pbs_fast.errors import LogError
-from pbs_fast.log.targets import JournalTarget, Level, StreamTarget, SyslogTarget
+from pbs_fast.log import logger as logs
 from pbs_fast.log.logger import Log, is_file
+from pbs_fast.log.targets import JournalTarget, Level, StreamTarget, SyslogTarget
 
 #: 2026-11-02 03:04:05 UTC
 NOW = 1_793_588_645.9

@@ -15,19 +15,19 @@ from typing import Any
 
 import pytest
 
-from pbs_fast.util.clock import FakeClock
-from pbs_fast.ledger.counting import CountingLedger, State
 from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.resume import resume
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.ledger.counting import CountingLedger, State
+from pbs_fast.ledger.sessions import Ends, Session
 from pbs_fast.log.logger import Log
 from pbs_fast.matching import load_core
-from pbs_fast.ledger.sessions import Ends, Session
+from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.wakeup import Hints
-from pbs_fast.matching.zones import zone_table
+from pbs_fast.util.clock import FakeClock
 
 NOW = 1_700_000_000
 GRACE, LONGEST = 600, 7200

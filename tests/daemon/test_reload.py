@@ -11,11 +11,11 @@ import pytest
 
 from config.test_hostile_files import CONFIG, DENY, mutated
 from daemon.running import Site, login
-from pbs_fast.util.clock import FakeClock
 from pbs_fast.config import load, merge
 from pbs_fast.daemon import assemble
 from pbs_fast.guards.deny import DenyList
 from pbs_fast.log.logger import Log
+from pbs_fast.util.clock import FakeClock
 
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
 STAYS = "going on with what was in force"

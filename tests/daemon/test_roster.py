@@ -16,12 +16,12 @@ from pbs_fast.daemon.watched import Watched
 from pbs_fast.events import Grant
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import load_core
+from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file import status as presence
 from pbs_fast.sources.file.source import BUDGET
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import open_table
-from pbs_fast.matching.zones import zone_table
 
 NOW = 1_795_000_000
 

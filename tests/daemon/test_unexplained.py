@@ -16,13 +16,13 @@ import pytest
 from daemon.running import Site, login, noise
 from daemon.test_clock_steps import Clocks
 from mta import wait_for
-from pbs_fast.util.clock import FakeClock
 from pbs_fast.daemon.recover import recover
 from pbs_fast.daemon.unexplained import SUFFIX, Unexplained
 from pbs_fast.events import Batch, Grant
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.sources.file.replay import Coverage
 from pbs_fast.tables import Row, TableOptions, list_rows, open_table, parse
+from pbs_fast.util.clock import FakeClock
 
 GRACE = 120
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.rows import Login, batch
-from pbs_fast.util.addresses import parse_network
-from pbs_fast.util.clock import FakeClock
 from pbs_fast.config.model import Guards as GuardConfig
-from pbs_fast.guards.deny import Denial, DenyList
 from pbs_fast.events import Counters, Grant
 from pbs_fast.guards import Guards
+from pbs_fast.guards.deny import Denial, DenyList
+from pbs_fast.guards.netblocks import read_netblocks
 from pbs_fast.guards.shared_addresses import STAY_S, WINDOW_S
 from pbs_fast.ledger.ledger import OUTCOMES, Ledger
-from pbs_fast.guards.netblocks import read_netblocks
+from pbs_fast.util.addresses import parse_network
+from pbs_fast.util.clock import FakeClock
 
 from .conftest import MACHINE, Live, MakeGuards
 

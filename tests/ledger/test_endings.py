@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.test_sessions import ENDS, GRACE, IPS, LONGEST, START, Say, batch, check, new_ledger, publish
-from pbs_fast.ledger.counting import CountingLedger
 from pbs_fast.events import Batch, Delta
+from pbs_fast.ledger.counting import CountingLedger
 from pbs_fast.ledger.recognition import EARLY_SHARE, LATE_SHARE, WATCHED
 from pbs_fast.ledger.sessions import ABORT, ABORT_EARLY
 

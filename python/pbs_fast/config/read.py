@@ -10,11 +10,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
-from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
-from pbs_fast.util.toml_lines import Path, lines
 from pbs_fast.errors import ConfigError
+from pbs_fast.util.admin_files import parse_toml, read_admin_file
+from pbs_fast.util.toml_lines import Path, lines
 
 _FORMAT_NAME = re.compile(r"[a-z0-9-]+")
 #: Lines that a Perl configuration of pop-before-smtp has and that no TOML document can have.

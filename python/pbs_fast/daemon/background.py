@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from pbs_fast.util import early_signals
 from pbs_fast.errors import PbsError
+from pbs_fast.util import early_signals
 
 _READY = b"+"
 

@@ -16,20 +16,20 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pbs_fast.util.addresses import parse_canonical
-from pbs_fast.util.admin_files import read_admin_file, replace_file
 from pbs_fast.config.model import LONGEST
-from pbs_fast.ledger.counting import State
 from pbs_fast.errors import PbsError
 from pbs_fast.events import MAX_AHEAD, Grant
+from pbs_fast.ledger.counting import State
 from pbs_fast.ledger.sessions import Ends, Key, Session
 from pbs_fast.sources.file.position import Position, display
+from pbs_fast.util.addresses import parse_canonical
+from pbs_fast.util.admin_files import read_admin_file, replace_file
 
 if TYPE_CHECKING:
-    from pbs_fast.util.clock import Clock
-    from pbs_fast.ledger.counting import CountingLedger
     from pbs_fast.daemon.follower import Follower
+    from pbs_fast.ledger.counting import CountingLedger
     from pbs_fast.log.logger import Log
+    from pbs_fast.util.clock import Clock
 
 _VERSION = 2
 #: Seconds between two checkpoints; a kill -9 costs so much reading again, no session.

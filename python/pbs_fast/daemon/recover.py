@@ -16,12 +16,12 @@ from pbs_fast.tables import Row
 from pbs_fast.tables.reconcile import reconcile
 
 if TYPE_CHECKING:
-    from pbs_fast.util.clock import Clock
     from pbs_fast.daemon.explain import Explainer
     from pbs_fast.daemon.unexplained import Unexplained
     from pbs_fast.guards import Guards
     from pbs_fast.log.logger import Log
     from pbs_fast.sources.file.replay import Coverage
+    from pbs_fast.util.clock import Clock
 
 
 def recover(

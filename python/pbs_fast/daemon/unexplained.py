@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pbs_fast.util.admin_files import read_admin_file, replace_file
 
 if TYPE_CHECKING:
-    from pbs_fast.util.clock import Clock
     from pbs_fast.ledger.ledger import Ledger
     from pbs_fast.log.logger import Log
+    from pbs_fast.util.clock import Clock
 
 SUFFIX: Final = ".unexplained"
 _VERSION = 1

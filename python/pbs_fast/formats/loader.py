@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format
 from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.wholeline import named
+from pbs_fast.util.admin_files import parse_toml, read_admin_file
 
 #: Where the packaged format files lie.
 DATA = Path(__file__).parent / "data"

@@ -20,10 +20,10 @@ from datetime import datetime
 from difflib import get_close_matches
 from math import inf
 
+from pbs_fast.errors import ConfigError
 from pbs_fast.util.addresses import Network, parse_network
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.util.toml_lines import Path, lines
-from pbs_fast.errors import ConfigError
 
 #: Longest text of the file that a message repeats.
 _SHOWN = 60

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from pbs_fast.errors import ConfigError
 from pbs_fast.util.addresses import Network, NetworkTable, parse, parse_network
 from pbs_fast.util.admin_files import read_admin_file
-from pbs_fast.errors import ConfigError
 from pbs_fast.util.postconf import NoPostfixError, Postconf
 
 #: The word of the configuration that stands for what `postconf mynetworks` says.

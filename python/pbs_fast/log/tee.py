@@ -5,8 +5,8 @@ There standard output and error end in /dev/null once it is ready; before, both 
 
 from __future__ import annotations
 
-from pbs_fast.log.targets import SyslogTarget
 from pbs_fast.log.logger import Log
+from pbs_fast.log.targets import SyslogTarget
 
 
 class SyslogVoice(Log):

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from pbs_fast.errors import SourceError
 from pbs_fast.matching.reader import Reader
-from pbs_fast.sources.open import LogFile, open_log
 from pbs_fast.sources.lines import Piece, pieces
+from pbs_fast.sources.open import LogFile, open_log
 
 if TYPE_CHECKING:
     from typing import IO

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.errors import ConfigError, FormatError
-from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.formats.custom import in_force
+from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.zones import zone_table
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables import open_table
+from pbs_fast.tables.file.notify import ToldTable
 from pbs_fast.tables.owner import OwnedError, Owner
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.file.notify import ToldTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,11 @@ TYPES = {
         "pbs_fast.tables.types.text", "TextTable", "", {"keys": ("exim", "iplsearch"), "command": (), "timeout": ()}
     ),
     "socketmap": TableType(
-        "pbs_fast.tables.socketmap.table", "SocketmapTable", None, {"mode": (), "group": (), "queue": (), "prefix6": ()}, True
+        "pbs_fast.tables.socketmap.table",
+        "SocketmapTable",
+        None,
+        {"mode": (), "group": (), "queue": (), "prefix6": ()},
+        True,
     ),
     "sendmail": TableType(
         "pbs_fast.tables.types.sendmail",
@@ -54,7 +58,10 @@ TYPES = {
         {"tag": (), "ipv6": ("full", "short"), "lock": ("flock", "fcntl"), "signal": ()},
     ),
     "tcprules": TableType(
-        "pbs_fast.tables.types.tcprules", "TcprulesTable", ".cdb", {"rules": (), "value": (), "program": (), "timeout": ()}
+        "pbs_fast.tables.types.tcprules",
+        "TcprulesTable",
+        ".cdb",
+        {"rules": (), "value": (), "program": (), "timeout": ()},
     ),
     "courier": TableType(
         "pbs_fast.tables.types.courier",
@@ -69,7 +76,9 @@ TYPES = {
 #: What `keys=exim` makes of a type whose Exim reads under other locks than Postfix. The other suffix is what keeps the
 #: two apart: Postfix appends its own, so no configuration can make it open a file that is written under Exim's locks.
 FOR_EXIM = {
-    "lmdb": TableType("pbs_fast.tables.types.lmdb_exim", "EximLmdbTable", ".exim-lmdb", {"keys": ("exim",), "group": ()}),
+    "lmdb": TableType(
+        "pbs_fast.tables.types.lmdb_exim", "EximLmdbTable", ".exim-lmdb", {"keys": ("exim",), "group": ()}
+    ),
 }
 _TYPED = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.*)", re.DOTALL)
 

@@ -15,10 +15,10 @@ from pbs_fast.matching import SYSLOG
 from pbs_fast.matching.python import envelope
 from pbs_fast.matching.python import prefilter as sieve
 from pbs_fast.matching.python.address import Addresses
-from pbs_fast.matching.python.wholeline import WholeLines
-from pbs_fast.matching.python.tags import Routes
 from pbs_fast.matching.python.scan import MAX_LINE, Layout, Scan, Walk
+from pbs_fast.matching.python.tags import Routes
 from pbs_fast.matching.python.timestamp import Clock, Stamps
+from pbs_fast.matching.python.wholeline import WholeLines
 
 if TYPE_CHECKING:
     from pbs_fast.formats import Format

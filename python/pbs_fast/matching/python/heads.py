@@ -16,9 +16,9 @@ from pbs_fast.matching.python.timestamp import offset_of
 
 if TYPE_CHECKING:
     from pbs_fast.matching.python.record import Key
+    from pbs_fast.matching.python.success import Success
     from pbs_fast.matching.python.tags import Picks, Route
     from pbs_fast.matching.python.timestamp import Stamps
-    from pbs_fast.matching.python.success import Success
 
 REMEMBERED: Final = 1 << 14
 """Pieces of each kind; strangers' text where a format has `*/NAME`, so emptied at this size."""

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Final
 from pbs_fast.matching.python.envelope import envelope_of, unrepeated
 from pbs_fast.matching.python.heads import Heads, Hours, Place, Places
 from pbs_fast.matching.python.record import NOBODY, joined, missed, tuples
+from pbs_fast.matching.python.starts import LENGTH
 from pbs_fast.matching.python.tags import ENDINGS
 from pbs_fast.matching.python.timestamp import SECONDS, UNREADABLE, Reading
-from pbs_fast.matching.python.starts import LENGTH
 
 if TYPE_CHECKING:
     from pbs_fast.matching.python.address import Addresses
-    from pbs_fast.matching.python.wholeline import Found, WholeLines
     from pbs_fast.matching.python.record import Fields, Key, Record
     from pbs_fast.matching.python.tags import Route
     from pbs_fast.matching.python.timestamp import Stamps
+    from pbs_fast.matching.python.wholeline import Found, WholeLines
 
 MAX_LINE: Final = 16_384
 """Bytes of a line, without its end, above which it is dropped (docs/MATCHING.md, 1)."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from pbs_fast.events import Event
 from pbs_fast.matching.python.fold import Fold
 from pbs_fast.matching.python.record import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
-from pbs_fast.matching.python.tags import ENDINGS, STEPS
 from pbs_fast.matching.python.sessions import ORDER_SLACK, Sessions
+from pbs_fast.matching.python.tags import ENDINGS, STEPS
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch

@@ -16,10 +16,10 @@ from functools import cached_property
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.compressed import CutOffError
-from pbs_fast.sources.framing import frame
 from pbs_fast.sources.file.position import LONGEST_HOLE, SAMPLE, STRIDE, Identity, Position, display
-from pbs_fast.sources.open import LogFile, cannot_read, open_log
+from pbs_fast.sources.framing import frame
 from pbs_fast.sources.lines import Piece
+from pbs_fast.sources.open import LogFile, cannot_read, open_log
 
 
 class FollowedArchive:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 
-from pbs_fast.sources.framing import frame
 from pbs_fast.sources.file.position import Identity
+from pbs_fast.sources.framing import frame
 from pbs_fast.sources.lines import Piece
 
 #: A Linux pipe holds 64 KiB unless it was told otherwise.

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from pbs_fast.sources.file.source import FileSource
-from pbs_fast.sources.protocol import Before, Wishes
 from pbs_fast.sources.file.replay import Replay
 from pbs_fast.sources.file.search import StampOf
+from pbs_fast.sources.file.source import FileSource
+from pbs_fast.sources.protocol import Before, Wishes
 
 #: Bytes of `before`, so that a record which its writer cut there is known when the rest of it comes: more than the
 #: longest line.

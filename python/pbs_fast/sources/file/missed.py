@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file.archive import FollowedArchive, open_archive
+from pbs_fast.sources.file.names import Sibling, siblings
 from pbs_fast.sources.file.plain import FollowedFile
 from pbs_fast.sources.file.position import Identity, Position, first_text
-from pbs_fast.sources.file.names import Sibling, siblings
 
 #: How every log is opened: a FIFO must not block, a terminal must not become ours.
 OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY

@@ -13,8 +13,8 @@ import errno
 import os
 from collections import Counter
 
-from pbs_fast.sources.framing import frame
 from pbs_fast.sources.file.position import SAMPLE, Identity, Position, first_text
+from pbs_fast.sources.framing import frame
 from pbs_fast.sources.lines import TOO_LONG, Piece
 
 #: Bytes a read asks for. 64 KiB to 1 MiB scan equally fast; one of this size stays in the second-level cache.

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.source import BUDGET, GRACE, FileSource
-from pbs_fast.sources.file.plain import FollowedFile, TruncatedError, line_start
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.file.position import display
-from pbs_fast.sources.lines import PIECE, Piece
 from pbs_fast.sources.file.generations import Predecessor, lineage
+from pbs_fast.sources.file.plain import FollowedFile, TruncatedError, line_start
+from pbs_fast.sources.file.position import display
 from pbs_fast.sources.file.search import BLOCK, SLACK, StampOf, ends_before, find_start, first_stamp
+from pbs_fast.sources.file.source import BUDGET, GRACE, FileSource
+from pbs_fast.sources.framing import frame
+from pbs_fast.sources.lines import PIECE, Piece
 
 
 class Replayed(NamedTuple):

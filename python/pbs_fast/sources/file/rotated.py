@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file.archive import FollowedArchive, open_archive
+from pbs_fast.sources.file.fifo import FollowedStream
 from pbs_fast.sources.file.missed import (
     Beside,
     Seen,
@@ -28,7 +29,6 @@ from pbs_fast.sources.file.missed import (
     packed_hole,
 )
 from pbs_fast.sources.file.plain import FollowedFile
-from pbs_fast.sources.file.fifo import FollowedStream
 from pbs_fast.sources.file.position import Identity, Position, display
 from pbs_fast.sources.notices import Kind
 

@@ -22,14 +22,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from pbs_fast.sources.file.fifo import FollowedStream
 from pbs_fast.sources.file.missed import OPEN_FLAGS
 from pbs_fast.sources.file.plain import CHUNK, FollowedFile, TruncatedError, line_start
-from pbs_fast.sources.file.rotated import Followed, OldFiles
-from pbs_fast.sources.file.fifo import FollowedStream
 from pbs_fast.sources.file.position import Identity, Position, display
-from pbs_fast.sources.notices import Kind, Notice
-from pbs_fast.sources.lines import Piece
+from pbs_fast.sources.file.rotated import Followed, OldFiles
 from pbs_fast.sources.file.status import Presence
+from pbs_fast.sources.lines import Piece
+from pbs_fast.sources.notices import Kind, Notice
 from pbs_fast.sources.wakeup import Backoff, Hints, Pause
 
 Start = Literal["replay", "begin", "end"] | Position

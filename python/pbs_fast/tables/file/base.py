@@ -26,14 +26,14 @@ from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.describe import failure, os_error, space_error
 from pbs_fast.tables.file.foreign import DamagedError, Pairs, is_missing, ours, read_apart, require_directory
+from pbs_fast.tables.file.modes import give_mode
+from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import TableBusyError
-from pbs_fast.tables.file.modes import give_mode
 from pbs_fast.tables.owner import Owner, owner_file
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.value import Template
-from pbs_fast.tables.file.windows import window
 
 log = logging.getLogger(__name__)
 

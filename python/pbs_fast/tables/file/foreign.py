@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from pbs_fast.util.admin_files import read_admin_file
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.value import Template
+from pbs_fast.util.admin_files import read_admin_file
 
 log = logging.getLogger(__name__)
 

@@ -16,17 +16,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from pbs_fast.util.addresses import canonical
-from pbs_fast.util.addresses import parse as parse_address
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Delta, Grant
-from pbs_fast.tables.socketmap import endpoint
+from pbs_fast.serving.server import Server
 from pbs_fast.tables.keys import is_canonical
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import Row, TableOptions
-from pbs_fast.serving.server import Server
 from pbs_fast.tables.registry import TableSpec
+from pbs_fast.tables.socketmap import endpoint
 from pbs_fast.tables.value import Template
+from pbs_fast.util.addresses import canonical
+from pbs_fast.util.addresses import parse as parse_address
 
 log = logging.getLogger(__name__)
 

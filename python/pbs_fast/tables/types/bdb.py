@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.file.foreign import DamagedError
 from pbs_fast.tables.file.base import EngineError, FileTable
+from pbs_fast.tables.file.foreign import DamagedError
 from pbs_fast.tables.locks import locked
 
 try:

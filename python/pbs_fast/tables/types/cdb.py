@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from pbs_fast.errors import TableError
-from pbs_fast.tables.file.foreign import DamagedError, read_whole
 from pbs_fast.tables.file.base import EngineError, FileTable
+from pbs_fast.tables.file.foreign import DamagedError, read_whole
 
 BUCKETS = 256
 HEAD = 8 * BUCKETS

@@ -22,15 +22,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from pbs_fast.errors import TableError, UsageError
-from pbs_fast.tables.file.command import Command
 from pbs_fast.tables.describe import os_error
+from pbs_fast.tables.file.command import Command
 from pbs_fast.tables.file.foreign import read_whole
+from pbs_fast.tables.file.notify import ToldTable
+from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.keys import courier, courier_address
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.file.notify import ToldTable
-from pbs_fast.tables.file.windows import window
 
 VALUE = "allow,RELAYCLIENT"
 TOOL = "makesmtpaccess"

@@ -23,15 +23,15 @@ from pathlib import Path
 
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta, Grant
-from pbs_fast.tables.file.command import Command
 from pbs_fast.tables.describe import WaitingError
 from pbs_fast.tables.file.base import START_WAIT, FileTable
-from pbs_fast.tables.keys import is_canonical
+from pbs_fast.tables.file.command import Command
 from pbs_fast.tables.file.lines import VALUE, read_lines, write_lines
+from pbs_fast.tables.file.windows import window
+from pbs_fast.tables.keys import is_canonical
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.file.windows import window
 
 #: Seconds of one turn; a program takes 2 to 10 ms here, so some hundred rows.
 TURN = 1.0

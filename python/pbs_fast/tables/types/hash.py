@@ -21,10 +21,10 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from pbs_fast.tables.types.bdb import CACHE, BdbTable, db, engine
 from pbs_fast.tables.file.compact import CompactedTable
-from pbs_fast.tables.locks import LockKind, locked
 from pbs_fast.tables.file.windows import window
+from pbs_fast.tables.locks import LockKind, locked
+from pbs_fast.tables.types.bdb import CACHE, BdbTable, db, engine
 
 #: Rows on one page before Berkeley DB splits its bucket: 75 short rows fill a page of 4096 bytes to the half.
 FFACTOR = 75

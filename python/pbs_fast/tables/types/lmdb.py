@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 import lmdb
 
 from pbs_fast.errors import TableError
-from pbs_fast.tables.file.compact import CompactedTable
 from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.file.foreign import DamagedError
 from pbs_fast.tables.file.base import EngineError
+from pbs_fast.tables.file.compact import CompactedTable
+from pbs_fast.tables.file.foreign import DamagedError
 from pbs_fast.tables.locks import TableBusyError, locked
 
 #: The least size of the map. Address space only: the file grows as it fills. 1 MiB held 28 346 rows, so 64 MiB hold

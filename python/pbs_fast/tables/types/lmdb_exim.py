@@ -29,10 +29,19 @@ import lmdb
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import failure, os_error
 from pbs_fast.tables.file.foreign import DamagedError
-from pbs_fast.tables.types.lmdb import MAP_SIZE, LmdbTable, engine, engine_as_table, environment, growing, provide, recognise
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
+from pbs_fast.tables.types.lmdb import (
+    MAP_SIZE,
+    LmdbTable,
+    engine,
+    engine_as_table,
+    environment,
+    growing,
+    provide,
+    recognise,
+)
 
 #: What distributions call Exim's group; the first that is there.
 GROUPS = ("Debian-exim", "exim", "mail")

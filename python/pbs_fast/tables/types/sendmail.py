@@ -20,15 +20,15 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pbs_fast.util.admin_files import read_admin_file
 from pbs_fast.errors import TableError, UsageError
-from pbs_fast.tables.types.hash import HashTable
+from pbs_fast.tables.file.notify import ToldTable
 from pbs_fast.tables.keys import sendmail, sendmail_address, sendmail_short
 from pbs_fast.tables.locks import locked
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.file.notify import ToldTable
+from pbs_fast.tables.types.hash import HashTable
+from pbs_fast.util.admin_files import read_admin_file
 
 #: The group that may read a map whose values name users.
 GROUP = "smmsp"

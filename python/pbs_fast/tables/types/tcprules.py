@@ -24,17 +24,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pbs_fast.util.admin_files import read_admin_file
 from pbs_fast.errors import TableError, UsageError
-from pbs_fast.tables.types.cdb import CdbTable
-from pbs_fast.tables.file.command import run, time_limit
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.file.base import EngineError
+from pbs_fast.tables.file.command import run, time_limit
+from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
-from pbs_fast.tables.types.rules import canonical, instructions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.file.windows import window
+from pbs_fast.tables.types.cdb import CdbTable
+from pbs_fast.tables.types.rules import canonical, instructions
+from pbs_fast.util.admin_files import read_admin_file
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pbs_fast.tables.file.command import Command
 from pbs_fast.tables.file.lines import VALUE, read_lines, write_lines
+from pbs_fast.tables.file.notify import ToldTable
+from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.file.notify import ToldTable
-from pbs_fast.tables.file.windows import window
 
 
 class TextTable(ToldTable):
