@@ -4,8 +4,8 @@
     scripts/import_graph.py            # a summary
     scripts/import_graph.py --arrows   # and every arrow between rooms, with the number of imports behind it
 
-A room is a folder of `python/pbs_fast`, or a module next to them. Every import counts, also one inside a function or under
-TYPE_CHECKING. `tests/test_floors.py` stands on the same functions.
+A room is a folder of `python/pbs_fast`, or a module next to them. Every import counts, also one inside a function or
+under TYPE_CHECKING. `tests/test_floors.py` uses the same functions.
 """
 
 from __future__ import annotations

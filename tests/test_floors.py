@@ -44,4 +44,6 @@ def test_nothing_imports_in_a_circle(level: str) -> None:
 
 
 def test_a_circle_would_be_noticed() -> None:
-    assert circles({"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("a"), "d": frozenset("a")}) == [["a", "b", "c"]]
+    assert circles({"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("a"), "d": frozenset("a")}) == [
+        ["a", "b", "c"]
+    ]

@@ -14,8 +14,7 @@ import pytest
 from mta import let_others_in
 from pbs_fast.sources.file.position import display
 from pbs_fast.sources.file.source import FileSource
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.lines import TOO_LONG
+from pbs_fast.sources.lines import TOO_LONG, cut
 from pbs_fast.sources.wakeup import Hints
 
 
@@ -364,12 +363,12 @@ def test_of_a_file_that_was_truncated_and_rotated_unseen_copy_and_rest_are_read(
 
 
 def test_nul_inside_a_line_does_not_make_a_line() -> None:
-    framed = frame(b"\0\0one\0two\n\0\0\0three\n\0", 0, 100, False)
-    assert [(piece.data[piece.start : piece.stop], piece.offset, piece.end) for piece in framed.pieces] == [
+    found = cut(b"\0\0one\0two\n\0\0\0three\n\0", 0, 100, False)
+    assert [(piece.data[piece.start : piece.stop], piece.offset, piece.end) for piece in found.pieces] == [
         (b"one\0two\n", 102, 110),
         (b"three\n", 113, 119),
     ]
-    assert (framed.consumed, framed.nul) == (20, 6)
+    assert (found.consumed, found.nul) == (20, 6)
 
 
 def test_a_pipe_is_read_across_its_writers(log: Path) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Grant
-from pbs_fast.ledger.counting import State
 from pbs_fast.ledger.sessions import Key, Session
+from pbs_fast.ledger.state import State
 from pbs_fast.sources.file.position import Position, display
 from pbs_fast.util.addresses import parse_canonical
 

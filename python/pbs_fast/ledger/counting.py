@@ -13,34 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import floor
-from typing import NamedTuple
 
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant
 from pbs_fast.ledger.ledger import Ahead, Ledger
-from pbs_fast.ledger.sessions import Ends, Key, Line, OpenSessions, Session
+from pbs_fast.ledger.sessions import Ends, Line, OpenSessions, Session
+from pbs_fast.ledger.state import State
 
 _NEW, _RENEWED, _SESSION = "new", "renewed", "session"
-
-
-class State(NamedTuple):
-    """All that the ledger knows, to be taken over by the next run; times on this ledger's clock."""
-
-    rows: dict[str, Grant]
-    """Each with the end that it has without its open sessions."""
-    sessions: list[tuple[Key, Session]]
-
-    def moved(self, by: int) -> State:
-        """The same with all times moved by some seconds, from one clock to another."""
-        return State(
-            {ip: row._replace(expires=row.expires + by) for ip, row in self.rows.items()},
-            [(key, session._replace(opened=session.opened + by)) for key, session in self.sessions],
-        )
-
-    def still(self, now: float, max_session: int) -> State:
-        """What of it still holds at a time on its clock."""
-        sessions = [(key, session) for key, session in self.sessions if session.opened + max_session > now]
-        open_ones = {session.ip for _, session in sessions}
-        return State({ip: row for ip, row in self.rows.items() if row.expires > now or ip in open_ones}, sessions)
 
 
 class CountingLedger(Ledger):
@@ -66,11 +45,16 @@ class CountingLedger(Ledger):
     @property
     def window(self) -> int:
         """How many seconds back a login may lie that explains a row: its session may still be open."""
-        return max(self.grace, self.sessions.max_session)
+        return max(self.grace, self.max_session)
+
+    @property
+    def max_session(self) -> int:
+        """Seconds that an open session holds its row at most."""
+        return self.sessions.max_session
 
     def fresh(self) -> CountingLedger:
         """An empty ledger of the same kind, which counts into the same counters."""
-        return CountingLedger(self.grace, self.counters, max_session=self.sessions.max_session, ends=self.sessions.ends)
+        return CountingLedger(self.grace, self.counters, max_session=self.max_session, ends=self.sessions.ends)
 
     def held(self) -> int:
         """Rows that stand in no queue, because their sessions are open."""
@@ -136,19 +120,15 @@ class CountingLedger(Ledger):
         rows = {ip: row._replace(expires=self._idle.get(ip, row.expires)) for ip, row in self._rows.items()}
         return State(rows, list(self.sessions.items()))
 
-    def restore(self, state: State, now: float) -> Delta:
-        """Take over an earlier run's state, times on this ledger's clock. Before the first `observe`."""
+    def _take_over(self, state: State) -> None:
         self.sessions.restore(state.sessions)
+        super()._take_over(state)
         for ip, row in state.rows.items():
-            self._rows[ip] = row
-            self._enqueue(ip, row.expires)
             if ip in self.sessions:
-                self._hold(ip, row.expires, {})  # the Delta below has all rows
+                self._hold(ip, row.expires, {})
         for _, session in state.sessions:
             if session.ip not in self._rows:
                 self._waiting[session.ip] = session.opened + self.grace
-        self.expire(now)
-        return Delta(set=self._rows.copy())
 
     def _requeue(self, ip: str, end: int) -> None:
         if ip in self._idle:
@@ -244,7 +224,7 @@ class CountingLedger(Ledger):
         self._waiting.clear()
 
     def _cap(self, session: Session) -> int:
-        return session.opened + self.sessions.max_session
+        return session.opened + self.max_session
 
     def _insert(self, session: Session, end: int, changed: dict[str, Grant]) -> None:
         self.counters["session_row"] += 1

@@ -20,8 +20,7 @@ from pbs_fast.sources.file.plain import FollowedFile, TruncatedError, line_start
 from pbs_fast.sources.file.position import display
 from pbs_fast.sources.file.search import BLOCK, SLACK, StampOf, ends_before, find_start, first_stamp
 from pbs_fast.sources.file.source import BUDGET, GRACE, FileSource
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.lines import PIECE, Piece
+from pbs_fast.sources.lines import PIECE, Piece, cut
 
 
 class Replayed(NamedTuple):
@@ -207,12 +206,12 @@ class Replay:
         stamp = self._stamp(file.reference)
         data, offset, discarding, begun = file.text, 0, False, False
         while True:
-            framed = frame(data, 0, offset, discarding)
-            offset += framed.consumed
-            discarding = framed.discarding
-            begun = begun or not ends_before(data[: framed.consumed], self._target, stamp)
-            yield [Replayed(piece, file.reference, file.sibling.path) for piece in framed.pieces] if begun else []
-            rest = data[framed.consumed :]
+            found = cut(data, 0, offset, discarding)
+            offset += found.consumed
+            discarding = found.discarding
+            begun = begun or not ends_before(data[: found.consumed], self._target, stamp)
+            yield [Replayed(piece, file.reference, file.sibling.path) for piece in found.pieces] if begun else []
+            rest = data[found.consumed :]
             fresh = file.log.read(PIECE)
             if not fresh:
                 self.source.counters["partial_lost"] += bool(rest)
