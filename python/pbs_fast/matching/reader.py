@@ -10,12 +10,12 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pbs_fast.matching import SYSLOG, Matcher, Scan, Stream
+from pbs_fast.matching.protocol import SYSLOG, Matcher, Scan, Stream
 from pbs_fast.matching.rewrite import LOGTIME, READERS, Lines, Rewriter, find_entry
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
-    from pbs_fast.matching import Core
+    from pbs_fast.matching.backends import Core
     from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Offsets of rewritten lines start here, beyond any log's size, until they are turned back into those of their source.
