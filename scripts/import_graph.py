@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 
-PACKAGE = Path(__file__).resolve().parent.parent / "python" / "pbs_fast"
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "python" / "pbs_fast"
+CORE = ROOT / "rust" / "core" / "src"
 
 Graph = Mapping[str, frozenset[str]]
 
@@ -47,6 +50,28 @@ def _imports(path: Path, package: str, known: Mapping[str, Path]) -> set[str]:
                 inner = f"{node.module}.{alias.name}"
                 named.add(inner if inner.removeprefix(f"{package}.") in known else node.module)
     return {name.removeprefix(package).lstrip(".") for name in named if name.split(".")[0] == package} & set(known)
+
+
+_USE = re.compile(r"\bcrate::((?:\w+::)*\w+)")
+_ONLY_TESTS = {"tests", "testing", "fuzzing"}
+
+
+def rust_graph(core: Path = CORE) -> dict[str, frozenset[str]]:
+    """Which modules of the Rust core each of them uses; `a::b` for a module in a folder. Tests are left out."""
+    files = {}
+    for path in core.rglob("*.rs"):
+        parts = path.relative_to(core).with_suffix("").parts
+        if parts != ("lib",) and not _ONLY_TESTS & set(parts):
+            files["::".join(parts)] = path
+    graph = {}
+    for name, path in files.items():
+        used = set()
+        for match in _USE.finditer(path.read_text(encoding="utf-8").split("#[cfg(test)]")[0]):
+            parts = match[1].split("::")
+            known = ("::".join(parts[:length]) for length in range(len(parts), 0, -1))
+            used.add(next((module for module in known if module in files), name))
+        graph[name] = frozenset(used - {name})
+    return graph
 
 
 def room(module: str) -> str:
@@ -108,6 +133,10 @@ def main() -> None:
         print(f"circles {title}: {len(found)}")
         for group in found:
             print(f"  {' '.join(group)}")
+    found = circles(rust_graph())
+    print(f"circles in the Rust core: {len(found)}")
+    for group in found:
+        print(f"  {' '.join(group)}")
     if parser.parse_args().arrows:
         for (start, end), count in sorted(arrows.items()):
             print(f"  {start} -> {end}  {count}")
