@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.explain import Explainer
     from pbs_fast.guards import Guards
     from pbs_fast.log.logger import Log
-    from pbs_fast.sources.file.replay import Coverage
+    from pbs_fast.sources.protocol import Coverage
     from pbs_fast.util.clock import Clock
 
 

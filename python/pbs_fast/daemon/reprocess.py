@@ -15,7 +15,7 @@ from pbs_fast.daemon.explain import Explainer
 from pbs_fast.events import Batch
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.replay.replayer import Replayer
-from pbs_fast.sources.file.replay import Coverage
+from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:

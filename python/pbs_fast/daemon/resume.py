@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.replay import Coverage
+from pbs_fast.sources.protocol import Coverage
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower

@@ -50,27 +50,3 @@ class Clock:
 
 #: Counts suspended time too, so a laptop's grants end while it sleeps; elsewhere (BSD, macOS) the monotonic clock.
 _BOOT: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-class FakeClock(Clock):
-    """A clock for tests: stands still until told otherwise."""
-
-    def __init__(self, wall: float = 1_700_000_000.0, boot: float = 1_000.0) -> None:
-        self.wall_reading = wall
-        self.boot_reading = boot
-        super().__init__()
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass on both clocks."""
-        self.wall_reading += seconds
-        self.boot_reading += seconds
-
-    def step_wall(self, seconds: float) -> None:
-        """Somebody sets the wall clock."""
-        self.wall_reading += seconds
-
-    def _wall(self) -> float:
-        return self.wall_reading
-
-    def _boot(self) -> float:
-        return self.boot_reading

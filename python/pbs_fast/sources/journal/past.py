@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.replay import Coverage, Replayed
 from pbs_fast.sources.journal.export import Entry, ExportError, ExportParser
 from pbs_fast.sources.journal.files import options
 from pbs_fast.sources.journal.journalctl import Child, command
 from pbs_fast.sources.journal.render import CURSOR, STORED, same_entry
 from pbs_fast.sources.journal.take import WANTED
+from pbs_fast.sources.protocol import Coverage, Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
