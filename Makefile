@@ -8,7 +8,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-rust test-python test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
+.PHONY: help run setup test test-rust test-python test-unit coverage test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
     fuzz bench bench-core wheels test-wheels check-release deb test-deb clean
 
 help: ## show this list
@@ -29,6 +29,12 @@ test-rust: $(READY) ## the core's own tests
 
 test-python: $(READY) ## everything else: twins, formats, tables, daemon, commands
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+test-unit: $(READY) ## the fast lane: what needs no server, daemon or build
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not system"
+
+coverage: $(READY) ## the fast lane with the lines and branches of the package that it reaches; ALL=1 for every test
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(if $(ALL),,-m "not system") --cov --cov-report=term
 
 test-native: $(READY) ## the tests of the native module and of the twins' equality
 	$(BIN)/pytest -q tests/native tests/twins

@@ -1,9 +1,11 @@
-"""What all tests share: both twins, hypothesis profiles, the share of examples that did something, no skips in CI."""
+"""What all tests share: both backends, lanes, hypothesis profiles, real examples counted, no skips in CI."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +18,18 @@ _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, suppress_health_check=_CALM)
 settings.register_profile("long", deadline=None, max_examples=5_000, suppress_health_check=_CALM)
 settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
+
+
+#: Folders of the system lane: their tests start daemons, servers or builds. A single test elsewhere that does, or that
+#: takes seconds, bears the mark `system` itself.
+SYSTEM = {"daemon", "docs", "packaging", "replay", "servers", "tables"}
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in SYSTEM:
+            item.add_marker(pytest.mark.system)
 
 
 @pytest.fixture(params=["rust", "python"])
@@ -60,6 +74,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("examples that did something real")
         for nodeid, words in sorted(shares.items()):
             terminalreporter.write_line(f"{words}  {nodeid}")
+    reasons = Counter(_reason(report) for report in reports if report.skipped)
+    if reasons:
+        terminalreporter.section("not tested here")
+        for reason, count in reasons.most_common():
+            terminalreporter.write_line(f"{count:4}  {reason}")
+        terminalreporter.write_line("To install what they need (as root, on Debian): scripts/install-test-servers.sh")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    place = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return place.removeprefix("Skipped: ").removesuffix(": scripts/install-test-servers.sh installs the servers")
 
 
 @pytest.hookimpl(wrapper=True)

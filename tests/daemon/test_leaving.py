@@ -20,7 +20,7 @@ from pbs_fast.guards.deny import DenyList
 from pbs_fast.guards.netblocks import read_netblocks
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.sources.wakeup import Hints
-from pbs_fast.util.clock import FakeClock
+from support.clock import FakeClock
 
 GRACE = 10
 

@@ -17,9 +17,8 @@ from pbs_fast.events import Grant
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import load_core
 from pbs_fast.matching.zones import zone_table
-from pbs_fast.sources.file import status as presence
-from pbs_fast.sources.file.source import BUDGET
-from pbs_fast.sources.protocol import Start
+from pbs_fast.sources.file import source as presence
+from pbs_fast.sources.protocol import BUDGET, Start
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import open_table
 

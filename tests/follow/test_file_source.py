@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,8 @@ import pytest
 from mta import let_others_in
 from pbs_fast.sources.file.position import display
 from pbs_fast.sources.file.source import FileSource
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.lines import TOO_LONG
-from pbs_fast.sources.wakeup import Hints
+from pbs_fast.sources.lines import TOO_LONG, cut
+from pbs_fast.sources.wakeup import Hints, Pause
 
 
 class Clock:
@@ -364,12 +364,12 @@ def test_of_a_file_that_was_truncated_and_rotated_unseen_copy_and_rest_are_read(
 
 
 def test_nul_inside_a_line_does_not_make_a_line() -> None:
-    framed = frame(b"\0\0one\0two\n\0\0\0three\n\0", 0, 100, False)
-    assert [(piece.data[piece.start : piece.stop], piece.offset, piece.end) for piece in framed.pieces] == [
+    found = cut(b"\0\0one\0two\n\0\0\0three\n\0", 0, 100, False)
+    assert [(piece.data[piece.start : piece.stop], piece.offset, piece.end) for piece in found.pieces] == [
         (b"one\0two\n", 102, 110),
         (b"three\n", 113, 119),
     ]
-    assert (framed.consumed, framed.nul) == (20, 6)
+    assert (found.consumed, found.nul) == (20, 6)
 
 
 def test_a_pipe_is_read_across_its_writers(log: Path) -> None:
@@ -443,6 +443,11 @@ def test_a_stale_handle_is_opened_again_where_it_was(log: Path, monkeypatch: pyt
     assert read(source) == [b"two"]
 
 
+def wait(source: FileSource, timeout: float, others: Sequence[int] = ()) -> list[int]:
+    """Sleep as the daemon's loop does; which of `others` are readable."""
+    return Pause().wait(source.filenos(), min(timeout, source.timeout()), others)
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_an_append_wakes_the_waiting_reader(log: Path, enabled: bool) -> None:
     """With hints at once; without, within the pause of the timer."""
@@ -454,7 +459,7 @@ def test_an_append_wakes_the_waiting_reader(log: Path, enabled: bool) -> None:
     assert (source.filenos() != []) is enabled
     threading.Timer(0.05, append, (log, b"two\n")).start()
     began = time.monotonic()
-    source.wait(5)
+    wait(source, 5)
     took = time.monotonic() - began
     assert took < (0.2 if enabled else 0.4)
     if enabled:
@@ -487,6 +492,6 @@ def test_another_descriptor_ends_the_wait(log: Path) -> None:
     for _ in range(15):
         source.poll()
     os.write(writer, b"x")
-    assert source.wait(5, [reader]) == [reader]
+    assert wait(source, 5, [reader]) == [reader]
     os.close(reader)
     os.close(writer)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.sources.file.glob import expand, is_pattern
-from pbs_fast.sources.file.names import is_rotated_name, siblings
+from pbs_fast.sources.file.names import expand, is_pattern, is_rotated_name, siblings
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from pbs_fast.sources.file import generations as predecessors
 from pbs_fast.sources.file import replay as module
 from pbs_fast.sources.file import search as window
 from pbs_fast.sources.file.names import Sibling, siblings
-from pbs_fast.sources.file.replay import Replay, replay
+from pbs_fast.sources.file.replay import Replay
 from pbs_fast.sources.file.search import SLACK, find_start
 from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.wakeup import Hints
@@ -353,7 +353,7 @@ def test_a_large_log_is_searched_not_read(log: Path) -> None:
 def test_the_reference_is_the_files_time(log: Path) -> None:
     put(log.with_name("mail.log.1"), lines(NOW - 3 * HOUR, NOW - 900), NOW - 890)
     put(log, lines(NOW - 900, NOW), NOW - 5)
-    r = replay(log, SINCE, stamp_of, now=NOW)
+    r = Replay(FileSource(log, start="replay"), SINCE, stamp_of, now=NOW)
     seen = []
     while not r.done:
         seen += [(one.reference, Path(one.path).name) for one in r.step()]

@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from pbs_fast.sources import framing
+from pbs_fast.sources import lines
 from pbs_fast.sources.file import missed as follow_beside
 from pbs_fast.sources.file import plain as follow_file
 from pbs_fast.sources.file import rotated as follow_old
@@ -38,8 +38,7 @@ from pbs_fast.sources.file.plain import FollowedFile, TruncatedError
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.file.rotated import OldFiles
 from pbs_fast.sources.file.source import FileSource
-from pbs_fast.sources.framing import Frame
-from pbs_fast.sources.lines import TOO_LONG, Piece
+from pbs_fast.sources.lines import TOO_LONG, Cut, Piece
 from pbs_fast.sources.wakeup import Hints
 
 #: What the machine did, over all examples of a run.
@@ -325,7 +324,7 @@ def run(examples: int, *, quick: bool = False) -> None:
 
 def test_lines_seen_are_the_lines_written() -> None:
     DONE.clear()
-    run(300)
+    run(400)
     shares = {name: count / DONE["examples"] for name, count in DONE.items()}
     print("share of examples:", {name: round(share, 2) for name, share in sorted(shares.items())})
     common = ("part", "rename", "restart", "delete", "copytruncate", "truncate", "same size", "packed copy")
@@ -368,26 +367,24 @@ def new_file_before_the_old(patch: pytest.MonkeyPatch) -> None:
 
 
 def unfinished_lines_are_handed_out(patch: pytest.MonkeyPatch) -> None:
-    def frame(data: bytes, start: int, offset: int, _discarding: bool) -> Frame:
+    def eager(data: bytes, start: int, offset: int, _discarding: bool) -> Cut:
         pieces = [Piece(data, start, len(data), offset, offset + len(data) - start)] if start < len(data) else []
-        return Frame(pieces, len(data), False, 0)
+        return Cut(pieces, len(data), False, 0)
 
-    patch.setattr(follow_file, "frame", frame)
+    patch.setattr(follow_file, "cut", eager)
 
 
 def rest_of_a_long_line_is_a_line(patch: pytest.MonkeyPatch) -> None:
-    frame = framing.frame
-    patch.setattr(follow_file, "frame", lambda data, start, offset, _: frame(data, start, offset, False))
+    patch.setattr(follow_file, "cut", lambda data, start, offset, _: lines.cut(data, start, offset, False))
 
 
 def holes_are_taken_for_text(patch: pytest.MonkeyPatch) -> None:
-    frame = framing.frame
 
-    def no_nul(data: bytes, start: int, offset: int, discarding: bool) -> Frame:
-        framed = frame(data.replace(b"\0", b"-"), start, offset, discarding)
-        return framed._replace(pieces=[piece._replace(data=data) for piece in framed.pieces])
+    def no_nul(data: bytes, start: int, offset: int, discarding: bool) -> Cut:
+        found = lines.cut(data.replace(b"\0", b"-"), start, offset, discarding)
+        return found._replace(pieces=[piece._replace(data=data) for piece in found.pieces])
 
-    patch.setattr(follow_file, "frame", no_nul)
+    patch.setattr(follow_file, "cut", no_nul)
 
 
 def only_a_smaller_size_is_a_truncation(patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from pbs_fast.guards.netblocks import read_netblocks
 from pbs_fast.guards.shared_addresses import STAY_S, WINDOW_S
 from pbs_fast.ledger.ledger import OUTCOMES, Ledger
 from pbs_fast.util.addresses import parse_network
-from pbs_fast.util.clock import FakeClock
+from support.clock import FakeClock
 
 from .conftest import MACHINE, Live, MakeGuards
 

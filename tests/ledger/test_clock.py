@@ -7,7 +7,8 @@ import time
 import pytest
 
 from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.util.clock import Clock, FakeClock
+from pbs_fast.util.clock import Clock
+from support.clock import FakeClock
 
 from .rows import batch
 

@@ -22,8 +22,7 @@ from pbs_fast.sources.journal import source as journal
 from pbs_fast.sources.journal.source import JournalSource
 from pbs_fast.sources.journal.spec import parse_journal
 from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.notices import Notice
-from pbs_fast.sources.protocol import Past, Start, Wishes
+from pbs_fast.sources.protocol import Notice, Past, Start, Wishes
 from sources.journals import Journald, fields, message, program, store
 
 NOW = time.time()

@@ -20,7 +20,7 @@ from pbs_fast.sources.journal.spec import JournalSpec, parse_journal
 from pbs_fast.sources.journal.take import Take
 from pbs_fast.sources.journal.trust import Trust, believed_units
 from pbs_fast.sources.lines import MAX_LINE
-from pbs_fast.sources.notices import Notice
+from pbs_fast.sources.protocol import Notice
 from sources.journals import MACHINE, fields, message
 
 NONE: frozenset[bytes] = frozenset()

@@ -53,9 +53,11 @@ class FileEnd(NamedTuple):
     """The end of a log."""
 
     name: str
+    bytes: int
+    """Of text: uncompressed."""
 
 
-_Job = Callable[[], Scanned | None]
+_Job = Callable[[], list[Scanned]]
 
 
 def default_threads(core: Core) -> int:
@@ -93,7 +95,7 @@ def scans(
                 for scanned in _ordered(_jobs(log, reader, _reference(log, now), size), pool, threads + _AHEAD):
                     yield scanned
                     on_position(index, scanned.end if log.seekable else log.position())
-            yield FileEnd(log.name)
+                yield FileEnd(log.name, log.text_read)
     finally:
         sys.setswitchinterval(kept)
         if pool is not None:
@@ -109,14 +111,14 @@ def _reference(log: LogFile, now: int | None) -> int:
 def _ordered(jobs: Iterator[_Job], pool: ThreadPoolExecutor | None, window: int) -> Iterator[Scanned]:
     """The jobs' results in the jobs' order; never more than `window` of them under way or waiting."""
     if pool is None:
-        yield from filter(None, (job() for job in jobs))
+        for job in jobs:
+            yield from job()
         return
-    waiting: deque[Future[Scanned | None]] = deque(pool.submit(job) for job in islice(jobs, window))
+    waiting: deque[Future[list[Scanned]]] = deque(pool.submit(job) for job in islice(jobs, window))
     while waiting:
         scanned = waiting.popleft().result()
         waiting.extend(pool.submit(job) for job in islice(jobs, 1))
-        if scanned is not None:
-            yield scanned
+        yield from scanned
 
 
 def _jobs(log: LogFile, reader: Reader, reference: int, size: int) -> Iterator[_Job]:
@@ -127,7 +129,7 @@ def _jobs(log: LogFile, reader: Reader, reference: int, size: int) -> Iterator[_
     ranges = aligned(log, size)
     # Lines that are rewritten have to be so in their order; all others are read, and scanned, by any thread.
     if _is_rewritten(ranges, reader):
-        yield from _in_turn(filter(None, (part.read() for part in ranges)), reader, reference)
+        yield from _in_turn((piece for part in ranges for piece in part.read()), reader, reference)
         return
     for part in ranges:
         yield partial(_read_and_scan, part, reader, reader.layout or SYSLOG, reference)
@@ -138,8 +140,7 @@ def _is_rewritten(ranges: Sequence[Range], reader: Reader) -> bool:
     # It is nearly always among the very first lines, and a whole piece would be read twice.
     head = [part._replace(stop=min(part.stop, _HEAD)) for part in ranges[:1]]
     for part in chain(head, ranges):
-        piece = part.read()
-        if piece is not None and reader.decide(piece.data, piece.start, piece.stop):
+        if any(reader.decide(piece.data, piece.start, piece.stop) for piece in part.read()):
             break
     return reader.rewrites
 
@@ -155,18 +156,20 @@ def _in_turn(parts: Iterator[Piece], reader: Reader, reference: int) -> Iterator
         yield partial(_scan, ready, piece.end, time.perf_counter() - started, reader, reference)
 
 
-def _read_and_scan(part: Range, reader: Reader, layout: str, reference: int) -> Scanned | None:
+def _read_and_scan(part: Range, reader: Reader, layout: str, reference: int) -> list[Scanned]:
     started = time.perf_counter()
-    piece = part.read()
-    if piece is None:
-        return None
-    ready = Ready(piece.data, piece.start, piece.stop, piece.offset, layout)
-    return _scan(ready, piece.end, time.perf_counter() - started, reader, reference)
+    found = part.read()
+    seconds = time.perf_counter() - started
+    scans: list[Scanned] = []
+    for piece in found:
+        ready = Ready(piece.data, piece.start, piece.stop, piece.offset, layout)
+        scans += _scan(ready, piece.end, 0.0 if scans else seconds, reader, reference)
+    return scans
 
 
-def _scan(ready: Ready, end: int, read_seconds: float, reader: Reader, reference: int) -> Scanned:
+def _scan(ready: Ready, end: int, read_seconds: float, reader: Reader, reference: int) -> list[Scanned]:
     scan = reader.scan(ready, reference)
-    return Scanned(scan, reference, ready.offset, end, last_stamp_of(ready, reader, reference), read_seconds)
+    return [Scanned(scan, reference, ready.offset, end, last_stamp_of(ready, reader, reference), read_seconds)]
 
 
 def last_stamp_of(ready: Ready, reader: Reader, reference: int) -> int | None:

@@ -1,14 +1,8 @@
-"""One replay: scans folded, guards and ledger asked, the table written, everything counted and timed.
+"""One timed replay: scans folded, the replayer fed, the table written, everything counted.
 
-The ledger's clock is each row's own stamp, as in `run --reprocess`. Counts and digest are a function of the logs, the
-references and grace alone: not of threads, piece sizes, the twin or the machine (tests hold it). So the guards are
-those that hold everywhere: no networks that may relay anyway, no addresses of this machine, no limits on how many.
-Times go to `Stages`; what makes the digest runs after the clock has stopped.
-
-Memory depends on the addresses that are live at a time, not on the log: grants end as the log goes on, `_LAG` seconds
-behind its stamps, and `Past` keeps what the digest needs of them. Before logins stamped earlier than that (logs given
-in another order, a clock set back) reach the ledger, it gets back the rows that they would have found, so that it
-counts as if none had ended.
+Counts and digest are a function of the logs, the references and grace alone: not of threads, piece sizes, the backend
+or the machine (tests hold it). So the guards are those that hold everywhere: no networks that may relay anyway, no
+addresses of this machine, no limits on how many. What makes the digest runs after the clock has stopped.
 """
 
 from __future__ import annotations
@@ -16,21 +10,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from heapq import merge
-from itertools import compress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pbs_fast.bench.feed import FileEnd, Scanned, scans
-from pbs_fast.bench.past import LIMIT, Past
 from pbs_fast.config.model import Guards as GuardConfig
-from pbs_fast.events import MAX_AHEAD, Batch, Changes, Delta, Grant
+from pbs_fast.events import Changes, Delta
 from pbs_fast.guards import Guards, Machine
 from pbs_fast.guards.deny import DenyList
 from pbs_fast.guards.netblocks import Netblocks
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.matching import Core, Matcher
 from pbs_fast.matching.reader import Reader
+from pbs_fast.replay.expiries import LIMIT
+from pbs_fast.replay.replayer import Replayer
 from pbs_fast.util.gc import collector_aside
 
 if TYPE_CHECKING:
@@ -40,10 +33,6 @@ if TYPE_CHECKING:
 #: Bytes of text whose rows make one Batch: some 3,000 logins of a busy hub, which stay in a processor's second-level
 #: cache with all that is made of them. Eight times as much costs a quarter more.
 _BATCH = 8 << 20
-
-#: How many seconds behind a log's stamps its grants end: in nearly all logs lines are out of order by less, so that
-#: no row is asked back.
-_LAG = 300
 
 #: A limit on numbers that no log reaches.
 _NO_LIMIT = 1 << 62
@@ -105,27 +94,20 @@ class Replay:
         """
         self._core = core
         self._reader = Reader(core, matcher, source="bench", gap=grace, live=False, fold=True, logtime=logtime)
-        self._ledger = Ledger(grace)
-        self._guards = Guards(
+        guards = Guards(
             GuardConfig(max_rows=_NO_LIMIT, max_new_per_minute=_NO_LIMIT, max_users_per_address=_NO_LIMIT),
             Netblocks(),
             Machine(),
             DenyList(),
         )
+        self._replayer = Replayer(Ledger(grace), guards, kept=kept, on_change=self._change)
         self._table = table
         self._changes = Changes()
         self._written = float("-inf")
         """When the table was last written."""
         self._stages = Stages()
-        self._ended = Past(kept)
-        """Addresses whose grant ended."""
-        self._ended_to: int | None = None
-        """No row of the ledger ended at or before this second."""
-        self._aside = Past(kept)
-        """Addresses with logins that the ledger did not get; they count for the digest."""
         self._bytes = 0
         self._lines = 0
-        self._last_stamp: int | None = None
 
     def __call__(
         self,
@@ -164,10 +146,9 @@ class Replay:
 
         for found in scans(files, self._reader, now=now, threads=threads, size=piece, on_position=position):
             if isinstance(found, FileEnd):
-                self._bytes += file_bytes
-                if last_stamp is not None:
-                    self._last_stamp = max(last_stamp, self._last_stamp or last_stamp)
+                self._bytes += found.bytes
                 self._turn(reference, last_stamp)
+                self._replayer.end_log(last_stamp, reference)
                 file_bytes = waiting = 0
                 last_stamp = None
                 continue
@@ -179,14 +160,12 @@ class Replay:
             if waiting >= batch:
                 self._turn(reference, last_stamp)
                 waiting = 0
-        if self._last_stamp is not None and self._ended_to is not None and self._last_stamp < self._ended_to:
-            self._restore(self._ended.later_than(self._last_stamp))
-        self._expire(self._last_stamp)
+        self._replayer.finish()
         self._publish(last=True)
         seconds = time.perf_counter() - started
-        grace = self._ledger.grace
-        ends = merge(self._ended.ordered(), self._aside.ordered(), self._live())
-        sha256, distinct = _digest((ip, end - grace) for ip, end in ends)
+        ledger = self._replayer.ledger
+        sha256, distinct = _digest((ip, end - ledger.grace) for ip, end in self._replayer.ends())
+        self._replayer.close()
         self._stages.fold = self._reader.stream.fold_seconds
         counters = self._reader.counters
         return Result(
@@ -199,8 +178,8 @@ class Replay:
             logins=counters["login"],
             logouts=counters["logout"],
             distinct_ips=distinct,
-            granted=self._ledger.granted,
-            expired=self._ledger.counters["expired"],
+            granted=ledger.granted,
+            expired=ledger.counters["expired"],
             digest=sha256,
             stages=self._stages,
         )
@@ -213,66 +192,12 @@ class Replay:
 
     def _turn(self, reference: int, last_stamp: int | None) -> None:
         """Give the rows since the last time to the ledger, end the grants whose time has come, write the table."""
-        self._take(reference)
-        self._expire(last_stamp, _LAG)
-        self._publish()
-
-    def _take(self, reference: int) -> None:
         batch = self._reader.take()
         started = time.perf_counter()
-        if not batch:
-            return
-        if max(batch.first) > reference + MAX_AHEAD:
-            batch = self._without_ahead(batch, reference + MAX_AHEAD)
-            if not batch:
-                return
-        # By the log's clock, as everything here: who is behind an address within an hour is not asked of a whole day.
-        screened = self._guards.screen(batch, self._ledger, max(batch.last), replay=True)
-        if screened.refused:
-            refused = {row.ip for row in screened.refused}
-            self._keep_aside(batch, [ip in refused for ip in batch.ip])
-        if self._ended_to is not None and screened.batch.first and min(screened.batch.first) <= self._ended_to:
-            self._bring_back(screened.batch, self._ended_to)
-        delta = self._ledger.observe(screened.batch, None)
+        self._replayer.take(batch, reference)
+        self._replayer.advance(last_stamp, reference)
         self._stages.ledger += time.perf_counter() - started
-        self._change(delta)
-
-    def _without_ahead(self, batch: Batch, limit: int) -> Batch:
-        """In a replay a login stamped far ahead grants nothing. No row holds both such logins and others (the fold)."""
-        kept = [first <= limit for first in batch.first]
-        self._keep_aside(batch, [not keep for keep in kept])
-        columns = (list(compress(getattr(batch, each.name), kept)) for each in fields(batch)[1:])
-        return Batch(batch.source, *columns)
-
-    def _keep_aside(self, batch: Batch, mask: list[bool]) -> None:
-        ends = [last + self._ledger.grace for last in compress(batch.last, mask)]
-        self._aside.keep(compress(batch.ip, mask), ends)
-
-    def _bring_back(self, batch: Batch, ended_to: int) -> None:
-        """Give the ledger the rows that ended and that logins from before their end would have found."""
-        early = {ip for ip, first in zip(batch.ip, batch.first, strict=True) if first <= ended_to}
-        # To ask for none would sort out all ends that are kept.
-        if unknown := {ip for ip in early if ip not in self._ledger}:
-            self._restore(self._ended.of(unknown))
-
-    def _restore(self, ends: Mapping[str, int]) -> None:
-        rows = {ip: Grant(end, None, "", "recovered") for ip, end in ends.items() if ip not in self._ledger}
-        self._ledger.unexpire(rows)
-        self._change(Delta(set=rows))
-
-    def _expire(self, stamp: int | None, lag: int = 0) -> None:
-        """End the grants whose time has come `lag` seconds before this stamp of the log."""
-        if stamp is None:
-            return
-        second = stamp - lag
-        started = time.perf_counter()
-        gone: dict[str, Grant] = {}
-        delta = self._ledger.expire(second, gone)
-        self._ended.keep(gone, [row[0] for row in gone.values()])
-        if self._ended_to is None or second > self._ended_to:
-            self._ended_to = second
-        self._stages.ledger += time.perf_counter() - started
-        self._change(delta)
+        self._publish()
 
     def _change(self, delta: Delta) -> None:
         if self._table is not None:
@@ -288,10 +213,6 @@ class Replay:
             self._changes = Changes()
             self._written = time.perf_counter()
             self._stages.table += self._written - started
-
-    def _live(self) -> list[tuple[str, int]]:
-        """The live addresses with their ends, in order."""
-        return sorted((ip, row.expires) for ip, row in self._ledger.rows().items())
 
 
 def digest(latest: Mapping[str, int]) -> str:

@@ -14,9 +14,7 @@ from pbs_fast.errors import SourceError
 from pbs_fast.matching.distrust import Distrust
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.file.position import Position
-from pbs_fast.sources.file.replay import Coverage
-from pbs_fast.sources.file.source import BUDGET
-from pbs_fast.sources.protocol import Past, Start, Wishes
+from pbs_fast.sources.protocol import BUDGET, Coverage, Past, Start, Wishes
 from pbs_fast.sources.registry import make_source
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from pbs_fast.matching import Core, Matcher
     from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.sources.lines import Piece
-    from pbs_fast.sources.notices import Notice
+    from pbs_fast.sources.protocol import Notice
     from pbs_fast.sources.wakeup import Hints
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pbs_fast.sources.file.source import BUDGET
+from pbs_fast.sources.protocol import BUDGET
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower

@@ -20,7 +20,7 @@ from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.health.alarm import LimitAlarm
 from pbs_fast.health.skew import SkewWatch
 from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.sources.file.replay import Coverage
+from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
 from pbs_fast.util.gc import old_objects_aside
 

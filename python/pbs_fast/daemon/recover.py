@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.unexplained import Unexplained
     from pbs_fast.guards import Guards
     from pbs_fast.log.logger import Log
-    from pbs_fast.sources.file.replay import Coverage
+    from pbs_fast.sources.protocol import Coverage
     from pbs_fast.util.clock import Clock
 
 

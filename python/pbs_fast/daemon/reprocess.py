@@ -1,7 +1,7 @@
-"""`--reprocess`: a whole log from its first line, each line's stamp as the clock.
+"""`--reprocess`: a whole log from its first line, with each line's timestamp as the clock.
 
-What would have been granted, renewed and ended is said in our own log, as it would have been then. Only rows whose end
-lies after the real present go on into the ledger, or last year's log would open the relay. Imports what the loop does.
+What would have been granted, renewed and ended is logged as it would have been then. Only rows whose end lies after the
+real present go on into the ledger, or last year's log would open the relay.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.explain import Explainer
-from pbs_fast.events import Batch, Grant
-from pbs_fast.ledger.counting import CountingLedger
+from pbs_fast.events import Batch
 from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.sources.file.replay import Coverage
+from pbs_fast.replay.replayer import Replayer
+from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pbs_fast.sources.lines import Piece
     from pbs_fast.util.clock import Clock
 
-#: Lines of a piece that are looked at for the log's first stamp.
-_FIRST_LINES = 100
+#: Lines at either end of a piece in which a timestamp is looked for.
+_LINES = 100
 #: Seconds that are waited at most for more of a log that is not read to its end yet.
 _PATIENCE = 0.25
 
@@ -48,12 +48,25 @@ def reprocess(
     explain = Explainer(log, lambda second: second)
     past = ledger.fresh()
     past.explain = explain.unchanged if log.debugging else None
-    for follower in followers:
-        _one(follower, guards, past, signals, log, explain, int(clock.wall()))
-        if signals.stop is not None:
-            return
-        follower.go_live()
+    replayer = Replayer(
+        past,
+        guards,
+        lag=0,
+        on_change=explain.changed,
+        on_refusal=explain.refused,
+        on_expiry=lambda gone: explain.removed(gone, "expired"),
+    )
+    try:
+        for follower in followers:
+            _one(follower, replayer, signals, log, int(clock.wall()))
+            if signals.stop is not None:
+                return
+            follower.go_live()
+        replayer.finish()
+    finally:
+        replayer.close()
     log.info("------ reached end of log file ------")
+<<<<<<< HEAD
     shift = clock.shift()
     wall = clock.wall()
     if isinstance(ledger, CountingLedger) and isinstance(past, CountingLedger):
@@ -61,12 +74,15 @@ def reprocess(
         return
     held = {ip: row for ip, row in past.rows().items() if row.expires > wall}
     ledger.observe(_as_batch(held, ledger.grace), clock.now(), shift=shift)
+=======
+    state = past.state().live(clock.wall(), past.max_session)
+    ledger.restore(state.moved(clock.shift()), clock.now())
+>>>>>>> house/house
 
 
-def _one(
-    follower: Follower, guards: Guards, past: Ledger, signals: Signals, log: Log, explain: Explainer, now: int
-) -> None:
-    first: int | None = None
+def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now: int) -> None:
+    first = last = None
+    reference = now
     while signals.stop is None:
         pieces = follower.source.poll()
         if not pieces and not follower.source.behind:
@@ -76,37 +92,35 @@ def _one(
             Pause().wait(fds, min(_PATIENCE, follower.source.timeout()))
             signals.drain()
         for piece in pieces:
-            reference = follower.modified or now
-            if first is None:
-                first = _first_stamp(follower, piece, reference)
+            # A log that was written while the clock stood ahead has such a time of modification too.
+            reference = min(follower.modified or now, now)
             batch = follower.read([piece], reference)
-            for part in _single_rows(batch) if log.debugging else [batch] if batch else []:
-                _expire(past, part.first[0], explain)
-                screened = guards.screen(part, past, part.last[-1], replay=True)
-                explain.refused(screened.refused)
-                explain.changed(past.observe(screened.batch, None))
-            if batch:
-                _expire(past, max(batch.last), explain)
+            for part in _single_rows(batch) if log.informing else [batch]:
+                if part:
+                    replayer.advance(part.first[0] - 1, reference)
+                replayer.take(part, reference)
+            if first is None:
+                first = _timestamp(follower, piece, reference, last=False)
+            if (newest := _timestamp(follower, piece, reference, last=True)) is not None:
+                last = newest
+            replayer.advance(last, reference)
+    replayer.end_log(last, reference)
     if first is None and follower.source.trouble is None:
         log.warning(f"{follower.path}: no line's stamp could be read")
-    follower.covered = _coverage(follower, first, now - past.grace)
-
-
-def _expire(past: Ledger, now: int, explain: Explainer) -> None:
-    gone: dict[str, Grant] = {}
-    past.expire(now, gone)
-    explain.removed(gone, "expired")
+    follower.covered = _coverage(follower, first, now - replayer.ledger.grace)
 
 
 def _single_rows(batch: Batch) -> Iterator[Batch]:
-    """Each row as a Batch of its own, so that what is said of it comes in the log's order."""
+    """Each row as a Batch of its own, so that what is logged about it comes in the log's order."""
     names = [column.name for column in fields(Batch) if column.name != "source"]
     for index in range(len(batch)):
         yield Batch(batch.source, **{name: [getattr(batch, name)[index]] for name in names})
 
 
-def _first_stamp(follower: Follower, piece: Piece, reference: int) -> int | None:
-    lines = piece.data[piece.start : piece.stop].split(b"\n", _FIRST_LINES)[:_FIRST_LINES]
+def _timestamp(follower: Follower, piece: Piece, reference: int, *, last: bool) -> int | None:
+    """The first timestamp that can be read in the piece's lines, from their end if `last`."""
+    text = piece.data[piece.start : piece.stop]
+    lines = text.rsplit(b"\n", _LINES)[:0:-1] if last else text.split(b"\n", _LINES)[:_LINES]
     return next((stamp for line in lines if (stamp := follower.stamp(line, reference)) is not None), None)
 
 
@@ -119,26 +133,3 @@ def _coverage(follower: Follower, first: int | None, since: float) -> Coverage:
     if first > since:
         return Coverage(False, f"{follower.path} begins at {begins}, within the window")
     return Coverage(True, f"{follower.path} was reprocessed from its first line, of {begins}")
-
-
-def _as_batch(rows: dict[str, Grant], grace: int) -> Batch:
-    """The rows as logins at the times that they stem from."""
-    stamps = [row.expires - grace for row in rows.values()]
-    size = len(rows)
-    return Batch(
-        "",
-        ip=list(rows),
-        first=stamps,
-        last=stamps,
-        n=[1] * size,
-        kind=["login"] * size,
-        format=[row.format for row in rows.values()],
-        host=[row.host for row in rows.values()],
-        offset=[0] * size,
-        tls=[None] * size,
-        loop=[False] * size,
-        session=[None] * size,
-        user_first=[row.user for row in rows.values()],
-        user_last=[row.user for row in rows.values()],
-        users=[1] * size,
-    )

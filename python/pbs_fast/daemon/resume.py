@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.replay import Coverage
+from pbs_fast.sources.protocol import Coverage
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
@@ -45,7 +45,11 @@ def resume(
     when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for follower in followers:
         follower.resume(Coverage(True, f"{follower.path}: went on from the checkpoint of {when}"), wall)
+<<<<<<< HEAD
     state = checkpoint.state.still(wall, ledger.grace, ledger.sessions.max_session)
+=======
+    state = checkpoint.state.live(wall, ledger.max_session)
+>>>>>>> house/house
     ledger.restore(state.moved(clock.shift()), clock.now())
     log.info(f"the checkpoint held {len(state.rows)} addresses and {len(state.sessions)} open sessions")
     return followers

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pbs_fast.config import Config, logs
 from pbs_fast.errors import UsageError
-from pbs_fast.sources.file.glob import expand, is_pattern
+from pbs_fast.sources.file.names import expand, is_pattern
 from pbs_fast.sources.registry import find_scheme
 
 

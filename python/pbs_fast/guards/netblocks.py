@@ -60,11 +60,6 @@ class Netblocks:
         address = parse(ip)
         return address is not None and self._table.find(*address) is True
 
-    def local_all(self, ips: Iterable[str]) -> list[bool]:
-        """`local` for a column; each distinct address is looked up once."""
-        known: dict[str, bool] = {}
-        return [known[ip] if ip in known else known.setdefault(ip, self.local(ip)) for ip in ips]
-
 
 def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = DEFAULT_COMMAND) -> Netblocks:
     """The networks that the configuration's `mynetworks` lists; the word `postfix` stands for those of Postfix.

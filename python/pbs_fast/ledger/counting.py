@@ -14,16 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import floor
-from typing import NamedTuple
 
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, Kind
 from pbs_fast.ledger.ledger import Ahead, Ledger
+<<<<<<< HEAD
 from pbs_fast.ledger.recognition import Server
 from pbs_fast.ledger.sessions import Ends, Key, Line, OpenSessions, Session
+=======
+from pbs_fast.ledger.sessions import Ends, Line, OpenSessions, Session
+from pbs_fast.ledger.state import State
+>>>>>>> house/house
 
 _NEW, _RENEWED, _SESSION = "new", "renewed", "session"
 
 
+<<<<<<< HEAD
 class State(NamedTuple):
     """All that the ledger knows, to be taken over by the next run; times on this ledger's clock."""
 
@@ -62,6 +67,8 @@ class State(NamedTuple):
         return State(rows, sessions, self.uncounted)
 
 
+=======
+>>>>>>> house/house
 class CountingLedger(Ledger):
     """The live rows and the open sessions. Not for several threads at once."""
 
@@ -91,14 +98,23 @@ class CountingLedger(Ledger):
     @property
     def window(self) -> int:
         """How many seconds back a login may lie that explains a row: its session may still be open."""
-        return max(self.grace, self.sessions.max_session)
+        return max(self.grace, self.max_session)
+
+    @property
+    def max_session(self) -> int:
+        """Seconds that an open session holds its row at most."""
+        return self.sessions.max_session
 
     def fresh(self) -> CountingLedger:
         """An empty ledger of the same kind, which counts into the same counters."""
+<<<<<<< HEAD
         max_session, ends = self.sessions.max_session, self.sessions.ends
         made = CountingLedger(self.grace, self.counters, max_session=max_session, ends=ends)
         made.on_unrecognised = self.on_unrecognised
         return made
+=======
+        return CountingLedger(self.grace, self.counters, max_session=self.max_session, ends=self.sessions.ends)
+>>>>>>> house/house
 
     def held(self) -> int:
         """Rows that stand in no queue, because their sessions are open."""
@@ -167,19 +183,21 @@ class CountingLedger(Ledger):
         rows = {ip: row._replace(expires=self._idle.get(ip, row.expires)) for ip, row in self._rows.items()}
         return State(rows, list(self.sessions.items()), self.sessions.uncounted)
 
+<<<<<<< HEAD
     def restore(self, state: State, now: float) -> Delta:
         """Take over an earlier run's state, times on this ledger's clock. Before the first `observe`."""
         self.sessions.restore(state.sessions, state.uncounted)
+=======
+    def _take_over(self, state: State) -> None:
+        self.sessions.restore(state.sessions)
+        super()._take_over(state)
+>>>>>>> house/house
         for ip, row in state.rows.items():
-            self._rows[ip] = row
-            self._enqueue(ip, row.expires)
             if ip in self.sessions:
-                self._hold(ip, row.expires, {})  # the Delta below has all rows
+                self._hold(ip, row.expires, {})
         for _, session in state.sessions:
             if session.ip not in self._rows:
                 self._waiting[session.ip] = session.opened + self.grace
-        self.expire(now)
-        return Delta(set=self._rows.copy())
 
     def _requeue(self, ip: str, end: int) -> None:
         if ip in self._idle:
@@ -303,7 +321,7 @@ class CountingLedger(Ledger):
         self._waiting.clear()
 
     def _cap(self, session: Session) -> int:
-        return session.opened + self.sessions.max_session
+        return session.opened + self.max_session
 
     def _insert(self, session: Session, end: int, changed: dict[str, Grant]) -> None:
         self.counters["session_row"] += 1

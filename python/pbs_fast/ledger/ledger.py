@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant
 from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.state import State
 
 #: What becomes of rows stamped more than MAX_AHEAD s ahead: `arrival` (live) counts them as of now, `refuse` (replay)
 #: takes none of them.
@@ -62,6 +63,11 @@ class Ledger:
     def window(self) -> int:
         """How many seconds back a login may lie that explains a row."""
         return self.grace
+
+    @property
+    def max_session(self) -> int:
+        """Seconds that an open session holds its row at most; 0 where sessions are not counted."""
+        return 0
 
     def fresh(self) -> Ledger:
         """An empty ledger of the same kind, which counts into the same counters."""
@@ -194,6 +200,21 @@ class Ledger:
             self._enqueue(ip, row.expires)
         self._rows.update(rows)
         self.counters["expired"] -= len(rows)
+
+    def state(self) -> State:
+        """What another ledger needs to go on from here."""
+        return State(self.rows(), [])
+
+    def restore(self, state: State, now: float) -> Delta:
+        """Take over a state with times on this ledger's clock, before the first `observe`. It grants nothing anew."""
+        self._take_over(state)
+        self.expire(now)
+        return Delta(set=self._rows.copy())
+
+    def _take_over(self, state: State) -> None:
+        for ip, row in state.rows.items():
+            self._rows[ip] = row
+            self._enqueue(ip, row.expires)
 
     def settle(self, now: float) -> Delta:  # noqa: ARG002 - for ledgers that need more than single logins
         """After the replay, and before the first `adopt`: what only the whole of the past can tell."""

@@ -1,85 +1,12 @@
-"""The matcher: lines in, events and Batches out, by one of two twins with equal results.
+"""The matcher: lines in, events and Batches out, by one of two backends with equal results.
 
-`load_core` chooses the twin; everything else of the package talks to the protocols below. The
-contract is docs/MATCHING.md. This package knows no tables, no grace, no wall clock.
+`load_core` chooses the backend; everything else of the package talks to the protocols. The contract is
+docs/MATCHING.md. This package knows no tables, no grace, no wall clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from pbs_fast.events import Batch, Event
-    from pbs_fast.formats import Format
-
-#: UTC second from which on local time is UTC + offset seconds; ascending (docs/MATCHING.md, 5).
-Zone = Sequence[tuple[int, int]]
-
-SYSLOG = "syslog"
-
-
-class Scan(Protocol):
-    """What one piece of a source holds, in its order, not yet settled by a Stream. Immutable; keeps its bytes alive."""
-
-    @property
-    def lines(self) -> int: ...
-    @property
-    def seconds(self) -> float:
-        """Wall time the scan took, in seconds."""
-
-
-class Matcher(Protocol):
-    """Compiled formats and a zone. Immutable; may be used from several threads at once."""
-
-    def __init__(self, formats: Sequence[Format], zone: Zone) -> None: ...
-    def sniff(self, data: bytes) -> str | None:
-        """The layout that the first conclusive line shows: "syslog" or a format's name; None while undecided."""
-
-    def scan(
-        self,
-        data: bytes,
-        *,
-        start: int = 0,
-        stop: int | None = None,
-        offset: int = 0,
-        layout: str = SYSLOG,
-        reference: int,
-    ) -> Scan:
-        """Events of the lines in data[start:stop], which holds whole lines (the last may lack its newline).
-
-        `offset` is where data[start] stands in its source, in bytes. `reference` is the second
-        (UTC) that years and the ambiguous hour are judged from. Releases the interpreter where it can.
-        Raises ValueError for a layout that no format has, or bounds outside data.
-        """
-
-    def stamp(self, line: bytes, *, layout: str = SYSLOG, reference: int) -> int | None:
-        """One line's stamp (earlier reading), whatever its tag; None when it has no envelope or no possible date."""
-
-
-class Stream(Protocol):
-    """The ordered half: takes the scans of one source in order; settles, folds, counts. For one thread at a time."""
-
-    def __init__(self, matcher: Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True) -> None: ...
-    def add(self, scan: Scan) -> None:
-        """Settle the scan's events and fold them into the rows of the next `take`."""
-
-    def events(self, scan: Scan) -> list[Event]:
-        """Settle the scan's events and return them, missed lines included, in line order, instead of folding them."""
-
-    def take(self) -> Batch:
-        """The rows since the last take, in the order of their first events; forgets them, keeps the order's state."""
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """Counters of docs/MATCHING.md, 7, since the Stream began, with `lines` and `logout_no_address`."""
-
-    @property
-    def fold_seconds(self) -> float:
-        """Wall time spent in add and take, in seconds."""
-
-
-# Last: the twins that `choose` loads import this module's protocols.
-from pbs_fast.matching.backends import Core, load_core  # noqa: E402
+from pbs_fast.matching.backends import Core, load_core
+from pbs_fast.matching.protocol import SYSLOG, Matcher, Scan, Stream, Zone
 
 __all__ = ["SYSLOG", "Core", "Matcher", "Scan", "Stream", "Zone", "load_core"]

@@ -18,7 +18,7 @@ import pbs_fast
 from pbs_fast.errors import CoreError, UsageError
 
 if TYPE_CHECKING:
-    from pbs_fast.matching import Matcher, Stream
+    from pbs_fast.matching.protocol import Matcher, Stream
 
 #: Environment variable that holds the default choice.
 VARIABLE = "PBS_FAST_CORE"

@@ -1,4 +1,4 @@
-"""The native twin behind the protocols of `pbs_fast.matching`: Batches and Events around `pbs_fast._core`.
+"""The native backend behind the protocols of the package: Batches and Events around `pbs_fast._core`.
 
 Matcher and Scan are the native classes themselves; Stream adds only the Python types that the native module does not
 know. Importing this module imports the native one and fails as that does; `choose` says what to make of it.
@@ -13,28 +13,28 @@ from pbs_fast._core import Matcher
 from pbs_fast.events import Batch, Event
 
 if TYPE_CHECKING:
-    from pbs_fast import matching
+    from pbs_fast.matching import protocol
 
 __all__ = ["Matcher", "Stream"]
 
 
 class Stream:
-    """`pbs_fast.matching.Stream`. Raises ValueError for a negative gap, and for a scan of another matcher."""
+    """`protocol.Stream`. Raises ValueError for a negative gap, and for a scan of another matcher."""
 
     __slots__ = ("_empty", "_source", "_stream")
 
     def __init__(
-        self, matcher: matching.Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True
+        self, matcher: protocol.Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True
     ) -> None:
         self._source = source
         # Most looks at a live log find no event, and fifteen new lists would be half the time of such a look.
         self._empty = Batch(source)
         self._stream = _core.Stream(cast("Matcher", matcher), gap=gap, live=live, fold=fold)
 
-    def add(self, scan: matching.Scan) -> None:
+    def add(self, scan: protocol.Scan) -> None:
         self._stream.add(cast("_core.Scan", scan))
 
-    def events(self, scan: matching.Scan) -> list[Event]:
+    def events(self, scan: protocol.Scan) -> list[Event]:
         # The native tuples have Event's fields by contract (tests/native), so nothing is looked at once more.
         make = cast("Any", Event._make)
         return list(map(make, self._stream.events(cast("_core.Scan", scan))))

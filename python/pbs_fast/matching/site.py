@@ -17,7 +17,7 @@ from pbs_fast.matching.zones import zone_table
 if TYPE_CHECKING:
     from pbs_fast.config import Settings
     from pbs_fast.formats import Format
-    from pbs_fast.matching import Core
+    from pbs_fast.matching.backends import Core
 
 #: What most lines of a mail log are, to measure with: none of them carries an event.
 _LINES = (

@@ -31,6 +31,8 @@ class LogFile:
         """Time of last modification, whole seconds since the epoch; None for a pipe and for standard input."""
         self.seekable = False
         """True for a plain regular file, which `read_at` reads; standard input is read from where it stands."""
+        self.text_read = 0
+        """How far the text was read, in bytes."""
 
     def fileno(self) -> int:
         return self._fd
@@ -54,11 +56,13 @@ class LogFile:
         data; in that case all text before the end was handed out first.
         """
         if self._decompressed is not None:
-            return self._decompressed.read(size)
-        if self._head:
+            data = self._decompressed.read(size)
+        elif self._head:
             data, self._head = self._head[:size], self._head[size:]
-            return data
-        return self._read_raw(size)
+        else:
+            data = self._read_raw(size)
+        self.text_read += len(data)
+        return data
 
     def read_at(self, position: int, size: int) -> bytes:
         """`size` bytes from `position` on, fewer only where the file ends. For seekable files, from any thread.
@@ -72,6 +76,7 @@ class LogFile:
                 data += more
         except OSError as error:
             raise cannot_read(self.name, error) from error
+        self.text_read = max(self.text_read, position + len(data))
         return data
 
     def close(self) -> None:

@@ -1,7 +1,4 @@
-"""What every kind of log source is to whoever reads it, whatever it reads: a file, standard input, the journal.
-
-Imports `notices`, `pieces` and the types of `replay`.
-"""
+"""What every kind of log source is to whoever reads it, whatever it reads: a file, standard input, the journal."""
 
 from __future__ import annotations
 
@@ -11,12 +8,44 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from pbs_fast.sources.file.position import Position
-from pbs_fast.sources.file.replay import Coverage, Replayed
-from pbs_fast.sources.file.search import StampOf
-from pbs_fast.sources.file.source import BUDGET
 from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.notices import Notice
 from pbs_fast.sources.wakeup import Hints
+
+#: (line without newline, reference) -> seconds since the epoch, or None. `Matcher.stamp` with its layout.
+StampOf = Callable[[bytes, int], int | None]
+
+#: Bytes one poll hands out at most, about: 1 MiB is 8,000 lines, a millisecond in the native matcher, ten in the other.
+BUDGET = 1_048_576
+
+Kind = Literal["missing", "unreadable", "found", "rotated", "truncated", "read-error", "lost", "not-a-log", "refused"]
+
+
+class Notice(NamedTuple):
+    """One change of state of one log."""
+
+    kind: Kind
+    path: str
+    """The log's path as configured; bytes that are no UTF-8 as surrogate escapes."""
+    text: str
+    """One printable line: what, where, and what to do where something is to be done."""
+
+
+class Replayed(NamedTuple):
+    """Whole lines of the past."""
+
+    piece: Piece
+    reference: int
+    """Last-modified time of the file they stand in, in seconds since the epoch: what years are judged from."""
+    path: str
+
+
+class Coverage(NamedTuple):
+    """Was everything handed out that was logged since the window's start?"""
+
+    complete: bool
+    reason: str
+    """In words, for the log: how far back it reached, or why it fell short."""
+
 
 #: `replay`: from now on, what was before comes through `Source.replay`. `begin`: all that there is.
 Start = Literal["replay", "begin"]

@@ -16,12 +16,8 @@ import sys
 from collections import Counter
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.search import StampOf
-from pbs_fast.sources.file.source import BUDGET
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.notices import Notice
-from pbs_fast.sources.protocol import Before, NoPast, Wishes
+from pbs_fast.sources.lines import Piece, cut
+from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, StampOf, Wishes
 
 #: A Linux pipe holds 64 KiB unless it was told otherwise.
 _CHUNK = 65_536
@@ -94,7 +90,7 @@ class StdinSource:
                 self._end()
                 break
             budget -= len(fresh)
-            pieces += self._framed(self._rest + fresh)
+            pieces += self._found(self._rest + fresh)
         return pieces
 
     def filenos(self) -> list[int]:
@@ -106,13 +102,13 @@ class StdinSource:
     def close(self) -> None:
         """Nothing: the descriptor is not ours."""
 
-    def _framed(self, data: bytes) -> list[Piece]:
-        framed = frame(data, 0, self._offset, self._discarding)
-        self._offset += framed.consumed
-        self._rest = data[framed.consumed :]
-        self._discarding = framed.discarding
-        self.counters["nul_bytes"] += framed.nul
-        return framed.pieces
+    def _found(self, data: bytes) -> list[Piece]:
+        found = cut(data, 0, self._offset, self._discarding)
+        self._offset += found.consumed
+        self._rest = data[found.consumed :]
+        self._discarding = found.discarding
+        self.counters["nul_bytes"] += found.nul
+        return found.pieces
 
     def _readable(self) -> bool:
         poller = select.poll()

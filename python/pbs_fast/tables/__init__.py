@@ -45,8 +45,8 @@ def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, s
 
     Addresses are shown in their canonical form, however the file spells them. A NUL that another writer left at the end
     of a key or value is cut off; bytes that are not text are shown as `\\x…`.
-    Not for the process that has the table open (tables/types/lmdb.py). Raises TableError when there is no such table, it
-    cannot be read, a writer keeps it locked, or its rows are in the daemon's memory only.
+    Not for the process that has the table open (tables/types/lmdb.py). Raises TableError when there is no such table,
+    it cannot be read, a writer keeps it locked, or its rows are in the daemon's memory only.
     """
     spec = parse(spec) if isinstance(spec, str) else spec
     if spec.kind.served:

@@ -56,6 +56,7 @@ class Clock:
 
 #: Counts suspended time too, so a laptop's grants end while it sleeps; elsewhere (BSD, macOS) the monotonic clock.
 _BOOT: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+<<<<<<< HEAD
 
 
 def _boot_id() -> str | None:
@@ -90,3 +91,5 @@ class FakeClock(Clock):
 
     def _boot(self) -> float:
         return self.boot_reading
+=======
+>>>>>>> house/house

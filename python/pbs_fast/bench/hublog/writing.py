@@ -31,7 +31,7 @@ class Totals:
         """Count one line, given without its newline."""
         self._bytes += len(line) + 1
         self._kinds[truth.kind] += 1
-        self._stamp = truth.stamp
+        self._stamp = max(self._stamp, truth.stamp)
         if truth.kind == "login" and truth.ip is not None:
             self._v6 += ":" in truth.ip
             latest = self._latest.get(truth.ip)

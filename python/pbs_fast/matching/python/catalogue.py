@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pbs_fast.matching import SYSLOG
+from pbs_fast.matching.protocol import SYSLOG
 from pbs_fast.matching.python import envelope
 from pbs_fast.matching.python import prefilter as sieve
 from pbs_fast.matching.python.address import Addresses
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Matcher:
-    """Compiled formats and a zone; see `pbs_fast.matching.Matcher`. May be used from several threads at once."""
+    """Compiled formats and a zone; see `protocol.Matcher`. May be used from several threads at once."""
 
     def __init__(self, formats: Sequence[Format], zone: Sequence[tuple[int, int]]) -> None:
         """Raises FormatError for a pattern that `re` does not take, ValueError for a zone without ascending rows."""
@@ -86,7 +86,7 @@ class Matcher:
         layout: str = SYSLOG,
         reference: int,
     ) -> Scan:
-        """The records of the lines in data[start:stop]; see `pbs_fast.matching.Matcher.scan`.
+        """The records of the lines in data[start:stop]; see `protocol.Matcher.scan`.
 
         Raises ValueError for a layout that no format has, or bounds outside data.
         """

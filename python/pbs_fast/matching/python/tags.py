@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
-from pbs_fast.matching import SYSLOG
+from pbs_fast.matching.protocol import SYSLOG
 from pbs_fast.matching.python.classes import with_bitmaps
 from pbs_fast.matching.python.starts import may_start, starts
 from pbs_fast.matching.python.success import Success

@@ -17,8 +17,7 @@ from functools import cached_property
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.compressed import CutOffError
 from pbs_fast.sources.file.position import LONGEST_HOLE, SAMPLE, STRIDE, Identity, Position, display
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.lines import Piece
+from pbs_fast.sources.lines import Piece, cut
 from pbs_fast.sources.open import LogFile, cannot_read, open_log
 
 
@@ -125,14 +124,14 @@ class FollowedArchive:
             self.fault = None
             self.done = self.at_end = not fresh
         data = self._rest + fresh
-        framed = frame(data, 0, self.offset, self._discarding)
-        self.offset += framed.consumed
-        self._rest = data[framed.consumed :]
-        self._before = (self._before + data[: framed.consumed])[-SAMPLE:]
-        self._discarding = framed.discarding
-        self._counters["nul_bytes"] += framed.nul
-        self._counters["unpacked_bytes"] += framed.consumed
-        return framed.pieces
+        found = cut(data, 0, self.offset, self._discarding)
+        self.offset += found.consumed
+        self._rest = data[found.consumed :]
+        self._before = (self._before + data[: found.consumed])[-SAMPLE:]
+        self._discarding = found.discarding
+        self._counters["nul_bytes"] += found.nul
+        self._counters["unpacked_bytes"] += found.consumed
+        return found.pieces
 
     def close(self) -> None:
         self._log.close()

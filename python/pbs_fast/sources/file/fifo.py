@@ -10,8 +10,7 @@ import os
 from collections import Counter
 
 from pbs_fast.sources.file.position import Identity
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.lines import Piece
+from pbs_fast.sources.lines import Piece, cut
 
 #: A Linux pipe holds 64 KiB unless it was told otherwise.
 CHUNK = 65_536
@@ -56,12 +55,12 @@ class FollowedStream:
             self._rest, self._discarding = b"", False
             return []
         data = self._rest + fresh
-        framed = frame(data, 0, self.offset, self._discarding)
-        self.offset += framed.consumed
-        self._rest = data[framed.consumed :]
-        self._discarding = framed.discarding
-        self._counters["nul_bytes"] += framed.nul
-        return framed.pieces
+        found = cut(data, 0, self.offset, self._discarding)
+        self.offset += found.consumed
+        self._rest = data[found.consumed :]
+        self._discarding = found.discarding
+        self._counters["nul_bytes"] += found.nul
+        return found.pieces
 
     def close(self) -> None:
         os.close(self.fd)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file.names import Sibling, listable, siblings
 from pbs_fast.sources.file.position import Identity, display
-from pbs_fast.sources.file.search import BLOCK, StampOf, first_stamp
+from pbs_fast.sources.file.search import BLOCK, first_stamp
 from pbs_fast.sources.open import LogFile, open_log
+from pbs_fast.sources.protocol import StampOf
 
 #: Bytes of text that tell one log from another, and a copy or a compressed twin from a predecessor.
 _HEAD = 1024

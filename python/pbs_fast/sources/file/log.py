@@ -9,9 +9,8 @@ import os
 from contextlib import suppress
 
 from pbs_fast.sources.file.replay import Replay
-from pbs_fast.sources.file.search import StampOf
 from pbs_fast.sources.file.source import FileSource
-from pbs_fast.sources.protocol import Before, Wishes
+from pbs_fast.sources.protocol import Before, StampOf, Wishes
 
 #: Bytes of `before`, so that a record which its writer cut there is known when the rest of it comes: more than the
 #: longest line.

@@ -1,15 +1,17 @@
-"""The rotated predecessors of a log: files beside it whose names a rotation gives.
+"""Names of logs: which files a `watchlog` pattern means, and which files are rotated ones of a log, by their names.
 
 Names say only which files to look at; which of them is older is said by their content (`sources.replay`). Known:
 logrotate (`NAME.1`, `NAME-20261122`, with `extension` also `STEM-20261122.log` and `STEM.1.log`, `dateformat` with a
 time), newsyslog and savelog (`NAME.0`), `NAME.old`; each also compressed. Imports nothing of the package.
 """
-# ruff: noqa: PTH118, PTH119, PTH120, PTH208 - one module, os, for descriptors and for paths that are no UTF-8
+# ruff: noqa: PTH112, PTH118, PTH119, PTH120, PTH207, PTH208 - one module, os: paths may be no UTF-8
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 _COMPRESSED = re.compile(r"(.+)\.(?:gz|xz|zst|bz2|lzma|lz4|Z)\Z", re.DOTALL)
@@ -85,3 +87,18 @@ def _sibling(directory: str, log: str, name: str) -> Sibling | None:
         behind = between
     number = _NUMBER.match(behind)
     return Sibling(os.path.join(directory, name), os.path.join(directory, plain), int(number[1]) if number else None)
+
+
+def is_pattern(spec: str) -> bool:
+    """Is it a pattern? A path that exists as it is written is none, whatever characters it holds."""
+    return glob.has_magic(spec) and not os.path.lexists(spec)
+
+
+def expand(pattern: str, also: Iterable[str] = ()) -> list[str]:
+    """The logs that `pattern` matches now, sorted by name, without directories, compressed and rotated files.
+
+    `also` are logs that are followed already: their rotated files are left out even while the log itself is away.
+    """
+    found = sorted(path for path in glob.glob(pattern) if not os.path.isdir(path) and not is_compressed_name(path))
+    logs = [*found, *also]
+    return [path for path in found if not any(is_rotated_name(path, log) for log in logs if log != path)]

@@ -14,8 +14,7 @@ import os
 from collections import Counter
 
 from pbs_fast.sources.file.position import SAMPLE, Identity, Position, first_text
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.lines import TOO_LONG, Piece
+from pbs_fast.sources.lines import TOO_LONG, Piece, cut
 
 #: Bytes a read asks for. 64 KiB to 1 MiB scan equally fast; one of this size stays in the second-level cache.
 CHUNK = 262_144
@@ -122,21 +121,21 @@ class FollowedFile:
         data = os.pread(self.fd, seen + want, base)
         if data[:seen] != self.tail or len(data) < min(seen + want, seen + self.partial):
             raise TruncatedError
-        framed = frame(data, seen, self.offset, self._discarding)
+        found = cut(data, seen, self.offset, self._discarding)
         if base == 0 and len(self.head) < SAMPLE:
             self.head = data[:SAMPLE]
         if len(self.text) < SAMPLE:
             self._sample(data, base)
-        self.tail = data[max(0, framed.consumed - SAMPLE) : framed.consumed]
-        self.offset = base + framed.consumed
-        self._discarding = framed.discarding
-        self.partial = len(data) - framed.consumed
+        self.tail = data[max(0, found.consumed - SAMPLE) : found.consumed]
+        self.offset = base + found.consumed
+        self._discarding = found.discarding
+        self.partial = len(data) - found.consumed
         self.at_end = len(data) < seen + want or (limit is not None and base + len(data) >= limit)
-        if framed.nul:
-            self._counters["nul_bytes"] += framed.nul
-            if framed.nul >= self._chunk and not self.at_end:
+        if found.nul:
+            self._counters["nul_bytes"] += found.nul
+            if found.nul >= self._chunk and not self.at_end:
                 self._leap()
-        return framed.pieces
+        return found.pieces
 
     def _sample(self, data: bytes, base: int) -> None:
         """Keep the first bytes of the text, of which `data`, at byte `base`, is all that is not yet kept."""

@@ -12,33 +12,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file.generations import Predecessor, lineage
 from pbs_fast.sources.file.plain import FollowedFile, TruncatedError, line_start
 from pbs_fast.sources.file.position import display
-from pbs_fast.sources.file.search import BLOCK, SLACK, StampOf, ends_before, find_start, first_stamp
-from pbs_fast.sources.file.source import BUDGET, GRACE, FileSource
-from pbs_fast.sources.framing import frame
-from pbs_fast.sources.lines import PIECE, Piece
-
-
-class Replayed(NamedTuple):
-    """Whole lines of the past."""
-
-    piece: Piece
-    reference: int
-    """Last-modified time of the file they stand in, in seconds since the epoch: what years are judged from."""
-    path: str
-
-
-class Coverage(NamedTuple):
-    """Was everything handed out that was logged since the window's start?"""
-
-    complete: bool
-    reason: str
-    """In words, for the log: how far back it reached, or why it fell short."""
+from pbs_fast.sources.file.search import BLOCK, SLACK, ends_before, find_start, first_stamp
+from pbs_fast.sources.file.source import GRACE, FileSource
+from pbs_fast.sources.lines import PIECE, cut
+from pbs_fast.sources.protocol import BUDGET, Coverage, Replayed, StampOf
 
 
 class Replay:
@@ -207,12 +189,12 @@ class Replay:
         stamp = self._stamp(file.reference)
         data, offset, discarding, begun = file.text, 0, False, False
         while True:
-            framed = frame(data, 0, offset, discarding)
-            offset += framed.consumed
-            discarding = framed.discarding
-            begun = begun or not ends_before(data[: framed.consumed], self._target, stamp)
-            yield [Replayed(piece, file.reference, file.sibling.path) for piece in framed.pieces] if begun else []
-            rest = data[framed.consumed :]
+            found = cut(data, 0, offset, discarding)
+            offset += found.consumed
+            discarding = found.discarding
+            begun = begun or not ends_before(data[: found.consumed], self._target, stamp)
+            yield [Replayed(piece, file.reference, file.sibling.path) for piece in found.pieces] if begun else []
+            rest = data[found.consumed :]
             fresh = file.log.read(PIECE)
             if not fresh:
                 self.source.counters["partial_lost"] += bool(rest)
@@ -221,10 +203,3 @@ class Replay:
 
     def _stamp(self, reference: int) -> Callable[[bytes], int | None]:
         return lambda line: self._stamp_of(line, reference)
-
-
-def replay(
-    path: str | bytes | os.PathLike[str], since: float, stamp_of: StampOf, *, now: float | None = None
-) -> Replay:
-    """A new source for `path` with its replay; the source is `Replay.source`. For options of the source make both."""
-    return Replay(FileSource(path, start="replay"), since, stamp_of, now=now)

@@ -30,7 +30,7 @@ from pbs_fast.sources.file.missed import (
 )
 from pbs_fast.sources.file.plain import FollowedFile
 from pbs_fast.sources.file.position import Identity, Position, display
-from pbs_fast.sources.notices import Kind
+from pbs_fast.sources.protocol import Kind
 
 Followed = FollowedFile | FollowedStream | FollowedArchive
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-#: (line without newline, reference) -> seconds since the epoch, or None. `Matcher.stamp` with its layout.
-StampOf = Callable[[bytes, int], int | None]
-
 #: Seconds by which lines may be out of order, so that reading starts earlier by as much: the doubled hour, whose stamps
 #: read an hour too early, and 300 s.
 SLACK = 3_900

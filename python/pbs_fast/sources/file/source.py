@@ -19,27 +19,62 @@ import os
 import stat
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal
 
 from pbs_fast.sources.file.fifo import FollowedStream
 from pbs_fast.sources.file.missed import OPEN_FLAGS
 from pbs_fast.sources.file.plain import CHUNK, FollowedFile, TruncatedError, line_start
-from pbs_fast.sources.file.position import Identity, Position, display
+from pbs_fast.sources.file.position import Identity, Position, display, refusal
 from pbs_fast.sources.file.rotated import Followed, OldFiles
-from pbs_fast.sources.file.status import Presence
 from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.notices import Kind, Notice
-from pbs_fast.sources.wakeup import Backoff, Hints, Pause
+from pbs_fast.sources.protocol import BUDGET, Kind, Notice
+from pbs_fast.sources.wakeup import Backoff, Hints
 
 Start = Literal["replay", "begin", "end"] | Position
-
-#: Bytes one poll hands out at most, about: 1 MiB is 8,000 lines, a millisecond in the native matcher, ten in the other.
-BUDGET = 1_048_576
 
 #: Seconds a rotated file is still read after its last line: a writer keeps to it until it is told, which logrotate does
 #: within the same run, after it has rotated the other logs of the group.
 GRACE = 60.0
+
+
+#: Seconds for which a path may name nothing during a rotation before that is worth a notice.
+MISSING_AFTER = 5.0
+
+
+class Presence:
+    """What the last looks at one path found."""
+
+    def __init__(self, path: str, say: Callable[[Notice], object]) -> None:
+        self.trouble: Notice | None = None
+        """Why there is nothing to follow at the path; None while there is."""
+        self._path = path
+        self._say = say
+        self._absent_since: float | None = None
+
+    def missing(self, now: float, *, following: bool) -> None:
+        """The path names nothing. `following`: the file that it named is still read, as within a rotation."""
+        if self._absent_since is None:
+            self._absent_since = now
+        if not following or now - self._absent_since >= MISSING_AFTER:
+            self._trouble("missing", f"{display(self._path)} does not exist; waiting for it")
+
+    def unreadable(self, error: OSError | ValueError) -> None:
+        reason = refusal(self._path, error) if isinstance(error, OSError) else f"{display(self._path)}: {error}"
+        self._trouble("unreadable", f"{reason}; waiting for it")
+
+    def not_a_log(self) -> None:
+        self._trouble("not-a-log", f"{display(self._path)} is no file, pipe or terminal; waiting for a log there")
+
+    def here(self) -> None:
+        if self.trouble is not None:
+            self._say(Notice("found", self._path, f"{display(self._path)} is there; following it"))
+        self.trouble = self._absent_since = None
+
+    def _trouble(self, kind: Kind, text: str) -> None:
+        if self.trouble is None or self.trouble.kind != kind:
+            self.trouble = Notice(kind, self._path, text)
+            self._say(self.trouble)
 
 
 class FileSource:
@@ -84,7 +119,6 @@ class FileSource:
         self._on_path = False
         """The path named the current file at the last look."""
         self._presence = Presence(self.path, self._say_to)
-        self._pause = Pause()
         self._failing: set[Identity] = set()
         self._watched: set[str] = set()
 
@@ -120,14 +154,6 @@ class FileSource:
     def timeout(self) -> float:
         """Seconds after which the next poll is due although no descriptor is ready."""
         return 0.0 if self.behind else self._backoff.pause
-
-    def wait(self, timeout: float | None = None, others: Iterable[int] = ()) -> list[int]:
-        """Sleep until a poll is worth while, or one of `others` is readable, or for `timeout` seconds.
-
-        Returns which of `others` are readable.
-        """
-        pause = self.timeout() if timeout is None else min(timeout, self.timeout())
-        return self._pause.wait(self.filenos(), pause, others)
 
     @property
     def trouble(self) -> Notice | None:
@@ -278,7 +304,6 @@ class FileSource:
             file.close()
 
     def _polled(self, pieces: list[Piece]) -> list[Piece]:
-        self._pause.looked()
         if pieces or self.behind:
             self._backoff.something(hinted=self._current is not None and self._current.watch in self._hints.told)
         else:

@@ -10,20 +10,22 @@ from __future__ import annotations
 import select
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.replay import Coverage, Replayed
 from pbs_fast.sources.journal.export import Entry, ExportError, ExportParser
 from pbs_fast.sources.journal.files import options
 from pbs_fast.sources.journal.journalctl import Child, command
 from pbs_fast.sources.journal.render import CURSOR, STORED, same_entry
 from pbs_fast.sources.journal.take import WANTED
+from pbs_fast.sources.protocol import Coverage, Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pbs_fast.sources.journal.source import JournalSource
+    from pbs_fast.sources.journal.spec import JournalSpec
+    from pbs_fast.sources.journal.take import Take
+    from pbs_fast.sources.lines import Piece
 
 #: Seconds before the window's start from which entries come too: they are sent before they are stored, and a clock that
 #: is stepped puts them out of order.
@@ -34,10 +36,22 @@ _STEP, _WAIT = 1_048_576, 0.02
 _PATIENCE = 60.0
 
 
+class FollowedJournal(Protocol):
+    """What the past asks of the source that follows its journal."""
+
+    spec: JournalSpec
+    matches: list[str]
+    take: Take
+
+    @property
+    def name(self) -> str: ...
+    def pieces(self, lines: list[bytes]) -> list[Piece]: ...
+
+
 class JournalPast:
     """The past of one JournalSource. `last` is the last entry that belongs to it; None: there is none."""
 
-    def __init__(self, source: JournalSource, last: Entry | None, since: float, now: float) -> None:
+    def __init__(self, source: FollowedJournal, last: Entry | None, since: float, now: float) -> None:
         self.done = False
         self._source = source
         self._since = since
@@ -151,7 +165,7 @@ def read_all(arguments: Sequence[str], most: int | None = None) -> list[Entry]:
     return found
 
 
-def _oldest(source: JournalSource) -> int | None:
+def _oldest(source: FollowedJournal) -> int | None:
     """When the oldest entry was stored that the files hold at all, in seconds since the epoch."""
     # Users' own journals are kept apart, and longer; files that were named are all that there is.
     more = [] if source.spec.given_files else ["--system"]

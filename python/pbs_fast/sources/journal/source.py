@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file.position import Identity
-from pbs_fast.sources.file.source import BUDGET
 from pbs_fast.sources.journal.export import Entry, ExportError, ExportParser
 from pbs_fast.sources.journal.files import identities, machine_id, missing, options
 from pbs_fast.sources.journal.journalctl import FOLLOW, PROGRAM, Child, command, require_program
@@ -31,14 +30,12 @@ from pbs_fast.sources.journal.render import CURSOR, same_entry
 from pbs_fast.sources.journal.take import DROPPED, WANTED, Take
 from pbs_fast.sources.journal.trust import Trust, believed_units
 from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.notices import Notice
-from pbs_fast.sources.protocol import Before, NoPast, Wishes
+from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, Wishes
 from pbs_fast.sources.wakeup import LONGEST_ABSENT
 
 if TYPE_CHECKING:
-    from pbs_fast.sources.file.search import StampOf
     from pbs_fast.sources.journal.spec import JournalSpec
-    from pbs_fast.sources.protocol import Past
+    from pbs_fast.sources.protocol import Past, StampOf
 
 #: First and greatest pause before journalctl is started again, in seconds.
 SHORTEST, LONGEST = 0.1, 30.0

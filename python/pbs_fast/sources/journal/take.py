@@ -15,7 +15,7 @@ from pbs_fast.sources.file.position import display
 from pbs_fast.sources.journal.export import Entry
 from pbs_fast.sources.journal.render import COMMAND, FIELDS, IDENTIFIER, MESSAGE, Renderer
 from pbs_fast.sources.journal.trust import TRANSPORT, TRUSTED, UID, UNIT, Trust
-from pbs_fast.sources.notices import Notice
+from pbs_fast.sources.protocol import Notice
 
 #: What journald notes when a service logs more than its RateLimitBurst= (systemd.messages, SD_MESSAGE_JOURNAL_DROPPED).
 DROPPED = "a596d6fe7bfa4994828e72309e95d61e"

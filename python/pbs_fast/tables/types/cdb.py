@@ -21,8 +21,6 @@ from pbs_fast.tables.file.foreign import DamagedError, read_whole
 
 BUCKETS = 256
 HEAD = 8 * BUCKETS
-#: Positions have 32 bits.
-MOST_BYTES = 0xFFFF_FFFF
 
 _PAIR = struct.Struct("<2I")
 

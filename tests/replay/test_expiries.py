@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.bench.hublog import Options, write_log
-from pbs_fast.bench.past import Past
 from pbs_fast.bench.replay import Replay
 from pbs_fast.events import Delta
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.matching import Core
 from pbs_fast.matching.zones import zone_table
+from pbs_fast.replay.expiries import SpilledExpiries
 
 IPS = st.sampled_from(["10.0.0.1", "10.0.0.10", "10.0.0.2", "2001:db8::1", "2001:db8::10", "9.9.9.9"])
 UPDATES = st.lists(st.lists(st.tuples(IPS, st.integers(-5, 50)), max_size=4), max_size=12)
@@ -26,7 +26,7 @@ UPDATES = st.lists(st.lists(st.tuples(IPS, st.integers(-5, 50)), max_size=4), ma
 def test_past_is_a_map_of_latest_ends(
     updates: list[list[tuple[str, int]]], limit: int, later: int, asks: bool, share: Any
 ) -> None:
-    past, model = Past(limit), dict[str, int]()
+    past, model = SpilledExpiries(limit), dict[str, int]()
     for update in updates:
         past.keep((ip for ip, _ in update), (end for _, end in update))
         for ip, stamp in update:
@@ -77,5 +77,5 @@ def test_what_does_not_fit_on_the_disk_is_one_line(core: Core, tmp_path: Path, m
     log = tmp_path / "hub.log"
     write_log(log, Options(lines=8_000, rate=1.0))
     replay = Replay(core, core.Matcher(load_catalogue(), zone_table("UTC")), grace=60, kept=64)
-    with pytest.raises(SourceError, match=r"^bench: cannot keep .* disk is full; set TMPDIR"):
+    with pytest.raises(SourceError, match=r"^replay: cannot keep .* disk is full; set TMPDIR"):
         replay([str(log)], now=None, threads=1, piece=50_000, batch=200_000)

@@ -1,0 +1,1 @@
+"""A log replayed by its own timestamps: what `bench` and `run --reprocess` stand on."""

@@ -1,0 +1,1 @@
+"""What tests share: clocks that are set, and readers of what the package holds; only these know its privates."""
