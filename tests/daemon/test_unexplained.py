@@ -20,7 +20,7 @@ from pbs_fast.daemon.recover import recover
 from pbs_fast.daemon.unexplained import SUFFIX, Unexplained
 from pbs_fast.events import Batch, Grant
 from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.sources.file.replay import Coverage
+from pbs_fast.sources.protocol import Coverage
 from pbs_fast.tables import Row, TableOptions, list_rows, open_table, parse
 from pbs_fast.util.clock import FakeClock
 

@@ -12,6 +12,7 @@ class FakeClock(Clock):
         self.wall_reading = wall
         self.boot_reading = boot
         super().__init__()
+        self.boot_id = "1"
 
     def advance(self, seconds: float) -> None:
         """Let time pass on both clocks."""

@@ -18,15 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pbs_fast.config.model import LONGEST
 from pbs_fast.errors import PbsError
-<<<<<<< HEAD
 from pbs_fast.events import MAX_AHEAD, Grant
-from pbs_fast.ledger.counting import State
 from pbs_fast.ledger.sessions import Ends, Key, Session
-=======
-from pbs_fast.events import Grant
-from pbs_fast.ledger.sessions import Key, Session
 from pbs_fast.ledger.state import State
->>>>>>> house/house
 from pbs_fast.sources.file.position import Position, display
 from pbs_fast.util.addresses import parse_canonical
 from pbs_fast.util.admin_files import read_admin_file, replace_file

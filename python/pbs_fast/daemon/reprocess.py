@@ -66,18 +66,8 @@ def reprocess(
     finally:
         replayer.close()
     log.info("------ reached end of log file ------")
-<<<<<<< HEAD
-    shift = clock.shift()
-    wall = clock.wall()
-    if isinstance(ledger, CountingLedger) and isinstance(past, CountingLedger):
-        ledger.restore(past.state().still(wall, past.grace, past.sessions.max_session).moved(shift), clock.now())
-        return
-    held = {ip: row for ip, row in past.rows().items() if row.expires > wall}
-    ledger.observe(_as_batch(held, ledger.grace), clock.now(), shift=shift)
-=======
-    state = past.state().live(clock.wall(), past.max_session)
+    state = past.state().live(clock.wall(), past.grace, past.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
->>>>>>> house/house
 
 
 def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now: int) -> None:

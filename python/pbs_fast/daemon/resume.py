@@ -45,11 +45,7 @@ def resume(
     when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for follower in followers:
         follower.resume(Coverage(True, f"{follower.path}: went on from the checkpoint of {when}"), wall)
-<<<<<<< HEAD
-    state = checkpoint.state.still(wall, ledger.grace, ledger.sessions.max_session)
-=======
-    state = checkpoint.state.live(wall, ledger.max_session)
->>>>>>> house/house
+    state = checkpoint.state.live(wall, ledger.grace, ledger.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
     log.info(f"the checkpoint held {len(state.rows)} addresses and {len(state.sessions)} open sessions")
     return followers

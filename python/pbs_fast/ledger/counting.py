@@ -17,58 +17,12 @@ from math import floor
 
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, Kind
 from pbs_fast.ledger.ledger import Ahead, Ledger
-<<<<<<< HEAD
-from pbs_fast.ledger.recognition import Server
-from pbs_fast.ledger.sessions import Ends, Key, Line, OpenSessions, Session
-=======
 from pbs_fast.ledger.sessions import Ends, Line, OpenSessions, Session
 from pbs_fast.ledger.state import State
->>>>>>> house/house
 
 _NEW, _RENEWED, _SESSION = "new", "renewed", "session"
 
 
-<<<<<<< HEAD
-class State(NamedTuple):
-    """All that the ledger knows, to be taken over by the next run; times on this ledger's clock."""
-
-    rows: dict[str, Grant]
-    """Each with the end that it has without its open sessions."""
-    sessions: list[tuple[Key, Session]]
-    uncounted: tuple[Server, ...] = ()
-    """Servers whose ends are not recognised."""
-
-    def moved(self, by: int) -> State:
-        """The same with all times moved by some seconds, from one clock to another."""
-        return State(
-            {ip: row._replace(expires=row.expires + by) for ip, row in self.rows.items()},
-            [(key, session._replace(opened=session.opened + by)) for key, session in self.sessions],
-            self.uncounted,
-        )
-
-    def still(self, now: float, grace: int, max_session: int) -> State:
-        """What of it still holds at a time on its clock, and no longer than a login of that time would hold.
-
-        A login stamped ahead of the clock (a log that is reprocessed, a checkpoint of a clock that was set back) would
-        otherwise keep its row until that time comes.
-        """
-        latest = floor(now)
-        sessions = [
-            (key, session if session.opened <= latest else session._replace(opened=latest))
-            for key, session in self.sessions
-            if session.opened + max_session > now
-        ]
-        open_ones = {session.ip for _, session in sessions}
-        rows = {
-            ip: row if row.expires <= latest + grace else row._replace(expires=latest + grace)
-            for ip, row in self.rows.items()
-            if row.expires > now or ip in open_ones
-        }
-        return State(rows, sessions, self.uncounted)
-
-
-=======
->>>>>>> house/house
 class CountingLedger(Ledger):
     """The live rows and the open sessions. Not for several threads at once."""
 
@@ -107,14 +61,9 @@ class CountingLedger(Ledger):
 
     def fresh(self) -> CountingLedger:
         """An empty ledger of the same kind, which counts into the same counters."""
-<<<<<<< HEAD
-        max_session, ends = self.sessions.max_session, self.sessions.ends
-        made = CountingLedger(self.grace, self.counters, max_session=max_session, ends=ends)
+        made = CountingLedger(self.grace, self.counters, max_session=self.max_session, ends=self.sessions.ends)
         made.on_unrecognised = self.on_unrecognised
         return made
-=======
-        return CountingLedger(self.grace, self.counters, max_session=self.max_session, ends=self.sessions.ends)
->>>>>>> house/house
 
     def held(self) -> int:
         """Rows that stand in no queue, because their sessions are open."""
@@ -183,15 +132,9 @@ class CountingLedger(Ledger):
         rows = {ip: row._replace(expires=self._idle.get(ip, row.expires)) for ip, row in self._rows.items()}
         return State(rows, list(self.sessions.items()), self.sessions.uncounted)
 
-<<<<<<< HEAD
-    def restore(self, state: State, now: float) -> Delta:
-        """Take over an earlier run's state, times on this ledger's clock. Before the first `observe`."""
-        self.sessions.restore(state.sessions, state.uncounted)
-=======
     def _take_over(self, state: State) -> None:
-        self.sessions.restore(state.sessions)
+        self.sessions.restore(state.sessions, state.uncounted)
         super()._take_over(state)
->>>>>>> house/house
         for ip, row in state.rows.items():
             if ip in self.sessions:
                 self._hold(ip, row.expires, {})

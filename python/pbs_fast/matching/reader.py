@@ -10,22 +10,14 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-<<<<<<< HEAD
-from pbs_fast.matching import SYSLOG, Matcher, Scan, Stream
 from pbs_fast.matching.distrust import LONGEST_RECORD
-=======
 from pbs_fast.matching.protocol import SYSLOG, Matcher, Scan, Stream
->>>>>>> house/house
 from pbs_fast.matching.rewrite import LOGTIME, READERS, Lines, Rewriter, find_entry
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
-<<<<<<< HEAD
-    from pbs_fast.matching import Core
-    from pbs_fast.matching.distrust import Distrust
-=======
     from pbs_fast.matching.backends import Core
->>>>>>> house/house
+    from pbs_fast.matching.distrust import Distrust
     from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Offsets of rewritten lines start here, beyond any log's size, until they are turned back into those of their source.

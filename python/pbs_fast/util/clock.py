@@ -56,7 +56,6 @@ class Clock:
 
 #: Counts suspended time too, so a laptop's grants end while it sleeps; elsewhere (BSD, macOS) the monotonic clock.
 _BOOT: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-<<<<<<< HEAD
 
 
 def _boot_id() -> str | None:
@@ -66,30 +65,3 @@ def _boot_id() -> str | None:
             return file.read(64).strip() or None
     except (OSError, ValueError):
         return None
-
-
-class FakeClock(Clock):
-    """A clock for tests: stands still until told otherwise."""
-
-    def __init__(self, wall: float = 1_700_000_000.0, boot: float = 1_000.0) -> None:
-        self.wall_reading = wall
-        self.boot_reading = boot
-        super().__init__()
-        self.boot_id = "1"
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass on both clocks."""
-        self.wall_reading += seconds
-        self.boot_reading += seconds
-
-    def step_wall(self, seconds: float) -> None:
-        """Somebody sets the wall clock."""
-        self.wall_reading += seconds
-
-    def _wall(self) -> float:
-        return self.wall_reading
-
-    def _boot(self) -> float:
-        return self.boot_reading
-=======
->>>>>>> house/house

@@ -1,7 +1,8 @@
-//! The core's stages, each alone: a scan of lines of other programs and of logins, the fold of what it found, one stamp.
+//! The core's stages, each alone: a scan of lines of other programs and of logins, the fold of what it found, one
+//! stamp.
 //!
-//! The formats are two of the catalogue's in small, so that figures compare over time; the whole catalogue on a whole log
-//! is what `make bench` measures. `make bench-core` runs this.
+//! The formats are two of the catalogue's in small, so that figures compare over time; the whole catalogue on a whole
+//! log is what `make bench` measures. `make bench-core` runs this.
 #![allow(missing_docs)]
 
 use std::fmt::Write as _;

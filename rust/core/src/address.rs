@@ -1,7 +1,7 @@
 //! Client addresses: strict text forms in, canonical text out. No regular expressions, no allocation but the text.
 //!
-//! An address is 16 bytes in network order; IPv4 lives in `::ffff:0:0/96`, so the IPv4-mapped form of IPv6 is folded to IPv4 by
-//! construction and one key type serves every table.
+//! An address is 16 bytes in network order; IPv4 lives in `::ffff:0:0/96`, so the IPv4-mapped form of IPv6 is folded to
+//! IPv4 by construction and one key type serves every table.
 
 use std::fmt::Write as _;
 

@@ -170,8 +170,8 @@ impl Fold {
         self.folds
     }
 
-    /// Adds one event, unless it is a logout of nobody known or, where logins are folded, any logout. `line` starts with
-    /// its line, which stands at `offset` of its source.
+    /// Adds one event, unless it is a logout of nobody known or, where logins are folded, any logout. `line` starts
+    /// with its line, which stands at `offset` of its source.
     pub(crate) fn add(&mut self, event: &Settled<'_>, line: &[u8], offset: u64, reference: i64) {
         if !self.folds {
             let ends = matches!(event.what, What::Ending(_));

@@ -1,7 +1,7 @@
 //! Logins that take several lines, joined by host, tag and pid (docs/MATCHING.md, 6): one memory a format.
 //!
-//! A step only says what its own line says; what it comes to depends on the steps of the same process before it, so this
-//! is of the ordered half and sees each step once, in order.
+//! A step only says what its own line says; what it comes to depends on the steps of the same process before it, so
+//! this is of the ordered half and sees each step once, in order.
 
 use crate::address::Address;
 use crate::sequence::ORDER_SLACK;

@@ -2,8 +2,8 @@
 //!
 //! A pattern is one-pass when at each byte there is one way on, so its NFA needs neither a set of states nor a stack.
 //! regex-automata has such an engine; this one is for our case only (whole messages, six groups, no look-around) and
-//! takes less than half its time, for three reasons: transitions are 4 bytes and carry their captures as bits, states that
-//! loop on most bytes (`[^>]*`) are left by a search for the bytes that end the loop, and texts without a choice
+//! takes less than half its time, for three reasons: transitions are 4 bytes and carry their captures as bits, states
+//! that loop on most bytes (`[^>]*`) are left by a search for the bytes that end the loop, and texts without a choice
 //! (`, method=`) are compared at once.
 
 use memchr::{memchr, memchr2, memchr3};
@@ -18,8 +18,8 @@ pub(crate) type Slots = [u16; SLOTS];
 
 pub(crate) const NO_SLOT: u16 = u16::MAX;
 
-/// Largest table: 2,048 states of the widest alphabet, 2 MiB, whose rows an `Edge` can just name. Built-in patterns have
-/// fewer than 1,000.
+/// Largest table: 2,048 states of the widest alphabet, 2 MiB, whose rows an `Edge` can just name. Built-in patterns
+/// have fewer than 1,000.
 const STATES: usize = 2_048;
 
 /// A loop on fewer bytes than this is walked: its exits are as likely as not.
@@ -75,7 +75,8 @@ enum Skip {
 
 impl Walk {
     /// The table of a pattern's NFA, which is not anchored at its end. `slot_of` gives the bit of an NFA's slot, where
-    /// it is of a group that is looked at. Walks can begin after any of the `prefixes`. `None` when the pattern is not one-pass, looks around, or is too large.
+    /// it is of a group that is looked at. Walks can begin after any of the `prefixes`. `None` when the pattern is not
+    /// one-pass, looks around, or is too large.
     pub(crate) fn new(nfa: &NFA, slot_of: impl Fn(usize) -> Option<usize>, prefixes: &[Vec<u8>]) -> Option<Self> {
         let mut builder = Builder { nfa, slot_of, known: vec![None; nfa.states().len()], states: Vec::new() };
         builder.number(nfa.start_anchored());
@@ -183,8 +184,8 @@ fn set(slots: &mut Slots, mut bits: Edge, at: usize) {
     }
 }
 
-/// The text over which alone a way leads on from a state, and the state behind it. No group begins or ends on it, and no
-/// message ends within it.
+/// The text over which alone a way leads on from a state, and the state behind it. No group begins or ends on it, and
+/// no message ends within it.
 fn literal(rows: &[[Edge; 256]], ends: &[Option<u16>], from: usize) -> Option<(Vec<u8>, usize)> {
     let only = |state: usize| {
         let mut ways = (0..=255u8).filter(|&byte| rows[state][usize::from(byte)] != DEAD);

@@ -1,5 +1,5 @@
-//! What the targets share: the packaged catalogue, which Python expands (`prepare.py` writes it down), and the pieces of
-//! an input.
+//! What the targets share: the packaged catalogue, which Python expands (`prepare.py` writes it down), and the pieces
+//! of an input.
 #![forbid(unsafe_code)]
 
 use pbs_core::FormatSpec;
@@ -61,7 +61,8 @@ pub fn formats() -> Vec<FormatSpec> {
     formats
 }
 
-/// The pieces of some lines, with the start of each; bit `n` of `cuts` says whether to cut after line `n` of each eight.
+/// The pieces of some lines, with the start of each; bit `n` of `cuts` says whether to cut after line `n` of each
+/// eight.
 #[must_use]
 pub fn pieces(data: &[u8], cuts: u8) -> Vec<(usize, &[u8])> {
     let (mut start, mut stop, mut pieces) = (0, 0, Vec::new());
