@@ -17,6 +17,7 @@ from pbs_fast.counting import CountingLedger
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.engines import engine_words
 from pbs_fast.daemon.follower import Follower
+from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
@@ -70,7 +71,7 @@ def run(
             logs=Roster(followers, watched, parts.newcomers, log.info),
             guards=parts.guards,
             ledger=parts.ledger,
-            publisher=Publisher(tables),
+            publisher=Publisher(tables, left_tables(tables, config, log)),
             clock=parts.clock,
             signals=signals,
             hints=parts.hints,
@@ -199,10 +200,22 @@ class Parts:
                 self._log.warning(notice)
 
 
+def left_tables(tables: Sequence[Table], config: Config, log: Log) -> LeftTables | None:
+    """Who empties what an earlier configuration left; None where nothing is written."""
+    options = TableOptions(value=config.value, flock=config.flock)
+    specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
+    return LeftTables(specs, options, config.grace, log.warning, log.info) if specs else None
+
+
 def open_tables(config: Config, log: Log, clock: Clock) -> list[Table]:
     """The tables of the configuration, each once. Raises TableError or UsageError, and then none is open."""
     options = TableOptions(
-        value=config.value, flock=config.flock, adopt=config.adopt, wall=clock.to_wall, now=clock.now
+        value=config.value,
+        flock=config.flock,
+        adopt=config.adopt,
+        grace=config.grace,
+        wall=clock.to_wall,
+        now=clock.now,
     )
     opened: list[Table] = []
     seen = set()

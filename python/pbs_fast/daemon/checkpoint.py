@@ -174,4 +174,7 @@ def _whole(value: object) -> int:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    # A new file: whatever lies there, a link or another user's file, is neither written nor waited for.
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o600)
