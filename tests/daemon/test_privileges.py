@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mta import private_directory, unavailable
-from pbs_fast.accounts import controllers
 from pbs_fast.daemon.privileges import account_for, prepare_log
 from pbs_fast.errors import PbsError
+from pbs_fast.util.accounts import controllers
 
 NOBODY, GAMES = 65534, 5
 

@@ -66,10 +66,10 @@ def _serve(settings: Settings) -> int:
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
     from pbs_fast.daemon.privileges import drop_to, prepare_log
-    from pbs_fast.daemon.voice import SyslogVoice
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
-    from pbs_fast.logs import STDOUT, Log, is_file
+    from pbs_fast.log.logger import STDOUT, Log, is_file
+    from pbs_fast.log.tee import SyslogVoice
 
     directory = started_in()
     config = absolute(settings.config, directory)
@@ -119,6 +119,6 @@ def _account(config: Config) -> str | None:
 
 def _is_theirs(pid_file: str) -> bool:
     """Whether an account may replace the pid file, which root then must not open."""
-    from pbs_fast.accounts import controllers
+    from pbs_fast.util.accounts import controllers
 
     return os.geteuid() == 0 and bool(controllers(pid_file).uids)

@@ -107,7 +107,7 @@ def listing(addresses: list[str]) -> str:
 def account_of(config: Config, spec: TableSpec) -> str | None:
     """The account as which root works on this table; None for root itself. Raises PbsError.
 
-    A table whose program or signal needs root's rights stays root's; its own code makes its files (tables/existing.py).
+    A table whose program or signal needs root's rights stays root's; its own code makes its files (tables/file/foreign.py).
     """
     from pbs_fast.daemon.privileges import account_for
     from pbs_fast.tables.leftover import runs_programs
@@ -257,7 +257,7 @@ def _clear(
 
 
 def _tell_left(left: Leftover, what: str) -> None:
-    from pbs_fast.logs import printable
+    from pbs_fast.log.logger import printable
 
     # Its name comes from a file that others may write.
     typer.echo(printable(f"{left.spec}: not in this configuration; {what}"))

@@ -15,8 +15,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from pbs_fast.accounts import controllers, user_name
 from pbs_fast.errors import PbsError
+from pbs_fast.util.accounts import controllers, user_name
 
 #: Groups that may read logs on today's systems, joined where they exist (Debian: adm; the journal: systemd-journal).
 LOG_GROUPS = ("adm", "systemd-journal")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table
-from pbs_fast.tables.pending import Pending
+from pbs_fast.tables.queue import Pending
 
 
 class Publisher:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pbs_fast.errors import UsageError
 from pbs_fast.tables.owner import owner_file, read_record
-from pbs_fast.tables.spec import TableSpec, parse
+from pbs_fast.tables.registry import TableSpec, parse
 
 #: Types for which emptying a table runs a program of the administrator's: only a command that names the table does.
 _RUNS_PROGRAMS = frozenset({"courier", "exec", "tcprules"})

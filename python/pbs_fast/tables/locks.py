@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pbs_fast.accounts import user_name
 from pbs_fast.errors import TableError
+from pbs_fast.util.accounts import user_name
 
 LockKind = Literal["flock", "fcntl"]
 

@@ -20,11 +20,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from pbs_fast.accounts import user_name
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.locks import holders
-from pbs_fast.tables.spec import TableSpec, parse
+from pbs_fast.tables.registry import TableSpec, parse
+from pbs_fast.util.accounts import user_name
 
 #: The lock files that this process holds, by device and inode.
 _ours: set[tuple[int, int]] = set()
@@ -71,7 +71,7 @@ def read_record(file: Path) -> Record | None:
         found = parse(spec)
         if found.file is None or not 0 <= int(grace) <= _LONGEST_GRACE:
             return None
-        # A table is opened by its real name (tables/filetable.py).
+        # A table is opened by its real name (tables/file/base.py).
         return Record(found, int(grace), value) if found.file.resolve() == file.resolve() else None
     except (OSError, UsageError, ValueError):
         return None

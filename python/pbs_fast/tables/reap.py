@@ -16,11 +16,11 @@ from pathlib import Path
 
 from pbs_fast.errors import PbsError, TableError
 from pbs_fast.tables import open_table
+from pbs_fast.tables.file.notify import ToldTable
 from pbs_fast.tables.leftover import Leftover, as_written, runs_programs
 from pbs_fast.tables.owner import OwnedError, Owner
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
-from pbs_fast.tables.spec import TableSpec
-from pbs_fast.tables.told import ToldTable
+from pbs_fast.tables.registry import TableSpec
 
 
 @dataclass(frozen=True, slots=True)
