@@ -79,6 +79,19 @@ def test_reap_waits_for_grace_after_the_last_owner(any_site: Site) -> None:
     site.wait_rows(A, B)  # the log still explains the one that was reaped
 
 
+@pytest.mark.parametrize("command", ["clear", "reap", "list"])
+def test_one_table_that_fails_keeps_no_other_from_its_turn(command: str, site: Site) -> None:
+    site.start().stop()
+    (site.place / "bad.lmdb").write_text("not LMDB\n")
+    (site.place / "bad.lmdb.owner").touch()
+    for owner_file in site.place.glob("*.owner"):
+        os.utime(owner_file, (1, 1))
+    done = pbs(command, f"--config={site.config}", f"--dbfile=lmdb:{site.place}/bad", f"--table={site.spec}")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"pbs-fast {command}: {site.place}/bad.lmdb is not an LMDB file; ")
+    assert site.spec in done.stdout
+
+
 @pytest.mark.parametrize(
     ("command", "used"),
     [

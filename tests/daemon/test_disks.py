@@ -74,7 +74,7 @@ def said_once(site: Site, pattern: str) -> bool:
 def test_a_full_disk(kind: str, new_site: Callable[[str], Site]) -> None:
     """`hash` has room for 40 000 rows from the first: the test after this one, and tests/tables/test_pending.py."""
     site = new_site("lmdb")
-    with mounted(site.place / "disk", "-t", "tmpfs", "-o", f"size={SMALL[kind]}", "tmpfs") as disk:
+    with mounted(site.place / "disk", "-t", "tmpfs", "-o", f"mode=755,size={SMALL[kind]}", "tmpfs") as disk:
         use_disk(site, kind, disk)
         site.cover()
         daemon = site.start()
@@ -105,7 +105,7 @@ def test_rows_end_on_a_full_disk(kind: str, new_site: Callable[[str], Site]) -> 
     """What is changed in place has its room: nobody stays longer because of a disk, and new ones come in."""
     site = new_site("lmdb")
     site.grace = 4
-    with mounted(site.place / "disk", "-t", "tmpfs", "-o", f"size={SMALL[kind]}", "tmpfs") as disk:
+    with mounted(site.place / "disk", "-t", "tmpfs", "-o", f"mode=755,size={SMALL[kind]}", "tmpfs") as disk:
         use_disk(site, kind, disk)
         daemon = site.start()
         site.append(login(A))
@@ -122,7 +122,7 @@ def test_rows_end_on_a_full_disk(kind: str, new_site: Callable[[str], Site]) -> 
 def test_a_start_on_a_full_disk(kind: str, new_site: Callable[[str], Site]) -> None:
     """The table of before stays until there is room; the daemon follows meanwhile."""
     site = new_site("lmdb")
-    with mounted(site.place / "disk", "-t", "tmpfs", "-o", f"size={SMALL[kind]}", "tmpfs") as disk:
+    with mounted(site.place / "disk", "-t", "tmpfs", "-o", f"mode=755,size={SMALL[kind]}", "tmpfs") as disk:
         use_disk(site, kind, disk)
         site.cover()
         daemon = site.start()
@@ -143,7 +143,7 @@ def test_a_start_on_a_full_disk(kind: str, new_site: Callable[[str], Site]) -> N
 def test_no_table_and_no_room_for_one(new_site: Callable[[str], Site]) -> None:
     """Without a table the MTA could not start: so we do not either, and say why."""
     site = new_site("lmdb")
-    with mounted(site.place / "disk", "-t", "tmpfs", "-o", "size=16k", "tmpfs") as disk:
+    with mounted(site.place / "disk", "-t", "tmpfs", "-o", "mode=755,size=16k", "tmpfs") as disk:
         use_disk(site, "cdb", disk)
         fill(disk)
         status, _, err = site.spawn().end()
@@ -242,12 +242,12 @@ def test_a_lock_that_is_never_let_go(site: Site) -> None:
     inode = site.file.stat().st_ino
     with held(site.file, "lmdb", 60.0):
         site.append(login(A))
-        site.wait_said("a new file takes its place")
+        site.wait_said("new files take its place")
         wait_for("the new file", lambda: site.file.stat().st_ino != inode)
         site.append(login(B))
         site.wait_rows(A, B)
         assert said_once(site, "another process has held its")
-    assert site.said().count("a new file takes its place") == 1
+    assert site.said().count("new files take its place") == 1
     assert daemon.stop() == 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.conftest import new_site, site
-from daemon.running import PROGRAM, READY, Site, login
+from daemon.running import PROGRAM, READY, Site, alive, login
 from mta import wait_for
 from packaging import PACKAGING, tool
 
@@ -85,7 +85,7 @@ def test_a_dead_daemon_is_told_from_a_living_process(script: Script, site: Site)
     assert script("start").returncode == 0
     first = pid(site)
     os.kill(first, signal.SIGKILL)
-    wait_for("its end", lambda: script("status").returncode != 0)
+    wait_for("its end", lambda: script("status").returncode == 1)
     with subprocess.Popen(["sleep", "60"]) as other:
         (site.place / "pid").write_text(f"{other.pid}\n")  # the number went to a process that lives
         done = script("status")
@@ -96,6 +96,34 @@ def test_a_dead_daemon_is_told_from_a_living_process(script: Script, site: Site)
         other.kill()
     assert script("start").returncode == 0
     assert script("stop").returncode == 0
+
+
+def test_only_the_daemon_is_ever_signalled(script: Script, site: Site) -> None:
+    """The daemon's account can write any number into the file that it holds open and locked."""
+    assert script("start").returncode == 0
+    first = pid(site)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        for text in (f"{other.pid}\n", "-1\n", f"{first} {other.pid}\n", "0\n", "1\n", "$(reboot)\n", ""):
+            (site.place / "pid").write_text(text)
+            for action in ("stop", "reload", "restart"):
+                done = script(action)
+                assert done.returncode in (1, 7), (text, action, done)
+                assert "nothing is signalled" in done.stderr
+        assert other.poll() is None
+        other.kill()
+    assert alive(first)
+    (site.place / "pid").write_text(f"{first}\n")
+    assert script("stop").returncode == 0
+
+
+def test_a_link_in_the_place_of_the_pid_file_is_not_followed(script: Script, site: Site) -> None:
+    (site.place / "other").write_text("1\n")
+    (site.place / "pid").symlink_to(site.place / "other")
+    for action in ("stop", "start"):
+        done = script(action)
+        assert done.returncode == 1, done
+        assert "not a plain file" in done.stderr
+    assert (site.place / "other").read_text() == "1\n"
 
 
 def test_a_start_that_fails_says_why(script: Script, site: Site) -> None:

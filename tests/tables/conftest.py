@@ -69,6 +69,10 @@ class Reader:
             [sys.executable, READER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def rows(self, spec: str, asked: Iterable[str] = ()) -> dict[str, str]:
         """All rows; of a socketmap, whose rows nobody can list, those of the keys `asked` for."""
         answer = self._ask({"do": "list", "spec": spec, "asked": [*asked]})

@@ -14,6 +14,7 @@ import pytest
 
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta
+from pbs_fast.tables import locks
 from pbs_fast.tables.file import base as filetable
 from pbs_fast.tables.file import foreign as existing
 from pbs_fast.tables.owner import owner_file
@@ -202,7 +203,7 @@ def test_a_reader_that_hangs_keeps_nobody_out_for_long(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(filetable, "LONGEST_BUSY", 1.0)
+    monkeypatch.setattr(locks, "LONGEST_BUSY", 1.0)
     table = opened(kind)
     table.rebuild({})
     assert table.file is not None
@@ -216,9 +217,51 @@ def test_a_reader_that_hangs_keeps_nobody_out_for_long(
     assert 1 <= time.monotonic() - start < 3.5, "before the lock was free"
     assert table.file.stat().st_ino != inode
     assert reader.rows(table.spec) == {NEW: "ok"}
-    assert len([record for record in caplog.records if "a new file takes its place" in record.message]) == 1
+    taken = [record.message for record in caplog.records if "new files take its place" in record.message]
+    assert len(taken) == 1
+    assert f"process {reader.pid} ('python" in taken[0], "whose lock it is"
+    assert "of user root" in taken[0]
     table.apply(Delta({}, (NEW,)))
     assert reader.rows(table.spec) == {}
+
+
+@pytest.mark.parametrize(("kind", "lock"), [("hash", "flock"), ("lmdb", "fcntl")])
+def test_a_lock_renewed_on_each_new_file_delays_one_change_only(
+    kind: str,
+    lock: str,
+    opened: Opener,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A user who may read the table may lock it, and the file that replaces it too."""
+    monkeypatch.setattr(locks, "LONGEST_BUSY", 0.5)
+    table = opened(kind)
+    table.rebuild({})
+    assert table.file is not None
+    pending = Pending(table)
+    took = []
+    for number in range(8):
+        reader.hold(table.file, lock, 3)
+        pending.add(Delta({f"203.0.113.{number}": grant()}))
+        start = time.monotonic()
+        while not pending.flush(now=True):
+            pass
+        took.append(time.monotonic() - start)
+    assert took[0] >= 0.5
+    assert max(took[1:]) < 0.4, took
+    assert len(reader.rows(table.spec)) == 8
+    assert len([record for record in caplog.records if "new files take its place" in record.message]) == 1
+
+
+@pytest.mark.parametrize("kind", ["flock", "fcntl"])
+def test_the_holder_of_a_lock_is_named(kind: str, reader: Reader, directory: Path) -> None:
+    file = directory / "file"
+    file.write_bytes(b"x")
+    with file.open("rb") as opened:
+        assert locks.holder(opened.fileno()) == ""
+        reader.hold(file, kind, 1)
+        assert locks.holder(opened.fileno()).startswith(f"process {reader.pid} ('python")
 
 
 @file_types

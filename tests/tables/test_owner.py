@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pbs_fast.errors import TableError
-from pbs_fast.tables import HEARTBEAT, TableOptions, list_rows, parse
-from pbs_fast.tables.owner import Owner, owner_file
+from pbs_fast.tables import HEARTBEAT, TableOptions, list_rows, open_table, parse
+from pbs_fast.tables.owner import Owner, owner_file, read_record
 from pbs_fast.tables.reap import clear, reap
 from tables.conftest import FILE_TYPES, OTHER_TYPES, Opener, grant
 
@@ -132,6 +132,49 @@ def test_reap_does_not_touch_rows_of_others(directory: Path) -> None:
     with pytest.raises(TableError, match="not ours"):
         reap(spec, TableOptions(), grace=0, now=time.time() + 1e6)
     assert list_rows(spec) == [("example.com", "OK")]
+
+
+def test_nobody_else_can_open_the_lock(directory: Path) -> None:
+    """Who can open it, if only for reading, can hold it: then no daemon starts and `reap` waits for ever."""
+    old = owner_file(directory / "relay.db")
+    old.touch(mode=0o644)
+    Owner(directory / "relay.db").close()
+    assert old.stat().st_mode & 0o777 == 0o600
+    Owner(directory / "other.db").close()
+    assert owner_file(directory / "other.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "fifo", "directory"])
+def test_what_is_no_plain_file_is_no_lock(kind: str, directory: Path) -> None:
+    there = owner_file(directory / "relay.db")
+    (directory / "file").write_text("kept")
+    match kind:
+        case "link":
+            there.symlink_to(directory / "file")
+        case "hard link":
+            there.hardlink_to(directory / "file")
+        case "fifo":
+            os.mkfifo(there)
+        case _:
+            there.mkdir()
+    with pytest.raises(TableError):
+        Owner(directory / "relay.db")
+    assert (directory / "file").read_text() == "kept"
+
+
+def test_the_record_is_of_the_file_that_was_built(directory: Path) -> None:
+    """A daemon that ended because the file is another type's leaves the record by which it can be emptied."""
+    table = open_table(f"hash:{directory}/relay", options=TableOptions(grace=77, value="ok {user}"))
+    table.rebuild(ROWS)
+    table.close()
+    other = open_table(f"btree:{directory}/relay")
+    with pytest.raises(TableError, match="is a Berkeley DB hash"):
+        other.load()
+    other.close()
+    record = read_record(directory / "relay.db")
+    assert record is not None
+    assert (str(record.spec), record.grace, record.value) == (f"hash:{directory}/relay", 77, "ok {user}")
+    assert clear(parse(f"btree:{directory}/relay"), TableOptions()) == 2
 
 
 def test_a_removed_owner_file_is_taken_anew(directory: Path) -> None:

@@ -222,7 +222,7 @@ def small_disk(directory: Path) -> Iterator[Path]:
         unavailable("mounting a small file system needs root")
     where = directory / "disk"
     where.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", where], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "tmpfs", where], check=True)
     yield where
     subprocess.run(["umount", "-l", where], check=True)
 

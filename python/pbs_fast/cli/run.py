@@ -9,8 +9,12 @@ from typing import Annotated
 import typer
 
 from pbs_fast.cli import options
+<<<<<<< HEAD
 from pbs_fast.config import Settings
 from pbs_fast.util import early_signals
+=======
+from pbs_fast.config import Config, Settings
+>>>>>>> FETCH_HEAD
 
 Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
 Dumpconfig = Annotated[bool, typer.Option("--dumpconfig", help="Print the configuration in force and exit.")]
@@ -33,13 +37,17 @@ def register(app: typer.Typer) -> None:
 def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
     """Show what was asked for, else run the daemon; the exit status."""
     if version or dumpconfig or list_:
+<<<<<<< HEAD
         early_signals.release()
         _show(settings, version, dumpconfig, list_)
         return 0
+=======
+        return _show(settings, version, dumpconfig, list_)
+>>>>>>> FETCH_HEAD
     return _serve(settings)
 
 
-def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> None:
+def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
     from pbs_fast import __version__
     from pbs_fast.cli.table import chosen, listing
 
@@ -50,17 +58,25 @@ def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> N
 
         typer.echo(dump(settings, [str(spec) for spec in chosen(settings.config)]), nl=False)
     if list_:
+        from pbs_fast.cli.table import account_of
+        from pbs_fast.daemon.privileges import apart
         from pbs_fast.tables import list_rows
 
-        rows = list_rows(chosen(settings.config)[0], flock=settings.config.flock)
-        typer.echo(listing([key for key, _ in rows]), nl=False)
+        spec = chosen(settings.config)[0]
+
+        def show() -> int:
+            typer.echo(listing([key for key, _ in list_rows(spec, flock=settings.config.flock)]), nl=False)
+            return 0
+
+        return apart(account_of(settings.config, spec) if os.geteuid() == 0 else None, show)
+    return 0
 
 
 def _serve(settings: Settings) -> int:
     from pbs_fast.daemon.assemble import run
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
-    from pbs_fast.daemon.privileges import drop_to
+    from pbs_fast.daemon.privileges import drop_to, prepare_log
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
     from pbs_fast.log.logger import STDOUT, Log, is_file
@@ -71,14 +87,21 @@ def _serve(settings: Settings) -> int:
     settings = replace(settings, config=config, file=settings.file and rooted(directory)(settings.file))
     if config.daemon is not None:
         refuse_inherited(config)
+    user = config.user if os.geteuid() != 0 or config.user is not None else _account(config)
+    if user is not None and os.geteuid() == 0 and is_file(config.logto):
+        prepare_log(config.logto, user)
+    if user is not None and config.daemon is not None and _is_theirs(config.daemon):
+        drop_to(user)
     background = into_background(config.daemon) if config.daemon is not None else None
     log: Log | None = None
     try:
-        is_new = is_file(config.logto) and not os.path.lexists(config.logto)
+        # Before our own log, the tables and the mail log are opened: their names may be that account's to choose.
+        if user is not None:
+            drop_to(user)
         voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
         log = voice(config.logto, debug=config.debug)
-        if config.user is not None:
-            drop_to(config.user, [str(config.logto)] if is_new else [])
+        if user != config.user:
+            log.info(f"started by root; running as {user}, who controls the tables' directory")
         return run(settings, log, directory, background)
     except PbsError as error:
         line = f"pbs-fast run: {error}"
@@ -91,3 +114,22 @@ def _serve(settings: Settings) -> int:
     finally:
         if background is not None:
             background.end()
+
+
+def _account(config: Config) -> str | None:
+    """The account that controls all tables, as which a daemon goes on that root started without `user`; None: root.
+
+    Else root would leave files there that the service, started as that account, cannot write. Raises PbsError.
+    """
+    from pbs_fast.cli.table import account_of, chosen
+
+    specs = chosen(config) if config.write else []
+    found = {account_of(config, spec) for spec in specs if spec.file is not None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _is_theirs(pid_file: str) -> bool:
+    """Whether an account may replace the pid file, which root then must not open."""
+    from pbs_fast.util.accounts import controllers
+
+    return os.geteuid() == 0 and bool(controllers(pid_file).uids)

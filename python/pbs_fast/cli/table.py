@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from pbs_fast.cli import options
+from pbs_fast.cli.errors import one_line
 from pbs_fast.config import Config, Settings
+from pbs_fast.errors import PbsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pbs_fast.tables import TableOptions, TableSpec
+    from pbs_fast.tables.leftover import Leftover
+
+Named = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TYPE:PATH",
+        help="Tables to empty instead of those of the configuration.",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,51 +36,50 @@ def register(app: typer.Typer) -> None:
     def list_(
         settings: Settings,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object a table instead.")] = False,
-    ) -> None:
+    ) -> int:
         """Show the addresses that may relay now.
 
         Only reads: no lock is kept, no file is made.
         """
-        from pbs_fast.tables import list_rows
-
         specs = chosen(settings.config)
-        for spec in specs:
-            rows = list_rows(spec, flock=settings.config.flock)
-            if json:
-                from json import dumps
-
-                typer.echo(dumps({"table": str(spec), "rows": dict(rows)}))
-                continue
-            if len(specs) > 1:
-                typer.echo(str(spec))
-            typer.echo(listing([key for key, _ in rows]), nl=False)
+        return _each("list", settings.config, specs, [], lambda some, _: _list(settings.config, some, len(specs), json))
 
     @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
-    def reap_(settings: Settings) -> None:
+    def reap_(settings: Settings) -> int:
         """Empty each table that no daemon has owned for as long as the grace time.
 
-        For a timer, so that rows do not outlive a daemon that was stopped for good.
+        For a timer, so that rows do not outlive a daemon that was stopped for good. Tables that an earlier
+        configuration left in the same directories are emptied too.
         """
-        from pbs_fast.tables.reap import reap
+        from pbs_fast.tables.leftover import directories
 
-        for spec in chosen(settings.config):
-            done = reap(spec, table_options(settings.config), grace=settings.config.grace)
-            typer.echo(
-                {
-                    "absent": f"{spec}: there is no such table",
-                    "owned": f"{spec}: a daemon owns it",
-                    "waiting": f"{spec}: without an owner; to be emptied in {done.wait:.0f} s",
-                    "emptied": f"{spec}: emptied, {done.removed} rows removed",
-                }[done.state]
-            )
+        specs = chosen(settings.config)
+        return _each(
+            "reap",
+            settings.config,
+            specs,
+            directories(specs),
+            lambda some, places: _reap(settings.config, specs, some, places),
+        )
 
     @options.command(app, "clear", keys=("dbfile", "table", "flock"))
-    def clear_(settings: Settings) -> None:
-        """Empty the tables now. The daemon must be stopped first."""
-        from pbs_fast.tables.reap import clear
+    def clear_(settings: Settings, tables: Named = None) -> int:
+        """Empty the tables now. The daemon must be stopped first.
 
-        for spec in chosen(settings.config):
-            typer.echo(f"{spec}: emptied, {clear(spec, table_options(settings.config))} rows removed")
+        Tables that an earlier configuration left in the same directories are emptied too. To empty one of those
+        while the daemon runs, name it.
+        """
+        from pbs_fast.tables import parse
+        from pbs_fast.tables.leftover import directories
+
+        specs = [parse(text) for text in tables] if tables else chosen(settings.config)
+        return _each(
+            "clear",
+            settings.config,
+            specs,
+            [] if tables else directories(specs),
+            lambda some, places: _clear(settings.config, specs, some, places),
+        )
 
 
 def chosen(config: Config) -> list[TableSpec]:
@@ -87,3 +102,162 @@ def listing(addresses: list[str]) -> str:
     if not count:
         return "The database holds 0 IPs.\n"
     return f"The database holds {count} IP{'s' if count > 1 else ''}:\n" + "".join(f"\t{each}\n" for each in addresses)
+
+
+def account_of(config: Config, spec: TableSpec) -> str | None:
+    """The account as which root works on this table; None for root itself. Raises PbsError.
+
+    A table whose program or signal needs root's rights stays root's; its own code makes its files (tables/file/foreign.py).
+    """
+    from pbs_fast.daemon.privileges import account_for
+    from pbs_fast.tables.leftover import runs_programs
+
+    if spec.file is None or runs_programs(spec):
+        return None
+    return account_for([spec.file, spec.file.with_name(f"{spec.file.name}.tmp")], config.user)
+
+
+class _Share(NamedTuple):
+    """What one account does."""
+
+    specs: list[TableSpec]
+    places: list[Path]
+
+
+def _each(
+    command: str,
+    config: Config,
+    specs: Sequence[TableSpec],
+    places: Iterable[Path],
+    work: Callable[[Sequence[TableSpec], Sequence[Path]], Iterable[Callable[[], None]]],
+) -> int:
+    """Do the steps that `work` gives for tables and directories, each as the account that controls it.
+
+    A step that fails is reported, and the others are done all the same. The exit status.
+    """
+    from pbs_fast.daemon.privileges import account_for, apart
+
+    shares: dict[str | None, _Share] = {}
+    failed = _Failures(command)
+
+    def share(account: Callable[[], str | None]) -> _Share | None:
+        with failed:
+            return shares.setdefault(account() if os.geteuid() == 0 else None, _Share([], []))
+        return None
+
+    for spec in specs:
+        if (part := share(lambda spec=spec: account_of(config, spec))) is not None:  # type: ignore[misc]
+            part.specs.append(spec)
+    for place in places:
+        if (part := share(lambda place=place: account_for([place / "x.tmp"], config.user))) is not None:  # type: ignore[misc]
+            part.places.append(place)
+    for account, part in shares.items():
+
+        def act(part: _Share = part) -> int:
+            own = _Failures(command)
+            for step in work(part.specs, part.places):
+                with own:
+                    step()
+            return own.status
+
+        failed.status = max(failed.status, apart(account, act))
+    return failed.status
+
+
+class _Failures:
+    """Reports a PbsError raised within `with` and goes on."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+        self.status = 0
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> bool:
+        if not isinstance(error, PbsError):
+            return False
+        typer.echo(one_line(f"pbs-fast {self._command}: {error}"), err=True)
+        self.status = max(self.status, error.exit_status)
+        return True
+
+
+def _list(config: Config, specs: Sequence[TableSpec], count: int, json: bool) -> Iterable[Callable[[], None]]:
+    from pbs_fast.tables import list_rows
+
+    def show(spec: TableSpec) -> None:
+        rows = list_rows(spec, flock=config.flock)
+        if json:
+            from json import dumps
+
+            typer.echo(dumps({"table": str(spec), "rows": dict(rows)}))
+            return
+        if count > 1:
+            typer.echo(str(spec))
+        typer.echo(listing([key for key, _ in rows]), nl=False)
+
+    return [lambda spec=spec: show(spec) for spec in specs]  # type: ignore[misc]
+
+
+def _reap(
+    config: Config, configured: Sequence[TableSpec], specs: Sequence[TableSpec], places: Sequence[Path]
+) -> Iterable[Callable[[], None]]:
+    from pbs_fast.tables.leftover import leftovers
+    from pbs_fast.tables.reap import reap, reap_leftover
+
+    def one(spec: TableSpec) -> None:
+        done = reap(spec, table_options(config), grace=config.grace)
+        typer.echo(
+            {
+                "absent": f"{spec}: there is no such table",
+                "owned": f"{spec}: a daemon owns it",
+                "waiting": f"{spec}: without an owner; to be emptied in {done.wait:.0f} s",
+                "emptied": f"{spec}: emptied, {done.removed} rows removed",
+            }[done.state]
+        )
+
+    def other(left: Leftover) -> None:
+        done = reap_leftover(left, table_options(config), grace=config.grace)
+        if done.state == "waiting":
+            _tell_left(left, f"will be emptied in {done.wait:.0f} s")
+        elif done.state == "asks":
+            from shlex import quote
+
+            _tell_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
+        elif done.removed:
+            _tell_left(left, f"emptied, {done.removed} rows removed")
+
+    yield from [lambda spec=spec: one(spec) for spec in specs]
+    yield from [lambda left=left: other(left) for left in leftovers(places, configured)]
+
+
+def _clear(
+    config: Config, configured: Sequence[TableSpec], specs: Sequence[TableSpec], places: Sequence[Path]
+) -> Iterable[Callable[[], None]]:
+    from pbs_fast.tables.leftover import leftovers, runs_programs
+    from pbs_fast.tables.reap import clear, clear_leftover
+
+    def one(spec: TableSpec) -> None:
+        typer.echo(f"{spec}: emptied, {clear(spec, table_options(config))} rows removed")
+
+    def other(left: Leftover) -> None:
+        if runs_programs(left.spec):
+            from shlex import quote
+
+            _tell_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
+            return
+        removed = clear_leftover(left, table_options(config))
+        if removed is None:
+            _tell_left(left, "in use by another daemon")
+        elif removed:
+            _tell_left(left, f"emptied, {removed} rows removed")
+
+    yield from [lambda spec=spec: one(spec) for spec in specs]
+    yield from [lambda left=left: other(left) for left in leftovers(places, configured)]
+
+
+def _tell_left(left: Leftover, what: str) -> None:
+    from pbs_fast.log.logger import printable
+
+    # Its name comes from a file that others may write.
+    typer.echo(printable(f"{left.spec}: not in this configuration; {what}"))

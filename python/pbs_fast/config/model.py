@@ -111,7 +111,11 @@ class Config:
     core: Literal["auto", "rust", "python"] = _key(
         "auto", kinds.choice("auto", "rust", "python"), "which matcher reads the log"
     )
-    user: str | None = _key(None, kinds.text(), "account to run as when started by root")
+    user: str | None = _key(
+        None,
+        kinds.text(),
+        "account to run as when started by root; by default the one that controls the tables' directory",
+    )
     value: str = _key("ok", kinds.table_value(), "value of each row; may hold {user} and {expires}")
     log_timezone: str | None = _key(None, kinds.zone(), "time zone of stamps that name none; not set: local time")
     logtime: str | None = _key(

@@ -15,6 +15,7 @@ from pbs_fast import __version__
 from pbs_fast.config import Config, Settings, load, merge
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
+from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.log_set import Roster
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
@@ -79,7 +80,11 @@ def run(
             logs=Roster(followers, watched, parts.newcomers, log.info),
             guards=parts.guards,
             ledger=parts.ledger,
+<<<<<<< HEAD
             publisher=publisher,
+=======
+            publisher=Publisher(tables, left_tables(tables, config, log)),
+>>>>>>> FETCH_HEAD
             clock=parts.clock,
             signals=signals,
             hints=parts.hints,
@@ -235,10 +240,22 @@ class Parts:
                 self._log.warning(notice)
 
 
+def left_tables(tables: Sequence[Table], config: Config, log: Log) -> LeftTables | None:
+    """Who empties what an earlier configuration left; None where nothing is written."""
+    options = TableOptions(value=config.value, flock=config.flock)
+    specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
+    return LeftTables(specs, options, config.grace, log.warning, log.info) if specs else None
+
+
 def open_tables(config: Config, log: Log, clock: Clock) -> list[Table]:
     """The tables of the configuration, each once. Raises TableError or UsageError, and then none is open."""
     options = TableOptions(
-        value=config.value, flock=config.flock, adopt=config.adopt, wall=clock.to_wall, now=clock.now
+        value=config.value,
+        flock=config.flock,
+        adopt=config.adopt,
+        grace=config.grace,
+        wall=clock.to_wall,
+        now=clock.now,
     )
     opened: list[Table] = []
     seen = set()

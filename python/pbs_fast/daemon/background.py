@@ -7,8 +7,10 @@ is refused, and a file left by a dead one is no hindrance, because its lock died
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -44,11 +46,17 @@ class PidFile:
 
     def _take(self) -> int:
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise PbsError(
-                f"pid file {self.path}: {error.strerror}; name a file in a directory that can be written"
-            ) from None
+            reason = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+            raise PbsError(f"pid file {self.path}: {reason}; name a file in a directory that can be written") from None
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            os.close(fd)
+            raise PbsError(f"pid file {self.path}: is not a plain file with one name; move it away")
+        # Who can open it, if only for reading, can hold its lock, and no daemon starts.
+        with suppress(OSError):
+            os.fchmod(fd, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -59,7 +67,7 @@ class PidFile:
 
     def _in_place(self) -> bool:
         try:
-            return os.path.samestat(Path(self.path).stat(), os.fstat(self._fd))
+            return os.path.samestat(Path(self.path).stat(follow_symlinks=False), os.fstat(self._fd))
         except OSError:
             return False
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table
 from pbs_fast.tables.queue import Pending
 
 
 class Publisher:
-    """The tables with what each has still to take."""
+    """The tables with what each has still to take, and those that an earlier configuration left."""
 
-    def __init__(self, tables: Sequence[Table]) -> None:
+    def __init__(self, tables: Sequence[Table], left: LeftTables | None = None) -> None:
         self._pending = [Pending(table) for table in tables]
+        self._left = left
 
     @property
     def specs(self) -> list[str]:
@@ -37,7 +39,8 @@ class Publisher:
     @property
     def due(self) -> float:
         """When `flush` is worth calling next, on time.monotonic's clock; infinite without tables."""
-        return min((each.due for each in self._pending), default=float("inf"))
+        left = float("inf") if self._left is None else self._left.due
+        return min((left, *(each.due for each in self._pending)))
 
     def found(self) -> dict[str, Row]:
         """The rows that stand in any of the tables. Raises TableError when one holds what is not ours."""
@@ -61,6 +64,8 @@ class Publisher:
         """Write what is due. Raises nothing: what a table cannot take now waits."""
         for each in self._pending:
             each.flush()
+        if self._left is not None:
+            self._left.flush()
 
     def close(self) -> bool:
         """Write what waits and let the tables go, their rows staying; whether all was written."""

@@ -1,7 +1,7 @@
 """Where lines of our own log go: a file, standard output or error, syslog, the journal.
 
 Each target takes printable lines with their level and says how many could not be written; none ever waits for a reader
-that does not read, and none raises once it is made. Imports errors only.
+that does not read, and none raises once it is made. Imports accounts and errors only.
 
 Syslog and journal are datagrams of our own, because syslog(3) waits for a syslog daemon that hangs and cannot tell that
 a line was lost. Protocols: RFC 3164 without host, as syslog(3) writes it; the journal's native one
@@ -18,6 +18,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from pbs_fast.errors import LogError
+from pbs_fast.util.accounts import controllers, user_name
 
 #: The name that stands before our lines in syslog and journal.
 IDENT: Final = "pbs-fast"
@@ -215,7 +216,31 @@ def _open(path: str) -> int:
     # O_NONBLOCK matters to named pipes only: without a reader an error, when full a lost line, never a wait.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
-        return os.open(path, flags, _MODE)
+        return os.open(path, flags | _no_link(path), _MODE)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise LogError(f"cannot open our own log {path} as uid {os.geteuid()}: {reason}") from error
+        mend = _mend(path) if isinstance(error, PermissionError) else ""
+        raise LogError(f"cannot open our own log {path} as uid {os.geteuid()}: {reason}{mend}") from error
+
+
+def _no_link(path: str) -> int:
+    """O_NOFOLLOW where root opens a name in a directory that others write. Raises LogError where that is not enough."""
+    if os.geteuid() != 0:
+        return 0
+    found = controllers(path)
+    if found.uids:
+        who = " and ".join(sorted(map(user_name, found.uids)))
+        raise LogError(
+            f"cannot open our own log {path} as root: {who} can put another file in its place; set `user`, or give a "
+            "directory that only root can write"
+        )
+    return os.O_NOFOLLOW if found.shared else 0
+
+
+def _mend(path: str) -> str:
+    """The command that lets us write a log that another user left, such as root before `user` was set."""
+    try:
+        foreign = os.stat(path).st_uid != os.geteuid()  # noqa: PTH116
+    except OSError:
+        return ""
+    return f"; as root: chown {user_name(os.geteuid())} {path}" if foreign else ""

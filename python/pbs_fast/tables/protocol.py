@@ -46,6 +46,8 @@ class TableOptions:
     """Whether a file that holds rows not ours is taken over (those rows are dropped) instead of refused."""
     group: str = "postfix"
     """The group that may read the table where its values name users."""
+    grace: int = 0
+    """Seconds that rows may stay once nobody owns the table, left in FILE.owner for `reap`; 0: not known."""
     lock_wait: float = 0.25
     """Seconds that one attempt may wait for the lock of the MTA's readers."""
     wall: Callable[[int], int] = _same

@@ -1,5 +1,8 @@
 """`clear` empties a table of ours now; `reap` does so when nobody has owned it for `grace` seconds.
 
+Tables that an earlier configuration left (tables/leftover.py) are emptied likewise. By `grace` seconds after its last
+owner's end every row in such a table has ended anyway, so nobody is shut out early.
+
 Both hold the owner lock while they work, so a daemon never sees its table emptied under it. When an owner was last
 alive is the modification time of FILE.owner (tables/owner.py), right also after kill -9. Imports modules of this
 package only.
@@ -8,11 +11,13 @@ package only.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from pbs_fast.errors import TableError
+from pbs_fast.errors import PbsError, TableError
 from pbs_fast.tables import open_table
 from pbs_fast.tables.file.notify import ToldTable
+from pbs_fast.tables.leftover import Leftover, as_written, runs_programs
 from pbs_fast.tables.owner import OwnedError, Owner
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
 from pbs_fast.tables.registry import TableSpec
@@ -23,7 +28,8 @@ class Reaped:
     """What `reap` did."""
 
     state: str
-    """`absent` (no table), `owned` (a daemon runs), `waiting` (ownerless, not yet for long enough), `emptied`."""
+    """`absent` (no table), `owned` (a daemon runs), `waiting` (ownerless, not yet for long enough), `emptied`; of a
+    leftover also `asks`: ownerless for long enough, but emptying it runs a program, which only `clear` does."""
     removed: int = 0
     wait: float = 0.0
     """Seconds until the table may be emptied, for `waiting`."""
@@ -63,9 +69,45 @@ def reap(spec: TableSpec, options: TableOptions, *, grace: int, now: float | Non
     return Reaped("emptied", removed=_empty(spec, options, owner))
 
 
+def reap_leftover(left: Leftover, options: TableOptions, *, grace: int) -> Reaped:
+    """As `reap` for a table of an earlier configuration; `grace` is used where its last owner left none."""
+    grace = left.grace or grace
+    if not runs_programs(left.spec):
+        return reap(left.spec, options, grace=grace)
+    try:
+        owner = Owner(_real(left.spec), claim=False, patience=0)
+    except OwnedError:
+        return Reaped("owned")
+    pulse = owner.pulse
+    owner.close()
+    return Reaped("asks") if pulse + grace + HEARTBEAT <= time.time() else Reaped("waiting", wait=grace)
+
+
+def clear_leftover(left: Leftover, options: TableOptions) -> int | None:
+    """As `clear`; None where a daemon, of another configuration, owns it. Raises TableError."""
+    try:
+        owner = Owner(_real(left.spec), claim=False)
+    except OwnedError:
+        return None
+    return _empty(left.spec, options, owner)
+
+
+def _real(spec: TableSpec) -> Path:
+    if spec.file is None:
+        raise TypeError(f"{spec} has no file")
+    return spec.file.resolve()
+
+
 def _empty(spec: TableSpec, options: TableOptions, owner: Owner) -> int:
-    # From here on the table object closes the lock, also when its constructor fails.
-    table = open_table(spec, options=options, owner=owner)
+    spec, value = as_written(spec, _real(spec))
+    if value is not None:
+        options = replace(options, value=value)
+    try:
+        # From here on the table object closes the lock.
+        table = open_table(spec, options=options, owner=owner)
+    except PbsError:
+        owner.close()
+        raise
     try:
         rows = len(table.load())
         if rows or options.adopt or (isinstance(table, ToldTable) and table.unsettled):

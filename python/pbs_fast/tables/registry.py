@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from pbs_fast.errors import UsageError
 
@@ -109,6 +109,12 @@ class TableSpec:
     def option(self, name: str, default: str = "") -> str:
         """The value of an option."""
         return dict(self.options).get(name, default)
+
+    @property
+    def full(self) -> str:
+        """The table with its options, as `parse` reads it."""
+        options = "&".join(f"{name}={quote(value, safe='/:, ')}" for name, value in self.options)
+        return f"{self}?{options}" if options else str(self)
 
     def __str__(self) -> str:
         """What goes into the MTA's configuration."""

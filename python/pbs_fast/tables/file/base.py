@@ -29,8 +29,8 @@ from pbs_fast.tables.file.foreign import DamagedError, Pairs, is_missing, ours, 
 from pbs_fast.tables.file.modes import give_mode
 from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
-from pbs_fast.tables.locks import TableBusyError
-from pbs_fast.tables.owner import Owner, owner_file
+from pbs_fast.tables.locks import Patience, TableBusyError
+from pbs_fast.tables.owner import Owner, Record, owner_file
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.value import Template
@@ -39,9 +39,6 @@ log = logging.getLogger(__name__)
 
 #: At a start another writer may hold the lock, such as postmap at work; nobody waits for us then. Seconds.
 START_WAIT = 5.0
-#: A reader that keeps its lock longer than this hangs. A new file renamed into place needs no lock; readers that hang
-#: keep the old one. Seconds.
-LONGEST_BUSY = 5.0
 #: A modification time further ahead than this comes from a wrong clock; a rebuild starts anew from now. Seconds.
 CLOCK_FAULT = 3600
 
@@ -55,6 +52,8 @@ class FileTable(ABC):
 
     commas: ClassVar[bool] = False
     """Whether the MTA reads values as words between commas."""
+    by_path: ClassVar[bool] = False
+    """Whether something other than our own code opens files by name, which follows links."""
     may_crash: ClassVar[bool] = False
     """Whether the engine may end the process, or never end, on a torn file."""
 
@@ -85,12 +84,12 @@ class FileTable(ABC):
         """Device, inode, size and modification time (ns) of the file as we left it."""
         self._strange = False
         """Whether it was not so, and is not put back yet."""
-        self._busy_since: float | None = None
+        self._patience = Patience(options.lock_wait)
         self._mtime = 0
         self._replace_seconds = 0.0
         self._group_told = False
         self.refused = 0
-        require_directory(self._file)
+        require_directory(self._file, by_path=self.by_path)
         self._owned_before = owner_file(self._file).exists()
         self._owner = owner or Owner(self._file)
         try:
@@ -264,16 +263,17 @@ class FileTable(ABC):
             done = self._write(put, gone)
         except TableBusyError as error:
             self._whole = True
-            self._busy_since = self._busy_since or time.monotonic()
-            if time.monotonic() < self._busy_since + LONGEST_BUSY:
+            next_step = self._patience.busy()
+            if next_step == "wait":
                 raise
-            log.warning("%s; a new file takes its place", error)
+            if next_step == "replace":
+                log.warning("%s; new files take its place at each change, as long as that lasts", error)
             return False
         except (OSError, EngineError) as error:
             log.warning("%s: change in place failed (%s); building the file anew", self._file, error)
             return False
         self._whole = done
-        self._busy_since = None
+        self._patience.done()
         return done
 
     def _replace(self) -> None:
@@ -287,9 +287,10 @@ class FileTable(ABC):
             self._build(target, self._rows if spell is None else {spell(ip): v for ip, v in self._rows.items()})
             self._give_mode(target)
             self._set_mtime(target)
-            self._left = _shown(target.stat())
+            self._left = _shown(target.stat(follow_symlinks=False))
             self._shut()
             self._install(target)
+            self._owner.certify(Record(self._parsed, self._options.grace, self._options.value))
             self._open()
         except OSError as error:
             self._give_up(target)
@@ -301,7 +302,7 @@ class FileTable(ABC):
             self._give_up(target)
             raise
         self._whole = True
-        self._busy_since = None
+        self._patience.done()
         self._replace_seconds = time.monotonic() - start
 
     def _give_up(self, target: Path) -> None:
@@ -327,13 +328,14 @@ class FileTable(ABC):
 
     def _set_mtime(self, target: Path) -> None:
         """A whole second that no earlier version of the file showed (Postfix and Sendmail compare whole seconds)."""
-        if not self._mtime and self._file.exists():
-            self._mtime = int(self._file.stat().st_mtime)
+        if not self._mtime:
+            with suppress(FileNotFoundError):
+                self._mtime = int(self._file.stat(follow_symlinks=False).st_mtime)
         now = int(self._options.clock())
         if self._mtime > now + CLOCK_FAULT:
             self._mtime = 0
         self._mtime = max(now, self._mtime + 1)
-        os.utime(target, (self._mtime, self._mtime))
+        os.utime(target, (self._mtime, self._mtime), follow_symlinks=False)
 
     def _give_mode(self, target: Path) -> None:
         group = self._options.group if self._template.names_users else None

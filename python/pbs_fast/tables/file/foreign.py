@@ -24,7 +24,11 @@ from typing import NoReturn
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.value import Template
+<<<<<<< HEAD
 from pbs_fast.util.admin_files import read_admin_file
+=======
+from pbs_fast.util.accounts import controllers, user_name
+>>>>>>> FETCH_HEAD
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +52,33 @@ def read_whole(file: Path) -> bytes:
         raise TableError(os_error("cannot read", file, error)) from error
 
 
-def require_directory(file: Path) -> None:
-    """Raises TableError where there is no directory for the file."""
+def require_directory(file: Path, *, by_path: bool) -> None:
+    """Raises TableError where there is no directory for the file, or root must not write in it."""
     try:
         found = file.parent.stat()
     except OSError as error:
         raise TableError(os_error("cannot use the directory of", file, error)) from error
     if not stat.S_ISDIR(found.st_mode):
         raise TableError(f"{file.parent} is not a directory; {file} cannot lie there")
+    if os.geteuid() == 0:
+        _refuse_root(file, by_path=by_path)
+
+
+def _refuse_root(file: Path, *, by_path: bool) -> None:
+    """Raises TableError where root would let an engine write by a name that another account controls.
+
+    An engine opens its files itself and follows links. What our own code makes (`by_path` is false) it makes under a
+    new name, O_EXCL, and changes by descriptor; that is sound in a directory of another account's, but not below one.
+    """
+    found = controllers(file.with_name(file.name + ".tmp") if by_path else file.parent)
+    if not found.uids and found.shared is None:
+        return
+    who = " and ".join(sorted(map(user_name, found.uids))) or "more users than root"
+    where = found.shared or file.parent
+    raise TableError(
+        f"{who} can put other files in the place of {file}, so root does not write it; set `user`, or keep the table "
+        f"in a directory that only root can write ({where})"
+    )
 
 
 def is_missing(file: Path) -> bool:

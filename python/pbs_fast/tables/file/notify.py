@@ -7,6 +7,7 @@ Imports modules of this package, `errors` and `events`.
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -59,8 +60,11 @@ class ToldTable(FileTable):
 
     def _begin(self) -> None:
         if self._tells():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
-                untold_file(self._file).touch()
+                os.close(os.open(untold_file(self._file), flags, 0o644))
+            except FileExistsError:
+                pass  # that it is there is all that matters
             except OSError as error:
                 raise TableError(os_error("cannot write", untold_file(self._file), error)) from error
 

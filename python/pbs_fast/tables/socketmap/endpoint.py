@@ -1,16 +1,17 @@
 """Where a socketmap is served: `unix:PATH:MAP` or `inet:HOST:PORT:MAP`, as Postfix writes it; parsed and listened on.
 
 A relative PATH is below Postfix's queue directory, where smtpd finds it with and without chroot. HOST is a loopback
-address: the answers say who may relay, and nothing here asks who is asking. Imports `errors`, `describe` and `spec`.
+address: the answers say who may relay, and nothing here asks who is asking.
+Imports `errors`, `describe`, `modes` and `spec`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import grp
 import ipaddress
 import os
 import re
-import shutil
 import socket
 import stat
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.describe import os_error
+from pbs_fast.tables.file.modes import set_group, set_mode
 from pbs_fast.tables.registry import TableSpec
 
 #: Postfix's queue_directory, unless the option `queue` names another.
@@ -65,8 +67,8 @@ class Endpoint:
             listener.listen(BACKLOG)
             listener.setblocking(False)
             if group:
-                shutil.chown(fresh, group=group)
-            fresh.chmod(mode if self.mode is None else self.mode)
+                set_group(fresh, grp.getgrnam(group).gr_gid)
+            set_mode(fresh, mode if self.mode is None else self.mode)
             fresh.rename(path)
         except (LookupError, OSError, TableError) as error:
             listener.close()

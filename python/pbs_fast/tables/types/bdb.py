@@ -42,6 +42,7 @@ class BdbTable(FileTable):
 
     method: ClassVar[int]
     method_name: ClassVar[str]
+    by_path = True
     may_crash = True
 
     @classmethod
@@ -119,9 +120,12 @@ class BdbTable(FileTable):
                 handle.close(db.DB_NOSYNC)
         # The pages of a pre-sized hash are a hole. Given blocks now, they cannot meet a full disk in the middle of a
         # change in place, which would leave it half done.
-        with target.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-            os.fsync(file.fileno())
+        fd = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(fd, 0, os.fstat(fd).st_size)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def _discard(self, target: Path) -> None:
         # Berkeley DB makes the file under this name first. One that kill -9 or a full disk left there takes room, and

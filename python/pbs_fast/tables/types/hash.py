@@ -126,7 +126,7 @@ class HashTable(CompactedTable, BdbTable):
         with engine():
             fd = handle.fd()
         lock = (
-            locked(fd, self._lock_kind, shared=False, wait=self._options.lock_wait, file=self._file)
+            locked(fd, self._lock_kind, shared=False, wait=self._patience.wait, file=self._file)
             if self._options.flock
             else nullcontext()
         )

@@ -70,6 +70,7 @@ class LmdbTable(CompactedTable):
     """Changed in place, one transaction a delta."""
 
     window = 0.0  # a change costs Postfix nothing
+    by_path = True
     may_crash = True
 
     _env: Any = None
@@ -121,7 +122,7 @@ class LmdbTable(CompactedTable):
     def _open(self) -> None:
         with engine():
             self._env = environment(self._file, map_size=max(MAP_SIZE, 2 * self._file.stat().st_size))
-        self._lock_fd = os.open(self._file, os.O_RDWR)
+        self._lock_fd = os.open(self._file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _shut(self) -> None:
         if self._lock_fd >= 0:
@@ -148,7 +149,7 @@ class LmdbTable(CompactedTable):
                 txn.delete(spell(ip).encode())
             return True
 
-        with self._locked(shared=False, wait=self._options.lock_wait), engine():
+        with self._locked(shared=False, wait=self._patience.wait), engine():
             done = growing(self._env, write)
             self._saw()
             return done
@@ -185,9 +186,11 @@ def engine_as_table(file: Path) -> Iterator[None]:
 
 def provide(target: Path) -> None:
     """Give a new file room to grow, as far as the disk has it: a full one then keeps no row from ending."""
-    with target.open("r+b") as file, suppress(OSError):
-        size = os.fstat(file.fileno()).st_size
-        os.posix_fallocate(file.fileno(), 0, size + max(SPARE, size // 2))
+    fd = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with suppress(OSError):
+        size = os.fstat(fd).st_size
+        os.posix_fallocate(fd, 0, size + max(SPARE, size // 2))
+    os.close(fd)
 
 
 def growing(env: Any, write: Callable[[Any], T]) -> T:

@@ -17,7 +17,6 @@ Imports py-lmdb and modules of this package.
 from __future__ import annotations
 
 import grp
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -29,6 +28,7 @@ import lmdb
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import failure, os_error
 from pbs_fast.tables.file.foreign import DamagedError
+from pbs_fast.tables.file.modes import set_group, set_mode
 from pbs_fast.tables.owner import Owner
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
@@ -105,9 +105,9 @@ class EximLmdbTable(LmdbTable):
         self._give_lock(lock_file(target))
 
     def _give_lock(self, lock: Path) -> None:
-        lock.chmod(0o660)
+        set_mode(lock, 0o660)
         try:
-            os.chown(lock, -1, grp.getgrnam(self._options.group).gr_gid)
+            set_group(lock, grp.getgrnam(self._options.group).gr_gid)
         except (KeyError, OSError) as error:
             reason = "there is no such group" if isinstance(error, KeyError) else error.strerror
             raise TableError(
@@ -142,7 +142,7 @@ class EximLmdbTable(LmdbTable):
 
     def _lock_there(self) -> tuple[int, int]:
         try:
-            found = lock_file(self._file).stat()
+            found = lock_file(self._file).stat(follow_symlinks=False)
         except OSError:
             return 0, 0
         return found.st_dev, found.st_ino

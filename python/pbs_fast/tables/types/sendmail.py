@@ -84,7 +84,7 @@ class SendmailTable(ToldTable, HashTable):
 
     def _install(self, target: Path) -> None:
         try:
-            old = os.open(self._file, os.O_RDONLY)
+            old = os.open(self._file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             super()._install(target)
             return
