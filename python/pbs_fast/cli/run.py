@@ -9,12 +9,8 @@ from typing import Annotated
 import typer
 
 from pbs_fast.cli import options
-<<<<<<< HEAD
-from pbs_fast.config import Settings
-from pbs_fast.util import early_signals
-=======
 from pbs_fast.config import Config, Settings
->>>>>>> FETCH_HEAD
+from pbs_fast.util import early_signals
 
 Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
 Dumpconfig = Annotated[bool, typer.Option("--dumpconfig", help="Print the configuration in force and exit.")]
@@ -37,13 +33,8 @@ def register(app: typer.Typer) -> None:
 def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
     """Show what was asked for, else run the daemon; the exit status."""
     if version or dumpconfig or list_:
-<<<<<<< HEAD
         early_signals.release()
-        _show(settings, version, dumpconfig, list_)
-        return 0
-=======
         return _show(settings, version, dumpconfig, list_)
->>>>>>> FETCH_HEAD
     return _serve(settings)
 
 

@@ -107,7 +107,8 @@ def listing(addresses: list[str]) -> str:
 def account_of(config: Config, spec: TableSpec) -> str | None:
     """The account as which root works on this table; None for root itself. Raises PbsError.
 
-    A table whose program or signal needs root's rights stays root's; its own code makes its files (tables/file/foreign.py).
+    A table whose program or signal needs root's rights stays root's; its own code makes its files
+    (tables/file/foreign.py).
     """
     from pbs_fast.daemon.privileges import account_for
     from pbs_fast.tables.leftover import runs_programs

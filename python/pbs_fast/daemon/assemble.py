@@ -75,16 +75,12 @@ def run(
             # Before the tables: a start that fails here time and again must not look alive to `reap`.
             follower.open()
         tables = open_tables(config, log, parts.clock) if config.write else []
-        publisher = Publisher(tables)
+        publisher = Publisher(tables, left_tables(tables, config, log))
         daemon = Daemon(
             logs=Roster(followers, watched, parts.newcomers, log.info),
             guards=parts.guards,
             ledger=parts.ledger,
-<<<<<<< HEAD
             publisher=publisher,
-=======
-            publisher=Publisher(tables, left_tables(tables, config, log)),
->>>>>>> FETCH_HEAD
             clock=parts.clock,
             signals=signals,
             hints=parts.hints,

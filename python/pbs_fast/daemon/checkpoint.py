@@ -214,13 +214,3 @@ def _whole(value: object) -> int:
     if not 0 <= value < 1 << 53:
         raise ValueError
     return value
-<<<<<<< HEAD
-=======
-
-
-def _private(path: str, flags: int) -> int:
-    # A new file: whatever lies there, a link or another user's file, is neither written nor waited for.
-    with suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108
-    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o600)
->>>>>>> FETCH_HEAD

@@ -24,11 +24,8 @@ from typing import NoReturn
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.value import Template
-<<<<<<< HEAD
-from pbs_fast.util.admin_files import read_admin_file
-=======
 from pbs_fast.util.accounts import controllers, user_name
->>>>>>> FETCH_HEAD
+from pbs_fast.util.admin_files import read_admin_file
 
 log = logging.getLogger(__name__)
 
