@@ -21,7 +21,9 @@ class Format:
     login: tuple[str, ...]
     logout: tuple[str, ...]
     cut: int = 0
-    """Length in bytes from which a record is taken as cut by its writer; 0 for never."""
+    """Length in bytes from which a record is taken as cut by its writer; 0 for that of any writer (docs/MATCHING.md)."""
+    cut_prefix: tuple[str, ...] = ()
+    """Texts that the writer repeats before each part of a record; `cut` is then for messages that start with one."""
     counted: bool = True
     """Whether its sessions may be counted: false where their ends are written at a site's wish only."""
     own_prefix: tuple[str, ...] = ()

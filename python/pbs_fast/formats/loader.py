@@ -40,6 +40,7 @@ _KEYS: Types = {
     "login": TEXTS,
     "logout": TEXTS,
     "cut": NUMBER,
+    "cut_prefix": TEXTS,
     "counted": BOOLEAN,
     "own_log": TABLE,
     "session": TABLE,
@@ -120,6 +121,8 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
             raise FormatError(f"{where(key, 'session')}: {key} is empty; give at least one pattern")
     if table.get("cut", 0) < 0:
         raise FormatError(f"{where('cut', '')}: cut is a length in bytes, not {table['cut']}")
+    if "cut_prefix" in table and not (table.get("cut") and all(table["cut_prefix"])):
+        raise FormatError(f"{where('cut_prefix', '')}: cut_prefix holds texts that are not empty, and needs a cut")
 
     def patterns(
         key: str, values: Iterable[str], within: str = "", made: Callable[[str], str] = expand
@@ -145,6 +148,7 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         login=patterns("login", table.get("login", ())),
         logout=patterns("logout", table.get("logout", ())),
         cut=table.get("cut", 0),
+        cut_prefix=tuple(table.get("cut_prefix", ())),
         counted=table.get("counted", True),
         own_prefix=tuple(own.get("prefix", ())),
         own_probe=patterns("probe", [own["probe"]], "own_log")[0] if own else None,

@@ -42,6 +42,7 @@ pub fn formats() -> Vec<FormatSpec> {
             "line_login" => &mut format.line_login,
             "line_logout" => &mut format.line_logout,
             "own_prefix" => &mut format.own_prefix,
+            "cut_prefix" => &mut format.cut_prefix,
             "own_probe" => {
                 format.own_probe = Some(value);
                 continue;

@@ -16,7 +16,7 @@ from pbs_fast.matching.pure.stamps import offset_of
 
 if TYPE_CHECKING:
     from pbs_fast.matching.pure.records import Key
-    from pbs_fast.matching.pure.routes import Picks, Route
+    from pbs_fast.matching.pure.routes import Cutting, Picks, Route
     from pbs_fast.matching.pure.stamps import Stamps
     from pbs_fast.matching.pure.success import Success
 
@@ -24,7 +24,7 @@ REMEMBERED: Final = 1 << 14
 """Pieces of each kind; strangers' text where a format has `*/NAME`, so emptied at this size."""
 
 
-Place = tuple[bytes, "int | None", str, "Key", "Picks", "Success", int]
+Place = tuple[bytes, "int | None", str, "Key", "Picks", "Success", "Cutting", int]
 """Who wrote a line: zone, what this is east of UTC in seconds (None where there is none), host, Key, the route's parts.
 
 Like all that is taken apart for each line a plain tuple: one with names costs 0.1 us more.

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.events import Event
+from pbs_fast.matching.pure.cuts import Cuts
 from pbs_fast.matching.pure.fold import Fold
-from pbs_fast.matching.pure.records import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
-from pbs_fast.matching.pure.routes import STEPS
+from pbs_fast.matching.pure.records import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, tuples
 from pbs_fast.matching.pure.sessions import ORDER_SLACK, Sessions
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
     from pbs_fast.matching.pure.matcher import Matcher
-    from pbs_fast.matching.pure.records import Fields, Key, Record
+    from pbs_fast.matching.pure.records import Fields, Record
     from pbs_fast.matching.pure.scan import Scan
 
 REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation", "no-session")
@@ -34,7 +34,7 @@ class Stream:
         self._live = live
         self._fold, self._folds = Fold(source, gap, fold=fold), fold
         self._sessions = Sessions(matcher.joins, matcher.stepped)
-        self._cut: set[Key] = set()
+        self._cuts = Cuts()
         self._before: int | None = None
         self._seconds = 0.0
         names = ("lines", "too_long", "login", "logout", "other", "logout_no_address")
@@ -77,11 +77,13 @@ class Stream:
         """The scan's records, all that depends on order settled but for logouts' addresses."""
         if scan.matcher is not self._matcher:
             raise ValueError("the scan is another matcher's; give the stream scans of its own matcher")
+        if self._cuts.open:
+            # Rare, and no other way is as sure: the piece is scanned again with what was open before it.
+            scan = scan.after(self._cuts)
+            self._cuts = scan.cuts
+        elif scan.cuts.met:
+            self._cuts.go_on(scan.cuts)
         fields = scan.fields
-        if self._cut:
-            fields = self._continued(scan)
-        elif scan.cut:
-            self._cut = set(scan.cut)
         if scan.ambiguous:
             fields = joined(self._unambiguous(scan, fields))
         else:
@@ -94,23 +96,6 @@ class Stream:
         records = self._sessions.with_addresses(tuples(fields))
         self._count(scan, fields, sum(record[2] is None and record[1] == "logout" for record in records))
         return records
-
-    def _continued(self, scan: Scan) -> Fields:
-        """The records, without what continues a record that an earlier scan ended on."""
-        over = {scan.first_of[key] for key in self._cut if key in scan.first_of}
-        self._cut.difference_update(scan.first_of)
-        self._cut.update(scan.cut)
-        if not over:
-            return scan.fields
-        settled: list[Record] = []
-        for record in tuples(scan.fields):
-            if record[0] in over and record[10] != "cut-record":
-                # Steps make no event of their own; only a success would have been one.
-                if record[10] != "no-pattern" and (record[1] not in STEPS or record[1] == "success"):
-                    settled.append(missed(record[0], record[4], record[6], "continuation"))
-            else:
-                settled.append(record)
-        return joined(settled)
 
     def _unambiguous(self, scan: Scan, fields: Fields) -> Iterator[Record]:
         for record in tuples(fields):
