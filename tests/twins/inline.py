@@ -7,7 +7,7 @@ from pbs_fast.formats import Format
 IP = r"(?P<ip>[0-9A-Fa-f:.]+)"
 LIP = r"(?P<lip>[0-9A-Fa-f:.]+)"
 
-#: Three formats share the tag `imapd`; `alpha` cuts, `gamma` has sessions, TLS, an own log; `delta` has sessions over
+#: Three formats share the tag `imapd`; `alpha` cuts, `gamma` too and repeats a prefix; it has sessions, TLS, an own log; `delta` has sessions over
 #: several lines.
 FORMATS = (
     Format(
@@ -64,6 +64,8 @@ FORMATS = (
             r"in\((?P<user>[^()]*)\)<(?P<session>[^<>]*)>: Logged out.*",
             rf"in: bye(?: {IP})?(?: <(?P<session>[^>]*)>)?",
         ),
+        cut=100,
+        cut_prefix=("in: ", "to: "),
         own_prefix=("gamma: ", "gamma["),
         own_probe="in(?:: |\\()",
     ),
