@@ -17,6 +17,7 @@ from pbs_fast.sources.journal_child import Child, command
 from pbs_fast.sources.journal_export import Entry, ExportError, ExportParser
 from pbs_fast.sources.journal_files import options
 from pbs_fast.sources.journal_line import CURSOR, STORED, same_entry
+from pbs_fast.sources.journal_parts import Parts
 from pbs_fast.sources.journal_take import WANTED
 from pbs_fast.sources.replay import Coverage, Replayed
 
@@ -45,6 +46,7 @@ class JournalPast:
         self._last = last.fields.get(CURSOR) if last else None
         self._fault: str | None = None
         self._parser = ExportParser(WANTED)
+        self._parts = Parts()
         self._child: Child | None = None
         self._oldest: int | None = None
         try:
@@ -76,7 +78,7 @@ class JournalPast:
             except ExportError as error:
                 self._end(f"its output was damaged ({error})")
                 break
-            lines += self._source.take.lines(self._upto_last(entries))
+            lines += self._source.take.lines(self._upto_last(entries), self._parts)
         return [Replayed(piece, self._now, self._source.name) for piece in self._source.pieces(lines)]
 
     @property
