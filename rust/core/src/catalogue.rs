@@ -36,6 +36,8 @@ pub struct FormatSpec {
     pub line_logout: Vec<String>,
     pub cut: usize,
     pub cut_prefix: Vec<String>,
+    pub marked: Vec<usize>,
+    pub unmarked: Vec<usize>,
     pub own_prefix: Vec<String>,
     pub own_probe: Option<String>,
 }
@@ -260,6 +262,11 @@ impl Builder {
                 let engine = (self.engine)(pattern, &structure).map_err(failed(list, i + 1))?;
                 needs_sessions |= said == Said::Logout && engine.has("session") && !always_takes_ip(&structure);
                 own_patterns.push(u16::try_from(self.patterns.len()).map_err(|_| Error::TooMany("patterns"))?);
+                let said = match said {
+                    Said::Login if spec.marked.contains(&(i + 1)) => Said::Marked,
+                    Said::Login if spec.unmarked.contains(&(i + 1)) => Said::Unmarked,
+                    _ => said,
+                };
                 self.patterns.push(Pattern { format: number, said, has_tls: engine.has("tls"), engine });
             }
         }

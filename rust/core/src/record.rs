@@ -54,6 +54,10 @@ pub enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Login,
+    /// A login that no refused one can end like, of a server that writes all of them so.
+    Marked,
+    /// A login that the end of a refused one may look like.
+    Unmarked,
     Logout,
     Missed(Missed),
     /// The address of a login that takes several lines.
@@ -67,9 +71,14 @@ pub(crate) enum Said {
 }
 
 impl Said {
+    /// Whether the line is a login by itself.
+    pub(crate) fn is_login(self) -> bool {
+        matches!(self, Self::Login | Self::Marked | Self::Unmarked)
+    }
+
     /// Whether the line is an event or missed, and no other step.
     pub(crate) fn is_event(self) -> bool {
-        matches!(self, Self::Login | Self::Logout | Self::Success)
+        self.is_login() || matches!(self, Self::Logout | Self::Success)
     }
 }
 

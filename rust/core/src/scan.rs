@@ -194,8 +194,9 @@ impl Scanner<'_> {
     fn read(&mut self, record: Record, line: &[u8], stamp: Option<Stamp>, groups: &Groups) -> Result<Record, Missed> {
         let parsed = groups.ip.map(|text| Address::parse(text.of(line)));
         let address = match (record.said, parsed) {
-            (Said::Login, None) | (Said::Login | Said::Logout, Some(None)) => return Err(Missed::BadAddress),
-            (Said::Login | Said::Logout | Said::Address, address) => address.flatten(),
+            (said, None) if said.is_login() => return Err(Missed::BadAddress),
+            (said, Some(None)) if said.is_login() || said == Said::Logout => return Err(Missed::BadAddress),
+            (said, address) if said.is_login() || matches!(said, Said::Logout | Said::Address) => address.flatten(),
             _ => None,
         };
         let civil = stamp.and_then(|stamp| stamp.read(line));

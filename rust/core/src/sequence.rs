@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use hashbrown::HashSet;
+
 use crate::MAX_LINE;
 use crate::address::Address;
 use crate::catalogue::Catalogue;
@@ -14,6 +16,9 @@ use crate::scan::Scan;
 /// How far before its predecessor an event may lie, in seconds, until its later reading is the better one: writers
 /// hold lines back for less than this.
 pub(crate) const ORDER_SLACK: i64 = 300;
+
+/// Writers of marked logins that are remembered.
+const WRITERS: usize = 4_096;
 
 /// A record with everything settled that depends on order.
 #[derive(Debug)]
@@ -70,6 +75,8 @@ pub(crate) struct Sequence {
     before: Option<i64>,
     /// Writers whose last record was a cut one.
     cuts: Cuts,
+    /// Writers that mark their logins: the first `WRITERS` of them.
+    marking: HashSet<Vec<u8>, foldhash::fast::RandomState>,
     /// By process; one for each format.
     joins: Vec<Joins>,
 }
@@ -77,7 +84,7 @@ pub(crate) struct Sequence {
 impl Sequence {
     pub(crate) fn new(catalogue: &Catalogue, live: bool) -> Self {
         let joins = catalogue.formats.iter().map(|_| Joins::new()).collect();
-        Self { live, before: None, cuts: Cuts::default(), joins }
+        Self { live, before: None, cuts: Cuts::default(), marking: HashSet::default(), joins }
     }
 
     /// Hands the scan's events and missed lines to `sink`, settled, in order. `data` is what was scanned.
@@ -95,8 +102,11 @@ impl Sequence {
                 said = match said {
                     Said::Missed(Missed::NoPattern) | Said::Address | Said::Failure | Said::End => continue,
                     Said::Missed(Missed::CutRecord) => said,
-                    Said::Missed(_) | Said::Login | Said::Logout | Said::Success => Said::Missed(Missed::Continuation),
+                    _ => Said::Missed(Missed::Continuation),
                 };
+            }
+            if matches!(said, Said::Marked | Said::Unmarked) {
+                said = self.told_by_marks(record, &data[record.line..]);
             }
             if let Said::Missed(reason) = said {
                 sink(Settled::missed(record, reason));
@@ -120,6 +130,19 @@ impl Sequence {
             let Record { address, looped, tls, .. } = *record;
             sink(Settled { record, what, stamp, address, looped, tls, opened: None });
         }
+    }
+
+    /// What comes of a login that may be marked, where its writer marks them.
+    #[cold]
+    fn told_by_marks(&mut self, record: &Record, line: &[u8]) -> Said {
+        // Neither host nor tag holds a blank.
+        let writer = [&record.format.to_le_bytes(), record.host.of(line), b" ", record.tag.of(line)].concat();
+        if record.said == Said::Marked && self.marking.len() < WRITERS {
+            self.marking.insert(writer);
+        } else if record.said == Said::Unmarked && self.marking.contains(&writer) {
+            return Said::Missed(Missed::NoPattern);
+        }
+        Said::Login
     }
 
     /// The event that one step of a session over several lines makes, if any.

@@ -47,6 +47,11 @@ pub fn formats() -> Vec<FormatSpec> {
                 format.own_probe = Some(value);
                 continue;
             }
+            "marked" | "unmarked" => {
+                let numbers = if key == "marked" { &mut format.marked } else { &mut format.unmarked };
+                numbers.push(value.parse().expect("a pattern's number"));
+                continue;
+            }
             "cut" => {
                 format.cut = value.parse().expect("a number of bytes");
                 continue;

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 STEPS: Final = ("address", "success", "failure", "end")
 """What a line of a session over several lines can be (docs/MATCHING.md, 6)."""
+MARKED, UNMARKED = "marked", "unmarked"
+"""Logins of `Format.marked` and of `Format.unmarked`."""
+LOGINS: Final = frozenset(("login", MARKED, UNMARKED))
 GROUPS: Final = ("ip", "user", "session", "lip", "tls")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
@@ -164,6 +167,15 @@ def _patterns(fmt: Format) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield step, getattr(fmt, f"session_{step}")
 
 
+def _kinds(fmt: Format) -> Iterator[tuple[str, str]]:
+    """What a match of each pattern says, in the order in which they are tried: login, logout, MARKED, UNMARKED, a step."""
+    for kind, patterns in _patterns(fmt):
+        for number, pattern in enumerate(patterns, 1):
+            is_login = kind == "login"
+            marks = MARKED if number in fmt.marked else UNMARKED if number in fmt.unmarked else kind
+            yield marks if is_login else kind, pattern
+
+
 def _check(name: str, pattern: str) -> None:
     try:
         re.compile(pattern.encode("ascii"))
@@ -175,8 +187,7 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
     picks = [
         (starts(pattern), _pick(fmt, kind, pattern, over_tls=over_tls))
         for fmt, over_tls in members
-        for kind, patterns in _patterns(fmt)
-        for pattern in patterns
+        for kind, pattern in _kinds(fmt)
     ]
     cutting = _cutting([fmt for fmt, _ in members])
     return Route(

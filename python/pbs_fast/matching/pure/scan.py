@@ -16,6 +16,7 @@ from pbs_fast.matching.pure.cuts import Cuts
 from pbs_fast.matching.pure.envelope import envelope_of, unrepeated
 from pbs_fast.matching.pure.heads import Heads, Hours, Place, Places
 from pbs_fast.matching.pure.records import NOBODY, joined, missed, tuples
+from pbs_fast.matching.pure.routes import LOGINS
 from pbs_fast.matching.pure.stamps import SECONDS, UNREADABLE, Reading
 from pbs_fast.matching.pure.starts import LENGTH
 
@@ -179,7 +180,7 @@ class Walk:
                     continue
                 self.has_steps = True
             elif refusal is None:
-                if ip is None and (kind == "login" or ip_text is not None):
+                if ip is None and (kind in LOGINS or ip_text is not None):
                     refusal = "bad-address"
                 elif stamp is None:
                     refusal = "bad-stamp"

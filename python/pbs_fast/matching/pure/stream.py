@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Final
 from pbs_fast.events import Event
 from pbs_fast.matching.pure.cuts import Cuts
 from pbs_fast.matching.pure.fold import Fold
-from pbs_fast.matching.pure.records import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, tuples
+from pbs_fast.matching.pure.records import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
+from pbs_fast.matching.pure.routes import MARKED, UNMARKED
 from pbs_fast.matching.pure.sessions import ORDER_SLACK, Sessions
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
     from pbs_fast.matching.pure.matcher import Matcher
-    from pbs_fast.matching.pure.records import Fields, Record
+    from pbs_fast.matching.pure.records import Fields, Key, Record
     from pbs_fast.matching.pure.scan import Scan
 
+WRITERS: Final = 4_096
+"""Writers of marked logins that are remembered: the first."""
 REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation", "no-session")
 
 
@@ -35,6 +38,7 @@ class Stream:
         self._fold, self._folds = Fold(source, gap, fold=fold), fold
         self._sessions = Sessions(matcher.joins, matcher.stepped)
         self._cuts = Cuts()
+        self._marking: set[tuple[str, Key]] = set()
         self._before: int | None = None
         self._seconds = 0.0
         names = ("lines", "too_long", "login", "logout", "other", "logout_no_address")
@@ -84,6 +88,9 @@ class Stream:
         elif scan.cuts.met:
             self._cuts.go_on(scan.cuts)
         fields = scan.fields
+        kinds = fields[KIND::WIDTH]
+        if MARKED in kinds or UNMARKED in kinds:
+            fields = joined(map(self._told_by_marks, tuples(fields)))
         if scan.ambiguous:
             fields = joined(self._unambiguous(scan, fields))
         else:
@@ -96,6 +103,15 @@ class Stream:
         records = self._sessions.with_addresses(tuples(fields))
         self._count(scan, fields, sum(record[2] is None and record[1] == "logout" for record in records))
         return records
+
+    def _told_by_marks(self, record: Record) -> Record:
+        """The record, a login that may be marked as a plain one, or as missed where its writer marks them."""
+        kind, writer = record[1], (record[4], record[11])
+        if kind == MARKED and len(self._marking) < WRITERS:
+            self._marking.add(writer)
+        if kind == UNMARKED and writer in self._marking:
+            return missed(record[0], record[4], record[6], "no-pattern")
+        return (record[0], "login", *record[2:]) if kind in (MARKED, UNMARKED) else record
 
     def _unambiguous(self, scan: Scan, fields: Fields) -> Iterator[Record]:
         for record in tuples(fields):
