@@ -2,8 +2,8 @@
 
     cd tests && python -m formats.attack_table [TRIES]
 
-TRIES (by default 20) is for each login sample in each envelope that its server can have, on both backends. Exit status 1
-when anything was granted.
+TRIES (by default 20) is for each login sample in each envelope that its server can have, on both backends. Exit status
+1 when anything was granted.
 """
 
 from __future__ import annotations

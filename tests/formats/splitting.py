@@ -1,7 +1,7 @@
 """Writers that cut a record in parts, played: where each cuts, and what a stranger makes of it who knows that.
 
-A stranger's text stands in a record that is no login (a refused name, an IMAP ID). He fills it so that a cut falls right
-before a whole login, or anywhere. `tries` makes the log that comes of it; any login in it was granted to nobody.
+A stranger's text stands in a record that is no login (a refused name, an IMAP ID). They fill it so that a cut falls
+right before a whole login, or anywhere. `tries` makes the log that comes of it; nobody logged in there.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ SPLITTERS = (
         ("courier-imap", "courier-pop3", "courier-tcpd"),
         end=f", ip=[{TRUE}], port=[40122]",
     ),
-    Splitter("logger, syslog(3) of musl", (1024 - 220, 1024 - 90, 1024 - 29), "1 KiB with the head; misc-utils/logger.c"),
+    Splitter(
+        "logger, syslog(3) of musl", (1024 - 220, 1024 - 90, 1024 - 29), "1 KiB with the head; misc-utils/logger.c"
+    ),
     Splitter("svlogd, s6-log", (1000 - 40, 8192 - 40), "1,000 and 8,192 bytes with the head; their manuals"),
     Splitter("rsyslog", (8096, 8192), "`maxMessageSize` 8k"),
     Splitter("syslog-ng, journald's stdout", (48 * 1024, 64 * 1024 - 60), "`log-msg-size` 64 KiB, `LineMax=` 48 KiB"),

@@ -99,7 +99,12 @@ def processor_seconds() -> float:
     ("old", "new", "line", "text"),
     [
         ("title =", "titel =", 2, "unknown key 'titel'; did you mean 'title'?"),
-        ("cut =", "zzz =", 9, "unknown key 'zzz'; known: counted, cut, cut_prefix, line_login, line_logout, login, logout,"),
+        (
+            "cut =",
+            "zzz =",
+            9,
+            "unknown key 'zzz'; known: counted, cut, cut_prefix, line_login, line_logout, login, logout,",
+        ),
         ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
         ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),
         ("cut = 500", "cut = true", 9, "cut must be a whole number"),

@@ -1,4 +1,4 @@
-"""Logins that the end of a refused one may look like: refused where their server marks its logins, or where a site says so.
+"""Logins that the end of a refused one may look like: refused where their server marks its logins, or a site says so.
 
 Courier's POP3 server over UDP: courierlogger cuts a refused name at 505 bytes, the record before the last is lost.
 """
@@ -77,9 +77,8 @@ def refused_logins(number: int, seed: int, *, before: str = "") -> bytes:
     for attempt in range(number):
         ip, port = f"198.51.100.{attempt % 250}", random.randrange(1024, 65536)
         head, forged = "LOGIN FAILED, user=", f"LOGIN, user=otto, ip=[::ffff:{ip}], port=[{port}]"
-        for record in (f"Connection, ip=[::ffff:{ip}], port=[{port}]", head.ljust(505, "x"), forged):
-            if random.random() >= 0.001:
-                lines.append(f"Mar  4 06:12:09 mx pop3d: {record}")
+        records = (f"Connection, ip=[::ffff:{ip}], port=[{port}]", head.ljust(505, "x"), forged)
+        lines += [f"Mar  4 06:12:09 mx pop3d: {record}" for record in records if random.random() >= 0.001]
     return "".join(f"{line}\n" for line in lines).encode()
 
 

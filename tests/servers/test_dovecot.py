@@ -43,9 +43,9 @@ userdb {{
 """
 
 
-def start(here: Stage, listen: str = "*, ::", *, log: str = "syslog") -> None:
+def start(here: Stage, listen: str = "*, ::", *, log: str = "syslog", more: str = "") -> None:
     """Start Dovecot at all four ports of these addresses."""
-    here.write("/etc/dovecot/dovecot.conf", _CONF.format(pem=PEM, listen=listen, log=log))
+    here.write("/etc/dovecot/dovecot.conf", _CONF.format(pem=PEM, listen=listen, log=log) + more)
     here.write("/etc/dovecot/users", "".join(f"{user}:{{PLAIN}}{word}::::::\n" for user, word in USERS.items()))
     here.sh("install -d -o 7001 -g 7001 /var/lib/mail; mkdir -p /var/lib/dovecot")
     here.start("dovecot", "-F")
@@ -93,8 +93,7 @@ def test_an_imap_id_that_fills_records_grants_nothing(log: Literal["syslog", "ow
     """Anyone on the Internet, without an account, where `imap_id_log` is set."""
     require_dovecot()
     with stage(None) as here:
-        start(here, log="syslog" if log == "syslog" else "/run/dovecot.log")
-        here.sh("echo 'imap_id_log = *' >>/etc/dovecot/dovecot.conf; doveadm reload")
+        start(here, log="syslog" if log == "syslog" else "/run/dovecot.log", more="imap_id_log = *\n")
         here.wait_for_ports(143)
         for digits in range(1, 8):
             with here.connect(UNNAMED[0], 143) as client:

@@ -141,7 +141,9 @@ def test_parts_of_lines_are_asked_for_in_past_and_present(place: Path, opened: C
 
 def test_what_stands_before_the_first_entry_is_known(place: Path, opened: Callable[..., Opened]) -> None:
     """A server may have cut a record right there, and what comes next continues it."""
-    store(file(place), fields("first", NOW - 500), fields("second", NOW - 499), fields("forged", NOW - 498, _UID="1000"))
+    store(
+        file(place), fields("first", NOW - 500), fields("second", NOW - 499), fields("forged", NOW - 498, _UID="1000")
+    )
     one = opened(f"directory={place}")
     one.source.open()
     before = one.source.before()

@@ -92,7 +92,10 @@ def _message(random: Random) -> tuple[str, str]:
         "long": ("alphad", f"LOGIN, user={'x' * 40}{user}, ip=[{ip}]"),
         "failed": ("alphad", "LOGIN FAILED, user=".ljust(58 + random.randrange(5), "x")),
         "part": ("gamma", random.choice(("in: ", "in: ", "to: ")).ljust(98 + random.randrange(4), "x")),
-        "split": (random.choice(("betad", "gamma", "deltad")), "in: "[random.randrange(2) * 4 :].ljust(698 + random.randrange(4), "x")),
+        "split": (
+            random.choice(("betad", "gamma", "deltad")),
+            "in: "[random.randrange(2) * 4 :].ljust(698 + random.randrange(4), "x"),
+        ),
         "vast": (random.choice(("alphad", "gamma", "imapd")), "in: ".ljust(16_350 + random.randrange(40), "]")),
     }[random.choice(_KINDS)]
     return (random.choice(_TAGS) if random.random() < 0.2 else tag), message

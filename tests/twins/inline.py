@@ -7,8 +7,8 @@ from pbs_fast.formats import Format
 IP = r"(?P<ip>[0-9A-Fa-f:.]+)"
 LIP = r"(?P<lip>[0-9A-Fa-f:.]+)"
 
-#: Three formats share the tag `imapd`; `alpha` cuts, `gamma` too and repeats a prefix; it has sessions, TLS, an own log; `delta` has sessions over
-#: several lines.
+#: Three formats share the tag `imapd`; `alpha` cuts; `gamma` cuts and repeats a prefix, has sessions, TLS, an own log;
+#: `delta` has sessions over several lines.
 FORMATS = (
     Format(
         name="alpha",

@@ -21,7 +21,7 @@ class Format:
     login: tuple[str, ...]
     logout: tuple[str, ...]
     cut: int = 0
-    """Length in bytes from which a record is taken as cut by its writer; 0 for that of any writer (docs/MATCHING.md)."""
+    """Length in bytes from which a record is taken as cut by its writer; 0: that of any writer (docs/MATCHING.md)."""
     cut_prefix: tuple[str, ...] = ()
     """Texts that the writer repeats before each part of a record; `cut` is then for messages that start with one."""
     marked: tuple[int, ...] = ()

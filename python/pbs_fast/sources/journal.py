@@ -27,8 +27,8 @@ from pbs_fast.sources.journal_child import FOLLOW, PROGRAM, Child, command, requ
 from pbs_fast.sources.journal_export import Entry, ExportError, ExportParser
 from pbs_fast.sources.journal_files import identities, machine_id, missing, options
 from pbs_fast.sources.journal_line import CURSOR, same_entry
-from pbs_fast.sources.journal_past import JournalPast, read_all
 from pbs_fast.sources.journal_parts import Parts
+from pbs_fast.sources.journal_past import JournalPast, read_all
 from pbs_fast.sources.journal_take import DROPPED, WANTED, Take
 from pbs_fast.sources.journal_trust import Trust, believed_units
 from pbs_fast.sources.notices import Notice

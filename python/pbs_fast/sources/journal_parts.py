@@ -1,8 +1,9 @@
 """Which journal entries are parts of a line, as the fields of those who cut it say.
 
 journald cuts what a service writes to its stdout at LineMax= (48 KiB), at a NUL and where another process goes on
-(`_LINE_BREAK`, systemd.journal-fields(7)). Docker and Podman cut at 16 KiB (`CONTAINER_PARTIAL_MESSAGE`, Docker's journald
-driver). A stranger's text decides where, so neither a part nor the entry that ends it is a line. Imports `journal_export`.
+(`_LINE_BREAK`, systemd.journal-fields(7)). Docker and Podman cut at 16 KiB (`CONTAINER_PARTIAL_MESSAGE`, Docker's
+journald driver). A stranger's text decides where, so neither a part nor the entry that ends it is a line.
+Imports `journal_export`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Cuts:
         """Go on from `start`, which stays as it is."""
         self.open: dict[tuple[Key, bytes], int] = {} if start is None else dict(start.open)
         """By writer (host, tag, and what it repeats), the number of its cut record."""
-        self.met = 0 if start is None else start.met
+        self.met: int = 0 if start is None else start.met
         """Cut records met."""
 
     def take(self, key: Key, message: bytes, cutting: Cutting, *, too_long: bool = False) -> str | None:

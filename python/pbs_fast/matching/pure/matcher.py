@@ -96,9 +96,7 @@ class Matcher:
             raise ValueError(f"data[{start}:{stop}] is not within the {len(data)} bytes given")
         return self._scan(data, start, stop, offset, self._layout(layout), reference, Cuts())
 
-    def _scan(
-        self, data: bytes, start: int, stop: int, offset: int, how: Layout, reference: int, before: Cuts
-    ) -> Scan:
+    def _scan(self, data: bytes, start: int, stop: int, offset: int, how: Layout, reference: int, before: Cuts) -> Scan:
         began = time.perf_counter()
         too_long = _count_too_long(data, start, stop)
         # One carriage return sends the whole piece through the exact grammar: asking each line cost all logs.

@@ -168,7 +168,7 @@ def _patterns(fmt: Format) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _kinds(fmt: Format) -> Iterator[tuple[str, str]]:
-    """What a match of each pattern says, in the order in which they are tried: login, logout, MARKED, UNMARKED, a step."""
+    """What a match of each pattern says (login, logout, MARKED, UNMARKED, a step), in the order of trial."""
     for kind, patterns in _patterns(fmt):
         for number, pattern in enumerate(patterns, 1):
             is_login = kind == "login"

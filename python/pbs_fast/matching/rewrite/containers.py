@@ -2,7 +2,8 @@
 
 An entry of either may be a part of a line. A stranger's text decides where a runtime cuts, so neither the parts nor the
 entry that ends them is handed on, and no stream is believed to stand at a line's start before an entry of it has ended
-one: runtimes rotate between two parts, too, so not even a file's first entry is. Knows no formats. Imports formats.stamps only.
+one: runtimes rotate between two parts, too, so not even a file's first entry is. Knows no formats. Imports
+formats.stamps only.
 """
 
 from __future__ import annotations

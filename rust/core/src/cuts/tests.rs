@@ -35,9 +35,10 @@ fn a_record_that_repeats_something_opens_two_continuations() {
     assert_eq!(take(&long("c: ", 499)), (false, false));
     assert_eq!(take(&long("a: ", 60)), (false, true));
     // The next record whatever it is, and the next that repeats the same.
-    assert_eq!([take("b: x"), take("b: x"), take("c"), take("a: x"), take("a: x")].map(|(is, _)| is), [
-        true, false, false, true, false
-    ]);
+    assert_eq!(
+        [take("b: x"), take("b: x"), take("c"), take("a: x"), take("a: x")].map(|(is, _)| is),
+        [true, false, false, true, false]
+    );
     assert_eq!(take(&long("c: ", 500)), (false, true));
     assert_eq!([take("a: x"), take("a: x")].map(|(is, _)| is), [true, false]);
     assert!(cuts.is_empty());

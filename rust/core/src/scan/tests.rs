@@ -165,7 +165,10 @@ fn a_cut_record_and_what_follows_it_make_no_event() {
     assert_eq!(all(&[line("mx", "beta", LONG_OTHER), line("mx", "beta", "in: a ip=x")]), ["continuation"]);
     // A line that is too long is a cut record of whoever its beginning names.
     let too_long = line("mx", "beta", &"x".repeat(crate::MAX_LINE));
-    assert_eq!(all(&[too_long.clone(), line("mx", "beta", hello), line("mx", "beta", hello)]), ["continuation", "login"]);
+    assert_eq!(
+        all(&[too_long.clone(), line("mx", "beta", hello), line("mx", "beta", hello)]),
+        ["continuation", "login"]
+    );
     assert_eq!(all(&[too_long, line("m2", "beta", hello)]), ["login"]);
     // Whoever writes, 700 bytes may be a part of more.
     let long = |n: usize| line("mx", "alpha", &"x".repeat(n));
