@@ -13,7 +13,7 @@ from random import Random
 from formats.injecting import MATCHERS, REFERENCE
 from pbs_fast.formats.samples import ENVELOPES, Envelope, Sample, fits, lines, load_samples
 from pbs_fast.matching import SYSLOG
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 
 TRUE = "203.0.113.5"
 

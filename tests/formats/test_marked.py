@@ -13,7 +13,7 @@ import pytest
 from pbs_fast.formats import Format
 from pbs_fast.formats.loader import load_catalogue, only_marked
 from pbs_fast.matching import Matcher
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 from twins.running import DEFAULT, line_starts, run
 
 ZONE = ((-(2**62), 0),)

@@ -11,7 +11,7 @@ import pytest
 from formats.injecting import CORES, MATCHERS
 from formats.splitting import SPLITTERS, Splitter, logins, tries
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.log"))
 Reporter = Callable[[object], None]

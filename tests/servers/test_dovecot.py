@@ -9,7 +9,7 @@ import pytest
 
 from mta.dovecot import require_dovecot
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.choose import load_core
+from pbs_fast.matching.backends import load_core
 from servers.clients import deeds
 from servers.held import hold
 from servers.stage import PEM, UNNAMED, USERS, Stage, stage
