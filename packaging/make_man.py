@@ -69,7 +69,10 @@ _FORMAT = {
     "killed": "the same of a process that ended, {pid} or the line's own, and with it its sessions",
     "aborted": "the same of a login of {user} that came to nothing",
     "counted": "false where the ends of its sessions are not always written, so that count_sessions leaves them alone",
-    "cut": "length in bytes from which a record counts as cut by its writer",
+    "cut": "length in bytes from which a record counts as cut by its writer; any counts as cut from 700 on",
+    "cut_prefix": "texts that the writer repeats before each part of a record; cut is then for messages that start so",
+    "marked": "numbers of the login patterns that no refused login can end like, which newer servers write",
+    "unmarked": "numbers of those that the end of a refused login may look like: refused once there was a marked one",
     "own_log": "a table, where the server writes a log itself: prefix (what may stand before the stamp), probe (a"
     " pattern that the messages start with)",
     "sample": "tables [[format.sample]] with kind, message and what must come out; checked at each start",

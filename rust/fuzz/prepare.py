@@ -15,7 +15,11 @@ from pbs_fast.formats.samples import ENVELOPES, fits, lines, load_samples
 HERE = Path(__file__).parent
 LISTS = (
     "program", "tls_program", "success", "login", "logout", "session_address", "session_success", "session_failure",
+<<<<<<< HEAD
     "session_end", "restart", "killed", "aborted", "line_login", "line_logout", "own_prefix",
+=======
+    "session_end", "line_login", "line_logout", "own_prefix", "cut_prefix",
+>>>>>>> FETCH_HEAD
 )  # fmt: skip
 #: Patterns of the kinds that no packaged format has: searched in whole lines, and not one-pass.
 SITE = Format(
@@ -55,6 +59,7 @@ def described(fmt: Format) -> str:
     lines = [("name", fmt.name), *((key, text) for key in LISTS for text in getattr(fmt, key))]
     if fmt.own_probe is not None:
         lines.append(("own_probe", fmt.own_probe))
+    lines += [(key, str(number)) for key in ("marked", "unmarked") for number in getattr(fmt, key)]
     if fmt.cut:
         lines.append(("cut", str(fmt.cut)))
     return "".join(f"{key}\t{text}\n" for key, text in lines)

@@ -55,6 +55,9 @@ def test_every_key_arrives(file: Path) -> None:
     assert fmt.session_success == ("user (?P<user>[^ ]*) in",)
     assert fmt.session_failure == ("user (?P<user>[^ ]*) not in",)
     assert fmt.session_end == ("gone",)
+    assert fmt.cut_prefix == ()
+    file.write_text(GOOD.replace("cut = 500", 'cut = 500\ncut_prefix = ["toy: "]'), encoding="utf-8")
+    assert load_format(file).cut_prefix == ("toy: ",)
 
 
 def test_a_format_of_sessions_alone_needs_no_login(file: Path) -> None:
@@ -100,12 +103,18 @@ def processor_seconds() -> float:
             "cut =",
             "zzz =",
             9,
+<<<<<<< HEAD
             "unknown key 'zzz'; known: aborted, counted, cut, killed, line_login, line_logout, login,",
+=======
+            "unknown key 'zzz'; known: counted, cut, cut_prefix, line_login, line_logout, login, logout,",
+>>>>>>> FETCH_HEAD
         ),
         ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
         ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),
         ("cut = 500", "cut = true", 9, "cut must be a whole number"),
         ("cut = 500", "cut = -1", 9, "cut is a length in bytes, not -1"),
+        ("cut = 500", 'cut_prefix = ["x"]', 9, "cut_prefix holds texts that are not empty, and needs a cut"),
+        ("cut = 500", 'cut = 5\ncut_prefix = [""]', 10, "cut_prefix holds texts that are not empty, and needs a cut"),
         ('["toyd"]', '"toyd"', 4, "program must be a list of texts"),
         ('["toyd"]', '["toyd", 3]', 4, "program must be a list of texts"),
         ('["welcome "]', "{}", 6, "success must be a list of texts"),

@@ -49,12 +49,18 @@ class Outcome:
         offset: int = 0,
         logtime: LogTime | None = None,
         formats: tuple[Format, ...] = FORMATS,
+        after_others: bool = True,
     ) -> None:
+        """`after_others`: a file before it ended with whole entries of both streams."""
         bounds = list(pairwise([0, *sorted(set(cuts)), len(data)]))
 
         def reader(*, fold: bool) -> Reader:
             m = matcher(core, formats, ZONE)
-            return Reader(load_core(core), m, source="s", gap=1800, live=False, fold=fold, logtime=logtime)
+            made = Reader(load_core(core), m, source="s", gap=1800, live=False, fold=fold, logtime=logtime)
+            if after_others:
+                made.prime(docker("x") + docker("x", stream="stderr"), 0, reference=REFERENCE)
+                made.begin_file()
+            return made
 
         listing, folding = reader(fold=False), reader(fold=False)
         self.events: list[Event] = []
@@ -69,7 +75,7 @@ class Outcome:
         self.counters = listing.counters
         self.layout = listing.layout
         assert folding.counters == self.counters
-        told = sum(n for name, n in self.counters.items() if name not in ("lines", "logout_no_address"))
+        told = sum(n for name, n in self.counters.items() if name not in ("lines", "logout_no_address", "parts"))
         assert told == self.counters["lines"] == data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
         rows = [row for batch in self.batches for row in zip(batch["offset"], batch["ip"], strict=True) if row[1]]
         assert rows == [(event.offset, event.ip) for event in self.events if event.ip is not None]

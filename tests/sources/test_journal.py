@@ -126,6 +126,34 @@ def test_past_and_present_meet_without_gap_or_overlap(place: Path, opened: Calla
     assert [piece.offset for piece in one.pieces] == sorted({piece.offset for piece in one.pieces})
 
 
+def test_parts_of_lines_are_asked_for_in_past_and_present(place: Path, opened: Callable[..., Opened]) -> None:
+    stdout = {"_TRANSPORT": "stdout", "_STREAM_ID": "a"}
+    part = {**stdout, "_LINE_BREAK": "line-max"}
+    store(file(place), fields("past part", NOW - 500, **part), fields("past end", NOW - 499, **stdout))
+    store(file(place), fields("past", NOW - 498, **stdout), fields("open", NOW - 497, **part))
+    one = opened(f"directory={place}")
+    one.source.open()
+    store(file(place), fields("its end", NOW, **stdout), fields("present", NOW + 1, **stdout))
+    assert one.replay(NOW - 600) == ["past"]
+    assert one.wait(1) == ["present"]
+    assert one.source.counters == {"entries": 6, "refused_part": 4}
+
+
+def test_what_stands_before_the_first_entry_is_known(place: Path, opened: Callable[..., Opened]) -> None:
+    """A server may have cut a record right there, and what comes next continues it."""
+    store(
+        file(place), fields("first", NOW - 500), fields("second", NOW - 499), fields("forged", NOW - 498, _UID="1000")
+    )
+    one = opened(f"directory={place}")
+    one.source.open()
+    before = one.source.before()
+    assert before is not None
+    assert messages([Piece(before.data, before.start, len(before.data), 0, 0)]) == ["first", "second"]
+    assert one.source.counters == {}
+    empty = opened(f"directory={place.parent / 'none'}")
+    assert empty.source.before() is None
+
+
 def test_a_journal_that_begins_within_the_window_does_not_cover(place: Path, opened: Callable[..., Opened]) -> None:
     store(file(place), fields("a", NOW - 500))
     one = opened(f"directory={place}")

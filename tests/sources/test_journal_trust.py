@@ -15,6 +15,7 @@ from pbs_fast.errors import UsageError
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Core
 from pbs_fast.sources.journal.export import Entry
+from pbs_fast.sources.journal.parts import REMEMBERED, Parts
 from pbs_fast.sources.journal.render import Renderer
 from pbs_fast.sources.journal.spec import JournalSpec, parse_journal
 from pbs_fast.sources.journal.take import Take
@@ -230,6 +231,55 @@ def test_no_content_makes_an_event_that_the_server_did_not_write(
     share(logins or "imap-login" in text)
 
 
+# -- parts of lines --------------------------------------------------------------------------------------------------
+
+STDOUT = {"_TRANSPORT": "stdout", "_STREAM_ID": "a"}
+DOCKER = {
+    "CONTAINER_NAME": "mail",
+    "CONTAINER_ID": "0123",
+    "_SYSTEMD_UNIT": "docker.service",
+    "PRIORITY": "6",
+    "_COMM": "dockerd",
+}
+PARTIAL = {**DOCKER, "CONTAINER_PARTIAL_MESSAGE": "true", "CONTAINER_PARTIAL_ID": "9", "CONTAINER_PARTIAL_ORDINAL": "1"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "kept"),
+    [
+        ([{"_LINE_BREAK": "line-max"}, {}, {}], [2]),
+        ([{"_LINE_BREAK": "line-max"}, {"_LINE_BREAK": "line-max"}, {}, {}], [3]),
+        ([{"_LINE_BREAK": "line-max"}, {"_STREAM_ID": "b"}, {}, {}], [1, 3]),
+        # A NUL in a name ends an entry; another process's line may stand between the parts of one.
+        ([{"_LINE_BREAK": "nul"}, {}, {}], [2]),
+        ([{"_LINE_BREAK": "pid-change"}, {"_PID": "72"}, {}, {}], [1, 3]),
+        ([{"_LINE_BREAK": "line-max"}, {"_LINE_BREAK": "pid-change"}, {"_PID": "72"}, {}, {}], [2, 4]),
+        # The writer went away within its line: it is none, and nothing continues it.
+        ([{"_LINE_BREAK": "eof"}, {}], [1]),
+        ([{"_LINE_BREAK": "of a later journald"}, {}, {}], [2]),
+        ([{**STDOUT, **PARTIAL}, {**STDOUT, **DOCKER}, {**STDOUT, **DOCKER}], [2]),
+        ([PARTIAL, PARTIAL, {**PARTIAL, "CONTAINER_PARTIAL_MESSAGE": None}, DOCKER], [3]),
+        ([PARTIAL, {**DOCKER, "PRIORITY": "3"}, {**DOCKER, "CONTAINER_ID": "4567"}, DOCKER, DOCKER], [1, 2, 4]),
+        ([{**DOCKER, "CONTAINER_PARTIAL_LAST": "true", "CONTAINER_PARTIAL_ID": "9"}, DOCKER], [1]),
+        # What is not believed opens nothing.
+        ([{"_LINE_BREAK": "line-max", "_UID": "1000"}, {}], [1]),
+    ],
+)
+def test_parts_of_a_line_are_refused_and_counted(entries: list[dict[str, Any]], kept: list[int]) -> None:
+    made = [entry(f"text {n}", **{**STDOUT, **other}) for n, other in enumerate(entries)]
+    lines, counters, _ = taken(*made, spec="container=mail" if "CONTAINER_NAME" in entries[-1] else "")
+    assert [int(line.split()[-1]) for line in lines] == kept
+    refused = counters["refused_part"] + counters["refused_uid"]
+    assert counters["entries"] == len(lines) + refused == len(entries)
+
+
+def test_few_streams_are_remembered() -> None:
+    parts = Parts()
+    opened = [entry(_STREAM_ID=str(n), _LINE_BREAK="line-max") for n in range(REMEMBERED + 1)]
+    assert all(map(parts.is_part, opened))
+    assert [parts.is_part(entry(_STREAM_ID=str(n))) for n in (0, 1, 1)] == [False, True, False]
+
+
 # -- counters and complaints ----------------------------------------------------------------------------------------
 
 
@@ -237,7 +287,7 @@ def taken(*entries: Entry, spec: str = "") -> tuple[list[bytes], Counter[str], l
     counters: Counter[str] = Counter()
     said: list[Notice] = []
     take = Take("journal", Trust(parse_journal(spec), MACHINE), counters, ["dovecot"], said.append)
-    return take.lines(entries), counters, said
+    return take.lines(entries, Parts()), counters, said
 
 
 def test_every_entry_ends_in_one_counter() -> None:

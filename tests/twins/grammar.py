@@ -47,6 +47,7 @@ _FLOWS = (
 _STEP_TAGS = ("deltad",) * 6 + ("imapd", "imapd", "x/deltas", "imapd-ssl")
 _PIDS = ("12",) * 3 + ("13", "012", "9" * 30, "1x", "")
 _KINDS = ("alpha",) * 4 + (
+<<<<<<< HEAD
     "beta",
     "gamma",
     "gamma",
@@ -61,6 +62,10 @@ _KINDS = ("alpha",) * 4 + (
     "failed",
     "failed",
 )
+=======
+    "beta", "gamma", "gamma", "gamma", "out", "bye", "alpha-out", "long", "failed", "failed", "part", "split", "vast",
+)  # fmt: skip
+>>>>>>> FETCH_HEAD
 _HEADS = ("plain",) * 10 + (
     "pid", "pid", "hostless", "metalog", "fac", "angles", "pri", "solaris", "5424", "5424-sd", "5424-bom", "5424-dash",
     "forwarded", "forwarded", "forwarded-fac", "hostless-forwarded",
@@ -108,6 +113,12 @@ def _message(random: Random) -> tuple[str, str]:
         "alpha-out": ("imapd", f"LOGOUT, user={user}, ip=[{ip}], x"),
         "long": ("alphad", f"LOGIN, user={'x' * 40}{user}, ip=[{ip}]"),
         "failed": ("alphad", "LOGIN FAILED, user=".ljust(58 + random.randrange(5), "x")),
+        "part": ("gamma", random.choice(("in: ", "in: ", "to: ")).ljust(98 + random.randrange(4), "x")),
+        "split": (
+            random.choice(("betad", "gamma", "deltad")),
+            "in: "[random.randrange(2) * 4 :].ljust(698 + random.randrange(4), "x"),
+        ),
+        "vast": (random.choice(("alphad", "gamma", "imapd")), "in: ".ljust(16_350 + random.randrange(40), "]")),
     }[random.choice(_KINDS)]
     return (random.choice(_TAGS) if random.random() < 0.2 else tag), message
 

@@ -65,6 +65,11 @@ class FormatKeys:
     """`[formats.NAME]`: what this site adds to a format of the catalogue."""
 
     program: tuple[str, ...] = _key((), kinds.tags(), "further syslog tags of this server")
+    unmarked: bool = _key(
+        True,
+        kinds.switch(),
+        "courier-pop3, courier-tcpd: accept POP3 logins without protocol=POP3 from servers that never write it",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,11 @@ class Config:
     def tables(self) -> tuple[str, ...]:
         """The specs of all tables: `dbfile`, then `table`."""
         return (self.dbfile, *self.table)
+
+    @property
+    def only_marked(self) -> frozenset[str]:
+        """The formats whose logins that the end of a refused one may look like are not accepted."""
+        return frozenset(name for name, keys in self.formats.items() if not keys.unmarked)
 
     @property
     def program_tags(self) -> dict[str, tuple[str, ...]]:

@@ -21,7 +21,13 @@ class Format:
     login: tuple[str, ...]
     logout: tuple[str, ...]
     cut: int = 0
-    """Length in bytes from which a record is taken as cut by its writer; 0 for never."""
+    """Length in bytes from which a record is taken as cut by its writer; 0: that of any writer (docs/MATCHING.md)."""
+    cut_prefix: tuple[str, ...] = ()
+    """Texts that the writer repeats before each part of a record; `cut` is then for messages that start with one."""
+    marked: tuple[int, ...] = ()
+    """Numbers, from 1, of the login patterns that no refused login can end like, and that only newer servers write."""
+    unmarked: tuple[int, ...] = ()
+    """Numbers of those that the end of a refused login may look like; refused once the writer wrote a marked one."""
     counted: bool = True
     """Whether its sessions may be counted: false where their ends are written at a site's wish only."""
     raw_names: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ DATA = Path(__file__).parent / "data"
 
 #: Types of a key's value, as an error says them.
 TEXT, TEXTS, NUMBER, BOOLEAN = "a text", "a list of texts", "a whole number", "true or false"
+NUMBERS = "a list of whole numbers"
 TABLE, TABLES = "a table", "a list of tables"
+_ITEMS = {TEXTS: TEXT, NUMBERS: NUMBER, TABLES: TABLE}
 #: Says where a key stands, for an error: (key, table it is in or "").
 Where = Callable[[str, str], str]
 #: For each key the types it may have; None for any.
@@ -41,8 +43,14 @@ _KEYS: Types = {
     "login": TEXTS,
     "logout": TEXTS,
     "cut": NUMBER,
+    "cut_prefix": TEXTS,
     "counted": BOOLEAN,
+<<<<<<< HEAD
     "raw_names": TEXTS,
+=======
+    "marked": NUMBERS,
+    "unmarked": NUMBERS,
+>>>>>>> FETCH_HEAD
     "own_log": TABLE,
     "session": TABLE,
     "restart": TEXTS,
@@ -127,6 +135,12 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         raise FormatError(f"{where('raw_names', '')}: raw_names: '{min(strange)}' is no tag of program or tls_program")
     if table.get("cut", 0) < 0:
         raise FormatError(f"{where('cut', '')}: cut is a length in bytes, not {table['cut']}")
+    if "cut_prefix" in table and not (table.get("cut") and all(table["cut_prefix"])):
+        raise FormatError(f"{where('cut_prefix', '')}: cut_prefix holds texts that are not empty, and needs a cut")
+
+    for key in ("marked", "unmarked"):
+        if any(not 0 < number <= len(table.get("login", ())) for number in table.get(key, ())):
+            raise FormatError(f"{where(key, '')}: {key} holds numbers of login patterns, which begin with 1")
 
     def patterns(
         key: str, values: Iterable[str], within: str = "", made: Callable[[str], str] = expand
@@ -152,6 +166,9 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         login=patterns("login", table.get("login", ())),
         logout=patterns("logout", table.get("logout", ())),
         cut=table.get("cut", 0),
+        cut_prefix=tuple(table.get("cut_prefix", ())),
+        marked=tuple(table.get("marked", ())),
+        unmarked=tuple(table.get("unmarked", ())),
         counted=table.get("counted", True),
         raw_names=tuple(table.get("raw_names", ())),
         own_prefix=tuple(own.get("prefix", ())),
@@ -166,6 +183,17 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         line_login=lines("line_login"),
         line_logout=lines("line_logout"),
     )
+
+
+def only_marked(catalogue: Sequence[Format], names: Collection[str]) -> tuple[Format, ...]:
+    """`catalogue`, of the formats named without the login patterns that are `unmarked`."""
+
+    def left(fmt: Format) -> Format:
+        kept = [number for number in range(1, len(fmt.login) + 1) if number not in fmt.unmarked]
+        marked = tuple(kept.index(number) + 1 for number in fmt.marked)
+        return replace(fmt, login=tuple(fmt.login[number - 1] for number in kept), marked=marked, unmarked=())
+
+    return tuple(left(fmt) if fmt.name in names and fmt.unmarked else fmt for fmt in catalogue)
 
 
 def extend(catalogue: Sequence[Format], tags: Mapping[str, Sequence[str]]) -> tuple[Format, ...]:
@@ -196,8 +224,8 @@ def check_keys(table: Mapping[str, Any], known: Types, required: Iterable[str], 
 
 
 def _fits(value: object, kind: str) -> bool:
-    if kind in (TEXTS, TABLES):
-        return isinstance(value, list) and all(_fits(item, TEXT if kind == TEXTS else TABLE) for item in value)
+    if kind in _ITEMS:
+        return isinstance(value, list) and all(_fits(item, _ITEMS[kind]) for item in value)
     if kind == NUMBER:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, {TEXT: str, BOOLEAN: bool, TABLE: dict}[kind])

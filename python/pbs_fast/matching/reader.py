@@ -98,7 +98,6 @@ class Reader:
 
     def ready(self, data: bytes, start: int, stop: int, *, offset: int) -> Ready:
         """Decide the layout from whole lines if it is open, and rewrite them where they need it. In their order."""
-        self._rewriter.begin(is_whole=offset == 0)
         self.decide(data, start, stop)
         if not self.rewrites:
             if self.layout is None:
@@ -139,17 +138,23 @@ class Reader:
         Only before the first `feed`; their lines are not in the counters either.
         """
         if data[start:]:
+<<<<<<< HEAD
             # Its lines are those in front of what comes: what is true of them is known.
             self._unproven = 0
             self._rewriter.begin(is_whole=False)
+=======
+>>>>>>> FETCH_HEAD
             self.feed(data, start, len(data), offset=0, reference=reference)
             self.take()
-            self._primed = self.stream.counters
+            self._primed = self._counted()
 
     @property
     def counters(self) -> dict[str, int]:
-        """Counters of the lines that were fed (docs/MATCHING.md, 7)."""
-        return {name: n - self._primed.get(name, 0) for name, n in self.stream.counters.items()}
+        """Counters of the lines that were fed (docs/MATCHING.md, 7), with `parts` (8)."""
+        return {name: n - self._primed.get(name, 0) for name, n in self._counted().items()}
+
+    def _counted(self) -> dict[str, int]:
+        return {**self.stream.counters, "parts": self._rewriter.parts}
 
     def forget(self) -> None:
         """Lines that are ready, and not added yet, will not be."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.errors import ConfigError, FormatError
 from pbs_fast.formats.custom import in_force
-from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.formats.loader import load_catalogue, only_marked
 from pbs_fast.matching.zones import zone_table
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def site_formats(settings: Settings) -> Site:
     _check_names(settings, (each.name for each in catalogue))
     try:
         if settings.config.catalogue:
+            catalogue = only_marked(catalogue, settings.config.only_marked)
             own = in_force(catalogue, settings.config.program_tags, settings.config.format)
         else:
             own = in_force((), {}, settings.config.format)

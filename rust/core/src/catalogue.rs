@@ -5,6 +5,7 @@ use regex_automata::meta;
 use regex_syntax::hir::Hir;
 
 use crate::civil::{Reference, Zone};
+use crate::cuts::Rule;
 use crate::engine::{Engine, always_takes_ip, parse, probe};
 use crate::envelope::{self, Envelope};
 use crate::error::Error;
@@ -37,6 +38,9 @@ pub struct FormatSpec {
     pub line_login: Vec<String>,
     pub line_logout: Vec<String>,
     pub cut: usize,
+    pub cut_prefix: Vec<String>,
+    pub marked: Vec<usize>,
+    pub unmarked: Vec<usize>,
     pub own_prefix: Vec<String>,
     pub own_probe: Option<String>,
 }
@@ -96,8 +100,8 @@ pub(crate) struct Target {
     /// The success texts of all its formats, looked for at once, because nearly every line holds none. `None` where
     /// there are none, or too many for that.
     success: Option<Searcher>,
-    /// Length from which a message is a cut record; `usize::MAX` for never.
-    pub(crate) cut: usize,
+    /// Which records are cut ones.
+    pub(crate) cut: Rule,
 }
 
 impl Catalogue {
@@ -187,6 +191,16 @@ impl Catalogue {
         }
     }
 
+    /// The envelope of a line, and the target of its tag or own log; `None` where no format has them.
+    pub(crate) fn read(&self, line: &[u8], layout: Layout) -> Option<(Envelope, &Target)> {
+        let envelope = self.envelope(line, layout)?;
+        let target = match layout {
+            Layout::Syslog => &self.targets[usize::from(self.tags.find(envelope.tag?.of(line))?)],
+            Layout::Own(format) => self.own_target(format)?,
+        };
+        Some((envelope, target))
+    }
+
     /// The target of a format's own log.
     pub(crate) fn own_target(&self, format: u16) -> Option<&Target> {
         self.formats[usize::from(format)].own.as_ref().map(|own| &self.targets[usize::from(own.target)])
@@ -218,7 +232,6 @@ struct Builder {
     patterns: Vec<Pattern>,
     /// Numbers of each format's patterns.
     of_format: Vec<Vec<u16>>,
-    cuts: Vec<usize>,
     targets: Vec<Target>,
     /// The formats and TLS flags that each target was made for.
     made_for: Vec<Vec<(u16, bool)>>,
@@ -226,8 +239,8 @@ struct Builder {
 
 impl Builder {
     fn new(engine: MakeEngine) -> Self {
-        let (formats, patterns, of_format, cuts) = Default::default();
-        Self { engine, formats, patterns, of_format, cuts, targets: Vec::new(), made_for: Vec::new() }
+        let (formats, patterns, of_format) = Default::default();
+        Self { engine, formats, patterns, of_format, targets: Vec::new(), made_for: Vec::new() }
     }
 
     fn add(&mut self, number: u16, specs: &[FormatSpec]) -> Result<(), Error> {
@@ -255,11 +268,15 @@ impl Builder {
                 let engine = (self.engine)(pattern, &structure).map_err(failed(list, i + 1))?;
                 needs_sessions |= said == Said::Logout && engine.has("session") && !always_takes_ip(&structure);
                 own_patterns.push(u16::try_from(self.patterns.len()).map_err(|_| Error::TooMany("patterns"))?);
+                let said = match said {
+                    Said::Login if spec.marked.contains(&(i + 1)) => Said::Marked,
+                    Said::Login if spec.unmarked.contains(&(i + 1)) => Said::Unmarked,
+                    _ => said,
+                };
                 self.patterns.push(Pattern { format: number, said, has_tls: engine.has("tls"), engine });
             }
         }
         self.of_format.push(own_patterns);
-        self.cuts.push(if spec.cut == 0 { usize::MAX } else { spec.cut });
         let own = match &spec.own_probe {
             None => None,
             Some(pattern) => Some(Own {
@@ -301,7 +318,8 @@ impl Builder {
             let engine = |&(number, _): &(u16, bool)| self.patterns[usize::from(number)].engine.prefixes();
             let prefixes = Prefixes::new(&patterns.iter().map(engine).collect::<Vec<_>>());
             let formats: Vec<u16> = made_for.iter().map(|&(format, _)| format).collect();
-            let cut = formats.iter().map(|&format| self.cuts[usize::from(format)]).min().unwrap_or(usize::MAX);
+            let spec = |&format: &u16| &specs[usize::from(format)];
+            let cut = Rule::new(formats.iter().map(spec).map(|spec| (spec.cut, &spec.cut_prefix[..])));
             let success = Searcher::new(formats.iter().flat_map(|&format| &specs[usize::from(format)].success));
             self.targets.push(Target { patterns, prefixes, formats, success, cut });
             self.made_for.push(made_for);

@@ -79,11 +79,12 @@ impl Rows {
         self.processes.get(row).map_or(&[], |&process| self.texts.get(process))
     }
 
-    fn find(&self, first: u32, event: &Settled<'_>, host: u32) -> Option<usize> {
-        let mut at = first;
-        while at != NONE {
-            let row = &self.rows[at as usize];
-            if (row.format, row.host, row.tls, row.looped) == (event.record.format, host, event.tls, event.looped) {
+    /// The row of this key among the newest few of an address.
+    fn find(&self, group: &Group, key: Key) -> Option<usize> {
+        let mut at = group.first_row;
+        for _ in 0..FEW {
+            let row = self.rows.get(at as usize)?;
+            if row.key() == key {
                 return Some(at as usize);
             }
             at = row.next;
@@ -134,10 +135,27 @@ impl Rows {
     }
 }
 
+impl Row {
+    fn key(&self) -> Key {
+        (self.format, self.host, self.tls, self.looped)
+    }
+}
+
+/// What tells the rows of one address apart.
+type Key = (u16, u32, Option<bool>, bool);
+
+/// Rows of an address that are looked through, before a map is asked: nearly all have one or two.
+const FEW: u32 = 8;
+
 #[derive(Clone, Copy, Debug)]
 struct Group {
     greatest: i64,
+    /// The newest row; `NONE` where none is open.
     first_row: u32,
+    /// The open rows have numbers from here on.
+    since: u32,
+    /// How many they are.
+    rows: u32,
 }
 
 /// Rows in the making.
@@ -149,6 +167,8 @@ pub(crate) struct Fold {
     folds: bool,
     /// Of logins that are not ahead, and of those that are.
     groups: [HashMap<Address, Group, foldhash::fast::RandomState>; 2],
+    /// Rows of addresses that have several, so that one address at many hosts, which may be forged, costs no search.
+    crowds: HashMap<(Address, bool, Key), u32, foldhash::fast::RandomState>,
     host_numbers: HashMap<Vec<u8>, u32, foldhash::fast::RandomState>,
     last_host: u32,
     rows: Rows,
@@ -160,6 +180,7 @@ impl Fold {
             gap,
             folds,
             groups: Default::default(),
+            crowds: HashMap::default(),
             host_numbers: HashMap::default(),
             last_host: NONE,
             rows: Rows::default(),
@@ -185,21 +206,36 @@ impl Fold {
         let host = self.host(event.record.host.of(line));
         let stamp = event.stamp;
         let ahead = stamp > reference.saturating_add(MAX_AHEAD);
-        let fresh = Group { greatest: stamp, first_row: NONE };
+        let fresh = Group { greatest: stamp, first_row: NONE, since: 0, rows: 0 };
         let group = self.groups[usize::from(ahead)].entry(address).or_insert(fresh);
         if stamp > group.greatest.saturating_add(self.gap) {
-            group.first_row = NONE;
+            (group.first_row, group.since, group.rows) = (NONE, self.rows.rows.len() as u32, 0);
         }
         group.greatest = group.greatest.max(stamp);
-        match self.rows.find(group.first_row, event, host) {
-            Some(row) => self.rows.extend(row, event, line),
-            None => group.first_row = self.rows.open(event, host, line, offset, group.first_row),
+        let key = (event.record.format, host, event.tls, event.looped);
+        let found = self.rows.find(group, key).or_else(|| {
+            let row = if group.rows > FEW { *self.crowds.get(&(address, ahead, key))? } else { NONE };
+            (row != NONE && row >= group.since).then_some(row as usize)
+        });
+        if let Some(row) = found {
+            self.rows.extend(row, event, line);
+            return;
         }
+        let row = self.rows.open(event, host, line, offset, group.first_row);
+        if group.rows == 1 {
+            let first = self.rows.rows[group.first_row as usize].key();
+            self.crowds.insert((address, ahead, first), group.first_row);
+        }
+        if group.rows > 0 {
+            self.crowds.insert((address, ahead, key), row);
+        }
+        (group.first_row, group.rows) = (row, group.rows + 1);
     }
 
     /// The rows so far; the next event begins anew.
     pub(crate) fn take(&mut self) -> Rows {
         self.groups.iter_mut().for_each(HashMap::clear);
+        self.crowds.clear();
         self.host_numbers.clear();
         self.last_host = NONE;
         std::mem::take(&mut self.rows)

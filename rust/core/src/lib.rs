@@ -10,6 +10,7 @@
 mod address;
 mod catalogue;
 mod civil;
+mod cuts;
 mod engine;
 mod envelope;
 mod error;

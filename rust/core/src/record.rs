@@ -79,6 +79,10 @@ pub enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Login,
+    /// A login that no refused one can end like, of a server that writes all of them so.
+    Marked,
+    /// A login that the end of a refused one may look like.
+    Unmarked,
     Logout,
     Missed(Missed),
     /// The address of a login that takes several lines.
@@ -96,6 +100,7 @@ pub(crate) enum Said {
 }
 
 impl Said {
+<<<<<<< HEAD
     /// Which sessions end by the line, without a logout.
     pub(crate) fn ending(self) -> Option<Ending> {
         match self {
@@ -104,11 +109,16 @@ impl Said {
             Self::Aborted => Some(Ending::Aborted),
             _ => None,
         }
+=======
+    /// Whether the line is a login by itself.
+    pub(crate) fn is_login(self) -> bool {
+        matches!(self, Self::Login | Self::Marked | Self::Unmarked)
+>>>>>>> FETCH_HEAD
     }
 
     /// Whether the line is an event or missed, and no other step.
     pub(crate) fn is_event(self) -> bool {
-        matches!(self, Self::Login | Self::Logout | Self::Success)
+        self.is_login() || matches!(self, Self::Logout | Self::Success)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The pure half: lines of one piece of a source to records, in order. No state outlives a call.
 
+use crate::MAX_LINE;
 use crate::address::Address;
 use crate::catalogue::{Catalogue, Layout, Pattern, Target};
 use crate::civil::{Civil, Day, Instant, Reference};
+use crate::cuts::{Cuts, Written};
 use crate::engine::{Cache, Groups};
 use crate::envelope::Envelope;
 use crate::heads::Heads;
@@ -18,31 +20,10 @@ pub struct Scan {
     pub(crate) records: Vec<Record>,
     pub(crate) lines: u64,
     pub(crate) too_long: u64,
-    /// Hosts and tags whose last record here is a cut one.
-    pub(crate) cut: Vec<Sender>,
+    /// Writers whose last record here is a cut one.
+    pub(crate) cuts: Cuts,
     pub(crate) layout: Layout,
     pub(crate) reference: i64,
-}
-
-/// Who wrote a record: host and tag, both empty in an own log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sender {
-    pub(crate) host: Box<[u8]>,
-    pub(crate) tag: Box<[u8]>,
-}
-
-impl Sender {
-    pub(crate) fn is(&self, line: &[u8], envelope: &Envelope) -> bool {
-        *self.host == *envelope.host.of(line) && *self.tag == *tag_text(line, envelope)
-    }
-
-    fn of(line: &[u8], envelope: &Envelope) -> Self {
-        Self { host: envelope.host.of(line).into(), tag: tag_text(line, envelope).into() }
-    }
-}
-
-fn tag_text<'a>(line: &'a [u8], envelope: &Envelope) -> &'a [u8] {
-    envelope.tag.map_or(&[], |tag| tag.of(line))
 }
 
 impl Scan {
@@ -64,7 +45,7 @@ impl Catalogue {
             reference: Reference::new(reference),
             day: None,
             local: (Vec::new(), None),
-            scan: Scan { records: Vec::new(), lines: 0, too_long: 0, cut: Vec::new(), layout, reference },
+            scan: Scan { records: Vec::new(), lines: 0, too_long: 0, cuts: Cuts::default(), layout, reference },
         };
         match layout {
             Layout::Syslog => scanner.syslog(data),
@@ -102,6 +83,7 @@ impl Scanner<'_> {
             self.scan.lines += 1;
             if line.is_too_long() {
                 self.scan.too_long += 1;
+                self.too_long(line.of(data));
                 continue;
             }
             let text = line.of(data);
@@ -124,6 +106,7 @@ impl Scanner<'_> {
             self.scan.lines += 1;
             if line.is_too_long() {
                 self.scan.too_long += 1;
+                self.too_long(line.of(data));
                 continue;
             }
             let text = line.of(data);
@@ -141,15 +124,11 @@ impl Scanner<'_> {
     fn record(&mut self, start: usize, line: &[u8], envelope: &Envelope, target: &Target) -> Left {
         let line = &line[..envelope.end];
         let message = &line[envelope.message..];
-        let continues = self.ends_cut(line, envelope);
-        let cut = message.len() >= target.cut;
-        if cut {
-            self.scan.cut.push(Sender::of(line, envelope));
-        }
-        let refused = match (cut, continues) {
-            (true, _) => Some(Missed::CutRecord),
-            (false, true) => Some(Missed::Continuation),
-            (false, false) => None,
+        // Nearly all records are short, and no writer has a cut one open.
+        let refused = if message.len() >= target.cut.least || !self.scan.cuts.is_empty() {
+            self.refused(line, envelope, target)
+        } else {
+            None
         };
         let Some((number, tag_tls, groups)) = self.first_match(line, envelope.message, target) else {
             let Some(format) = self.catalogue.shows_success(target, message) else { return Left::Undecided(refused) };
@@ -183,11 +162,21 @@ impl Scanner<'_> {
         self.scan.records.push(record);
     }
 
-    /// Whether the record before, of the same host and tag, was cut; that is then settled.
-    fn ends_cut(&mut self, line: &[u8], envelope: &Envelope) -> bool {
-        // Empty but for the moments after an overlong record, so a scan of it costs nothing.
-        let open = self.scan.cut.iter().position(|sender| sender.is(line, envelope));
-        open.map(|i| self.scan.cut.swap_remove(i)).is_some()
+    /// Why a record that a writer cut, or that continues one, makes no event.
+    #[cold]
+    fn refused(&mut self, line: &[u8], envelope: &Envelope, target: &Target) -> Option<Missed> {
+        let written = Written::new(line, envelope, &target.cut, false);
+        let continues = self.scan.cuts.take(&written);
+        if written.is_cut { Some(Missed::CutRecord) } else { continues.then_some(Missed::Continuation) }
+    }
+
+    /// A line that is too long is a cut record, of which the beginning tells whose.
+    #[cold]
+    fn too_long(&mut self, line: &[u8]) {
+        let line = &line[..MAX_LINE];
+        if let Some((envelope, target)) = self.catalogue.read(line, self.scan.layout) {
+            self.scan.cuts.take(&Written::new(line, &envelope, &target.cut, true));
+        }
     }
 
     /// The first pattern that takes the whole message, whether its tag means TLS, and its groups.
@@ -205,8 +194,9 @@ impl Scanner<'_> {
     fn read(&mut self, record: Record, line: &[u8], stamp: Option<Stamp>, groups: &Groups) -> Result<Record, Missed> {
         let parsed = groups.ip.map(|text| Address::parse(text.of(line)));
         let address = match (record.said, parsed) {
-            (Said::Login, None) | (Said::Login | Said::Logout, Some(None)) => return Err(Missed::BadAddress),
-            (Said::Login | Said::Logout | Said::Address, address) => address.flatten(),
+            (said, None) if said.is_login() => return Err(Missed::BadAddress),
+            (said, Some(None)) if said.is_login() || said == Said::Logout => return Err(Missed::BadAddress),
+            (said, address) if said.is_login() || matches!(said, Said::Logout | Said::Address) => address.flatten(),
             _ => None,
         };
         let civil = stamp.and_then(|stamp| stamp.read(line));

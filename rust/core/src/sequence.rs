@@ -2,16 +2,23 @@
 
 use std::borrow::Cow;
 
+use hashbrown::HashSet;
+
+use crate::MAX_LINE;
 use crate::address::Address;
-use crate::catalogue::{Catalogue, Layout};
+use crate::catalogue::Catalogue;
+use crate::cuts::{Cuts, Written};
 use crate::joins::{Joined, Joins, Opened, Process, Success};
 use crate::lines::Lines;
 use crate::record::{Missed, NO_STAMP, Record, Said, What};
-use crate::scan::{Scan, Sender};
+use crate::scan::Scan;
 
 /// How far before its predecessor an event may lie, in seconds, until its later reading is the better one: writers
 /// hold lines back for less than this.
 pub(crate) const ORDER_SLACK: i64 = 300;
+
+/// Writers of marked logins that are remembered.
+const WRITERS: usize = 4_096;
 
 /// A record with everything settled that depends on order.
 #[derive(Debug)]
@@ -66,8 +73,10 @@ pub(crate) struct Sequence {
     live: bool,
     /// Stamp of the event or step before, as settled.
     before: Option<i64>,
-    /// Hosts and tags whose last record was a cut one.
-    cut: Vec<Sender>,
+    /// Writers whose last record was a cut one.
+    cuts: Cuts,
+    /// Writers that mark their logins: the first `WRITERS` of them.
+    marking: HashSet<Vec<u8>, foldhash::fast::RandomState>,
     /// By process; one for each format.
     joins: Vec<Joins>,
 }
@@ -75,7 +84,7 @@ pub(crate) struct Sequence {
 impl Sequence {
     pub(crate) fn new(catalogue: &Catalogue, live: bool) -> Self {
         let joins = catalogue.formats.iter().map(|_| Joins::new()).collect();
-        Self { live, before: None, cut: Vec::new(), joins }
+        Self { live, before: None, cuts: Cuts::default(), marking: HashSet::default(), joins }
     }
 
     /// Hands the scan's events and missed lines to `sink`, settled, in order. `data` is what was scanned.
@@ -89,13 +98,16 @@ impl Sequence {
         let continuations = self.cross_border(catalogue, scan, data);
         for record in &scan.records {
             let mut said = record.said;
-            if continuations.contains(&record.line) {
+            if !continuations.is_empty() && continuations.binary_search(&record.line).is_ok() {
                 said = match said {
                     _ if said.ending().is_some() => continue,
                     Said::Missed(Missed::NoPattern) | Said::Address | Said::Failure | Said::End => continue,
                     Said::Missed(Missed::CutRecord) => said,
                     _ => Said::Missed(Missed::Continuation),
                 };
+            }
+            if matches!(said, Said::Marked | Said::Unmarked) {
+                said = self.told_by_marks(record, &data[record.line..]);
             }
             if let Said::Missed(reason) = said {
                 sink(Settled::missed(record, reason));
@@ -121,6 +133,19 @@ impl Sequence {
             let Record { address, looped, tls, .. } = *record;
             sink(Settled { record, what, stamp, address, looped, tls, opened: None });
         }
+    }
+
+    /// What comes of a login that may be marked, where its writer marks them.
+    #[cold]
+    fn told_by_marks(&mut self, record: &Record, line: &[u8]) -> Said {
+        // Neither host nor tag holds a blank.
+        let writer = [&record.format.to_le_bytes(), record.host.of(line), b" ", record.tag.of(line)].concat();
+        if record.said == Said::Marked && self.marking.len() < WRITERS {
+            self.marking.insert(writer);
+        } else if record.said == Said::Unmarked && self.marking.contains(&writer) {
+            return Said::Missed(Missed::NoPattern);
+        }
+        Said::Login
     }
 
     /// The event that one step of a session over several lines makes, if any.
@@ -167,29 +192,27 @@ impl Sequence {
         }
     }
 
-    /// Line starts of the first records here of those whose last record before was cut.
+    /// Line starts, ascending, of the records here that continue cut records of earlier scans.
     ///
     /// The lines are read again to find them: they may be of no interest otherwise, and a cut record at a border is
-    /// far too rare for every scan to list its senders.
+    /// far too rare for every scan to list its writers.
     fn cross_border(&mut self, catalogue: &Catalogue, scan: &Scan, data: &[u8]) -> Vec<usize> {
         let mut found = Vec::new();
-        if !self.cut.is_empty() {
-            for line in Lines::new(data).filter(|line| !line.is_too_long()) {
+        let met = self.cuts.met();
+        if !self.cuts.is_empty() {
+            for line in Lines::new(data) {
                 let text = line.of(data);
-                let Some(envelope) = catalogue.envelope(text, scan.layout) else {
-                    continue;
-                };
-                let untagged = envelope.tag.is_none() && scan.layout == Layout::Syslog;
-                if let Some(i) = self.cut.iter().position(|sender| !untagged && sender.is(text, &envelope)) {
-                    self.cut.swap_remove(i);
+                let text = &text[..text.len().min(MAX_LINE)];
+                let Some((envelope, target)) = catalogue.read(text, scan.layout) else { continue };
+                if self.cuts.pass(&Written::new(text, &envelope, &target.cut, line.is_too_long())) {
                     found.push(line.start);
-                    if self.cut.is_empty() {
-                        break;
-                    }
+                }
+                if self.cuts.is_empty() {
+                    break;
                 }
             }
         }
-        self.cut.extend_from_slice(&scan.cut);
+        self.cuts.go_on(met, &scan.cuts);
         found
     }
 

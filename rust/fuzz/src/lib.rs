@@ -45,8 +45,14 @@ pub fn formats() -> Vec<FormatSpec> {
             "line_login" => &mut format.line_login,
             "line_logout" => &mut format.line_logout,
             "own_prefix" => &mut format.own_prefix,
+            "cut_prefix" => &mut format.cut_prefix,
             "own_probe" => {
                 format.own_probe = Some(value);
+                continue;
+            }
+            "marked" | "unmarked" => {
+                let numbers = if key == "marked" { &mut format.marked } else { &mut format.unmarked };
+                numbers.push(value.parse().expect("a pattern's number"));
                 continue;
             }
             "cut" => {

@@ -46,6 +46,9 @@ fn format_spec(format: &Bound<'_, PyAny>) -> PyResult<FormatSpec> {
         line_login: format.getattr("line_login")?.extract()?,
         line_logout: format.getattr("line_logout")?.extract()?,
         cut: format.getattr("cut")?.extract()?,
+        marked: format.getattr("marked")?.extract()?,
+        unmarked: format.getattr("unmarked")?.extract()?,
+        cut_prefix: format.getattr("cut_prefix")?.extract()?,
         own_prefix: format.getattr("own_prefix")?.extract()?,
         own_probe: format.getattr("own_probe")?.extract()?,
     })

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pbs_fast.matching.protocol import SYSLOG
 from pbs_fast.matching.python import envelope
 from pbs_fast.matching.python import prefilter as sieve
 from pbs_fast.matching.python.address import Addresses
+from pbs_fast.matching.python.cuts import Cuts
 from pbs_fast.matching.python.scan import MAX_LINE, Layout, Scan, Walk
 from pbs_fast.matching.python.tags import Routes
 from pbs_fast.matching.python.timestamp import Clock, Stamps
@@ -90,15 +92,17 @@ class Matcher:
 
         Raises ValueError for a layout that no format has, or bounds outside data.
         """
-        began = time.perf_counter()
         stop = len(data) if stop is None else stop
         if not 0 <= start <= stop <= len(data):
             raise ValueError(f"data[{start}:{stop}] is not within the {len(data)} bytes given")
-        how = self._layout(layout)
+        return self._scan(data, start, stop, offset, self._layout(layout), reference, Cuts())
+
+    def _scan(self, data: bytes, start: int, stop: int, offset: int, how: Layout, reference: int, before: Cuts) -> Scan:
+        began = time.perf_counter()
         too_long = _count_too_long(data, start, stop)
         # One carriage return sends the whole piece through the exact grammar: asking each line cost all logs.
         usual = not too_long and data.find(b"\r", start, stop) < 0
-        walk = Walk(self._stamps_for(reference), self._addresses, self._whole_lines)
+        walk = Walk(self._stamps_for(reference), self._addresses, self._whole_lines, Cuts(before))
         shift = offset - start
 
         first = data.find(b"\n", start, stop)
@@ -119,8 +123,8 @@ class Matcher:
             reference=reference,
             fields=walk.fields,
             ambiguous=walk.ambiguous,
-            first_of=walk.first_of,
-            cut=frozenset(walk.cut),
+            cuts=walk.cuts,
+            after=partial(self._scan, data, start, stop, offset, how, reference),
             has_steps=walk.has_steps,
             seconds=time.perf_counter() - began,
         )

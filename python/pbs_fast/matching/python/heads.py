@@ -17,14 +17,14 @@ from pbs_fast.matching.python.timestamp import offset_of
 if TYPE_CHECKING:
     from pbs_fast.matching.python.record import Key
     from pbs_fast.matching.python.success import Success
-    from pbs_fast.matching.python.tags import Picks, Route
+    from pbs_fast.matching.python.tags import Cutting, Picks, Route
     from pbs_fast.matching.python.timestamp import Stamps
 
 REMEMBERED: Final = 1 << 14
 """Pieces of each kind; strangers' text where a format has `*/NAME`, so emptied at this size."""
 
 
-Place = tuple[bytes, "int | None", str, "Key", "Picks", "Success", int]
+Place = tuple[bytes, "int | None", str, "Key", "Picks", "Success", "Cutting", int]
 """Who wrote a line: zone, what this is east of UTC in seconds (None where there is none), host, Key, the route's parts.
 
 Like all that is taken apart for each line a plain tuple: one with names costs 0.1 us more.

@@ -8,20 +8,25 @@ Stream's. Knows no files, no clock, no folding.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pbs_fast.matching.python.cuts import Cuts
 from pbs_fast.matching.python.envelope import envelope_of, unrepeated
 from pbs_fast.matching.python.heads import Heads, Hours, Place, Places
 from pbs_fast.matching.python.record import NOBODY, joined, missed, tuples
 from pbs_fast.matching.python.starts import LENGTH
+<<<<<<< HEAD
 from pbs_fast.matching.python.tags import ENDINGS
+=======
+from pbs_fast.matching.python.tags import LOGINS
+>>>>>>> FETCH_HEAD
 from pbs_fast.matching.python.timestamp import SECONDS, UNREADABLE, Reading
 
 if TYPE_CHECKING:
     from pbs_fast.matching.python.address import Addresses
-    from pbs_fast.matching.python.record import Fields, Key, Record
+    from pbs_fast.matching.python.record import Fields, Record
     from pbs_fast.matching.python.tags import Route
     from pbs_fast.matching.python.timestamp import Stamps
     from pbs_fast.matching.python.wholeline import Found, WholeLines
@@ -44,10 +49,10 @@ class Scan:
     """Those of events, missed lines and steps of sessions, in order (`records`)."""
     ambiguous: dict[int, int]
     """Offset of an event -> distance from its stamp to its later reading, in seconds."""
-    first_of: dict[Key, int]
-    """Offset of the first record of each host and tag whose format's writer cuts."""
-    cut: frozenset[Key]
-    """Hosts and tags whose last record in the piece is a cut one."""
+    cuts: Cuts
+    """Writers whose last record in the piece is a cut one."""
+    after: Callable[[Cuts], Scan]
+    """The scan of the same piece after records that left these open."""
     has_steps: bool
     """Whether a step of a session, or an ending, is among the records."""
 
@@ -82,11 +87,11 @@ class Layout:
 class Walk:
     """Makes the records of one piece, part by part. One thread's."""
 
-    def __init__(self, stamps: Stamps, addresses: Addresses, whole_lines: WholeLines) -> None:
+    def __init__(self, stamps: Stamps, addresses: Addresses, whole_lines: WholeLines, cuts: Cuts) -> None:
+        """`cuts` is what the records before left open; it goes on with those walked here."""
         self.fields: Fields = []
         self.ambiguous: dict[int, int] = {}
-        self.first_of: dict[Key, int] = {}
-        self.cut: set[Key] = set()
+        self.cuts = cuts
         self.has_steps = False
         self._stamps, self._addresses = stamps, addresses
         self._whole_lines = whole_lines
@@ -117,7 +122,7 @@ class Walk:
         """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
         extend, addresses, ambiguous = self.fields.extend, self._addresses, self.ambiguous
         stamps, seconds_of = self._stamps, SECONDS
-        heads, first_of, cut_keys = layout.heads(stamps), self.first_of, self.cut
+        heads, cuts = layout.heads(stamps), self.cuts
         stamp: int | None
         # A newline precedes each line.
         shift += 1
@@ -134,10 +139,10 @@ class Walk:
                     continue
                 reading, place, pid, message = found
                 procid = None
-            zone, offset, host, key, picks, success, cut = place
+            zone, offset, host, key, picks, success, cutting, cut = place
             refusal = None
-            if cut and (len(message) >= cut or key in cut_keys or key not in first_of):
-                refusal = self._cut_or_continued(key, candidate.start() + shift, len(message) >= cut)
+            if len(message) >= cut or cuts.open:
+                refusal = cuts.take(key, message, cutting)
             for pick in picks[message[:LENGTH]]:
                 match = pick[0](message)
                 if match is not None:
@@ -183,7 +188,7 @@ class Walk:
                     ip = None
                 self.has_steps = True
             elif refusal is None:
-                if ip is None and (kind == "login" or ip_text is not None):
+                if ip is None and (kind in LOGINS or ip_text is not None):
                     refusal = "bad-address"
                 elif stamp is None:
                     refusal = "bad-stamp"
@@ -271,8 +276,10 @@ class Walk:
         at += 1
         if data[end - 1] == 13:
             end -= 1
+        # Of a line that is too long the beginning tells whose it is.
+        too_long, end = end - at > MAX_LINE, min(end, at + MAX_LINE)
         m = layout.line.match(data, at, end)
-        if m is None or end - at > MAX_LINE:
+        if m is None:
             return None
         when, host, tag, pid = envelope_of(m)
         place = None if tag is None else layout.exact.place(host, tag)
@@ -281,16 +288,7 @@ class Walk:
         message = data[m.end() : end]
         if layout.has_tags:
             message = unrepeated(message)
+        if too_long:
+            self.cuts.take(place[3], message, place[6], too_long=True)
+            return None
         return UNREADABLE if when is None else self._stamps[when], place, pid, message
-
-    def _cut_or_continued(self, key: Key, at: int, is_cut: bool) -> str | None:
-        """The reason why this record of a format whose writer cuts makes no event; keeps the books of the next."""
-        if key not in self.first_of:
-            self.first_of[key] = at
-        if is_cut:
-            self.cut.add(key)
-            return "cut-record"
-        if key in self.cut:
-            self.cut.remove(key)
-            return "continuation"
-        return None

@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.events import Event
+from pbs_fast.matching.python.cuts import Cuts
 from pbs_fast.matching.python.fold import Fold
 from pbs_fast.matching.python.record import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
 from pbs_fast.matching.python.sessions import ORDER_SLACK, Sessions
+<<<<<<< HEAD
 from pbs_fast.matching.python.tags import ENDINGS, STEPS
+=======
+from pbs_fast.matching.python.tags import MARKED, UNMARKED
+>>>>>>> FETCH_HEAD
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
@@ -22,7 +27,12 @@ if TYPE_CHECKING:
     from pbs_fast.matching.python.record import Fields, Key, Record
     from pbs_fast.matching.python.scan import Scan
 
+<<<<<<< HEAD
 _NO_EVENTS: Final = frozenset((*STEPS, *ENDINGS))
+=======
+WRITERS: Final = 4_096
+"""Writers of marked logins that are remembered: the first."""
+>>>>>>> FETCH_HEAD
 REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation", "no-session")
 
 
@@ -35,7 +45,8 @@ class Stream:
         self._live = live
         self._fold, self._folds = Fold(source, gap, fold=fold), fold
         self._sessions = Sessions(matcher.joins, matcher.stepped)
-        self._cut: set[Key] = set()
+        self._cuts = Cuts()
+        self._marking: set[tuple[str, Key]] = set()
         self._before: int | None = None
         self._seconds = 0.0
         names = ("lines", "too_long", "login", "logout", "other", "logout_no_address")
@@ -79,11 +90,16 @@ class Stream:
         """The scan's records, all that depends on order settled but for logouts' addresses."""
         if scan.matcher is not self._matcher:
             raise ValueError("the scan is another matcher's; give the stream scans of its own matcher")
+        if self._cuts.open:
+            # Rare, and no other way is as sure: the piece is scanned again with what was open before it.
+            scan = scan.after(self._cuts)
+            self._cuts = scan.cuts
+        elif scan.cuts.met:
+            self._cuts.go_on(scan.cuts)
         fields = scan.fields
-        if self._cut:
-            fields = self._continued(scan)
-        elif scan.cut:
-            self._cut = set(scan.cut)
+        kinds = fields[KIND::WIDTH]
+        if MARKED in kinds or UNMARKED in kinds:
+            fields = joined(map(self._told_by_marks, tuples(fields)))
         if scan.ambiguous:
             fields = joined(self._unambiguous(scan, fields))
         else:
@@ -97,6 +113,7 @@ class Stream:
         self._count(scan, fields, sum(record[2] is None and record[1] == "logout" for record in records))
         return records
 
+<<<<<<< HEAD
     def _continued(self, scan: Scan) -> Fields:
         """The records, without what continues a record that an earlier scan ended on."""
         over = {scan.first_of[key] for key in self._cut if key in scan.first_of}
@@ -113,6 +130,16 @@ class Stream:
             else:
                 settled.append(record)
         return joined(settled)
+=======
+    def _told_by_marks(self, record: Record) -> Record:
+        """The record, a login that may be marked as a plain one, or as missed where its writer marks them."""
+        kind, writer = record[1], (record[4], record[11])
+        if kind == MARKED and len(self._marking) < WRITERS:
+            self._marking.add(writer)
+        if kind == UNMARKED and writer in self._marking:
+            return missed(record[0], record[4], record[6], "no-pattern")
+        return (record[0], "login", *record[2:]) if kind in (MARKED, UNMARKED) else record
+>>>>>>> FETCH_HEAD
 
     def _unambiguous(self, scan: Scan, fields: Fields) -> Iterator[Record]:
         for record in tuples(fields):

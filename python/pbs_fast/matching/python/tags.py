@@ -7,6 +7,7 @@ message. Knows docs/MATCHING.md, 3 and 4; no envelopes, stamps or logs.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,11 +22,20 @@ if TYPE_CHECKING:
 
 STEPS: Final = ("address", "success", "failure", "end")
 """What a line of a session over several lines can be (docs/MATCHING.md, 6)."""
+<<<<<<< HEAD
 ENDINGS: Final = ("restart", "killed", "aborted")
 """Words of the server that end sessions without a logout (docs/MATCHING.md, 4)."""
 GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
+=======
+MARKED, UNMARKED = "marked", "unmarked"
+"""Logins of `Format.marked` and of `Format.unmarked`."""
+LOGINS: Final = frozenset(("login", MARKED, UNMARKED))
+GROUPS: Final = ("ip", "user", "session", "lip", "tls")
+>>>>>>> FETCH_HEAD
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
+SPLIT: Final = 700
+"""Length of a message, in bytes, from which any writer may have cut it (docs/MATCHING.md, 4)."""
 STARTS_REMEMBERED: Final = 4096
 """Starts of messages, which may be strangers' text as well."""
 
@@ -58,13 +68,28 @@ class Picks(dict[bytes, tuple[Pick, ...]]):
         return picks
 
 
+class Cutting(NamedTuple):
+    """From which length on messages are cut records (docs/MATCHING.md, 4)."""
+
+    any: int
+    repeated: int
+    """For messages that start with one of `prefixes`."""
+    prefixes: tuple[bytes, ...]
+    """Texts that a writer repeats before each part of a record."""
+
+    def prefix(self, message: bytes) -> bytes:
+        """What the writer repeats at the start of this message; empty for nothing."""
+        return next((prefix for prefix in self.prefixes if message.startswith(prefix)), b"")
+
+
 class Route(NamedTuple):
     """What is tried on the message of a tag."""
 
     picks: Picks
     success: Success
+    cutting: Cutting
     cut: int
-    """Length of a message from which it is a cut record; 0 for never."""
+    """The shortest message that `cutting` needs to be asked about."""
 
 
 class Tags(dict[bytes, "Route | None"]):
@@ -152,6 +177,15 @@ def _patterns(fmt: Format) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield ending, getattr(fmt, ending)
 
 
+def _kinds(fmt: Format) -> Iterator[tuple[str, str]]:
+    """What a match of each pattern says (login, logout, MARKED, UNMARKED, a step), in the order of trial."""
+    for kind, patterns in _patterns(fmt):
+        for number, pattern in enumerate(patterns, 1):
+            is_login = kind == "login"
+            marks = MARKED if number in fmt.marked else UNMARKED if number in fmt.unmarked else kind
+            yield marks if is_login else kind, pattern
+
+
 def _check(name: str, pattern: str) -> None:
     try:
         re.compile(pattern.encode("ascii"))
@@ -163,13 +197,24 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
     picks = [
         (starts(pattern), _pick(fmt, kind, pattern, over_tls=over_tls))
         for fmt, over_tls in members
-        for kind, patterns in _patterns(fmt)
-        for pattern in patterns
+        for kind, pattern in _kinds(fmt)
     ]
+    cutting = _cutting([fmt for fmt, _ in members])
     return Route(
         picks=Picks(picks),
         success=Success((fmt.name, fmt.success) for fmt, _ in members),
-        cut=min((fmt.cut for fmt, _ in members if fmt.cut), default=0),
+        cutting=cutting,
+        cut=min(cutting.any, cutting.repeated),
+    )
+
+
+def _cutting(formats: Sequence[Format]) -> Cutting:
+    plain = [fmt.cut for fmt in formats if fmt.cut and not fmt.cut_prefix]
+    repeating = [fmt for fmt in formats if fmt.cut and fmt.cut_prefix]
+    return Cutting(
+        any=min((SPLIT, *plain)),
+        repeated=min((fmt.cut for fmt in repeating), default=sys.maxsize),
+        prefixes=tuple(text.encode() for fmt in repeating for text in fmt.cut_prefix),
     )
 
 

@@ -49,19 +49,14 @@ class Rewriter:
     def __init__(self, logtime: LogTime | None = None) -> None:
         self.logtime = logtime
         self._streams = Streams()
-        self._begun = False
+        self.parts = 0
+        """Entries that are no whole line, or not known to be one."""
         self.wrapper: str | None = None
         """`docker`, `cri` or `logtime`; None while lines are as they are."""
 
     def begin_file(self) -> None:
         """Another file of the source begins: its wrapper is to be found again. A line may go on in it all the same."""
         self.wrapper = None
-
-    def begin(self, *, is_whole: bool) -> None:
-        """The source's first lines come; `is_whole`: from its first byte on. Later calls change nothing."""
-        if not self._begun and is_whole:
-            self._streams.begin()
-        self._begun = True
 
     def doubt(self) -> None:
         """Lines of which nothing is known came: an entry may be the end of anything."""
@@ -106,7 +101,10 @@ class Rewriter:
         if entry is None:
             self._streams.lose()
             return end
-        return (self._unwrapped(entry) if self._streams.is_whole(entry) else b"") + end
+        if not self._streams.is_whole(entry):
+            self.parts += 1
+            return end
+        return self._unwrapped(entry) + end
 
     def _unwrapped(self, entry: Entry) -> bytes:
         text = entry.text

@@ -2,7 +2,8 @@
 
 An entry of either may be a part of a line. A stranger's text decides where a runtime cuts, so neither the parts nor the
 entry that ends them is handed on, and no stream is believed to stand at a line's start before an entry of it has ended
-one; only the source's own first byte is. Knows no formats. Imports formats.stamps only.
+one: runtimes rotate between two parts, too, so not even a file's first entry is. Knows no formats. Imports
+formats.stamps only.
 """
 
 from __future__ import annotations
@@ -48,21 +49,14 @@ class Streams:
 
     def __init__(self) -> None:
         self._within: dict[str, bool] = {}
-        self._unseen = True
-
-    def begin(self) -> None:
-        """The source is read from its first byte: every stream is at a line's start."""
-        self._within.clear()
-        self._unseen = False
 
     def lose(self) -> None:
         """An entry that cannot be read: any stream may be within a line."""
         self._within.clear()
-        self._unseen = True
 
     def is_whole(self, entry: Entry) -> bool:
         """Whether this entry is a whole line; keeps the books of the next."""
-        within = self._within.get(entry.stream, self._unseen)
+        within = self._within.get(entry.stream, True)
         self._within[entry.stream] = entry.is_part
         return not within and not entry.is_part
 

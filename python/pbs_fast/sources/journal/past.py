@@ -16,6 +16,7 @@ from pbs_fast.errors import SourceError
 from pbs_fast.sources.journal.export import Entry, ExportError, ExportParser
 from pbs_fast.sources.journal.files import options
 from pbs_fast.sources.journal.journalctl import Child, command
+from pbs_fast.sources.journal.parts import Parts
 from pbs_fast.sources.journal.render import CURSOR, STORED, same_entry
 from pbs_fast.sources.journal.take import WANTED
 from pbs_fast.sources.protocol import Coverage, Replayed
@@ -59,6 +60,7 @@ class JournalPast:
         self._last = last.fields.get(CURSOR) if last else None
         self._fault: str | None = None
         self._parser = ExportParser(WANTED)
+        self._parts = Parts()
         self._child: Child | None = None
         self._oldest: int | None = None
         try:
@@ -90,7 +92,7 @@ class JournalPast:
             except ExportError as error:
                 self._end(f"its output was damaged ({error})")
                 break
-            lines += self._source.take.lines(self._upto_last(entries))
+            lines += self._source.take.lines(self._upto_last(entries), self._parts)
         return [Replayed(piece, self._now, self._source.name) for piece in self._source.pieces(lines)]
 
     @property

@@ -25,6 +25,7 @@ from pbs_fast.sources.file.position import Identity
 from pbs_fast.sources.journal.export import Entry, ExportError, ExportParser
 from pbs_fast.sources.journal.files import identities, machine_id, missing, options
 from pbs_fast.sources.journal.journalctl import FOLLOW, PROGRAM, Child, command, require_program
+from pbs_fast.sources.journal.parts import Parts
 from pbs_fast.sources.journal.past import JournalPast, read_all
 from pbs_fast.sources.journal.render import CURSOR, same_entry
 from pbs_fast.sources.journal.take import DROPPED, WANTED, Take
@@ -43,6 +44,8 @@ SHORTEST, LONGEST = 0.1, 30.0
 GOOD = 60.0
 #: Seconds between two looks whether names still mean the same files; journalctl follows what they meant at its start.
 LOOK = 1.0
+#: Entries before the first that is followed whose records may have been cut.
+_BEFORE = 32
 
 
 class JournalSource:
@@ -61,7 +64,9 @@ class JournalSource:
         self.behind = False
         self.trouble: Notice | None = None
         self.matches = _matches(believed_units(spec), wishes.tags)
-        self.take = Take(self.name, Trust(spec, machine_id()), self.counters, wishes.tags, wishes.on_notice)
+        self._trust = Trust(spec, machine_id())
+        self._before = b""
+        self.take = Take(self.name, self._trust, self.counters, wishes.tags, wishes.on_notice)
         self.spec = spec
         self._say = wishes.on_notice
         self._clock = clock
@@ -74,6 +79,7 @@ class JournalSource:
         """The cursor that journalctl begins with after it was started again."""
         self._child: Child | None = None
         self._parser = ExportParser(WANTED)
+        self._parts = Parts()
         self._started = self._retry_at = 0.0
         self._pause = SHORTEST
         self._failing = False
@@ -89,10 +95,13 @@ class JournalSource:
         self._look()
         if self.trouble is None:
             # Asked in any case: a journalctl that fails now is for whoever starts us, not for trying again.
-            newest = read_all(command(options(self.spec), WANTED, "--lines=1", matches=self.matches))
+            newest = read_all(command(options(self.spec), WANTED, f"--lines={_BEFORE}", matches=self.matches))
             if newest and not self._reading_past:
                 self._newest = newest[-1]
                 self._cursor = self._newest.fields.get(CURSOR)
+                # Not counted: the past has them.
+                uncounted = Take(self.name, self._trust, Counter(), (), lambda _: None)
+                self._before = b"".join(uncounted.lines(newest, self._parts))
 
     def _look(self) -> None:
         reason = missing(self.spec)
@@ -110,8 +119,8 @@ class JournalSource:
         return self._reading_past and self.trouble is None
 
     def before(self) -> Before | None:
-        """None: journald cuts no records."""
-        return None
+        """The newest entries when following began: a server may have cut a record there (docs/MATCHING.md, 4)."""
+        return Before(self._before, 0, int(time.time())) if self._before else None
 
     def position(self) -> None:
         """None: the past of the journal is found by time."""
@@ -139,7 +148,7 @@ class JournalSource:
             except ExportError as error:
                 self._failed(f"what {PROGRAM} writes is damaged ({error})")
                 break
-            lines += self.take.lines(self._fresh(entries))
+            lines += self.take.lines(self._fresh(entries), self._parts)
             budget -= len(data)
             if budget <= 0:
                 self.behind = True

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pbs_fast.sources.file.position import display
 from pbs_fast.sources.journal.export import Entry
+from pbs_fast.sources.journal.parts import PARTS, Parts
 from pbs_fast.sources.journal.render import COMMAND, FIELDS, IDENTIFIER, MESSAGE, Renderer
 from pbs_fast.sources.journal.trust import TRANSPORT, TRUSTED, UID, UNIT, Trust
 from pbs_fast.sources.protocol import Notice
@@ -25,7 +26,7 @@ _SUPPRESSED = re.compile(rb"Suppressed ([0-9]{1,18}) messages from ([^\s]{1,255}
 _MOST = 20
 
 #: The fields that journalctl is to write.
-WANTED = tuple(dict.fromkeys((*FIELDS, *TRUSTED, _MESSAGE_ID)))
+WANTED = tuple(dict.fromkeys((*FIELDS, *TRUSTED, *PARTS, _MESSAGE_ID)))
 
 
 class Take:
@@ -44,12 +45,14 @@ class Take:
         self._said: set[tuple[str, bytes, bytes]] = set()
         self._renderer = Renderer()
 
-    def lines(self, entries: Sequence[Entry]) -> list[bytes]:
-        """The lines of those entries that are believed, in their order."""
+    def lines(self, entries: Sequence[Entry], parts: Parts) -> list[bytes]:
+        """The lines of those entries that are believed, in their order; `parts` is of all that this reading gave."""
         found: list[bytes] = []
         for entry in entries:
             refusal = self._trust.refusal(entry)
-            if refusal is None:
+            if refusal is None and parts.is_part(entry):
+                self._counters["refused_part"] += 1
+            elif refusal is None:
                 line = self._renderer.render(entry)
                 if isinstance(line, bytes):
                     found.append(line)

@@ -164,13 +164,18 @@ fn a_cut_record_and_what_follows_it_make_no_event() {
     assert_eq!(all(&[line("mx", "alpha", LONG_OTHER), line("mx", "alpha", "in: a ip=192.0.2.1")]), ["login"]);
     // An address or a stamp that is none does not matter.
     assert_eq!(all(&[line("mx", "beta", LONG_OTHER), line("mx", "beta", "in: a ip=x")]), ["continuation"]);
-    // A line that is too long is no record.
+    // A line that is too long is a cut record of whoever its beginning names.
     let too_long = line("mx", "beta", &"x".repeat(crate::MAX_LINE));
     assert_eq!(
-        all(&[line("mx", "beta", LONG), too_long.clone(), line("mx", "beta", hello)]),
-        ["cut-record", "continuation"]
+        all(&[too_long.clone(), line("mx", "beta", hello), line("mx", "beta", hello)]),
+        ["continuation", "login"]
     );
-    assert_eq!(all(&[too_long, line("mx", "beta", hello)]), ["login"]);
+    assert_eq!(all(&[too_long, line("m2", "beta", hello)]), ["login"]);
+    // Whoever writes, 700 bytes may be a part of more.
+    let long = |n: usize| line("mx", "alpha", &"x".repeat(n));
+    let login = || line("mx", "alpha", "in: a ip=192.0.2.1");
+    assert_eq!(all(&[long(699), login()]), ["login"]);
+    assert_eq!(all(&[long(700), login(), login()]), ["continuation", "login"]);
     // The length is that of the message, without Solaris' id.
     let id = format!("[ID 1 mail.info] {}", &LONG[..59]);
     assert_eq!(all(&[line("mx", "beta", &id), line("mx", "beta", hello)]), ["login", "login"]);
