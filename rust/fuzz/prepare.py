@@ -15,11 +15,7 @@ from pbs_fast.formats.samples import ENVELOPES, fits, lines, load_samples
 HERE = Path(__file__).parent
 LISTS = (
     "program", "tls_program", "success", "login", "logout", "session_address", "session_success", "session_failure",
-<<<<<<< HEAD
-    "session_end", "restart", "killed", "aborted", "line_login", "line_logout", "own_prefix",
-=======
-    "session_end", "line_login", "line_logout", "own_prefix", "cut_prefix",
->>>>>>> FETCH_HEAD
+    "session_end", "restart", "killed", "aborted", "line_login", "line_logout", "own_prefix", "cut_prefix",
 )  # fmt: skip
 #: Patterns of the kinds that no packaged format has: searched in whole lines, and not one-pass.
 SITE = Format(

@@ -103,11 +103,7 @@ def processor_seconds() -> float:
             "cut =",
             "zzz =",
             9,
-<<<<<<< HEAD
-            "unknown key 'zzz'; known: aborted, counted, cut, killed, line_login, line_logout, login,",
-=======
-            "unknown key 'zzz'; known: counted, cut, cut_prefix, line_login, line_logout, login, logout,",
->>>>>>> FETCH_HEAD
+            "unknown key 'zzz'; known: aborted, counted, cut, cut_prefix, killed, line_login, line_logout, login,",
         ),
         ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
         ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),

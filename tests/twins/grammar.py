@@ -47,7 +47,6 @@ _FLOWS = (
 _STEP_TAGS = ("deltad",) * 6 + ("imapd", "imapd", "x/deltas", "imapd-ssl")
 _PIDS = ("12",) * 3 + ("13", "012", "9" * 30, "1x", "")
 _KINDS = ("alpha",) * 4 + (
-<<<<<<< HEAD
     "beta",
     "gamma",
     "gamma",
@@ -61,11 +60,10 @@ _KINDS = ("alpha",) * 4 + (
     "long",
     "failed",
     "failed",
+    "part",
+    "split",
+    "vast",
 )
-=======
-    "beta", "gamma", "gamma", "gamma", "out", "bye", "alpha-out", "long", "failed", "failed", "part", "split", "vast",
-)  # fmt: skip
->>>>>>> FETCH_HEAD
 _HEADS = ("plain",) * 10 + (
     "pid", "pid", "hostless", "metalog", "fac", "angles", "pri", "solaris", "5424", "5424-sd", "5424-bom", "5424-dash",
     "forwarded", "forwarded", "forwarded-fac", "hostless-forwarded",

@@ -7,13 +7,8 @@ from pbs_fast.formats import Format
 IP = r"(?P<ip>[0-9A-Fa-f:.]+)"
 LIP = r"(?P<lip>[0-9A-Fa-f:.]+)"
 
-<<<<<<< HEAD
-#: Three formats share the tag `imapd`; `alpha` cuts, `gamma` has sessions, TLS, an own log; `delta` has sessions over
-#: several lines; the latter two have endings.
-=======
 #: Three formats share the tag `imapd`; `alpha` cuts; `gamma` cuts and repeats a prefix, has sessions, TLS, an own log;
-#: `delta` has sessions over several lines.
->>>>>>> FETCH_HEAD
+#: `delta` has sessions over several lines; the latter two have endings.
 FORMATS = (
     Format(
         name="alpha",
@@ -72,13 +67,10 @@ FORMATS = (
             r"in\((?P<user>[^()]*)\)<(?P<session>[^<>]*)>: Logged out.*",
             rf"in: bye(?: {IP})?(?: <(?P<session>[^>]*)>)?",
         ),
-<<<<<<< HEAD
         restart=(r"in: up",),
         killed=(r"in: died (?P<pid>[0-9]+)",),
-=======
         cut=100,
         cut_prefix=("in: ", "to: "),
->>>>>>> FETCH_HEAD
         own_prefix=("gamma: ", "gamma["),
         own_probe="in(?:: |\\()",
     ),

@@ -45,12 +45,9 @@ _KEYS: Types = {
     "cut": NUMBER,
     "cut_prefix": TEXTS,
     "counted": BOOLEAN,
-<<<<<<< HEAD
     "raw_names": TEXTS,
-=======
     "marked": NUMBERS,
     "unmarked": NUMBERS,
->>>>>>> FETCH_HEAD
     "own_log": TABLE,
     "session": TABLE,
     "restart": TEXTS,

@@ -138,12 +138,8 @@ class Reader:
         Only before the first `feed`; their lines are not in the counters either.
         """
         if data[start:]:
-<<<<<<< HEAD
             # Its lines are those in front of what comes: what is true of them is known.
             self._unproven = 0
-            self._rewriter.begin(is_whole=False)
-=======
->>>>>>> FETCH_HEAD
             self.feed(data, start, len(data), offset=0, reference=reference)
             self.take()
             self._primed = self._counted()

@@ -100,7 +100,6 @@ pub(crate) enum Said {
 }
 
 impl Said {
-<<<<<<< HEAD
     /// Which sessions end by the line, without a logout.
     pub(crate) fn ending(self) -> Option<Ending> {
         match self {
@@ -109,11 +108,11 @@ impl Said {
             Self::Aborted => Some(Ending::Aborted),
             _ => None,
         }
-=======
+    }
+
     /// Whether the line is a login by itself.
     pub(crate) fn is_login(self) -> bool {
         matches!(self, Self::Login | Self::Marked | Self::Unmarked)
->>>>>>> FETCH_HEAD
     }
 
     /// Whether the line is an event or missed, and no other step.

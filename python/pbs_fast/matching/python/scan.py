@@ -17,11 +17,7 @@ from pbs_fast.matching.python.envelope import envelope_of, unrepeated
 from pbs_fast.matching.python.heads import Heads, Hours, Place, Places
 from pbs_fast.matching.python.record import NOBODY, joined, missed, tuples
 from pbs_fast.matching.python.starts import LENGTH
-<<<<<<< HEAD
-from pbs_fast.matching.python.tags import ENDINGS
-=======
-from pbs_fast.matching.python.tags import LOGINS
->>>>>>> FETCH_HEAD
+from pbs_fast.matching.python.tags import ENDINGS, LOGINS
 from pbs_fast.matching.python.timestamp import SECONDS, UNREADABLE, Reading
 
 if TYPE_CHECKING:

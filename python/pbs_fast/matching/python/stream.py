@@ -15,11 +15,7 @@ from pbs_fast.matching.python.cuts import Cuts
 from pbs_fast.matching.python.fold import Fold
 from pbs_fast.matching.python.record import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
 from pbs_fast.matching.python.sessions import ORDER_SLACK, Sessions
-<<<<<<< HEAD
-from pbs_fast.matching.python.tags import ENDINGS, STEPS
-=======
-from pbs_fast.matching.python.tags import MARKED, UNMARKED
->>>>>>> FETCH_HEAD
+from pbs_fast.matching.python.tags import ENDINGS, MARKED, UNMARKED
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
@@ -27,12 +23,8 @@ if TYPE_CHECKING:
     from pbs_fast.matching.python.record import Fields, Key, Record
     from pbs_fast.matching.python.scan import Scan
 
-<<<<<<< HEAD
-_NO_EVENTS: Final = frozenset((*STEPS, *ENDINGS))
-=======
 WRITERS: Final = 4_096
 """Writers of marked logins that are remembered: the first."""
->>>>>>> FETCH_HEAD
 REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation", "no-session")
 
 
@@ -113,24 +105,6 @@ class Stream:
         self._count(scan, fields, sum(record[2] is None and record[1] == "logout" for record in records))
         return records
 
-<<<<<<< HEAD
-    def _continued(self, scan: Scan) -> Fields:
-        """The records, without what continues a record that an earlier scan ended on."""
-        over = {scan.first_of[key] for key in self._cut if key in scan.first_of}
-        self._cut.difference_update(scan.first_of)
-        self._cut.update(scan.cut)
-        if not over:
-            return scan.fields
-        settled: list[Record] = []
-        for record in tuples(scan.fields):
-            if record[0] in over and record[10] != "cut-record":
-                # Steps make no event of their own; only a success would have been one.
-                if record[10] != "no-pattern" and (record[1] not in _NO_EVENTS or record[1] == "success"):
-                    settled.append(missed(record[0], record[4], record[6], "continuation"))
-            else:
-                settled.append(record)
-        return joined(settled)
-=======
     def _told_by_marks(self, record: Record) -> Record:
         """The record, a login that may be marked as a plain one, or as missed where its writer marks them."""
         kind, writer = record[1], (record[4], record[11])
@@ -139,7 +113,6 @@ class Stream:
         if kind == UNMARKED and writer in self._marking:
             return missed(record[0], record[4], record[6], "no-pattern")
         return (record[0], "login", *record[2:]) if kind in (MARKED, UNMARKED) else record
->>>>>>> FETCH_HEAD
 
     def _unambiguous(self, scan: Scan, fields: Fields) -> Iterator[Record]:
         for record in tuples(fields):

@@ -22,16 +22,12 @@ if TYPE_CHECKING:
 
 STEPS: Final = ("address", "success", "failure", "end")
 """What a line of a session over several lines can be (docs/MATCHING.md, 6)."""
-<<<<<<< HEAD
 ENDINGS: Final = ("restart", "killed", "aborted")
 """Words of the server that end sessions without a logout (docs/MATCHING.md, 4)."""
-GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
-=======
 MARKED, UNMARKED = "marked", "unmarked"
 """Logins of `Format.marked` and of `Format.unmarked`."""
 LOGINS: Final = frozenset(("login", MARKED, UNMARKED))
-GROUPS: Final = ("ip", "user", "session", "lip", "tls")
->>>>>>> FETCH_HEAD
+GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
 SPLIT: Final = 700
