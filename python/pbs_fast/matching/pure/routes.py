@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
 from pbs_fast.matching import SYSLOG
+from pbs_fast.formats.automaton import Program
+from pbs_fast.formats.bounded import Way, compiled
+from pbs_fast.formats.structure import PatternError
 from pbs_fast.matching.pure.classes import with_bitmaps
 from pbs_fast.matching.pure.starts import may_start, starts
 from pbs_fast.matching.pure.success import Success
 
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
+    from pbs_fast.formats.bounded import Match
 
 STEPS: Final = ("address", "success", "failure", "end")
 """What a line of a session over several lines can be (docs/MATCHING.md, 6)."""
@@ -28,10 +32,10 @@ STARTS_REMEMBERED: Final = 4096
 """Starts of messages, which may be strangers' text as well."""
 
 
-Pick = tuple[Callable[[bytes], "re.Match[bytes] | None"], str, bool, str, tuple[int, int, int, int, int], "bool | None"]
+Pick = tuple[Callable[[bytes], "Match | None"], str, bool, str, tuple[int, int, int, int, int], "bool | None"]
 """One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS; whether it is
 one of these; the format; where GROUPS stand among the match's groups, of which the last never takes part and stands for
-one that is missing (to ask for the five by number costs 0.2 us more); whether there was TLS when group `tls` took no
+one that is missing (asking for the five by number costs 0.2 us more); whether there was TLS when group `tls` took no
 part. (A plain tuple, as `heads.Place`.)"""
 
 
@@ -83,7 +87,7 @@ class Routes:
     """Every format's patterns, reached by tag or by own layout. Immutable but for what it remembers."""
 
     def __init__(self, formats: Sequence[Format]) -> None:
-        """Raises FormatError for a pattern that `re` does not take, and for a name given twice or to a layout."""
+        """Raises FormatError for a pattern that no engine here takes, and for a name given twice or to a layout."""
         self._formats = tuple(formats)
         names = {SYSLOG}
         for fmt in self._formats:
@@ -148,8 +152,9 @@ def _patterns(fmt: Format) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _check(name: str, pattern: str) -> None:
     try:
+        Program(pattern)
         re.compile(pattern.encode("ascii"))
-    except (re.error, UnicodeEncodeError) as error:
+    except (PatternError, re.error, UnicodeEncodeError) as error:
         raise FormatError(f"format {name}: pattern {pattern!r}: {error}; mend the pattern") from error
 
 
@@ -168,12 +173,11 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
 
 
 def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
-    # The last group never takes part: it stands for a missing one.
-    regex = re.compile(b"(?:" + with_bitmaps(pattern.encode("ascii")) + b")((?!))?+")
-    index = regex.groupindex
-    ip, user, session, lip, tls = (index.get(group, regex.groups) - 1 for group in GROUPS)
+    regex = compiled(pattern, Way.WHOLE, with_bitmaps)
+    index = regex.names
+    ip, user, session, lip, tls = (index.get(group, regex.count) for group in GROUPS)
     return (
-        regex.fullmatch,
+        regex.run,
         kind,
         kind in STEPS,
         fmt.name,
