@@ -81,7 +81,7 @@ def register(app: typer.Typer) -> None:
             write=write,
             complain=lambda error: typer.echo(one_line(f"pbs-fast match: {error}"), err=True),
             show_missed=missed,
-            logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime),
+            logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime, site.logtime_from),
         )
         summary = run(names)
         if chatty:

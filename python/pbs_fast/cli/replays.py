@@ -62,6 +62,8 @@ class Site(NamedTuple):
     formats: tuple[Format, ...]
     log_timezone: str | None
     logtime: str | None
+    logtime_from: str = ""
+    """`FILE:LINE: ` where the configuration has it, else empty."""
 
 
 def parse_now(text: str | None, zone: str | None) -> int | None:
@@ -98,7 +100,8 @@ def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logt
     found = site_formats(settings)
     for warning in (*found.warnings, *filter(None, [cost(twin, found)])):
         typer.echo(f"pbs-fast {command}: warning: {warning}", err=True)
-    return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime)
+    origin = "" if logtime else f"{settings.origin('logtime')}: "
+    return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime, origin)
 
 
 def make_matcher(twin: Twin, formats: Sequence[Format], zone: str | None) -> Matcher:

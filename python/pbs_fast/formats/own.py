@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format, lint
-from pbs_fast.formats.loader import build, extend
 from pbs_fast.formats.bounded import is_proved, two_ways
+from pbs_fast.formats.loader import build, extend
 from pbs_fast.formats.samples import sample_of
 from pbs_fast.formats.structure import PatternError
 from pbs_fast.formats.wholelint import advise

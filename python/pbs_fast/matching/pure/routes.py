@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
-from pbs_fast.matching import SYSLOG
 from pbs_fast.formats.automaton import Program
 from pbs_fast.formats.bounded import Way, compiled
 from pbs_fast.formats.structure import PatternError
+from pbs_fast.matching import SYSLOG
 from pbs_fast.matching.pure.classes import with_bitmaps
 from pbs_fast.matching.pure.starts import may_start, starts
 from pbs_fast.matching.pure.success import Success
