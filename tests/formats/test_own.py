@@ -187,6 +187,14 @@ def test_what_neither_engine_bounds_is_refused_with_place_and_way_out(
     assert str(with_it).startswith("pbs.toml:6: session success" if key == "session" else f"pbs.toml:4: {key} pattern")
 
 
+def test_the_shipped_example_is_accepted_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = (Path(__file__).parents[2] / "examples" / "blocking.toml").read_text()
+    with_it, without_it = both_installations(monkeypatch, lambda: site(tmp_path, example))
+    assert with_it == without_it
+    assert not site(tmp_path, example).warnings
+    assert [each.name for each in site(tmp_path, example).formats if each.name.endswith("-failed")]
+
+
 def test_samples_are_tried_in_bounded_time(tmp_path: Path) -> None:
     """At the start, on whatever somebody has copied there."""
     sample = "[[format.sample]]\nkind = 'failure'\nmessage = 'hi " + "a" * 16_000 + "'\n"

@@ -21,6 +21,7 @@ from pbs_fast.formats.wholelint import advise
 
 #: Rules of the lint whose breach no format survives.
 _FATAL = frozenset({"ascii", "construct", "pattern", "groups", "tag", "success", "sample"})
+_SLOWER = "; it runs in a slower engine, in time that is bounded by the line's length"
 #: Tables in which the patterns of a kind stand, as errors name them.
 _PLACES = {key: (key, "") for key in ("login", "logout", "sample")} | {
     f"session {step}": (step, "session") for step in ("address", "success", "failure", "end")
@@ -103,7 +104,7 @@ def _check(fmt: Format, table: Table) -> Iterator[tuple[bool, str]]:
         kind = "sample" if finding.rule == "sample" else finding.text.partition(" pattern ")[0]
         place = table.where(*_PLACES.get(kind, ("", "")))
         fatal = finding.rule in _FATAL or (finding.rule == "address" and "is not {" not in finding.text)
-        yield fatal, f"{place}: {finding.text}"
+        yield fatal, f"{place}: {finding.text}{_SLOWER if finding.rule == 'one-pass' else ''}"
     if fmt.own_probe is not None:
         try:
             is_proved(fmt.own_probe)
