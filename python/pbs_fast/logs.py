@@ -45,15 +45,21 @@ class Log:
     """
 
     def __init__(
-        self, logto: str | Target | None, *, debug: bool = False, clock: Callable[[], float] = time.time
+        self,
+        logto: str | Target | None,
+        *,
+        debug: bool = False,
+        waits: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`waits`: a reader of standard output or error that is slow, or stops, is waited for (see StreamTarget)."""
         self.informing = logto is not None
         """True when info lines are written; ask before building a costly one."""
         self.debugging = debug and self.informing
         """The same of debug lines."""
         self.lost = 0
         """Lines that could not be written since the last that could."""
-        self._target = _target(logto, clock) if logto is None or isinstance(logto, str) else logto
+        self._target = _target(logto, waits, clock) if logto is None or isinstance(logto, str) else logto
 
     def debug(self, text: str) -> None:
         """What was done with one address or line, and why."""
@@ -104,11 +110,11 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(_escaped, text)
 
 
-def _target(logto: str | None, clock: Callable[[], float]) -> Target:
+def _target(logto: str | None, waits: bool, clock: Callable[[], float]) -> Target:
     if logto is None:
-        return StreamTarget(2, stamped=False)
+        return StreamTarget(2, stamped=False, waits=waits)
     if logto == STDOUT:
-        return StreamTarget(1, stamped=True, clock=clock)
+        return StreamTarget(1, stamped=True, waits=waits, clock=clock)
     if logto == SYSLOG:
         return SyslogTarget(DEV_LOG, clock)
     return JournalTarget(JOURNAL_SOCKET) if logto == JOURNAL else FileTarget(logto, clock)

@@ -74,7 +74,7 @@ def _serve(settings: Settings) -> int:
     try:
         is_new = is_file(config.logto) and not os.path.lexists(config.logto)
         voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
-        log = voice(config.logto, debug=config.debug)
+        log = voice(config.logto, debug=config.debug, waits=config.once)
         if config.user is not None:
             drop_to(config.user, [str(config.logto)] if is_new else [])
         return run(settings, log, directory, background)
