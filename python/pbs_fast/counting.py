@@ -19,6 +19,9 @@ from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant
 from pbs_fast.ledger import Ahead, Ledger
 from pbs_fast.sessions import Ends, Key, Line, OpenSessions, Session
 
+#: Logouts of now that wait for the end of a replay; later ones are taken at once.
+_MOST_DEFERRED = 131_072
+
 _NEW, _RENEWED, _SESSION = "new", "renewed", "session"
 
 
@@ -94,7 +97,7 @@ class CountingLedger(Ledger):
         for kind, line, user in _lines(batch, shift):
             if kind == "login":
                 self._login(line, user, changed, now, ahead)
-            elif now is not None and ahead == "arrival" and not self._settled:
+            elif now is not None and ahead == "arrival" and not self._settled and len(self._deferred) < _MOST_DEFERRED:
                 self._deferred.append((line, now))
             else:
                 self._logout(line, changed, now)

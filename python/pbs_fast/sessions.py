@@ -5,7 +5,7 @@ Pure: no clock, no I/O; stamps are seconds on the ledger's clock. A session is k
 held by tests/ledger:
 - a session is open from its login to its logout, its address's `forget`, or `max_session` seconds after its login;
 - the same session seen in two logs is one session, and ends once;
-- memory is that of the open sessions and two bounded memories of the ended ones.
+- memory is that of MAX_OPEN open sessions at most and two bounded memories of the ended ones.
 
 Imports nothing of the package. Must not import anything that knows files, tables or clocks.
 """
@@ -23,6 +23,9 @@ Ends = Literal["address", "session", "process"]
 
 #: A logout is written by another process than its login, and may come first by so many seconds (Dovecot).
 EARLY = 300
+#: Open sessions; a login beyond them opens none, so its address is granted for `grace` alone. Whoever may write to a
+#: log could otherwise open any number.
+MAX_OPEN = 1_000_000
 #: Ended sessions that are remembered, to know them again in a second log.
 _REMEMBERED = 65_536
 #: Caps are looked up by minutes; each is still exact to the second.
@@ -90,7 +93,10 @@ class OpenSessions:
         return None if keys is None else max((self._open[key] for key in keys), key=lambda session: session.opened)
 
     def open(self, line: Line, user: str | None) -> bool:
-        """A login was seen: whether it opened a session (not, where its end could not be recognised)."""
+        """A login was seen: whether it opened a session. It does not where its end could not be recognised, and where
+        there are MAX_OPEN already."""
+        if len(self._open) >= MAX_OPEN:
+            return False
         how = self.ends.get(line.format)
         name: str | int | None = _name(line, how)
         if how is None or (name is None and how != "address"):

@@ -99,7 +99,7 @@ def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logt
     settings = merge(load(file), ())
     found = site_formats(settings)
     for warning in (*found.warnings, *filter(None, [cost(twin, found)])):
-        typer.echo(f"pbs-fast {command}: warning: {warning}", err=True)
+        typer.echo(printable(f"pbs-fast {command}: warning: {warning}"), err=True)
     origin = "" if logtime else f"{settings.origin('logtime')}: "
     return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime, origin)
 

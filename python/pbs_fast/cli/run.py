@@ -10,6 +10,7 @@ import typer
 
 from pbs_fast.cli import options
 from pbs_fast.config import Settings
+from pbs_fast.text import printable
 
 Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
 Dumpconfig = Annotated[bool, typer.Option("--dumpconfig", help="Print the configuration in force and exit.")]
@@ -79,7 +80,7 @@ def _serve(settings: Settings) -> int:
             drop_to(config.user, [str(config.logto)] if is_new else [])
         return run(settings, log, directory, background)
     except PbsError as error:
-        line = f"pbs-fast run: {error}"
+        line = printable(f"pbs-fast run: {error}")
         if background is None:
             raise
         # The parent has the terminal and prints it; once it is gone, only our own log is left.

@@ -8,6 +8,7 @@ import typer
 
 from pbs_fast.cli import options
 from pbs_fast.config import Config, Settings
+from pbs_fast.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.tables import TableOptions, TableSpec
@@ -36,7 +37,7 @@ def register(app: typer.Typer) -> None:
                 typer.echo(dumps({"table": str(spec), "rows": dict(rows)}))
                 continue
             if len(specs) > 1:
-                typer.echo(str(spec))
+                typer.echo(printable(str(spec)))
             typer.echo(listing([key for key, _ in rows]), nl=False)
 
     @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
@@ -86,4 +87,6 @@ def listing(addresses: list[str]) -> str:
     count = len(addresses)
     if not count:
         return "The database holds 0 IPs.\n"
-    return f"The database holds {count} IP{'s' if count > 1 else ''}:\n" + "".join(f"\t{each}\n" for each in addresses)
+    return f"The database holds {count} IP{'s' if count > 1 else ''}:\n" + "".join(
+        f"\t{printable(each)}\n" for each in addresses
+    )

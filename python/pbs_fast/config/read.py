@@ -14,6 +14,7 @@ from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
 from pbs_fast.config.positions import Path, lines
 from pbs_fast.errors import ConfigError
+from pbs_fast.text import printable
 
 _FORMAT_NAME = re.compile(r"[a-z0-9-]+")
 #: Lines that a Perl configuration of pop-before-smtp has and that no TOML document can have.
@@ -160,7 +161,7 @@ def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
 
 def _shown(text: str) -> str:
     cut = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in cut)
+    return printable(cut)
 
 
 def _literal(value: object) -> str:

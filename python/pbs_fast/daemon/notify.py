@@ -2,7 +2,7 @@
 
 The protocol is one datagram a message (sd_notify(3)), so it is written here: the sdnotify package has had no release
 since 2017 and swallows failures, the others need libsystemd. Invariants: without NOTIFY_SOCKET nothing is sent; a
-failure to send never ends the daemon and is said once; no child inherits the variables. Imports errors and logs.
+failure to send never ends the daemon and is said once; no child inherits the variables. Imports errors and text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pbs_fast.errors import PbsError
-from pbs_fast.logs import printable
+from pbs_fast.text import printable
 
 #: Seconds between two looks at the state for its line.
 STATUS_PAUSE: Final = 2.0

@@ -36,6 +36,9 @@ class Match(Protocol):
     def end(self) -> int:
         """Where the match ends."""
 
+    def span(self, group: int, /) -> tuple[int, int]:
+        """Where the group of this number, from 1 on, begins and ends; (-1, -1) where it took no part."""
+
 
 class Way(Enum):
     """Where in a text a pattern is to match."""
@@ -88,6 +91,10 @@ class _Taken:
 
     def end(self) -> int:
         return self._end
+
+    def span(self, group: int, /) -> tuple[int, int]:
+        begin, end = self._slots[2 * group - 2 : 2 * group]
+        return (begin, end) if begin >= 0 else (-1, -1)
 
 
 class _State(dict[int, "_State"]):

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pbs_fast.accounts import group_name, user_name
+from pbs_fast.text import printable
 
 #: Bytes kept of a file's start and of what stands before an offset: two to three log lines, stamps included.
 SAMPLE = 256
@@ -26,8 +26,6 @@ SAMPLE = 256
 #: a copy of one may hold as many NULs.
 LONGEST_HOLE = 1 << 30
 STRIDE = 1 << 20
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Identity(NamedTuple):
@@ -131,8 +129,7 @@ def first_text(fd: int) -> tuple[int, bytes]:
 
 def display(path: str) -> str:
     """A path for a one-line message: printable, whatever bytes it holds."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    return printable(path)
 
 
 def refusal(path: str, error: OSError) -> str:

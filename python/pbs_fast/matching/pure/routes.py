@@ -28,6 +28,8 @@ STEPS: Final = ("address", "success", "failure", "end")
 GROUPS: Final = ("ip", "user", "session", "lip", "tls")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
+LONGEST_TAG: Final = 512
+"""Bytes of a tag that is remembered."""
 STARTS_REMEMBERED: Final = 4096
 """Starts of messages, which may be strangers' text as well."""
 
@@ -79,7 +81,9 @@ class Tags(dict[bytes, "Route | None"]):
     def __missing__(self, tag: bytes) -> Route | None:
         if len(self) >= TAGS_REMEMBERED:
             self.clear()
-        self[tag] = route = self._find(tag)
+        route = self._find(tag)
+        if len(tag) <= LONGEST_TAG:
+            self[tag] = route
         return route
 
 

@@ -19,6 +19,9 @@ from pbs_fast.formats.stamps import BSD, ISO
 REMEMBERED: Final = 1 << 14
 """Texts of stamps; the memory is emptied at this size."""
 
+LONGEST: Final = 512
+"""Bytes of what `logtime` takes that are remembered; what a stranger wrote there may be 16 KiB."""
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NUMBER_OF_MONTH: Mapping[str, int] = {name.lower(): i for i, name in enumerate(_MONTHS, 1)}
 #: Each byte decides: names that begin alike are written as one, so that the patterns made of these are one-pass.
@@ -128,7 +131,9 @@ class LogTime:
         except KeyError:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            stamp = self._known[texts] = self._read(texts)
+            stamp = self._read(texts)
+            if m.end() <= LONGEST:
+                self._known[texts] = stamp
         return None if stamp is None else (stamp, m.end())
 
     def _read(self, texts: Sequence[bytes | None]) -> bytes | None:
