@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pbs_fast.text import printable
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""

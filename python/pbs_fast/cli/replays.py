@@ -1,6 +1,6 @@
 """What `match` and `bench` share: the options of a replay, and the matcher that they make.
 
-Imports typer only; the parts it needs are imported when a command runs.
+The parts it needs are imported when a command runs.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+
+from pbs_fast.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

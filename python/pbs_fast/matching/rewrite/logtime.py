@@ -129,10 +129,10 @@ class LogTime:
         try:
             stamp = self._known[texts]
         except KeyError:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
             stamp = self._read(texts)
             if m.end() <= LONGEST:
+                if len(self._known) >= REMEMBERED:
+                    self._known.clear()
                 self._known[texts] = stamp
         return None if stamp is None else (stamp, m.end())
 
