@@ -21,11 +21,11 @@ from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.events import Delta, Event, Grant
 from pbs_fast.guards import Refusal
-from pbs_fast.log_targets import JournalTarget, SyslogTarget
-from pbs_fast.logs import Log
-from pbs_fast.match import AsJson, AsText
-from pbs_fast.sources.identity import display
-from pbs_fast.text import printable
+from pbs_fast.log.logger import Log
+from pbs_fast.log.targets import JournalTarget, SyslogTarget
+from pbs_fast.match.lines import AsJson, AsText
+from pbs_fast.sources.file.position import display
+from pbs_fast.util.text import printable
 
 #: What must not come through: control, format, line and paragraph separators, surrogates, private use.
 UNSAFE = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
@@ -183,11 +183,11 @@ def test_there_is_one_sanitiser() -> None:
     others = {
         "text.py": "the one",
         "matching/rewrite/containers.py": "#ooo, as rsyslog writes lines",
-        "sources/journal_line.py": "#ooo, as rsyslog writes lines",
+        "sources/journal/render.py": "#ooo, as rsyslog writes lines",
         "config/kinds.py": "refuses values",
         "config/show.py": "quotes for TOML",
-        "tables/lines.py": "judges a file of others",
-        "tables/values.py": "refuses values",
+        "tables/file/lines.py": "judges a file of others",
+        "tables/value.py": "refuses values",
         "formats/lint.py": "refuses patterns",
         "formats/wholelint.py": "refuses patterns",
     }

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from pbs_fast import log_targets
-from pbs_fast.log_targets import PATIENCE, Patience, StreamTarget
-from pbs_fast.logs import Log
+from pbs_fast.log import targets as log_targets
+from pbs_fast.log.logger import Log
+from pbs_fast.log.targets import PATIENCE, Patience, StreamTarget
 
 LINE = "added 192.0.2.1 to DB user=ann format=dovecot host=hub until=2026-11-02T03:34:05Z"
 

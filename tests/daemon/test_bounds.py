@@ -15,30 +15,35 @@ from types import ModuleType
 
 import pytest
 
-from pbs_fast import counting, ledger, sessions
 from pbs_fast.config import Config
-from pbs_fast.counting import CountingLedger
-from pbs_fast.daemon import follower, skew
-from pbs_fast.daemon.alarm import LimitAlarm
+from pbs_fast.daemon import follower
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.follower import clipped
-from pbs_fast.daemon.skew import SkewWatch
-from pbs_fast.deny import DenyList
 from pbs_fast.events import Batch
 from pbs_fast.formats import Format
 from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.guards import Guards, answers, crowd
+from pbs_fast.guards import Guards, answers
+from pbs_fast.guards import shared_addresses as crowd
+from pbs_fast.guards.deny import DenyList
 from pbs_fast.guards.machine import Machine
-from pbs_fast.ledger import Ledger
-from pbs_fast.logs import Log
+from pbs_fast.guards.netblocks import read_netblocks
+from pbs_fast.health import skew
+from pbs_fast.health.alarm import LimitAlarm
+from pbs_fast.health.skew import SkewWatch
+from pbs_fast.ledger import counting, ledger, sessions
+from pbs_fast.ledger.counting import CountingLedger
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.log.logger import Log
 from pbs_fast.matching import load_core
-from pbs_fast.matching.pure import addresses, heads, routes, stamps
-from pbs_fast.matching.pure import sessions as of_lines
+from pbs_fast.matching.python import address as addresses
+from pbs_fast.matching.python import heads
+from pbs_fast.matching.python import sessions as of_lines
+from pbs_fast.matching.python import tags as routes
+from pbs_fast.matching.python import timestamp as stamps
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.rewrite import logtime
-from pbs_fast.netblocks import read_netblocks
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.zones import zone_table
 
 SMALL = 100
 #: Every limit of a memory that lines fill; docs/FAULTS.md lists them.

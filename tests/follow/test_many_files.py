@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from follow.test_replay import NOW, SINCE, line, live, run, stamp_of
-from pbs_fast.sources import follow_old, predecessors
-from pbs_fast.sources.file import FileSource
-from pbs_fast.sources.identity import Position
+from pbs_fast.sources.file import generations as predecessors
+from pbs_fast.sources.file import rotated as follow_old
+from pbs_fast.sources.file.position import Position
+from pbs_fast.sources.file.replay import Replay
+from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.notices import Notice
-from pbs_fast.sources.replay import Replay
 
 MANY = 3_000
 

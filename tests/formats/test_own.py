@@ -13,7 +13,7 @@ from pbs_fast.cli import main
 from pbs_fast.config import load, merge
 from pbs_fast.errors import ConfigError
 from pbs_fast.matching import Core, load_core
-from pbs_fast.site import Site, cost, site_formats
+from pbs_fast.matching.site import Site, cost, site_formats
 
 Output = pytest.CaptureFixture[str]
 

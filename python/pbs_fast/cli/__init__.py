@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from pbs_fast.cli import bench, catalogue, config, import_config, match, run, table
 from pbs_fast.cli.errors import bad_use, no_such_command
 from pbs_fast.errors import PbsError, UsageError
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 NAME = "pbs-fast"
 #: Help that goes into a pipe or a file does not depend on the terminal it was asked from.

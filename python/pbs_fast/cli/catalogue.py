@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pbs_fast.cli.replays import ConfigFile
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         import json as json_module
 
         from pbs_fast.config import load, merge
-        from pbs_fast.site import site_formats
+        from pbs_fast.matching.site import site_formats
 
         settings = merge(load(config), ())
         site = site_formats(settings)

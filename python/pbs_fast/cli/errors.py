@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 _QUOTED = re.compile(r"'([^']*)'")
 

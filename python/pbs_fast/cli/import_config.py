@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ import typer
 from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
-    from pbs_fast.match import Summary
+    from pbs_fast.match.lines import Summary
 
 #: `--missed` found some.
 _FOUND_MISSED = 3
@@ -50,9 +50,9 @@ def register(app: typer.Typer) -> None:
         For trying patterns: what the daemon would do with an address (networks that may relay anyway, guards) plays no
         part. The exit status is 0 also when no line says anything.
         """
-        from pbs_fast.match import AsJson, AsText, Run
+        from pbs_fast.match.lines import AsJson, AsText, Run
         from pbs_fast.matching import load_core, rewrite
-        from pbs_fast.text import printable
+        from pbs_fast.util.text import printable
 
         twin = load_core(core)
         site = read_site(config, "match", twin, log_timezone, logtime)

@@ -17,7 +17,7 @@ from pbs_fast.cli.run import Dumpconfig, List, Version, act
 from pbs_fast.config import Config, Settings
 from pbs_fast.config.model import DEFAULT_FILE
 from pbs_fast.errors import PbsError, UsageError
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 NAME = "pop-before-smtp"
 #: Where the Perl program kept its table (its `$dbfile`).

@@ -10,7 +10,7 @@ import typer
 
 from pbs_fast.cli import options
 from pbs_fast.config import Settings
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
 Dumpconfig = Annotated[bool, typer.Option("--dumpconfig", help="Print the configuration in force and exit.")]
@@ -60,10 +60,10 @@ def _serve(settings: Settings) -> int:
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
     from pbs_fast.daemon.privileges import drop_to
-    from pbs_fast.daemon.voice import SyslogVoice
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
-    from pbs_fast.logs import STDOUT, Log, is_file
+    from pbs_fast.log.logger import STDOUT, Log, is_file
+    from pbs_fast.log.tee import SyslogVoice
 
     directory = started_in()
     config = absolute(settings.config, directory)

@@ -8,7 +8,7 @@ import typer
 
 from pbs_fast.cli import options
 from pbs_fast.config import Config, Settings
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.tables import TableOptions, TableSpec

@@ -9,7 +9,7 @@ from typing import Any
 
 from pbs_fast.config.model import OWN_FORMATS, Config, Key, find_key, keys_of, values_of
 from pbs_fast.config.settings import Settings, logs
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 #: Comments that say where a value comes from begin here, so they can be read as a column.
 _COLUMN = 44

@@ -16,7 +16,7 @@ from pbs_fast.config.show import toml_value
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.formats import Formats, site_formats
 from pbs_fast.legacy.patterns import Recognizer
-from pbs_fast.text import printable
+from pbs_fast.util.text import printable
 
 OLD_DBFILE = "/etc/postfix/pop-before-smtp"
 
