@@ -54,7 +54,7 @@ def test_json(capfd: Output) -> None:
     ("name", "line"),
     [
         ("dovcot", "pbs-fast formats: no such format dovcot; nearest: dovecot\n"),
-        ("x\ny", "pbs-fast formats: no such format x\\ny; see: pbs-fast formats\n"),
+        ("x\ny", "pbs-fast formats: no such format x\\x0ay; see: pbs-fast formats\n"),
     ],
 )
 def test_an_unknown_format(name: str, line: str, capfd: Output) -> None:

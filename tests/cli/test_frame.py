@@ -31,7 +31,7 @@ BAD_USE = [
     (["config", "--grace"], "pbs-fast config: --grace needs a value"),
     (["config", "--debug=1"], "pbs-fast config: --debug takes no value"),
     (["config", "extra"], "pbs-fast config: unexpected argument extra; see: pbs-fast config --help"),
-    (["config", "--a\nb\x1b[2J"], "pbs-fast config: no such option --a\\nb\\x1b[2J; see: pbs-fast config --help"),
+    (["config", "--a\nb\x1b[2J"], "pbs-fast config: no such option --a\\x0ab\\x1b[2J; see: pbs-fast config --help"),
 ]
 
 
@@ -92,7 +92,7 @@ def test_an_error_of_ours_is_its_line_and_its_status(program: typer.Typer, capfd
         raise {"table": TableError("hash:/x cannot\nbe opened"), "usage": UsageError("x and y do not go together")}[how]
 
     assert main(["broken", "table"]) == 1
-    assert capfd.readouterr() == ("found before\n", "pbs-fast broken: hash:/x cannot\\nbe opened\n")
+    assert capfd.readouterr() == ("found before\n", "pbs-fast broken: hash:/x cannot\\x0abe opened\n")
     assert main(["broken", "usage"]) == 2
     assert capfd.readouterr().err == "pbs-fast broken: x and y do not go together\n"
 
@@ -133,7 +133,7 @@ def test_other_ways_to_end(program: typer.Typer, capfd: pytest.CaptureFixture[st
     assert main(["end", "4"]) == 4
     assert capfd.readouterr() == ("", "")
     assert main(["end", "file"]) == 1
-    assert capfd.readouterr().err == "pbs-fast end: /x\\ny: Permission denied\n"
+    assert capfd.readouterr().err == "pbs-fast end: /x\\x0ay: Permission denied\n"
     with pytest.raises(ValueError, match="invalid literal"):  # a bug of ours is not hidden
         main(["end", "bug"])
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.errors import CoreError
 from pbs_fast.formats import Format
 from pbs_fast.formats.lint import check, check_catalogue, fits_tag
 from pbs_fast.formats.loader import load_catalogue, load_format
@@ -289,12 +288,12 @@ def test_two_formats_that_take_one_sample_are_found(tmp_path: Path) -> None:
     assert check_catalogue([fmt, replace(fmt, name="other", program=("otherd",))], samples) == []
 
 
-def test_without_the_native_matcher_nothing_is_called_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_native_module_the_rules_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pbs_fast._core", None)
     fmt, samples = toy(tmp_path)
-    with pytest.raises(CoreError, match="only the native matcher knows"):
-        check(fmt, samples)
-    assert check(fmt, samples, one_pass=lambda _: None) == []
+    assert check(fmt, samples) == []
+    twice = replace(fmt, login=("welcome [a-z]*x" + expand(" from {ip}"),))
+    assert "one-pass" in {finding.rule for finding in check(twice, samples)}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,6 @@ import pytest
 from pbs_fast.cli import main
 from pbs_fast.config import load, merge
 from pbs_fast.errors import ConfigError
-from pbs_fast.formats import custom as own
-from pbs_fast.formats.wholelint import nested
 from pbs_fast.matching import Core, load_core
 from pbs_fast.matching.site import Site, cost, site_formats
 
@@ -96,7 +96,10 @@ def test_a_sites_own_stand_before_the_catalogue(tmp_path: Path) -> None:
         (one("hi {ip}$"), "pbs.toml:4: login pattern 1: holds an anchor"),
         (one("hi ({ip}"), "pbs.toml:4: login pattern 1: holds a group without a name"),
         (one("hi (?P<addr>x) {ip}"), "pbs.toml:4: login pattern 1: unknown group addr"),
-        (one("hi (?:[a-z]+)* {ip}"), "pbs.toml:4: login pattern 1: repeats (?:[a-z]+)*, which is repeated inside"),
+        (
+            one("hi (?:[a-z]*)* {ip}"),
+            "pbs.toml:4: login pattern 1: repeats (?:[a-z]*)*, of which a round may be nothing",
+        ),
         (
             one("hi {ip}", more="[[format.sample]]\nkind = 'login'\nmessage = 'ho 192.0.2.1'\n"),
             "pbs.toml:5: sample 1 is a",
@@ -107,7 +110,7 @@ def test_a_sites_own_stand_before_the_catalogue(tmp_path: Path) -> None:
         (one("^[LOGTIME] (?i){ip}", "line_login"), "pbs.toml:4: line_login pattern 1 holds flags for what follows"),
         (one("^[LOGTIME] [[:alpha:]]{ip}", "line_login"), "pbs.toml:4: line_login pattern 1 holds a class of POSIX"),
         (one("^[LOGTIME] x\\\\Z{ip}", "line_login"), "pbs.toml:4: line_login pattern 1 holds an end that depends"),
-        (one("^[LOGTIME] (?:\\\\S+)+ {ip}", "line_login"), "pbs.toml:4: line_login pattern 1 repeats (?:\\S+)+"),
+        (one("^[LOGTIME] (?:\\\\S*)+ {ip}", "line_login"), "pbs.toml:4: line_login pattern 1 repeats (?:\\S*)+"),
         (one("^[LOGTIME] ok", "line_login"), "pbs.toml:4: line_login pattern 1 has no address; write {ip}"),
         (one("^{ip} ok", "line_login"), "pbs.toml:4: line_login: '^"),
         ("[formats.dovecott]\nprogram = ['x']\n", 'pbs.toml:2: no format has the name "dovecott"; nearest: "dovecot"'),
@@ -140,43 +143,62 @@ def test_what_is_unwise_works_and_is_a_warning(tmp_path: Path, text: str, said: 
     assert all(warning.startswith(f"{tmp_path}/pbs.toml:4: ") for warning in warnings)
 
 
-def test_without_the_native_matcher_what_may_run_for_ever_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+#: Each takes `re` for ever on a line of 60 bytes.
+HOSTILE = ["(?:[a-z0-9-]{1,63}\\.?)+!", "(?:aa?)*!", "(?:[^ ]+ ?){1,20}!", ".*,.*,.*,.*!", "(?:x+)+!", "(?:[a-z]+x)*!"]
+
+
+def both_installations(monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]) -> tuple[object, object]:
+    """What is said with the native module and without it."""
+    with_it = ask()
+    monkeypatch.setitem(sys.modules, "pbs_fast._core", None)
+    return with_it, ask()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("key", ["login", "line_login"])
+def test_what_re_runs_for_ever_is_accepted_with_and_without_the_native_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostile: str, key: str
 ) -> None:
-    text = one("hi (?:[a-z]+x)*{ip}")
-    monkeypatch.setattr(own, "_one_pass", lambda: None)
-    assert "repeats (?:[a-z]+x)*" in refused(tmp_path, text)
-    assert not site(tmp_path, TAGGED).warnings
-
-
-def test_without_the_native_matcher_placeholders_are_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What they repeat is known to be sound, as far as nothing repeats them."""
-    monkeypatch.setattr(own, "_one_pass", lambda: None)
-    assert not site(tmp_path, one("hi {to-rip:user}{ip}{after-rip:session}")).warnings
-    assert not site(tmp_path, one("proxying to {proxied-to}{to-rip:user}{ip}{after-rip:session}")).warnings
-    assert "repeats (?:(?:[^ ]+ )*x)*" in refused(tmp_path, one("hi (?:{to-rip:user}x)*{ip}"))
-    example = (Path(__file__).parents[2] / "examples" / "blocking.toml").read_text()
-    assert [each.name for each in site(tmp_path, example).formats if each.name.endswith("-failed")]
+    text = one(f"hi {hostile} {{ip}}") if key == "login" else one(f"^[LOGTIME] {hostile} {{ip}}", key)
+    with_it, without_it = both_installations(monkeypatch, lambda: site(tmp_path, text))
+    assert with_it == without_it
+    assert site(tmp_path, text).slow == ("mine",)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "inner"),
+    ("pattern", "said"),
     [
-        (r"(?:[^ ]+ )*x", ""),
-        (r"(?:[^,]+, )*", ""),
-        (r"(?:ab|cd)*", ""),
-        (r"(?:TLS|SSL)?", ""),
-        (r"(\d+\.\d+)", ""),
-        (r"(?:a|aa)*b", "(?:a|aa)*"),
-        (r"(?:\S+)*", r"(?:\S+)*"),
-        (r"(a+)+b", "(a+)+"),
-        (r"(?:x{2,})+", "(?:x{2,})+"),
-        (r"(?:.*,)*", "(?:.*,)*"),
-        (r"(?:(?:a+b)*c)*", "(?:(?:a+b)*c)*"),
+        ("(?:a*)*", "repeats (?:a*)*, of which a round may be nothing; leave one of the two repetitions out"),
+        ("(?:[a-z]{1,99}[.]){30}", "parts when its {N} are written out, 1000 at most; write + or *"),
+        ("(?:" * 70 + "a" + ")" * 70, "has more than 60 groups in one another; write it flatter"),
     ],
 )
-def test_repetitions_that_take_for_ever(pattern: str, inner: str) -> None:
-    assert nested(pattern) == inner
+@pytest.mark.parametrize("key", ["login", "line_login", "session"])
+def test_what_neither_engine_bounds_is_refused_with_place_and_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, said: str, key: str
+) -> None:
+    if key == "session":
+        text = one("hi {ip}") + f"session.address = ['from {{ip}}']\nsession.success = ['in {pattern}']\n"
+    else:
+        text = one(f"^[LOGTIME] {pattern} {{ip}}" if key == "line_login" else f"hi {pattern} {{ip}}", key)
+    with_it, without_it = both_installations(monkeypatch, lambda: refused(tmp_path, text))
+    assert with_it == without_it
+    assert said in str(with_it)
+    assert str(with_it).startswith("pbs.toml:6: session success" if key == "session" else f"pbs.toml:4: {key} pattern")
+
+
+def test_the_shipped_example_is_accepted_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = (Path(__file__).parents[2] / "examples" / "blocking.toml").read_text()
+    with_it, without_it = both_installations(monkeypatch, lambda: site(tmp_path, example))
+    assert with_it == without_it
+    assert not site(tmp_path, example).warnings
+    assert [each.name for each in site(tmp_path, example).formats if each.name.endswith("-failed")]
+
+
+def test_samples_are_tried_in_bounded_time(tmp_path: Path) -> None:
+    """At the start, on whatever somebody has copied there."""
+    sample = "[[format.sample]]\nkind = 'failure'\nmessage = 'hi " + "a" * 16_000 + "'\n"
+    assert site(tmp_path, one("hi (?:aa?)*(?:a|aa)*! {ip}") + sample).slow == ("mine",)
 
 
 def test_formats_shows_them_too(tmp_path: Path, capfd: Output) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.errors import ConfigError
+from pbs_fast.formats.bounded import is_proved
 from pbs_fast.matching.backends import Core
 from pbs_fast.matching.rewrite import logtime
 from pbs_fast.matching.rewrite.logtime import LogTime
@@ -108,7 +113,7 @@ def test_impossible_dates_are_the_matchers_to_refuse(core: Core) -> None:
         ("%d %", "% is none of"),
         ("%H:%M", "it does not tell month and day"),
         ("%d %d %m %H %M", "redefinition of group name 'day'"),
-        ("(\\d+", "missing ), unterminated subpattern"),
+        ("(\\d+", "has a '(' at byte 0 that no ')' ends"),
         (r"\d+", "it has 0 captures, not one"),
         (r"(\d+) (\d+)", "it has 2 captures, not one"),
         (r"(?P<years>\d+)", "unknown group years"),
@@ -210,3 +215,62 @@ def test_lines_stay_lines(share: Reporter, stamps: list[str], case: tuple[str, s
     for event in outcomes[0].events:
         assert event.offset == 0 or log[event.offset - 1] == 10
     share(case[1] in stamps or outcomes[0].events)
+
+
+@pytest.mark.parametrize(("pattern", "stamp"), [case for case in CASES if "%" in case[0]])
+def test_strptime_formats_are_one_pass(pattern: str, stamp: str) -> None:
+    """So `re` runs them, which is quick. Numbers that run together have to be tried."""
+    del stamp
+    assert is_proved(logtime._of_format(pattern)) or pattern == "%y%m%d %T"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?:[a-z0-9-]{1,63}\.?)+ (\d+:\d+)",
+        r"(?:aa?)*!(\d+)",
+        r"(?:[^ ]+ ?){1,20}!(\d+)",
+        r".*,.*,.*,.*,(\d+)!",
+        r"(?:x+)+(!)",
+    ],
+)
+def test_a_line_costs_its_length(pattern: str) -> None:
+    stamps = LogTime(pattern)
+    for text in (b"a", b"x", b"a ", b",", b"a-b."):
+        took = []
+        for size in (4_000, 8_000, 16_000):
+            line = text * (size // len(text))
+            started = time.thread_time()
+            assert stamps.head(line) is None
+            took.append(time.thread_time() - started)
+        assert took[2] < 3 * took[1] + 0.01
+        assert took[2] < 1
+
+
+def test_only_the_head_of_a_line_is_looked_at_where_a_stamp_has_an_end() -> None:
+    stamps = LogTime("(?P<month>[0-9]?[0-9])(?P<day>[0-9]?[0-9])(?P<hour>[0-9]{2})(?P<minute>[0-9]{2})\\b")
+    assert stamps.head(b"03040700 " + b"x" * 16_000) == (b"Mar  4 07:00:00", 8)
+    assert stamps.head(b"03040700x") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        (r"(?:a*)*(\d+)", "of which a round may be nothing; leave one of the two repetitions out"),
+        (r"(?=x)(\d+)", "holds (?=x, whose time no engine here can bound"),
+        (r"(\d++)", "holds a possessive repetition"),
+    ],
+)
+def test_what_no_engine_bounds_is_refused_with_its_place(tmp_path: Path, pattern: str, said: str) -> None:
+    file = tmp_path / "pbs.toml"
+    file.write_text(f"core = 'auto'\nlogtime = '{pattern}'\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pbs_fast", "match", f"--config={file}", "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert f"pbs.toml:2: logtime '{pattern}': " in done.stderr
+    assert said in done.stderr

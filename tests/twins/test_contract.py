@@ -735,6 +735,17 @@ def test_only_the_newest_sessions_are_remembered(core: Core) -> None:
     assert told(core, *lines)[-4:] == ["192.0.2.7", None, "192.0.2.7", "192.0.2.7"]
 
 
+@pytest.mark.parametrize(
+    ("session", "remembered"), [("s" * 512, True), ("s" * 513, False), ("ä" * 256, True), ("ä" * 257, False)]
+)
+def test_a_session_with_a_long_id_is_not_remembered(core: Core, session: str, remembered: bool) -> None:
+    lines = [
+        f"{STAMP} mx gamma: in: Login: user=<u>, rip=192.0.2.7, lip=::1, session=<{session}>",
+        f"{STAMP} mx gamma: in(u)<{session}>: Logged out",
+    ]
+    assert told(core, *lines) == ["192.0.2.7", "192.0.2.7" if remembered else None]
+
+
 def rows(core: Core, *events: tuple[int, str], setting: Setting = DEFAULT, host: str = "mx") -> dict[str, list[object]]:
     """The batch of logins given as (seconds after AT, rest of a gamma login)."""
     lines = []

@@ -197,6 +197,19 @@ def test_only_the_newest_sessions_of_steps_are_remembered(core: Core) -> None:
     assert found == [f"login {IP}", "login ::1", "no-session", f"login {IP}", "login ::1"]
 
 
+@pytest.mark.parametrize(("pid", "remembered"), [("1" * 502, True), ("1" * 503, False), ("1" * 9_000, False)])
+def test_a_process_with_a_long_name_is_not_remembered(core: Core, pid: str, remembered: bool) -> None:
+    """Host, tag and pid with a blank between: `mx deltad` and a pid of 502 digits are 512 bytes."""
+    lines = [line(f"from {IP}", tag=f"deltad[{pid}]"), line("hello a", tag=f"deltad[{pid}]")]
+    assert told(core, *lines) == ([f"login {IP}"] if remembered else ["no-session"])
+
+
+@pytest.mark.parametrize(("user", "remembered"), [("u" * 512, True), ("u" * 513, False), ("ä" * 257, False)])
+def test_a_login_with_long_names_is_made_and_forgotten(core: Core, user: str, remembered: bool) -> None:
+    lines = [line(f"from {IP}"), line(f"hello {user}"), line("hello again"), line("gone")]
+    assert told(core, *lines) == [f"login {IP}", *([f"logout {IP}"] if remembered else ["no-session"])]
+
+
 def test_steps_in_the_ambiguous_hour(core: Core) -> None:
     """Each step is the event before for the next, whatever comes of it."""
     zone = ((-(1 << 40), 7200), (AUTUMN, 3600))

@@ -17,8 +17,9 @@ import typer
 from typer.core import TyperGroup
 
 from pbs_fast.cli import bench, catalogue, config, import_config, match, run, table
-from pbs_fast.cli.errors import bad_use, no_such_command, one_line
+from pbs_fast.cli.errors import bad_use, no_such_command
 from pbs_fast.errors import PbsError, UsageError
+from pbs_fast.util.text import printable
 
 NAME = "pbs-fast"
 #: Help that goes into a pipe or a file does not depend on the terminal it was asked from.
@@ -149,7 +150,7 @@ def _complete(command: Any, name: str) -> None:
 
 
 def _fail(where: str, what: str, status: int) -> int:
-    return _fail_line(one_line(f"{where}: {what}"), status)
+    return _fail_line(printable(f"{where}: {what}"), status)
 
 
 def _fail_line(line: str, status: int) -> int:

@@ -256,7 +256,7 @@ def _make(twin: Core, site: Site, grace: int, table: Table | None) -> Replay:
 def _stamps(site: Site) -> Stamps | None:
     from pbs_fast.matching.rewrite import read_logtime
 
-    return None if site.logtime is None else read_logtime(site.logtime)
+    return None if site.logtime is None else read_logtime(site.logtime, site.logtime_from)
 
 
 @contextmanager

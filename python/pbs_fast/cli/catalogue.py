@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pbs_fast.cli.replays import ConfigFile
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
         settings = merge(load(config), ())
         site = site_formats(settings)
         for warning in site.warnings:
-            typer.echo(f"pbs-fast formats: warning: {warning}", err=True)
+            typer.echo(printable(f"pbs-fast formats: warning: {warning}"), err=True)
         catalogue = site.formats
         own: dict[object, Any] = {each.keys["name"]: each.keys for each in settings.config.format}
         if name is None:
@@ -170,6 +171,4 @@ def _page(found: Format, samples: list[dict[str, Any]]) -> str:
         came_out = sample.get("ip", "nothing") if sample["kind"] != "failure" else "nothing"
         lines += [f"  {sample['kind']:<8} {message}" for message in messages]
         lines += [f"           -> {came_out}"]
-    from pbs_fast.match.lines import safe
-
-    return "".join(safe(line) + "\n" for line in lines)
+    return "".join(printable(line) + "\n" for line in lines)

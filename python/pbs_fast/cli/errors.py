@@ -9,12 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pbs_fast.util.text import printable
+
 _QUOTED = re.compile(r"'([^']*)'")
-
-
-def one_line(text: str) -> str:
-    """The text with its control characters, line ends included, as escapes; a terminal must not obey an argument."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: ascii(match[0])[1:-1], text)
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
@@ -31,7 +28,7 @@ def bad_use(error: Any, command: str) -> str:
     """
     context = error.ctx
     command = context.command_path if context else command
-    return one_line(f"{command}: {_what(error, context, command)}")
+    return printable(f"{command}: {_what(error, context, command)}")
 
 
 def no_such_command(word: str, names: Iterable[str]) -> str:

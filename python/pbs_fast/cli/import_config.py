@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pbs_fast.util.text import printable
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -41,7 +43,7 @@ def register(app: typer.Typer) -> None:
         old = evaluate(file)
         found = convert(old, Recognizer(load_core(None), load_catalogue()))
         for note in found.notes:
-            typer.echo(f"note: {note}", err=True)
+            typer.echo(printable(f"note: {note}"), err=True)
         if check is not None:
             from pbs_fast.legacy.check import compare
 

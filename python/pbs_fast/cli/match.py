@@ -50,9 +50,9 @@ def register(app: typer.Typer) -> None:
         For trying patterns: what the daemon would do with an address (networks that may relay anyway, guards) plays no
         part. The exit status is 0 also when no line says anything.
         """
-        from pbs_fast.cli.errors import one_line
         from pbs_fast.match.lines import AsJson, AsText, Run
         from pbs_fast.matching import load_core, rewrite
+        from pbs_fast.util.text import printable
 
         twin = load_core(core)
         site = read_site(config, "match", twin, log_timezone, logtime)
@@ -79,9 +79,9 @@ def register(app: typer.Typer) -> None:
             now=parse_now(now, site.log_timezone),
             render=AsJson() if json else AsText(painter, site.formats),
             write=write,
-            complain=lambda error: typer.echo(one_line(f"pbs-fast match: {error}"), err=True),
+            complain=lambda error: typer.echo(printable(f"pbs-fast match: {error}"), err=True),
             show_missed=missed,
-            logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime),
+            logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime, site.logtime_from),
         )
         summary = run(names)
         if chatty:

@@ -17,6 +17,7 @@ from pbs_fast.cli.run import Dumpconfig, List, Version, act
 from pbs_fast.config import Config, Settings
 from pbs_fast.config.model import DEFAULT_FILE
 from pbs_fast.errors import PbsError, UsageError
+from pbs_fast.util.text import printable
 
 NAME = "pop-before-smtp"
 #: Where the Perl program kept its table (its `$dbfile`).
@@ -37,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if not any(argument.startswith("--config=") for argument in given) and not set(given) & {"--help", "--version"}:
             _find_configuration()
     except PbsError as error:
-        sys.stderr.write(f"{NAME}: {error}\n")
+        sys.stderr.write(printable(f"{NAME}: {error}") + "\n")
         return error.exit_status
     return execute(application, NAME, given)
 

@@ -1,6 +1,6 @@
 """What `match` and `bench` share: the options of a replay, and the matcher that they make.
 
-Imports typer only; the parts it needs are imported when a command runs.
+The parts it needs are imported when a command runs.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +64,8 @@ class Site(NamedTuple):
     formats: tuple[Format, ...]
     log_timezone: str | None
     logtime: str | None
+    logtime_from: str = ""
+    """`FILE:LINE: ` where the configuration has it, else empty."""
 
 
 def parse_now(text: str | None, zone: str | None) -> int | None:
@@ -97,8 +101,9 @@ def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logt
     settings = merge(load(file), ())
     found = site_formats(settings)
     for warning in (*found.warnings, *filter(None, [cost(twin, found)])):
-        typer.echo(f"pbs-fast {command}: warning: {warning}", err=True)
-    return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime)
+        typer.echo(printable(f"pbs-fast {command}: warning: {warning}"), err=True)
+    origin = "" if logtime else f"{settings.origin('logtime')}: "
+    return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime, origin)
 
 
 def make_matcher(twin: Twin, formats: Sequence[Format], zone: str | None) -> Matcher:

@@ -11,7 +11,11 @@ import typer
 from pbs_fast.cli import options
 from pbs_fast.cli.errors import one_line
 from pbs_fast.config import Config, Settings
+<<<<<<< HEAD
 from pbs_fast.errors import PbsError
+=======
+from pbs_fast.util.text import printable
+>>>>>>> FETCH_HEAD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +46,20 @@ def register(app: typer.Typer) -> None:
         Only reads: no lock is kept, no file is made.
         """
         specs = chosen(settings.config)
+<<<<<<< HEAD
         return _each("list", settings.config, specs, [], lambda some, _: _list(settings.config, some, len(specs), json))
+=======
+        for spec in specs:
+            rows = list_rows(spec, flock=settings.config.flock)
+            if json:
+                from json import dumps
+
+                typer.echo(dumps({"table": str(spec), "rows": dict(rows)}))
+                continue
+            if len(specs) > 1:
+                typer.echo(printable(str(spec)))
+            typer.echo(listing([key for key, _ in rows]), nl=False)
+>>>>>>> FETCH_HEAD
 
     @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
     def reap_(settings: Settings) -> int:
@@ -101,6 +118,7 @@ def listing(addresses: list[str]) -> str:
     count = len(addresses)
     if not count:
         return "The database holds 0 IPs.\n"
+<<<<<<< HEAD
     return f"The database holds {count} IP{'s' if count > 1 else ''}:\n" + "".join(f"\t{each}\n" for each in addresses)
 
 
@@ -262,3 +280,8 @@ def _tell_left(left: Leftover, what: str) -> None:
 
     # Its name comes from a file that others may write.
     typer.echo(printable(f"{left.spec}: not in this configuration; {what}"))
+=======
+    return f"The database holds {count} IP{'s' if count > 1 else ''}:\n" + "".join(
+        f"\t{printable(each)}\n" for each in addresses
+    )
+>>>>>>> FETCH_HEAD

@@ -13,7 +13,11 @@ from typing import NamedTuple, NoReturn
 from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
 from pbs_fast.errors import ConfigError
+<<<<<<< HEAD
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
+=======
+from pbs_fast.util.text import printable
+>>>>>>> FETCH_HEAD
 from pbs_fast.util.toml_lines import Path, lines
 
 _FORMAT_NAME = re.compile(r"[a-z0-9-]+")
@@ -162,7 +166,7 @@ def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
 
 def _shown(text: str) -> str:
     cut = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in cut)
+    return printable(cut)
 
 
 def _literal(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pbs_fast.config.model import OWN_FORMATS, Config, Key, find_key, keys_of, values_of
 from pbs_fast.config.settings import Settings, logs
+from pbs_fast.util.text import printable
 
 #: Comments that say where a value comes from begin here, so they can be read as a column.
 _COLUMN = 44
@@ -68,12 +69,13 @@ def toml_value(value: object) -> str:
 
 def _quoted(text: str) -> str:
     escaped = re.sub(r'["\\]', r"\\\g<0>", text)
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'
+    # What a terminal might obey is escaped too, in TOML's way: `config` is read on one.
+    return '"' + "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in escaped) + '"'
 
 
 def _comment(text: str) -> str:
     """A text inside a comment, where control characters are not allowed; a file's name may hold anything."""
-    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "?", text)
+    return printable(text)
 
 
 def as_json(settings: Settings) -> str:

@@ -128,7 +128,9 @@ class Parts:
         self.core = load_core(config.core if "core" in settings.origins else None)
         self._tags = [tag for each in site.formats for tag in (*each.program, *each.tls_program)]
         self._matcher = self.core.Matcher(site.formats, zone_table(config.log_timezone))
-        self._logtime = None if config.logtime is None else read_logtime(config.logtime)
+        self._logtime = (
+            None if config.logtime is None else read_logtime(config.logtime, f"{settings.origin('logtime')}: ")
+        )
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)

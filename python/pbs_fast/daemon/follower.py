@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pbs_fast.sources.protocol import Notice
     from pbs_fast.sources.wakeup import Hints
 
+#: Characters of a name from a line that the daemon keeps: those of the longest host name (RFC 1035, 2.3.4).
+LONGEST = 255
+
 
 class Follower:
     """One log. Not for several threads at once."""
@@ -146,7 +149,7 @@ class Follower:
         if self._replay is not None:
             for piece, reference, _ in self._replay.step():
                 self._feed(self._past, piece, reference)
-        return self._past.take()
+        return clipped(self._past.take())
 
     # -- the present ------------------------------------------------------------------------------------------------
 
@@ -154,7 +157,7 @@ class Follower:
         """The logins in what was appended since the last call, in about `budget` bytes at most; `reference` is now, in
         seconds since the epoch."""
         if self._resumed_at is not None:
-            return self._present.take()
+            return clipped(self._present.take())
         pieces = self.source.poll(budget)
         self.busy = bool(pieces)
         return self.read(pieces, reference)
@@ -173,7 +176,7 @@ class Follower:
         """The logins in pieces of the source."""
         for piece in pieces:
             self._feed(self._present, piece, reference)
-        return self._present.take()
+        return clipped(self._present.take())
 
     def stamp(self, line: bytes, reference: int) -> int | None:
         """The stamp of one line in this log's layout."""
@@ -221,3 +224,16 @@ class Follower:
 
     def _on_notice(self, notice: Notice) -> None:
         (self._tell if notice.kind == "rotated" else self._say)(notice.text)
+
+
+def clipped(batch: Batch) -> Batch:
+    """The batch, its texts from lines cut to LONGEST characters.
+
+    A name in a forged line may be 16 KiB long, and rows, sessions and counts of users keep names. A cut one ends in an
+    ellipsis, so that it is the name of no host that is allowed and of no session that is known.
+    """
+    for column in (batch.host, batch.user_first, batch.user_last, batch.session, batch.process):
+        texts: list[str | None] = column  # type: ignore[assignment]  # three of the five hold no None
+        if any(text is not None and len(text) > LONGEST for text in set(texts)):
+            texts[:] = [text if text is None or len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts]
+    return batch

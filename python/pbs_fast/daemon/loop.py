@@ -201,11 +201,13 @@ class Daemon:
     def _present(self, batch: Batch) -> None:
         if not batch:
             return
+        self._grant(batch, live=True)
+
+    def _watch(self, batch: Batch) -> None:
         wall = self._clock.wall()
         for host, kind, last in zip(batch.host, batch.kind, batch.last, strict=True):
             if kind == "login" and (warning := self._skew.saw(host, last, wall)) is not None:
                 self._log.warning(warning)
-        self._grant(batch, live=True)
 
     def _grant(self, batch: Batch, *, live: bool) -> None:
         now, shift = self._clock.now(), self._clock.shift()
@@ -217,6 +219,8 @@ class Daemon:
         for warning in self._limits.saw(screened.refused, now):
             self._log.warning(warning)
         self.explain.refused(screened.refused)
+        if live:
+            self._watch(screened.batch)  # lines that guards refuse are no witnesses
         delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="arrival" if live else "refuse")
         if back := self._leaving.keys() & delta.set.keys():
             self._let_go([(ip, self._leaving.pop(ip)) for ip in back])

@@ -2,7 +2,7 @@
 
 The protocol is one datagram a message (sd_notify(3)), so it is written here: the sdnotify package has had no release
 since 2017 and swallows failures, the others need libsystemd. Invariants: without NOTIFY_SOCKET nothing is sent; a
-failure to send never ends the daemon and is said once; no child inherits the variables. Imports errors and logs.
+failure to send never ends the daemon and is said once; no child inherits the variables. Imports errors and text.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from pbs_fast.errors import PbsError
-from pbs_fast.log.logger import printable
+from pbs_fast.util.text import printable
 
 #: Seconds between two looks at the state for its line.
 STATUS_PAUSE: Final = 2.0
-#: Longest wait in seconds for systemd to take a message. A lost READY=1 would have us restarted, so there is a wait.
+#: Longest wait in seconds for systemd to take READY=1, whose loss would have us restarted; nothing else is waited for.
 _PATIENCE: Final = 1.0
 
 
@@ -54,7 +54,6 @@ class Notifier:
             say(f"NOTIFY_SOCKET={name} is neither a path nor an abstract name; systemd is not told that we are ready")
             return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(_PATIENCE)
         if usec and watched in ("", str(os.getpid())):
             if usec.isascii() and usec.isdigit() and int(usec):
                 self._interval = int(usec) / 2e6
@@ -78,7 +77,7 @@ class Notifier:
         """The tables are in order."""
         self._ready = True
         self._status = printable(status)
-        self._send(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={self._status}")
+        self._send(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={self._status}", patience=_PATIENCE)
 
     def reloading(self) -> None:
         """A reload begins; nothing before `ready`, because the end of a reload would pass for readiness."""
@@ -107,10 +106,11 @@ class Notifier:
                 self._status = fresh
                 self._send(f"STATUS={fresh}")
 
-    def _send(self, message: str) -> None:
+    def _send(self, message: str, patience: float = 0.0) -> None:
         if self._socket is None:
             return
         try:
+            self._socket.settimeout(patience)
             self._socket.sendto(message.encode(), self._address)
         except OSError as error:
             if not self._said:

@@ -6,20 +6,28 @@ with its line; what is unwise works and is a warning. Imports the loader and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format, lint
+from pbs_fast.formats.bounded import is_proved, two_ways
 from pbs_fast.formats.loader import build, extend
+<<<<<<< HEAD
 from pbs_fast.formats.placeholders import outline
 from pbs_fast.formats.samples import ENDINGS, sample_of
 from pbs_fast.formats.wholelint import REPEATED, advise, nested
+=======
+from pbs_fast.formats.samples import sample_of
+from pbs_fast.formats.structure import PatternError
+from pbs_fast.formats.wholelint import advise
+>>>>>>> FETCH_HEAD
 
 #: Rules of the lint whose breach no format survives.
 _FATAL = frozenset({"ascii", "construct", "pattern", "groups", "tag", "success", "sample"})
+_SLOWER = "; it runs in a slower engine, in time that is bounded by the line's length"
 #: Tables in which the patterns of a kind stand, as errors name them.
 _PLACES = {key: (key, "") for key in ("login", "logout", *ENDINGS, "sample")} | {
     f"session {step}": (step, "session") for step in ("address", "success", "failure", "end")
@@ -96,14 +104,13 @@ def _check(fmt: Format, table: Table) -> Iterator[tuple[bool, str]]:
     samples = [
         sample_of(raw, number, fmt, Path(table.where("sample"))) for number, raw in enumerate(_samples(table), 1)
     ]
-    one_pass = _one_pass()
-    quiet = one_pass or (lambda _: None)
-    for finding in lint.check(replace(fmt, line_login=(), line_logout=()), samples, quiet):
+    for finding in lint.check(replace(fmt, line_login=(), line_logout=()), samples, two_ways):
         if finding.rule == "samples" or "takes no sample" in finding.text:
             continue  # how complete the samples are is a site's own business
         kind = "sample" if finding.rule == "sample" else finding.text.partition(" pattern ")[0]
         place = table.where(*_PLACES.get(kind, ("", "")))
         fatal = finding.rule in _FATAL or (finding.rule == "address" and "is not {" not in finding.text)
+<<<<<<< HEAD
         yield fatal, f"{place}: {finding.text}"
     for kind in ("login", "logout", *ENDINGS):
         patterns = getattr(fmt, kind)
@@ -111,6 +118,14 @@ def _check(fmt: Format, table: Table) -> Iterator[tuple[bool, str]]:
             # Where nobody can tell that it is one-pass, it may be one that takes Python's `re` for ever.
             if (one_pass is None or one_pass(pattern) is not None) and (inner := nested(outline(written))):
                 yield True, f"{table.where(kind)}: {kind} pattern {number}: {REPEATED.format(inner)}"
+=======
+        yield fatal, f"{place}: {finding.text}{_SLOWER if finding.rule == 'one-pass' else ''}"
+    if fmt.own_probe is not None:
+        try:
+            is_proved(fmt.own_probe)
+        except PatternError as error:
+            yield True, f"{table.where('probe', 'own_log')}: probe {error}"
+>>>>>>> FETCH_HEAD
     for key, patterns in (("line_login", fmt.line_login), ("line_logout", fmt.line_logout)):
         for number, pattern in enumerate(patterns, 1):
             for fatal, text in advise(pattern):
@@ -122,12 +137,3 @@ def _check(fmt: Format, table: Table) -> Iterator[tuple[bool, str]]:
 def _samples(table: Table) -> list[Any]:
     found = table.keys.get("sample", [])
     return found if isinstance(found, list) else []
-
-
-def _one_pass() -> Callable[[str], str | None] | None:
-    """What the native matcher says of a pattern; None where it is not there."""
-    try:
-        from pbs_fast._core import one_pass
-    except ImportError:
-        return None
-    return one_pass

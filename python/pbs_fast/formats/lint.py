@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from pbs_fast.errors import CoreError
 from pbs_fast.formats import Format
+from pbs_fast.formats.bounded import Way, compiled, two_ways
 from pbs_fast.formats.placeholders import expand
+<<<<<<< HEAD
 from pbs_fast.formats.samples import ENDINGS, Sample
+=======
+from pbs_fast.formats.samples import Sample
+from pbs_fast.formats.structure import PatternError
+>>>>>>> FETCH_HEAD
 
 #: Groups that mean something (docs/MATCHING.md, 4).
 GROUPS = frozenset({"ip", "user", "session", "lip", "tls", "pid"})
@@ -81,8 +87,8 @@ class Finding(NamedTuple):
 def check(fmt: Format, samples: Sequence[Sample], one_pass: Callable[[str], str | None] | None = None) -> list[Finding]:
     """What is wrong with one format, whose samples these are; an empty list when nothing is.
 
-    `one_pass` answers for a pattern as `pbs_fast._core.one_pass` does, which is the default. Raises CoreError when that
-    is not there: without it nothing may be called safe.
+    `one_pass` answers for a pattern as `pbs_fast._core.one_pass` does, which is the default where it is there: it says
+    which patterns the native backend walks in one pass. Else `bounded.two_ways` answers, which joins a few more.
     """
     findings = [Finding(fmt.name, rule, text) for rule, text in _tags(fmt)]
     sound = True
@@ -146,9 +152,12 @@ def _pattern(what: str, pattern: str, one_pass: Callable[[str], str | None]) -> 
     if broken:
         return
     try:
-        groups = set(re.compile(pattern.encode()).groupindex)
+        groups = set(compiled(pattern, Way.WHOLE).names)
         reason = one_pass(pattern)
-    except (re.error, ValueError) as error:
+    except PatternError as error:
+        yield "pattern", str(error)
+        return
+    except ValueError as error:
         yield "pattern", f"is no regular expression: {' '.join(str(error).split())}"
         return
     if groups - GROUPS:
@@ -248,7 +257,7 @@ def _coverage(fmt: Format, samples: Sequence[Sample]) -> Iterator[tuple[str, str
     for sample in samples:
         for message in sample.messages:
             for what, pattern in patterns:
-                if re.fullmatch(pattern.encode(), message.encode()):
+                if _whole(pattern)(message.encode()) is not None:
                     taken[what].append(message)
                     break
     for what, messages in taken.items():
@@ -269,7 +278,7 @@ def _takers(fmt: Format, message: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind, attribute in _KINDS.items():
         for pattern in getattr(fmt, attribute):
-            if re.fullmatch(pattern.encode(), message.encode()):
+            if _whole(pattern)(message.encode()) is not None:
                 found.setdefault(kind, pattern)
     return found
 
@@ -277,9 +286,12 @@ def _takers(fmt: Format, message: str) -> dict[str, str]:
 def _native() -> Callable[[str], str | None]:
     try:
         from pbs_fast._core import one_pass
-    except ImportError as error:
-        raise CoreError(
-            f"formats cannot be checked here: only the native matcher knows whether a pattern is one-pass ({error});"
-            " install a wheel made for this machine"
-        ) from error
+    except ImportError:
+        return two_ways
     return one_pass
+
+
+@lru_cache(maxsize=512)
+def _whole(pattern: str) -> Callable[[bytes], object]:
+    """What the pattern says of a message. Samples are texts as well that a pattern may be tried on for ever."""
+    return compiled(pattern, Way.WHOLE).run

@@ -161,16 +161,6 @@ _WITH_ARGUMENT: dict[str, Callable[[str], str]] = {
 NAMES = tuple(dict.fromkeys((*_PLAIN, *_WITH_ARGUMENT)))
 
 
-#: Those that repeat what they repeat inside. That each reads every text in one way is tested, and no rule that looks at
-#: repetitions alone can see it.
-_PROVED = frozenset({"to-rip", "after-rip", "proxied-to"})
-
-
-def outline(pattern: str) -> str:
-    """`pattern` expanded, but for the proved placeholders, which stand as one repetition of words."""
-    return expand(_PLACEHOLDER.sub(lambda match: "(?:[^ ]+ )*" if match[1] in _PROVED else match[0], pattern))
-
-
 def expand(pattern: str) -> str:
     """`pattern` with every placeholder replaced.
 

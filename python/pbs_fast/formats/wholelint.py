@@ -1,7 +1,7 @@
 """Rules for patterns that are searched in whole lines, as the old Perl configuration had them.
 
-They may be wider than those of the catalogue: what is unwise is a warning, what one of the two engines cannot run, or
-can run for ever, is refused with the way out. Knows patterns, no formats and no logs.
+They may be wider than those of the catalogue: what is unwise is a warning, what an engine cannot run in time that is
+bounded by the line's length is refused with the way out. Knows patterns, no formats and no logs.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from pbs_fast.formats.bounded import is_proved
+from pbs_fast.formats.structure import PatternError
 
 #: What a linear-time engine, or Python's `re`, cannot run or reads in another way; how to say it otherwise.
 _REFUSED = (
@@ -29,13 +32,6 @@ _REFUSED_COMPILED = tuple((what, re.compile(pattern), instead) for what, pattern
 _UNIT = re.compile(r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)", re.DOTALL)
 _ENDLESS = re.compile(r"[*+]|\{[0-9]+,\}")
 _REPETITION = re.compile(r"[*+?]|\{[0-9]*,?[0-9]*\}")
-
-
-#: What is wrong with a repetition in a repetition.
-REPEATED = (
-    "repeats {}, which is repeated inside already, so that one line can take the Python matcher for ever; leave one of "
-    "the two repetitions out"
-)
 
 
 class Advice(NamedTuple):
@@ -60,12 +56,10 @@ def advise(pattern: str) -> Iterator[Advice]:
     if fatal:
         return
     try:
-        re.compile(pattern.encode())
-    except re.error as error:
-        yield Advice(True, f"is no regular expression: {' '.join(str(error).split())}")
+        is_proved(pattern)
+    except PatternError as error:
+        yield Advice(True, str(error))
         return
-    if inner := nested(pattern):
-        yield Advice(True, REPEATED.format(inner))
     yield from _unwise(pattern)
 
 
@@ -93,53 +87,6 @@ def _free_text(before: str) -> str:
         if free and _ENDLESS.match(before, unit.end()) and not _is_ended(before, unit):
             return before[unit.start() : unit.end() + 1]
     return ""
-
-
-def nested(pattern: str) -> str:
-    """The first group that is repeated without end and can read one text in two ways; empty for none.
-
-    It can where it holds an endless repetition that nothing ends, or branches that may begin alike; `(?:[^ ]+ )*`
-    cannot: each blank ends one round.
-    """
-    groups: list[tuple[int, bool]] = []
-    for unit in _UNIT.finditer(pattern):
-        text = unit[0]
-        if text == "(":
-            groups.append((unit.start(), False))
-        elif text == ")" and groups:
-            begin, endless = groups.pop()
-            repeated = _ENDLESS.match(pattern, unit.end()) is not None
-            if repeated and (endless or _branches_begin_alike(pattern[begin + 1 : unit.start()])):
-                return pattern[begin : unit.end() + 1]
-            if groups and (endless or repeated):
-                groups[-1] = (groups[-1][0], True)
-        elif groups and _ENDLESS.match(pattern, unit.end()) and not _is_ended(pattern, unit):
-            groups[-1] = (groups[-1][0], True)
-    return ""
-
-
-def _branches_begin_alike(body: str) -> bool:
-    """Whether two branches of a group's body may begin with the same byte, or one begins with a group or nothing."""
-    body = re.sub(r"^\?(?::|P<\w+>)", "", body)
-    firsts: list[str | None] = []
-    level, begins = 0, True
-    for unit in _UNIT.finditer(body):
-        text = unit[0]
-        if begins:
-            firsts.append(None if text in "(|" else text)
-        begins = text == "|" and level == 0
-        level += (text == "(") - (text == ")")
-    if len(firsts) < 2 and not begins:
-        return False
-    seen: set[int] = set()
-    for first in firsts:
-        starts = (
-            set() if first is None else {byte for byte in range(256) if re.fullmatch(first.encode(), bytes([byte]))}
-        )
-        if begins or not starts or starts & seen:
-            return True
-        seen |= starts
-    return False
 
 
 def _is_ended(pattern: str, unit: re.Match[str]) -> bool:

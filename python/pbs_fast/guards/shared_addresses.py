@@ -1,6 +1,7 @@
 """Counts distinct users per address, to see the addresses behind which everybody stands: NAT, proxies, web mail hosts.
 
-Pure: no clock. Bounded: WINDOW_S seconds of logins, at most MAX_ADDRESSES addresses, at most `limit` users each.
+Pure: no clock. Bounded: WINDOW_S seconds of logins, at most MAX_ADDRESSES addresses, `limit` users each, and MAX_USERS
+users of addresses with several; MAX_ADDRESSES crowded ones, of which those that were so first are forgotten.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ WINDOW_S = 3600
 STAY_S = 86_400
 #: One dictionary entry and one text each: some 15 MB.
 MAX_ADDRESSES = 131_072
+#: Users of addresses that have more than one.
+MAX_USERS = 262_144
 
 
 class Crowd:
@@ -22,6 +25,8 @@ class Crowd:
         """An address is crowded when more than `limit` users logged in from it within one window."""
         self.limit = limit
         self._users: dict[str, str | set[str]] = {}
+        self._several = 0
+        """Users in the sets of `_users`."""
         self._window_end = 0.0
         self._until: dict[str, float] = {}
 
@@ -40,8 +45,9 @@ class Crowd:
         """Note logins: columns of addresses, of their first and last users, and of how many distinct ones they had.
         The addresses that are newly crowded."""
         users = self._users
-        if now >= self._window_end or len(users) > MAX_ADDRESSES:
+        if now >= self._window_end or len(users) > MAX_ADDRESSES or self._several > MAX_USERS:
             users.clear()
+            self._several = 0
             self._window_end = now + WINDOW_S
             self._until = {ip: until for ip, until in self._until.items() if now < until}
         fresh = []
@@ -59,10 +65,13 @@ class Crowd:
                 if seen == last_user or (type(seen) is set and last_user in seen):
                     continue
             if self._count(ip, first_user, last_user, count) > self.limit:
-                users.pop(ip, None)
-                if ip not in self._until:
+                gone = users.pop(ip, None)
+                self._several -= len(gone) if isinstance(gone, set) else 0
+                if self._until.pop(ip, None) is None:
                     fresh.append(ip)
                 self._until[ip] = now + STAY_S
+                if len(self._until) > MAX_ADDRESSES:
+                    del self._until[next(iter(self._until))]
         return fresh
 
     def _count(self, ip: str, first: str | None, last: str, distinct: int) -> int:
@@ -71,7 +80,10 @@ class Crowd:
             if seen == last and first in (None, last):
                 return distinct
             seen = self._users[ip] = {seen}
+            self._several += 1
+        before = len(seen)
         seen.add(last)
         if first is not None:
             seen.add(first)
+        self._several += len(seen) - before
         return max(len(seen), distinct)

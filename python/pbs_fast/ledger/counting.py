@@ -20,6 +20,9 @@ from pbs_fast.ledger.ledger import Ahead, Ledger
 from pbs_fast.ledger.sessions import Ends, Line, OpenSessions, Session
 from pbs_fast.ledger.state import State
 
+#: Logouts of now that wait for the end of a replay; later ones are taken at once.
+_MOST_DEFERRED = 131_072
+
 _NEW, _RENEWED, _SESSION = "new", "renewed", "session"
 
 
@@ -88,8 +91,13 @@ class CountingLedger(Ledger):
         for kind, line, user in _lines(batch, shift):
             if kind == "login":
                 self._login(line, user, changed, now, ahead)
+<<<<<<< HEAD
             elif now is not None and ahead == "arrival" and not self._settled:
                 self._deferred.append((kind, line, user, now))
+=======
+            elif now is not None and ahead == "arrival" and not self._settled and len(self._deferred) < _MOST_DEFERRED:
+                self._deferred.append((line, now))
+>>>>>>> FETCH_HEAD
             else:
                 self._end(kind, line, user, changed, now)
         if self._settled and now is not None:

@@ -16,6 +16,7 @@ from pbs_fast.config.show import toml_value
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.formats import Formats, site_formats
 from pbs_fast.legacy.patterns import Recognizer
+from pbs_fast.util.text import printable
 
 OLD_DBFILE = "/etc/postfix/pop-before-smtp"
 
@@ -228,4 +229,4 @@ def _truth(value: object) -> bool:
 
 def _plain(text: str) -> str:
     """Text in a comment of one line."""
-    return re.sub(r"[\x00-\x1f\x7f]", "?", os.path.normpath(text) if text.startswith("/") else text)
+    return printable(os.path.normpath(text) if text.startswith("/") else text)

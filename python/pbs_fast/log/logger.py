@@ -2,12 +2,11 @@
 
 Invariants: one line stays one line whatever its text holds; once open, no failure to write ends the caller's work:
 what could not be written is counted and said as soon as writing works again. No state outside the instance.
-Imports errors and log_targets only; must not import the configuration or anything of the pipeline.
+Must not import the configuration or anything of the pipeline.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -24,6 +23,7 @@ from pbs_fast.log.targets import (
     SyslogTarget,
     Target,
 )
+from pbs_fast.util.text import printable
 
 #: What `logto` may be besides a file's path; a file of such a name is `./syslog`.
 STDOUT: Final = "-"
@@ -31,8 +31,6 @@ SYSLOG: Final = "syslog"
 JOURNAL: Final = "journal"
 #: Lines that go out in one write: 10 KiB, so that a named pipe, of 64 KiB, loses none while its reader reads.
 _TOGETHER: Final = 64
-#: C0, DEL and C1 (terminals obey those too), line and paragraph separators, surrogates of bytes that are no UTF-8.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Log:
@@ -45,15 +43,21 @@ class Log:
     """
 
     def __init__(
-        self, logto: str | Target | None, *, debug: bool = False, clock: Callable[[], float] = time.time
+        self,
+        logto: str | Target | None,
+        *,
+        debug: bool = False,
+        waits: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`waits`: a reader of standard output or error that is slow, or stops, is waited for (see StreamTarget)."""
         self.informing = logto is not None
         """True when info lines are written; ask before building a costly one."""
         self.debugging = debug and self.informing
         """The same of debug lines."""
         self.lost = 0
         """Lines that could not be written since the last that could."""
-        self._target = _target(logto, clock) if logto is None or isinstance(logto, str) else logto
+        self._target = _target(logto, waits, clock) if logto is None or isinstance(logto, str) else logto
 
     def debug(self, text: str) -> None:
         """What was done with one address or line, and why."""
@@ -90,8 +94,8 @@ class Log:
     def _write(self, level: Level, *texts: str) -> None:
         if self.lost and not self._target.put(Level.WARNING, [f"{self.lost} lines of this log could not be written"]):
             self.lost = 0
-        # One search for all: nearly always there is nothing to escape, and a search for each took as long as the rest.
-        self.lost += self._target.put(level, [*map(printable, texts)] if _UNSAFE.search("".join(texts)) else texts)
+        # One look at all: nearly always there is nothing to escape, and a look at each took as long as the rest.
+        self.lost += self._target.put(level, texts if "".join(texts).isprintable() else [*map(printable, texts)])
 
 
 def is_file(logto: str | None) -> TypeGuard[str]:
@@ -99,23 +103,11 @@ def is_file(logto: str | None) -> TypeGuard[str]:
     return logto not in (None, STDOUT, SYSLOG, JOURNAL)
 
 
-def printable(text: str) -> str:
-    """The text as one line that no terminal obeys, what is unsafe as escapes."""
-    return _UNSAFE.sub(_escaped, text)
-
-
-def _target(logto: str | None, clock: Callable[[], float]) -> Target:
+def _target(logto: str | None, waits: bool, clock: Callable[[], float]) -> Target:
     if logto is None:
-        return StreamTarget(2, stamped=False)
+        return StreamTarget(2, stamped=False, waits=waits)
     if logto == STDOUT:
-        return StreamTarget(1, stamped=True, clock=clock)
+        return StreamTarget(1, stamped=True, waits=waits, clock=clock)
     if logto == SYSLOG:
         return SyslogTarget(DEV_LOG, clock)
     return JournalTarget(JOURNAL_SOCKET) if logto == JOURNAL else FileTarget(logto, clock)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    # os.fsdecode and decode(errors="surrogateescape") put byte 0x80+n at U+DC80+n: show the byte.
-    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,7 +1,12 @@
 """Where lines of our own log go: a file, standard output or error, syslog, the journal.
 
+<<<<<<< HEAD
 Each target takes printable lines with their level and says how many could not be written; none ever waits for a reader
 that does not read, and none raises once it is made. Imports accounts and errors only.
+=======
+Each target takes printable lines with their level and says how many could not be written; none waits longer than
+PATIENCE for a reader that does not read, and none raises once it is made. Imports errors only.
+>>>>>>> FETCH_HEAD
 
 Syslog and journal are datagrams of our own, because syslog(3) waits for a syslog daemon that hangs and cannot tell that
 a line was lost. Protocols: RFC 3164 without host, as syslog(3) writes it; the journal's native one
@@ -10,10 +15,14 @@ a line was lost. Protocols: RFC 3164 without host, as syslog(3) writes it; the j
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import socket
+import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -29,6 +38,10 @@ _FACILITY: Final = 2
 #: Our own log may name mail users: not for everyone (umask narrows it further).
 _MODE: Final = 0o640
 _NEWLINE: Final = ord("\n")
+#: Seconds that a daemon waits for a reader of its standard output or error who has stopped reading, before it goes on.
+PATIENCE: Final = 1.0
+#: Bytes written at once to a terminal that cannot be opened again.
+_TERMINAL_PART: Final = 128
 
 Clock = Callable[[], float]
 
@@ -77,12 +90,18 @@ class _Descriptor:
         data = b"\n" * skip + data
         done = 0
         try:
-            while done < len(data):
-                done += os.write(self._descriptor, memoryview(data)[done:])
+            for done in self._written(data):
                 self._torn = data[done - 1] != _NEWLINE
         except OSError:
             return len(lines) - max(0, data.count(b"\n", 0, done) - skip)
         return 0
+
+    def _written(self, data: bytes) -> Iterator[int]:
+        """Write; how many bytes are written after each write. Raises OSError, also where it would have to wait."""
+        done = 0
+        while done < len(data):
+            done += os.write(self._descriptor, memoryview(data)[done:])
+            yield done
 
 
 class FileTarget(_Descriptor):
@@ -114,12 +133,24 @@ class FileTarget(_Descriptor):
 
 
 class StreamTarget(_Descriptor):
-    """Standard output or error, which stay open; with the level instead of a stamp where the journal reads them."""
+    """Standard output or error, which stay open; with the level instead of a stamp where the journal reads them.
+
+    A reader that reads slowly is waited for, PATIENCE seconds at most and a twentieth of the time at most; what it then
+    does not take is lost. With `waits`, it is waited for without end: for a run that ends by itself and grants nobody.
+    """
 
     def __init__(
-        self, descriptor: int, *, stamped: bool, clock: Clock = time.time, environ: Mapping[str, str] = os.environ
+        self,
+        descriptor: int,
+        *,
+        stamped: bool,
+        waits: bool = False,
+        clock: Clock = time.time,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         super().__init__(descriptor)
+        self._waits = waits
+        self._patience = Patience()
         self._journal = journal_reads(descriptor, environ)
         self._stamped = stamped
         self._clock = clock
@@ -127,6 +158,21 @@ class StreamTarget(_Descriptor):
     def put(self, level: Level, lines: Sequence[str]) -> int:
         """Write the lines."""
         return self._put(f"<{level}>" if self._journal else f"{stamp(self._clock)} " if self._stamped else "", lines)
+
+    def _written(self, data: bytes) -> Iterator[int]:
+        if self._waits:
+            yield from super()._written(data)
+            return
+        done = 0
+        with _writer(self._descriptor) as write:
+            while done < len(data):
+                try:
+                    done += write(memoryview(data)[done:])
+                except BlockingIOError:
+                    if not self._patience.wait(self._descriptor):
+                        raise
+                else:
+                    yield done
 
     def reopen(self) -> None:
         """Nothing: the stream is its reader's."""
@@ -143,6 +189,62 @@ def journal_reads(descriptor: int, environ: Mapping[str, str] = os.environ) -> b
     except OSError:
         return False
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+class Patience:
+    """Seconds that may be spent on a reader that does not read: PATIENCE at first, and a twentieth of what passes."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._left, self._at = PATIENCE, clock()
+
+    def wait(self, descriptor: int) -> bool:
+        """Wait until something can be written; False when it cannot in the time that is left."""
+        before = self._clock()
+        self._left = min(PATIENCE, self._left + (before - self._at) / 20)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        found = poll.poll(max(0.0, self._left) * 1000)
+        self._at = self._clock()
+        self._left -= self._at - before
+        return bool(found)
+
+
+@contextmanager
+def _writer(descriptor: int) -> Iterator[Callable[[memoryview], int]]:
+    """What writes to a descriptor and raises BlockingIOError where it would have to wait.
+
+    O_NONBLOCK belongs to the open file, which we share with the shell that started us and with all who write there, so
+    it is never set on it. A pipe or terminal is opened once more instead, for each write, because the descriptor
+    becomes another file when we go into the background. Where that is not allowed (we dropped root, and the pipe is
+    root's), a small part is written when there is room: only another writer who takes that room in the same moment
+    could make us wait then.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISSOCK(mode):
+        with socket.socket(fileno=os.dup(descriptor)) as connection:
+            yield lambda data: connection.send(data, socket.MSG_DONTWAIT)
+    elif stat.S_ISREG(mode):
+        yield lambda data: os.write(descriptor, data)
+    else:
+        try:
+            again = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError:
+            part = select.PIPE_BUF if stat.S_ISFIFO(mode) else _TERMINAL_PART
+            yield lambda data: _write_where_room(descriptor, data[:part])
+            return
+        try:
+            yield lambda data: os.write(again, data)
+        finally:
+            os.close(again)
+
+
+def _write_where_room(descriptor: int, data: memoryview) -> int:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if not poll.poll(0):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return os.write(descriptor, data)
 
 
 class _Datagrams:

@@ -12,8 +12,8 @@ from pbs_fast.log.targets import SyslogTarget
 class SyslogVoice(Log):
     """A Log whose warnings go to syslog too; `logto` is None or `-`. That no syslog daemon runs is no fault."""
 
-    def __init__(self, logto: str | None, *, debug: bool = False) -> None:
-        super().__init__(logto, debug=debug)
+    def __init__(self, logto: str | None, *, debug: bool = False, waits: bool = False) -> None:
+        super().__init__(logto, debug=debug, waits=waits)
         self._syslog = Log(SyslogTarget(required=False))
 
     def warning(self, text: str) -> None:

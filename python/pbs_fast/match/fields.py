@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from pbs_fast.formats.bounded import Way, compiled
 from pbs_fast.matching import SYSLOG
 from pbs_fast.matching.python.envelope import BRACKET_TAG, HOST, HOST_5424, LINE, TAG, TAG_5424, WHEN, WHEN_5424, own
 
@@ -48,17 +49,21 @@ def fields(line: bytes, event: Event, layout: str, formats: Iterable[Format]) ->
             message, end = repeated.end(), end - 1
         steps = (*found.session_address, *found.session_success, *found.session_failure, *found.session_end)
         for pattern in (*found.login, *found.logout, *steps):
-            if match := re.compile(pattern.encode()).fullmatch(line, message, end):
-                return _ordered([*spans, *_groups(match)])
+            if groups := _groups(pattern, Way.WHOLE, line[message:end], message):
+                return _ordered([*spans, *groups])
     for pattern in (*found.line_login, *found.line_logout):
-        if match := re.compile(pattern.encode()).search(line):
-            return _ordered(_groups(match))
+        if groups := _groups(pattern, Way.ANYWHERE, line, 0):
+            return _ordered(groups)
     return []
 
 
-def _groups(match: re.Match[bytes]) -> list[Field]:
-    known = match.re.groupindex.keys() & _GROUPS.keys()
-    return [Field(_GROUPS[group], *match.span(group)) for group in known]
+def _groups(pattern: str, way: Way, text: bytes, at: int) -> list[Field]:
+    """What the groups took of a text that begins at byte `at` of the line; nothing where the pattern does not match."""
+    regex = compiled(pattern, way)
+    if (match := regex.run(text)) is None:
+        return []
+    places = {name: match.span(place + 1) for name, place in regex.names.items() if name in _GROUPS}
+    return [Field(_GROUPS[name], at + begin, at + end) for name, (begin, end) in places.items() if begin >= 0]
 
 
 def _ordered(spans: Iterable[Field]) -> list[Field]:

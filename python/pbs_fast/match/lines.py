@@ -8,7 +8,6 @@ sources and the matcher's protocols; must not import typer, tables or the ledger
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from pbs_fast.errors import SourceError
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.lines import Piece, pieces
 from pbs_fast.sources.open import LogFile, open_log
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from typing import IO
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _KEPT_IN_MEMORY = 8 << 20
 
 #: What a terminal must not be made to obey: control characters, those that turn the direction of text, surrogates.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 #: Gives the line of an event as it was scanned, and its layout; asked only by who shows it.
@@ -181,7 +180,7 @@ class AsText:
         kind = paint(f"{event.kind:<6}", "green" if event.kind == "login" else "blue")
         ip, when = paint(f"{event.ip or '-':<15}", COLOURS["ip"]), paint(iso(event.stamp) or "-", COLOURS["time"])
         said = f"{self._place(file, line)}  {kind}  {ip}  {when}  {event.format:<13}  "
-        said += paint(safe(event.user or "-"), COLOURS["user"]) + "\n"
+        said += paint(printable(event.user or "-"), COLOURS["user"]) + "\n"
         return said + self._line(event, *source()) if self._formats else said
 
     def _line(self, event: Event, line: bytes, layout: str) -> str:
@@ -196,10 +195,10 @@ class AsText:
         return text + _shown(line[place:]) + "\n"
 
     def missed(self, file: str, line: int, reason: str, text: str) -> str:
-        return f"{self._place(file, line)}  {self._paint('missed', 'yellow')}  {reason}: {safe(text)}\n"
+        return f"{self._place(file, line)}  {self._paint('missed', 'yellow')}  {reason}: {printable(text)}\n"
 
     def _place(self, file: str, line: int) -> str:
-        return self._paint(f"{safe(file)}:{line}", "cyan")
+        return self._paint(f"{printable(file)}:{line}", "cyan")
 
 
 def iso(stamp: int | None) -> str | None:
@@ -208,9 +207,4 @@ def iso(stamp: int | None) -> str | None:
 
 
 def _shown(data: bytes) -> str:
-    return safe(data.decode("utf-8", "replace"))
-
-
-def safe(text: str) -> str:
-    """Text that a terminal shows and does not obey: control characters as escapes."""
-    return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
+    return printable(data.decode("utf-8", "replace"))

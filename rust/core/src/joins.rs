@@ -4,8 +4,8 @@
 //! this is of the ordered half and sees each step once, in order.
 
 use crate::address::Address;
-use crate::sequence::ORDER_SLACK;
-use crate::sessions::{LIMIT, Sessions};
+use crate::sequence::{ORDER_SLACK, text};
+use crate::sessions::{LIMIT, LONGEST, Sessions};
 
 /// Longest time in seconds from the line with the address to that of the success: a client that is slow to log in, or
 /// tries several names, is dropped by every server long before.
@@ -80,9 +80,16 @@ impl Joins {
         match self.processes.get_mut(&self.key) {
             Some(joined) if joined.login.is_some() => Success::Again,
             Some(joined) if (-ORDER_SLACK..=MAX_LOGIN).contains(&(stamp - joined.stamp)) => {
-                joined.login = Some(Box::new(opened()));
+                let opened = opened();
+                let len = |bytes: &Option<Box<[u8]>>| bytes.as_deref().map_or(0, |bytes| text(bytes).len());
+                let is_long = len(&opened.user) + len(&opened.session) > LONGEST;
+                joined.login = Some(Box::new(opened));
                 joined.tls = tls.or(joined.tls);
-                Success::Login(joined.address, joined.looped, joined.tls)
+                let login = Success::Login(joined.address, joined.looped, joined.tls);
+                if is_long {
+                    self.processes.take(&self.key);
+                }
+                login
             }
             _ => Success::Unknown,
         }

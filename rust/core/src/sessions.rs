@@ -11,6 +11,9 @@ use hashbrown::hash_table::Entry;
 /// Sessions one format's memory holds; one login a second keeps its session for 36 hours.
 pub(crate) const LIMIT: usize = 131_072;
 
+/// Bytes of a key, and of the texts of a login, that are remembered: 131,072 forged lines of 16 KiB would be 2 GiB.
+pub(crate) const LONGEST: usize = 512;
+
 /// Keys and what is remembered of them, in the order of their insertion.
 #[derive(Debug)]
 pub(crate) struct Sessions<T> {
@@ -45,8 +48,11 @@ impl<T> Sessions<T> {
         }
     }
 
-    /// Remembers a session; the same key again is the newest.
+    /// Remembers a session, unless its key is longer than `LONGEST`; the same key again is the newest.
     pub(crate) fn insert(&mut self, id: &[u8], value: T) {
+        if id.len() > LONGEST {
+            return;
+        }
         if self.ring.len() >= 2 * self.limit || self.ids.len() > u32::MAX as usize - id.len() {
             self.compact();
         }
@@ -174,6 +180,17 @@ mod tests {
             }
             assert!(taken > 500 && evicted > 500, "{taken} {evicted}");
         }
+    }
+
+    #[test]
+    fn a_long_key_is_not_remembered() {
+        let mut sessions = Sessions::new(100);
+        for len in [LONGEST, LONGEST + 1, 16_384] {
+            let id = vec![b'x'; len];
+            sessions.insert(&id, address(1));
+            assert_eq!(sessions.take(&id).is_some(), len <= LONGEST);
+        }
+        assert!(sessions.ids.len() <= LONGEST);
     }
 
     #[test]

@@ -6,13 +6,17 @@ their own, so that the walk over the buffer knows complete lines only. Knows no 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+<<<<<<< HEAD
 from pbs_fast.matching.protocol import SYSLOG
+=======
+from pbs_fast.formats.bounded import Regex, Way, compiled
+from pbs_fast.matching import SYSLOG
+>>>>>>> FETCH_HEAD
 from pbs_fast.matching.python import envelope
 from pbs_fast.matching.python import prefilter as sieve
 from pbs_fast.matching.python.address import Addresses
@@ -30,7 +34,7 @@ class Matcher:
     """Compiled formats and a zone; see `protocol.Matcher`. May be used from several threads at once."""
 
     def __init__(self, formats: Sequence[Format], zone: Sequence[tuple[int, int]]) -> None:
-        """Raises FormatError for a pattern that `re` does not take, ValueError for a zone without ascending rows."""
+        """Raises FormatError for a pattern that no engine here takes, ValueError for a zone without ascending rows."""
         self._routes = Routes(formats)
         self.joins = self._routes.joins()
         """Formats with logouts that may take their address from their session's login."""
@@ -41,13 +45,13 @@ class Matcher:
         self._layouts = {
             SYSLOG: Layout(sieve.syslog(*self._routes.tags()), envelope.LINE, self._routes.by_tag, has_tags=True)
         }
-        self._probes: dict[str, re.Pattern[bytes]] = {}
+        self._probes: dict[str, Regex] = {}
         for fmt in formats:
             if fmt.own_probe is not None:
                 routes = {b"": self._routes.by_layout(fmt.name)}
                 own = sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix)
                 self._layouts[fmt.name] = Layout(*own, routes, has_tags=False)
-                self._probes[fmt.name] = re.compile(fmt.own_probe.encode("ascii"))
+                self._probes[fmt.name] = compiled(fmt.own_probe, Way.START)
         self._addresses = Addresses()
         self._stamps = Stamps(self._clock, 0)
 
@@ -60,7 +64,7 @@ class Matcher:
             if len(line) <= MAX_LINE:
                 for name, probe in self._probes.items():
                     m = self._layouts[name].line.match(line)
-                    if m is not None and probe.match(line, m.end()):
+                    if m is not None and probe.run(line[m.end() :]):
                         return name
                 if envelope.LINE.match(line) or self._whole_lines.find(line) is not None:
                     return SYSLOG

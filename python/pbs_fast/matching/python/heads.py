@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 REMEMBERED: Final = 1 << 14
 """Pieces of each kind; strangers' text where a format has `*/NAME`, so emptied at this size."""
 
+LONGEST: Final = 512
+"""Bytes of a text that is remembered; a stranger's may be 16 KiB long, and is taken apart each time it comes."""
+
 
 Place = tuple[bytes, "int | None", str, "Key", "Picks", "Success", "Cutting", int]
 """Who wrote a line: zone, what this is east of UTC in seconds (None where there is none), host, Key, the route's parts.
@@ -51,7 +54,8 @@ class Places(dict[bytes, Place | None]):
             offset = offset_of(zone) if zone else None
             # A zone that cannot be is for the exact grammar to tell.
             place = None if zone and offset is None else self.place(host, m["tag"], zone, offset)
-        self[text] = place
+        if len(text) <= LONGEST:
+            self[text] = place
         return place
 
     def place(self, host: bytes, tag: bytes, zone: bytes = b"", offset: int | None = None) -> Place | None:
@@ -82,7 +86,9 @@ class Hours(dict[bytes, tuple[Places, bytes]]):
             if m := shape.fullmatch(text + b"00:"):
                 self[text] = hour = places, m[1][:-3]
                 return hour
-        self[text] = hour = self._unusual, b""
+        hour = self._unusual, b""
+        if len(text) <= LONGEST:
+            self[text] = hour
         return hour
 
 
@@ -105,5 +111,7 @@ class Heads(dict[bytes, Head]):
         # A month's name is before no zone; nothing is known of what is no stamp.
         local = minutes[before] if before else None
         zulu = minutes[before + b"Z"] if before[:1].isdigit() else None
-        self[text] = head = places, local, zulu, before
+        head = places, local, zulu, before
+        if len(text) <= LONGEST:
+            self[text] = head
         return head

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MAX_SESSIONS: Final = 131_072
 """Sessions remembered per format, and by each of the two joins."""
+LONGEST: Final = 512
+"""Bytes of a session's id, of its host, tag and pid with a blank between, and of its login's user and id, that are
+remembered: 131,072 forged lines of 16 KiB would be 2 GiB."""
 ORDER_SLACK: Final = 300
 """Seconds by which a log's stamps may go back without an hour having been set back."""
 MAX_AGE: Final = 600
@@ -50,8 +53,14 @@ class Sessions:
             if open_sessions is None:
                 continue
             if record[1] == "login":
+<<<<<<< HEAD
                 _remember(open_sessions, session, cast(str, record[2]))
             elif record[2] is None and record[1] == "logout":
+=======
+                if _length(session) <= LONGEST:
+                    _remember(open_sessions, session, cast(str, record[2]))
+            elif record[2] is None:
+>>>>>>> FETCH_HEAD
                 settled = list(records) if settled is None else settled
                 at, kind, ip, *rest = record
                 ip = open_sessions.pop(session, None)
@@ -85,14 +94,17 @@ class Sessions:
                 return missed(record[0], record[4], record[6], "no-session")
             tls = known[8] if record[8] is None else record[8]
             login: Record = (record[0], "login", known[2], *record[3:8], tls, known[9], *record[10:])
-            sessions[key] = login
+            if _length(record[5]) + _length(record[7]) > LONGEST:
+                del sessions[key]
+            else:
+                sessions[key] = login
             return login
         if key is None:
             return None
         if kind == "address":
             if record[2] is None or stamp is None:
                 sessions.pop(key, None)
-            else:
+            elif sum(map(len, key)) + 2 <= LONGEST:
                 _remember(sessions, key, record)
             return None
         known = sessions.pop(key, None)
@@ -101,6 +113,11 @@ class Sessions:
         if stamp is None:
             return missed(record[0], record[4], record[6], "bad-stamp")
         return (record[0], "logout", known[2], stamp, *known[4:OF_EVENT], *record[OF_EVENT:])
+
+
+def _length(text: str | None) -> int:
+    """Bytes of a text; 0 for a missing one."""
+    return 0 if text is None else len(text) if text.isascii() else len(text.encode())
 
 
 def _remember(sessions: dict[_K, _V], key: _K, value: _V) -> None:

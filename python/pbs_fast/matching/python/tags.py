@@ -12,13 +12,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
+<<<<<<< HEAD
 from pbs_fast.matching.protocol import SYSLOG
+=======
+from pbs_fast.formats.automaton import Program
+from pbs_fast.formats.bounded import Way, compiled
+from pbs_fast.formats.structure import PatternError
+from pbs_fast.matching import SYSLOG
+>>>>>>> FETCH_HEAD
 from pbs_fast.matching.python.classes import with_bitmaps
 from pbs_fast.matching.python.starts import may_start, starts
 from pbs_fast.matching.python.success import Success
 
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
+    from pbs_fast.formats.bounded import Match
 
 STEPS: Final = ("address", "success", "failure", "end")
 """What a line of a session over several lines can be (docs/MATCHING.md, 6)."""
@@ -30,12 +38,18 @@ LOGINS: Final = frozenset(("login", MARKED, UNMARKED))
 GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
+<<<<<<< HEAD
 SPLIT: Final = 700
 """Length of a message, in bytes, from which any writer may have cut it (docs/MATCHING.md, 4)."""
+=======
+LONGEST_TAG: Final = 512
+"""Bytes of a tag that is remembered."""
+>>>>>>> FETCH_HEAD
 STARTS_REMEMBERED: Final = 4096
 """Starts of messages, which may be strangers' text as well."""
 
 
+<<<<<<< HEAD
 Pick = tuple[
     Callable[[bytes], "re.Match[bytes] | None"], str, bool, str, tuple[int, int, int, int, int, int], "bool | None"
 ]
@@ -43,6 +57,13 @@ Pick = tuple[
 whether it is one of these; the format; where GROUPS stand among the match's groups, of which the last never takes part
 and stands for one that is missing (to ask for them by number costs 0.2 us more); whether there was TLS when group `tls`
 took no part. (A plain tuple, as `heads.Place`.)"""
+=======
+Pick = tuple[Callable[[bytes], "Match | None"], str, bool, str, tuple[int, int, int, int, int], "bool | None"]
+"""One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS; whether it is
+one of these; the format; where GROUPS stand among the match's groups, of which the last never takes part and stands for
+one that is missing (asking for the five by number costs 0.2 us more); whether there was TLS when group `tls` took no
+part. (A plain tuple, as `heads.Place`.)"""
+>>>>>>> FETCH_HEAD
 
 
 class Picks(dict[bytes, tuple[Pick, ...]]):
@@ -100,7 +121,9 @@ class Tags(dict[bytes, "Route | None"]):
     def __missing__(self, tag: bytes) -> Route | None:
         if len(self) >= TAGS_REMEMBERED:
             self.clear()
-        self[tag] = route = self._find(tag)
+        route = self._find(tag)
+        if len(tag) <= LONGEST_TAG:
+            self[tag] = route
         return route
 
 
@@ -108,7 +131,7 @@ class Routes:
     """Every format's patterns, reached by tag or by own layout. Immutable but for what it remembers."""
 
     def __init__(self, formats: Sequence[Format]) -> None:
-        """Raises FormatError for a pattern that `re` does not take, and for a name given twice or to a layout."""
+        """Raises FormatError for a pattern that no engine here takes, and for a name given twice or to a layout."""
         self._formats = tuple(formats)
         names = {SYSLOG}
         for fmt in self._formats:
@@ -184,8 +207,9 @@ def _kinds(fmt: Format) -> Iterator[tuple[str, str]]:
 
 def _check(name: str, pattern: str) -> None:
     try:
+        Program(pattern)
         re.compile(pattern.encode("ascii"))
-    except (re.error, UnicodeEncodeError) as error:
+    except (PatternError, re.error, UnicodeEncodeError) as error:
         raise FormatError(f"format {name}: pattern {pattern!r}: {error}; mend the pattern") from error
 
 
@@ -215,12 +239,18 @@ def _cutting(formats: Sequence[Format]) -> Cutting:
 
 
 def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
+<<<<<<< HEAD
     # The last group never takes part: it stands for a missing one.
     regex = re.compile(b"(?:" + with_bitmaps(pattern.encode("ascii")) + b")((?!))?+")
     index = regex.groupindex
     ip, user, session, lip, tls, pid = (index.get(group, regex.groups) - 1 for group in GROUPS)
+=======
+    regex = compiled(pattern, Way.WHOLE, with_bitmaps)
+    index = regex.names
+    ip, user, session, lip, tls = (index.get(group, regex.count) for group in GROUPS)
+>>>>>>> FETCH_HEAD
     return (
-        regex.fullmatch,
+        regex.run,
         kind,
         kind in STEPS or kind in ENDINGS,
         fmt.name,

@@ -5,10 +5,10 @@ Each line is tried on each of them in turn, which no format of the catalogue ask
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pbs_fast.formats.bounded import Match, Way, compiled
 from pbs_fast.matching.python import envelope
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ GROUPS: Final = ("stamp", "ip", "user", "session", "host", "lip", "tls", "pid")
 class LinePick(NamedTuple):
     """One pattern, and what it means that it was found in a line."""
 
-    search: Callable[[bytes], re.Match[bytes] | None]
+    search: Callable[[bytes], Match | None]
     kind: str
     format: str
     groups: tuple[int, ...]
-    """Numbers of GROUPS in the regex; one that never takes part where there is none."""
+    """Places of GROUPS in the match; that of one that never takes part where there is none."""
     has_tls: bool
 
 
@@ -64,19 +64,19 @@ class WholeLines:
         for pick in self._picks:
             m = pick.search(line)
             if m is not None:
-                stamp, ip, user, session, host, lip, tls, pid = m.group(*pick.groups)
+                groups = m.groups()
+                stamp, ip, user, session, host, lip, tls, pid = [groups[at] for at in pick.groups]
                 over_tls = True if tls is not None else False if pick.has_tls else None
                 return Found(pick, envelope.when_of(stamp or b""), ip, user, session, host, lip, over_tls, pid or None)
         return None
 
 
 def _pick(name: str, kind: str, pattern: str) -> LinePick:
-    regex = re.compile(b"(?:" + pattern.encode("ascii") + b")((?!))?+")
-    index = regex.groupindex
+    regex = compiled(pattern, Way.ANYWHERE)
     return LinePick(
-        search=regex.search,
+        search=regex.run,
         kind=kind,
         format=name,
-        groups=tuple(index.get(group, regex.groups) for group in GROUPS),
-        has_tls="tls" in index,
+        groups=tuple(regex.names.get(group, regex.count) for group in GROUPS),
+        has_tls="tls" in regex.names,
     )

@@ -27,12 +27,12 @@ _INNER = re.compile(_PRI + rb"(?:" + BSD.encode() + rb"|" + ISO.encode() + rb")(
 _RFC5424 = re.compile(rb"(<[0-9]{1,3}>1 )(?:" + ISO.encode() + rb"|-)(?= )")
 
 
-def read_logtime(text: str) -> LogTime:
-    """A site's `logtime`. Raises ConfigError for a text that is none."""
+def read_logtime(text: str, where: str = "") -> LogTime:
+    """A site's `logtime`. Raises ConfigError, which begins with `where`, for a text that is none."""
     # Its patterns take 4 ms to compile, which nobody else should wait for.
     from pbs_fast.matching.rewrite.logtime import LogTime
 
-    return LogTime(text)
+    return LogTime(text, where)
 
 
 class Lines(NamedTuple):

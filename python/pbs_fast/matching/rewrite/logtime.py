@@ -1,31 +1,37 @@
-"""Stamps that a site describes with `logtime`: a strptime format, or a regular expression, at a line's start.
+"""Timestamps that a site describes with `logtime`: a strptime format, or a regular expression, at a line's start.
 
 What it finds becomes a stamp of docs/MATCHING.md, 2: ISO where it has a year, BSD where it has none. Each distinct text
 is read once, so lines of one second cost one look-up. English names of months and days only, as logs have them: the
-process's locale plays no part, and neither does its zone. Imports errors and formats.stamps.
+process's locale plays no part, and neither does its zone.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pbs_fast.errors import ConfigError
+from pbs_fast.formats.bounded import Way, compiled
 from pbs_fast.formats.stamps import BSD, ISO
 
 REMEMBERED: Final = 1 << 14
 """Texts of stamps; the memory is emptied at this size."""
 
+LONGEST: Final = 512
+"""Bytes of what `logtime` takes that are remembered; what a stranger wrote there may be 16 KiB."""
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NUMBER_OF_MONTH: Mapping[str, int] = {name.lower(): i for i, name in enumerate(_MONTHS, 1)}
+#: Each byte decides: names that begin alike are written as one, so that the patterns made of these are one-pass.
 _MONTH = (
-    r"(?i:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?"
-    r"|Aug(?:ust)?|Sep(?:t(?:ember)?)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
+    r"(?i:J(?:an(?:uary)?|u(?:ne?|ly?))|Feb(?:ruary)?|Ma(?:r(?:ch)?|y)|A(?:pr(?:il)?|ug(?:ust)?)"
+    r"|Sep(?:t(?:ember)?)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
 )
-_WEEKDAY = r"(?i:Mon(?:day)?|Tue(?:sday)?|Wed(?:nesday)?|Thu(?:rsday)?|Fri(?:day)?|Sat(?:urday)?|Sun(?:day)?)"
-_TWO = r"[ 0-9]?[0-9]"
+_WEEKDAY = r"(?i:Mon(?:day)?|T(?:ue(?:sday)?|hu(?:rsday)?)|Wed(?:nesday)?|Fri(?:day)?|S(?:at(?:urday)?|un(?:day)?))"
+_UNPADDED = r"[0-9][0-9]?"
+_TWO = rf"(?: [0-9]|{_UNPADDED})"
 _NUMERIC_ZONE = r"[+-][0-9]{2}(?::?[0-9]{2})?"
 
 GROUPS: Final = ("year", "month", "day", "hour", "minute", "second", "zone", "epoch", "half")
@@ -85,56 +91,61 @@ _TEXTS = (
 class LogTime:
     """One `logtime`, compiled. Not for several threads at once."""
 
-    def __init__(self, text: str) -> None:
-        """`text` is a strptime format when it holds a `%`, else a regular expression.
+    def __init__(self, text: str, where: str = "") -> None:
+        """`text` is a strptime format when it holds a `%`, else a regular expression; errors begin with `where`.
 
         The expression has groups of the names in GROUPS (`epoch`, or month, day, hour and minute), or one capture whose
-        text is a stamp. Raises ConfigError for what is neither.
+        text is a timestamp. Raises ConfigError for what is neither, and for what cannot be run in time that is bounded
+        by a line's length.
         """
         self._text = text
         self._is_named = True
         try:
-            source = _of_format(text) if "%" in text else text
-            self._pattern = re.compile(source.encode("ascii"))
-        except (re.error, UnicodeEncodeError, ValueError) as error:
-            raise ConfigError(f"logtime '{text}': {error}; {_HELP}") from None
-        names = set(self._pattern.groupindex)
+            pattern = compiled(_of_format(text) if "%" in text else text, Way.START)
+        except ValueError as error:
+            raise ConfigError(f"{where}logtime '{text}': {error}; {_HELP}") from None
+        self._match = pattern.run
+        self._places = dict(pattern.names)
+        names = set(self._places)
         if unknown := sorted(names - set(GROUPS)):
-            raise ConfigError(f"logtime '{text}': unknown group {', '.join(unknown)}; {_HELP}")
+            raise ConfigError(f"{where}logtime '{text}': unknown group {', '.join(unknown)}; {_HELP}")
         if not names:
             self._is_named = False
-            if self._pattern.groups != 1:
-                raise ConfigError(f"logtime '{text}': it has {self._pattern.groups} captures, not one; {_HELP}")
+            if pattern.count != 1:
+                raise ConfigError(f"{where}logtime '{text}': it has {pattern.count} captures, not one; {_HELP}")
         elif "epoch" not in names and not names >= {"month", "day", "hour", "minute"}:
             missing = [name for name in ("month", "day", "hour", "minute") if name not in names]
-            raise ConfigError(f"logtime '{text}': it does not tell {' and '.join(missing)}; {_HELP}")
-        if self._pattern.match(b""):
-            raise ConfigError(f"logtime '{text}': it matches where nothing stands; {_HELP}")
+            raise ConfigError(f"{where}logtime '{text}': it does not tell {' and '.join(missing)}; {_HELP}")
+        if self._match(b"") is not None:
+            raise ConfigError(f"{where}logtime '{text}': it matches where nothing stands; {_HELP}")
         self._known: dict[tuple[bytes | None, ...], bytes | None] = {}
 
     def head(self, line: bytes) -> tuple[bytes, int] | None:
         """The stamp at a line's start in the matcher's own form, and where it ends; None when there is none."""
-        m = self._pattern.match(line)
+        m = self._match(line)
         if m is None:
             return None
         texts = m.groups()
         try:
             stamp = self._known[texts]
         except KeyError:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            stamp = self._known[texts] = self._read(m)
+            stamp = self._read(texts)
+            if m.end() <= LONGEST:
+                if len(self._known) >= REMEMBERED:
+                    self._known.clear()
+                self._known[texts] = stamp
         return None if stamp is None else (stamp, m.end())
 
-    def _read(self, m: re.Match[bytes]) -> bytes | None:
+    def _read(self, texts: Sequence[bytes | None]) -> bytes | None:
         if self._is_named:
-            return _stamp({name: text.decode("latin-1") for name, text in m.groupdict().items() if text is not None})
-        text = (m[1] or b"").decode("latin-1").strip(" ")
+            found = {name: texts[place] for name, place in self._places.items()}
+            return _stamp({name: text.decode("latin-1") for name, text in found.items() if text is not None})
+        text = (texts[0] or b"").decode("latin-1").strip(" ")
         if _ISO.fullmatch(text) or _BSD.fullmatch(text):
             return text.encode("latin-1")
         for pattern in _TEXTS:
-            if found := pattern.fullmatch(text):
-                return _stamp({name: part for name, part in found.groupdict().items() if part is not None})
+            if m := pattern.fullmatch(text):
+                return _stamp({name: part for name, part in m.groupdict().items() if part is not None})
         return None
 
 
@@ -143,23 +154,25 @@ _HELP = "write a strptime format such as '%d/%b/%Y:%H:%M:%S %z', or a regular ex
 
 def _of_format(text: str) -> str:
     """The pattern of a strptime format. Raises ValueError for a directive that is not known."""
+    text = re.sub("%(.)", lambda short: _SHORT.get(short[1], short[0]), text)
     out = []
     at = 0
     while at < len(text):
         if text[at] == "%":
             name = text[at + 1 : at + 2]
-            if name in _SHORT:
-                out.append(_of_format(_SHORT[name]))
-            elif name in _DIRECTIVES:
+            if name in _DIRECTIVES:
                 out.append(_DIRECTIVES[name])
             else:
                 known = " ".join(f"%{each}" for each in sorted((*_DIRECTIVES, *_SHORT)))
                 raise ValueError(f"%{name} is none of {known}")
             at += 2
         elif text[at] == " ":
-            # As strptime(3): any number of blanks, so a padded day is found behind one.
+            # As strptime(3): any number of blanks, so a padded day is found behind one, and its padding is among them.
             out.append(" +")
             at += len(text) - at - len(text[at:].lstrip(" "))
+            if text[at : at + 1] == "%" and (after := _DIRECTIVES.get(text[at + 1 : at + 2])) is not None:
+                out.append(after.replace(_TWO, _UNPADDED))
+                at += 2
         else:
             out.append(re.escape(text[at]))
             at += 1

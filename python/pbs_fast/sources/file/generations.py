@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
+from bisect import insort
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pbs_fast.errors import SourceError
@@ -23,19 +25,48 @@ _HEAD = 1024
 _LOOKS = 20
 
 
+#: Predecessors that are kept open. A site that rotates at each look has more than it may have descriptors; the newest
+#: are kept, as the next rotation renames or compresses those.
+MOST_OPEN = 64
+
+#: First bytes by which heads are looked up, so that thousands of files are not each compared with each.
+_KEY = 40
+
+
 @dataclass(slots=True)
 class Predecessor:
-    """A rotated file, open at its start."""
+    """A rotated file, open at its start; closed meanwhile where there are more than MOST_OPEN newer ones."""
 
     sibling: Sibling
     log: LogFile
     text: bytes
-    """What was read of it already (of a compressed file; of a plain one a copy)."""
+    """What was read of it already (of a compressed file; of a plain one a copy); nothing while it is closed."""
     first: int
     """Its first readable stamp."""
     reference: int
     """Its last-modified time: what years are judged from."""
     identity: Identity
+    is_open: bool = True
+
+    def set_aside(self) -> None:
+        """Close it until its turn comes."""
+        if self.is_open:
+            self.log.close()
+            self.is_open, self.text = False, b""
+
+    def reopen(self, path: str) -> None:
+        """Open it again if it was closed, under the name that it has now beside the log `path`. Raises SourceError."""
+        if self.is_open:
+            return
+        # A rotation since then has most likely given it the next number.
+        for name in (self.sibling.path, *(each.path for each in siblings(path))):
+            with suppress(OSError, SourceError):
+                log = open_log(name)
+                if Identity.of(os.fstat(log.fileno())) == self.identity:
+                    self.log, self.is_open = log, True
+                    return
+                log.close()
+        raise SourceError(f"{display(self.sibling.path)} is gone, and its lines were not read")
 
 
 @dataclass(slots=True)
@@ -48,9 +79,42 @@ class Lineage:
     faults: list[tuple[float, str]] = field(default_factory=list)
     """(last-modified time, reason) of files that could not be read or understood."""
 
+    def add(self, file: Predecessor, target: int) -> None:
+        """Keep a file in its place, and none before the last that begins at `target` or earlier."""
+        insort(self.files, file, key=lambda each: (each.first, each.reference))
+        while len(self.files) > 1 and self.files[1].first <= target:
+            self.files.pop(0).log.close()
+        if len(self.files) > MOST_OPEN:
+            self.files[-MOST_OPEN - 1].set_aside()
+            oldest_open = self.files[-MOST_OPEN]
+            if (file.first, file.reference) < (oldest_open.first, oldest_open.reference):
+                file.set_aside()
+
     def close(self) -> None:
         for file in self.files:
             file.log.close()
+
+
+class _Heads:
+    """First bytes of files that were seen."""
+
+    def __init__(self, head: bytes) -> None:
+        self._by_key: dict[bytes, list[bytes]] = {}
+        self._short: list[bytes] = []
+        self.add(head)
+
+    def add(self, head: bytes) -> None:
+        if len(head) >= _KEY:
+            self._by_key.setdefault(head[:_KEY], []).append(head)
+        elif head:
+            self._short.append(head)
+
+    def hold(self, head: bytes) -> bool:
+        """Does a file that begins so hold what another one holds?"""
+        if not head:
+            return False
+        long = [self._by_key.get(head[:_KEY], [])] if len(head) >= _KEY else self._by_key.values()
+        return any(head.startswith(other) or other.startswith(head) for some in (self._short, *long) for other in some)
 
 
 def lineage(path: str, current: Identity | None, head: bytes, target: int, stamp_of: StampOf) -> Lineage:
@@ -60,28 +124,27 @@ def lineage(path: str, current: Identity | None, head: bytes, target: int, stamp
     """
     for _ in range(_LOOKS):
         found = Lineage()
-        if _collect(found, path, current, head, stamp_of):
+        if _collect(found, path, current, head, target, stamp_of):
             break
         found.close()
-    found.files.sort(key=lambda each: (each.first, each.reference))
-    while len(found.files) > 1 and found.files[1].first <= target:
-        found.files.pop(0).log.close()
     return found
 
 
-def _collect(found: Lineage, path: str, current: Identity | None, head: bytes, stamp_of: StampOf) -> bool:
+def _collect(found: Lineage, path: str, current: Identity | None, head: bytes, target: int, stamp_of: StampOf) -> bool:
     """Open all predecessors; False when one vanished meanwhile, as when it is renamed or its compressor is done."""
     if (error := listable(path)) is not None:
         found.faults.append((float("inf"), f"the directory of {display(path)} cannot be listed: {error.strerror}"))
-    heads = [head[:_HEAD]]
+    heads = _Heads(head[:_HEAD])
     # Plain files first: of two with the same text the plain one is taken.
     for sibling in sorted(siblings(path), key=lambda each: (each.compressed, each.path)):
-        if not _add(found, sibling, current, heads, stamp_of):
+        if not _add(found, sibling, current, heads, target, stamp_of):
             return False
     return True
 
 
-def _add(found: Lineage, sibling: Sibling, current: Identity | None, heads: list[bytes], stamp_of: StampOf) -> bool:
+def _add(
+    found: Lineage, sibling: Sibling, current: Identity | None, heads: _Heads, target: int, stamp_of: StampOf
+) -> bool:
     """Open one of them, or note why not; False when it is gone."""
     name = display(sibling.path)
     try:
@@ -104,7 +167,7 @@ def _add(found: Lineage, sibling: Sibling, current: Identity | None, heads: list
         return True
     begins = text.lstrip(b"\0")[:_HEAD]
     first = first_stamp(text, lambda line: stamp_of(line, reference))
-    alike = any(begins.startswith(other) or other.startswith(begins) for other in heads if other and begins)
+    alike = heads.hold(begins)
     if first is None and begins and not alike:
         found.faults.append((status.st_mtime, f"{name} holds no line with a stamp"))
     elif sibling.number is not None:
@@ -112,8 +175,8 @@ def _add(found: Lineage, sibling: Sibling, current: Identity | None, heads: list
     if first is None or alike:
         log.close()
         return True
-    heads.append(begins)
-    found.files.append(Predecessor(sibling, log, text, first, reference, identity))
+    heads.add(begins)
+    found.add(Predecessor(sibling, log, text, first, reference, identity), target)
     return True
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pbs_fast.util.accounts import group_name, user_name
+from pbs_fast.util.text import printable
 
 #: Bytes kept of a file's start and of what stands before an offset: two to three log lines, stamps included.
 SAMPLE = 256
@@ -27,6 +27,7 @@ SAMPLE = 256
 LONGEST_HOLE = 1 << 30
 STRIDE = 1 << 20
 
+<<<<<<< HEAD
 #: Bounds of the numbers of a checkpoint: device, inode and times have 64 bits at most, off_t has 63, and what is read
 #: behind an offset must not go beyond them.
 _MOST = (1 << 64) - 1
@@ -34,6 +35,8 @@ _FURTHEST = 1 << 62
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
+=======
+>>>>>>> FETCH_HEAD
 
 class Identity(NamedTuple):
     """Device and inode number."""
@@ -162,8 +165,7 @@ def first_text(fd: int) -> tuple[int, bytes]:
 
 def display(path: str) -> str:
     """A path for a one-line message: printable, whatever bytes it holds."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    return printable(path)
 
 
 def refusal(path: str, error: OSError) -> str:

@@ -148,6 +148,7 @@ class Replay:
         for file in self._predecessors:
             name = file.sibling.path
             try:
+                file.reopen(self.source.path)
                 if file.log.seekable:
                     followed = FollowedFile(os.dup(file.log.fileno()), name, self.source.counters)
                     adopted, end = self._adopted

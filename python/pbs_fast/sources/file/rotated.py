@@ -25,6 +25,7 @@ from pbs_fast.sources.file.missed import (
     begun_since,
     copy_of,
     look,
+    newest,
     open_beside,
     packed_hole,
 )
@@ -33,6 +34,10 @@ from pbs_fast.sources.file.position import Identity, Position, display
 from pbs_fast.sources.protocol import Kind
 
 Followed = FollowedFile | FollowedStream | FollowedArchive
+
+#: Old files that are held open for what their writers may still add, and as many again that are still to be read. More
+#: come only where a log is rotated at each look, or a directory is full of files that seem to have been begun just now.
+MOST_OPEN = 64
 
 #: Positions kept of files that were closed, should one of them come back under the log's name or be found at a restart.
 PAST = 16
@@ -188,6 +193,8 @@ class OldFiles:
         """Will an old file that is at its end give nothing more?"""
         if isinstance(old, FollowedStream):
             return not old.selectable
+        if len(self.files) > MOST_OPEN and not isinstance(old, FollowedArchive):
+            return True
         # While the new file is empty, the writer has not moved to it, and it is the old one that a checkpoint names.
         moved_on = current is not None and (current.offset > 0 or isinstance(current, FollowedStream))
         waited = self._clock() - old.active_at >= self._grace
@@ -195,6 +202,19 @@ class OldFiles:
             # One that is cut off may not be finished by its compressor.
             return (old.done and (moved_on or old.fault is not None)) or (not old.done and waited)
         return old.static or (moved_on and waited)
+
+    def surplus(self) -> Followed | None:
+        """The oldest file, where more are open than can be; what is in it and was not read is then lost."""
+        return self.files[0] if len(self.files) > 2 * MOST_OPEN else None
+
+    def give_up(self, old: Followed) -> None:
+        """Close a file of the `surplus`."""
+        if not old.at_end:
+            self._lost(
+                f"{display(old.name)}: more than {2 * MOST_OPEN} rotated files are still to be read; what was not yet "
+                "read of this one, the oldest, is lost"
+            )
+        self.retire(old)
 
     def retire(self, old: Followed) -> None:
         """Close a file that is finished; its unfinished line is lost, and of a damaged one all that was not read."""
@@ -225,7 +245,14 @@ class OldFiles:
         read = [*texts, *seen.texts.values(), *(file.text for file in listed if not isinstance(file, FollowedStream))]
         # What became of files that we hold open and that were removed: one archive each, which nobody needs.
         removed = [one for one in held if os.fstat(one.fd).st_nlink == 0 and one.identity not in self._archived]
-        for found in begun_since(beside, seen, {file.identity for file in listed}, since):
+        begun = begun_since(beside, seen, {file.identity for file in listed}, since)
+        if len(begun) > MOST_OPEN:
+            begun = newest(begun, MOST_OPEN)
+            self._lost(
+                f"{display(self._path)}: more than {MOST_OPEN} rotated files seem to have been begun since it was read "
+                "last; the newest are read, lines of the others are lost"
+            )
+        for found in begun:
             file: FollowedFile | FollowedArchive | None = None
             if not found.compressed:
                 if not alike(found.text, read):

@@ -132,6 +132,9 @@ class FileSource:
         self._look()
         pieces: list[Piece] = []
         limit = self._limit()
+        while (oldest := self._old.surplus()) is not None:
+            self._hints.forget(oldest.watch)
+            self._old.give_up(oldest)
         for old in list(self._old.files):
             budget -= self._drain(old, pieces, budget, None)
             if not old.at_end:
