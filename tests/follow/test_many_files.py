@@ -19,7 +19,7 @@ from pbs_fast.sources.file import rotated as follow_old
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.file.replay import Replay
 from pbs_fast.sources.file.source import FileSource
-from pbs_fast.sources.notices import Notice
+from pbs_fast.sources.protocol import Notice
 
 MANY = 3_000
 

@@ -9,13 +9,9 @@ from typing import Annotated
 import typer
 
 from pbs_fast.cli import options
-<<<<<<< HEAD
 from pbs_fast.config import Config, Settings
 from pbs_fast.util import early_signals
-=======
-from pbs_fast.config import Settings
 from pbs_fast.util.text import printable
->>>>>>> FETCH_HEAD
 
 Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
 Dumpconfig = Annotated[bool, typer.Option("--dumpconfig", help="Print the configuration in force and exit.")]
@@ -95,15 +91,9 @@ def _serve(settings: Settings) -> int:
         if user is not None:
             drop_to(user)
         voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
-<<<<<<< HEAD
-        log = voice(config.logto, debug=config.debug)
+        log = voice(config.logto, debug=config.debug, waits=config.once)
         if user != config.user:
             log.info(f"started by root; running as {user}, who controls the tables' directory")
-=======
-        log = voice(config.logto, debug=config.debug, waits=config.once)
-        if config.user is not None:
-            drop_to(config.user, [str(config.logto)] if is_new else [])
->>>>>>> FETCH_HEAD
         return run(settings, log, directory, background)
     except PbsError as error:
         line = printable(f"pbs-fast run: {error}")

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from pbs_fast.cli import options
-from pbs_fast.cli.errors import one_line
 from pbs_fast.config import Config, Settings
-<<<<<<< HEAD
 from pbs_fast.errors import PbsError
-=======
 from pbs_fast.util.text import printable
->>>>>>> FETCH_HEAD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,20 +42,7 @@ def register(app: typer.Typer) -> None:
         Only reads: no lock is kept, no file is made.
         """
         specs = chosen(settings.config)
-<<<<<<< HEAD
         return _each("list", settings.config, specs, [], lambda some, _: _list(settings.config, some, len(specs), json))
-=======
-        for spec in specs:
-            rows = list_rows(spec, flock=settings.config.flock)
-            if json:
-                from json import dumps
-
-                typer.echo(dumps({"table": str(spec), "rows": dict(rows)}))
-                continue
-            if len(specs) > 1:
-                typer.echo(printable(str(spec)))
-            typer.echo(listing([key for key, _ in rows]), nl=False)
->>>>>>> FETCH_HEAD
 
     @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
     def reap_(settings: Settings) -> int:
@@ -118,8 +101,9 @@ def listing(addresses: list[str]) -> str:
     count = len(addresses)
     if not count:
         return "The database holds 0 IPs.\n"
-<<<<<<< HEAD
-    return f"The database holds {count} IP{'s' if count > 1 else ''}:\n" + "".join(f"\t{each}\n" for each in addresses)
+    return f"The database holds {count} IP{'s' if count > 1 else ''}:\n" + "".join(
+        f"\t{printable(each)}\n" for each in addresses
+    )
 
 
 def account_of(config: Config, spec: TableSpec) -> str | None:
@@ -196,7 +180,7 @@ class _Failures:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> bool:
         if not isinstance(error, PbsError):
             return False
-        typer.echo(one_line(f"pbs-fast {self._command}: {error}"), err=True)
+        typer.echo(printable(f"pbs-fast {self._command}: {error}"), err=True)
         self.status = max(self.status, error.exit_status)
         return True
 
@@ -212,7 +196,7 @@ def _list(config: Config, specs: Sequence[TableSpec], count: int, json: bool) ->
             typer.echo(dumps({"table": str(spec), "rows": dict(rows)}))
             return
         if count > 1:
-            typer.echo(str(spec))
+            typer.echo(printable(str(spec)))
         typer.echo(listing([key for key, _ in rows]), nl=False)
 
     return [lambda spec=spec: show(spec) for spec in specs]  # type: ignore[misc]
@@ -276,12 +260,5 @@ def _clear(
 
 
 def _tell_left(left: Leftover, what: str) -> None:
-    from pbs_fast.log.logger import printable
-
     # Its name comes from a file that others may write.
     typer.echo(printable(f"{left.spec}: not in this configuration; {what}"))
-=======
-    return f"The database holds {count} IP{'s' if count > 1 else ''}:\n" + "".join(
-        f"\t{printable(each)}\n" for each in addresses
-    )
->>>>>>> FETCH_HEAD

@@ -13,11 +13,8 @@ from typing import NamedTuple, NoReturn
 from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
 from pbs_fast.errors import ConfigError
-<<<<<<< HEAD
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
-=======
 from pbs_fast.util.text import printable
->>>>>>> FETCH_HEAD
 from pbs_fast.util.toml_lines import Path, lines
 
 _FORMAT_NAME = re.compile(r"[a-z0-9-]+")

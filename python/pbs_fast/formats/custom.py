@@ -15,15 +15,9 @@ from pbs_fast.errors import FormatError
 from pbs_fast.formats import Format, lint
 from pbs_fast.formats.bounded import is_proved, two_ways
 from pbs_fast.formats.loader import build, extend
-<<<<<<< HEAD
-from pbs_fast.formats.placeholders import outline
 from pbs_fast.formats.samples import ENDINGS, sample_of
-from pbs_fast.formats.wholelint import REPEATED, advise, nested
-=======
-from pbs_fast.formats.samples import sample_of
 from pbs_fast.formats.structure import PatternError
 from pbs_fast.formats.wholelint import advise
->>>>>>> FETCH_HEAD
 
 #: Rules of the lint whose breach no format survives.
 _FATAL = frozenset({"ascii", "construct", "pattern", "groups", "tag", "success", "sample"})
@@ -110,22 +104,12 @@ def _check(fmt: Format, table: Table) -> Iterator[tuple[bool, str]]:
         kind = "sample" if finding.rule == "sample" else finding.text.partition(" pattern ")[0]
         place = table.where(*_PLACES.get(kind, ("", "")))
         fatal = finding.rule in _FATAL or (finding.rule == "address" and "is not {" not in finding.text)
-<<<<<<< HEAD
-        yield fatal, f"{place}: {finding.text}"
-    for kind in ("login", "logout", *ENDINGS):
-        patterns = getattr(fmt, kind)
-        for number, (pattern, written) in enumerate(zip(patterns, table.keys.get(kind, ()), strict=True), 1):
-            # Where nobody can tell that it is one-pass, it may be one that takes Python's `re` for ever.
-            if (one_pass is None or one_pass(pattern) is not None) and (inner := nested(outline(written))):
-                yield True, f"{table.where(kind)}: {kind} pattern {number}: {REPEATED.format(inner)}"
-=======
         yield fatal, f"{place}: {finding.text}{_SLOWER if finding.rule == 'one-pass' else ''}"
     if fmt.own_probe is not None:
         try:
             is_proved(fmt.own_probe)
         except PatternError as error:
             yield True, f"{table.where('probe', 'own_log')}: probe {error}"
->>>>>>> FETCH_HEAD
     for key, patterns in (("line_login", fmt.line_login), ("line_logout", fmt.line_logout)):
         for number, pattern in enumerate(patterns, 1):
             for fatal, text in advise(pattern):

@@ -16,12 +16,8 @@ from typing import NamedTuple
 from pbs_fast.formats import Format
 from pbs_fast.formats.bounded import Way, compiled, two_ways
 from pbs_fast.formats.placeholders import expand
-<<<<<<< HEAD
 from pbs_fast.formats.samples import ENDINGS, Sample
-=======
-from pbs_fast.formats.samples import Sample
 from pbs_fast.formats.structure import PatternError
->>>>>>> FETCH_HEAD
 
 #: Groups that mean something (docs/MATCHING.md, 4).
 GROUPS = frozenset({"ip", "user", "session", "lip", "tls", "pid"})

@@ -91,13 +91,8 @@ class CountingLedger(Ledger):
         for kind, line, user in _lines(batch, shift):
             if kind == "login":
                 self._login(line, user, changed, now, ahead)
-<<<<<<< HEAD
-            elif now is not None and ahead == "arrival" and not self._settled:
-                self._deferred.append((kind, line, user, now))
-=======
             elif now is not None and ahead == "arrival" and not self._settled and len(self._deferred) < _MOST_DEFERRED:
-                self._deferred.append((line, now))
->>>>>>> FETCH_HEAD
+                self._deferred.append((kind, line, user, now))
             else:
                 self._end(kind, line, user, changed, now)
         if self._settled and now is not None:

@@ -5,12 +5,8 @@ Pure: no clock, no I/O; stamps are seconds on the ledger's clock. A session is k
 held by tests/ledger:
 - a session is open from its login to its logout, its address's `forget`, or `max_session` seconds after its login;
 - the same session seen in two logs is one session, and ends once;
-<<<<<<< HEAD
 - no session is open that began before its server's latest start;
-- memory is that of the open sessions and two bounded memories of the ended ones.
-=======
 - memory is that of MAX_OPEN open sessions at most and two bounded memories of the ended ones.
->>>>>>> FETCH_HEAD
 
 Imports `recognition` only. Must not import anything that knows files, tables or clocks.
 """
@@ -30,14 +26,11 @@ Ends = Literal["address", "session", "process"]
 
 #: A logout is written by another process than its login, and may come first by so many seconds (Dovecot).
 EARLY = 300
-<<<<<<< HEAD
 #: An error is that of a login so many seconds before it, or, because two processes write, a few after it.
 ABORT, ABORT_EARLY = 60, 5
-=======
 #: Open sessions; a login beyond them opens none, so its address is granted for `grace` alone. Whoever may write to a
 #: log could otherwise open any number.
 MAX_OPEN = 1_000_000
->>>>>>> FETCH_HEAD
 #: Ended sessions that are remembered, to know them again in a second log.
 _REMEMBERED = 65_536
 #: Servers whose starts are remembered, and those whose sessions are not counted any more.

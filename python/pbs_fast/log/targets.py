@@ -1,12 +1,7 @@
 """Where lines of our own log go: a file, standard output or error, syslog, the journal.
 
-<<<<<<< HEAD
-Each target takes printable lines with their level and says how many could not be written; none ever waits for a reader
-that does not read, and none raises once it is made. Imports accounts and errors only.
-=======
 Each target takes printable lines with their level and says how many could not be written; none waits longer than
-PATIENCE for a reader that does not read, and none raises once it is made. Imports errors only.
->>>>>>> FETCH_HEAD
+PATIENCE for a reader that does not read, and none raises once it is made.
 
 Syslog and journal are datagrams of our own, because syslog(3) waits for a syslog daemon that hangs and cannot tell that
 a line was lost. Protocols: RFC 3164 without host, as syslog(3) writes it; the journal's native one

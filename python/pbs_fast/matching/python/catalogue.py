@@ -11,12 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-<<<<<<< HEAD
-from pbs_fast.matching.protocol import SYSLOG
-=======
 from pbs_fast.formats.bounded import Regex, Way, compiled
-from pbs_fast.matching import SYSLOG
->>>>>>> FETCH_HEAD
+from pbs_fast.matching.protocol import SYSLOG
 from pbs_fast.matching.python import envelope
 from pbs_fast.matching.python import prefilter as sieve
 from pbs_fast.matching.python.address import Addresses

@@ -53,14 +53,9 @@ class Sessions:
             if open_sessions is None:
                 continue
             if record[1] == "login":
-<<<<<<< HEAD
-                _remember(open_sessions, session, cast(str, record[2]))
-            elif record[2] is None and record[1] == "logout":
-=======
                 if _length(session) <= LONGEST:
                     _remember(open_sessions, session, cast(str, record[2]))
-            elif record[2] is None:
->>>>>>> FETCH_HEAD
+            elif record[2] is None and record[1] == "logout":
                 settled = list(records) if settled is None else settled
                 at, kind, ip, *rest = record
                 ip = open_sessions.pop(session, None)

@@ -12,14 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
-<<<<<<< HEAD
-from pbs_fast.matching.protocol import SYSLOG
-=======
 from pbs_fast.formats.automaton import Program
 from pbs_fast.formats.bounded import Way, compiled
 from pbs_fast.formats.structure import PatternError
-from pbs_fast.matching import SYSLOG
->>>>>>> FETCH_HEAD
+from pbs_fast.matching.protocol import SYSLOG
 from pbs_fast.matching.python.classes import with_bitmaps
 from pbs_fast.matching.python.starts import may_start, starts
 from pbs_fast.matching.python.success import Success
@@ -38,32 +34,19 @@ LOGINS: Final = frozenset(("login", MARKED, UNMARKED))
 GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
-<<<<<<< HEAD
 SPLIT: Final = 700
 """Length of a message, in bytes, from which any writer may have cut it (docs/MATCHING.md, 4)."""
-=======
 LONGEST_TAG: Final = 512
 """Bytes of a tag that is remembered."""
->>>>>>> FETCH_HEAD
 STARTS_REMEMBERED: Final = 4096
 """Starts of messages, which may be strangers' text as well."""
 
 
-<<<<<<< HEAD
-Pick = tuple[
-    Callable[[bytes], "re.Match[bytes] | None"], str, bool, str, tuple[int, int, int, int, int, int], "bool | None"
-]
+Pick = tuple[Callable[[bytes], "Match | None"], str, bool, str, tuple[int, int, int, int, int, int], "bool | None"]
 """One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS or ENDINGS;
 whether it is one of these; the format; where GROUPS stand among the match's groups, of which the last never takes part
 and stands for one that is missing (to ask for them by number costs 0.2 us more); whether there was TLS when group `tls`
 took no part. (A plain tuple, as `heads.Place`.)"""
-=======
-Pick = tuple[Callable[[bytes], "Match | None"], str, bool, str, tuple[int, int, int, int, int], "bool | None"]
-"""One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS; whether it is
-one of these; the format; where GROUPS stand among the match's groups, of which the last never takes part and stands for
-one that is missing (asking for the five by number costs 0.2 us more); whether there was TLS when group `tls` took no
-part. (A plain tuple, as `heads.Place`.)"""
->>>>>>> FETCH_HEAD
 
 
 class Picks(dict[bytes, tuple[Pick, ...]]):
@@ -239,16 +222,9 @@ def _cutting(formats: Sequence[Format]) -> Cutting:
 
 
 def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
-<<<<<<< HEAD
-    # The last group never takes part: it stands for a missing one.
-    regex = re.compile(b"(?:" + with_bitmaps(pattern.encode("ascii")) + b")((?!))?+")
-    index = regex.groupindex
-    ip, user, session, lip, tls, pid = (index.get(group, regex.groups) - 1 for group in GROUPS)
-=======
     regex = compiled(pattern, Way.WHOLE, with_bitmaps)
     index = regex.names
-    ip, user, session, lip, tls = (index.get(group, regex.count) for group in GROUPS)
->>>>>>> FETCH_HEAD
+    ip, user, session, lip, tls, pid = (index.get(group, regex.count) for group in GROUPS)
     return (
         regex.run,
         kind,

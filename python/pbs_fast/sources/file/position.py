@@ -27,16 +27,11 @@ SAMPLE = 256
 LONGEST_HOLE = 1 << 30
 STRIDE = 1 << 20
 
-<<<<<<< HEAD
 #: Bounds of the numbers of a checkpoint: device, inode and times have 64 bits at most, off_t has 63, and what is read
 #: behind an offset must not go beyond them.
 _MOST = (1 << 64) - 1
 _FURTHEST = 1 << 62
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-=======
->>>>>>> FETCH_HEAD
 
 class Identity(NamedTuple):
     """Device and inode number."""
