@@ -71,7 +71,7 @@ class WholeLines:
 
 
 def _pick(name: str, kind: str, pattern: str) -> LinePick:
-    regex = re.compile(b"(?:" + pattern.encode("ascii") + b")((?!))?+")
+    regex = re.compile(b"(?:" + pattern.encode("ascii") + b")(?:|((?!)))")
     index = regex.groupindex
     return LinePick(
         search=regex.search,

@@ -169,7 +169,7 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
 
 def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
     # The last group never takes part: it stands for a missing one.
-    regex = re.compile(b"(?:" + with_bitmaps(pattern.encode("ascii")) + b")((?!))?+")
+    regex = re.compile(b"(?:" + with_bitmaps(pattern.encode("ascii")) + b")(?:|((?!)))")
     index = regex.groupindex
     ip, user, session, lip, tls = (index.get(group, regex.groups) - 1 for group in GROUPS)
     return (
