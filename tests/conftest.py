@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+import no_possessive  # noqa: F401  # first: it looks at every pattern that is compiled
 from pbs_fast.matching.choose import Core, load_core
 
 # `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`

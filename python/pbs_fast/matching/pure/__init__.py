@@ -4,8 +4,13 @@ One regex a layout runs over the whole buffer with `finditer` and stops only at 
 knows; everything else is never an object. Imports the standard library and the package's own data types only.
 """
 
-from pbs_fast.matching.pure.matcher import Matcher
-from pbs_fast.matching.pure.scan import Scan
-from pbs_fast.matching.pure.stream import Stream
+from pbs_fast.matching.pure import engine
+
+# Before anything is compiled that a faulty engine would misread.
+engine.check()
+
+from pbs_fast.matching.pure.matcher import Matcher  # noqa: E402
+from pbs_fast.matching.pure.scan import Scan  # noqa: E402
+from pbs_fast.matching.pure.stream import Stream  # noqa: E402
 
 __all__ = ["Matcher", "Scan", "Stream"]

@@ -1,8 +1,8 @@
 """Envelopes: what stands before a message (docs/MATCHING.md, 2), as regexes from one grammar.
 
 The exact grammar of one line, whatever its tag: `LINE` for the syslog layout, `own` for a format's own. What finds the
-lines worth it is in `sieve`. Every repetition that could give bytes back in vain is possessive, so a match costs time
-linear in the line. Imports nothing of the package.
+lines worth it is in `sieve`. Every repetition that could give bytes back in vain is in an atomic group (and none is
+possessive: `engine`), so a match costs time linear in the line. Imports nothing of the package.
 """
 
 from __future__ import annotations

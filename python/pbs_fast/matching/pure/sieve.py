@@ -22,8 +22,8 @@ from pbs_fast.matching.pure.envelope import FAC, SD_IN_LINE
 # Groups: 1 all before the seconds, 2 the seconds, 3 zone, host, tag and the byte after it, 4 the pid, 5 RFC 5424's
 # procid, 6 the message.
 # There is one way to read a line: what follows a repetition starts with no byte of it, so to give bytes back finds
-# nothing, and costs little where a literal follows. Elsewhere the group is atomic. (Possessive repetitions would say it
-# better and save a tenth, but Debian 12's Python 3.11.2 gets them wrong: `engine`.)
+# nothing, and costs little where a literal follows. Elsewhere the group is atomic. (Possessive repetitions would save
+# a tenth of this, but Debian 12's Python gets them wrong: `engine`.)
 # Of stamps `Nov 1 07:` is the shortest and `<191>1 2026-11-01T07:` the longest.
 _BEFORE_SECONDS = rb"[^:\n]{8,20}:[0-9][0-9]:"
 _FRACTION = rb"(?:[.,](?>[0-9]{1,9})|)"
