@@ -9,7 +9,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-rust test-python test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
-    fuzz bench bench-core wheels test-wheels check-release deb test-deb clean
+    fuzz bench bench-core wheels test-wheels check-release deb test-deb test-fresh clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ deb: $(READY) ## build the Debian package for this Debian into dist/
 
 test-deb: ## prove the Debian package in a fresh root: install, use, upgrade, remove, purge (as root)
 	packaging/test-deb.sh
+
+test-fresh: ## clone, make run and make test on a fresh Debian with its own Python: SUITE=bookworm or trixie (as root)
+	packaging/test-fresh.sh
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) target dist benches/data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,7 +2,7 @@
 
 CPython 3.11.0 to 3.11.4, which Debian 12 has, match possessive repetitions wrongly (gh-106052, gh-100061), and nobody
 notices: lines are lost, others grant that must not. So no pattern of ours holds one (tests/no_possessive.py), atomic
-groups take their place, and an engine that gets these wrong is refused by name. Costs 2 ms, once a process.
+groups take their place, and an engine that gets these wrong is refused by name. Costs 1 ms, once a process.
 """
 
 from __future__ import annotations
