@@ -9,7 +9,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-rust test-python test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
-    fuzz bench bench-core wheels test-wheels check-release deb test-deb test-fresh clean
+    fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,9 +71,11 @@ bench: $(READY) ## measure this machine beside its rivals into benches/RESULTS.m
 bench-core: $(READY) ## measure the stages of the Rust core (Criterion)
 	cargo bench --quiet --locked --package pbs-core
 
-wheels: $(READY) ## build this platform's wheel, the pure one and the sdist into dist/, test each in an empty venv
-	$(BIN)/python packaging/wheels.py build
+wheels: build-wheels ## build this platform's wheel, the pure one and the sdist into dist/, test each in an empty venv
 	$(BIN)/python packaging/wheels.py test
+
+build-wheels: $(READY) ## build them only
+	$(BIN)/python packaging/wheels.py build
 
 test-wheels: ## test the wheels in dist/ (or FILES) with PYTHON, each in an empty venv
 	$(or $(PYTHON),python3) packaging/wheels.py test $(FILES)
