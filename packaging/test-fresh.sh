@@ -39,7 +39,7 @@ git clone --quiet --no-hardlinks . "$root/root/pbs-fast"
 cp /etc/resolv.conf "$root/etc/"
 [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/"
 [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-env | grep -E '^(PIP_[A-Z_]*|CARGO_(HTTP|NET)_[A-Z_]*|[a-zA-Z]+_(proxy|PROXY)|SSL_CERT_FILE|WORKERS|PYTEST_ADDOPTS)=' >"$place/env" || true
+env | grep -E '^(PIP_(CERT|DEFAULT_TIMEOUT|INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST)|CARGO_(HTTP|NET)_[A-Z_]*|[a-zA-Z]+_(proxy|PROXY)|SSL_CERT_FILE|WORKERS|PYTEST_ADDOPTS)=' >"$place/env" || true
 set --
 while IFS= read -r each; do set -- "$@" "$each"; done <"$place/env"
 

@@ -36,6 +36,12 @@ class Past:
         self._far: sqlite3.Connection | None = None
         self._indexed = False
 
+    def close(self) -> None:
+        """Forgets all that is on the disk, whose file is deleted."""
+        if self._far is not None:
+            self._far.close()
+            self._far = None
+
     def keep(self, ips: Iterable[str], ends: Iterable[int]) -> None:
         """Further ends of addresses, as many of the one as of the other; of several the latest counts.
 
