@@ -9,7 +9,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-rust test-python test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
-    fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh clean
+    fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh test-debian-python clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ test-deb: ## prove the Debian package in a fresh root: install, use, upgrade, re
 
 test-fresh: ## clone, make run and make test on a fresh Debian with its own Python: SUITE=bookworm or trixie (as root)
 	packaging/test-fresh.sh
+
+test-debian-python: $(READY) ## both backends on Debian's own Python, in a fresh root: SUITE=bookworm or trixie (as root)
+	packaging/test-debian-python.sh
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) target dist benches/data .mypy_cache .ruff_cache .pytest_cache .hypothesis

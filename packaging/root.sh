@@ -11,6 +11,32 @@ make_root() {
     chmod 755 "$2/usr/sbin/policy-rc.d"
 }
 
+# fresh_root SUITE DIRECTORY LOG: with git, make and Debian's own Python besides, as somebody has who has just installed
+# it; kept as target/fresh-SUITE.tar, so a second run makes none. It has this machine's way to the network.
+fresh_root() {
+    keep=$PWD/target/fresh-$1.tar
+    mkdir "$2"
+    if [ -e "$keep" ]; then
+        tar -C "$2" -xf "$keep"
+    else
+        make_root "$1" "$2" "$3"
+        chroot "$2" sh -c 'apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -q --no-install-recommends ca-certificates git make python3 && apt-get clean' \
+            >"$3" 2>&1 || { tail -n 20 "$3" >&2; exit 1; }
+        tar -C "$2" -cf "$keep.new" .
+        mv "$keep.new" "$keep"
+    fi
+    for each in resolv.conf pip.conf ssl/certs/ca-certificates.crt; do
+        [ ! -e "/etc/$each" ] || cp "/etc/$each" "$2/etc/$each"
+    done
+}
+
+# What of this machine's environment names its way to the network.
+network_settings() {
+    env | grep -E '^(PIP_(CERT|DEFAULT_TIMEOUT|INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST)|CARGO_(HTTP|NET)_[A-Z_]*|SSL_CERT_FILE|[a-zA-Z]+_(proxy|PROXY))=' ||
+        true
+}
+
 # enter SECONDS "UNSHARE OPTIONS" DIRECTORY COMMAND...: runs it there for so long at most, in namespaces of its own. What
 # BEHIND names is to be seen there as /opt/behind, and cannot be changed.
 # shellcheck disable=SC2016,SC2086  # expanded inside; a list of words
