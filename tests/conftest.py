@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import no_possessive  # noqa: F401  # first: it looks at every pattern that is compiled
+import own_etc
 from pbs_fast.matching.choose import Core, load_core
 
 # `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`
@@ -17,6 +18,13 @@ _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, suppress_health_check=_CALM)
 settings.register_profile("long", deadline=None, max_examples=5_000, suppress_health_check=_CALM)
 settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
+
+
+_SEEN = own_etc.hide()
+
+
+def pytest_report_header() -> list[str]:
+    return [_SEEN] if _SEEN else []
 
 
 @pytest.fixture(params=["rust", "python"])
