@@ -20,7 +20,7 @@ said() { echo "test-debian-python: $suite: $* ($(($(date +%s) - began)) s)"; beg
 fresh_root "$suite" "$root" "$place/log"
 said "the root is there: $(chroot "$root" python3 --version)"
 git clone --quiet --no-hardlinks . "$root/root/pbs-fast"
-.venv/bin/hatchling -q build --target=wheel --directory="$root/root/dist"
+.venv/bin/hatchling build --target=wheel --directory="$root/root/dist" >/dev/null
 cp python/pbs_fast/_core.abi3.so "$root/root/dist/"
 network_settings >"$place/env"
 set -- HOME=/root LC_ALL=C.UTF-8 PIP_DISABLE_PIP_VERSION_CHECK=1 DEBIAN_FRONTEND=noninteractive "WORKERS=${WORKERS:-2}"
