@@ -3,7 +3,7 @@
 # default, whose 3.11.2 has faults of its own). As root, on Debian.
 #
 # Cheaper than make test-fresh: nothing is compiled, for the native module in this checkout serves every CPython from 3.11
-# on, and no test is run that does not depend on the interpreter.
+# on, and no test is run that does not depend on the interpreter (nor the stub's, which wants mypy).
 set -eu
 cd "$(dirname "$0")/.."
 . packaging/root.sh
@@ -33,5 +33,5 @@ enter 1200 "" "$root" "$@" sh -euc '
     /root/venv/bin/pip install -q -c constraints.txt /root/dist/*.whl pytest pytest-timeout pytest-xdist hypothesis
     cp /root/dist/_core.abi3.so /root/venv/lib/python3*/site-packages/pbs_fast/
     exec /root/venv/bin/pytest -q -n "$WORKERS" --dist loadfile tests/twins tests/formats tests/native tests/rewrite \
-        tests/legacy tests/zones' || { said "FAILED" >&2; exit 1; }
+        --ignore=tests/native/test_stub.py tests/legacy tests/zones' || { said "FAILED" >&2; exit 1; }
 said "passed"
