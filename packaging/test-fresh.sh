@@ -2,8 +2,8 @@
 # make test-fresh: what a newcomer does on a fresh machine: clone, make run, make test. As root, on Debian.
 #
 # The machine is a root of SUITE (bookworm by default, or trixie) with Debian's own Python, git, make and the Rust that is
-# on this machine's PATH: no mail server, no perl package, no compiler; what is missing setup installs. It has namespaces
-# of its own, but this machine's network.
+# on this machine's PATH: no mail server, no compiler (but perl, which git needs); what is missing setup installs. It has
+# namespaces of its own, but this machine's network.
 set -eu
 cd "$(dirname "$0")/.."
 . packaging/root.sh
