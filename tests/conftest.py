@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 import no_possessive  # noqa: F401  # first: it looks at every pattern that is compiled
 import own_etc
-from pbs_fast.matching.choose import Core, load_core
+from pbs_fast.matching.backends import Core, load_core
 
 # `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`
 # looks further, with new examples each time.

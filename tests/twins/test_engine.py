@@ -14,8 +14,10 @@ import pytest
 import no_possessive
 from pbs_fast.errors import CoreError
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import choose, load_core
-from pbs_fast.matching.pure import engine, envelope
+from pbs_fast.matching import backends as choose
+from pbs_fast.matching import load_core
+from pbs_fast.matching.python import engine_check as engine
+from pbs_fast.matching.python import envelope
 
 
 class Engine:

@@ -59,10 +59,10 @@ def _serve(settings: Settings) -> int:
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
     from pbs_fast.daemon.privileges import drop_to
-    from pbs_fast.daemon.voice import SyslogVoice
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
-    from pbs_fast.logs import STDOUT, Log, is_file
+    from pbs_fast.log.logger import STDOUT, Log, is_file
+    from pbs_fast.log.tee import SyslogVoice
 
     directory = started_in()
     config = absolute(settings.config, directory)
