@@ -8,8 +8,13 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help run setup test test-rust test-python test-unit coverage test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
     fuzz bench bench-core wheels test-wheels check-release deb test-deb clean
+=======
+.PHONY: help run setup test test-rust test-python test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
+    fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh test-debian-python clean
+>>>>>>> FETCH_HEAD
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,9 +82,11 @@ bench: $(READY) ## measure this machine beside its rivals into benches/RESULTS.m
 bench-core: $(READY) ## measure the stages of the Rust core (Criterion)
 	cargo bench --quiet --locked --package pbs-core
 
-wheels: $(READY) ## build this platform's wheel, the pure one and the sdist into dist/, test each in an empty venv
-	$(BIN)/python packaging/wheels.py build
+wheels: build-wheels ## build this platform's wheel, the pure one and the sdist into dist/, test each in an empty venv
 	$(BIN)/python packaging/wheels.py test
+
+build-wheels: $(READY) ## build them only
+	$(BIN)/python packaging/wheels.py build
 
 test-wheels: ## test the wheels in dist/ (or FILES) with PYTHON, each in an empty venv
 	$(or $(PYTHON),python3) packaging/wheels.py test $(FILES)
@@ -92,6 +99,12 @@ deb: $(READY) ## build the Debian package for this Debian into dist/
 
 test-deb: ## prove the Debian package in a fresh root: install, use, upgrade, remove, purge (as root)
 	packaging/test-deb.sh
+
+test-fresh: ## clone, make run and make test on a fresh Debian with its own Python: SUITE=bookworm or trixie (as root)
+	packaging/test-fresh.sh
+
+test-debian-python: $(READY) ## both backends on Debian's own Python, in a fresh root: SUITE=bookworm or trixie (as root)
+	packaging/test-debian-python.sh
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) target dist benches/data .mypy_cache .ruff_cache .pytest_cache .hypothesis

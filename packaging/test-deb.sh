@@ -7,12 +7,12 @@
 # is done inside is in deb-proof.sh.
 set -eu
 cd "$(dirname "$0")/.."
+. packaging/root.sh
 suite=${SUITE:-bookworm} keep=$PWD/target/deb-root.tar
 [ "$(id -u)" = 0 ] || { echo "make test-deb: must run as root" >&2; exit 1; }
 # shellcheck disable=SC2012  # names we gave
 first=$(ls -t dist/pbs-fast_*.deb 2>/dev/null | head -n 1)
 [ -n "$first" ] || { echo "make test-deb: there is no dist/pbs-fast_*.deb; run make deb" >&2; exit 1; }
-command -v debootstrap >/dev/null || apt-get install -y -q debootstrap >/dev/null
 
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -22,11 +22,8 @@ began=$(date +%s)
 said() { echo "test-deb: $* ($(($(date +%s) - began)) s)"; }
 
 if [ ! -e "$keep" ]; then
-    debootstrap --variant=minbase "$suite" "$root" >"$place/log" || { tail -n 20 "$place/log" >&2; exit 1; }
-    cp /etc/resolv.conf "$root/etc/"
-    # No daemon starts while the root is made; Postfix asks nothing.
-    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
-    chmod 755 "$root/usr/sbin/policy-rc.d"
+    make_root "$suite" "$root" "$place/log"
+    # Postfix asks nothing.
     # shellcheck disable=SC2016  # expanded inside
     chroot "$root" env DEBIAN_FRONTEND=noninteractive sh -c '
         echo "postfix postfix/main_mailer_type select Local only" | debconf-set-selections
@@ -50,30 +47,6 @@ sed -i 's/^Version: .*/&+next/' "$place/next/DEBIAN/control"
 dpkg-deb -b "$place/next" "$root/packages/next.deb" >/dev/null
 cp packaging/deb-proof.sh packaging/installed.py "$root/packages/"
 
-# shellcheck disable=SC2016  # expanded inside
-enter() { # enter DIRECTORY COMMAND...: in namespaces of its own
-    timeout --kill-after=5 600 unshare --mount --pid --fork --net --ipc --uts --cgroup --kill-child sh -euc '
-        mount --make-rprivate /
-        mount --bind "$1" "$1"
-        cd "$1"
-        mount -t proc proc proc
-        mount -t sysfs sysfs sys
-        mount -t cgroup2 cgroup2 sys/fs/cgroup
-        mount -t tmpfs -o mode=755 tmpfs dev
-        for device in null zero full random urandom tty; do touch dev/$device; mount --bind /dev/$device dev/$device; done
-        mkdir dev/shm dev/pts
-        mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
-        ln -s pts/ptmx dev/ptmx
-        ln -s /proc/self/fd dev/fd
-        mount -t tmpfs -o mode=755 tmpfs run
-        mount -t tmpfs -o mode=1777 tmpfs tmp
-        mkdir -p old
-        pivot_root . old
-        umount -l /old
-        ip link set lo up
-        shift
-        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' enter "$@"
-}
 judge() { # judge NAME: by what the proof wrote last
     if ! tail -n 1 "$root/out/$1" 2>/dev/null | grep -qx proved; then
         echo "test-deb: $1 failed; what it said:" >&2
@@ -102,9 +75,9 @@ mv "$root" "$place/kept"
 for way in ${WAYS:-systemd plain}; do
     cp -a "$place/kept" "$root"
     if [ "$way" = systemd ]; then
-        enter "$root" container=test /lib/systemd/systemd --system --unit=proof.target --log-target=null --show-status=0 || true
+        enter 600 --net "$root" container=test /lib/systemd/systemd --system --unit=proof.target --log-target=null --show-status=0 || true
     else
-        enter "$root" /bin/bash /packages/deb-proof.sh plain >"$root/out/plain" 2>"$root/out/plain.err" || true
+        enter 600 --net "$root" /bin/bash /packages/deb-proof.sh plain >"$root/out/plain" 2>"$root/out/plain.err" || true
     fi
     judge "$way"
     rm -rf "$root"

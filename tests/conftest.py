@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import no_possessive  # noqa: F401  # first: it looks at every pattern that is compiled
+import own_etc
 from pbs_fast.matching.backends import Core, load_core
 
 # `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`
@@ -20,6 +22,7 @@ settings.register_profile("long", deadline=None, max_examples=5_000, suppress_he
 settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
 
 
+<<<<<<< HEAD
 #: Folders of the system lane: their tests start daemons, servers or builds. A single test elsewhere that does, or that
 #: takes seconds, bears the mark `system` itself.
 SYSTEM = {"daemon", "docs", "packaging", "replay", "servers", "tables"}
@@ -30,6 +33,13 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in SYSTEM:
             item.add_marker(pytest.mark.system)
+=======
+_SEEN = own_etc.hide()
+
+
+def pytest_report_header() -> list[str]:
+    return [_SEEN] if _SEEN else []
+>>>>>>> FETCH_HEAD
 
 
 @pytest.fixture(params=["rust", "python"])

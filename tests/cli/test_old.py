@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from mta import unavailable
+from mta import require_perl
 from pbs_fast import __version__
 from pbs_fast.cli import old
 from pbs_fast.errors import UsageError
@@ -67,8 +66,7 @@ def test_bad_use_is_one_line_and_status_2(given: list[str], said: str, capfd: Ou
 
 def test_perls_own_getopt_long_agrees() -> None:
     """The real module with the old program's specification, on every shortening of every option."""
-    if shutil.which("perl") is None:
-        unavailable("needs perl")
+    require_perl("Getopt::Long")
     program = """
         use Getopt::Long; my %opt;
         GetOptions(\\%opt, "config=s", "write!", "debug!", "flock!", "reprocess", "watchlog|logfile=s", "dbfile=s",

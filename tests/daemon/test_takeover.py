@@ -5,7 +5,6 @@ Who stands in it may relay at every moment, until the log explains it or its gra
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import threading
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from daemon.running import Site, login, pbs
-from mta import unavailable
+from mta import require_perl
 from pbs_fast.errors import TableError
 from pbs_fast.tables import list_rows
 
@@ -37,8 +36,7 @@ $handle->sync; flock $lock, LOCK_UN;
 def perl_db(site: Site, *addresses: str, value: str = "ok") -> None:
     """Write the site's table by real perl."""
     pytest.importorskip("berkeleydb")
-    if shutil.which("perl") is None or subprocess.run(["perl", "-MDB_File", "-e1"], check=False).returncode:
-        unavailable("needs perl with DB_File")
+    require_perl("DB_File")
     command = ["perl", "-e", WRITER, str(site.file), value, *addresses, "192.0.2.77"]
     subprocess.run(command, check=True)
     assert list_rows(site.spec) == sorted((address, value) for address in addresses)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import pytest
 from daemon.running import PROGRAM, Site
 from legacy.counterparts import PATTERNS
 from legacy.imported import imported
-from mta import unavailable
+from mta import require_perl
 from mta.guide import DOCS, blocks
 from pbs_fast.config import KEYS
 
@@ -24,8 +23,7 @@ TEXT = (DOCS / "MIGRATION.md").read_text()
 
 def test_five_minutes(new_site: Callable[[str], Site]) -> None:
     """Old configuration and log in, `install`ed TOML out, which a daemon runs with."""
-    if shutil.which("perl") is None:
-        unavailable("needs perl")
+    require_perl()
     site = new_site("text")
     place = site.place
     (place / "pop-before-smtp").mkdir()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mta import unavailable
+from mta import require_perl
 from pbs_fast.config import Settings, load, merge
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.legacy.convert import Conversion, convert
@@ -65,8 +64,7 @@ class Imported:
 
 def imported(text: str, place: Path) -> Imported:
     """The configuration `text` on its whole way; skips where there is no perl."""
-    if shutil.which("perl") is None:
-        unavailable("needs perl")
+    require_perl()
     file = place / "pop-before-smtp.conf"
     file.write_text(text)
     old = evaluate(str(file))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from mta import unavailable
+from mta import require_perl
 from pbs_fast.cli import main
 from pbs_fast.legacy import check
 
@@ -35,9 +34,7 @@ def line(ip: str, user: str = "ann", tag: str = "dovecot") -> str:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    perl = shutil.which("perl")
-    if perl is None:
-        unavailable("needs perl")
+    perl = require_perl()
     (tmp_path / "old.conf").write_text(CONFIG)
     (tmp_path / "mail.log").write_text(line("203.0.113.5") + line("203.0.113.6") + line("203.0.113.5"))
     old = tmp_path / "pop-before-smtp"

@@ -12,10 +12,12 @@ import os
 import secrets
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -41,6 +43,26 @@ def require(program: str, what: str) -> Path:
     if os.geteuid() != 0:
         unavailable(f"{what} needs root")
     return Path(found)
+
+
+@cache
+def _perl_lacks(*modules: str) -> str | None:
+    if shutil.which("perl") is None:
+        return "perl"
+    found = subprocess.run(["perl", *(f"-M{module}" for module in modules), "-e1"], capture_output=True, check=False)
+    return " ".join(("perl with", *modules)) if found.returncode else None
+
+
+def require_perl(*modules: str) -> str:
+    """The path of perl; the test is skipped (or fails under CI) without it or one of the modules.
+
+    A Debian without the package perl has perl-base, which has few; what `import-config` needs, JSON::PP, is not there.
+    """
+    if lacking := _perl_lacks(*(modules or ("JSON::PP",))):
+        unavailable(f"needs {lacking}")
+    found = shutil.which("perl")
+    assert found is not None
+    return found
 
 
 def free_port() -> int:

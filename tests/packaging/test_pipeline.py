@@ -32,7 +32,13 @@ def test_each_step_that_judges_is_a_target_of_ours(path: Path) -> None:
     assert called <= targets
     others = {line.split()[0] for line in re.findall(r"- run: (?!>-)(.+)", text)} - {"make", "sudo", "rustup"}
     # A bare container lacks what the hosted machines have, and is told where Rust's installer put it.
-    assert others <= {"gh", "apt-get", "curl", "scripts/install-test-servers.sh", 'PATH="$HOME/.cargo/bin:$PATH"'}
+    assert others <= {
+        "gh",
+        "apt-get",
+        "scripts/install-rust.sh",
+        "scripts/install-test-servers.sh",
+        'PATH="$HOME/.cargo/bin:$PATH"',
+    }
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -45,6 +51,23 @@ def test_actions_are_pinned_by_commit_and_say_their_version(path: Path) -> None:
         each.partition("@")[0]: each for every in WORKFLOWS for each in re.findall(r"uses: (.+)", every.read_text())
     }
     assert all(pins[each.partition("@")[0]] == each for each in uses), "one version of an action in all workflows"
+
+
+def test_what_is_attested_is_uploaded_before_a_test_can_change_it() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    uploads = 0
+    for job in re.split(r"(?m)^  (?=[a-z-]+:$)", text):
+        if "upload-artifact@" in job:
+            before, _, after = job.partition("upload-artifact@")
+            assert not re.search(r"- run: make (?!build-wheels)|docker run", before), before
+            assert "test-wheels" in after, after
+            uploads += job.count("upload-artifact@")
+    assert uploads == 3
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *SCRIPTS], ids=lambda path: path.name)
+def test_nothing_fetched_is_run_unseen(path: Path) -> None:
+    assert not re.search(r"(?:curl|wget)[^\n]*\|[^\n]*\bsh\b", path.read_text())
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -86,7 +109,7 @@ def test_each_dependency_has_its_reason() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_shell_scripts_are_read_by_a_shell(script: Path) -> None:
-    assert script.stat().st_mode & 0o111 or script.name == "deb-proof.sh"
+    assert script.stat().st_mode & 0o111 or script.name in ("deb-proof.sh", "root.sh")
     shell = script.read_text().partition("\n")[0].removeprefix("#!").split()[0]
     subprocess.run([tool(Path(shell).name), "-n", script], check=True)
 

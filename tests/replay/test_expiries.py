@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from pbs_fast.bench.hublog import Options, write_log
 from pbs_fast.bench.replay import Replay
+from pbs_fast.errors import SourceError
 from pbs_fast.events import Delta
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.ledger.ledger import Ledger
@@ -26,6 +29,7 @@ UPDATES = st.lists(st.lists(st.tuples(IPS, st.integers(-5, 50)), max_size=4), ma
 def test_past_is_a_map_of_latest_ends(
     updates: list[list[tuple[str, int]]], limit: int, later: int, asks: bool, share: Any
 ) -> None:
+<<<<<<< HEAD:tests/replay/test_expiries.py
     past, model = SpilledExpiries(limit), dict[str, int]()
     for update in updates:
         past.keep((ip for ip, _ in update), (end for _, end in update))
@@ -38,6 +42,21 @@ def test_past_is_a_map_of_latest_ends(
     rows = list(past.ordered())
     assert [ip for ip, _ in rows] == sorted(ip for ip, _ in rows)
     assert {ip: max(stamp for other, stamp in rows if other == ip) for ip, _ in rows} == model
+=======
+    model = dict[str, int]()
+    with closing(Past(limit)) as past:
+        for update in updates:
+            past.keep((ip for ip, _ in update), (end for _, end in update))
+            for ip, stamp in update:
+                model[ip] = max(stamp, model.get(ip, stamp))
+            assert not asks or past.of([*model, "192.0.2.1"]) == model
+        share(len(model) > limit)
+        assert past.of([*model, "192.0.2.1"]) == model
+        assert past.later_than(later) == {ip: stamp for ip, stamp in model.items() if stamp > later}
+        rows = list(past.ordered())
+        assert [ip for ip, _ in rows] == sorted(ip for ip, _ in rows)
+        assert {ip: max(stamp for other, stamp in rows if other == ip) for ip, _ in rows} == model
+>>>>>>> FETCH_HEAD:tests/bench/test_past.py
 
 
 @pytest.fixture
@@ -65,11 +84,27 @@ def test_the_ledger_holds_live_rows_only(core: Core, tmp_path: Path, most: list[
     assert result.distinct_ips > 1_200
 
 
+def test_the_file_on_the_disk_goes_with_the_replay(core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[sqlite3.Connection] = []
+
+    def kept(*args: Any, **more: Any) -> sqlite3.Connection:
+        connections.append(connect(*args, **more))
+        return connections[-1]
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", kept)
+    log = tmp_path / "hub.log"
+    write_log(log, Options(lines=8_000, rate=1.0))
+    Replay(core, core.Matcher(load_catalogue(), zone_table("UTC")), grace=60, kept=64)(
+        [str(log)], now=None, threads=1, piece=50_000, batch=200_000
+    )
+    assert connections
+    for connection in connections:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            connection.execute("SELECT 1")
+
+
 def test_what_does_not_fit_on_the_disk_is_one_line(core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sqlite3
-
-    from pbs_fast.errors import SourceError
-
     def full(*_args: object, **_more: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 

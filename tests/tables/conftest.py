@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import grp
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,9 +37,14 @@ ACTED_ON = {"tcprules": 'allow,RELAYCLIENT=""', "courier": "allow,RELAYCLIENT"}
 #: One for each kind of file there is; the other tables for Exim differ in their keys only.
 KINDS = (*FILE_TYPES, EXIM_LMDB, *OTHER_TYPES)
 #: tcprules as scripts/install-test-servers.sh unpacks it, and what plays Courier's tool.
-os.environ["PATH"] = ":".join(
-    (str(Path(__file__).with_name("bin")), os.environ["PATH"], "/opt/pbs-fast-tests/ucspi-tcp-ipv6/usr/bin")
-)
+# In a place that other accounts reach, as a checkout below /root is none.
+_PLACE = tempfile.TemporaryDirectory(prefix="pbs-tools-")
+Path(_PLACE.name).chmod(0o755)
+atexit.register(_PLACE.cleanup)
+_TOOLS = shutil.copytree(Path(__file__).with_name("bin"), Path(_PLACE.name) / "bin")
+os.environ["PATH"] = ":".join((str(_TOOLS), os.environ["PATH"], "/opt/pbs-fast-tests/ucspi-tcp-ipv6/usr/bin"))
+#: Who may read rows that name users: by default the group postfix, which only a machine with Postfix has.
+GROUP = "postfix" if "postfix" in {group.gr_name for group in grp.getgrall()} else grp.getgrgid(os.getegid()).gr_name
 READER = Path(__file__).with_name("reader.py")
 
 
@@ -139,7 +147,7 @@ class Opener:
         return f"{kind}:{where}{mark}{ours}"
 
     def __call__(self, kind: str, **options: Any) -> Table:
-        table = open_table(self.spec(kind), options=TableOptions(**options))
+        table = open_table(self.spec(kind), options=TableOptions(**{"group": GROUP, **options}))
         self._tables.append(table)
         return table
 

@@ -10,7 +10,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+<<<<<<< HEAD
 from dataclasses import dataclass
+=======
+from contextlib import closing
+from dataclasses import dataclass, fields
+from heapq import merge
+from itertools import compress
+>>>>>>> FETCH_HEAD
 from typing import TYPE_CHECKING
 
 from pbs_fast.bench.feed import FileEnd, Scanned, scans
@@ -119,12 +126,12 @@ class Replay:
         batch: int = _BATCH,
         on_position: Callable[[int, int, int], object] = lambda _file, _position, _lines: None,
     ) -> Result:
-        """Replay the files as one log, in the order given. `now` is what years are judged from (`feed.scans`).
+        """Replay the files as one log, in the order given; once. `now` is what years are judged from (`feed.scans`).
 
         `on_position` is told, now and then, the file's index, the bytes of it that were used, and the lines so far.
         Raises SourceError when a file cannot be read to its end, TableError when the table cannot be written.
         """
-        with collector_aside():
+        with collector_aside(), closing(self._ended), closing(self._aside):
             return self._replay(files, now, threads, piece, batch, on_position)
 
     def _replay(

@@ -4,8 +4,13 @@ One regex a layout runs over the whole buffer with `finditer` and stops only at 
 knows; everything else is never an object. Imports the standard library and the package's own data types only.
 """
 
-from pbs_fast.matching.python.catalogue import Matcher
-from pbs_fast.matching.python.scan import Scan
-from pbs_fast.matching.python.stream import Stream
+from pbs_fast.matching.python import engine_check as engine
+
+# Before anything is compiled that a faulty engine would misread.
+engine.check()
+
+from pbs_fast.matching.python.catalogue import Matcher  # noqa: E402
+from pbs_fast.matching.python.scan import Scan  # noqa: E402
+from pbs_fast.matching.python.stream import Stream  # noqa: E402
 
 __all__ = ["Matcher", "Scan", "Stream"]

@@ -1,8 +1,8 @@
 """Envelopes: what stands before a message (docs/MATCHING.md, 2), as regexes from one grammar.
 
 The exact grammar of one line, whatever its tag: `LINE` for the syslog layout, `own` for a format's own. What finds the
-lines worth it is in `sieve`. Every repetition that could give bytes back in vain is possessive, so a match costs time
-linear in the line. Imports nothing of the package.
+lines worth it is in `sieve`. Every repetition that could give bytes back in vain is in an atomic group (and none is
+possessive: `engine`), so a match costs time linear in the line. Imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-NAME = rb"[^\x00-\x20:\[\]<>]++"
-WORD = rb"[^ ]++"
+NAME = rb"(?>[^\x00-\x20:\[\]<>]+)"
+WORD = rb"(?>[^ ]+)"
 _PRI = rb"<[0-9]{1,3}>"
-FAC = rb"[a-z0-9]++\.[a-z0-9]++"
+FAC = rb"(?>[a-z0-9]+)\.(?>[a-z0-9]+)"
 _MINUTE = rb"[0-9]{2}:[0-9]{2}:"
 _TIME = _MINUTE + rb"[0-9]{2}"
-_FRACTION = rb"(?:[.,][0-9]{1,9})?+"
+_FRACTION = rb"(?>[.,][0-9]{1,9}|)"
 _DATE = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_ZONE = rb"(Z|[+-][0-9]{2}:?[0-9]{2})?+"
-_DAY = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-9]?[0-9] (?:[0-9]{4} )?+"
+_ZONE = rb"(?>(Z|[+-][0-9]{2}:?[0-9]{2})|)"
+_DAY = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-9]?[0-9] (?>[0-9]{4} |)"
 _BSD = _DAY + _TIME
 # Groups 1 text without fraction, 2 taken part for BSD (which has no zone), 3 zone.
 _STAMP = rb"((" + _BSD + rb")|" + _DATE + rb"[T ]" + _TIME + rb")" + _FRACTION + rb"(?(2)|" + _ZONE + rb")"
-_STRING = rb'"(?:[^"\\\]]|\\[\x00-\xff])*+"'
-_SD = rb'(?:-|(?:\[(?:[^"\]]++|' + _STRING + rb")*+\])++)"
-SD_IN_LINE = rb'(?:-|(?:\[(?:[^"\]\n]++|"(?:[^"\\\]\n]|\\[^\n])*+")*+\])++)'
+_STRING = rb'"(?>(?:[^"\\\]]|\\[\x00-\xff])*)"'
+_SD = rb'(?:-|(?>(?:\[(?>(?:(?>[^"\]]+)|' + _STRING + rb")*)\])+))"
+SD_IN_LINE = rb'(?:-|(?>(?:\[(?>(?:(?>[^"\]\n]+)|"(?>(?:[^"\\\]\n]|\\[^\n])*)")*)\])+))'
 """RFC 5424's structured data in a buffer of many lines."""
-SOLARIS = rb"(?:\[ID [0-9]++ " + FAC + rb"\] )?+"
+SOLARIS = rb"(?>\[ID (?>[0-9]+) " + FAC + rb"\] |)"
 
 WHEN: Final = 1
 ZONE: Final = 3
@@ -57,19 +57,19 @@ class Envelope(NamedTuple):
 
 
 # Whose message the host of the line forwarded: all before the colon.
-_FORWARDED = rb"(?:Message forwarded from (?P<from>" + WORD + rb")(?<=[^ ]:) )?+"
+_FORWARDED = rb"(?>Message forwarded from (?P<from>" + WORD + rb")(?<=[^ ]:) |)"
 # A token that is a hostless tag is never a host: neither `x:` (looked behind) nor `[x]` (looked ahead).
-_HOST = rb"(?:(?!\[" + NAME + rb"\] )(?P<host>" + WORD + rb")(?<!:) ++(?:" + FAC + rb" )?+" + _FORWARDED + rb")?+"
+_HOST = rb"(?>(?!\[" + NAME + rb"\] )(?P<host>" + WORD + rb")(?<!:)(?> +)(?>" + FAC + rb" |)" + _FORWARDED + rb"|)"
 
 
 def _syslog() -> bytes:
     end = rb"(?: |\Z)"
     host = _HOST.replace(b"?P<host>", b"").replace(b"?P<from>", b"")
-    tag = rb"(?:(" + NAME + rb")(?:\[([0-9]++)\])?+:|(?(4)(?!)|\[(" + NAME + rb")\]))"
-    bsd = rb"(?:" + _PRI + rb")?+" + _STAMP + rb" ++(?:<" + FAC + rb"> )?+" + host + tag + end
+    tag = rb"(?:(" + NAME + rb")(?>\[((?>[0-9]+))\]|):|(?(4)(?!)|\[(" + NAME + rb")\]))"
+    bsd = rb"(?>" + _PRI + rb"|)" + _STAMP + rb"(?> +)(?><" + FAC + rb"> |)" + host + tag + end
     stamp = rb"(?:(" + _DATE + rb"T" + _TIME + rb")" + _FRACTION + _ZONE + rb"|-)"
     words = rb" (" + WORD + rb") (" + WORD + rb") (" + WORD + rb") " + WORD + rb" "
-    rfc5424 = _PRI + rb"1 " + stamp + words + _SD + rb"(?: (?:\xef\xbb\xbf)?+ ?+|\Z)"
+    rfc5424 = _PRI + rb"1 " + stamp + words + _SD + rb"(?: (?>\xef\xbb\xbf|)(?> ?)|\Z)"
     return rb"(?:" + bsd + rb"|" + rfc5424 + rb")" + SOLARIS
 
 
@@ -78,11 +78,11 @@ LINE = re.compile(_syslog())
 
 
 def _shapes() -> Iterator[tuple[re.Pattern[bytes], re.Pattern[bytes]]]:
-    zone = _ZONE.replace(b"(", b"(?P<zone>", 1)
-    sender = rb" ++(?:<" + FAC + rb"> )?+" + _HOST + rb"(?P<tag>" + NAME + rb")[\[:]"
-    words = rb"(?P<from>(?!))?+ (?P<host>" + WORD + rb") (?P<tag>" + WORD + rb") "
-    pri = rb"(?:" + _PRI + rb")?+"
-    yield re.compile(pri + rb"(" + _DAY + _MINUTE + rb")"), re.compile(rb"(?P<zone>(?!))?+" + sender)
+    zone = _ZONE.replace(b"(Z", b"(?P<zone>Z")
+    sender = rb"(?> +)(?><" + FAC + rb"> |)" + _HOST + rb"(?P<tag>" + NAME + rb")[\[:]"
+    words = rb"(?:|(?P<from>(?!))) (?P<host>" + WORD + rb") (?P<tag>" + WORD + rb") "
+    pri = rb"(?>" + _PRI + rb"|)"
+    yield re.compile(pri + rb"(" + _DAY + _MINUTE + rb")"), re.compile(rb"(?:|(?P<zone>(?!)))" + sender)
     yield re.compile(pri + rb"(" + _DATE + rb"[T ]" + _MINUTE + rb")"), re.compile(zone + sender)
     yield re.compile(_PRI + rb"1 (" + _DATE + rb"T" + _MINUTE + rb")"), re.compile(zone + words)
 
@@ -97,7 +97,7 @@ def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:
     """Matches the envelope of a line in a format's own layout; host and tag are empty."""
     names = b"|".join(re.escape(prefix.encode()) for prefix in prefixes)
     # The empty groups are host, forwarding host, tag and pid.
-    return re.compile(rb"(?:" + names + rb")?" + _STAMP + rb" ++()()()()")
+    return re.compile(rb"(?:" + names + rb")?" + _STAMP + rb"(?> +)()()()()")
 
 
 def envelope_of(m: re.Match[bytes]) -> Envelope:
@@ -126,7 +126,7 @@ def when_of(text: bytes) -> bytes | None:
     return None if m is None else m[WHEN] + (m[ZONE] or b"")
 
 
-_REPEATED = re.compile(rb"message repeated [0-9]++ times: \[ ?+(.*)\]", re.DOTALL)
+_REPEATED = re.compile(rb"message repeated (?>[0-9]+) times: \[(?> ?)(.*)\]", re.DOTALL)
 
 
 def unrepeated(message: bytes) -> bytes:
