@@ -8,13 +8,8 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help run setup test test-rust test-python test-unit coverage test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
-    fuzz bench bench-core wheels test-wheels check-release deb test-deb clean
-=======
-.PHONY: help run setup test test-rust test-python test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
     fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh test-debian-python clean
->>>>>>> FETCH_HEAD
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -10,14 +10,9 @@
 #
 # Exim, Sendmail and Courier conflict with Postfix as packages, the two builds of ucspi-tcp and the POP and IMAP servers
 # with each other, so they are never installed: each is unpacked into a directory of its own, with the libraries it needs
-<<<<<<< HEAD
-# installed. For Exim the account is made that Debian's build looks for; a second one, with LMDB look-ups, is built from the same sources by
-# build-test-exim.sh. The logging daemons are unpacked by unpack-log-daemons.sh.
-=======
 # installed. One that this Debian no longer has, or whose sources are gone from the archive for now, is left out and said:
 # its tests are skipped with a reason. For Exim the account is made that Debian's build looks for; a second one, with LMDB look-ups, is built from the same sources by
-# build-test-exim.sh.
->>>>>>> FETCH_HEAD
+# build-test-exim.sh. The logging daemons are unpacked by unpack-log-daemons.sh.
 set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"

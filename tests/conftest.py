@@ -22,7 +22,6 @@ settings.register_profile("long", deadline=None, max_examples=5_000, suppress_he
 settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
 
 
-<<<<<<< HEAD
 #: Folders of the system lane: their tests start daemons, servers or builds. A single test elsewhere that does, or that
 #: takes seconds, bears the mark `system` itself.
 SYSTEM = {"daemon", "docs", "packaging", "replay", "servers", "tables"}
@@ -33,13 +32,13 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in SYSTEM:
             item.add_marker(pytest.mark.system)
-=======
+
+
 _SEEN = own_etc.hide()
 
 
 def pytest_report_header() -> list[str]:
     return [_SEEN] if _SEEN else []
->>>>>>> FETCH_HEAD
 
 
 @pytest.fixture(params=["rust", "python"])

@@ -29,22 +29,8 @@ UPDATES = st.lists(st.lists(st.tuples(IPS, st.integers(-5, 50)), max_size=4), ma
 def test_past_is_a_map_of_latest_ends(
     updates: list[list[tuple[str, int]]], limit: int, later: int, asks: bool, share: Any
 ) -> None:
-<<<<<<< HEAD:tests/replay/test_expiries.py
-    past, model = SpilledExpiries(limit), dict[str, int]()
-    for update in updates:
-        past.keep((ip for ip, _ in update), (end for _, end in update))
-        for ip, stamp in update:
-            model[ip] = max(stamp, model.get(ip, stamp))
-        assert not asks or past.of([*model, "192.0.2.1"]) == model
-    share(len(model) > limit)
-    assert past.of([*model, "192.0.2.1"]) == model
-    assert past.later_than(later) == {ip: stamp for ip, stamp in model.items() if stamp > later}
-    rows = list(past.ordered())
-    assert [ip for ip, _ in rows] == sorted(ip for ip, _ in rows)
-    assert {ip: max(stamp for other, stamp in rows if other == ip) for ip, _ in rows} == model
-=======
     model = dict[str, int]()
-    with closing(Past(limit)) as past:
+    with closing(SpilledExpiries(limit)) as past:
         for update in updates:
             past.keep((ip for ip, _ in update), (end for _, end in update))
             for ip, stamp in update:
@@ -56,7 +42,6 @@ def test_past_is_a_map_of_latest_ends(
         rows = list(past.ordered())
         assert [ip for ip, _ in rows] == sorted(ip for ip, _ in rows)
         assert {ip: max(stamp for other, stamp in rows if other == ip) for ip, _ in rows} == model
->>>>>>> FETCH_HEAD:tests/bench/test_past.py
 
 
 @pytest.fixture

@@ -10,14 +10,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-<<<<<<< HEAD
-from dataclasses import dataclass
-=======
 from contextlib import closing
-from dataclasses import dataclass, fields
-from heapq import merge
-from itertools import compress
->>>>>>> FETCH_HEAD
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pbs_fast.bench.feed import FileEnd, Scanned, scans
@@ -131,7 +125,7 @@ class Replay:
         `on_position` is told, now and then, the file's index, the bytes of it that were used, and the lines so far.
         Raises SourceError when a file cannot be read to its end, TableError when the table cannot be written.
         """
-        with collector_aside(), closing(self._ended), closing(self._aside):
+        with collector_aside(), closing(self._replayer):
             return self._replay(files, now, threads, piece, batch, on_position)
 
     def _replay(
@@ -172,7 +166,6 @@ class Replay:
         seconds = time.perf_counter() - started
         ledger = self._replayer.ledger
         sha256, distinct = _digest((ip, end - ledger.grace) for ip, end in self._replayer.ends())
-        self._replayer.close()
         self._stages.fold = self._reader.stream.fold_seconds
         counters = self._reader.counters
         return Result(

@@ -222,16 +222,9 @@ def _cutting(formats: Sequence[Format]) -> Cutting:
 
 
 def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
-<<<<<<< HEAD
     regex = compiled(pattern, Way.WHOLE, with_bitmaps)
     index = regex.names
     ip, user, session, lip, tls, pid = (index.get(group, regex.count) for group in GROUPS)
-=======
-    # The last group never takes part: it stands for a missing one.
-    regex = re.compile(b"(?:" + with_bitmaps(pattern.encode("ascii")) + b")(?:|((?!)))")
-    index = regex.groupindex
-    ip, user, session, lip, tls = (index.get(group, regex.groups) - 1 for group in GROUPS)
->>>>>>> FETCH_HEAD
     return (
         regex.run,
         kind,

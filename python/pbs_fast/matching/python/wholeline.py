@@ -72,12 +72,7 @@ class WholeLines:
 
 
 def _pick(name: str, kind: str, pattern: str) -> LinePick:
-<<<<<<< HEAD
     regex = compiled(pattern, Way.ANYWHERE)
-=======
-    regex = re.compile(b"(?:" + pattern.encode("ascii") + b")(?:|((?!)))")
-    index = regex.groupindex
->>>>>>> FETCH_HEAD
     return LinePick(
         search=regex.run,
         kind=kind,
