@@ -169,7 +169,7 @@ def test_what_re_runs_for_ever_is_accepted_with_and_without_the_native_module(
     ("pattern", "said"),
     [
         ("(?:a*)*", "repeats (?:a*)*, of which a round may be nothing; leave one of the two repetitions out"),
-        ("(?:[a-z]{1,99}[.]){30}", "parts when its {N} are written out, 1000 at most; write + or *"),
+        ("(?:[a-z]{1,99}[.]){30}", "parts when its {N} are written out, 2000 at most; write + or *"),
         ("(?:" * 70 + "a" + ")" * 70, "has more than 60 groups in one another; write it flatter"),
     ],
 )
