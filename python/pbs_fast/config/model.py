@@ -118,10 +118,10 @@ class Config:
         kinds.text(),
         "how the stamps at the lines' starts are written, where that is unusual: a strptime format or a pattern",
     )
-    catalogue: bool = _key(
+    catalogue: bool | tuple[str, ...] = _key(
         True,
-        kinds.switch(),
-        "read the servers of the catalogue; false: formats of your own only, as to block addresses",
+        kinds.switch_or_names(),
+        "read the servers of the catalogue: all, a list of them, or none, as to block addresses",
     )
     mynetworks: tuple[str, ...] = _key(
         ("postfix",),

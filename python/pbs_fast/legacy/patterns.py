@@ -8,10 +8,11 @@ refuses are told, so that nobody has to find out. Imports formats and the matche
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pbs_fast.formats import Format
+from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.samples import load_samples
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.examples import UnclearError, examples
@@ -30,13 +31,19 @@ _DOTTED = re.compile(
 #: Perl's spelling of what this engine spells in another way.
 _SPELLINGS = (
     (re.compile(r"\\z|\\Z(?![\w])"), "$"),
-    (re.compile(r"\(\?\^([a-wyz]*):"), lambda match: "(?i:" if "i" in match[1] else "(?:"),
+    (re.compile(r"\(\?\^([ailnsu]*):"), lambda match: "(?i:" if "i" in match[1] else "(?:"),
     (re.compile(r"\\x([2-7][0-9A-Fa-f])"), lambda match: re.escape(chr(int(match[1], 16)))),
     (re.compile(r"\[\[:digit:\]\]"), "[0-9]"),
     (re.compile(r"\[\[:alpha:\]\]"), "[A-Za-z]"),
     (re.compile(r"\[\[:alnum:\]\]"), "[A-Za-z0-9]"),
     (re.compile(r"\[\[:space:\]\]"), r"\\s"),
 )
+
+
+#: Stamps that are read without being told (docs/MATCHING.md, 2).
+_READ_ANYWAY = ("Mar  4 07:12:09", "2026-03-04T07:12:09", "2026-03-04T07:12:09.123456+01:00", "Mar  4 2026 07:12:09")
+#: An escape, a class, the opening of a group that captures nothing or has a name, or of a capture; `)` ends both.
+_UNIT = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|(?P<plain>\(\?)|(?P<capture>\()|(?P<end>\))", re.DOTALL)
 
 
 class Known(NamedTuple):
@@ -47,15 +54,78 @@ class Known(NamedTuple):
     """Format -> tags that the pattern takes and the format does not know."""
     refused: tuple[str, ...]
     """Examples that the pattern takes and the catalogue does not, on purpose."""
+    foreign: tuple[str, ...]
+    """Examples of programs that the catalogue does not know."""
+    beyond: tuple[str, ...]
+    """Sample lines of the formats that the pattern does not take."""
+    samples: int
+    """How many there are of them."""
 
 
-def modern(pattern: str) -> str:
-    """A Perl pattern as this engine writes it, its IPv4 address as `{ip}`, which takes IPv6 too."""
+def spelled(pattern: str) -> str:
+    """A Perl pattern as this engine writes it. Raises ValueError for flags that it has not."""
     if pattern.startswith("(?i)"):
         pattern = f"(?i:{pattern[4:]})"
     for old, new in _SPELLINGS:
         pattern = old.sub(new, pattern)
+    if flags := re.search(r"\(\?\^[a-z]*:", pattern):
+        raise ValueError(f"holds flags ({flags[0]}) that are not known here")
+    # qr// puts a group around the whole, which would hide from people that it begins with ^.
+    while pattern.startswith("(?:") and _closes_at_end(pattern):
+        pattern = pattern[3:-1]
+    return pattern
+
+
+def modern(pattern: str) -> str:
+    """A Perl pattern as this engine writes it, its IPv4 address as `{ip}`, which takes IPv6 too."""
+    try:
+        pattern = spelled(pattern)
+    except ValueError:
+        return pattern
     return _DOTTED.sub("{ip}", pattern, count=1)
+
+
+def captures(pattern: str) -> list[tuple[int, int]]:
+    """Begin and end of each capture, in the order of their numbers."""
+    found: list[tuple[int, int]] = []
+    opened: list[int | None] = []
+    for unit in _UNIT.finditer(pattern):
+        if unit["capture"]:
+            opened.append(len(found))
+            found.append((unit.start(), len(pattern)))
+        elif unit["plain"]:
+            opened.append(None)
+        elif unit["end"] and opened and (number := opened.pop()) is not None:
+            found[number] = (found[number][0], unit.end())
+    return found
+
+
+def named_captures(pattern: str, names: Mapping[int, str]) -> str:
+    """The pattern with names for some captures by their numbers; the others capture nothing."""
+    heads = {begin: names.get(number) for number, (begin, _) in enumerate(captures(pattern), 1)}
+    out, last = "", 0
+    for begin, name in heads.items():
+        out += pattern[last:begin] + (f"(?P<{name}>" if name else "(?:")
+        last = begin + 1
+    return out + pattern[last:]
+
+
+def takes_stamp(pattern: str) -> bool:
+    """Whether a pattern for a stamp takes one that is read without being told."""
+    try:
+        return any(re.fullmatch(pattern, stamp) is not None for stamp in _READ_ANYWAY)
+    except re.error:
+        return False
+
+
+def _closes_at_end(pattern: str) -> bool:
+    """Whether the group that a pattern begins with ends with it."""
+    level = 0
+    for unit in _UNIT.finditer(pattern):
+        level += bool(unit["plain"] or unit["capture"]) - bool(unit["end"])
+        if level == 0 and unit["end"]:
+            return unit.end() == len(pattern)
+    return False
 
 
 class Recognizer:
@@ -81,6 +151,7 @@ class Recognizer:
         formats: dict[str, None] = {}
         tags: dict[str, dict[str, None]] = {}
         refused: list[str] = []
+        foreign: list[str] = []
         for line in lines:
             found = self._event(line)
             if found is not None and found[:2] == (kind, _ADDRESS):
@@ -89,16 +160,56 @@ class Recognizer:
                 return None  # it reads another address: they do not mean the same
             elif renamed := self._with_another_tag(line, kind):
                 tags.setdefault(renamed[0], {})[renamed[1]] = None
+            elif self._is_foreign(line):
+                foreign.append(line)
             else:
                 refused.append(line)
         names = dict.fromkeys((*formats, *by_samples, *tags))
         if not names:
             return None
-        return Known(tuple(names), {name: tuple(added) for name, added in tags.items()}, tuple(refused))
+        beyond, samples = self._beyond(pattern, names)
+        added = {name: tuple(found) for name, found in tags.items()}
+        return Known(tuple(names), added, tuple(refused), tuple(foreign), beyond, samples)
 
-    def sessions_of(self, tag: str) -> tuple[str, ...]:
-        """The formats that join several lines of this tag into sessions."""
-        return tuple(name for name, fmt in self._formats.items() if fmt.session_address and tag in fmt.program)
+    def sessions_of(self, tags: Sequence[str], steps: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], list[str]]:
+        """The formats that join several lines of these tags, and which of their sample successes the steps do not take.
+
+        None where the steps take none of them: the server of that name writes other lines.
+        """
+        names: list[str] = []
+        beyond: list[str] = []
+        for name, fmt in self._formats.items():
+            if not fmt.session_address or not set(tags) <= set(fmt.program):
+                continue
+            wanted = [re.compile(expand(steps[key][0])) for key in ("address", "success")]
+            found = [
+                (sample.messages[-1], all(any(each.fullmatch(text) for text in sample.messages) for each in wanted))
+                for sample in self._samples
+                if sample.format == name and sample.event == "login" and len(sample.messages) > 1
+            ]
+            if any(taken for _, taken in found):
+                names.append(name)
+                beyond += [message for message, taken in found if not taken]
+        return tuple(names), beyond
+
+    def _beyond(self, pattern: str, names: Mapping[str, None]) -> tuple[tuple[str, ...], int]:
+        """Sample logins of these formats that the pattern does not take, and how many samples there are."""
+        search = re.compile(_stamped(pattern)).search
+        lines = [
+            f"{_STAMP} {message}" if sample.own else f"{_STAMP} mx {sample.program}[5120]: {message}"
+            for sample in self._samples
+            if sample.event == "login" and sample.format in names
+            for message in sample.messages[-1:]
+        ]
+        return tuple(line for line in lines if search(line) is None), len(lines)
+
+    def _is_foreign(self, line: str) -> bool:
+        """Whether the line is of a program that no format knows."""
+        envelope = LINE.match(line.encode())
+        if envelope is None or envelope[TAG] is None:
+            return not any(fmt.own_probe for fmt in self._formats.values())
+        tag = envelope[TAG].decode()
+        return tag not in self._tags and f"*/{tag.rpartition('/')[2]}" not in self._tags
 
     def _by_samples(self, pattern: str, kind: str) -> tuple[str, ...]:
         """The formats of whose sample lines the pattern takes some, with the right address."""

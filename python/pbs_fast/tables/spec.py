@@ -40,7 +40,7 @@ TYPES = {
     "hash": TableType("pbs_fast.tables.hash", "HashTable", ".db", {"keys": ("exim",)}),
     "btree": TableType("pbs_fast.tables.btree", "BtreeTable", ".db"),
     "lmdb": TableType("pbs_fast.tables.lmdb", "LmdbTable", ".lmdb", {"keys": ("exim",)}),
-    "cdb": TableType("pbs_fast.tables.cdb", "CdbTable", ".cdb", {"keys": ("exim",)}),
+    "cdb": TableType("pbs_fast.tables.cdb", "CdbTable", ".cdb", {"keys": ("exim",), "suffix": ("none",)}),
     "text": TableType(
         "pbs_fast.tables.text", "TextTable", "", {"keys": ("exim", "iplsearch"), "command": (), "timeout": ()}
     ),
@@ -92,9 +92,14 @@ class TableSpec:
         return _kind(self.type, self.option("keys"))
 
     @property
+    def suffix(self) -> str | None:
+        """What stands behind the path in the file's name: the type's, or nothing with `suffix=none`."""
+        return "" if self.option("suffix") == "none" else self.kind.suffix
+
+    @property
     def file(self) -> Path | None:
         """The file that the MTA opens."""
-        suffix = self.kind.suffix
+        suffix = self.suffix
         return None if self.path is None or suffix is None else self.path.with_name(self.path.name + suffix)
 
     def option(self, name: str, default: str = "") -> str:
@@ -154,7 +159,7 @@ def _options(kind: str, text: str) -> tuple[tuple[str, str], ...]:
 def make(kind: str, path: str, options: tuple[tuple[str, str], ...] = ()) -> TableSpec:
     """The table of a known type at this path; raises UsageError as `parse` does."""
     spec = TableSpec(kind, None, options)
-    suffix = spec.kind.suffix
+    suffix = spec.suffix
     if suffix is None:
         return replace(spec, address=path if spec.kind.served else "")
     if not path or "\0" in path or path.endswith("/"):
