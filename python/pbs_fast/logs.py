@@ -16,6 +16,7 @@ from typing import Final, TypeGuard
 from pbs_fast.errors import LogError
 from pbs_fast.log_targets import (
     DEV_LOG,
+    IDENT,
     JOURNAL_SOCKET,
     FileTarget,
     JournalTarget,
@@ -45,15 +46,30 @@ class Log:
     """
 
     def __init__(
-        self, logto: str | Target | None, *, debug: bool = False, clock: Callable[[], float] = time.time
+        self,
+        logto: str | Target | None,
+        *,
+        debug: bool = False,
+        clock: Callable[[], float] = time.time,
+        ident: str = IDENT,
     ) -> None:
+        """`ident` is the program's name in syslog and journal."""
         self.informing = logto is not None
         """True when info lines are written; ask before building a costly one."""
         self.debugging = debug and self.informing
         """The same of debug lines."""
         self.lost = 0
         """Lines that could not be written since the last that could."""
-        self._target = _target(logto, clock) if logto is None or isinstance(logto, str) else logto
+        self._clock = clock
+        self._as_of: float | None = None
+        self._target = _target(logto, self._now, clock, ident) if logto is None or isinstance(logto, str) else logto
+
+    def as_of(self, second: float | None) -> None:
+        """Write this time, in seconds since 1970, before lines of a file and of standard output; None: the clock's."""
+        self._as_of = second
+
+    def _now(self) -> float:
+        return self._clock() if self._as_of is None else self._as_of
 
     def debug(self, text: str) -> None:
         """What was done with one address or line, and why."""
@@ -104,14 +120,14 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(_escaped, text)
 
 
-def _target(logto: str | None, clock: Callable[[], float]) -> Target:
+def _target(logto: str | None, now: Callable[[], float], clock: Callable[[], float], ident: str) -> Target:
     if logto is None:
         return StreamTarget(2, stamped=False)
     if logto == STDOUT:
-        return StreamTarget(1, stamped=True, clock=clock)
+        return StreamTarget(1, stamped=True, clock=now)
     if logto == SYSLOG:
-        return SyslogTarget(DEV_LOG, clock)
-    return JournalTarget(JOURNAL_SOCKET) if logto == JOURNAL else FileTarget(logto, clock)
+        return SyslogTarget(DEV_LOG, clock, ident=ident)
+    return JournalTarget(JOURNAL_SOCKET, ident) if logto == JOURNAL else FileTarget(logto, now)
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -70,7 +70,7 @@ def site_formats(settings: Settings) -> Site:
 
 
 def _check_names(settings: Settings, known: Sequence[str]) -> None:
-    """Raises ConfigError, with file and line, for a `[formats.NAME]` or a name in `catalogue` that is none of `known`."""
+    """Raises ConfigError, with file and line, for a `[formats.NAME]`, or in `catalogue`, that is none of `known`."""
     chosen = settings.config.catalogue
     for name in () if isinstance(chosen, bool) else chosen:
         if name not in known:

@@ -46,7 +46,7 @@ _STEP_TAGS = ("deltad",) * 6 + ("imapd", "imapd", "x/deltas", "imapd-ssl")
 _PIDS = ("12",) * 3 + ("13", "012", "9" * 30, "1x", "")
 _KINDS = ("alpha",) * 4 + ("beta", "gamma", "gamma", "gamma", "out", "bye", "alpha-out", "long", "failed", "failed")
 _HEADS = ("plain",) * 10 + (
-    "pid", "pid", "hostless", "metalog", "fac", "angles", "pri", "solaris", "5424", "5424-sd", "5424-bom", "5424-dash",
+    "pid", "pid", "hostless", "metalog", "metalog-colon", "fac", "angles", "pri", "solaris", "5424", "5424-sd", "5424-bom", "5424-dash",
     "forwarded", "forwarded", "forwarded-fac", "hostless-forwarded",
 )  # fmt: skip
 #: Those that have a pid of one's choice.
@@ -105,6 +105,7 @@ def _head(head: str, stamp: str, host: str, tag: str, pid: str, other: str) -> s
         "pid": f"{stamp} {host} {tag}[{pid}]: ",
         "hostless": f"{stamp} {tag}: ",
         "metalog": f"{stamp} [{tag}] ",
+        "metalog-colon": f"{stamp} [{tag}]: ",
         "fac": f"{stamp} {host} mail.info {tag}[{pid}]: ",
         "forwarded": f"{stamp} {other} Message forwarded from {host}: {tag}[{pid}]: ",
         "forwarded-fac": f"{stamp} {other} mail.info Message forwarded from {host}: {tag}: ",

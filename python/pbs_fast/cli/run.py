@@ -29,15 +29,19 @@ def register(app: typer.Typer) -> None:
         return act(settings, version, dumpconfig, list_)
 
 
-def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
-    """Show what was asked for, else run the daemon; the exit status."""
+def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool, program: str = "") -> int:
+    """Show what was asked for, else run the daemon; the exit status.
+
+    `program` is the name under which the old program's users know us: in syslog, in errors, and in that a table that is
+    not there yet holds no addresses.
+    """
     if version or dumpconfig or list_:
-        _show(settings, version, dumpconfig, list_)
+        _show(settings, version, dumpconfig, list_, program)
         return 0
-    return _serve(settings)
+    return _serve(settings, program)
 
 
-def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> None:
+def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool, program: str) -> None:
     from pbs_fast import __version__
     from pbs_fast.cli.table import chosen, listing
 
@@ -50,11 +54,13 @@ def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> N
     if list_:
         from pbs_fast.tables import list_rows
 
-        rows = list_rows(chosen(settings.config)[0], flock=settings.config.flock)
+        spec = chosen(settings.config)[0]
+        absent = bool(program) and spec.file is not None and not spec.file.exists()
+        rows = [] if absent else list_rows(spec, flock=settings.config.flock)
         typer.echo(listing([key for key, _ in rows]), nl=False)
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, program: str) -> int:
     from pbs_fast.daemon.assemble import run
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
@@ -62,8 +68,10 @@ def _serve(settings: Settings) -> int:
     from pbs_fast.daemon.voice import SyslogVoice
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
+    from pbs_fast.log_targets import IDENT
     from pbs_fast.logs import STDOUT, Log, is_file
 
+    name = program or "pbs-fast run"
     directory = started_in()
     config = absolute(settings.config, directory)
     settings = replace(settings, config=config, file=settings.file and rooted(directory)(settings.file))
@@ -74,12 +82,12 @@ def _serve(settings: Settings) -> int:
     try:
         is_new = is_file(config.logto) and not os.path.lexists(config.logto)
         voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
-        log = voice(config.logto, debug=config.debug)
+        log = voice(config.logto, debug=config.debug, ident=program or IDENT)
         if config.user is not None:
             drop_to(config.user, [str(config.logto)] if is_new else [])
-        return run(settings, log, directory, background)
+        return run(settings, log, directory, background, program=name)
     except PbsError as error:
-        line = f"pbs-fast run: {error}"
+        line = f"{name}: {error}"
         if background is None:
             raise
         # The parent has the terminal and prints it; once it is gone, only our own log is left.

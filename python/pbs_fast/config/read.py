@@ -57,10 +57,15 @@ def read_file(path: str) -> FileValues:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        if _PERL.search(text):
+        if looks_like_perl(text):
             _is_perl(path)
         raise ConfigError(_syntax(path, text, str(error))) from error
     return _Reader(path, lines(text)).read(document)
+
+
+def looks_like_perl(text: str) -> bool:
+    """Whether a text that is no TOML is a Perl configuration of pop-before-smtp."""
+    return _PERL.search(text) is not None
 
 
 def _is_perl(path: str) -> NoReturn:

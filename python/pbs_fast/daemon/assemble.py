@@ -35,7 +35,7 @@ from pbs_fast.ledger import Ledger
 from pbs_fast.logs import Log
 from pbs_fast.matching import load_core
 from pbs_fast.matching.rewrite import read_logtime
-from pbs_fast.netblocks import read_netblocks
+from pbs_fast.netblocks import Netblocks, read_netblocks
 from pbs_fast.site import cost, site_formats
 from pbs_fast.sources.identity import Position
 from pbs_fast.sources.protocol import Start
@@ -49,12 +49,17 @@ if TYPE_CHECKING:
 
 
 def run(
-    settings: Settings, log: Log, directory: str, background: Background | None = None, clock: Clock | None = None
+    settings: Settings,
+    log: Log,
+    directory: str,
+    background: Background | None = None,
+    clock: Clock | None = None,
+    program: str = "pbs-fast run",
 ) -> int:
     """Run the daemon until a signal stops it, or with `once` until all there is was read; the exit status.
 
-    `directory` is where relative paths begin that a reload finds; `clock` is by default the machine's. Raises PbsError
-    when it cannot start.
+    `directory` is where relative paths begin that a reload finds; `clock` is by default the machine's; `program` is our
+    name in errors. Raises PbsError when it cannot start.
     """
     config = settings.config
     with ExitStack() as stack:
@@ -99,7 +104,7 @@ def run(
         if signals.stop is not None:
             log.info(f"caught {signals.stop.name} -- exiting")
             if background is not None:
-                background.failed(f"pbs-fast run: stopped by {signals.stop.name} before it was ready")
+                background.failed(f"{program}: stopped by {signals.stop.name} before it was ready")
         log.info("counted " + " ".join(f"{name}={n}" for name, n in sorted(daemon.totals().items()) if n))
         return 0 if written else 1
 
@@ -122,6 +127,7 @@ class Parts:
         self._matcher = self.core.Matcher(site.formats, zone_table(config.log_timezone))
         self._logtime = None if config.logtime is None else read_logtime(config.logtime)
         netblocks = read_netblocks(config.mynetworks, config.postconf)
+        self._tell_networks(netblocks)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
         self.ledger = Ledger(config.grace, self.counters)
@@ -186,12 +192,21 @@ class Parts:
             netblocks = read_netblocks(fresh.mynetworks, fresh.postconf)
             machine = read_machine()
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
+            self._tell_networks(netblocks)
         except PbsError as error:
             self._log.warning(f"reload: {error}; going on with what was in force")
             return False
         self._warn(netblocks.notices, machine.notices)
         self._log.info("reloaded mynetworks, guards and deny list")
         return True
+
+    def _tell_networks(self, netblocks: Netblocks) -> None:
+        """The old program's words for the networks whose addresses get no grant, for --debug."""
+        words = netblocks.words
+        shown = ", ".join(f"`{word}'" for word in words)
+        self._log.debug(
+            f"Using {len(words)} value{'s'[: len(words) != 1]} for pre-authorized networks: {shown or 'none'}"
+        )
 
     def _warn(self, *notices: Iterable[str]) -> None:
         for some in notices:

@@ -48,11 +48,14 @@ def reprocess(
     explain = Explainer(log, lambda second: second)
     past = ledger.fresh()
     past.explain = explain.unchanged if log.debugging else None
-    for follower in followers:
-        _one(follower, guards, past, signals, log, explain, int(clock.wall()))
-        if signals.stop is not None:
-            return
-        follower.go_live()
+    try:
+        for follower in followers:
+            _one(follower, guards, past, signals, log, explain, int(clock.wall()))
+            if signals.stop is not None:
+                return
+            follower.go_live()
+    finally:
+        log.as_of(None)
     log.info("------ reached end of log file ------")
     shift = clock.shift()
     wall = clock.wall()
@@ -80,12 +83,14 @@ def _one(
             if first is None:
                 first = _first_stamp(follower, piece, reference)
             batch = follower.read([piece], reference)
-            for part in _single_rows(batch) if log.debugging else [batch] if batch else []:
+            for part in _single_rows(batch) if log.informing else [batch] if batch else []:
+                log.as_of(part.first[0])
                 _expire(past, part.first[0], explain)
                 screened = guards.screen(part, past, part.last[-1], replay=True)
                 explain.refused(screened.refused)
                 explain.changed(past.observe(screened.batch, None))
             if batch:
+                log.as_of(max(batch.last))
                 _expire(past, max(batch.last), explain)
     if first is None and follower.source.trouble is None:
         log.warning(f"{follower.path}: no line's stamp could be read")

@@ -16,7 +16,7 @@ from typing import Any, Self
 class Signals:
     """SIGTERM and SIGINT ask to stop, SIGHUP asks to reload; a context manager that restores what it found.
 
-    A SIGHUP that was ignored at the start (nohup) stays ignored.
+    SIGHUP does so under nohup too, as in the old program: a terminal that goes away asks for no more than a reload.
     """
 
     def __init__(self) -> None:
@@ -32,8 +32,7 @@ class Signals:
         self._found_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         self._take(signal.SIGTERM, self._on_stop)
         self._take(signal.SIGINT, self._on_stop)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            self._take(signal.SIGHUP, self._on_reload)
+        self._take(signal.SIGHUP, self._on_reload)
         return self
 
     def __exit__(

@@ -5,16 +5,16 @@ There standard output and error end in /dev/null once it is ready; before, both 
 
 from __future__ import annotations
 
-from pbs_fast.log_targets import SyslogTarget
+from pbs_fast.log_targets import IDENT, SyslogTarget
 from pbs_fast.logs import Log
 
 
 class SyslogVoice(Log):
     """A Log whose warnings go to syslog too; `logto` is None or `-`. That no syslog daemon runs is no fault."""
 
-    def __init__(self, logto: str | None, *, debug: bool = False) -> None:
-        super().__init__(logto, debug=debug)
-        self._syslog = Log(SyslogTarget(required=False))
+    def __init__(self, logto: str | None, *, debug: bool = False, ident: str = IDENT) -> None:
+        super().__init__(logto, debug=debug, ident=ident)
+        self._syslog = Log(SyslogTarget(required=False, ident=ident))
 
     def warning(self, text: str) -> None:
         self._syslog.warning(text)

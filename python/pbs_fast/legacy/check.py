@@ -1,7 +1,7 @@
 """`import-config --check LOG`: line by line, what the old file's own code grants and what the imported one grants.
 
-perl evaluates the old file and asks its custom_match, or its $pat and $out_pat, about each line, as the old program did;
-the program itself is not needed. Networks, guards and the table play no part. Imports what was converted, and the
+perl evaluates the old file and asks its custom_match, or its $pat and $out_pat, about each line, as the old program
+did; the program itself is not needed. Networks, guards and the table play no part. Imports what was converted, and the
 matcher.
 """
 
@@ -72,7 +72,9 @@ def compare(old: Old, found: Conversion, log: str, say: Callable[[str], object])
     if not os.path.isfile(log) or not os.access(log, os.R_OK):  # noqa: PTH113
         raise ConfigError(f"cannot read the log {log}; give a file that is there, to --check")
     if log.endswith((".gz", ".xz", ".bz2", ".zst")):
-        raise ConfigError(f"{log} is compressed, and the old program read plain text only; give it uncompressed, to --check")
+        raise ConfigError(
+            f"{log} is compressed, and the old program read plain text only; give it uncompressed, to --check"
+        )
     ours = _ours(found, log)
     theirs = _theirs(old, log)
     say(f"{log}: {len(_addresses(ours))} addresses would be granted under the imported configuration")

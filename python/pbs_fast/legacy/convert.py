@@ -1,7 +1,7 @@
 """An evaluated Perl configuration as TOML that means the same, each key with what it was, and a report of the rest.
 
-Everything in the file ends as carried over (the TOML says from where), covered by a built-in format, or left out, with a
-comment at its place. Imports the parts that read the file, and the writer of TOML values.
+Everything in the file ends as carried over (the TOML says from where), covered by a built-in format, or left out, with
+a comment at its place. Imports the parts that read the file, and the writer of TOML values.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ import os.path
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pbs_fast.config.show import toml_value
 from pbs_fast.legacy import settings, store
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.formats import Formats, site_formats
 from pbs_fast.legacy.patterns import Recognizer
+from pbs_fast.legacy.place import MADE_FROM
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.settings import Setting
 
-#: Subs that other parts have looked at, or that say nothing by themselves.
-_LOOKED_AT = re.compile(
-    r"custom_match|(?:mynet|tie|flock|sync|add|del)_\w+|fcntl_\w+|(?:tail|init|getline)_\w+|tail_\w+|log_to_stdout|set_output_log"
-)
-#: Subs of the old program whose replacement changes what it decided.
-_REPLACED = ("cleanup_nets", "findNetblock", "str2time", "sig_handler", "mydie")
+#: Subs of the old program that it called by their names: a file's own of such a name changed what it decided.
+_BY_NAME = ("cleanup_nets", "findNetblock", "str2time", "sig_handler", "mydie", "tail_open", "set_output_log")
+#: Subs that it called by reference: a file's own of such a name was called only where a variable refers to it.
+_BY_REFERENCE = re.compile(r"(?:tie|flock|sync|add|del)_DB|mynet_postfix|tail_init|tail_getline|log_to_stdout")
+#: Subs of the old sample's sections.
+_SECTIONS = re.compile(r"(?:tie|flock|sync|add|del|mynet|fcntl|init|getline)_\w+")
 
 
 @dataclass
@@ -55,7 +57,7 @@ def convert(old: Old, recognizer: Recognizer | None) -> Conversion:
     out = Conversion()
     report = out.report
     out.lines += [
-        f"# Made from {_plain(old.path)} by pbs-fast import-config. Behind # was: what was there.",
+        f"{MADE_FROM.format(_plain(str(Path(old.path).absolute())))} Behind # was: what was there.",
         "# What is in force is shown by: pbs-fast config",
         "",
     ]
@@ -80,7 +82,7 @@ def _comments(report: Report) -> list[str]:
 
 def _about_formats(old: Old, formats: Formats) -> Iterator[Setting]:
     if formats.logtime is not None:
-        yield Setting("logtime", formats.logtime, f"$logtime_pat ({old.where('logtime_pat')})")
+        yield Setting("logtime", formats.logtime, formats.logtime_was)
     if formats.counts:
         yield Setting("count_sessions", True, f"a logout pattern was set ({formats.counts})")
     if formats.built_in:
@@ -101,8 +103,8 @@ def _format_lines(formats: Formats) -> Iterator[str]:
     if formats.own:
         yield from (
             "",
-            "# As they were, so IPv4 and the old time stamps only: {ip} in place of the address's group takes IPv6 too,",
-            "# [LOGTIME] in place of the stamp's RFC 3339 too (docs/FORMATS.md).",
+            "# As they were, so IPv4 and the old timestamps only: write {ip} for the address's group to take IPv6 too, and",
+            "# [LOGTIME] for the timestamp's to take RFC 3339 too (docs/FORMATS.md).",
         )
     for own in formats.own:
         yield from ("", *(f"# was: {_plain(line)}" for line in own.was), "[[format]]")
@@ -113,14 +115,23 @@ def _format_lines(formats: Formats) -> Iterator[str]:
 
 
 def _subs(old: Old, report: Report) -> None:
-    """Subs that no setting refers to."""
+    """Subs that no other part has looked at."""
+    values = [value for value in (*old.values.values(), *old.defaults.values()) if isinstance(value, dict)]
+    referred = {value["function"] for value in values if value.get("own")}
     for name in old.subs:
         where = f"sub {name} ({old.where(name)})"
-        if name in _REPLACED:
-            report.leave(where, "replaces a part of the old program, which has no counterpart", "see docs/MIGRATION.md")
-        elif name == "BEGIN" or _LOOKED_AT.fullmatch(name):
+        if name in referred or name in ("custom_match", "BEGIN"):
             continue
-        else:
+        if name in _BY_NAME:
+            report.leave(where, "replaces a part of the old program, which has no counterpart", "see docs/MIGRATION.md")
+        elif _BY_REFERENCE.fullmatch(name):
+            report.leave(
+                where,
+                f"code of your own has no counterpart, and perl called the old program's own {name} as long as no "
+                "variable refers to this one",
+                "see docs/MIGRATION.md, or take it out",
+            )
+        elif not _SECTIONS.fullmatch(name):
             report.note(f"{where}: code of your own; not needed where only the file itself called it")
 
 

@@ -24,7 +24,9 @@ _SETS = re.compile(
     r"(?:^|[;{}(])\s*(?:(?:our|local|my)\s+)?(?:push\s*\(?\s*)?([$@%])(\w+)(?:\{\W*(\w+)\W*\})?\s*(?:[.|+]?=|,)"
 )
 #: A setting of the old sections that is a lexical of the file, so that no other code can look at it.
-_LEXICAL = re.compile(r"(?:^|;)\s*(?:my|our)\s+\$(signal_sendmail|TCPRULES|ESMTPD)\s*=\s*(?:'([^']*)'|\"([^\"$@\\]*)\"|(\d+))\s*;")
+_LEXICAL = re.compile(
+    r"(?:^|;)\s*(?:my|our)\s+\$(signal_sendmail|TCPRULES|ESMTPD)\s*=\s*(?:'([^']*)'|\"([^\"$@\\]*)\"|(\d+))\s*;"
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ def check(ran: perl.Ran, path: str, *, answered: bool) -> None:
     if ran.ended:
         raise ConfigError(f"{path}: perl {ran.ended}")
     if ran.status != 0 and ran.said:
-        said = re.sub(r" \(you may need to install the [\w:]+ module\)| \(@INC[^()]*(?:\([^()]*\)[^()]*)*\)", "", ran.said)
+        said = re.sub(
+            r" \(you may need to install the [\w:]+ module\)| \(@INC[^()]*(?:\([^()]*\)[^()]*)*\)", "", ran.said
+        )
         who = perl.account_for(path)
         hint = f" (its code runs as {who.name} here)" if who is not None and "ermission denied" in said else ""
         raise ConfigError(f"{path}: perl cannot evaluate it: {said}{hint}")

@@ -13,12 +13,14 @@ from typing import Any
 
 from pbs_fast.errors import PbsError
 from pbs_fast.formats.own import own_formats
+from pbs_fast.formats.stamps import BSD, ISO
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.joined import joined
-from pbs_fast.legacy.patterns import Known, Recognizer, captures, modern, named_captures, spelled, takes_stamp
+from pbs_fast.legacy.patterns import Known, Recognizer, modern, takes_stamp
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.routine import Tried, UnreadError, joins_lines, tried
+from pbs_fast.legacy.spelling import captures, named_captures, spelled
 from pbs_fast.matching.rewrite import read_logtime
 
 _DOCS = "write what it takes as [[format]] tables (docs/FORMATS.md)"
@@ -46,6 +48,8 @@ class Formats:
     tags: dict[str, list[str]] = field(default_factory=dict)
     """Format of the catalogue -> tags to add."""
     logtime: str | None = None
+    logtime_was: str = ""
+    logtime_pattern: str = ""
     counts: str = ""
     """What switched the counting of connections on."""
 
@@ -78,7 +82,7 @@ def site_formats(old: Old, recognizer: Recognizer | None, report: Report) -> For
         if each.logout and not out.counts:
             out.counts = each.where
         _one(old, each, f"imported-{number}", recognizer, out, report)
-    _logouts_find_logins(out, report)
+    _logouts_find_logins(out, recognizer, report)
     return out
 
 
@@ -139,7 +143,9 @@ def _unused(old: Old, report: Report) -> None:
     """The patterns for several lines mean something only when all three are there."""
     for name in ("PID_pat", "IP_pat", "OK_pat", "FAIL_pat", "END_pat", "OUT_pat"):
         if name in old.values:
-            report.note(f"${name} ({old.where(name)}): not used by the old program without $PID_pat, $IP_pat and $OK_pat")
+            report.note(
+                f"${name} ({old.where(name)}): not used by the old program without $PID_pat, $IP_pat and $OK_pat"
+            )
 
 
 def _pattern_text(value: Any) -> str:
@@ -154,19 +160,44 @@ def _logtime(old: Old, out: Formats, report: Report) -> None:
         _set_logtime(text, f"$logtime_pat ({old.where('logtime_pat')})", out, report)
 
 
+#: Stamps of other servers, and the strptime format where `logtime` does not read them by itself.
+_STAMPS = (
+    ("Wed Mar  4 07:12:09 2026", ""),
+    ("Mar  4 07:12:09 2026", ""),
+    ("Mar 04 07:12:09", ""),
+    ("Wed, 04 Mar 2026 07:12:09 +0100", ""),
+    ("04-Mar-2026 07:12:09", ""),
+    ("04 Mar 2026 07:12:09", ""),
+    ("2026/03/04 07:12:09", ""),
+    ("04/Mar/2026:07:12:09", "%d/%b/%Y:%H:%M:%S"),
+    ("04/Mar/2026:07:12:09 +0100", "%d/%b/%Y:%H:%M:%S %z"),
+    ("04/Mar/2026 07:12:09", "%d/%b/%Y %H:%M:%S"),
+    ("2026.03.04 07:12:09", "%Y.%m.%d %H:%M:%S"),
+    ("20260304 07:12:09", "%Y%m%d %H:%M:%S"),
+    ("20260304071209", "%Y%m%d%H%M%S"),
+    ("1772608329", "%s"),
+)
+
+
 def _set_logtime(text: str, where: str, out: Formats, report: Report) -> bool:
-    try:
-        read_logtime(text)
-    except PbsError as error:
-        report.leave(where, f"cannot be carried over: {error}", "write the key logtime yourself (docs/FORMATS.md)")
-        return False
-    out.logtime = text
-    return True
+    """Carry a pattern for stamps over, as it is or as a strptime format."""
+    why = "no timestamp that it takes can be read"
+    for stamp, wanted in _STAMPS:
+        try:
+            if re.fullmatch(text, stamp) is None:
+                continue
+            chosen = wanted or spelled(text)
+            if read_logtime(chosen).head(f"{stamp} x".encode()) is not None:
+                out.logtime, out.logtime_was, out.logtime_pattern = chosen, where, text
+                return True
+        except (PbsError, ValueError, re.error) as error:
+            why = str(error)
+            break
+    report.leave(where, f"cannot be carried over: {why}", "write the key logtime yourself (docs/FORMATS.md)")
+    return False
 
 
-def _one(
-    old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out: Formats, report: Report
-) -> None:
+def _one(old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out: Formats, report: Report) -> None:
     kind = "logout" if each.logout else "login"
     known = recognizer.recognize(modern(each.text), kind) if recognizer is not None else None
     if known is not None and not (known.foreign and not each.logout):
@@ -212,24 +243,23 @@ def _kept(old: Old, each: _Pattern, out: Formats, report: Report) -> str:
     text = spelled(text)
     found = captures(text)
     if len(found) < max(each.stamp, each.ip):
-        raise ValueError("has no captures for the time stamp and the address")
+        raise ValueError("has no captures for the timestamp and the address")
     stamp = text[slice(*found[each.stamp - 1])]
     names = {each.stamp: "stamp", each.ip: "ip"}
     if takes_stamp(stamp):
         return named_captures(text, names)
-    # A stamp that is not read as it is: `logtime` describes it, at the line's start only.
+    # A stamp that is not read as it is: `logtime` describes it, at the line's start only, and makes it one that is.
     if not re.match(r"\^?$", text[: found[each.stamp - 1][0]]):
-        raise ValueError("has a time stamp of its own that does not begin the line")
+        raise ValueError("has a timestamp of its own that does not begin the line")
     if out.logtime is None and not _set_logtime(stamp, each.where, out, report):
-        raise ValueError("has a time stamp of its own")
-    if out.logtime != stamp and spelled(out.logtime or "") != stamp:
-        raise ValueError("has another time stamp than the patterns before it")
+        raise ValueError("has a timestamp that cannot be read")
+    if spelled(out.logtime_pattern) != stamp:
+        raise ValueError("has another timestamp than the patterns before it")
+    inner = len(captures(stamp)) - 1
     begin, end = found[each.stamp - 1]
-    inner = stamp[1:-1].count("(") - stamp[1:-1].count("(?") - stamp[1:-1].count("\\(")
-    if inner:
-        raise ValueError("has captures inside of its time stamp")
-    text = text[:begin] + LOGTIME + text[end:]
-    return named_captures(text, {each.ip - (1 if each.ip > each.stamp else 0): "ip"})
+    has_year = re.search(r"20\d\d", next(one for one, _ in _STAMPS if re.fullmatch(stamp, one))) is not None
+    text = text[:begin] + f"(?P<stamp>{ISO if has_year else BSD})" + text[end:]
+    return named_captures(text, {each.ip - (1 + inner if each.ip > each.stamp else 0): "ip"})
 
 
 def _known(known: Known, each: _Pattern, out: Formats, report: Report) -> None:
@@ -240,36 +270,44 @@ def _known(known: Known, each: _Pattern, out: Formats, report: Report) -> None:
     if each.logout:
         report.cover(f"{each.where}: is what the built-in format {names} reads")
         return
-    beyond = "IPv6 addresses and other time stamps"
+    beyond = "IPv6 addresses and other timestamps"
     if known.beyond:
         shown = "; ".join(f"'{line}'" for line in known.beyond[:3])
         beyond = f"{len(known.beyond)} of its {known.samples} sample lines, such as {shown}, and {beyond}"
     report.cover(
-        f"{each.where}: is what the built-in format {names} reads, which grants beyond the old pattern: {beyond}. To keep "
-        "the pattern as it was: import-config --keep-patterns"
+        f"{each.where}: is what the built-in format {names} reads, which grants beyond the old pattern: {beyond}. To "
+        "keep the pattern as it was: import-config --keep-patterns"
     )
     if known.refused:
         report.note(
             f"{each.where}: it would also take lines such as '{known.refused[0]}', which are refused on purpose "
-            "(docs/MIGRATION.md); try a log: import-config --check LOG"
+            "(docs/MIGRATION.md); where your server writes them: import-config --keep-patterns; try: --check LOG"
         )
 
 
-def _logouts_find_logins(out: Formats, report: Report) -> None:
-    """A format that has logouts only ends nothing."""
+def _logouts_find_logins(out: Formats, recognizer: Recognizer | None, report: Report) -> None:
+    """A format that has logouts only ends nothing: the built-in formats of its logins have their own ends."""
     for own in list(out.own):
-        if "line_logout" in own.keys and "line_login" not in own.keys:
-            out.own.remove(own)
-            for was in own.was:
+        if "line_logout" not in own.keys or "line_login" in own.keys:
+            continue
+        out.own.remove(own)
+        ended = recognizer.with_ends(out.built_in) if recognizer is not None else ()
+        for was in own.was:
+            if ended:
+                names = " and ".join(ended)
+                report.cover(f"{was}: the sessions of the built-in format {names} end by its own patterns instead")
+            else:
                 report.leave(was, "a logout pattern without a login pattern beside it ends nothing", "leave it out")
-    if not out.own and not out.built_in:
-        out.counts = ""
+                out.counts = ""
 
 
 def _several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report: Report) -> None:
     """`$PID_pat` and its companions: several lines of one process."""
     where = f"$PID_pat and its companions, {old.where('PID_pat')}"
-    texts = {name: _pattern_text(old.value(name)) for name in ("PID_pat", "IP_pat", "OK_pat", "FAIL_pat", "END_pat", "OUT_pat")}
+    texts = {
+        name: _pattern_text(old.value(name))
+        for name in ("PID_pat", "IP_pat", "OK_pat", "FAIL_pat", "END_pat", "OUT_pat")
+    }
     tail = joins_lines(old)
     if not tail:
         report.note(f"{where}: the file's last part, which joins them, is not there; taken as if it were")
@@ -283,7 +321,7 @@ def _several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report
     names, missing = recognizer.sessions_of(found.tags, found.steps) if recognizer is not None else ((), [])
     if names:
         out.built_in |= dict.fromkeys(names)
-        beyond = "IPv6 addresses and other time stamps"
+        beyond = "IPv6 addresses and other timestamps"
         if missing:
             beyond = f"logins such as '{missing[0]}', {beyond}"
         report.cover(
@@ -292,7 +330,12 @@ def _several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report
         )
     else:
         own = OwnFormat(
-            {"name": f"imported-{found.tags[0].lower()}", "program": list(found.tags), "success": [], "session": found.steps},
+            {
+                "name": f"imported-{found.tags[0].lower()}",
+                "program": list(found.tags),
+                "success": [],
+                "session": found.steps,
+            },
             [f"${name} ({old.where(name)}): {text}" for name, text in texts.items() if text],
         )
         try:
@@ -302,7 +345,9 @@ def _several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report
             return
         out.own.append(own)
         if found.without_end:
-            report.leave(f"$OUT_pat ({old.where('OUT_pat')})", found.without_end, "the address stays for the grace time")
+            report.leave(
+                f"$OUT_pat ({old.where('OUT_pat')})", found.without_end, "the address stays for the grace time"
+            )
     if texts["OUT_pat"] and not found.without_end:
         out.counts = f"$OUT_pat, {old.where('OUT_pat')}"
 

@@ -13,11 +13,12 @@ from typing import NamedTuple
 from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.examples import UnclearError, examples
-from pbs_fast.legacy.patterns import captures, named_captures, spelled
+from pbs_fast.legacy.spelling import captures, named_captures, spelled
 
 #: `^STAMP HOST TAG[PID]: `, which is all that a $PID_pat may say, or the tag alone would not be it.
 _PREFIX = re.compile(
-    r"\^(?:\[LOGTIME\]|\((?:\\.|[^()\\])*\)) ?(?:\\S\+|\\S\*|\[\^ \]\+|\.\*\??) (?P<tag>(?:[\w/-]|\\[./-])+|\(\?:(?:[\w/|-]|\\[./-])+\))"
+    r"\^(?:\[LOGTIME\]|\((?:\\.|[^()\\])*\)) ?(?:\\S\+|\\S\*|\[\^ \]\+|\.\*\??) "
+    r"(?P<tag>(?:[\w/-]|\\[./-])+|\(\?:(?:[\w/|-]|\\[./-])+\))"
     r"\\\[\((?:\\d\+|\[0-9\]\+|\\d\*)\)\\\]: ?"
 )
 #: An IPv4 address as the old patterns spelled it.
@@ -42,7 +43,7 @@ def joined(texts: dict[str, str], logtime: str) -> Joined:
     prefix = plain["PID_pat"]
     head = _PREFIX.fullmatch(prefix)
     if head is None:
-        raise ValueError("$PID_pat is not a time stamp, any host, a program's name and its process id")
+        raise ValueError("$PID_pat is not a timestamp, any host, a program's name and its process id")
     named = re.sub(r"\\(.)", r"\1", head["tag"])
     tags = tuple(named.removeprefix("(?:").removesuffix(")").split("|"))
     failure = plain["FAIL_pat"] or plain["END_pat"]

@@ -8,14 +8,16 @@ refuses are told, so that nobody has to find out. Imports formats and the matche
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pbs_fast.formats import Format
+from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.samples import load_samples
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.examples import UnclearError, examples
+from pbs_fast.legacy.spelling import spelled
 from pbs_fast.matching import SYSLOG, Core, Matcher
 from pbs_fast.matching.pure.envelope import LINE, TAG
 
@@ -25,25 +27,17 @@ _ADDRESS = "203.0.113.9"
 _REFERENCE = 1_772_668_800
 #: How the address stood in patterns of IPv4's time: with what takes away the front of a mapped address, where it is.
 _DOTTED = re.compile(
-    r"(?:\[:f\]\*|\(\?:::ffff:\)\?|(?:::ffff:)\?)?"
+    r"(?:\[f:\]\*|\(\?:::ffff:\)\?|(?:::ffff:)\?)?"
     r"\((?:\\d\+|\\d\{1,3\}|\[0-9\]\+|\[\\d\]\+)(?:(?:\\\.|\[\.\])(?:\\d\+|\\d\{1,3\}|\[0-9\]\+|\[\\d\]\+)){3}\)"
 )
-#: Perl's spelling of what this engine spells in another way.
-_SPELLINGS = (
-    (re.compile(r"\\z|\\Z(?![\w])"), "$"),
-    (re.compile(r"\(\?\^([ailnsu]*):"), lambda match: "(?i:" if "i" in match[1] else "(?:"),
-    (re.compile(r"\\x([2-7][0-9A-Fa-f])"), lambda match: re.escape(chr(int(match[1], 16)))),
-    (re.compile(r"\[\[:digit:\]\]"), "[0-9]"),
-    (re.compile(r"\[\[:alpha:\]\]"), "[A-Za-z]"),
-    (re.compile(r"\[\[:alnum:\]\]"), "[A-Za-z0-9]"),
-    (re.compile(r"\[\[:space:\]\]"), r"\\s"),
-)
-
-
 #: Stamps that are read without being told (docs/MATCHING.md, 2).
-_READ_ANYWAY = ("Mar  4 07:12:09", "2026-03-04T07:12:09", "2026-03-04T07:12:09.123456+01:00", "Mar  4 2026 07:12:09")
-#: An escape, a class, the opening of a group that captures nothing or has a name, or of a capture; `)` ends both.
-_UNIT = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|(?P<plain>\(\?)|(?P<capture>\()|(?P<end>\))", re.DOTALL)
+_READ_ANYWAY = (
+    "Mar  4 07:12:09",
+    "Mar  4 2026 07:12:09",
+    "2026-03-04T07:12:09",
+    "2026-03-04 07:12:09",
+    "2026-03-04T07:12:09.123456+01:00",
+)
 
 
 class Known(NamedTuple):
@@ -62,20 +56,6 @@ class Known(NamedTuple):
     """How many there are of them."""
 
 
-def spelled(pattern: str) -> str:
-    """A Perl pattern as this engine writes it. Raises ValueError for flags that it has not."""
-    if pattern.startswith("(?i)"):
-        pattern = f"(?i:{pattern[4:]})"
-    for old, new in _SPELLINGS:
-        pattern = old.sub(new, pattern)
-    if flags := re.search(r"\(\?\^[a-z]*:", pattern):
-        raise ValueError(f"holds flags ({flags[0]}) that are not known here")
-    # qr// puts a group around the whole, which would hide from people that it begins with ^.
-    while pattern.startswith("(?:") and _closes_at_end(pattern):
-        pattern = pattern[3:-1]
-    return pattern
-
-
 def modern(pattern: str) -> str:
     """A Perl pattern as this engine writes it, its IPv4 address as `{ip}`, which takes IPv6 too."""
     try:
@@ -85,47 +65,12 @@ def modern(pattern: str) -> str:
     return _DOTTED.sub("{ip}", pattern, count=1)
 
 
-def captures(pattern: str) -> list[tuple[int, int]]:
-    """Begin and end of each capture, in the order of their numbers."""
-    found: list[tuple[int, int]] = []
-    opened: list[int | None] = []
-    for unit in _UNIT.finditer(pattern):
-        if unit["capture"]:
-            opened.append(len(found))
-            found.append((unit.start(), len(pattern)))
-        elif unit["plain"]:
-            opened.append(None)
-        elif unit["end"] and opened and (number := opened.pop()) is not None:
-            found[number] = (found[number][0], unit.end())
-    return found
-
-
-def named_captures(pattern: str, names: Mapping[int, str]) -> str:
-    """The pattern with names for some captures by their numbers; the others capture nothing."""
-    heads = {begin: names.get(number) for number, (begin, _) in enumerate(captures(pattern), 1)}
-    out, last = "", 0
-    for begin, name in heads.items():
-        out += pattern[last:begin] + (f"(?P<{name}>" if name else "(?:")
-        last = begin + 1
-    return out + pattern[last:]
-
-
 def takes_stamp(pattern: str) -> bool:
     """Whether a pattern for a stamp takes one that is read without being told."""
     try:
         return any(re.fullmatch(pattern, stamp) is not None for stamp in _READ_ANYWAY)
     except re.error:
         return False
-
-
-def _closes_at_end(pattern: str) -> bool:
-    """Whether the group that a pattern begins with ends with it."""
-    level = 0
-    for unit in _UNIT.finditer(pattern):
-        level += bool(unit["plain"] or unit["capture"]) - bool(unit["end"])
-        if level == 0 and unit["end"]:
-            return unit.end() == len(pattern)
-    return False
 
 
 class Recognizer:
@@ -191,6 +136,10 @@ class Recognizer:
                 names.append(name)
                 beyond += [message for message, taken in found if not taken]
         return tuple(names), beyond
+
+    def with_ends(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of some formats whose sessions are counted."""
+        return tuple(name for name in names if name in session_ends(self._formats.values()))
 
     def _beyond(self, pattern: str, names: Mapping[str, None]) -> tuple[tuple[str, ...], int]:
         """Sample logins of these formats that the pattern does not take, and how many samples there are."""

@@ -98,7 +98,8 @@ def run(
         reading, writing = os.pipe()
         try:
             arguments = [mode, str(Path(path).absolute()), str(source.fileno()), str(writing)]
-            words, options = _as_account(account)
+            words = _as_account(account)
+            plain = account if account is not None and not words else None
             process = subprocess.Popen(  # noqa: S603 - our own script; that the file's code runs is what is asked for
                 [*words, perl, "-e", _SCRIPT.read_text(), *arguments],
                 stdin=stdin or subprocess.DEVNULL,
@@ -108,7 +109,9 @@ def run(
                 cwd=Path(path).absolute().parent,
                 start_new_session=True,
                 pass_fds=(source.fileno(), writing),
-                **options,
+                user=plain.uid if plain else None,
+                group=plain.gid if plain else None,
+                extra_groups=[] if plain else None,
             )
         finally:
             os.close(writing)
@@ -121,20 +124,20 @@ def run(
                     os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
     if status == _BARE and said.startswith("pbs-fast:"):
-        raise ConfigError("import-config needs perl with its standard modules; install the package perl, not only perl-base")
+        raise ConfigError(
+            "import-config needs perl with its standard modules; install the package perl, of which perl-base is a part"
+        )
     return Ran(status, " ".join(said.split()), ended and ended.format(patience=patience, most=most))
 
 
-def _as_account(account: Account | None) -> tuple[list[str], dict[str, object]]:
-    """The words in front of perl, and the options of Popen, that make it run as somebody else."""
-    if account is None:
-        return [], {}
+def _as_account(account: Account | None) -> list[str]:
+    """The words in front of perl that make it run as somebody else; none where there is no setpriv(1)."""
     setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        return [], {"user": account.uid, "group": account.gid, "extra_groups": []}
+    if account is None or setpriv is None:
+        return []
     kept = "-all,+dac_read_search" if account.reads and _may_read_all() else "-all"
     words = [setpriv, f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
-    return [*words, f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}"], {}
+    return [*words, f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}"]
 
 
 def _may_read_all() -> bool:

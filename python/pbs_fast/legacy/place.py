@@ -14,6 +14,8 @@ from typing import NamedTuple
 from pbs_fast.tables.spec import TYPES, TableSpec
 from pbs_fast.tables.untyped import asking
 
+#: How the first line of a TOML that was made begins; `pop-before-smtp --config=OLD` finds it by this.
+MADE_FROM = "# Made from {} by pbs-fast import-config."
 UPSTREAM = "/etc/postfix/pop-before-smtp"
 #: The $dbfile that Debian's and Ubuntu's package patched into the program; their file has the line as a comment.
 DEBIAN = "/var/lib/pop-before-smtp/hosts"
@@ -40,7 +42,9 @@ def default_dbfile(
     line, the place of the file, upstream's default. `ask` asks postconf.
     """
     settings = (ask or asking("postconf"))(["-n"]) or ""
-    named = [path for path in (UPSTREAM, DEBIAN) if re.search(rf":{re.escape(path)}(?=[\s,;}}]|$)", settings, re.MULTILINE)]
+    named = [
+        path for path in (UPSTREAM, DEBIAN) if re.search(rf":{re.escape(path)}(?=[\s,;}}]|$)", settings, re.MULTILINE)
+    ]
     if len(named) == 1:
         return Found(named[0], "Postfix's main.cf names it")
     there = [path for path in (UPSTREAM, DEBIAN) if files(path)]
@@ -48,7 +52,9 @@ def default_dbfile(
         return Found(there[0], f"{files(there[0])[0]} exists")
     commented = _COMMENTED.findall(text)
     if len(set(commented) & {UPSTREAM, DEBIAN}) == 1:
-        return Found(next(path for path in commented if path in (UPSTREAM, DEBIAN)), "the file's commented line names it")
+        return Found(
+            next(path for path in commented if path in (UPSTREAM, DEBIAN)), "the file's commented line names it"
+        )
     if file and str(Path(file).absolute()) == _DEBIAN_FILE:
         return Found(DEBIAN, "the default of Debian's package")
     return Found(UPSTREAM, "the old program's default")

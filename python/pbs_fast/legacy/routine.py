@@ -59,7 +59,8 @@ _INTERPOLATED = re.compile(r"(?<!\\)(?:\\\\)*(?:\$(\w*[A-Za-z]\w*)(\[\d+\])?|\$\
 _SEVERAL_LINES = re.compile(
     r"if \(/\$(?:PID|IP|OK|FAIL|END|OUT)_pat/o?\)|my\(\$\w+, \$\w+\) = \(\$1, \$2\);|\$\w+\{\$\w+\} = (?:\$3|1);|else"
     r"|my \$\w+ = \$\w+\{\$\w+\};|if \((?:defined )?\$\w+(?:\{\$\w+\})?\)|if \(defined \$OUT_pat\)"
-    r"|delete \$\w+\{\$\w+\};|return \$\w+, \$\w+(?:, -?[01])?;|foreach my \$\w+ \(keys %\w+\)|if \(\$\w+ == \$\w+\)|last;"
+    r"|delete \$\w+\{\$\w+\};|return \$\w+, \$\w+(?:, -?[01])?;"
+    r"|foreach my \$\w+ \(keys %\w+\)|if \(\$\w+ == \$\w+\)|last;"
 )
 
 
@@ -213,7 +214,9 @@ class _Reader:
         if match["line"] is None and "$_" in element:
             raise UnreadError(f"if ({condition})")
         bound = match["bound"].split(", ") if match["bound"] else []
-        places = {name: number for number, name in enumerate(bound, 1)} or {f"${number}": number for number in range(1, 10)}
+        places = {name: number for number, name in enumerate(bound, 1)} or {
+            f"${number}": number for number in range(1, 10)
+        }
         time, ip, change = returned
         if time not in places or ip not in places:
             raise UnreadError(f"return {time}, {ip}")

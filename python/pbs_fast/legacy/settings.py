@@ -16,7 +16,7 @@ from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import KEYS
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.report import Report
-from pbs_fast.legacy.routine import is_empty
+from pbs_fast.legacy.routine import UnreadError, is_empty
 
 _SWITCHES = ("write", "debug", "reprocess")
 #: How the old sections' own functions were called, which read the log as ours does.
@@ -39,17 +39,12 @@ def log(old: Old, report: Report) -> Iterator[Setting]:
     """The log that is followed."""
     for variable, known in _READERS.items():
         value = old.value(variable)
-        if isinstance(value, dict) and not (value["function"] in known or (value["own"] and is_empty(value["text"]))):
+        if isinstance(value, dict) and not (
+            value["function"] in known or (value["own"] and does_nothing(value["text"]))
+        ):
             report.leave(
                 f"${variable} = \\&{value['function']} ({old.where(variable)})",
                 "reads the log by code of your own, which has no counterpart",
-                'name the log as watchlog, or give its lines to standard input (watchlog = "-")',
-            )
-    for name in ("tail_init", "tail_open", "tail_getline"):
-        if name in old.subs:
-            report.leave(
-                f"sub {name} ({old.where(name)})",
-                "replaces how the old program read the log, which has no counterpart",
                 'name the log as watchlog, or give its lines to standard input (watchlog = "-")',
             )
     name = old.file_tail.get("name")
@@ -213,19 +208,19 @@ def own_log(old: Old, report: Report) -> Iterator[Setting]:
             "code of your own has no counterpart",
             'logto names a file, or is "syslog" or "journal"',
         )
-    for sub in ("log_to_stdout", "set_output_log"):
-        if sub in old.subs:
-            report.leave(
-                f"sub {sub} ({old.where(sub)})",
-                "replaces how the old program wrote its own log, which has no counterpart",
-                'logto names a file, or is "syslog" or "journal"',
-            )
 
 
 def function(old: Old, name: str) -> str | None:
     """The name of the function that a variable refers to."""
     value = old.value(name)
     return str(value["function"]) if isinstance(value, dict) and "function" in value else None
+
+
+def does_nothing(text: str) -> bool:
+    try:
+        return is_empty(text)
+    except UnreadError:
+        return False
 
 
 def truth(value: object) -> bool:

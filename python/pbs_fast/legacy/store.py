@@ -16,8 +16,7 @@ from pbs_fast.errors import UsageError
 from pbs_fast.legacy import place
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.report import Report
-from pbs_fast.legacy.routine import UnreadError, is_empty
-from pbs_fast.legacy.settings import Setting, function, truth
+from pbs_fast.legacy.settings import Setting, does_nothing, function, truth
 from pbs_fast.tables.spec import parse
 
 #: Function that opened the store -> the table's type. NDBM and DB_File are both Berkeley DB to the MTA that read them.
@@ -41,7 +40,9 @@ _GO_WITH = {
     "tie_func": set(_TABLES),
 }
 #: What none of the sample's functions does, apart from those that may.
-_ACTS = re.compile(r"\b(system|exec|unlink|rename|readpipe|require|eval|kill|symlink|link|chmod|chown|fork|socket|print|delete|tie|untie|dbmopen|insert)\b")
+_ACTS = re.compile(
+    r"\b(system|exec|unlink|rename|readpipe|require|eval|kill|symlink|link|chmod|chown|fork|socket|print|delete|tie|untie|dbmopen|insert)\b"
+)
 _MAY = {
     "sync_sendmail": {"kill"},
     "sync_courier": {"system"},
@@ -51,9 +52,7 @@ _MAY = {
 _TIES = re.compile(r"\btie[ (]+%db, '(\w+(?:::\w+)?)'(.*)")
 _PATH = re.compile(r"\"?\$\{?(?:main::)?dbfile\}?([^\s\",$@]*)\"?")
 _CODE = "code of your own has no counterpart"
-_EXEC = (
-    "write it as a program, and dbfile = exec:..., which runs it with add or del and the address (docs/BLOCKING.md)"
-)
+_EXEC = "write it as a program, and dbfile = exec:..., which runs it with add or del and the address (docs/BLOCKING.md)"
 
 
 def table(old: Old, report: Report) -> Iterator[Setting]:
@@ -72,7 +71,9 @@ def table(old: Old, report: Report) -> Iterator[Setting]:
         try:
             kept = parse(text)
         except UsageError as error:
-            report.leave(f"$dbfile ({old.where('dbfile')})", f"cannot be carried over: {error}", "name the table as dbfile")
+            report.leave(
+                f"$dbfile ({old.where('dbfile')})", f"cannot be carried over: {error}", "name the table as dbfile"
+            )
             kept = None
         else:
             yield Setting("dbfile", text, f"$dbfile ({old.where('dbfile')}{why}), $tie_func = \\&{tie}")
@@ -87,7 +88,8 @@ def table(old: Old, report: Report) -> Iterator[Setting]:
 
 def acts_itself(old: Old) -> bool:
     """Whether an address goes elsewhere than into a table: into a firewall, of those who failed to log in."""
-    return function(old, "add_func") not in (None, *_GO_WITH["add_func"]) or "add_DB" in old.subs
+    value = old.value("add_func")
+    return isinstance(value, dict) and (value["function"] not in _GO_WITH["add_func"] or bool(value["own"]))
 
 
 def _dbfile(old: Old, kind: str | None) -> tuple[str, str]:
@@ -120,7 +122,7 @@ def _options(old: Old, kind: str, report: Report) -> Iterator[str]:
         if program and program[0] != "tcprules":
             yield f"program={program[0]}"
         report.note("tcprules: our rules are compiled beside your own ones; see docs/MTA-QMAIL.md, rules=")
-        if old.networks and "127.0.0.0/8" != old.networks.strip():
+        if old.networks and old.networks.strip() != "127.0.0.0/8":
             report.leave(
                 f"$mynet_func ({old.where('mynet_func')})",
                 f"the old program wrote rules for these networks into the table as well: {old.networks}",
@@ -128,9 +130,7 @@ def _options(old: Old, kind: str, report: Report) -> Iterator[str]:
             )
 
 
-def _spec(
-    kind: str, file: str, options: list[str], dbfile: str, old: Old, report: Report
-) -> tuple[str, list[str]]:
+def _spec(kind: str, file: str, options: list[str], dbfile: str, old: Old, report: Report) -> tuple[str, list[str]]:
     """`type:path` of the exact file that the MTA has open, and the options that it takes."""
     where = f"$dbfile = '{dbfile}' ({old.where('dbfile')})"
     if kind == "courier":
@@ -181,7 +181,9 @@ def _appended(old: Old, tie: str, kind: str, report: Report) -> str:
             return _APPENDED[kind]
         written = _PATH.search(tied[2]) if tied else None
     if written is None:
-        _other_code(old, "sync_CDB" if kind == "cdb" else tie, "which file it opens cannot be read out of its code", report)
+        _other_code(
+            old, "sync_CDB" if kind == "cdb" else tie, "which file it opens cannot be read out of its code", report
+        )
         return _APPENDED[kind]
     return written[1]
 
@@ -198,7 +200,7 @@ def _look_at(old: Old, variable: str, report: Report) -> None:
     name, where = value["function"], old.where(variable)
     grants = variable in ("add_func", "del_func")
     if name not in _GO_WITH[variable]:
-        if value["own"] and variable in ("flock_func", "sync_func") and _is_empty(value["text"]):
+        if value["own"] and variable in ("flock_func", "sync_func") and does_nothing(value["text"]):
             return
         instead = _EXEC if grants else "look for what replaces it in docs/MIGRATION.md"
         report.leave(f"${variable} = \\&{name} ({where})", _CODE, instead)
@@ -209,14 +211,9 @@ def _look_at(old: Old, variable: str, report: Report) -> None:
     if grants:
         report.leave(line, _CODE, _EXEC)
     elif acts := _unusual(name, variable, value["text"]):
-        report.leave(line, f"does what the old sample's did not do ({acts})", "look for what replaces it in docs/MIGRATION.md")
-
-
-def _is_empty(text: str) -> bool:
-    try:
-        return is_empty(text)
-    except UnreadError:
-        return False
+        report.leave(
+            line, f"does what the old sample's did not do ({acts})", "look for what replaces it in docs/MIGRATION.md"
+        )
 
 
 def _unusual(name: str, variable: str, text: str) -> str:
@@ -229,7 +226,11 @@ def _unusual(name: str, variable: str, text: str) -> str:
     flat = " ".join(text.split()).replace("main::", "")
     if name == "sync_tcprules":
         texts = re.findall(r"print RULES ('(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")", flat)
-        odd = [each for each in texts if not re.fullmatch(r"\"\$_:allow,RELAYCLIENT=(?:''|\\\"\\\")\\n\"|\":allow\\n\"", each)]
+        odd = [
+            each
+            for each in texts
+            if not re.fullmatch(r"\"\$_:allow,RELAYCLIENT=(?:''|\\\"\\\")\\n\"|\":allow\\n\"", each)
+        ]
         return f"print {odd[0]}" if odd else ""
     if name == "sync_CDB":
         return "" if re.search(r"->insert\(\$_, \$dbvalue\)", flat) else "insert"
