@@ -229,7 +229,7 @@ def _unusual(name: str, variable: str, text: str) -> str:
         odd = [
             each
             for each in texts
-            if not re.fullmatch(r"\"\$_:allow,RELAYCLIENT=(?:''|\\\"\\\")\\n\"|\":allow\\n\"", each)
+            if not re.fullmatch(r"\"\$(?:_|\{_\}):allow,RELAYCLIENT=(?:''|\\\"\\\")\\n\"|\":allow\\n\"", each)
         ]
         return f"print {odd[0]}" if odd else ""
     if name == "sync_CDB":
