@@ -106,7 +106,7 @@ $file_tail{'tail'} = 0;
     assert config.watchlog == ("/var/log/maillog",)
     assert config.mynetworks == ("10.0.0.0/8", "192.168.0.0/16", "/etc/nets", "2001:db8::/32")
     assert (config.write, config.debug, config.flock, config.grace) == (False, True, False, 1800)
-    assert (config.logto, config.dbfile, config.value) == ("/var/log/pop", "hash:/etc/postfix/pop", "relay 'me'")
+    assert (config.logto, config.dbfile, config.value) == ("/var/log/pop", "hash:/etc/postfix/pop.db.db", "relay 'me'")
     assert "@mynets (line 3): maps are not networks and were ignored: hash:/etc/postfix/nets" in site.notes
     assert "$file_tail{'tail'} = 0 (line 10): not needed" in site.notes
     for key, number in (("watchlog", 2), ("mynetworks", 3), ("grace", 6), ("logto", 7), ("dbfile", 8), ("value", 9)):
@@ -184,7 +184,7 @@ my @login_fail_pats = (
     '^[LOGTIME] \S+ sshd\[\d+\]: Failed password for \S+ from (\d+\.\d+\.\d+\.\d+)',
     '^[LOGTIME] \S+ homeftpd\[\d+\]: refused \S+ from (\d+\.\d+\.\d+\.\d+)$',
 );
-sub custom_match { for (@login_fail_pats) { return ($1, $2, 1) if /$_/ } return }
+sub custom_match { for my $each (@login_fail_pats) { return ($1, $2, 1) if /$each/ } return }
 $grace = 3*60*60;
 $dbfile = '/var/lib/ip-blocking';
 $add_func = sub { system('iptables', '-A', 'INPUT', '-s', $_[0], '-j', 'REJECT') };

@@ -12,6 +12,7 @@ from mta import unavailable
 from pbs_fast.cli import main
 from pbs_fast.errors import ConfigError
 from pbs_fast.legacy import evaluate as module
+from pbs_fast.legacy import perl
 from pbs_fast.legacy.evaluate import evaluate
 
 #: Seconds that no other process of this machine sleeps.
@@ -79,7 +80,7 @@ def test_the_old_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("SECRET", "x")
     config.write_text("$logto = join(',', sort keys %ENV); $dbfile = -t STDIN ? 'tty' : 'none'; 1;\n")
     values = evaluate(str(config)).values
-    assert values["logto"] == "LC_ALL,PATH"
+    assert values["logto"] == "HOME,LOGNAME,PATH,SHELL"
     assert values["dbfile"] == "none"
 
 

@@ -232,8 +232,8 @@ sub plain {
     my ($value) = @_;
     return undef if !defined $value;
     if (ref $value eq 'CODE') {
-        my %said = (function => name_of($value), own => is_of_file($value) ? 1 : 0);
-        $said{text} = sub_of($value)->{text} if $said{own};
+        my %said = (function => name_of($value));
+        ($said{own}, $said{text}) = (1, sub_of($value)->{text}) if is_of_file($value);
         return \%said;
     }
     return { regexp => "$value" } if ref $value eq 'Regexp';

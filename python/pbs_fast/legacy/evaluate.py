@@ -21,7 +21,7 @@ _PATIENCE = 60
 _MOST = 8 << 20
 #: What sets a variable, or one element of a hash.
 _SETS = re.compile(
-    r"(?:^|[;{}(])\s*(?:(?:our|local|my)\s+)?(?:push\s*\(?\s*)?([$@%])(\w+)(?:\{\W*(\w+)\W*\})?\s*(?:[.|+]?=|,)"
+    r"(?:^|[;{}])\s*(?:(?:our|local|my)\s+)?(?:push\s*\(?\s*)?([$@%])(\w+)(?:\{\W*(\w+)\W*\})?\s*(?:[.|+]?=|,)"
 )
 #: A setting of the old sections that is a lexical of the file, so that no other code can look at it.
 _LEXICAL = re.compile(

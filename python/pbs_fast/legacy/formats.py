@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pbs_fast.errors import PbsError
@@ -78,10 +78,11 @@ def site_formats(old: Old, recognizer: Recognizer | None, report: Report) -> For
         _unused(old, report)
     if patterns is None:
         return out
+    ended = any(each.logout for each in patterns)
     for number, each in enumerate(patterns, 1):
         if each.logout and not out.counts:
             out.counts = each.where
-        _one(old, each, f"imported-{number}", recognizer, out, report)
+        _one(old, replace(each, counts=each.counts and ended), f"imported-{number}", recognizer, out, report)
     _logouts_find_logins(out, recognizer, report)
     return out
 
@@ -98,7 +99,7 @@ def _of_routine(old: Old, report: Report) -> list[_Pattern] | None:
         )
         return None
     if not found:
-        report.leave(where, "it takes no line, so nothing is granted", _DOCS)
+        report.leave(where, "no lists of patterns can be read out of its code: it takes no line", _DOCS)
     if ignored := [name for name in ("pat", "out_pat") if name in old.values and not _is_tried(old, name, found)]:
         report.note(f"${' and $'.join(ignored)}: not used by the old program either, custom_match is asked instead")
     return [

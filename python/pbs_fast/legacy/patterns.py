@@ -105,7 +105,7 @@ class Recognizer:
                 return None  # it reads another address: they do not mean the same
             elif renamed := self._with_another_tag(line, kind):
                 tags.setdefault(renamed[0], {})[renamed[1]] = None
-            elif self._is_foreign(line):
+            elif self._is_foreign(line, kind):
                 foreign.append(line)
             else:
                 refused.append(line)
@@ -152,13 +152,17 @@ class Recognizer:
         ]
         return tuple(line for line in lines if search(line) is None), len(lines)
 
-    def _is_foreign(self, line: str) -> bool:
-        """Whether the line is of a program that no format knows."""
+    def _is_foreign(self, line: str, kind: str) -> bool:
+        """Whether the line is of a program that no format knows, in words that none knows either."""
         envelope = LINE.match(line.encode())
         if envelope is None or envelope[TAG] is None:
             return not any(fmt.own_probe for fmt in self._formats.values())
         tag = envelope[TAG].decode()
-        return tag not in self._tags and f"*/{tag.rpartition('/')[2]}" not in self._tags
+        if tag in self._tags or f"*/{tag.rpartition('/')[2]}" in self._tags:
+            return False
+        begin, end = envelope.span(TAG)
+        others = (line[:begin] + own + line[end:] for own in self._tags if "*" not in own)
+        return not any(found is not None and found[0] == kind for found in map(self._event, others))
 
     def _by_samples(self, pattern: str, kind: str) -> tuple[str, ...]:
         """The formats of whose sample lines the pattern takes some, with the right address."""

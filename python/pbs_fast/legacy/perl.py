@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import selectors
 import shutil
 import signal
@@ -28,7 +29,7 @@ _BARE = 97
 #: The old daemon cleaned its environment too; the file may run other programs.
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _STDERR_MOST = 1 << 16
-_PERL = "import-config needs perl to evaluate the old configuration, which is a Perl program; install the package perl"
+_PERL = "import-config needs perl to evaluate the old configuration, which is a Perl program; install it"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,9 @@ def run(
                 group=plain.gid if plain else None,
                 extra_groups=[] if plain else None,
             )
+        except OSError as error:
+            os.close(reading)
+            raise ConfigError(f"cannot run {perl} as {account.name if account else 'you'}: {error.strerror}") from error
         finally:
             os.close(writing)
         with process, os.fdopen(reading, "rb", buffering=0) as answer:
@@ -124,15 +128,23 @@ def run(
                     os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
     if status == _BARE and said.startswith("pbs-fast:"):
-        raise ConfigError(
-            "import-config needs perl with its standard modules; install the package perl, of which perl-base is a part"
-        )
+        raise _bare(said.split()[-1])
+    if missing := re.match(r"Can't locate (JSON/PP|B|B/Deparse|POSIX|Fcntl)\.pm", said):
+        raise _bare(missing[1].replace("/", "::"))
     return Ran(status, " ".join(said.split()), ended and ended.format(patience=patience, most=most))
+
+
+def _bare(module: str) -> ConfigError:
+    """What to say where perl is not there whole; Debian's perl-base is such a one."""
+    return ConfigError(
+        f"import-config needs perl with its standard modules ({module} is not there); install perl whole (Debian: the "
+        "package perl, not only perl-base)"
+    )
 
 
 def _as_account(account: Account | None) -> list[str]:
     """The words in front of perl that make it run as somebody else; none where there is no setpriv(1)."""
-    setpriv = shutil.which("setpriv")
+    setpriv = shutil.which("setpriv", path="/usr/bin:/bin")
     if account is None or setpriv is None:
         return []
     kept = "-all,+dac_read_search" if account.reads and _may_read_all() else "-all"

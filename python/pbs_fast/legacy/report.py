@@ -23,6 +23,10 @@ class Report:
         """Something that nobody has to act on."""
         self.notes.append(text)
 
+    def remark(self, text: str) -> None:
+        """Something that only the TOML says, where it belongs."""
+        self.comments.append(text)
+
     def cover(self, text: str) -> None:
         """A pattern that a built-in format reads."""
         self.notes.append(text)

@@ -40,7 +40,7 @@ def log(old: Old, report: Report) -> Iterator[Setting]:
     for variable, known in _READERS.items():
         value = old.value(variable)
         if isinstance(value, dict) and not (
-            value["function"] in known or (value["own"] and does_nothing(value["text"]))
+            value["function"] in known or (value.get("own") and does_nothing(value["text"]))
         ):
             report.leave(
                 f"${variable} = \\&{value['function']} ({old.where(variable)})",
@@ -61,7 +61,9 @@ def log(old: Old, report: Report) -> Iterator[Setting]:
         where = _where(old, "name") if given else "its default"
         yield Setting("watchlog", str(name), f"$file_tail{{'name'}} = '{name}' ({where})")
     elif name:
-        report.note(f"the old program's default log {name} is not there: the first usual one that is there is followed")
+        report.remark(
+            f"watchlog: the old program's default {name} is not there; the first usual log that is is followed"
+        )
     tail = old.values.get("file_tail", {})
     if str(tail.get("tail", "-1")) != "-1":
         report.note(
@@ -110,7 +112,7 @@ def networks(old: Old, report: Report) -> Iterator[Setting]:
     name = function(old, "mynet_func")
     value = old.value("mynet_func")
     was = f"$mynet_func = \\&{name} ({old.where('mynet_func' if 'mynet_func' in old.values else str(name))})"
-    own = isinstance(value, dict) and bool(value["own"])
+    own = isinstance(value, dict) and bool(value.get("own"))
     if old.values.get("mynets"):
         was = f"@mynets ({old.where('mynets')})"
         if not own:

@@ -89,7 +89,7 @@ def table(old: Old, report: Report) -> Iterator[Setting]:
 def acts_itself(old: Old) -> bool:
     """Whether an address goes elsewhere than into a table: into a firewall, of those who failed to log in."""
     value = old.value("add_func")
-    return isinstance(value, dict) and (value["function"] not in _GO_WITH["add_func"] or bool(value["own"]))
+    return isinstance(value, dict) and (value["function"] not in _GO_WITH["add_func"] or bool(value.get("own")))
 
 
 def _dbfile(old: Old, kind: str | None) -> tuple[str, str]:
@@ -200,12 +200,12 @@ def _look_at(old: Old, variable: str, report: Report) -> None:
     name, where = value["function"], old.where(variable)
     grants = variable in ("add_func", "del_func")
     if name not in _GO_WITH[variable]:
-        if value["own"] and variable in ("flock_func", "sync_func") and does_nothing(value["text"]):
+        if value.get("own") and variable in ("flock_func", "sync_func") and does_nothing(value["text"]):
             return
         instead = _EXEC if grants else "look for what replaces it in docs/MIGRATION.md"
         report.leave(f"${variable} = \\&{name} ({where})", _CODE, instead)
         return
-    if not value["own"]:
+    if not value.get("own"):
         return
     line = f"sub {name} ({old.where(name)})"
     if grants:
@@ -245,7 +245,7 @@ def _flock(old: Old, kind: str | None, tie: str, report: Report) -> Iterator[Set
         yield Setting("flock", truth(old.values["flock"]), text)
     elif not truth(old.values["flock"]):
         # With Berkeley DB's own module, and for rebuilt files, the old daemon took no lock; ours goes by the table.
-        report.note(f"{text}: not needed, the lock goes by the table's type, as its MTA reads it")
+        report.remark(f"{text}: not needed, the lock goes by the table's type, as its MTA reads it")
 
 
 def _value(old: Old, kind: str | None, report: Report) -> Iterator[Setting]:
