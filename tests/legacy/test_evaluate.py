@@ -12,7 +12,6 @@ from mta import unavailable
 from pbs_fast.cli import main
 from pbs_fast.errors import ConfigError
 from pbs_fast.legacy import evaluate as module
-from pbs_fast.legacy import perl
 from pbs_fast.legacy.evaluate import evaluate
 
 #: Seconds that no other process of this machine sleeps.

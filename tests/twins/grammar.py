@@ -46,7 +46,8 @@ _STEP_TAGS = ("deltad",) * 6 + ("imapd", "imapd", "x/deltas", "imapd-ssl")
 _PIDS = ("12",) * 3 + ("13", "012", "9" * 30, "1x", "")
 _KINDS = ("alpha",) * 4 + ("beta", "gamma", "gamma", "gamma", "out", "bye", "alpha-out", "long", "failed", "failed")
 _HEADS = ("plain",) * 10 + (
-    "pid", "pid", "hostless", "metalog", "metalog-colon", "fac", "angles", "pri", "solaris", "5424", "5424-sd", "5424-bom", "5424-dash",
+    "pid", "pid", "hostless", "metalog", "metalog-colon", "fac", "angles", "pri", "solaris",
+    "5424", "5424-sd", "5424-bom", "5424-dash",
     "forwarded", "forwarded", "forwarded-fac", "hostless-forwarded",
 )  # fmt: skip
 #: Those that have a pid of one's choice.

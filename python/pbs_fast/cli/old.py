@@ -130,10 +130,10 @@ def _find_configuration() -> list[str]:
         if os.path.exists(old):  # noqa: PTH110
             if made := _made_from(old):
                 return [f"--config={made}"]
-            state = "sets nothing yet" if os.path.exists(DEFAULT_FILE) else "is not there"  # noqa: PTH110
+            made_of = " that sets anything" if os.path.exists(DEFAULT_FILE) else ""  # noqa: PTH110
             raise UsageError(
-                f"found the old configuration {old}, and {DEFAULT_FILE} {state} (no {DEFAULT_FILE} made of it); "
-                f"convert it once: pbs-fast import-config {old} > {DEFAULT_FILE}"
+                f"found the old configuration {old} and no {DEFAULT_FILE}{made_of}; convert it once: "
+                f"pbs-fast import-config {old} > {DEFAULT_FILE}"
             )
     return []
 

@@ -103,8 +103,8 @@ def _format_lines(formats: Formats) -> Iterator[str]:
     if formats.own:
         yield from (
             "",
-            "# As they were, so IPv4 and the old timestamps only: write {ip} for the address's group to take IPv6 too, and",
-            "# [LOGTIME] for the timestamp's to take RFC 3339 too (docs/FORMATS.md).",
+            "# As they were, so IPv4 and the old timestamps only: write {ip} for the address's group to take IPv6 too,",
+            "# and [LOGTIME] for the timestamp's to take RFC 3339 too (docs/FORMATS.md).",
         )
     for own in formats.own:
         yield from ("", *(f"# was: {_plain(line)}" for line in own.was), "[[format]]")

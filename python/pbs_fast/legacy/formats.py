@@ -161,8 +161,10 @@ def _logtime(old: Old, out: Formats, report: Report) -> None:
         _set_logtime(text, f"$logtime_pat ({old.where('logtime_pat')})", out, report)
 
 
-#: Stamps of other servers, and the strptime format where `logtime` does not read them by itself.
+#: Stamps of other servers, and the strptime format where `logtime` does not read them by itself; `?` for none.
 _STAMPS = (
+    ("04.03.2026 07:12:09", "?"),
+    ("04/03/2026 07:12:09", "?"),
     ("Wed Mar  4 07:12:09 2026", ""),
     ("Mar  4 07:12:09 2026", ""),
     ("Mar 04 07:12:09", ""),
@@ -187,6 +189,9 @@ def _set_logtime(text: str, where: str, out: Formats, report: Report) -> bool:
         try:
             if re.fullmatch(text, stamp) is None:
                 continue
+            if wanted == "?":
+                why = "whether the day or the month comes first cannot be told"
+                break
             chosen = wanted or spelled(text)
             if read_logtime(chosen).head(f"{stamp} x".encode()) is not None:
                 out.logtime, out.logtime_was, out.logtime_pattern = chosen, where, text
