@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from daemon.running import Site, login
 from mta import wait_for
 from pbs_fast.cli import main, old
 from pbs_fast.log_targets import Level, SyslogTarget
+from pbs_fast.logs import Log
 from pbs_fast.tables import list_rows
 
 
@@ -85,11 +87,18 @@ def test_its_errors_and_its_syslog_bear_its_name(tmp_path: Path, monkeypatch: py
     path = tmp_path / "syslog"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(path))
-        SyslogTarget(str(path), ident="pop-before-smtp").put(Level.INFO, ["x"])
+        with closing(SyslogTarget(str(path), ident="pop-before-smtp")) as target:
+            target.put(Level.INFO, ["x"])
         assert re.fullmatch(rb"<22>.{15} pop-before-smtp\[\d+\]: x", listener.recv(500))
-        seen: list[str] = []
-        monkeypatch.setattr("pbs_fast.daemon.assemble.run", lambda *_, **__: 0)
-        monkeypatch.setattr("pbs_fast.logs.Log", lambda *_, ident, **__: seen.append(ident))
-        old.main([f"--config={config}", "--logto=syslog"])
-        main(["run", f"--config={config}", "--logto=syslog"])
+    seen: list[str] = []
+
+    class Seen(Log):
+        def __init__(self, logto: str | None, *, debug: bool = False, ident: str = "") -> None:
+            seen.append(ident)
+            super().__init__(None, debug=debug)
+
+    monkeypatch.setattr("pbs_fast.daemon.assemble.run", lambda *_, **__: 0)
+    monkeypatch.setattr("pbs_fast.logs.Log", Seen)
+    old.main([f"--config={config}", "--logto=syslog"])
+    main(["run", f"--config={config}", "--logto=syslog"])
     assert seen == ["pop-before-smtp", "pbs-fast"]

@@ -116,9 +116,7 @@ def test_root_never_runs_the_code_and_it_is_said(place: Path, capfd: Output) -> 
     seen = place / "seen"
     seen.touch(0o666)
     place.chmod(0o755)
-    (place / "old.conf").write_text(
-        CONFIG.replace("1;\n", f"open(my $f, '>', '{seen}'); print $f \"$< $>\"; close $f; 1;\n")
-    )
+    (place / "old.conf").write_text(CONFIG.replace("1;\n", f"open(F, '>', '{seen}'); print F \"$< $>\"; close F; 1;\n"))
     run(place)
     assert "its code runs as nobody, not as root" in capfd.readouterr().err
     assert "0" not in seen.read_text().split()

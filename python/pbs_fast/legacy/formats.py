@@ -281,8 +281,9 @@ def _known(known: Known, each: _Pattern, out: Formats, report: Report) -> None:
         shown = "; ".join(f"'{line}'" for line in known.beyond[:3])
         beyond = f"{len(known.beyond)} of its {known.samples} sample lines, such as {shown}, and {beyond}"
     report.cover(
-        f"{each.where}: is what the built-in format {names} reads, which grants beyond the old pattern: {beyond}; lines "
-        "that may be forged are refused (docs/FORMATS.md). To keep the pattern as it was: import-config --keep-patterns"
+        f"{each.where}: is what the built-in format {names} reads, which grants beyond the old pattern: {beyond}; "
+        "lines that may be forged are refused (docs/FORMATS.md). To keep the pattern as it was: import-config "
+        "--keep-patterns"
     )
     if known.refused:
         report.note(
