@@ -95,7 +95,7 @@ def test_its_errors_and_its_syslog_bear_its_name(tmp_path: Path, monkeypatch: py
     class Seen(Log):
         def __init__(self, logto: str | None, *, debug: bool = False, ident: str = "") -> None:
             seen.append(ident)
-            super().__init__(None, debug=debug)
+            super().__init__(logto and None, debug=debug)
 
     monkeypatch.setattr("pbs_fast.daemon.assemble.run", lambda *_, **__: 0)
     monkeypatch.setattr("pbs_fast.logs.Log", Seen)

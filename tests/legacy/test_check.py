@@ -62,7 +62,8 @@ def test_what_only_one_grants_is_shown_by_line(place: Path, capfd: Output) -> No
 
 def test_another_address_of_one_line_is_a_difference(place: Path, capfd: Output) -> None:
     (place / "old.conf").write_text(
-        "sub custom_match { return ($1, '203.0.113.99', 0) if /^(\\w\\w\\w +\\d+ \\d+:\\d+:\\d+) .*rip=/; return }\n1;\n"
+        "sub custom_match {\n"
+        "return ($1, '203.0.113.99', 0) if /^(\\w\\w\\w +\\d+ \\d+:\\d+:\\d+) .*rip=/; return }\n1;\n"
     )
     assert run(place) == 3
     out, err = capfd.readouterr()

@@ -38,13 +38,14 @@ Statement = str | tuple[str, list[Any]]
 
 _IGNORED = re.compile(r"my(?:\(\$\w+(?:, \$\w+)*\)| \$\w+)(?: = 0)?;|\+\+\$\w+;|\$\w+\+\+;")
 _NOTHING = re.compile(r"\(\);|return;|return \(\);|return undef;")
-_LOOP = re.compile(r"foreach (?:my )?(\$\w+) \((@\w+(?:, @\w+)*)\)")
+_LOOP = re.compile(r"foreach (?:my )?(\$\w+) \(([$@]\w+(?:, [$@]\w+)*)\)")
+_UNLESS = re.compile(r"(?:return(?: \(\))?|next) unless (.+);")
 _DEFINED = re.compile(r"next unless defined (\$\w+);")
 _INCREMENT = re.compile(r"my (\$\w+) = defined (\$\w+)\[\$\w+\] \? 1 : 0;")
 _RETURN = r"return (\$\w+), (\$\w+)(?:, (-?\d+|\$\w+))?"
 _RETURNS = re.compile(_RETURN + ";")
 _RETURN_IF = re.compile(_RETURN + r" if (.+);")
-_IF = re.compile(r"if \((.+)\)")
+_IF = re.compile(r"(?:els)?if \((.+)\)")
 _LINE = re.compile(r"my (\$\w+) = \$_;")
 _MATCH = re.compile(
     r"(?:defined (?P<defined>\$\w+) and )?\(?(?:(?:my\()?\(?(?P<bound>\$\w+(?:, \$\w+)*)\) = )?"
@@ -55,13 +56,29 @@ _ELEMENT = re.compile(r"\$(\w+)\[(\d+)\]")
 #: What of a regular expression in code perl replaces when it runs.
 _INTERPOLATED = re.compile(r"(?<!\\)(?:\\\\)*(?:\$(\w*[A-Za-z]\w*)(\[\d+\])?|\$\{|[@]\w)")
 
-#: The statements of the routine for several lines of one process that each sample file ends with, from 1.30 to 1.50.
-_SEVERAL_LINES = re.compile(
-    r"if \(/\$(?:PID|IP|OK|FAIL|END|OUT)_pat/o?\)|my\(\$\w+, \$\w+\) = \(\$1, \$2\);|\$\w+\{\$\w+\} = (?:\$3|1);|else"
-    r"|my \$\w+ = \$\w+\{\$\w+\};|if \((?:defined )?\$\w+(?:\{\$\w+\})?\)|if \(defined \$OUT_pat\)"
-    r"|delete \$\w+\{\$\w+\};|return \$\w+, \$\w+(?:, -?[01])?;"
-    r"|foreach my \$\w+ \(keys %\w+\)|if \(\$\w+ == \$\w+\)|last;"
+#: The statements of the routine for several lines of one process that each sample file ends with, a letter each.
+_STEPS = (
+    ("p", r"if \(/\$PID_pat/o?\)"),
+    ("i", r"if \(/\$IP_pat/o?\)"),
+    ("k", r"if \(/\$OK_pat/o?\)"),
+    ("f", r"if \(/\$(?:FAIL|END)_pat/o?\)"),
+    ("o", r"if \(/\$OUT_pat/o?\)"),
+    ("u", r"if \(defined \$OUT_pat\)"),
+    ("t", r"my\(\$\w+, \$\w+\) = \(\$1, \$2\);"),
+    ("a", r"\$\w+\{\$\w+\} = \$3;"),
+    ("s", r"\$\w+\{\$\w+\} = 1;"),
+    ("g", r"my \$\w+ = \$\w+\{\$\w+\};"),
+    ("d", r"if \(defined \$\w+\)"),
+    ("c", r"if \(\$\w+\{\$\w+\}\)"),
+    ("x", r"delete \$\w+\{\$\w+\};"),
+    ("r", r"return \$\w+, \$\w+(?:, -?[01])?;"),
+    ("e", r"foreach my \$\w+ \(keys %\w+\)"),
+    ("q", r"if \(\$\w+ == \$\w+\)"),
+    ("z", r"last;"),
+    ("l", r"else"),
 )
+#: That routine from 1.36 on, and before.
+_SEVERAL_LINES = ("ptialgdcoxxrlkusrxrfx", "ptialeqgkxrfxz")
 
 
 def tried(old: Old) -> list[Tried]:
@@ -80,7 +97,10 @@ def joins_lines(old: Old) -> bool:
     text = sub.text.replace("main::", "")
     if not all(f"/${name}_pat/" in text for name in ("PID", "IP", "OK")):
         return False
-    return all(_SEVERAL_LINES.fullmatch(each) for each in _flat(statements(text)))
+    letters = [
+        next((letter for letter, step in _STEPS if re.fullmatch(step, each)), "?") for each in _flat(statements(text))
+    ]
+    return "".join(letters) in _SEVERAL_LINES
 
 
 def is_empty(text: str) -> bool:
@@ -134,11 +154,32 @@ class _Reader:
         self._lines = {"$_"}
         """Variables that hold the line."""
 
-    def routine(self, block: Sequence[Statement]) -> Iterator[Tried]:
-        for each in block:
+    def routine(
+        self, block: Sequence[Statement], element: Mapping[str, tuple[str, Any]] | None = None
+    ) -> Iterator[Tried]:
+        """The patterns that a block tries, each of which returns where it takes the line."""
+        rest = list(block)
+        while rest:
+            each = rest.pop(0)
             if isinstance(each, str) and _NOTHING.fullmatch(each):
+                if element is not None:
+                    raise UnreadError(each)
                 return
-            yield from self._statement(each, {})
+            if not isinstance(each, str) and each[0] == "else":
+                # Nothing is tried behind an `else` that returns; in a loop it would end the loop.
+                after = [one for one in (*each[1], *rest) if not (isinstance(one, str) and _NOTHING.fullmatch(one))]
+                if element is not None or after:
+                    raise UnreadError("else {")
+                return
+            unless = _UNLESS.fullmatch(each) if isinstance(each, str) and not _DEFINED.fullmatch(each) else None
+            if unless is None or not isinstance(each, str):
+                yield from self._statement(each, element or {})
+                continue
+            # Nothing may be tried behind it: the rest is what is done with a line that it takes.
+            if each.startswith("next") != (element is not None) or len(rest) != 1:
+                raise UnreadError(each)
+            yield from self._if(unless[1], rest, element or {})
+            return
 
     def _statement(self, each: Statement, element: Mapping[str, tuple[str, Any]]) -> Iterator[Tried]:
         if isinstance(each, str):
@@ -147,7 +188,7 @@ class _Reader:
             if (line := _LINE.fullmatch(each)) and not element:
                 self._lines.add(line[1])
             elif match := _RETURN_IF.fullmatch(each):
-                yield self._one(match[4], match.groups()[:3], {}, element)
+                yield from self._any(match[4], match.groups()[:3], {}, element)
             elif not ((match := _DEFINED.fullmatch(each)) and match[1] in element):
                 raise UnreadError(each)
             return
@@ -155,7 +196,7 @@ class _Reader:
         if (loop := _LOOP.fullmatch(head)) and not element:
             yield from self._loop(loop[1], loop[2].split(", "), body)
         elif condition := _IF.fullmatch(head):
-            yield self._if(condition[1], body, element)
+            yield from self._if(condition[1], body, element)
         else:
             raise UnreadError(f"{head} {{")
 
@@ -163,7 +204,9 @@ class _Reader:
         if variable == "$_" and self._lines == {"$_"}:
             raise UnreadError(f"foreach $_ ({', '.join(lists)}) {{")
         for name in lists:
-            values = self._names.get(name, [])
+            values = self._names.get(name, [] if name.startswith("@") else None)
+            if name.startswith("$"):
+                values = [values]
             if not isinstance(values, list):
                 raise UnreadError(name)
             for number, value in enumerate(values):
@@ -171,14 +214,13 @@ class _Reader:
                     if not any(re.search(rf"defined {re.escape(variable)}\b", text) for text in _flat(body)):
                         raise UnreadError(f"${name[1:]}[{number}] is undefined, and an empty pattern takes any line")
                     continue
-                for each in body:
-                    yield from self._statement(each, {variable: (f"${name[1:]}[{number}]", value)})
+                place = f"${name[1:]}[{number}]" if name.startswith("@") else name
+                yield from self.routine(body, {variable: (place, value)})
             if not values:
                 # An empty list is tried on nothing; its body must be known all the same.
-                for each in body:
-                    list(self._statement(each, {variable: (name, "x(x)(x)")}))
+                list(self.routine(body, {variable: (name, "x(x)(x)")}))
 
-    def _if(self, condition: str, body: Sequence[Statement], element: Mapping[str, tuple[str, Any]]) -> Tried:
+    def _if(self, condition: str, body: Sequence[Statement], element: Mapping[str, tuple[str, Any]]) -> Iterator[Tried]:
         increments: dict[str, int] = {}
         for each in body[:-1]:
             match = _INCREMENT.fullmatch(each) if isinstance(each, str) else None
@@ -189,7 +231,7 @@ class _Reader:
         returns = _RETURNS.fullmatch(last) if isinstance(last, str) else None
         if returns is None:
             raise UnreadError(f"if ({condition}) {{ {last if isinstance(last, str) else last[0]}")
-        return self._one(condition, returns.groups(), increments, element)
+        yield from self._any(condition, returns.groups(), increments, element)
 
     def _has_logout(self, name: str, element: Mapping[str, tuple[str, Any]]) -> bool:
         """Whether the list of logouts has one at the login's own place."""
@@ -199,6 +241,20 @@ class _Reader:
         if not isinstance(values, list) or number is None:
             return False
         return int(number[1]) < len(values) and values[int(number[1])] is not None
+
+    def _any(
+        self,
+        condition: str,
+        returned: Sequence[str | None],
+        increments: Mapping[str, int],
+        element: Mapping[str, tuple[str, Any]],
+    ) -> Iterator[Tried]:
+        """The patterns of `/a/ or /b/`: the captures are those of the one that takes the line."""
+        parts = condition.split(" or ")
+        if not all((match := _MATCH.fullmatch(part)) and _is_one(match["regex"]) for part in parts):
+            parts = [condition]
+        for part in parts:
+            yield self._one(part, returned, increments, element)
 
     def _one(
         self,

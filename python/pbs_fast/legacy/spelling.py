@@ -28,6 +28,8 @@ def spelled(pattern: str) -> str:
     """A Perl pattern as this engine writes it. Raises ValueError for what it has not."""
     if pattern.startswith("(?i)"):
         pattern = f"(?i:{pattern[4:]})"
+    if extended := re.fullmatch(r"\(\?\^([a-z]*x[a-z]*):(.*)\)", pattern, re.DOTALL):
+        pattern = f"(?^{extended[1].replace('x', '')}:{_squeezed(extended[2])})"
     pattern = _UNIT.sub(_unit, pattern)
     # qr// puts a group around the whole, which would hide that it begins with ^.
     while pattern.startswith("(?:") and _closes_at_end(pattern):
@@ -58,6 +60,12 @@ def named_captures(pattern: str, names: Mapping[int, str]) -> str:
         out += pattern[last:begin] + (f"(?P<{name}>" if name else "(?:")
         last = begin + 1
     return out + pattern[last:]
+
+
+def _squeezed(pattern: str) -> str:
+    """A pattern with the flag x without its blanks and comments, which mean nothing."""
+    parts = re.findall(r"\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|#[^\n]*|.", pattern, re.DOTALL)
+    return "".join(part for part in parts if not part.isspace() and not part.startswith("#"))
 
 
 def _unit(match: re.Match[str]) -> str:
