@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pbs_fast.config.kinds import RefusedError
+from pbs_fast.config.model import KEYS
 from pbs_fast.config.show import toml_value
 from pbs_fast.legacy import settings, store
 from pbs_fast.legacy.evaluate import Old
@@ -72,7 +74,15 @@ def convert(old: Old, recognizer: Recognizer | None) -> Conversion:
 
 
 def _write(out: Conversion, found: Iterable[Setting]) -> None:
-    lines = [f"{key} = {toml_value(value)}  # was: {_plain(was)}" for key, value, was in found]
+    lines = []
+    for key, value, was in found:
+        kind = KEYS[key].kind
+        try:
+            kind.read(value)
+        except RefusedError:
+            out.report.leave(_plain(was), f"{key} must be {kind.allowed}", f"write the key {key} yourself")
+            continue
+        lines.append(f"{key} = {toml_value(value)}  # was: {_plain(was)}")
     out.lines += [*_comments(out.report), *lines]
 
 

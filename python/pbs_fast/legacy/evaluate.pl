@@ -153,6 +153,8 @@ my %known = map { $_ => 1 } keys %main::;
     open STDIN, '<&', $own or die "cannot read the log: $!\n";
 }
 
+# The file may have set them.
+($,, $\, $/, $") = (undef, undef, "\n", ' ');
 if ($mode eq 'replay') {
     replay();
 } else {

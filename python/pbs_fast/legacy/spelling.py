@@ -11,7 +11,7 @@ from collections.abc import Mapping
 #: An escape, a class, the opening of a group that captures nothing or has a name, or of a capture; `)` ends each.
 _UNIT = re.compile(
     r"\\x[0-9A-Fa-f]{2}|\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]"
-    r"|(?P<flags>\(\?\^?[a-z]*:)|(?P<plain>\(\?)|(?P<capture>\()|(?P<end>\))",
+    r"|(?P<brace>\{(?!\d+(?:,\d*)?\}))|(?P<flags>\(\?\^?[a-z]*:)|(?P<plain>\(\?)|(?P<capture>\()|(?P<end>\))",
     re.DOTALL,
 )
 #: What is in a class: an escape, a class of POSIX, or one byte.
@@ -75,6 +75,8 @@ def _unit(match: re.Match[str]) -> str:
         if flags - set("^ailnsu"):
             raise ValueError(f"holds flags ({text}) that are not known here")
         return "(?i:" if "i" in flags else "(?:"
+    if match["brace"]:  # no repetition, so perl takes it as it is; here it may begin a placeholder
+        return r"\{"
     if text.startswith("["):
         return _class(text)
     return _escape(text) if text.startswith("\\") else text
