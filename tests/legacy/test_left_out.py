@@ -8,6 +8,7 @@ import pytest
 
 from legacy.counterparts import PATTERNS
 from legacy.imported import imported
+from pbs_fast.legacy import place
 
 DOVECOT = PATTERNS["dovecot"].perl
 
@@ -65,3 +66,19 @@ def test_braces_are_no_placeholder(tmp_path: Path) -> None:
     head = "Mar  4 07:12:09 mx mypop:"
     assert site.events(f"{head} {{ip}} 203.0.113.5")[0][:2] == ("login", "203.0.113.5")
     assert site.events(f"{head} 203.0.113.6 203.0.113.5") == []
+
+
+def test_each_table_left_behind_is_named_with_how_to_empty_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other package's default, and what the old program wrote where another type takes its place."""
+    monkeypatch.setattr(place, "UPSTREAM", str(tmp_path / "upstream"))
+    monkeypatch.setattr(place, "DEBIAN", str(tmp_path / "debian"))
+    for name in ("upstream.db", "debian.db", "old.pag", "old.dir"):
+        (tmp_path / name).touch()
+    site = imported(f"{DOVECOT}\n$dbfile = '{tmp_path}/upstream';\n1;\n", tmp_path)
+    assert site.settings.config.dbfile == f"hash:{tmp_path}/upstream"
+    assert f"{tmp_path}/debian.db is left behind" in site.notes
+    assert f"pbs-fast clear --dbfile=hash:{tmp_path}/debian" in site.notes
+    assert f"{tmp_path}/upstream.db is left behind" not in site.notes
+    site = imported(f"{DOVECOT}\n$dbfile = '{tmp_path}/old'; $tie_func = \\&tie_NDBM;\n1;\n", tmp_path)
+    assert f"{tmp_path}/old.pag is left behind: its rows relay for ever where an MTA still reads dbm:" in site.notes
+    assert f"remove {tmp_path}/old.*" in site.notes
