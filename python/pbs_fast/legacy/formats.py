@@ -17,11 +17,11 @@ from pbs_fast.formats.stamps import BSD, ISO
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.joined import joined
-from pbs_fast.legacy.patterns import Known, Recognizer, modern, takes_stamp
+from pbs_fast.legacy.logtime import has_year, logtime_of, takes_stamp
+from pbs_fast.legacy.patterns import Known, Recognizer, modern
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.routine import Tried, UnreadError, joins_lines, tried
 from pbs_fast.legacy.spelling import captures, named_captures, spelled
-from pbs_fast.matching.rewrite import read_logtime
 
 _DOCS = "write what it takes as [[format]] tables (docs/FORMATS.md)"
 
@@ -66,6 +66,23 @@ class _Pattern:
 
 def site_formats(old: Old, recognizer: Recognizer | None, report: Report) -> Formats:
     """What the patterns of a configuration become; without a recognizer all are kept as they were."""
+    for each in (recognizer, None):
+        trial = Report()
+        try:
+            out = _formats(old, each, trial)
+        except _EndsLostError:
+            # A built-in format without ends took the logins whose logouts are counted: keep both.
+            continue
+        report.add(trial)
+        return out
+    raise AssertionError("without a recognizer no ends are lost")
+
+
+class _EndsLostError(Exception):
+    """A logout pattern has lost its logins to a format that tells no ends."""
+
+
+def _formats(old: Old, recognizer: Recognizer | None, report: Report) -> Formats:
     out = Formats()
     _logtime(old, out, report)
     if "custom_match" in old.subs and not joins_lines(old):
@@ -161,46 +178,14 @@ def _logtime(old: Old, out: Formats, report: Report) -> None:
         _set_logtime(text, f"$logtime_pat ({old.where('logtime_pat')})", out, report)
 
 
-#: Stamps of other servers, and the strptime format where `logtime` does not read them by itself; `?` for none.
-_STAMPS = (
-    ("04.03.2026 07:12:09", "?"),
-    ("04/03/2026 07:12:09", "?"),
-    ("Wed Mar  4 07:12:09 2026", ""),
-    ("Mar  4 07:12:09 2026", ""),
-    ("Mar 04 07:12:09", ""),
-    ("Wed, 04 Mar 2026 07:12:09 +0100", ""),
-    ("04-Mar-2026 07:12:09", ""),
-    ("04 Mar 2026 07:12:09", ""),
-    ("2026/03/04 07:12:09", ""),
-    ("04/Mar/2026:07:12:09", "%d/%b/%Y:%H:%M:%S"),
-    ("04/Mar/2026:07:12:09 +0100", "%d/%b/%Y:%H:%M:%S %z"),
-    ("04/Mar/2026 07:12:09", "%d/%b/%Y %H:%M:%S"),
-    ("2026.03.04 07:12:09", "%Y.%m.%d %H:%M:%S"),
-    ("20260304 07:12:09", "%Y%m%d %H:%M:%S"),
-    ("20260304071209", "%Y%m%d%H%M%S"),
-    ("1772608329", "%s"),
-)
-
-
 def _set_logtime(text: str, where: str, out: Formats, report: Report) -> bool:
-    """Carry a pattern for stamps over, as it is or as a strptime format."""
-    why = "no timestamp that it takes can be read"
-    for stamp, wanted in _STAMPS:
-        try:
-            if re.fullmatch(text, stamp) is None:
-                continue
-            if wanted == "?":
-                why = "whether the day or the month comes first cannot be told"
-                break
-            chosen = wanted or spelled(text)
-            if read_logtime(chosen).head(f"{stamp} x".encode()) is not None:
-                out.logtime, out.logtime_was, out.logtime_pattern = chosen, where, text
-                return True
-        except (PbsError, ValueError, re.error) as error:
-            why = str(error)
-            break
-    report.leave(where, f"cannot be carried over: {why}", "write the key logtime yourself (docs/FORMATS.md)")
-    return False
+    """Carry a pattern for timestamps over, as it is or as a strptime format."""
+    try:
+        out.logtime, out.logtime_was, out.logtime_pattern = logtime_of(text), where, text
+    except ValueError as error:
+        report.leave(where, f"cannot be carried over: {error}", "write the key logtime yourself (docs/FORMATS.md)")
+        return False
+    return True
 
 
 def _one(old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out: Formats, report: Report) -> None:
@@ -263,8 +248,7 @@ def _kept(old: Old, each: _Pattern, out: Formats, report: Report) -> str:
         raise ValueError("has another timestamp than the patterns before it")
     inner = len(captures(stamp)) - 1
     begin, end = found[each.stamp - 1]
-    has_year = re.search(r"20\d\d", next(one for one, _ in _STAMPS if re.fullmatch(stamp, one))) is not None
-    text = text[:begin] + f"(?P<stamp>{ISO if has_year else BSD})" + text[end:]
+    text = text[:begin] + f"(?P<stamp>{ISO if has_year(stamp) else BSD})" + text[end:]
     return named_captures(text, {each.ip - (1 + inner if each.ip > each.stamp else 0): "ip"})
 
 
@@ -299,6 +283,8 @@ def _logouts_find_logins(out: Formats, recognizer: Recognizer | None, report: Re
             continue
         out.own.remove(own)
         ended = recognizer.with_ends(out.built_in) if recognizer is not None else ()
+        if out.built_in and not ended:
+            raise _EndsLostError
         for was in own.was:
             if ended:
                 names = " and ".join(ended)

@@ -16,6 +16,7 @@ from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.samples import load_samples
 from pbs_fast.formats.wholeline import LOGTIME
+from pbs_fast.formats.wholelint import nested
 from pbs_fast.legacy.examples import UnclearError, examples
 from pbs_fast.legacy.spelling import spelled
 from pbs_fast.matching import SYSLOG, Core, Matcher
@@ -29,14 +30,6 @@ _REFERENCE = 1_772_668_800
 _DOTTED = re.compile(
     r"(?:\[f:\]\*|\(\?:::ffff:\)\?|(?:::ffff:)\?)?"
     r"\((?:\\d\+|\\d\{1,3\}|\[0-9\]\+|\[\\d\]\+)(?:(?:\\\.|\[\.\])(?:\\d\+|\\d\{1,3\}|\[0-9\]\+|\[\\d\]\+)){3}\)"
-)
-#: Stamps that are read without being told (docs/MATCHING.md, 2).
-_READ_ANYWAY = (
-    "Mar  4 07:12:09",
-    "Mar  4 2026 07:12:09",
-    "2026-03-04T07:12:09",
-    "2026-03-04 07:12:09",
-    "2026-03-04T07:12:09.123456+01:00",
 )
 
 
@@ -65,14 +58,6 @@ def modern(pattern: str) -> str:
     return _DOTTED.sub("{ip}", pattern, count=1)
 
 
-def takes_stamp(pattern: str) -> bool:
-    """Whether a pattern for a stamp takes one that is read without being told."""
-    try:
-        return any(re.fullmatch(pattern, stamp) is not None for stamp in _READ_ANYWAY)
-    except re.error:
-        return False
-
-
 class Recognizer:
     """Asks the matcher with all formats of the catalogue."""
 
@@ -88,6 +73,8 @@ class Recognizer:
 
         `kind` is `login` or `logout`.
         """
+        if nested(pattern):
+            return None  # Python's re may take for ever on one line
         try:
             lines = list(_lines(pattern))
             by_samples = self._by_samples(pattern, kind)

@@ -39,6 +39,12 @@ class Report:
         self.left_out.append(text)
         self.comments.append(f"NOT CARRIED OVER: {text}")
 
+    def add(self, other: Report) -> None:
+        """Take over all that another report says."""
+        self.notes += other.notes
+        self.left_out += other.left_out
+        self.comments += other.comments
+
     def take_comments(self) -> list[str]:
         """The comments since the last time."""
         taken, self.comments = self.comments, []
