@@ -72,7 +72,7 @@ WRITTEN = {
     "grace-and-value": ["grace = 5400", 'value = "RELAY"', 'dbfile = "hash:/srv/relay/hosts"', "write = true"],
     "iso-stamps": ["(?P<stamp>\\\\d\\\\d\\\\d\\\\d-\\\\d\\\\d-\\\\d\\\\d"],
     "logto-beside-syslog": ['logto = "/var/log/pop-before-smtp"'],
-    "many-patterns": ["count_sessions = true", 'catalogue = ["uw"]'],
+    "many-patterns": ["count_sessions = true", "catalogue = false"],
     "ndbm": ['dbfile = "hash:/etc/postfix/pop-before-smtp"'],
     "networks-by-code": ['mynetworks = ["postfix", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"]'],
     "output-log": ['logto = "/var/log/pop-before-smtp"  # was: set_output_log('],

@@ -50,6 +50,8 @@ class Formats:
     logtime: str | None = None
     logtime_was: str = ""
     logtime_pattern: str = ""
+    ended: bool = False
+    """Whether there is a logout pattern."""
     counts: str = ""
     """What switched the counting of connections on."""
 
@@ -95,11 +97,11 @@ def _formats(old: Old, recognizer: Recognizer | None, report: Report) -> Formats
         _unused(old, report)
     if patterns is None:
         return out
-    ended = any(each.logout for each in patterns)
-    for number, each in enumerate(patterns, 1):
+    out.ended = any(each.logout for each in patterns)
+    for number, each in sorted(enumerate(patterns, 1), key=lambda numbered: numbered[1].logout):
         if each.logout and not out.counts:
             out.counts = each.where
-        _one(old, replace(each, counts=each.counts and ended), f"imported-{number}", recognizer, out, report)
+        _one(old, replace(each, counts=each.counts and out.ended), f"imported-{number}", recognizer, out, report)
     _logouts_find_logins(out, recognizer, report)
     return out
 
@@ -191,7 +193,7 @@ def _set_logtime(text: str, where: str, out: Formats, report: Report) -> bool:
 def _one(old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out: Formats, report: Report) -> None:
     kind = "logout" if each.logout else "login"
     known = recognizer.recognize(modern(each.text), kind) if recognizer is not None else None
-    if known is not None and not (known.foreign and not each.logout):
+    if known is not None and recognizer is not None and _covers(known, each, recognizer, out):
         _known(known, each, out, report)
         return
     try:
@@ -227,6 +229,17 @@ def _one(old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out
         shared.keys, shared.was = own.keys, own.was
 
 
+def _covers(known: Known, each: _Pattern, recognizer: Recognizer, out: Formats) -> bool:
+    """Whether the built-in formats may stand for a pattern."""
+    if known.foreign:
+        return False
+    if each.logout:
+        # A format that comes in by its ends only would bring its logins.
+        return bool(set(known.formats) & set(out.built_in))
+    # With `count_sessions` its sessions would count too, and keep their addresses longer than before.
+    return each.counts or not out.ended or not recognizer.with_ends(known.formats)
+
+
 def _kept(old: Old, each: _Pattern, out: Formats, report: Report) -> str:
     """A pattern that takes what the old one took. Raises ValueError for what cannot be spelled here."""
     logtime = _pattern_text(old.value("logtime_pat"))
@@ -254,7 +267,8 @@ def _kept(old: Old, each: _Pattern, out: Formats, report: Report) -> str:
 
 def _known(known: Known, each: _Pattern, out: Formats, report: Report) -> None:
     names = " and ".join(known.formats)
-    out.built_in |= dict.fromkeys(known.formats)
+    if not each.logout:
+        out.built_in |= dict.fromkeys(known.formats)
     for name, tags in known.tags.items():
         out.tags.setdefault(name, []).extend(tag for tag in tags if tag not in out.tags.get(name, ()))
     if each.logout:
