@@ -17,7 +17,8 @@ from pbs_fast.config.model import KEYS
 from pbs_fast.config.show import toml_value
 from pbs_fast.legacy import settings, store
 from pbs_fast.legacy.evaluate import Old
-from pbs_fast.legacy.formats import Formats, site_formats
+from pbs_fast.legacy.formats import site_formats
+from pbs_fast.legacy.made import Formats
 from pbs_fast.legacy.patterns import Recognizer
 from pbs_fast.legacy.place import MADE_FROM
 from pbs_fast.legacy.report import Report

@@ -7,53 +7,21 @@ spelling changes. Imports what evaluated the configuration, its routine read as 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from pbs_fast.errors import PbsError
 from pbs_fast.formats.own import own_formats
 from pbs_fast.formats.stamps import BSD, ISO
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.evaluate import Old
-from pbs_fast.legacy.joined import joined
+from pbs_fast.legacy.joined import several_lines
 from pbs_fast.legacy.logtime import has_year, logtime_of, takes_stamp
+from pbs_fast.legacy.made import DOCS, Formats, OwnFormat, pattern_text
 from pbs_fast.legacy.patterns import Known, Recognizer, modern
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.routine import Tried, UnreadError, joins_lines, tried
 from pbs_fast.legacy.spelling import captures, named_captures, spelled
-
-_DOCS = "write what it takes as [[format]] tables (docs/FORMATS.md)"
-
-
-@dataclass
-class OwnFormat:
-    """One `[[format]]`."""
-
-    keys: dict[str, Any]
-    was: list[str]
-
-    def where(self, key: str = "", within: str = "") -> str:
-        """As pbs_fast.formats.own asks a table."""
-        return f"{within}.{key}".strip(".")
-
-
-@dataclass
-class Formats:
-    """What came of all patterns."""
-
-    own: list[OwnFormat] = field(default_factory=list)
-    built_in: dict[str, None] = field(default_factory=dict)
-    """Formats of the catalogue that read a pattern's lines."""
-    tags: dict[str, list[str]] = field(default_factory=dict)
-    """Format of the catalogue -> tags to add."""
-    logtime: str | None = None
-    logtime_was: str = ""
-    logtime_pattern: str = ""
-    ended: bool = False
-    """Whether there is a logout pattern."""
-    counts: str = ""
-    """What switched the counting of connections on."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +58,7 @@ def _formats(old: Old, recognizer: Recognizer | None, report: Report) -> Formats
     if "custom_match" in old.subs and not joins_lines(old):
         patterns = _of_routine(old, report)
     elif all(old.value(name) is not None for name in ("PID_pat", "IP_pat", "OK_pat")):
-        _several_lines(old, recognizer, out, report)
+        several_lines(old, recognizer, out, report)
         return out
     else:
         patterns = list(_of_variables(old))
@@ -114,11 +82,11 @@ def _of_routine(old: Old, report: Report) -> list[_Pattern] | None:
         report.leave(
             where,
             f"no lists of patterns can be read out of its code, which does more than try patterns: {error}",
-            _DOCS,
+            DOCS,
         )
         return None
     if not found:
-        report.leave(where, "no lists of patterns can be read out of its code: it takes no line", _DOCS)
+        report.leave(where, "no lists of patterns can be read out of its code: it takes no line", DOCS)
     if ignored := [name for name in ("pat", "out_pat") if name in old.values and not _is_tried(old, name, found)]:
         report.note(f"${' and $'.join(ignored)}: not used by the old program either, custom_match is asked instead")
     return [
@@ -146,15 +114,15 @@ def _line(old: Old, name: str) -> str:
 
 def _is_tried(old: Old, name: str, found: list[Tried]) -> bool:
     """Whether a routine goes on with what $pat holds, in whatever spelling."""
-    text = _pattern_text(old.value(name))
-    plain = text.replace(LOGTIME, _pattern_text(old.value("logtime_pat")))
-    return any(plain in each.pattern.replace(LOGTIME, _pattern_text(old.value("logtime_pat"))) for each in found)
+    text = pattern_text(old.value(name))
+    plain = text.replace(LOGTIME, pattern_text(old.value("logtime_pat")))
+    return any(plain in each.pattern.replace(LOGTIME, pattern_text(old.value("logtime_pat"))) for each in found)
 
 
 def _of_variables(old: Old) -> Iterator[_Pattern]:
     """`$pat` and `$out_pat`; the old program's own $pat where the file sets none."""
-    logout = _pattern_text(old.value("out_pat"))
-    yield _Pattern(f"$pat, {old.where('pat')}", _pattern_text(old.value("pat")), counts=bool(logout))
+    logout = pattern_text(old.value("out_pat"))
+    yield _Pattern(f"$pat, {old.where('pat')}", pattern_text(old.value("pat")), counts=bool(logout))
     if logout:
         yield _Pattern(f"$out_pat, {old.where('out_pat')}", logout, logout=True)
 
@@ -168,14 +136,8 @@ def _unused(old: Old, report: Report) -> None:
             )
 
 
-def _pattern_text(value: Any) -> str:
-    if isinstance(value, dict):
-        value = value.get("regexp")
-    return str(value or "")
-
-
 def _logtime(old: Old, out: Formats, report: Report) -> None:
-    text = _pattern_text(old.values.get("logtime_pat"))
+    text = pattern_text(old.values.get("logtime_pat"))
     if text and not takes_stamp(text):
         _set_logtime(text, f"$logtime_pat ({old.where('logtime_pat')})", out, report)
 
@@ -199,7 +161,7 @@ def _one(old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out
     try:
         text = _kept(old, each, out, report)
     except ValueError as error:
-        report.leave(each.where, f"cannot be carried over: it {error}. The pattern was: {each.text}", _DOCS)
+        report.leave(each.where, f"cannot be carried over: it {error}. The pattern was: {each.text}", DOCS)
         return
     key = "line_logout" if each.logout else "line_login"
     was = f"{each.where}: {each.text}"
@@ -219,7 +181,7 @@ def _one(old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out
     except PbsError as error:
         said = re.sub(r"^[\w.]*: ", "", str(error))
         said = re.sub(r"^line_\w+ pattern \d+ ", "it ", said)
-        report.leave(each.where, f"cannot be carried over: {said}. The pattern was: {each.text}", _DOCS)
+        report.leave(each.where, f"cannot be carried over: {said}. The pattern was: {each.text}", DOCS)
         if shared is not None and len(shared.keys) == 1:
             out.own.remove(shared)
         return
@@ -242,7 +204,7 @@ def _covers(known: Known, each: _Pattern, recognizer: Recognizer, out: Formats) 
 
 def _kept(old: Old, each: _Pattern, out: Formats, report: Report) -> str:
     """A pattern that takes what the old one took. Raises ValueError for what cannot be spelled here."""
-    logtime = _pattern_text(old.value("logtime_pat"))
+    logtime = pattern_text(old.value("logtime_pat"))
     text = each.text.replace(LOGTIME, logtime)
     text = spelled(text)
     found = captures(text)
@@ -306,58 +268,3 @@ def _logouts_find_logins(out: Formats, recognizer: Recognizer | None, report: Re
             else:
                 report.leave(was, "a logout pattern without a login pattern beside it ends nothing", "leave it out")
                 out.counts = ""
-
-
-def _several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report: Report) -> None:
-    """`$PID_pat` and its companions: several lines of one process."""
-    where = f"$PID_pat and its companions, {old.where('PID_pat')}"
-    texts = {
-        name: _pattern_text(old.value(name))
-        for name in ("PID_pat", "IP_pat", "OK_pat", "FAIL_pat", "END_pat", "OUT_pat")
-    }
-    tail = joins_lines(old)
-    if not tail:
-        report.note(f"{where}: the file's last part, which joins them, is not there; taken as if it were")
-    if "pat" in old.values or "out_pat" in old.values:
-        report.note("$pat, $out_pat: not used by the old program either, $PID_pat and its companions are asked instead")
-    try:
-        found = joined(texts, _pattern_text(old.value("logtime_pat")))
-    except ValueError as error:
-        report.leave(where, f"cannot be carried over: {error}. It was: {_shown(texts)}", _DOCS)
-        return
-    names, missing = recognizer.sessions_of(found.tags, found.steps) if recognizer is not None else ((), [])
-    if names:
-        out.built_in |= dict.fromkeys(names)
-        beyond = "IPv6 addresses and other timestamps"
-        if missing:
-            beyond = f"logins such as '{missing[0]}', {beyond}"
-        report.cover(
-            f"{where}: is what the built-in format {' and '.join(names)} reads, which grants beyond the old patterns: "
-            f"{beyond}. To keep the patterns as they were: import-config --keep-patterns"
-        )
-    else:
-        own = OwnFormat(
-            {
-                "name": f"imported-{found.tags[0].lower()}",
-                "program": list(found.tags),
-                "success": [],
-                "session": found.steps,
-            },
-            [f"${name} ({old.where(name)}): {text}" for name, text in texts.items() if text],
-        )
-        try:
-            own_formats([own], ())
-        except PbsError as error:
-            report.leave(where, f"cannot be carried over: {error}. It was: {_shown(texts)}", _DOCS)
-            return
-        out.own.append(own)
-        if found.without_end:
-            report.leave(
-                f"$OUT_pat ({old.where('OUT_pat')})", found.without_end, "the address stays for the grace time"
-            )
-    if texts["OUT_pat"] and not found.without_end:
-        out.counts = f"$OUT_pat, {old.where('OUT_pat')}"
-
-
-def _shown(texts: Mapping[str, str]) -> str:
-    return ", ".join(f"${name} = {text}" for name, text in texts.items() if text)

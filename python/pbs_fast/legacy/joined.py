@@ -8,11 +8,19 @@ process does. $OUT_pat is the end of a session that counts. Imports the patterns
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from pbs_fast.errors import PbsError
+from pbs_fast.formats.own import own_formats
 from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.wholeline import LOGTIME
+from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.examples import UnclearError, examples
+from pbs_fast.legacy.made import DOCS, Formats, OwnFormat, pattern_text
+from pbs_fast.legacy.patterns import Recognizer
+from pbs_fast.legacy.report import Report
+from pbs_fast.legacy.routine import joins_lines
 from pbs_fast.legacy.spelling import captures, named_captures, spelled
 
 #: `^STAMP HOST TAG[PID]: `, which is all that a $PID_pat may say, or the tag alone would not be it.
@@ -108,3 +116,58 @@ def _meet(failure: str, end: str) -> str:
     except (UnclearError, re.error):
         return "some"
     return "some" if meet else ""
+
+
+def several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report: Report) -> None:
+    """`$PID_pat` and its companions: several lines of one process."""
+    where = f"$PID_pat and its companions, {old.where('PID_pat')}"
+    texts = {
+        name: pattern_text(old.value(name))
+        for name in ("PID_pat", "IP_pat", "OK_pat", "FAIL_pat", "END_pat", "OUT_pat")
+    }
+    tail = joins_lines(old)
+    if not tail:
+        report.note(f"{where}: the file's last part, which joins them, is not there; taken as if it were")
+    if "pat" in old.values or "out_pat" in old.values:
+        report.note("$pat, $out_pat: not used by the old program either, $PID_pat and its companions are asked instead")
+    try:
+        found = joined(texts, pattern_text(old.value("logtime_pat")))
+    except ValueError as error:
+        report.leave(where, f"cannot be carried over: {error}. It was: {_shown(texts)}", DOCS)
+        return
+    names, missing = recognizer.sessions_of(found.tags, found.steps) if recognizer is not None else ((), [])
+    if names:
+        out.built_in |= dict.fromkeys(names)
+        beyond = "IPv6 addresses and other timestamps"
+        if missing:
+            beyond = f"logins such as '{missing[0]}', {beyond}"
+        report.cover(
+            f"{where}: is what the built-in format {' and '.join(names)} reads, which grants beyond the old patterns: "
+            f"{beyond}. To keep the patterns as they were: import-config --keep-patterns"
+        )
+    else:
+        own = OwnFormat(
+            {
+                "name": f"imported-{found.tags[0].lower()}",
+                "program": list(found.tags),
+                "success": [],
+                "session": found.steps,
+            },
+            [f"${name} ({old.where(name)}): {text}" for name, text in texts.items() if text],
+        )
+        try:
+            own_formats([own], ())
+        except PbsError as error:
+            report.leave(where, f"cannot be carried over: {error}. It was: {_shown(texts)}", DOCS)
+            return
+        out.own.append(own)
+        if found.without_end:
+            report.leave(
+                f"$OUT_pat ({old.where('OUT_pat')})", found.without_end, "the address stays for the grace time"
+            )
+    if texts["OUT_pat"] and not found.without_end:
+        out.counts = f"$OUT_pat, {old.where('OUT_pat')}"
+
+
+def _shown(texts: Mapping[str, str]) -> str:
+    return ", ".join(f"${name} = {text}" for name, text in texts.items() if text)
