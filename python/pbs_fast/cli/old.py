@@ -170,7 +170,7 @@ def _is_perl(path: str) -> bool:
 
 
 def _made_from(old: str) -> str | None:
-    """The configuration that import-config made of an old one, beside the usual file."""
+    """The configuration that import-config made of an old one, in the directory of the usual file."""
     first = MADE_FROM.format(Path(old).absolute())
     for path in sorted(Path(DEFAULT_FILE).parent.glob("*.toml")):
         try:

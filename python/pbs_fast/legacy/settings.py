@@ -199,7 +199,9 @@ def own_log(old: Old, report: Report) -> Iterator[Setting]:
         logto = str(old.values["logto"])
         yield Setting("logto", logto, f"$logto = '{logto}' ({old.where('logto')})")
         if name is not None:
-            report.note(f"$log_func = \\&{name} ({old.where('log_func')}): not used by the old program beside $logto")
+            report.note(
+                f"$log_func = \\&{name} ({old.where('log_func')}): not used by the old program, where $logto wins"
+            )
     elif name == "log_to_stdout" and old.output_log is not None:
         yield Setting("logto", old.output_log, f"set_output_log('{old.output_log}') ({old.where('set_output_log')})")
     elif name == "syslog":

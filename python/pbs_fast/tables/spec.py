@@ -93,7 +93,7 @@ class TableSpec:
 
     @property
     def suffix(self) -> str | None:
-        """What stands behind the path in the file's name: the type's, or nothing with `suffix=none`."""
+        """What is appended to the path for the file's name: the type's suffix, or nothing with `suffix=none`."""
         return "" if self.option("suffix") == "none" else self.kind.suffix
 
     @property
