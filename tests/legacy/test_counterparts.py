@@ -184,6 +184,7 @@ my @login_fail_pats = (
     '^[LOGTIME] \S+ sshd\[\d+\]: Failed password for \S+ from (\d+\.\d+\.\d+\.\d+)',
     '^[LOGTIME] \S+ homeftpd\[\d+\]: refused \S+ from (\d+\.\d+\.\d+\.\d+)$',
 );
+s/\[LOGTIME\]/$logtime_pat/ for @login_fail_pats;
 sub custom_match { for my $each (@login_fail_pats) { return ($1, $2, 1) if /$each/ } return }
 $grace = 3*60*60;
 $dbfile = '/var/lib/ip-blocking';
@@ -205,7 +206,7 @@ def test_a_configuration_that_blocks_never_grants(tmp_path: Path) -> None:
     ]
     assert site.events(PATTERNS["dovecot"].lines[0][0]) == [], "a successful login is nothing here"
     assert (
-        "$add_func = \\&__ANON__ (line 9): code of your own has no counterpart; write it as a program, and"
+        "$add_func = \\&__ANON__ (line 10): code of your own has no counterpart; write it as a program, and"
         in site.notes
     )
 

@@ -21,7 +21,7 @@ from pbs_fast.legacy.made import DOCS, Formats, OwnFormat, pattern_text
 from pbs_fast.legacy.patterns import Known, Recognizer, modern
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.routine import Tried, UnreadError, joins_lines, tried
-from pbs_fast.legacy.spelling import captures, named_captures, spelled
+from pbs_fast.legacy.spelling import at_end_of_line, captures, named_captures, spelled
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class _Pattern:
     counts: bool = False
     stamp: int = 1
     ip: int = 2
+    own_code: bool = False
+    """Whether the file's own code tries it."""
 
 
 def site_formats(old: Old, recognizer: Recognizer | None, report: Report) -> Formats:
@@ -97,6 +99,7 @@ def _of_routine(old: Old, report: Report) -> list[_Pattern] | None:
             each.counts,
             each.stamp,
             each.ip,
+            own_code=True,
         )
         for each in found
     ]
@@ -154,6 +157,11 @@ def _set_logtime(text: str, where: str, out: Formats, report: Report) -> bool:
 
 def _one(old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out: Formats, report: Report) -> None:
     kind = "logout" if each.logout else "login"
+    if each.own_code and LOGTIME in each.text:
+        # The old program replaced it in $pat and $out_pat only; to perl it is a class of letters.
+        why = f"cannot be carried over: it holds {LOGTIME}, which the file's code does not replace, so it took no line"
+        report.leave(each.where, f"{why}. The pattern was: {each.text}", DOCS)
+        return
     known = recognizer.recognize(modern(each.text), kind) if recognizer is not None else None
     if known is not None and recognizer is not None and _covers(known, each, recognizer, out):
         _known(known, each, out, report)
@@ -206,7 +214,7 @@ def _kept(old: Old, each: _Pattern, out: Formats, report: Report) -> str:
     """A pattern that takes what the old one took. Raises ValueError for what cannot be spelled here."""
     logtime = pattern_text(old.value("logtime_pat"))
     text = each.text.replace(LOGTIME, logtime)
-    text = spelled(text)
+    text = at_end_of_line(spelled(text))
     found = captures(text)
     if len(found) < max(each.stamp, each.ip):
         raise ValueError("has no captures for the timestamp and the address")

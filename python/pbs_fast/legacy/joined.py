@@ -21,7 +21,7 @@ from pbs_fast.legacy.made import DOCS, Formats, OwnFormat, pattern_text
 from pbs_fast.legacy.patterns import Recognizer
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.routine import joins_lines
-from pbs_fast.legacy.spelling import captures, named_captures, spelled
+from pbs_fast.legacy.spelling import at_end_of_line, captures, named_captures, spelled
 
 #: `^STAMP HOST TAG[PID]: `, which is all that a $PID_pat may say, or the tag alone would not be it.
 _PREFIX = re.compile(
@@ -44,9 +44,14 @@ class Joined(NamedTuple):
     """Why the end of sessions is left out; empty where it is not, or there was none."""
 
 
-def joined(texts: dict[str, str], logtime: str) -> Joined:
-    """The steps; `texts` by the variables' names. Raises ValueError for what cannot be said as steps."""
+def joined(texts: dict[str, str], logtime: str, *, replaced: bool = False) -> Joined:
+    """The steps; `texts` by the variables' names, `replaced` where the file has put the timestamp in place.
+
+    Raises ValueError for what cannot be said as steps.
+    """
     # The file's last part has put $logtime_pat in place.
+    if replaced and any(LOGTIME in text for text in texts.values()):
+        raise ValueError(f"it holds {LOGTIME}, which the file's own last part does not replace, so it took no line")
     plain = {name: text.replace(LOGTIME, logtime) for name, text in texts.items()}
     prefix = plain["PID_pat"]
     head = _PREFIX.fullmatch(prefix)
@@ -88,8 +93,12 @@ def _message(name: str, pattern: str, prefix: str, *, address: bool = False) -> 
     text = spelled(text)
     if "|" in _outside(text):  # the group around the whole was taken away
         text = f"(?:{text})"
-    anchored = text.endswith("$") and not text.endswith("\\$")
-    text = text[:-1] if anchored else text
+    text = at_end_of_line(text)
+    at_end = re.search(r"\(\?:(\\[sDW]|\[[^\]]*\])\|\$\)$", text)
+    if at_end:
+        text = f"{text[: at_end.start()]}(?:{at_end[1]}{{rest}})?"
+    anchored = bool(at_end) or (text.endswith("$") and not text.endswith("\\$"))
+    text = text[:-1] if anchored and not at_end else text
     if address and not captures(text):
         raise ValueError(f"${name} has no capture for the address")
     text = named_captures(text, {1: "ip"} if address else {})
@@ -131,7 +140,7 @@ def several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report:
     if "pat" in old.values or "out_pat" in old.values:
         report.note("$pat, $out_pat: not used by the old program either, $PID_pat and its companions are asked instead")
     try:
-        found = joined(texts, pattern_text(old.value("logtime_pat")))
+        found = joined(texts, pattern_text(old.value("logtime_pat")), replaced=tail)
     except ValueError as error:
         report.leave(where, f"cannot be carried over: {error}. It was: {_shown(texts)}", DOCS)
         return
@@ -161,6 +170,10 @@ def several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report:
             report.leave(where, f"cannot be carried over: {error}. It was: {_shown(texts)}", DOCS)
             return
         out.own.append(own)
+        report.note(
+            f"{where}: a format of your own reads the messages of {' and '.join(found.tags)}, which grants beyond the old "
+            "patterns: lines with other timestamps, and without a host"
+        )
         if found.without_end:
             report.leave(
                 f"$OUT_pat ({old.where('OUT_pat')})", found.without_end, "the address stays for the grace time"

@@ -14,6 +14,7 @@ _UNIT = re.compile(
     r"|(?P<brace>\{(?!\d+(?:,\d*)?\}))|(?P<flags>\(\?\^?[a-z]*:)|(?P<plain>\(\?)|(?P<capture>\()|(?P<end>\))",
     re.DOTALL,
 )
+_CLASS = r"\[\^?\]?(?:\\.|[^\]\\])*\]"
 #: What is in a class: an escape, a class of POSIX, or one byte.
 _MEMBER = re.compile(r"\\x[0-9A-Fa-f]{2}|\\.|\[:\^?\w+:\]|.", re.DOTALL)
 _POSIX = {"alpha": "A-Za-z", "digit": "0-9", "alnum": "A-Za-z0-9", "space": r"\s", "upper": "A-Z", "lower": "a-z"}
@@ -35,6 +36,17 @@ def spelled(pattern: str) -> str:
     while pattern.startswith("(?:") and _closes_at_end(pattern):
         pattern = pattern[3:-1]
     return pattern
+
+
+def at_end_of_line(pattern: str) -> str:
+    """A pattern whose last unit perl let take the line's newline (`\\s`, `[^.]`), for lines without one."""
+    last = re.search(rf"(?<!\\)(\\[sDW]|{_CLASS})(\+?)(\$?)$", pattern)
+    if last is None or re.fullmatch(last[1], "\n") is None:
+        return pattern
+    before = pattern[: last.start()]
+    if last[3]:
+        return f"{before}{last[1]}{'*' if last[2] else '?'}$"
+    return f"{before}(?:{last[1]}|$)"
 
 
 def captures(pattern: str) -> list[tuple[int, int]]:
