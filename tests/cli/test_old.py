@@ -168,27 +168,30 @@ def test_the_packages_own_configuration_hides_nothing(
     assert old.main(["--dumpconfig"]) == 0
 
 
+@pytest.mark.parametrize("own_directory", [False, True])
 @pytest.mark.parametrize("gone", [False, True])
 def test_an_old_start_file_finds_what_was_made_of_its_configuration(
-    gone: bool, tmp_path: Path, capfd: Output, monkeypatch: pytest.MonkeyPatch
+    gone: bool, own_directory: bool, tmp_path: Path, capfd: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(old, "DEFAULT_FILE", str(tmp_path / "pbs-fast.toml"))
+    place_of_toml = tmp_path / "pbs-fast"
+    place_of_toml.mkdir()
+    monkeypatch.setattr(old, "DEFAULT_FILE", str(place_of_toml / "pbs-fast.toml"))
     file = tmp_path / "blocking-conf.pl"
     file.write_text("use strict;\n$grace = 600;\n1;\n")
     assert old.main([f"--config={file}", "--dumpconfig"]) == 2
-    target = f"{tmp_path}/blocking.toml"
+    target = f"{place_of_toml}/blocking.toml"
     assert capfd.readouterr().err == (
         f"pop-before-smtp: {file} is a Perl configuration; convert it once: pbs-fast import-config {file} > {target}; "
         f"--config={file} then finds it, or write --config={target}\n"
     )
-    made = place.MADE_FROM.format(file)
-    (tmp_path / "other.toml").write_text("grace = 1\n")
-    (tmp_path / "blocking.toml").write_text(f"{made} Behind # was: what was there.\ngrace = 601\n")
+    made = (tmp_path if own_directory else place_of_toml) / "blocking.toml"
+    (place_of_toml / "another.toml").write_text("grace = 1\n")
+    made.write_text(f"{place.MADE_FROM.format(file)} Behind # was: what was there.\ngrace = 601\n")
     if gone:
         file.unlink()
     assert old.main([f"--config={file}", "--dumpconfig"]) == 0
     out = capfd.readouterr().out
-    assert f"config file: {target}\n" in out
+    assert f"config file: {made}\n" in out
     assert "\ngrace: 601\n" in out
 
 

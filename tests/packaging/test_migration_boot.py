@@ -6,9 +6,11 @@ Its two blocks are run as they are there. Afterwards a login is granted, the old
 from __future__ import annotations
 
 import shlex
+import shutil
 
 import pytest
 
+from mta import unavailable
 from mta.guide import blocks
 from packaging.test_boot import Machine, boot
 from packaging.test_units import version
@@ -73,6 +75,8 @@ kill -s RTMIN+13 1
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    if shutil.which("perl") is None:
+        unavailable("needs perl")
     guide = blocks("MIGRATION.md")
     text = _SCRIPT.replace(
         "STEPS", "\n".join(f"step {shlex.quote(line)}" for line in (*guide["convert"], *guide["unit"]))

@@ -170,9 +170,10 @@ def _is_perl(path: str) -> bool:
 
 
 def _made_from(old: str) -> str | None:
-    """The configuration that import-config made of an old one, in the directory of the usual file."""
+    """The configuration that import-config made of an old one, in the directory of the usual file or in its own."""
     first = MADE_FROM.format(Path(old).absolute())
-    for path in sorted(Path(DEFAULT_FILE).parent.glob("*.toml")):
+    directories = dict.fromkeys((Path(DEFAULT_FILE).parent, Path(old).absolute().parent))
+    for path in [path for directory in directories for path in sorted(directory.glob("*.toml"))]:
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
                 if file.readline().startswith(first):

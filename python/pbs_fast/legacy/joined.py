@@ -171,8 +171,8 @@ def several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report:
             return
         out.own.append(own)
         report.note(
-            f"{where}: a format of your own reads the messages of {' and '.join(found.tags)}, which grants beyond the old "
-            "patterns: lines with other timestamps, and without a host"
+            f"{where}: a format of your own reads the messages of {' and '.join(found.tags)}, which grants beyond the "
+            "old patterns: lines with other timestamps, and without a host"
         )
         if found.without_end:
             report.leave(
