@@ -149,7 +149,7 @@ def _as_account(account: Account | None) -> list[str]:
         return []
     kept = "-all,+dac_read_search" if account.reads and _may_read_all() else "-all"
     words = [setpriv, f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
-    return [*words, f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}"]
+    return [*words, f"--inh-caps={kept}", f"--ambient-caps={kept}"]
 
 
 def _may_read_all() -> bool:
