@@ -59,7 +59,7 @@ def _formats(old: Old, recognizer: Recognizer | None, report: Report) -> Formats
     _logtime(old, out, report)
     if "custom_match" in old.subs and not joins_lines(old):
         patterns = _of_routine(old, report)
-    elif all(old.value(name) is not None for name in ("PID_pat", "IP_pat", "OK_pat")):
+    elif _joins(old):
         several_lines(old, recognizer, out, report)
         return out
     else:
@@ -130,12 +130,22 @@ def _of_variables(old: Old) -> Iterator[_Pattern]:
         yield _Pattern(f"$out_pat, {old.where('out_pat')}", logout, logout=True)
 
 
+def _joins(old: Old) -> bool:
+    """Whether the patterns for several lines are what the file means.
+
+    The file's last part makes a routine of them. A file without it that sets no other pattern can only have meant them.
+    """
+    all_three = all(old.value(name) is not None for name in ("PID_pat", "IP_pat", "OK_pat"))
+    return all_three and (joins_lines(old) or not {"pat", "out_pat"} & set(old.values))
+
+
 def _unused(old: Old, report: Report) -> None:
-    """The patterns for several lines mean something only when all three are there."""
+    """The patterns for several lines mean something only when all three are there, and the file's last part."""
     for name in ("PID_pat", "IP_pat", "OK_pat", "FAIL_pat", "END_pat", "OUT_pat"):
         if name in old.values:
             report.note(
-                f"${name} ({old.where(name)}): not used by the old program without $PID_pat, $IP_pat and $OK_pat"
+                f"${name} ({old.where(name)}): not used by the old program without $PID_pat, $IP_pat and $OK_pat, "
+                "and the last part of its sample file"
             )
 
 

@@ -136,7 +136,10 @@ def several_lines(old: Old, recognizer: Recognizer | None, out: Formats, report:
     }
     tail = joins_lines(old)
     if not tail:
-        report.note(f"{where}: the file's last part, which joins them, is not there; taken as if it were")
+        report.note(
+            f"{where}: the last part of the sample file, which joins them, is not there, so the old program asked its "
+            "default $pat instead; taken as if it were there, which grants beyond the old file"
+        )
     if "pat" in old.values or "out_pat" in old.values:
         report.note("$pat, $out_pat: not used by the old program either, $PID_pat and its companions are asked instead")
     try:
