@@ -26,7 +26,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pbs_fast.sources.file import FileSource
+from pbs_fast.sources.file.source import FileSource
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "benches" / "record" / "soak.md"

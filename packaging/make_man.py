@@ -22,7 +22,7 @@ from pbs_fast.cli.old import application as old_application
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, Key
 from pbs_fast.config.show import toml_value
 from pbs_fast.formats.loader import TABLE_KEYS, load_catalogue
-from pbs_fast.tables.spec import TYPES
+from pbs_fast.tables.registry import TYPES
 
 MAN = Path(__file__).parent / "man"
 #: Where pieces of text that no option and no key can tell are written down.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pbs_fast.matching.choose import Core, load_core
+from pbs_fast.matching.backends import Core, load_core
 
 # `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`
 # looks further, with new examples each time.

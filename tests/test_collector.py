@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from pbs_fast.collector import collector_aside, old_objects_aside
+from pbs_fast.util.gc import collector_aside, old_objects_aside
 
 
 @pytest.mark.parametrize("was_on", [True, False])

@@ -17,7 +17,7 @@ from pbs_fast.bench.replay import Replay
 from pbs_fast.bench.report import record
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import load_core
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.zones import zone_table
 
 #: Seconds of replays, and no more of them than this.
 _ENOUGH, _RUNS = 0.3, 25

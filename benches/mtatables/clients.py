@@ -13,7 +13,7 @@ from mta.postfix import Postfix, running
 from mtatables.common import MAIN_CF, ROW, SMTPDS, Figure, address, publish, table_of
 from mtatables.load import loaded, one_session, stranger
 from pbs_fast.events import Delta
-from pbs_fast.tables.pending import Pending
+from pbs_fast.tables.queue import Pending
 
 #: Rows of the tables that Postfix reads here, where they do not grow.
 ROWS = 10_000

@@ -13,7 +13,7 @@ from pathlib import Path
 from mta import private_directory
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table, open_table
-from pbs_fast.tables.pending import Pending
+from pbs_fast.tables.queue import Pending
 
 Figure = dict[str, object]
 ROW = Grant(4_000_000_000, None, "bench", "new")

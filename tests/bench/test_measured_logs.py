@@ -15,7 +15,7 @@ from pbs_fast.bench.replay import Replay
 from pbs_fast.bench.report import record
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Core
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.zones import zone_table
 
 LINES = 12_000
 

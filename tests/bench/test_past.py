@@ -14,9 +14,9 @@ from pbs_fast.bench.past import Past
 from pbs_fast.bench.replay import Replay
 from pbs_fast.events import Delta
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.ledger import Ledger
+from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.matching import Core
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.zones import zone_table
 
 IPS = st.sampled_from(["10.0.0.1", "10.0.0.10", "10.0.0.2", "2001:db8::1", "2001:db8::10", "9.9.9.9"])
 UPDATES = st.lists(st.lists(st.tuples(IPS, st.integers(-5, 50)), max_size=4), max_size=12)

@@ -16,7 +16,7 @@ from pbs_fast.bench.rate import LogRate, log_rate
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Core
 from pbs_fast.matching.reader import Reader
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.zones import zone_table
 
 NOW = 1_795_200_000
 

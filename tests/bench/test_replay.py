@@ -22,7 +22,7 @@ from pbs_fast.bench.report import COUNTED, record
 from pbs_fast.errors import SourceError
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Core, Matcher, load_core
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.zones import zone_table
 
 _MATCHERS: dict[str, Matcher] = {}
 

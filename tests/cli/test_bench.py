@@ -86,7 +86,7 @@ def test_both_twins_in_one_object(capfd: Output) -> None:
 
 
 def test_twins_that_disagree_are_a_failure(capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pbs_fast.matching.pure import Stream
+    from pbs_fast.matching.python import Stream
 
     honest = Stream.take
 
@@ -155,7 +155,7 @@ def test_table_writes_are_timed_and_nothing_stays(tmp_path: Path, capfd: Output,
 
 def test_every_grant_reaches_the_table(tmp_path: Path, capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     from pbs_fast.events import Delta
-    from pbs_fast.tables.null import NullTable
+    from pbs_fast.tables.types.null import NullTable
 
     seen: list[Delta] = []
     monkeypatch.setattr(NullTable, "apply", lambda _, delta: seen.append(delta))
@@ -252,7 +252,7 @@ def test_a_generated_log_that_is_kept(capfd: Output, tmp_path: Path) -> None:
 
 
 def test_a_generated_log_that_is_read_wrongly(capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pbs_fast.matching.pure import Stream
+    from pbs_fast.matching.python import Stream
 
     honest = Stream.take
 

@@ -218,7 +218,7 @@ def test_a_start_imports_nothing_that_only_other_commands_need() -> None:
     heavy = ["rich", "lmdb", "berkeleydb", "sqlite3", "tomllib", "json", "ipaddress", "zoneinfo", "importlib.metadata"]
     heavy += ["asyncio", "multiprocessing", "subprocess", "gzip", "bz2", "lzma", "hashlib"]
     heavy += ["pbs_fast._core", "pbs_fast.matching", "pbs_fast.formats.loader", "pbs_fast.config.read"]
-    heavy += ["pbs_fast.daemon", "pbs_fast.tables", "pbs_fast.sources", "pbs_fast.ledger", "pbs_fast.bench"]
+    heavy += ["pbs_fast.daemon", "pbs_fast.tables", "pbs_fast.sources", "pbs_fast.ledger.ledger", "pbs_fast.bench"]
     # What typer itself needs is its own affair, such as subprocess.
     code = "import typer; typers = set(sys.modules); main(['--help'])\n"
     code += f"print([name for name in {heavy!r} if name in sys.modules and name not in typers], file=sys.stderr)"

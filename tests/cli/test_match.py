@@ -312,7 +312,7 @@ def test_a_start_imports_no_table_and_no_daemon() -> None:
     code = (
         "import sys; from pbs_fast.cli import main; main(['match', '/dev/null']);"
         "print([name for name in sys.modules if name.startswith(('pbs_fast.tables', 'pbs_fast.daemon', 'rich', 'lmdb',"
-        " 'concurrent', 'pbs_fast.ledger'))])"
+        " 'concurrent', 'pbs_fast.ledger.ledger'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

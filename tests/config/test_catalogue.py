@@ -9,7 +9,7 @@ import pytest
 from pbs_fast.config import load, merge
 from pbs_fast.errors import ConfigError
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.site import Site, site_formats
+from pbs_fast.matching.site import Site, site_formats
 
 ALL = {each.name for each in load_catalogue()}
 OWN = "[[format]]\nname = 'mypop'\nprogram = ['mypop']\nlogin = ['in {ip}']\n"

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast import logs
 from pbs_fast.errors import LogError
-from pbs_fast.log_targets import JournalTarget, Level, StreamTarget, SyslogTarget
-from pbs_fast.logs import Log, is_file
+from pbs_fast.log import logger as logs
+from pbs_fast.log.logger import Log, is_file
+from pbs_fast.log.targets import JournalTarget, Level, StreamTarget, SyslogTarget
 
 #: 2026-11-02 03:04:05 UTC
 NOW = 1_793_588_645.9
@@ -407,7 +407,7 @@ def test_a_stream_of_the_journal_carries_the_level(stamped: bool, in_journal: bo
 )
 def test_levels_under_systemd(arguments: str, out: str, err: str, tmp_path: Path) -> None:
     """As systemd starts a service: standard output and error are one stream, which JOURNAL_STREAM names."""
-    code = f"from pbs_fast.logs import Log; l = Log({arguments}); l.debug('d'); l.info('i'); l.warning('w')"
+    code = f"from pbs_fast.log.logger import Log; l = Log({arguments}); l.debug('d'); l.info('i'); l.warning('w')"
     for number, expected in ((1, out), (2, err)):
         path = tmp_path / f"stream{number}"
         with path.open("wb") as stream:

@@ -8,7 +8,7 @@ from textwrap import dedent
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pbs_fast.config.positions import Path, lines
+from pbs_fast.util.toml_lines import Path, lines
 
 
 def paths(value: object, path: Path = ()) -> set[Path]:

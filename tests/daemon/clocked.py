@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from pbs_fast.cli import main
-from pbs_fast.clock import Clock
 from pbs_fast.daemon import assemble
+from pbs_fast.util.clock import Clock
 
 
 class SteppedClock(Clock):

@@ -16,7 +16,7 @@ import pytest
 from daemon.running import PROGRAM, Site, login, pbs, stamp
 from mta import unavailable, wait_for
 from mta.guide import blocks
-from pbs_fast.tables.command import run
+from pbs_fast.tables.file.command import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 A, B, SIX, LOCAL = "203.0.113.5", "203.0.113.6", "2001:db8::5", "127.0.0.3"

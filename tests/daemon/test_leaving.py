@@ -8,18 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from pbs_fast.clock import FakeClock
 from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.daemon import loop
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.publisher import Publisher
-from pbs_fast.deny import DenyList
 from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.guards import Guards, Machine
-from pbs_fast.ledger import Ledger
-from pbs_fast.netblocks import read_netblocks
+from pbs_fast.guards.deny import DenyList
+from pbs_fast.guards.netblocks import read_netblocks
+from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.sources.wakeup import Hints
+from pbs_fast.util.clock import FakeClock
 
 GRACE = 10
 

@@ -14,8 +14,8 @@ import pytest
 from daemon.running import Site, login
 from mta import wait_for
 from pbs_fast.cli import main, old
-from pbs_fast.log_targets import Level, SyslogTarget
-from pbs_fast.logs import Log
+from pbs_fast.log.logger import Log
+from pbs_fast.log.targets import Level, SyslogTarget
 from pbs_fast.tables import list_rows
 
 
@@ -98,7 +98,7 @@ def test_its_errors_and_its_syslog_bear_its_name(tmp_path: Path, monkeypatch: py
             super().__init__(logto and None, debug=debug)
 
     monkeypatch.setattr("pbs_fast.daemon.assemble.run", lambda *_, **__: 0)
-    monkeypatch.setattr("pbs_fast.logs.Log", Seen)
+    monkeypatch.setattr("pbs_fast.log.logger.Log", Seen)
     old.main([f"--config={config}", "--logto=syslog"])
     main(["run", f"--config={config}", "--logto=syslog"])
     assert seen == ["pop-before-smtp", "pbs-fast"]

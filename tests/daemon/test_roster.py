@@ -11,17 +11,17 @@ import pytest
 from daemon.running import Site, append, lines_with, login, noise
 from pbs_fast.config import Config
 from pbs_fast.daemon.follower import Follower
-from pbs_fast.daemon.roster import FORGET_AFTER, RESCAN, Roster
+from pbs_fast.daemon.log_set import FORGET_AFTER, RESCAN, Roster
 from pbs_fast.daemon.watched import Watched
 from pbs_fast.events import Grant
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import load_core
-from pbs_fast.sources import presence
-from pbs_fast.sources.file import BUDGET
+from pbs_fast.matching.zones import zone_table
+from pbs_fast.sources.file import status as presence
+from pbs_fast.sources.file.source import BUDGET
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import open_table
-from pbs_fast.zones import zone_table
 
 NOW = 1_795_000_000
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pbs_fast.sources.file import FileSource
-from pbs_fast.sources.replay import Replay
+from pbs_fast.sources.file.replay import Replay
+from pbs_fast.sources.file.source import FileSource
 
 
 def descriptors() -> set[str]:

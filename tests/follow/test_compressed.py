@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from mta import let_others_in
-from pbs_fast.sources import follow_archive, follow_beside
-from pbs_fast.sources.file import GRACE, FileSource
-from pbs_fast.sources.identity import Position
-from pbs_fast.sources.siblings import Sibling, siblings
+from pbs_fast.sources.file import archive as follow_archive
+from pbs_fast.sources.file import missed as follow_beside
+from pbs_fast.sources.file.names import Sibling, siblings
+from pbs_fast.sources.file.position import Position
+from pbs_fast.sources.file.source import GRACE, FileSource
 
 if sys.version_info >= (3, 14):
     from compression import zstd

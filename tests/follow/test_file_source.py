@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from mta import let_others_in
-from pbs_fast.sources.file import FileSource
+from pbs_fast.sources.file.position import display
+from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.framing import frame
-from pbs_fast.sources.identity import display
-from pbs_fast.sources.pieces import TOO_LONG
+from pbs_fast.sources.lines import TOO_LONG
 from pbs_fast.sources.wakeup import Hints
 
 

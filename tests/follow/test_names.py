@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.sources.siblings import is_rotated_name, siblings
-from pbs_fast.sources.spec import expand, is_pattern
+from pbs_fast.sources.file.glob import expand, is_pattern
+from pbs_fast.sources.file.names import is_rotated_name, siblings
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pbs_fast.sources import predecessors, window
-from pbs_fast.sources import replay as module
-from pbs_fast.sources.file import FileSource
-from pbs_fast.sources.replay import Replay, replay
-from pbs_fast.sources.siblings import Sibling, siblings
+from pbs_fast.sources.file import generations as predecessors
+from pbs_fast.sources.file import replay as module
+from pbs_fast.sources.file import search as window
+from pbs_fast.sources.file.names import Sibling, siblings
+from pbs_fast.sources.file.replay import Replay, replay
+from pbs_fast.sources.file.search import SLACK, find_start
+from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.wakeup import Hints
-from pbs_fast.sources.window import SLACK, find_start
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -28,15 +28,18 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from pbs_fast.sources import file as module
-from pbs_fast.sources import follow_beside, follow_file, follow_old, framing
-from pbs_fast.sources.file import FileSource
-from pbs_fast.sources.follow_archive import FollowedArchive
-from pbs_fast.sources.follow_file import FollowedFile, TruncatedError
-from pbs_fast.sources.follow_old import OldFiles
+from pbs_fast.sources import framing
+from pbs_fast.sources.file import missed as follow_beside
+from pbs_fast.sources.file import plain as follow_file
+from pbs_fast.sources.file import rotated as follow_old
+from pbs_fast.sources.file import source as module
+from pbs_fast.sources.file.archive import FollowedArchive
+from pbs_fast.sources.file.plain import FollowedFile, TruncatedError
+from pbs_fast.sources.file.position import Position
+from pbs_fast.sources.file.rotated import OldFiles
+from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.framing import Frame
-from pbs_fast.sources.identity import Position
-from pbs_fast.sources.pieces import TOO_LONG, Piece
+from pbs_fast.sources.lines import TOO_LONG, Piece
 from pbs_fast.sources.wakeup import Hints
 
 #: What the machine did, over all examples of a run.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.sources.file import FileSource
+from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.wakeup import BUSY, LONGEST, SHORTEST, Backoff, Hints, Pause
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has inotify")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import SYSLOG
-from pbs_fast.matching.choose import Core, load_core
+from pbs_fast.matching.backends import Core, load_core
 
 TRUE, FAKE = "203.0.113.5", "192.0.2.6"
 ZONE = ((-(2**62), 0),)

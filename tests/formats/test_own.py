@@ -10,10 +10,10 @@ import pytest
 from pbs_fast.cli import main
 from pbs_fast.config import load, merge
 from pbs_fast.errors import ConfigError
-from pbs_fast.formats import own
+from pbs_fast.formats import custom as own
 from pbs_fast.formats.wholelint import nested
 from pbs_fast.matching import Core, load_core
-from pbs_fast.site import Site, cost, site_formats
+from pbs_fast.matching.site import Site, cost, site_formats
 
 Output = pytest.CaptureFixture[str]
 

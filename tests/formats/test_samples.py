@@ -17,7 +17,7 @@ from pbs_fast.formats.lint import fits_tag
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.formats.samples import ENVELOPES, OFFSET, Envelope, Sample, fits, lines, load_samples, tag_of, weakened
 from pbs_fast.matching import SYSLOG, Matcher
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 
 CATALOGUE = load_catalogue()
 SAMPLES = load_samples()

@@ -15,7 +15,7 @@ import pytest
 from formats.test_samples import CATALOGUE, SAMPLES, STAMP, ZONE, envelopes, expected
 from pbs_fast.formats.samples import Sample, lines
 from pbs_fast.matching import Matcher
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 from pbs_fast.matching.reader import Reader
 
 #: The inner stamps say another hour, so that it shows which one was read.

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pbs_fast.addresses import parse_network
 from pbs_fast.config.model import Guards as GuardConfig
-from pbs_fast.deny import DenyList
 from pbs_fast.guards import Guards, Machine
-from pbs_fast.netblocks import read_netblocks
+from pbs_fast.guards.deny import DenyList
+from pbs_fast.guards.netblocks import read_netblocks
+from pbs_fast.util.addresses import parse_network
 
 MACHINE = Machine(
     own=(parse_network("192.0.2.2"), parse_network("2001:db8::2"), parse_network("198.18.0.0/24")),

@@ -6,9 +6,9 @@ import pytest
 
 from ledger.rows import Login, batch
 from pbs_fast.config.model import Guards as GuardConfig
-from pbs_fast.deny import DenyList
 from pbs_fast.guards import LOCAL, Refusal
-from pbs_fast.netblocks import Netblocks
+from pbs_fast.guards.deny import DenyList
+from pbs_fast.guards.netblocks import Netblocks
 
 from .conftest import MACHINE, Live, MakeGuards
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.deny import DenyList, read_deny
 from pbs_fast.errors import ConfigError
+from pbs_fast.guards.deny import DenyList, read_deny
 
 GOOD = """\
 # stolen

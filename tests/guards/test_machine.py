@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.addresses import parse
 from pbs_fast.guards import read_machine
+from pbs_fast.util.addresses import parse
 
 FIB_TRIE = """\
 Main:

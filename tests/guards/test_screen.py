@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.rows import Login, batch
-from pbs_fast.addresses import parse_network
-from pbs_fast.clock import FakeClock
 from pbs_fast.config.model import Guards as GuardConfig
-from pbs_fast.deny import Denial, DenyList
 from pbs_fast.events import Counters, Grant
 from pbs_fast.guards import Guards
-from pbs_fast.guards.crowd import STAY_S, WINDOW_S
-from pbs_fast.ledger import OUTCOMES, Ledger
-from pbs_fast.netblocks import read_netblocks
+from pbs_fast.guards.deny import Denial, DenyList
+from pbs_fast.guards.netblocks import read_netblocks
+from pbs_fast.guards.shared_addresses import STAY_S, WINDOW_S
+from pbs_fast.ledger.ledger import OUTCOMES, Ledger
+from pbs_fast.util.addresses import parse_network
+from pbs_fast.util.clock import FakeClock
 
 from .conftest import MACHINE, Live, MakeGuards
 
@@ -87,7 +87,7 @@ def test_folded_rows_bring_their_own_count(make: MakeGuards) -> None:
 
 
 def test_what_a_crowd_remembers_is_bounded(make: MakeGuards, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pbs_fast.guards.crowd.MAX_ADDRESSES", 10)
+    monkeypatch.setattr("pbs_fast.guards.shared_addresses.MAX_ADDRESSES", 10)
     guards = make()
     for block in range(30):
         guards.screen(batch(Login(f"203.0.{block}.{at}", NOW) for at in range(10)), Live(), NOW)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from pbs_fast.events import Batch
-from pbs_fast.ledger import Ledger
+from pbs_fast.ledger.ledger import Ledger
 
 GRACE = 1800
 ROWS = 10_000

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from pbs_fast.clock import Clock, FakeClock
-from pbs_fast.ledger import Ledger
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.util.clock import Clock, FakeClock
 
 from .rows import batch
 

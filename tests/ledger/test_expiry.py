@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast.expiry import ExpiryQueue
+from pbs_fast.ledger.expiry import ExpiryQueue
 
 STEPS = st.lists(
     st.one_of(
@@ -26,7 +26,7 @@ STEPS = st.lists(
 def test_what_is_due_comes_in_the_order_of_its_seconds(
     few: int, share: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pbs_fast.expiry._FEW", few)
+    monkeypatch.setattr("pbs_fast.ledger.expiry._FEW", few)
 
     @given(STEPS, st.booleans())
     def run(steps: list[tuple[str, object]], asks: bool) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.events import MAX_AHEAD, Delta
-from pbs_fast.ledger import OUTCOMES, Ahead, Ledger
+from pbs_fast.ledger.ledger import OUTCOMES, Ahead, Ledger
 
 from .rows import Login, batch
 

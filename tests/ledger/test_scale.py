@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_fast.ledger import Ledger
+from pbs_fast.ledger.ledger import Ledger
 
 from .rows import batch
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast.counting import CountingLedger
 from pbs_fast.events import Batch, Delta, Grant
-from pbs_fast.sessions import EARLY, Ends, Line, OpenSessions
+from pbs_fast.ledger.counting import CountingLedger
+from pbs_fast.ledger.sessions import EARLY, Ends, Line, OpenSessions
 
 START = 1_700_000_000
 GRACE = 100

@@ -16,7 +16,7 @@ from pbs_fast.matching import Matcher, load_core
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.rewrite.logtime import LogTime
-from pbs_fast.site import Site, site_formats
+from pbs_fast.matching.site import Site, site_formats
 
 CORE = load_core(None)
 RECOGNIZER = Recognizer(CORE, load_catalogue())

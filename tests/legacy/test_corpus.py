@@ -24,11 +24,11 @@ from pbs_fast.config import load, merge
 from pbs_fast.events import Event
 from pbs_fast.legacy.convert import convert
 from pbs_fast.legacy.evaluate import evaluate
-from pbs_fast.match import Run, Source
+from pbs_fast.match.lines import Run, Source
 from pbs_fast.matching import load_core
 from pbs_fast.matching.rewrite import read_logtime
-from pbs_fast.site import site_formats
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.site import site_formats
+from pbs_fast.matching.zones import zone_table
 
 HERE = Path(__file__).parent
 CORPUS = sorted((HERE / "corpus").glob("*.pl"))

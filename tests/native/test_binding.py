@@ -13,7 +13,7 @@ from pbs_fast import _core
 from pbs_fast.errors import FormatError
 from pbs_fast.events import Batch, Event
 from pbs_fast.formats import Format
-from pbs_fast.matching.native import Matcher, Stream
+from pbs_fast.matching.rust import Matcher, Stream
 
 FORMAT = Format(
     name="alpha",

@@ -10,7 +10,7 @@ import sysconfig
 import threading
 
 from native.test_binding import LINE, NOW, matcher
-from pbs_fast.matching.native import Matcher, Stream
+from pbs_fast.matching.rust import Matcher, Stream
 
 __all__ = ["matcher"]
 

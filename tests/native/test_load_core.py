@@ -12,7 +12,7 @@ import pbs_fast
 from pbs_fast import _core
 from pbs_fast.errors import CoreError, UsageError
 from pbs_fast.matching import Core, load_core
-from pbs_fast.matching.choose import VARIABLE
+from pbs_fast.matching.backends import VARIABLE
 
 PACKAGE = Path(pbs_fast.__file__).parent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pbs_fast
 from pbs_fast import _core, events
-from pbs_fast.matching.pure import fold, scan
+from pbs_fast.matching.python import fold, scan
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast.addresses import Network, NetworkTable, canonical, parse, parse_canonical, parse_network
+from pbs_fast.util.addresses import Network, NetworkTable, canonical, parse, parse_canonical, parse_network
 
 V4 = st.integers(0, 2**32 - 1).map(lambda value: str(ipaddress.IPv4Address(value)))
 V6 = st.integers(0, 2**128 - 1).map(lambda value: str(ipaddress.IPv6Address(value)))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pbs_fast.errors import ConfigError
-from pbs_fast.netblocks import Netblocks, read_netblocks
-from pbs_fast.postconf import Postconf
+from pbs_fast.guards.netblocks import Netblocks, read_netblocks
+from pbs_fast.util.postconf import Postconf
 
 FAKE = """#!/bin/sh
 # Prints the value of the last argument from the files beside it, as postconf does; nothing for an unknown name.
@@ -196,7 +196,7 @@ def test_postconf_errors(tmp_path: Path, postconf: Callable[..., str], monkeypat
         read_netblocks(postconf=str(failing))
     failing.write_text("#!/bin/sh\nexec sleep 60\n")
     with monkeypatch.context() as patched:
-        patched.setattr("pbs_fast.postconf.TIMEOUT_S", 0.1)
+        patched.setattr("pbs_fast.util.postconf.TIMEOUT_S", 0.1)
         with pytest.raises(ConfigError, match=r"-h mynetworks: no answer in 0 s; run it by hand$"):
             read_netblocks(postconf=str(failing))
     bad = postconf(mynetworks="127.0.0.0/8 192.0.2.1/8")
@@ -207,7 +207,7 @@ def test_postconf_errors(tmp_path: Path, postconf: Callable[..., str], monkeypat
 def test_a_host_without_postfix_has_no_networks_of_postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An Exim or qmail site runs with the defaults, and is told."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("pbs_fast.postconf._SBIN", str(tmp_path))
+    monkeypatch.setattr("pbs_fast.util.postconf._SBIN", str(tmp_path))
     netblocks = read_netblocks(["postfix", "192.0.2.0/24"])
     assert netblocks.local("192.0.2.7")
     assert len(netblocks) == 1

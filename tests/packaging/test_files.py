@@ -13,7 +13,7 @@ import pytest
 
 from packaging import PACKAGING, tool
 from pbs_fast.config import Config, Settings, load, merge
-from pbs_fast.deny import read_deny
+from pbs_fast.guards.deny import read_deny
 
 EXAMPLE = PACKAGING / "etc" / "pbs-fast.toml"
 

@@ -18,7 +18,7 @@ from mta import unavailable
 from pbs_fast.cli import application
 from pbs_fast.config import KEYS
 from pbs_fast.formats.loader import TABLE_KEYS
-from pbs_fast.tables.spec import TYPES
+from pbs_fast.tables.registry import TYPES
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 PAGES = ("pbs-fast.8", "pbs-fast.toml.5", "pop-before-smtp.8")

@@ -93,5 +93,5 @@ def test_shell_scripts_are_read_by_a_shell(script: Path) -> None:
 
 def test_the_hint_for_hash_tables_names_the_extra() -> None:
     assert 'bdb = ["berkeleydb' in (ROOT / "pyproject.toml").read_text()
-    for text in (ROOT / "README.md", ROOT / "docs" / "MTA-POSTFIX.md", ROOT / "python/pbs_fast/tables/bdb.py"):
+    for text in (ROOT / "README.md", ROOT / "docs" / "MTA-POSTFIX.md", ROOT / "python/pbs_fast/tables/types/bdb.py"):
         assert "pip install 'pbs-fast[bdb]'" in text.read_text(), text

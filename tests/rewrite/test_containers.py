@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 from rewrite.wrapping import AT, LOGIN, STAMP, WRAPPERS, Outcome, cri, docker, line_ends, told
 from twins.grammar import mutate
 from twins.inline import FORMATS, REFERENCE, ZONE

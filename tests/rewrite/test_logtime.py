@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.errors import ConfigError
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 from pbs_fast.matching.rewrite import logtime
 from pbs_fast.matching.rewrite.logtime import LogTime
 from rewrite.wrapping import AT, LOGIN, Outcome, cri, docker, line_ends, told

@@ -9,7 +9,7 @@ from typing import Any
 
 from pbs_fast.events import Event
 from pbs_fast.formats import Format
-from pbs_fast.matching.choose import load_core
+from pbs_fast.matching.backends import load_core
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.rewrite.logtime import LogTime
 from twins.inline import FORMATS, REFERENCE, ZONE

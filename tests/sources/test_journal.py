@@ -17,11 +17,12 @@ import pytest
 
 from mta import private_directory, wait_for
 from pbs_fast.errors import SourceError
-from pbs_fast.sources import journal, journal_files
-from pbs_fast.sources.journal import JournalSource
-from pbs_fast.sources.journal_spec import parse_journal
+from pbs_fast.sources.journal import files as journal_files
+from pbs_fast.sources.journal import source as journal
+from pbs_fast.sources.journal.source import JournalSource
+from pbs_fast.sources.journal.spec import parse_journal
+from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.notices import Notice
-from pbs_fast.sources.pieces import Piece
 from pbs_fast.sources.protocol import Past, Start, Wishes
 from sources.journals import Journald, fields, message, program, store
 

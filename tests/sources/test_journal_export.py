@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast.sources.journal_export import LONGEST, Entry, ExportError, ExportParser
+from pbs_fast.sources.journal.export import LONGEST, Entry, ExportError, ExportParser
 
 WANTED = (b"MESSAGE", b"_UID", b"__CURSOR")
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from pbs_fast.errors import UsageError
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Core
-from pbs_fast.sources.journal_export import Entry
-from pbs_fast.sources.journal_line import Renderer
-from pbs_fast.sources.journal_spec import JournalSpec, parse_journal
-from pbs_fast.sources.journal_take import Take
-from pbs_fast.sources.journal_trust import Trust, believed_units
+from pbs_fast.sources.journal.export import Entry
+from pbs_fast.sources.journal.render import Renderer
+from pbs_fast.sources.journal.spec import JournalSpec, parse_journal
+from pbs_fast.sources.journal.take import Take
+from pbs_fast.sources.journal.trust import Trust, believed_units
+from pbs_fast.sources.lines import MAX_LINE
 from pbs_fast.sources.notices import Notice
-from pbs_fast.sources.pieces import MAX_LINE
 from sources.journals import MACHINE, fields, message
 
 NONE: frozenset[bytes] = frozenset()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.opening import LogFile, open_log
+from pbs_fast.sources.open import LogFile, open_log
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -168,7 +168,7 @@ def test_not_readable(tmp_path: Path) -> None:
     program = (
         "import os, sys\n"
         "from pbs_fast.errors import SourceError\n"
-        "from pbs_fast.sources.opening import open_log\n"
+        "from pbs_fast.sources.open import open_log\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"
         "try: open_log(sys.argv[1])\n"
         "except SourceError as error: print(error)\n"
@@ -224,7 +224,7 @@ def test_the_first_short_line_of_a_live_pipe_comes_at_once(tmp_path: Path) -> No
 def test_standard_input_may_be_compressed(kind: str) -> None:
     program = (
         "import sys\n"
-        "from pbs_fast.sources.opening import open_log\n"
+        "from pbs_fast.sources.open import open_log\n"
         "with open_log('-') as log:\n"
         "    while data := log.read(1 << 16): sys.stdout.buffer.write(data)\n"
     )
@@ -252,7 +252,7 @@ def test_read_at_does_not_move_the_reader(tmp_path: Path) -> None:
 
 def test_libraries_are_imported_only_when_needed() -> None:
     program = (
-        "import sys; import pbs_fast.sources.opening\n"
+        "import sys; import pbs_fast.sources.open\n"
         "print([name for name in ('bz2', 'lzma', 'backports.zstd', 'compression.zstd') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.compressed import compression
-from pbs_fast.sources.opening import open_log
-from pbs_fast.sources.pieces import MAX_LINE, PIECE, TOO_LONG, Piece, aligned, pieces
+from pbs_fast.sources.lines import MAX_LINE, PIECE, TOO_LONG, Piece, aligned, pieces
+from pbs_fast.sources.open import open_log
 
 Line = tuple[int, bytes | None]
 

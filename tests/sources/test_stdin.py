@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from daemon.running import PATIENCE, PROGRAM, Site, login, pbs
 from mta import private_directory, wait_for
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.pieces import MAX_LINE, TOO_LONG, Piece
+from pbs_fast.sources.lines import MAX_LINE, TOO_LONG, Piece
 from pbs_fast.sources.protocol import Wishes
 from pbs_fast.sources.stdin import StdinSource
 

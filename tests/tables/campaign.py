@@ -29,7 +29,7 @@ from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Table, list_rows, open_table, parse
 from pbs_fast.tables.locks import TableBusyError
-from pbs_fast.tables.pending import Pending
+from pbs_fast.tables.queue import Pending
 from pbs_fast.tables.reconcile import reconcile
 from tables.stepper import TELLING, WHENS, Call, Kind, Point, When, WorkError, step
 

@@ -52,7 +52,7 @@ def value_of(kind: str) -> str:
 @pytest.fixture(autouse=True)
 def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """500 programs a rebuild would take most of a test's time."""
-    monkeypatch.setattr("pbs_fast.tables.exec.TURN", 0.05)
+    monkeypatch.setattr("pbs_fast.tables.types.exec.TURN", 0.05)
 
 
 @pytest.fixture(autouse=True)

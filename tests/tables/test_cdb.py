@@ -13,7 +13,7 @@ from mta.postfix import require_postfix
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta
 from pbs_fast.tables import list_rows
-from pbs_fast.tables.cdb import BUCKETS, HEAD, CdbTable, _parts, _records, key_hash
+from pbs_fast.tables.types.cdb import BUCKETS, HEAD, CdbTable, _parts, _records, key_hash
 from tables.conftest import Opener, grant
 
 

@@ -19,8 +19,8 @@ MANY = {f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}": grant() for i in range(20_000)
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of some hundred kB count as large."""
-    monkeypatch.setattr("pbs_fast.tables.compact.LEAST_BYTES", 1 << 15)
-    monkeypatch.setattr("pbs_fast.tables.hash.BUCKETS", 8)
+    monkeypatch.setattr("pbs_fast.tables.file.compact.LEAST_BYTES", 1 << 15)
+    monkeypatch.setattr("pbs_fast.tables.types.hash.BUCKETS", 8)
 
 
 def grow_and_shrink(table: Table) -> int:
@@ -40,7 +40,7 @@ def grow_and_shrink(table: Table) -> int:
 def test_a_loose_file_is_made_small_once_an_hour(
     kind: str, opened: Opener, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pbs_fast.tables.lmdb.SPARE", 0)  # the room that a small file is given on purpose
+    monkeypatch.setattr("pbs_fast.tables.types.lmdb.SPARE", 0)  # the room that a small file is given on purpose
     table = opened(kind)
     table.rebuild({A: grant()})
     assert table.file is not None
@@ -53,7 +53,7 @@ def test_a_loose_file_is_made_small_once_an_hour(
     full = grow_and_shrink(table)
     table.heartbeat()
     assert table.file.stat().st_size >= full, "not twice an hour"
-    monkeypatch.setattr("pbs_fast.tables.compact.COMPACT_SECONDS", 0.0)
+    monkeypatch.setattr("pbs_fast.tables.file.compact.COMPACT_SECONDS", 0.0)
     table.heartbeat()
     assert table.file.stat().st_size < full / 8
 

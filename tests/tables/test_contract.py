@@ -11,8 +11,8 @@ import pytest
 
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table
-from pbs_fast.tables.pending import Pending
-from pbs_fast.tables.spec import TYPES
+from pbs_fast.tables.queue import Pending
+from pbs_fast.tables.registry import TYPES
 from tables.conftest import ACTED_ON, EXEC, EXIM_TYPES, FILE_TYPES, OTHER_TYPES, Opener, Reader, grant, value_of
 
 KEYS = ["203.0.113.5", "255.255.255.255", "2001:db8::1", "2001:db8:1:2:3:4:5:6", "::1.2.3.4", "fe80::1"]

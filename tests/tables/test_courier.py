@@ -18,9 +18,9 @@ from mta.netns import FOUR, NEAR, OTHER, OTHER6, SIX, namespace
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import TableOptions, list_rows, open_table, parse
+from pbs_fast.tables.file.notify import untold_file
 from pbs_fast.tables.protocol import HEARTBEAT
 from pbs_fast.tables.reap import clear, reap
-from pbs_fast.tables.told import untold_file
 from tables.conftest import Opener, grant
 
 GUIDE = "MTA-COURIER.md"

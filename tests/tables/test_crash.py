@@ -13,8 +13,8 @@ import pytest
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import list_rows, open_table
-from pbs_fast.tables.hash import BUCKETS, LEAST_ROW, room
-from pbs_fast.tables.spec import TYPES
+from pbs_fast.tables.registry import TYPES
+from pbs_fast.tables.types.hash import BUCKETS, LEAST_ROW, room
 from tables.conftest import FILE_TYPES, OTHER_TYPES, Opener, Reader, grant
 
 KILLS = 10

@@ -14,11 +14,11 @@ from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table, TableOptions, list_rows, open_table, parse
 from pbs_fast.tables.describe import WaitingError
-from pbs_fast.tables.pending import Pending
+from pbs_fast.tables.queue import Pending
 from pbs_fast.tables.reap import clear, reap
 from tables.conftest import grant
 
-TURN = "pbs_fast.tables.exec.TURN"
+TURN = "pbs_fast.tables.types.exec.TURN"
 A, B, SIX = "203.0.113.5", "203.0.113.6", "2001:db8::1"
 
 
@@ -145,7 +145,7 @@ def test_a_start_goes_on_where_the_program_fails_for_one(wall: Firewall) -> None
 
 
 def test_a_disk_that_was_full_at_the_start_loses_no_row(wall: Firewall, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pbs_fast.tables import exec as module
+    from pbs_fast.tables.types import exec as module
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -14,9 +14,10 @@ import pytest
 
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta
-from pbs_fast.tables import existing, filetable
+from pbs_fast.tables.file import base as filetable
+from pbs_fast.tables.file import foreign as existing
 from pbs_fast.tables.owner import owner_file
-from pbs_fast.tables.pending import Pending
+from pbs_fast.tables.queue import Pending
 from tables.conftest import FILE_TYPES, Opener, Reader, grant
 
 ROWS = {f"10.0.{i >> 8}.{i & 255}": grant() for i in range(3000)}

@@ -15,7 +15,7 @@ import pytest
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import list_rows, open_table
-from pbs_fast.tables.spec import parse
+from pbs_fast.tables.registry import parse
 from tables.conftest import ACTED_ON, EXIM_LMDB, FILE_TYPES, KINDS, Opener, Reader, grant, value_of
 
 A, B, SIX = "203.0.113.5", "203.0.113.6", "2001:db8::1"
@@ -270,14 +270,14 @@ def _write_pairs(kind: str, file: Path, pairs: dict[str, str]) -> None:
     if kind == "courier":
         file.write_text("".join(f"{key}\t{value}\n" for key, value in pairs.items()))
     elif kind == "tcprules":
-        from pbs_fast.tables.cdb import _parts
+        from pbs_fast.tables.types.cdb import _parts
 
         data = {"deny": b"D\0", value_of(kind): b"+RELAYCLIENT=\0"}
         file.write_bytes(b"".join(_parts((key.encode(), data[value]) for key, value in pairs.items())))
     elif kind == "text":
         file.write_text("".join(f"{key}\n" for key in pairs))
     elif kind == "cdb":
-        from pbs_fast.tables.cdb import _parts
+        from pbs_fast.tables.types.cdb import _parts
 
         content = _parts((key.encode(), value.encode()) for key, value in pairs.items())
         file.write_bytes(b"".join(content))

@@ -16,9 +16,9 @@ from mta import require, unavailable
 from mta.postfix import require_postfix
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Table, TableOptions, parse
-from pbs_fast.tables.filetable import FileTable
-from pbs_fast.tables.hash import HashTable
-from pbs_fast.tables.text import TextTable
+from pbs_fast.tables.file.base import FileTable
+from pbs_fast.tables.types.hash import HashTable
+from pbs_fast.tables.types.text import TextTable
 from tables.campaign import Campaign, Result, aimed, postmap_alone
 from tables.conftest import FILE_TYPES
 from tables.stepper import TELLING, UNSUPPORTED, Call, WorkError, step

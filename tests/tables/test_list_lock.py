@@ -11,7 +11,7 @@ import pytest
 
 from pbs_fast.events import Grant
 from pbs_fast.tables import list_rows, open_table
-from pbs_fast.tables import lmdb as module
+from pbs_fast.tables.types import lmdb as module
 
 #: Ends with 0 when a writer, which is another process, gets the lock.
 _WRITER = """

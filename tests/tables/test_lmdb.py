@@ -14,7 +14,7 @@ import pytest
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta
 from pbs_fast.tables import open_table
-from pbs_fast.tables.lmdb_exim import EximLmdbTable, lock_file
+from pbs_fast.tables.types.lmdb_exim import EximLmdbTable, lock_file
 from tables.conftest import EXIM_LMDB, Opener, Reader, grant
 
 SIX = "2001:db8::a:0:0:b"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from pbs_fast.events import Delta
-from pbs_fast.tables.hash import BUCKETS, LEAST_ROW, room
+from pbs_fast.tables.types.hash import BUCKETS, LEAST_ROW, room
 from tables.conftest import Opener, grant
 from tables.test_crash import _buckets
 

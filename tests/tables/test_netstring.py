@@ -8,7 +8,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from pbs_fast.tables.netstring import Decoder, NetstringError, encode
+from pbs_fast.serving.netstring import Decoder, NetstringError, encode
 
 LIMIT = 10_000
 

@@ -12,7 +12,7 @@ from mta.postfix import require_postfix, running
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import open_table
-from pbs_fast.tables.socketmap import _Rows
+from pbs_fast.tables.socketmap.table import _Rows
 from tables.conftest import Opener, Reader, grant
 
 A, B = "203.0.113.5", "203.0.113.6"

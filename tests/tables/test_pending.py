@@ -18,12 +18,12 @@ from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import open_table
 from pbs_fast.tables.describe import NoSpaceError
-from pbs_fast.tables.null import NullTable
 from pbs_fast.tables.owner import OwnedError
-from pbs_fast.tables.pending import LONGEST_PAUSE, Pending
 from pbs_fast.tables.protocol import HEARTBEAT, LOOK, TableOptions
+from pbs_fast.tables.queue import LONGEST_PAUSE, Pending
 from pbs_fast.tables.reconcile import reconcile
-from pbs_fast.tables.spec import TableSpec
+from pbs_fast.tables.registry import TableSpec
+from pbs_fast.tables.types.null import NullTable
 from tables.conftest import FILE_TYPES, Opener, Reader, grant
 
 

@@ -14,7 +14,7 @@ import pytest
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta
 from pbs_fast.tables import open_table
-from pbs_fast.tables.spec import parse
+from pbs_fast.tables.registry import parse
 from tables.conftest import EXIM_LMDB, KINDS, Opener, Reader, grant
 
 A, B = "203.0.113.5", "203.0.113.6"

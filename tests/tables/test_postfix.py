@@ -191,7 +191,7 @@ def test_a_growing_table_refuses_nobody(kind: str, opened: Opener, monkeypatch: 
     Clients in the table are accepted all the while, in new sessions and (lmdb) in one that stays open.
     """
     require_postfix(kind)
-    monkeypatch.setattr("pbs_fast.tables.lmdb.MAP_SIZE", 256 << 10)
+    monkeypatch.setattr("pbs_fast.tables.types.lmdb.MAP_SIZE", 256 << 10)
     table = opened(kind)
     steady = [f"198.18.{i >> 8}.{i & 255}" for i in range(1_000)]
     table.rebuild(dict.fromkeys([A, *steady], grant()))

@@ -22,7 +22,7 @@ from mta.sendmail import LOCAL, Sendmail, place, require_sendmail
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table, TableOptions, list_rows, open_table
-from pbs_fast.tables.told import untold_file
+from pbs_fast.tables.file.notify import untold_file
 from tables.conftest import Opener, Reader, grant
 
 GUIDE = "MTA-SENDMAIL.md"
@@ -244,7 +244,7 @@ def test_a_writer_of_either_lock_waits_for_a_listing(
         def __getattr__(self, name: str) -> Any:
             return getattr(self._handle, name)
 
-    from pbs_fast.tables.bdb import db
+    from pbs_fast.tables.types.bdb import db
 
     engine = db.DB
     monkeypatch.setattr(db, "DB", Engine)

@@ -19,9 +19,10 @@ from mta import free_port
 from mta.postfix import LOCAL, require_postfix, running
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
-from pbs_fast.tables import Table, TableOptions, list_rows, open_table, serving
-from pbs_fast.tables.netstring import Decoder, encode
-from pbs_fast.tables.serving import Server
+from pbs_fast.serving import server as serving
+from pbs_fast.serving.netstring import Decoder, encode
+from pbs_fast.serving.server import Server
+from pbs_fast.tables import Table, TableOptions, list_rows, open_table
 from tables.conftest import Opener, grant
 
 A, B, SIX = "203.0.113.5", "203.0.113.6", "2001:db8::6"

@@ -25,9 +25,9 @@ from pbs_fast.tables.keys import (
     sendmail_address,
     sendmail_short,
 )
-from pbs_fast.tables.spec import parse
+from pbs_fast.tables.registry import parse
 from pbs_fast.tables.untyped import resolve
-from pbs_fast.tables.values import Template
+from pbs_fast.tables.value import Template
 from tables.conftest import grant
 
 

@@ -23,7 +23,7 @@ from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table, TableOptions, list_rows, open_table, parse
 from pbs_fast.tables.reap import clear
-from pbs_fast.tables.rules import canonical, instructions
+from pbs_fast.tables.types.rules import canonical, instructions
 from tables.conftest import grant
 
 GUIDE = "MTA-QMAIL.md"
@@ -299,7 +299,7 @@ def test_what_is_written_is_what_tcprules_reads(
     variables: list[tuple[str, str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Our reading of a value, and of the file, is that of the program."""
-    from pbs_fast.tables.cdb import CdbTable
+    from pbs_fast.tables.types.cdb import CdbTable
 
     value = "allow" + "".join(f",{name}={quote}{text.replace(quote, '')}{quote}" for name, text, quote in variables)
     ours = canonical(value)

@@ -12,7 +12,7 @@ import pytest
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table, open_table
-from pbs_fast.tables.pending import Pending
+from pbs_fast.tables.queue import Pending
 from tables.conftest import Opener, grant
 
 A, B = "203.0.113.5", "2001:db8::1"

@@ -11,7 +11,7 @@ from typing import Any
 from pbs_fast.events import Batch, Event
 from pbs_fast.formats import Format
 from pbs_fast.matching import Matcher
-from pbs_fast.matching.choose import Core, load_core
+from pbs_fast.matching.backends import Core, load_core
 from twins.inline import FORMATS, REFERENCE, ZONE
 
 BOTH = ("rust", "python")

@@ -9,7 +9,7 @@ import pytest
 from pbs_fast.errors import FormatError
 from pbs_fast.events import MAX_AHEAD, Event
 from pbs_fast.formats import Format
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 from twins.inline import AUTUMN, FORMATS, IP, REFERENCE, SPRING, UTC, ZONE
 from twins.running import DEFAULT, Setting, run
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pbs_fast.formats import samples
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.choose import Core, load_core
+from pbs_fast.matching.backends import Core, load_core
 from twins import models
 from twins.grammar import lines, logs, mutated, settings_of
 from twins.inline import AUTUMN, FORMATS, REFERENCE, ZONE

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.pure import Matcher, envelope
-from pbs_fast.matching.pure.addresses import canonical
-from pbs_fast.matching.pure.classes import with_bitmaps
-from pbs_fast.matching.pure.routes import Routes
-from pbs_fast.matching.pure.starts import LENGTH, may_start, starts
-from pbs_fast.matching.pure.success import Success
+from pbs_fast.matching.python import Matcher, envelope
+from pbs_fast.matching.python.address import canonical
+from pbs_fast.matching.python.classes import with_bitmaps
+from pbs_fast.matching.python.starts import LENGTH, may_start, starts
+from pbs_fast.matching.python.success import Success
+from pbs_fast.matching.python.tags import Routes
 from twins import models
 from twins.inline import FORMATS, UTC, patterns_of
 from twins.running import DEFAULT, run

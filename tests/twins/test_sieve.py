@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pbs_fast.formats import Format
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.pure import envelope, sieve
-from pbs_fast.matching.pure.routes import Routes
+from pbs_fast.matching.python import envelope
+from pbs_fast.matching.python import prefilter as sieve
+from pbs_fast.matching.python.tags import Routes
 from twins.inline import FORMATS, IP
 from twins.running import BOTH, DEFAULT, run
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pbs_fast.events import Event
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 from twins.inline import AUTUMN, FORMATS, REFERENCE, UTC
 from twins.running import DEFAULT, line_starts, run
 

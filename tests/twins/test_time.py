@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.formats import Format
-from pbs_fast.matching.choose import Core
+from pbs_fast.matching.backends import Core
 from twins import models
 from twins.inline import FORMATS, IP, LIP
 from twins.running import DEFAULT, matcher, run

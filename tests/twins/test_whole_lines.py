@@ -17,8 +17,8 @@ from pbs_fast.formats import Format
 from pbs_fast.formats.loader import build, in_file
 from pbs_fast.formats.stamps import BSD, ISO
 from pbs_fast.formats.wholeline import named
-from pbs_fast.matching.choose import Core
-from pbs_fast.matching.pure.envelope import when_of
+from pbs_fast.matching.backends import Core
+from pbs_fast.matching.python.envelope import when_of
 from twins.grammar import logs
 from twins.inline import FORMATS, IP, LIP, REFERENCE
 from twins.running import BOTH, DEFAULT, Outcome, Setting, line_starts, run

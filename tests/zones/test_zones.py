@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.errors import ConfigError
-from pbs_fast.zones import BELOW_ALL, FIRST, LAST, zone_table
+from pbs_fast.matching.zones import BELOW_ALL, FIRST, LAST, zone_table
 
 #: Changes since 1970 as zoneinfo has them: summer time; half an hour off; half an hour of summer time; Ramadan, four
 #: changes a year; one change, in 1986; none; changes that take each other back within a week.

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from pbs_fast.matching import SYSLOG, Core, Scan
 from pbs_fast.matching.reader import Reader, Ready
-from pbs_fast.sources.opening import LogFile, open_log
-from pbs_fast.sources.pieces import MAX_LINE, PIECE, Piece, Range, aligned, pieces
+from pbs_fast.sources.lines import MAX_LINE, PIECE, Piece, Range, aligned, pieces
+from pbs_fast.sources.open import LogFile, open_log
 
 #: Pieces under way beyond one a thread, so that no thread waits while the consumer folds.
 _AHEAD = 2

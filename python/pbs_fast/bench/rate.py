@@ -14,8 +14,8 @@ from typing import NamedTuple
 from pbs_fast.bench.feed import last_stamp_of
 from pbs_fast.bench.inputs import once
 from pbs_fast.matching.reader import Reader, Ready
-from pbs_fast.sources.opening import open_log
-from pbs_fast.sources.pieces import MAX_LINE, pieces
+from pbs_fast.sources.lines import MAX_LINE, pieces
+from pbs_fast.sources.open import open_log
 
 
 class LogRate(NamedTuple):

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.bench.feed import FileEnd, Scanned, scans
 from pbs_fast.bench.past import LIMIT, Past
-from pbs_fast.collector import collector_aside
 from pbs_fast.config.model import Guards as GuardConfig
-from pbs_fast.deny import DenyList
 from pbs_fast.events import MAX_AHEAD, Batch, Changes, Delta, Grant
 from pbs_fast.guards import Guards, Machine
-from pbs_fast.ledger import Ledger
+from pbs_fast.guards.deny import DenyList
+from pbs_fast.guards.netblocks import Netblocks
+from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.matching import Core, Matcher
 from pbs_fast.matching.reader import Reader
-from pbs_fast.netblocks import Netblocks
+from pbs_fast.util.gc import collector_aside
 
 if TYPE_CHECKING:
     from pbs_fast.matching.rewrite.logtime import LogTime

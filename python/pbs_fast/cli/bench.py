@@ -235,7 +235,7 @@ def _twins(choice: str | None) -> list[Core]:
     from pbs_fast.cli.errors import nearest
     from pbs_fast.errors import UsageError
     from pbs_fast.matching import load_core
-    from pbs_fast.matching.choose import CHOICES
+    from pbs_fast.matching.backends import CHOICES
 
     if choice == "both":
         return [load_core("rust"), load_core("python")]

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
         import json as json_module
 
         from pbs_fast.config import load, merge
-        from pbs_fast.site import site_formats
+        from pbs_fast.matching.site import site_formats
 
         settings = merge(load(config), ())
         site = site_formats(settings)
@@ -167,6 +167,6 @@ def _page(found: Format, samples: list[dict[str, Any]]) -> str:
         came_out = sample.get("ip", "nothing") if sample["kind"] != "failure" else "nothing"
         lines += [f"  {sample['kind']:<8} {message}" for message in messages]
         lines += [f"           -> {came_out}"]
-    from pbs_fast.match import safe
+    from pbs_fast.match.lines import safe
 
     return "".join(safe(line) + "\n" for line in lines)

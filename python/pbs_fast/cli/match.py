@@ -12,7 +12,7 @@ import typer
 from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
-    from pbs_fast.match import Summary
+    from pbs_fast.match.lines import Summary
 
 #: `--missed` found some.
 _FOUND_MISSED = 3
@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         part. The exit status is 0 also when no line says anything.
         """
         from pbs_fast.cli.errors import one_line
-        from pbs_fast.match import AsJson, AsText, Run
+        from pbs_fast.match.lines import AsJson, AsText, Run
         from pbs_fast.matching import load_core, rewrite
 
         twin = load_core(core)

@@ -92,7 +92,7 @@ def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logt
     What speaks against a site's own formats is said on standard error. Raises ConfigError.
     """
     from pbs_fast.config import load, merge
-    from pbs_fast.site import cost, site_formats
+    from pbs_fast.matching.site import cost, site_formats
 
     settings = merge(load(file), ())
     found = site_formats(settings)
@@ -103,6 +103,6 @@ def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logt
 
 def make_matcher(twin: Twin, formats: Sequence[Format], zone: str | None) -> Matcher:
     """The matcher of one twin. Raises PbsError for a format or zone that is unfit."""
-    from pbs_fast.zones import zone_table
+    from pbs_fast.matching.zones import zone_table
 
     return twin.Matcher(formats, zone_table(zone))

@@ -65,11 +65,11 @@ def _serve(settings: Settings, program: str) -> int:
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
     from pbs_fast.daemon.privileges import drop_to
-    from pbs_fast.daemon.voice import SyslogVoice
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
-    from pbs_fast.log_targets import IDENT
-    from pbs_fast.logs import STDOUT, Log, is_file
+    from pbs_fast.log.logger import STDOUT, Log, is_file
+    from pbs_fast.log.targets import IDENT
+    from pbs_fast.log.tee import SyslogVoice
 
     name = program or "pbs-fast run"
     directory = started_in()

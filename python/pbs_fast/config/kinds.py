@@ -182,7 +182,7 @@ def networks(what: str) -> Kind:
     """A list of addresses and CIDR networks (no host bits), as their authors wrote them."""
 
     def element(value: object) -> str:
-        from pbs_fast.addresses import parse_network
+        from pbs_fast.util.addresses import parse_network
 
         word = _clean(value)
         try:

@@ -68,7 +68,7 @@ class FormatKeys:
 
 @dataclass(frozen=True, slots=True)
 class OwnFormat:
-    """One `[[format]]`: its keys as they are written, which `pbs_fast.formats.own` reads, and where each stands."""
+    """One `[[format]]`: its keys as they are written, which `pbs_fast.formats.custom` reads, and where each stands."""
 
     keys: Mapping[str, object]
     file: str

@@ -12,8 +12,8 @@ from typing import NamedTuple, NoReturn
 
 from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
-from pbs_fast.config.positions import Path, lines
 from pbs_fast.errors import ConfigError
+from pbs_fast.util.toml_lines import Path, lines
 
 _FORMAT_NAME = re.compile(r"[a-z0-9-]+")
 #: Lines that a Perl configuration of pop-before-smtp has and that no TOML document can have.
@@ -107,7 +107,7 @@ class _Reader:
             self.take(("formats", name, last), value, FORMAT_KEYS, last)
 
     def own_formats(self, value: object) -> None:
-        """Whether each is a proper format is for `pbs_fast.formats.own`, which knows what formats are."""
+        """Whether each is a proper format is for `pbs_fast.formats.custom`, which knows what formats are."""
         if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
             self.refuse((OWN_FORMATS,), "format must be tables, each written [[format]]")
         found = []

@@ -11,38 +11,38 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
-from pbs_fast.clock import Clock
 from pbs_fast.config import Config, Settings, load, merge
-from pbs_fast.counting import CountingLedger
 from pbs_fast.daemon.checkpoint import Checkpoints
-from pbs_fast.daemon.engines import engine_words
 from pbs_fast.daemon.follower import Follower
+from pbs_fast.daemon.log_set import Roster
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.reprocess import reprocess
 from pbs_fast.daemon.resume import resume
-from pbs_fast.daemon.roster import Roster
 from pbs_fast.daemon.signals import Signals
 from pbs_fast.daemon.watched import Watched
-from pbs_fast.deny import read_deny
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Counters
 from pbs_fast.formats.ends import session_ends
 from pbs_fast.guards import Guards, read_machine
-from pbs_fast.ledger import Ledger
-from pbs_fast.logs import Log
+from pbs_fast.guards.deny import read_deny
+from pbs_fast.guards.netblocks import Netblocks, read_netblocks
+from pbs_fast.ledger.counting import CountingLedger
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.log.bridge import engine_words
+from pbs_fast.log.logger import Log
 from pbs_fast.matching import load_core
 from pbs_fast.matching.rewrite import read_logtime
-from pbs_fast.netblocks import Netblocks, read_netblocks
-from pbs_fast.site import cost, site_formats
-from pbs_fast.sources.identity import Position
+from pbs_fast.matching.site import cost, site_formats
+from pbs_fast.matching.zones import zone_table
+from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import Table, TableOptions, open_table
 from pbs_fast.tables.untyped import choose
-from pbs_fast.zones import zone_table
+from pbs_fast.util.clock import Clock
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.background import Background

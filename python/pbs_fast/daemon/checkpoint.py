@@ -15,18 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pbs_fast.addresses import parse_canonical
-from pbs_fast.counting import State
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Grant
-from pbs_fast.sessions import Key, Session
-from pbs_fast.sources.identity import Position, display
+from pbs_fast.ledger.counting import State
+from pbs_fast.ledger.sessions import Key, Session
+from pbs_fast.sources.file.position import Position, display
+from pbs_fast.util.addresses import parse_canonical
 
 if TYPE_CHECKING:
-    from pbs_fast.clock import Clock
-    from pbs_fast.counting import CountingLedger
     from pbs_fast.daemon.follower import Follower
-    from pbs_fast.logs import Log
+    from pbs_fast.ledger.counting import CountingLedger
+    from pbs_fast.log.logger import Log
+    from pbs_fast.util.clock import Clock
 
 _VERSION = 1
 #: Seconds between two checkpoints; a kill -9 costs so much reading again, no session.

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.guards import LOCAL, Refusal
-from pbs_fast.logs import Log
+from pbs_fast.log.logger import Log
 
 
 class Explainer:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.errors import SourceError
 from pbs_fast.matching.reader import Reader
-from pbs_fast.sources.file import BUDGET
-from pbs_fast.sources.identity import Position
+from pbs_fast.sources.file.position import Position
+from pbs_fast.sources.file.replay import Coverage
+from pbs_fast.sources.file.source import BUDGET
 from pbs_fast.sources.protocol import Past, Start, Wishes
-from pbs_fast.sources.replay import Coverage
-from pbs_fast.sources.scheme import make_source
+from pbs_fast.sources.registry import make_source
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
     from pbs_fast.matching import Core, Matcher
     from pbs_fast.matching.rewrite.logtime import LogTime
+    from pbs_fast.sources.lines import Piece
     from pbs_fast.sources.notices import Notice
-    from pbs_fast.sources.pieces import Piece
     from pbs_fast.sources.wakeup import Hints
 
 

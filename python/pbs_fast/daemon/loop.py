@@ -13,27 +13,27 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pbs_fast.collector import old_objects_aside
-from pbs_fast.daemon.alarm import LimitAlarm
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.notify import state
 from pbs_fast.daemon.recover import because, recover
-from pbs_fast.daemon.skew import SkewWatch
 from pbs_fast.events import Batch, Counters, Delta, Grant
-from pbs_fast.ledger import Ledger
-from pbs_fast.sources.replay import Coverage
+from pbs_fast.health.alarm import LimitAlarm
+from pbs_fast.health.skew import SkewWatch
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.sources.file.replay import Coverage
 from pbs_fast.sources.wakeup import Pause
+from pbs_fast.util.gc import old_objects_aside
 
 if TYPE_CHECKING:
-    from pbs_fast.clock import Clock
     from pbs_fast.daemon.checkpoint import Checkpoints
+    from pbs_fast.daemon.log_set import Roster
     from pbs_fast.daemon.notify import Notifier
     from pbs_fast.daemon.publisher import Publisher
-    from pbs_fast.daemon.roster import Roster
     from pbs_fast.daemon.signals import Signals
     from pbs_fast.guards import Guards
-    from pbs_fast.logs import Log
+    from pbs_fast.log.logger import Log
     from pbs_fast.sources.wakeup import Hints
+    from pbs_fast.util.clock import Clock
 
 #: Longest sleep in seconds, when there is nothing to do and nothing to look at.
 _LONGEST_SLEEP = 30.0

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pbs_fast.errors import PbsError
-from pbs_fast.logs import printable
+from pbs_fast.log.logger import printable
 
 #: Seconds between two looks at the state for its line.
 STATUS_PAUSE: Final = 2.0

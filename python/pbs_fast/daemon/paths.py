@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pbs_fast.config import Config
-from pbs_fast.logs import is_file
-from pbs_fast.sources.scheme import find_scheme
+from pbs_fast.log.logger import is_file
+from pbs_fast.sources.registry import find_scheme
 
 
 def started_in() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table
-from pbs_fast.tables.pending import Pending
+from pbs_fast.tables.queue import Pending
 
 
 class Publisher:

@@ -11,16 +11,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pbs_fast.ledger import Ledger
+from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.tables import Row
 from pbs_fast.tables.reconcile import reconcile
 
 if TYPE_CHECKING:
-    from pbs_fast.clock import Clock
     from pbs_fast.daemon.explain import Explainer
     from pbs_fast.guards import Guards
-    from pbs_fast.logs import Log
-    from pbs_fast.sources.replay import Coverage
+    from pbs_fast.log.logger import Log
+    from pbs_fast.sources.file.replay import Coverage
+    from pbs_fast.util.clock import Clock
 
 
 def recover(

@@ -11,20 +11,20 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pbs_fast.counting import CountingLedger
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.events import Batch, Grant
-from pbs_fast.ledger import Ledger
-from pbs_fast.sources.replay import Coverage
+from pbs_fast.ledger.counting import CountingLedger
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.sources.file.replay import Coverage
 from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:
-    from pbs_fast.clock import Clock
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.daemon.signals import Signals
     from pbs_fast.guards import Guards
-    from pbs_fast.logs import Log
-    from pbs_fast.sources.pieces import Piece
+    from pbs_fast.log.logger import Log
+    from pbs_fast.sources.lines import Piece
+    from pbs_fast.util.clock import Clock
 
 #: Lines of a piece that are looked at for the log's first stamp.
 _FIRST_LINES = 100

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.replay import Coverage
+from pbs_fast.sources.file.replay import Coverage
 
 if TYPE_CHECKING:
-    from pbs_fast.clock import Clock
-    from pbs_fast.counting import CountingLedger
     from pbs_fast.daemon.follower import Follower
-    from pbs_fast.logs import Log
-    from pbs_fast.sources.identity import Position
+    from pbs_fast.ledger.counting import CountingLedger
+    from pbs_fast.log.logger import Log
+    from pbs_fast.sources.file.position import Position
+    from pbs_fast.util.clock import Clock
 
 
 def resume(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pbs_fast.config import Config, logs
 from pbs_fast.errors import UsageError
-from pbs_fast.sources.scheme import find_scheme
-from pbs_fast.sources.spec import expand, is_pattern
+from pbs_fast.sources.file.glob import expand, is_pattern
+from pbs_fast.sources.registry import find_scheme
 
 
 class Watched:

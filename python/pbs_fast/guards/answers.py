@@ -12,10 +12,10 @@ from operator import ne, or_
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
 
-from pbs_fast.addresses import NetworkTable, parse_canonical
+from pbs_fast.util.addresses import NetworkTable, parse_canonical
 
 if TYPE_CHECKING:
-    from pbs_fast.netblocks import Netblocks
+    from pbs_fast.guards.netblocks import Netblocks
 
 #: Name of the answer on an address that may relay anyway; its counter has the same name.
 LOCAL = "local"

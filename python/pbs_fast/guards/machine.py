@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pbs_fast.addresses import Network, parse
+from pbs_fast.util.addresses import Network, parse
 
 _LEAF = re.compile(r"\s*\|-- ([0-9.]+)\s*")
 _LEAF_TYPE = re.compile(r"\s*/([0-9]+) \S+ ([A-Z]+)\s*")

@@ -5,7 +5,7 @@ Documentation networks (RFC 5737, RFC 3849), private ones and carrier-grade NAT 
 
 from __future__ import annotations
 
-from pbs_fast.addresses import Network, parse_network
+from pbs_fast.util.addresses import Network, parse_network
 
 
 def _networks(*texts: str) -> tuple[Network, ...]:

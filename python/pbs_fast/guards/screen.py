@@ -11,19 +11,19 @@ from itertools import compress
 from operator import not_
 from typing import TYPE_CHECKING, NamedTuple
 
-from pbs_fast.addresses import Network, NetworkTable, parse_canonical, parse_network
-from pbs_fast.deny import DenyList, fold_user
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.guards.answers import LOCAL, Answers
-from pbs_fast.guards.crowd import Crowd
+from pbs_fast.guards.deny import DenyList, fold_user
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
 from pbs_fast.guards.networks import PRIVATE, SPECIAL
+from pbs_fast.guards.shared_addresses import Crowd
+from pbs_fast.util.addresses import Network, NetworkTable, parse_canonical, parse_network
 
 if TYPE_CHECKING:
     from pbs_fast.config.model import Guards as GuardConfig
     from pbs_fast.guards.machine import Machine
-    from pbs_fast.netblocks import Netblocks
+    from pbs_fast.guards.netblocks import Netblocks
 
 #: Stands in the place of a guard's name on logouts, which no guard but `hosts` looks at.
 _LOGOUT = "logout"

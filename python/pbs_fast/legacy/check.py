@@ -19,11 +19,11 @@ from pbs_fast.errors import ConfigError, SourceError
 from pbs_fast.legacy import perl
 from pbs_fast.legacy.convert import Conversion
 from pbs_fast.legacy.evaluate import Old, check, read
-from pbs_fast.match import Run, Source, safe
+from pbs_fast.match.lines import Run, Source, safe
 from pbs_fast.matching import load_core
 from pbs_fast.matching.rewrite import read_logtime
-from pbs_fast.site import site_formats
-from pbs_fast.zones import zone_table
+from pbs_fast.matching.site import site_formats
+from pbs_fast.matching.zones import zone_table
 
 if TYPE_CHECKING:
     from pbs_fast.events import Event

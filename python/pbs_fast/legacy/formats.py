@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pbs_fast.errors import PbsError
-from pbs_fast.formats.own import own_formats
+from pbs_fast.formats.custom import own_formats
 from pbs_fast.formats.stamps import BSD, ISO
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.evaluate import Old

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pbs_fast.errors import PbsError
-from pbs_fast.formats.own import own_formats
+from pbs_fast.formats.custom import own_formats
 from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.evaluate import Old

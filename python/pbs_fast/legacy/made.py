@@ -20,7 +20,7 @@ class OwnFormat:
     was: list[str]
 
     def where(self, key: str = "", within: str = "") -> str:
-        """As pbs_fast.formats.own asks a table."""
+        """As pbs_fast.formats.custom asks a table."""
         return f"{within}.{key}".strip(".")
 
 

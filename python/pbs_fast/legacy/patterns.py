@@ -20,7 +20,7 @@ from pbs_fast.formats.wholelint import nested
 from pbs_fast.legacy.examples import UnclearError, examples
 from pbs_fast.legacy.spelling import spelled
 from pbs_fast.matching import SYSLOG, Core, Matcher
-from pbs_fast.matching.pure.envelope import LINE, TAG
+from pbs_fast.matching.python.envelope import LINE, TAG
 
 _STAMP = "Mar  4 07:12:09"
 _ADDRESS = "203.0.113.9"

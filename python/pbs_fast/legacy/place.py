@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pbs_fast.tables.spec import TYPES, TableSpec
+from pbs_fast.tables.registry import TYPES, TableSpec
 from pbs_fast.tables.untyped import asking
 
 #: How the first line of a TOML that was made begins; `pop-before-smtp --config=OLD` finds it by this.

@@ -17,7 +17,7 @@ from pbs_fast.legacy import place
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.settings import Setting, does_nothing, function, truth
-from pbs_fast.tables.spec import parse
+from pbs_fast.tables.registry import parse
 
 #: Function that opened the store -> the table's type. NDBM and DB_File are both Berkeley DB to the MTA that read them.
 _TABLES = {

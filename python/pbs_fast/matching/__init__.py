@@ -80,6 +80,6 @@ class Stream(Protocol):
 
 
 # Last: the twins that `choose` loads import this module's protocols.
-from pbs_fast.matching.choose import Core, load_core  # noqa: E402
+from pbs_fast.matching.backends import Core, load_core  # noqa: E402
 
 __all__ = ["SYSLOG", "Core", "Matcher", "Scan", "Stream", "Zone", "load_core"]

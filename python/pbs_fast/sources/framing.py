@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pbs_fast.sources.pieces import TOO_LONG, Piece
+from pbs_fast.sources.lines import TOO_LONG, Piece
 
 _NULS = re.compile(rb"\0+")
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from pbs_fast.sources.file import BUDGET
-from pbs_fast.sources.identity import Position
+from pbs_fast.sources.file.position import Position
+from pbs_fast.sources.file.replay import Coverage, Replayed
+from pbs_fast.sources.file.search import StampOf
+from pbs_fast.sources.file.source import BUDGET
+from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.notices import Notice
-from pbs_fast.sources.pieces import Piece
-from pbs_fast.sources.replay import Coverage, Replayed
 from pbs_fast.sources.wakeup import Hints
-from pbs_fast.sources.window import StampOf
 
 #: `replay`: from now on, what was before comes through `Source.replay`. `begin`: all that there is.
 Start = Literal["replay", "begin"]

@@ -16,12 +16,12 @@ import sys
 from collections import Counter
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file import BUDGET
+from pbs_fast.sources.file.search import StampOf
+from pbs_fast.sources.file.source import BUDGET
 from pbs_fast.sources.framing import frame
+from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.notices import Notice
-from pbs_fast.sources.pieces import Piece
 from pbs_fast.sources.protocol import Before, NoPast, Wishes
-from pbs_fast.sources.window import StampOf
 
 #: A Linux pipe holds 64 KiB unless it was told otherwise.
 _CHUNK = 65_536

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.protocol import HEARTBEAT, Row, Table, TableOptions
-from pbs_fast.tables.spec import TableSpec, parse
+from pbs_fast.tables.registry import TableSpec, parse
 
 if TYPE_CHECKING:
     from pbs_fast.tables.owner import Owner
@@ -45,7 +45,7 @@ def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, s
 
     Addresses are shown in their canonical form, however the file spells them. A NUL that another writer left at the end
     of a key or value is cut off; bytes that are not text are shown as `\\x…`.
-    Not for the process that has the table open (tables/lmdb.py). Raises TableError when there is no such table, it
+    Not for the process that has the table open (tables/types/lmdb.py). Raises TableError when there is no such table, it
     cannot be read, a writer keeps it locked, or its rows are in the daemon's memory only.
     """
     spec = parse(spec) if isinstance(spec, str) else spec

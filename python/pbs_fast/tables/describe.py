@@ -10,8 +10,8 @@ import os
 import stat
 from pathlib import Path
 
-from pbs_fast.accounts import group_name, user_name
 from pbs_fast.errors import TableError
+from pbs_fast.util.accounts import group_name, user_name
 
 
 class WaitingError(TableError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from pbs_fast.addresses import parse_canonical
+from pbs_fast.util.addresses import parse_canonical
 
 
 def is_canonical(text: str) -> bool:

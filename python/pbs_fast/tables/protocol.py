@@ -39,7 +39,7 @@ class TableOptions:
     """How tables are written; one object serves all tables of a daemon."""
 
     value: str = "ok"
-    """The value of each row; may hold {user} and {expires} (tables/values.py)."""
+    """The value of each row; may hold {user} and {expires} (tables/value.py)."""
     flock: bool = True
     """Whether hash files are changed under flock, as Postfix reads them; False is refused for lmdb."""
     adopt: bool = False

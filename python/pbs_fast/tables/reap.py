@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables import open_table
+from pbs_fast.tables.file.notify import ToldTable
 from pbs_fast.tables.owner import OwnedError, Owner
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
-from pbs_fast.tables.spec import TableSpec
-from pbs_fast.tables.told import ToldTable
+from pbs_fast.tables.registry import TableSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pbs_fast.errors import ConfigError, UsageError
-from pbs_fast.postconf import Postconf
-from pbs_fast.tables.spec import TYPES, TableSpec, is_typed, make, parse, unknown_type
+from pbs_fast.tables.registry import TYPES, TableSpec, is_typed, make, parse, unknown_type
+from pbs_fast.util.postconf import Postconf
 
 
 class Chosen(NamedTuple):

@@ -1,0 +1,141 @@
+"""The administrator's deny list, `deny.toml`: addresses, networks and users that get no grant, always or until a time.
+
+    [[deny]]
+    addresses = ["203.0.113.7"]
+    networks = ["198.51.100.0/24"]
+    users = ["mallory@example.org"]
+    until = 2026-12-24T18:00:00Z        # optional; without zone: local time
+    reason = "stolen password"          # optional, for the reader
+
+Read at start and on SIGHUP. Raises ConfigError that names file, line and the nearest known key. Knows nothing of logs
+and tables.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from math import inf
+
+from pbs_fast.errors import ConfigError
+from pbs_fast.util.addresses import Network, parse_network
+from pbs_fast.util.toml_lines import Path, lines
+
+_KEYS = ("addresses", "networks", "users", "until", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """One `[[deny]]`."""
+
+    networks: tuple[Network, ...] = ()
+    users: tuple[str, ...] = ()
+    until: float = inf
+    """Seconds since the epoch from which on it no longer holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What is denied during `since <= wall < until` (seconds since the epoch)."""
+
+    networks: tuple[Network, ...]
+    users: frozenset[str]
+    """Folded with `fold_user`."""
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class DenyList:
+    """All denials of one reading, past ones included."""
+
+    denials: tuple[Denial, ...] = field(default=())
+
+    def at(self, wall: float) -> InForce:
+        """What is in force at a reading of the wall clock, and between which readings that stays so."""
+        ends = {denial.until for denial in self.denials}
+        holding = [denial for denial in self.denials if wall < denial.until]
+        return InForce(
+            networks=tuple(network for denial in holding for network in denial.networks),
+            users=frozenset(user for denial in holding for user in denial.users),
+            since=max((end for end in ends if end <= wall), default=-inf),
+            until=min((end for end in ends if end > wall), default=inf),
+        )
+
+
+def fold_user(user: str) -> str:
+    """The form in which users are compared: upper and lower case are one user, as most servers see it."""
+    return user.casefold()
+
+
+def read_deny(path: str) -> DenyList:
+    """The deny list of a file; empty when there is no such file. Raises ConfigError."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode()
+        document = tomllib.loads(text)
+    except FileNotFoundError:
+        return DenyList()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; let the daemon's user read it, or remove it") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}; mend that line") from None
+    return DenyList(tuple(_Reader(path, text).denials(document)))
+
+
+class _Reader:
+    def __init__(self, path: str, text: str) -> None:
+        self._path = path
+        self._lines = lines(text)
+
+    def _error(self, at: Path, what: str) -> ConfigError:
+        return ConfigError(f"{self._path}:{self._lines.get(at, 1)}: {what}")
+
+    def denials(self, document: dict[str, object]) -> Iterable[Denial]:
+        for name in document:
+            if name != "deny":
+                raise self._error((name,), f'"{name}" is not known here; the file holds [[deny]] tables')
+        tables = document.get("deny", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise self._error(("deny",), '"deny" must be tables; write [[deny]] above them')
+        for index, table in enumerate(tables):
+            yield self._denial(table, ("deny", index))
+
+    def _denial(self, table: dict[str, object], at: Path) -> Denial:
+        for name in table:
+            if name not in _KEYS:
+                near = get_close_matches(name, _KEYS, 1) or [", ".join(_KEYS)]
+                raise self._error((*at, name), f'"{name}" is not a key of [[deny]]; did you mean {near[0]}?')
+        networks = []
+        for key in ("addresses", "networks"):
+            for index, text in enumerate(self._texts(table, at, key)):
+                try:
+                    network = parse_network(text)
+                except ValueError as error:
+                    raise self._error((*at, key, index), f'"{text}" {error}') from None
+                if key == "addresses" and network.prefix != network.width:
+                    raise self._error((*at, key, index), f'"{text}" is a network; put it under networks')
+                networks.append(network)
+        users = tuple(map(fold_user, self._texts(table, at, "users")))
+        if not networks and not users:
+            raise self._error(at, "this [[deny]] denies nothing; give it addresses, networks or users")
+        return Denial(tuple(networks), users, self._until(table, at))
+
+    def _texts(self, table: dict[str, object], at: Path, key: str) -> list[str]:
+        value = table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self._error((*at, key), f'"{key}" must be a list of texts, such as {key} = ["…"]')
+        return value
+
+    def _until(self, table: dict[str, object], at: Path) -> float:
+        value = table.get("until")
+        if value is None:
+            return inf
+        if not isinstance(value, datetime):
+            raise self._error((*at, "until"), '"until" must be a date and a time, such as 2026-12-24T18:00:00Z')
+        return value.timestamp()

@@ -1,0 +1,138 @@
+"""Which addresses the MTA lets relay anyway (Postfix's mynetworks): a grant for them would be idle.
+
+The grammar is Postfix's (mynetworks in postconf(5), util/match_list.c): words between blanks and commas, the first that
+matches decides, `!` turns it round, `/file` holds further words, `[…]` encloses IPv6. Beyond it, IPv6 may stand bare.
+Raises ConfigError that names the word and where it stands. Knows nothing of logs and tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from pbs_fast.errors import ConfigError
+from pbs_fast.util.addresses import Network, NetworkTable, parse, parse_network
+from pbs_fast.util.postconf import NoPostfixError, Postconf
+
+#: The word of the configuration that stands for what `postconf mynetworks` says.
+POSTFIX = "postfix"
+#: The command that is asked where the configuration names none. That it is missing is then no fault: a host without
+#: Postfix has no networks of Postfix, and a grant too many for a local address opens nothing.
+DEFAULT_COMMAND = "postconf"
+
+#: Words are separated by blanks and commas outside braces (`inline:{ {a = b} }`).
+_WORD = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^,\s])+")
+#: What is meant as an address, so that a slip in it is an error and not the name of a map or host.
+_ADDRESS_LIKE = re.compile(r"\[.*|[0-9.]+(?:/.*)?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:/[0-9]*)?")
+_BRACKETED = re.compile(r"\[([^\[\]]*)\](/.*)?")
+_MAP = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:.*", re.DOTALL)
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+class Netblocks:
+    """The networks of one reading. Immutable; `notices` are lines for the log on what could not be taken over."""
+
+    __slots__ = ("_table", "notices", "words")
+
+    def __init__(self, entries: Iterable[tuple[Network, bool]] = (), notices: Sequence[str] = ()) -> None:
+        """`entries` in order: a network, and whether an address in it is local (False: a `!` word)."""
+        entries = tuple(entries)
+        self._table = NetworkTable(entries)
+        self.words = tuple(f"{'' if local else '!'}{network}" for network, local in entries)
+        """The networks as text, in order."""
+        self.notices = tuple(notices)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def begins(self, width: int) -> bytes:
+        """For each first byte of an address, 1 when addresses that begin so may be local, else 0."""
+        return self._table.begins(width)
+
+    def holds(self, width: int, value: int) -> bool:
+        """True when the parsed address is local: about 0.1 µs."""
+        return self._table.find(width, value) is True
+
+    def local(self, ip: str) -> bool:
+        """True when the address is local; False also for what is no address. About 0.3 µs: callers keep answers."""
+        address = parse(ip)
+        return address is not None and self._table.find(*address) is True
+
+    def local_all(self, ips: Iterable[str]) -> list[bool]:
+        """`local` for a column; each distinct address is looked up once."""
+        known: dict[str, bool] = {}
+        return [known[ip] if ip in known else known.setdefault(ip, self.local(ip)) for ip in ips]
+
+
+def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = DEFAULT_COMMAND) -> Netblocks:
+    """The networks that the configuration's `mynetworks` lists; the word `postfix` stands for those of Postfix.
+
+    `postconf` is the command to ask, with options. Raises ConfigError.
+    """
+    reader = _Reader()
+    for text in words:
+        if text == POSTFIX:
+            try:
+                value, notices = Postconf(postconf).value("mynetworks")
+            except NoPostfixError:
+                if postconf != DEFAULT_COMMAND:
+                    raise
+                reader.notices.append(
+                    "there is no Postfix here to ask for mynetworks, so no network is taken as local; list them in the "
+                    "configuration as mynetworks"
+                )
+                continue
+            reader.notices += notices
+            reader.read(value, "postconf mynetworks")
+        else:
+            reader.read(text, "mynetworks")
+    return Netblocks(reader.entries, reader.notices)
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.entries: list[tuple[Network, bool]] = []
+        self.notices: list[str] = []
+        self._open: list[str] = []
+        """Files that are being read, outermost first."""
+
+    def read(self, text: str, where: str, positive: bool = True) -> None:
+        for word in _WORD.findall(text):
+            if word.startswith("#"):  # Postfix ignores the rest of such a line as well, with a warning
+                return
+            bare = word.lstrip("!")
+            if not bare:
+                raise ConfigError(f'{where}: "{word}": nothing stands after the !; name an address, network or file')
+            self._take(bare, word, where, positive == ((len(word) - len(bare)) % 2 == 0))
+
+    def _take(self, bare: str, word: str, where: str, positive: bool) -> None:
+        if bare.startswith("/"):
+            self._file(bare, where, positive)
+            return
+        text = bare
+        if bracketed := _BRACKETED.fullmatch(bare):
+            text = bracketed[1] + (bracketed[2] or "")
+        try:
+            self.entries.append((parse_network(text), positive))
+        except ValueError as error:
+            if not _ADDRESS_LIKE.fullmatch(bare):
+                kind = "lookup table" if _MAP.fullmatch(bare) else "host name" if _HOST_NAME.fullmatch(bare) else None
+                if kind:
+                    effect = "its hosts get grants" if positive else "its hosts are local if a later word says so"
+                    self.notices.append(f'{where}: "{word}" is a {kind} and is skipped: {effect}')
+                    return
+            raise ConfigError(f'{where}: "{word}" {error}') from None
+
+    def _file(self, path: str, where: str, positive: bool) -> None:
+        if path in self._open:
+            chain = " -> ".join((*self._open, path))
+            raise ConfigError(f"{where}: {path} is read while it is being read ({chain}); take one of the names out")
+        try:
+            with open(path, encoding="utf-8", errors="backslashreplace") as file:
+                lines = file.readlines()
+        except OSError as error:
+            raise ConfigError(f"{where}: {path}: {error.strerror}; mend the file or take it out of the list") from None
+        self._open.append(path)
+        for number, line in enumerate(lines, 1):
+            self.read(line, f"{path}:{number}", positive)
+        self._open.pop()

@@ -1,0 +1,1 @@
+"""Warnings about logs and limits that the administrator must act on."""

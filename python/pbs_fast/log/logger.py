@@ -1,0 +1,137 @@
+"""The daemon's own log: three levels, one line each, to the target that `logto` names.
+
+Invariants: one line stays one line whatever its text holds; once open, no failure to write ends the caller's work:
+what could not be written is counted and said as soon as writing works again. No state outside the instance.
+Imports errors and log_targets only; must not import the configuration or anything of the pipeline.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final, TypeGuard
+
+from pbs_fast.errors import LogError
+from pbs_fast.log.targets import (
+    DEV_LOG,
+    IDENT,
+    JOURNAL_SOCKET,
+    FileTarget,
+    JournalTarget,
+    Level,
+    StreamTarget,
+    SyslogTarget,
+    Target,
+)
+
+#: What `logto` may be besides a file's path; a file of such a name is `./syslog`.
+STDOUT: Final = "-"
+SYSLOG: Final = "syslog"
+JOURNAL: Final = "journal"
+#: Lines that go out in one write: 10 KiB, so that a named pipe, of 64 KiB, loses none while its reader reads.
+_TOGETHER: Final = 64
+#: C0, DEL and C1 (terminals obey those too), line and paragraph separators, surrogates of bytes that are no UTF-8.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Log:
+    """Our own log at one of three levels: debug (only when asked for), info (audit lines too), warning.
+
+    `logto` is a file's path, `-` for standard output, `syslog`, `journal`, or None: then only warnings are written, to
+    standard error and without a stamp. Where a stream ends in the journal, the level stands before each line instead.
+    A Target of one's own will do as well. Raises LogError when the file cannot be opened, or when nobody listens for
+    syslog or journal.
+    """
+
+    def __init__(
+        self,
+        logto: str | Target | None,
+        *,
+        debug: bool = False,
+        clock: Callable[[], float] = time.time,
+        ident: str = IDENT,
+    ) -> None:
+        """`ident` is the program's name in syslog and journal."""
+        self.informing = logto is not None
+        """True when info lines are written; ask before building a costly one."""
+        self.debugging = debug and self.informing
+        """The same of debug lines."""
+        self.lost = 0
+        """Lines that could not be written since the last that could."""
+        self._clock = clock
+        self._as_of: float | None = None
+        self._target = _target(logto, self._now, clock, ident) if logto is None or isinstance(logto, str) else logto
+
+    def as_of(self, second: float | None) -> None:
+        """Write this time, in seconds since 1970, before lines of a file and of standard output; None: the clock's."""
+        self._as_of = second
+
+    def _now(self) -> float:
+        return self._clock() if self._as_of is None else self._as_of
+
+    def debug(self, text: str) -> None:
+        """What was done with one address or line, and why."""
+        if self.debugging:
+            self._write(Level.DEBUG, text)
+
+    def info(self, text: str) -> None:
+        """What an administrator wants to find later: start, stop, each grant and removal."""
+        if self.informing:
+            self._write(Level.INFO, text)
+
+    def infos(self, texts: Iterable[str]) -> None:
+        """`info` of each, many in one write where the target can."""
+        if self.informing:
+            left = iter(texts)
+            while some := tuple(islice(left, _TOGETHER)):
+                self._write(Level.INFO, *some)
+
+    def warning(self, text: str) -> None:
+        """What an administrator should know now."""
+        self._write(Level.WARNING, text)
+
+    def reopen(self) -> None:
+        """Open the file anew, as after a rotation; when that fails, go on with the old one and say so in it."""
+        try:
+            self._target.reopen()
+        except LogError as error:
+            self.warning(f"{error}; still writing to the file that was open before")
+
+    def close(self) -> None:
+        """Close the file; standard output and error stay open. Lines written afterwards are lost."""
+        self._target.close()
+
+    def _write(self, level: Level, *texts: str) -> None:
+        if self.lost and not self._target.put(Level.WARNING, [f"{self.lost} lines of this log could not be written"]):
+            self.lost = 0
+        # One search for all: nearly always there is nothing to escape, and a search for each took as long as the rest.
+        self.lost += self._target.put(level, [*map(printable, texts)] if _UNSAFE.search("".join(texts)) else texts)
+
+
+def is_file(logto: str | None) -> TypeGuard[str]:
+    """Whether this `logto` names a file."""
+    return logto not in (None, STDOUT, SYSLOG, JOURNAL)
+
+
+def printable(text: str) -> str:
+    """The text as one line that no terminal obeys, what is unsafe as escapes."""
+    return _UNSAFE.sub(_escaped, text)
+
+
+def _target(logto: str | None, now: Callable[[], float], clock: Callable[[], float], ident: str) -> Target:
+    if logto is None:
+        return StreamTarget(2, stamped=False)
+    if logto == STDOUT:
+        return StreamTarget(1, stamped=True, clock=now)
+    if logto == SYSLOG:
+        return SyslogTarget(DEV_LOG, clock, ident=ident)
+    return JournalTarget(JOURNAL_SOCKET, ident) if logto == JOURNAL else FileTarget(logto, now)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    # os.fsdecode and decode(errors="surrogateescape") put byte 0x80+n at U+DC80+n: show the byte.
+    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

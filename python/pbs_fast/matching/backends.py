@@ -1,0 +1,98 @@
+"""Which twin matches: the native one where it is there, the Python one where it is not, an error where it is broken.
+
+A broken native module is never passed over in silence: the fallback is an order of magnitude slower and somebody
+would wonder for months. Imports a twin only when it is chosen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+import pbs_fast
+from pbs_fast.errors import CoreError, UsageError
+
+if TYPE_CHECKING:
+    from pbs_fast.matching import Matcher, Stream
+
+#: Environment variable that holds the default choice.
+VARIABLE = "PBS_FAST_CORE"
+
+CHOICES = ("auto", "rust", "python")
+
+_NATIVE = "pbs_fast._core"
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """One twin, ready for use, and why it is this one."""
+
+    name: Literal["rust", "python"]
+    Matcher: type[Matcher]
+    Stream: type[Stream]
+    profile: str
+    """How it was built or what runs it: `release`, `debug`, or the interpreter's name and version."""
+    reason: str
+    """Why this twin, in a few words for `version`, the log and the benchmark's record."""
+
+
+def load_core(choice: str | None = None) -> Core:
+    """The twin that `choice` (auto, rust, python) names; by default that of PBS_FAST_CORE, else auto.
+
+    Raises UsageError for a choice that does not exist, and CoreError when the native module is broken or of another
+    version, or is asked for and not there.
+    """
+    choice, asked = _choice(choice)
+    if choice == "python":
+        return _python(asked)
+    if importlib.util.find_spec(_NATIVE) is not None:
+        return _rust(asked)
+    if choice == "rust":
+        raise CoreError(
+            f"{asked}: this installation has no native matcher ({_NATIVE}); install a wheel made for this machine"
+            " (pip install --force-reinstall pbs-fast), or use --core=auto"
+        )
+    return _python("this installation has no native matcher")
+
+
+def _choice(choice: str | None) -> tuple[str, str]:
+    """The choice, and whose it is."""
+    if choice is None:
+        choice = os.environ.get(VARIABLE) or "auto"
+        asked = f"{VARIABLE}={choice}"
+    else:
+        asked = f"--core={choice}"
+    if choice not in CHOICES:
+        nearest = difflib.get_close_matches(choice.lower(), CHOICES, n=1, cutoff=0)[0]
+        raise UsageError(f"{asked}: no such core; did you mean {nearest}? ({', '.join(CHOICES)})")
+    return choice, asked if choice != "auto" else "auto: the native matcher is there"
+
+
+def _rust(reason: str) -> Core:
+    remedy = f"reinstall pbs-fast, or set {VARIABLE}=python to do without"
+    try:
+        core = importlib.import_module(_NATIVE)
+        version = core.VERSION
+    except (ImportError, AttributeError, SystemError) as error:
+        cause = " ".join(str(error).split())
+        raise CoreError(f"{_NATIVE}: the native matcher is there and cannot be loaded ({cause}); {remedy}") from error
+    if version != pbs_fast.__version__:
+        raise CoreError(
+            f"{_NATIVE}: the native matcher is of version {version}, the package of {pbs_fast.__version__}; {remedy}"
+        )
+    from pbs_fast.matching import rust as native
+
+    return Core("rust", native.Matcher, native.Stream, core.PROFILE, reason)
+
+
+def _python(reason: str) -> Core:
+    from pbs_fast.matching import python as pure
+
+    profile = f"{platform.python_implementation()} {platform.python_version()}"
+    # Its Stream takes the Matcher and the Scans of its own twin only, which the protocol cannot say.
+    return Core("python", pure.Matcher, cast("type[Stream]", pure.Stream), profile, reason)

@@ -1,0 +1,291 @@
+"""The scan: one piece of a source to its records, and the walk that makes them (docs/MATCHING.md, 1 to 4).
+
+A walk sees the lines whose tag some format knows, in order, each taken apart once by the sieve's regex and once by
+its route's; all other lines are only counted. Settles nothing that depends on what came before the piece: that is
+Stream's. Knows no files, no clock, no folding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pbs_fast.matching.python.envelope import envelope_of, unrepeated
+from pbs_fast.matching.python.heads import Heads, Hours, Place, Places
+from pbs_fast.matching.python.record import NOBODY, joined, missed, tuples
+from pbs_fast.matching.python.starts import LENGTH
+from pbs_fast.matching.python.timestamp import SECONDS, UNREADABLE, Reading
+
+if TYPE_CHECKING:
+    from pbs_fast.matching.python.address import Addresses
+    from pbs_fast.matching.python.record import Fields, Key, Record
+    from pbs_fast.matching.python.tags import Route
+    from pbs_fast.matching.python.timestamp import Stamps
+    from pbs_fast.matching.python.wholeline import Found, WholeLines
+
+MAX_LINE: Final = 16_384
+"""Bytes of a line, without its end, above which it is dropped (docs/MATCHING.md, 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one piece of a source holds. Immutable."""
+
+    matcher: object
+    """Whose scan it is."""
+    lines: int
+    seconds: float
+    reference: int
+    too_long: int
+    fields: Fields
+    """Those of events, missed lines and steps of sessions, in order (`records`)."""
+    ambiguous: dict[int, int]
+    """Offset of an event -> distance from its stamp to its later reading, in seconds."""
+    first_of: dict[Key, int]
+    """Offset of the first record of each host and tag whose format's writer cuts."""
+    cut: frozenset[Key]
+    """Hosts and tags whose last record in the piece is a cut one."""
+    has_steps: bool
+    """Whether a step of a session is among the records."""
+
+
+class Layout:
+    """How the lines of one layout are found, taken apart and matched. Immutable but for what it remembers."""
+
+    __slots__ = ("_heads", "_hours", "exact", "has_tags", "line", "sieve")
+
+    def __init__(
+        self,
+        sieve: re.Pattern[bytes],
+        line: re.Pattern[bytes],
+        routes: Mapping[bytes, Route | None],
+        *,
+        has_tags: bool,
+    ) -> None:
+        """`routes` is by tag, which is empty in an own layout."""
+        self.sieve, self.line, self.has_tags = sieve, line, has_tags
+        self._hours = Hours(routes)
+        self._heads: Heads | None = None
+        self.exact = Places(None, routes)
+
+    def heads(self, stamps: Stamps) -> Heads:
+        """Those of the stamps' reference; remembered for one reference at a time."""
+        heads = self._heads
+        if heads is None or heads.stamps is not stamps:
+            self._heads = heads = Heads(self._hours, stamps)
+        return heads
+
+
+class Walk:
+    """Makes the records of one piece, part by part. One thread's."""
+
+    def __init__(self, stamps: Stamps, addresses: Addresses, whole_lines: WholeLines) -> None:
+        self.fields: Fields = []
+        self.ambiguous: dict[int, int] = {}
+        self.first_of: dict[Key, int] = {}
+        self.cut: set[Key] = set()
+        self.has_steps = False
+        self._stamps, self._addresses = stamps, addresses
+        self._whole_lines = whole_lines
+
+    def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
+        """Walk data[low:high], which starts with the newline before its first line and ends with one.
+
+        A byte of `data` stands in the source at its index + `shift`. `usual`: no line is too long, and none ends in a
+        carriage return.
+        """
+        if self._whole_lines:
+            self._with_whole_lines(layout, data, low, high, shift, usual=usual)
+        else:
+            self._by_tag(layout, data, low, high, shift, usual=usual)
+
+    def _by_tag(
+        self,
+        layout: Layout,
+        data: bytes,
+        low: int,
+        high: int,
+        shift: int,
+        *,
+        usual: bool,
+        decided: set[int] | None = None,
+        refusals: dict[int, str] | None = None,
+    ) -> None:
+        """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
+        extend, addresses, ambiguous = self.fields.extend, self._addresses, self.ambiguous
+        stamps, seconds_of = self._stamps, SECONDS
+        heads, first_of, cut_keys = layout.heads(stamps), self.first_of, self.cut
+        stamp: int | None
+        # A newline precedes each line.
+        shift += 1
+        for candidate in layout.sieve.finditer(data, low, high):
+            head, seconds, behind, pid, procid, message = candidate.groups()
+            place: Place | None = None
+            reading: Reading | None = None
+            if usual and message is not None:
+                places, local, zulu, before = heads[head]
+                place = places[behind]
+            if place is None:
+                found = self._exactly(layout, data, candidate)
+                if found is None:
+                    continue
+                reading, place, pid, message = found
+                procid = None
+            zone, offset, host, key, picks, success, cut = place
+            refusal = None
+            if cut and (len(message) >= cut or key in cut_keys or key not in first_of):
+                refusal = self._cut_or_continued(key, candidate.start() + shift, len(message) >= cut)
+            for pick in picks[message[:LENGTH]]:
+                match = pick[0](message)
+                if match is not None:
+                    break
+            else:
+                lost = None
+                for hint in success.hints:
+                    # `in` costs 0.04 us more: it asks first whether the hint is a number.
+                    if message.find(hint) >= 0:
+                        lost = success.find(message)
+                        if lost is not None and refusal is None:
+                            extend(missed(candidate.start() + shift, lost, host, "no-pattern"))
+                        break
+                if decided is not None and refusals is not None:
+                    if lost is not None:
+                        decided.add(candidate.start() + shift)
+                    elif refusal is not None:
+                        refusals[candidate.start() + shift] = refusal
+                continue
+            if decided is not None:
+                decided.add(candidate.start() + shift)
+            _, kind, is_step, name, (of_ip, of_user, of_session, of_lip, of_tls), over_tls = pick
+            groups = match.groups()
+            ip_text, user, session, lip = groups[of_ip], groups[of_user], groups[of_session], groups[of_lip]
+            ip = None if ip_text is None else addresses[ip_text]
+            if reading is None:
+                minute, second = local if offset is None else zulu, seconds_of[seconds]
+                if minute is not None and second is not None:
+                    stamp, distance = minute + second - (offset or 0), 0
+                else:
+                    stamp, distance = stamps[before + seconds + zone]
+            else:
+                stamp, distance = reading
+            at = candidate.start() + shift
+            if is_step:
+                if refusal is None and stamp is None and kind == "success":
+                    refusal = "bad-stamp"
+                if refusal is not None and kind != "success":
+                    continue
+                self.has_steps = True
+            elif refusal is None:
+                if ip is None and (kind == "login" or ip_text is not None):
+                    refusal = "bad-address"
+                elif stamp is None:
+                    refusal = "bad-stamp"
+            if refusal is not None:
+                extend(missed(at, name, host, refusal))
+                continue
+            if distance:
+                ambiguous[at] = distance
+            try:
+                user_text = None if user is None else user.decode()
+                session_text = session.decode() if session else None
+            except UnicodeDecodeError:
+                # Naming codec and errors costs 0.05 us a text.
+                user_text = None if user is None else user.decode("utf-8", "replace")
+                session_text = session.decode("utf-8", "replace") if session else None
+            extend(
+                (
+                    at,
+                    kind,
+                    ip,
+                    stamp,
+                    name,
+                    user_text,
+                    host,
+                    session_text,
+                    over_tls if groups[of_tls] is None else True,
+                    lip is not None and ip is not None and addresses[lip] == ip,
+                    None,
+                    key,
+                    pid if procid is None else procid if procid.isdigit() else None,
+                )
+            )
+
+    def _with_whole_lines(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
+        decided: set[int] = set()
+        refusals: dict[int, str] = {}
+        first = len(self.fields)
+        self._by_tag(layout, data, low, high, shift, usual=usual, decided=decided, refusals=refusals)
+        at = low + 1 + shift
+        for text in data[low + 1 : high - 1].split(b"\n"):
+            line = text.removesuffix(b"\r")
+            if at not in decided and len(line) <= MAX_LINE:
+                found = self._whole_lines.find(line)
+                if found is not None:
+                    self.fields.extend(self._of_line(at, found, refusals.get(at)))
+            at += len(text) + 1
+        self.fields[first:] = joined(sorted(tuples(self.fields[first:]), key=lambda record: record[0]))
+
+    def _of_line(self, at: int, found: Found, refusal: str | None) -> Record:
+        """The record of a line in which a whole-line pattern was found."""
+        pick = found.pick
+        ip = None if found.ip is None else self._addresses[found.ip]
+        stamp, distance = UNREADABLE if found.when is None else self._stamps[found.when]
+        host = "" if found.host is None else found.host.decode("utf-8", "replace")
+        if refusal is None:
+            if ip is None and (pick.kind == "login" or found.ip is not None):
+                refusal = "bad-address"
+            elif stamp is None:
+                refusal = "bad-stamp"
+        if refusal is not None:
+            return missed(at, pick.format, host, refusal)
+        if distance:
+            self.ambiguous[at] = distance
+        return (
+            at,
+            pick.kind,
+            ip,
+            stamp,
+            pick.format,
+            None if found.user is None else found.user.decode("utf-8", "replace"),
+            host,
+            found.session.decode("utf-8", "replace") if found.session else None,
+            found.tls,
+            found.lip is not None and ip is not None and self._addresses[found.lip] == ip,
+            None,
+            NOBODY,
+            found.pid,
+        )
+
+    def _exactly(
+        self, layout: Layout, data: bytes, candidate: re.Match[bytes]
+    ) -> tuple[Reading, Place, bytes | None, bytes] | None:
+        """Stamp, writer, pid and message by the exact grammar; None when it is no line of a known tag."""
+        at, end = candidate.span()
+        at += 1
+        if data[end - 1] == 13:
+            end -= 1
+        m = layout.line.match(data, at, end)
+        if m is None or end - at > MAX_LINE:
+            return None
+        when, host, tag, pid = envelope_of(m)
+        place = None if tag is None else layout.exact.place(host, tag)
+        if place is None:
+            return None
+        message = data[m.end() : end]
+        if layout.has_tags:
+            message = unrepeated(message)
+        return UNREADABLE if when is None else self._stamps[when], place, pid, message
+
+    def _cut_or_continued(self, key: Key, at: int, is_cut: bool) -> str | None:
+        """The reason why this record of a format whose writer cuts makes no event; keeps the books of the next."""
+        if key not in self.first_of:
+            self.first_of[key] = at
+        if is_cut:
+            self.cut.add(key)
+            return "cut-record"
+        if key in self.cut:
+            self.cut.remove(key)
+            return "continuation"
+        return None

@@ -1,0 +1,148 @@
+"""Stream: takes the scans of one source in order and settles what depends on order (docs/MATCHING.md, 6 and 7).
+
+Continuations over a border and the ambiguous hour; asks `sessions`; then hands the events to the fold or to the caller.
+Reads no clock but for `fold_seconds`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from pbs_fast.events import Event
+from pbs_fast.matching.python.fold import Fold
+from pbs_fast.matching.python.record import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
+from pbs_fast.matching.python.sessions import ORDER_SLACK, Sessions
+from pbs_fast.matching.python.tags import STEPS
+
+if TYPE_CHECKING:
+    from pbs_fast.events import Batch
+    from pbs_fast.matching.python.catalogue import Matcher
+    from pbs_fast.matching.python.record import Fields, Key, Record
+    from pbs_fast.matching.python.scan import Scan
+
+REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "continuation", "no-session")
+
+
+class Stream:
+    """The ordered half; see `pbs_fast.matching.Stream`. Not for several threads at once."""
+
+    def __init__(self, matcher: Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True) -> None:
+        """Raises ValueError for a negative gap."""
+        self._matcher = matcher
+        self._live = live
+        self._fold, self._folds = Fold(source, gap, fold=fold), fold
+        self._sessions = Sessions(matcher.joins, matcher.stepped)
+        self._cut: set[Key] = set()
+        self._before: int | None = None
+        self._seconds = 0.0
+        names = ("lines", "too_long", "login", "logout", "other", "logout_no_address")
+        self._counters = dict.fromkeys((*names, *(_counter(reason) for reason in REASONS)), 0)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counters of docs/MATCHING.md, 7, since the Stream began, with `lines` and `logout_no_address`."""
+        return dict(self._counters)
+
+    @property
+    def fold_seconds(self) -> float:
+        """Wall time spent in add and take, in seconds."""
+        return self._seconds
+
+    def add(self, scan: Scan) -> None:
+        """Settle the scan's events and fold them into the rows of the next `take`."""
+        began = time.perf_counter()
+        fields = self._settle(scan)
+        if self._folds:
+            # No logout is in a row, so nobody looks for its address.
+            self._count(scan, fields, 0)
+        else:
+            fields = joined(self._with_addresses(scan, fields))
+        self._fold.add(fields, scan.reference)
+        self._seconds += time.perf_counter() - began
+
+    def events(self, scan: Scan) -> list[Event]:
+        """Settle the scan's events and return them, missed lines included, in line order, instead of folding them."""
+        return [Event._make(record[:OF_EVENT]) for record in self._with_addresses(scan, self._settle(scan))]
+
+    def take(self) -> Batch:
+        """The rows since the last take, in the order of their first events; forgets them, keeps the order's state."""
+        began = time.perf_counter()
+        batch = self._fold.take()
+        self._seconds += time.perf_counter() - began
+        return batch
+
+    def _settle(self, scan: Scan) -> Fields:
+        """The scan's records, all that depends on order settled but for logouts' addresses."""
+        if scan.matcher is not self._matcher:
+            raise ValueError("the scan is another matcher's; give the stream scans of its own matcher")
+        fields = scan.fields
+        if self._cut:
+            fields = self._continued(scan)
+        elif scan.cut:
+            self._cut = set(scan.cut)
+        if scan.ambiguous:
+            fields = joined(self._unambiguous(scan, fields))
+        else:
+            latest_first = reversed(fields[STAMP::WIDTH])
+            self._before = next((stamp for stamp in latest_first if stamp is not None), self._before)
+        return joined(self._sessions.stepped(tuples(fields))) if scan.has_steps else fields
+
+    def _with_addresses(self, scan: Scan, fields: Fields) -> list[Record]:
+        """The settled records, counted, with the addresses of their sessions."""
+        records = self._sessions.with_addresses(tuples(fields))
+        self._count(scan, fields, sum(record[2] is None and record[1] == "logout" for record in records))
+        return records
+
+    def _continued(self, scan: Scan) -> Fields:
+        """The records, without what continues a record that an earlier scan ended on."""
+        over = {scan.first_of[key] for key in self._cut if key in scan.first_of}
+        self._cut.difference_update(scan.first_of)
+        self._cut.update(scan.cut)
+        if not over:
+            return scan.fields
+        settled: list[Record] = []
+        for record in tuples(scan.fields):
+            if record[0] in over and record[10] != "cut-record":
+                # Steps make no event of their own; only a success would have been one.
+                if record[10] != "no-pattern" and (record[1] not in STEPS or record[1] == "success"):
+                    settled.append(missed(record[0], record[4], record[6], "continuation"))
+            else:
+                settled.append(record)
+        return joined(settled)
+
+    def _unambiguous(self, scan: Scan, fields: Fields) -> Iterator[Record]:
+        for record in tuples(fields):
+            offset, kind, ip, stamp, *rest = record
+            if stamp is None:
+                yield record
+                continue
+            distance = scan.ambiguous.get(offset, 0)
+            if distance and self._is_later(stamp, distance, scan.reference):
+                stamp += distance
+            self._before = stamp
+            yield (offset, kind, ip, stamp, *rest)  # type: ignore[misc]
+
+    def _is_later(self, stamp: int, distance: int, reference: int) -> bool:
+        if self._live:
+            return abs(stamp + distance - reference) < abs(stamp - reference)
+        return self._before is not None and stamp < self._before - ORDER_SLACK
+
+    def _count(self, scan: Scan, fields: Fields, nameless: int) -> None:
+        counters = self._counters
+        counters["lines"] += scan.lines
+        counters["too_long"] += scan.too_long
+        kinds = fields[KIND::WIDTH]
+        logins, logouts = kinds.count("login"), kinds.count("logout")
+        counters["login"] += logins
+        counters["logout"] += logouts
+        counters["logout_no_address"] += nameless
+        if logins + logouts < len(kinds):
+            for reason in filter(None, fields[REASON::WIDTH]):
+                counters[_counter(reason)] += 1
+        counters["other"] += scan.lines - scan.too_long - len(kinds)
+
+
+def _counter(reason: str) -> str:
+    return "missed_" + reason.replace("-", "_")

@@ -1,0 +1,1 @@
+"""Answering requests on a listening socket."""

@@ -1,0 +1,1 @@
+"""Following a file: plain, FIFO and archive; rotation, positions and replay."""

@@ -1,0 +1,171 @@
+"""The past of the journal: from the window's start up to the entry behind which following began.
+
+The coverage is judged by the journal's own oldest entry: rotation and vacuum take the oldest first. It is refused when
+journald dropped messages, and when the entry where following began is gone before the past was read up to it.
+Imports of the package: errors and its neighbours.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pbs_fast.errors import SourceError
+from pbs_fast.sources.file.replay import Coverage, Replayed
+from pbs_fast.sources.journal.export import Entry, ExportError, ExportParser
+from pbs_fast.sources.journal.files import options
+from pbs_fast.sources.journal.journalctl import Child, command
+from pbs_fast.sources.journal.render import CURSOR, STORED, same_entry
+from pbs_fast.sources.journal.take import WANTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pbs_fast.sources.journal.source import JournalSource
+
+#: Seconds before the window's start from which entries come too: they are sent before they are stored, and a clock that
+#: is stepped puts them out of order.
+SLACK = 300
+#: Bytes of journalctl's output that one step takes at most, and its seconds: live lines wait so long.
+_STEP, _WAIT = 1_048_576, 0.02
+#: Seconds after which a question that takes milliseconds has failed.
+_PATIENCE = 60.0
+
+
+class JournalPast:
+    """The past of one JournalSource. `last` is the last entry that belongs to it; None: there is none."""
+
+    def __init__(self, source: JournalSource, last: Entry | None, since: float, now: float) -> None:
+        self.done = False
+        self._source = source
+        self._since = since
+        self._now = int(now)
+        self._last = last.fields.get(CURSOR) if last else None
+        self._fault: str | None = None
+        self._parser = ExportParser(WANTED)
+        self._child: Child | None = None
+        self._oldest: int | None = None
+        try:
+            self._oldest = _oldest(source)
+            begin = max(0, int(since) - SLACK)
+            if last is None or _stored(last, begin) < begin:
+                self.done = True
+            else:
+                self._child = Child(command(options(source.spec), WANTED, f"--since=@{begin}", matches=source.matches))
+        except SourceError as error:
+            self._end(str(error))
+
+    def step(self) -> list[Replayed]:
+        """The lines of the next entries; takes some milliseconds, for journalctl reads while we do."""
+        lines: list[bytes] = []
+        read = 0
+        end = time.monotonic() + _WAIT
+        while self._child is not None and read < _STEP and (left := end - time.monotonic()) > 0:
+            data = self._child.read()
+            if data is None:
+                _readable(self._child.fileno(), left)
+                continue
+            if not data:
+                self._ended(self._child)
+                break
+            read += len(data)
+            try:
+                entries = self._parser.feed(data)
+            except ExportError as error:
+                self._end(f"its output was damaged ({error})")
+                break
+            lines += self._source.take.lines(self._upto_last(entries))
+        return [Replayed(piece, self._now, self._source.name) for piece in self._source.pieces(lines)]
+
+    @property
+    def coverage(self) -> Coverage:
+        name = self._source.name
+        if not self.done:
+            return Coverage(False, f"the replay of the {name} has not ended")
+        if self._fault is not None:
+            return Coverage(False, f"{name}: {self._fault}")
+        if self._oldest is None:
+            return Coverage(False, f"{name} holds no entry")
+        begins = datetime.fromtimestamp(self._oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if self._oldest > self._since:
+            return Coverage(False, f"{name} begins at {begins}, within the window")
+        if self._source.take.dropped:
+            return Coverage(False, f"{name}: journald dropped messages of a mail server within the window")
+        since = datetime.fromtimestamp(self._since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Coverage(True, f"{name} was read back to {since}, and begins at {begins}")
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _upto_last(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        for index, entry in enumerate(entries):
+            if same_entry(entry.fields.get(CURSOR), self._last):
+                self._end(None)
+                return entries[: index + 1]
+        return entries
+
+    def _ended(self, child: Child) -> None:
+        said, status = child.said, child.close()
+        self._child = None
+        if status != 0:
+            self._end(f"journalctl ended with status {status} {said}".rstrip())
+        elif self._parser.unfinished:
+            self._end("journalctl ended within an entry")
+        else:
+            self._end("its newest entry was removed while it was read")
+
+    def _end(self, fault: str | None) -> None:
+        self.done = True
+        self._fault = fault
+        self.close()
+
+
+def read_all(arguments: Sequence[str], most: int | None = None) -> list[Entry]:
+    """The entries of one run of journalctl, at most `most` (about). Raises SourceError when it fails."""
+    child = Child(arguments)
+    parser = ExportParser(WANTED)
+    found: list[Entry] = []
+    end = time.monotonic() + _PATIENCE
+    try:
+        while most is None or len(found) < most:
+            data = child.read()
+            if data is None:
+                if time.monotonic() > end:
+                    raise SourceError(f"journalctl gave no answer in {_PATIENCE:.0f} s")
+                _readable(child.fileno(), 1.0)
+                continue
+            if not data:
+                said, status = child.said, child.close()
+                if status != 0:
+                    raise SourceError(f"journalctl failed with status {status}: {said or 'it said nothing'}")
+                break
+            found += parser.feed(data)
+    except ExportError as error:
+        raise SourceError(f"journalctl: its output is damaged ({error})") from error
+    finally:
+        child.close()
+    return found
+
+
+def _oldest(source: JournalSource) -> int | None:
+    """When the oldest entry was stored that the files hold at all, in seconds since the epoch."""
+    # Users' own journals are kept apart, and longer; files that were named are all that there is.
+    more = [] if source.spec.given_files else ["--system"]
+    found = read_all(command(options(source.spec), WANTED, *more), most=1)
+    return _stored(found[0], 0) if found else None
+
+
+def _stored(entry: Entry, otherwise: int) -> int:
+    """When an entry was stored, in seconds since the epoch."""
+    stored = entry.fields.get(STORED, b"")
+    return int(stored) // 1_000_000 if stored.isdigit() else otherwise
+
+
+def _readable(fd: int, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(int(seconds * 1000 + 0.999)))

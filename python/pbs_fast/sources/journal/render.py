@@ -1,0 +1,85 @@
+"""Renders a journal entry as one line of our own envelope: ISO stamp in UTC, host, tag[pid], message.
+
+    2026-11-22T10:15:00.123456+00:00 hub dovecot[71]: imap-login: Login: ...
+
+Whatever the entry holds, what comes out is one line whose message starts where the server's began: control bytes are
+escaped as rsyslog does it (`#012` for a newline), and an entry whose host or tag could be read otherwise has none of
+them. The stamp is when the message was sent (_SOURCE_REALTIME_TIMESTAMP, from the kernel), else when it was stored.
+Imports `journal_export` and `pieces`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+
+from pbs_fast.sources.journal.export import Entry
+from pbs_fast.sources.lines import MAX_LINE
+
+CURSOR, STORED, SENT = b"__CURSOR", b"__REALTIME_TIMESTAMP", b"_SOURCE_REALTIME_TIMESTAMP"
+IDENTIFIER, COMMAND, PID, GIVEN_PID = b"SYSLOG_IDENTIFIER", b"_COMM", b"_PID", b"SYSLOG_PID"
+HOST, MESSAGE = b"_HOSTNAME", b"MESSAGE"
+#: Fields that a line is made of.
+FIELDS = (CURSOR, STORED, SENT, IDENTIFIER, COMMAND, PID, GIVEN_PID, HOST, MESSAGE)
+
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+#: docs/MATCHING.md, 2: NAME, and nothing that a message could hold in front of itself.
+_TAG = re.compile(rb"[^\x00-\x20\x7f:\[\]<>]{1,255}")
+#: What a host name can be, which neither a tag nor an address in brackets is.
+_HOST = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
+_NO_HOST = b"-"
+_NUMBER = re.compile(rb"[0-9]{1,16}")
+_MICROSECONDS = 1_000_000
+
+
+class Renderer:
+    """Renders entries; remembers the last second's text, because most entries share it with the one before."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = b""
+
+    def render(self, entry: Entry) -> bytes | str:
+        """The line with its newline; else, in one word, why there is none: `malformed` or `too_long`."""
+        fields = entry.fields
+        if (entry.repeated or entry.cut) and not ((entry.repeated | entry.cut) - {MESSAGE}).isdisjoint(FIELDS):
+            return "malformed"
+        message = fields.get(MESSAGE)
+        stored = fields.get(STORED, b"")
+        tag = fields.get(IDENTIFIER) or fields.get(COMMAND, b"")
+        if message is None or MESSAGE in entry.repeated or not (_TAG.fullmatch(tag) and _NUMBER.fullmatch(stored)):
+            return "malformed"
+        if MESSAGE in entry.cut:
+            return "too_long"
+        message = message.rstrip(b"\r\n")
+        if _CONTROL.search(message):
+            message = _CONTROL.sub(lambda match: b"#%03o" % match[0][0], message)
+        host = fields.get(HOST, b"")
+        if not _HOST.fullmatch(host):
+            host = _NO_HOST
+        pid = _pid(fields)
+        line = b"%s %s %s%s: %s" % (self._stamp(fields, stored), host, tag, pid, message)
+        return b"%s\n" % line if len(line) <= MAX_LINE else "too_long"
+
+    def _stamp(self, fields: Mapping[bytes, bytes], stored: bytes) -> bytes:
+        sent = fields.get(SENT, b"")
+        second, rest = divmod(int(sent if _NUMBER.fullmatch(sent) else stored), _MICROSECONDS)
+        if second != self._second:
+            # 16 digits of microseconds end in the year 2286.
+            self._second, self._text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        return b"%s.%06d+00:00" % (self._text, rest)
+
+
+def same_entry(one: bytes | None, other: bytes | None) -> bool:
+    """Do two cursors name the same entry? Its place in a file counts for nothing: journald moves entries from /run."""
+    name = (one or b"").partition(b";b=")[2]
+    return bool(name) and name == (other or b"").partition(b";b=")[2]
+
+
+def _pid(fields: Mapping[bytes, bytes]) -> bytes:
+    for name in (PID, GIVEN_PID):
+        value = fields.get(name, b"")
+        if _NUMBER.fullmatch(value):
+            return b"[%s]" % value
+    return b""

@@ -1,0 +1,140 @@
+"""Which journal entries are believed: those that a mail server wrote, by the fields that no client can set.
+
+Anybody may send the journal an entry that calls itself `dovecot` (`logger -t dovecot`, SYSLOG_IDENTIFIER=dovecot). What
+journald itself adds about the sender starts with `_` (systemd.journal-fields(7), "Trusted Journal Fields") and is
+dropped from what clients send. An entry is believed when
+
+- it is unambiguous: none of the fields looked at came twice or was cut off;
+- it is of this machine (`_MACHINE_ID`), or of the machines named, or of journal files that the administrator named;
+- it came as a log message of a process: `_TRANSPORT` is syslog, journal or stdout. Of an audit record parts of the
+  fields are what a process said;
+- it was not written on behalf of a container, unless that one is asked for: whoever is root in a container writes what
+  he likes through the engine's trusted unit;
+- `_SYSTEMD_UNIT` is one of the units believed. A user's own services run in `user@UID.service`, whatever they are
+  called in _SYSTEMD_USER_UNIT, and his logins in `session-N.scope`;
+- `_UID` is root's or that of the account under which this server writes (`units.toml`): in a server's unit
+  there also run programs of mail users.
+
+Imports `journal_export` and `journal_spec`.
+"""
+
+from __future__ import annotations
+
+import pwd
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pbs_fast.sources.journal.export import Entry
+from pbs_fast.sources.journal.spec import ANY, JournalSpec
+
+#: Fields that the verdict depends on.
+UNIT, UID, TRANSPORT, MACHINE = b"_SYSTEMD_UNIT", b"_UID", b"_TRANSPORT", b"_MACHINE_ID"
+CONTAINERS = (b"CONTAINER_NAME", b"CONTAINER_ID", b"CONTAINER_ID_FULL")
+TRUSTED = (UNIT, UID, TRANSPORT, MACHINE, *CONTAINERS)
+
+_TRANSPORTS = frozenset((b"syslog", b"journal", b"stdout"))
+_ROOT = "0"
+#: Verdicts remembered; a machine has fewer units than that.
+_REMEMBERED = 4096
+
+
+class Rule(NamedTuple):
+    """Entries of these units are believed when they are of these accounts."""
+
+    units: re.Pattern[bytes]
+    uids: frozenset[bytes] | None
+    """None: of any account."""
+
+
+class Trust:
+    """The verdicts of one source."""
+
+    def __init__(self, spec: JournalSpec, machine: str | None) -> None:
+        """`machine` is this machine's id, None when it is not known or files of any machine are read."""
+        machines = spec.machine or ((machine,) if machine and not spec.given_files else ())
+        self._machines = frozenset(each.encode() for each in machines) or None
+        self._containers = frozenset(each.encode() for each in spec.container)
+        self._rules = _rules(spec)
+        self._known: dict[tuple[bytes | None, ...], str | None] = {}
+
+    def refusal(self, entry: Entry) -> str | None:
+        """Why an entry is not believed (`malformed`, `machine`, `transport`, `container`, `unit`, `uid`); else None."""
+        fields = entry.fields
+        if (entry.repeated or entry.cut) and not (entry.repeated | entry.cut).isdisjoint(TRUSTED):
+            return "malformed"
+        key = tuple(map(fields.get, TRUSTED))
+        try:
+            return self._known[key]
+        except KeyError:
+            verdict = self._judge(fields)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = verdict
+            return verdict
+
+    def covers(self, unit: bytes) -> bool:
+        """Is the unit one of those believed?"""
+        return any(rule.units.fullmatch(unit) for rule in self._rules)
+
+    def _judge(self, fields: Mapping[bytes, bytes]) -> str | None:
+        if self._machines is not None and fields.get(MACHINE) not in self._machines:
+            return "machine"
+        if fields.get(TRANSPORT) not in _TRANSPORTS:
+            return "transport"
+        if self._containers:
+            if fields.get(b"CONTAINER_NAME") not in self._containers:
+                return "container"
+        elif any(name in fields for name in CONTAINERS):
+            return "container"
+        unit, uid = fields.get(UNIT), fields.get(UID)
+        rules = [rule for rule in self._rules if unit is not None and rule.units.fullmatch(unit)]
+        if not rules:
+            return "unit"
+        if not any(rule.uids is None or uid in rule.uids for rule in rules):
+            return "uid"
+        return None
+
+
+def believed_units(spec: JournalSpec) -> list[str]:
+    """The units of a spec, or those of the servers that are known."""
+    if spec.unit:
+        return list(spec.unit)
+    known = _data()
+    if spec.container:
+        return list(known["containers"]["units"])
+    return [unit for server in known["server"] for unit in server["units"]]
+
+
+def _rules(spec: JournalSpec) -> list[Rule]:
+    known = _data()
+    accounts = {unit: server["accounts"] for server in known["server"] for unit in server["units"]}
+    rules: list[Rule] = []
+    for unit in believed_units(spec):
+        if ANY in spec.uid:
+            uids = None
+        else:
+            # An account that this machine does not have writes nothing here.
+            numbers = spec.uid or [_ROOT, *_numbers(accounts.get(unit, ()))]
+            uids = frozenset(number.encode() for number in numbers)
+        pattern = b".*".join(re.escape(part.encode()) for part in unit.split("*"))
+        rules.append(Rule(re.compile(pattern, re.DOTALL), uids))
+    return rules
+
+
+def _numbers(names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        try:
+            found.append(str(pwd.getpwnam(name).pw_uid))
+        except KeyError:
+            continue
+    return found
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("units.toml").read_text(encoding="utf-8"))

@@ -1,0 +1,48 @@
+"""The registry of sources: which `--watchlog` spec is read by which module. A new kind is one line here.
+
+A spec is the name of a scheme (`-`), a scheme with its options (`journal:unit=dovecot.service`) or, for all that has no
+scheme of this table, a path. Imports all sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from pbs_fast.sources.file.log import FileLog
+from pbs_fast.sources.journal.source import JournalSource
+from pbs_fast.sources.journal.spec import parse_journal
+from pbs_fast.sources.protocol import Source, Wishes
+from pbs_fast.sources.stdin import StdinSource
+
+
+class Scheme(NamedTuple):
+    """One kind of source."""
+
+    make: Callable[[str, Wishes], Source]
+    """From the spec without scheme. Raises UsageError when it is not understood, and opens nothing."""
+    inherited: bool = False
+    """It reads a descriptor of whoever started us, which a process in the background has given up."""
+
+
+#: By what stands before the first colon of a spec; `-` is a spec of its own.
+SCHEMES: Mapping[str, Scheme] = MappingProxyType(
+    {
+        "-": Scheme(lambda _, wishes: StdinSource(wishes), inherited=True),
+        "journal": Scheme(lambda options, wishes: JournalSource(parse_journal(options), wishes)),
+    }
+)
+_FILE = Scheme(FileLog)
+
+
+def find_scheme(spec: str) -> Scheme | None:
+    """The kind of source that a spec names; None for a path."""
+    name, colon, _ = spec.partition(":")
+    return SCHEMES.get(name) if bool(colon) == (name != "-") else None
+
+
+def make_source(spec: str, wishes: Wishes) -> Source:
+    """A source for a spec, not yet opened. Raises UsageError for options that are not understood."""
+    scheme = find_scheme(spec)
+    return (scheme or _FILE).make(spec.partition(":")[2] if scheme else spec, wishes)

@@ -1,0 +1,1 @@
+"""What the tables that are files share."""

@@ -1,0 +1,1 @@
+"""The table that the daemon answers itself, over Postfix's socketmap protocol."""

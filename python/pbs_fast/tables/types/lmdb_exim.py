@@ -1,0 +1,153 @@
+"""`lmdb:` with `keys=exim`: for an Exim built with LMDB look-ups, under LMDB's own locks instead of Postfix's.
+
+Invariants (Exim: lookups/lmdb.c)
+- Exim opens the file NOSUBDIR and RDONLY with its `-lock` file, and keeps one read transaction for a process's life. So
+  it registers in that lock file, which its user must be able to write: mode 0660, the group Exim's.
+- `net-lmdb` is a single-key look-up: IPv6 in full with dots, as for net-cdb.
+- One lock file serves one data file. Both are built beside and renamed, the lock file first: a reader opens the data
+  file and then the lock file (mdb.c: mdb_env_open), so it may meet the old data with the new locks, never the reverse.
+  Nobody writes the old data any more then; but the lock file's transaction number chooses between the two newest states
+  that a data file holds, so such a reader may miss the last change, until its connection ends.
+- The engine that built the pair goes on with it, so that the lock file is never reset under a reader.
+
+Its suffix keeps it apart from Postfix's file (spec.FOR_EXIM), whose readers do not see these locks.
+Imports py-lmdb and modules of this package.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from pbs_fast.errors import TableError
+from pbs_fast.tables.describe import failure, os_error
+from pbs_fast.tables.file.foreign import DamagedError
+from pbs_fast.tables.owner import Owner
+from pbs_fast.tables.protocol import TableOptions
+from pbs_fast.tables.registry import TableSpec
+from pbs_fast.tables.types.lmdb import (
+    MAP_SIZE,
+    LmdbTable,
+    engine,
+    engine_as_table,
+    environment,
+    growing,
+    provide,
+    recognise,
+)
+
+#: What distributions call Exim's group; the first that is there.
+GROUPS = ("Debian-exim", "exim", "mail")
+#: Slots in the lock file, one a process that has the table open, 64 bytes each; without one a look-up fails for a time.
+READERS = 4096
+
+
+def lock_file(file: Path) -> Path:
+    """Where LMDB's own locks of this file lie."""
+    return file.with_name(file.name + "-lock")
+
+
+class EximLmdbTable(LmdbTable):
+    """Changed in place, one transaction a delta, while Exims read what stood there when they opened it."""
+
+    _built: Any = None
+    """The engine of a pair that has not got its names yet."""
+    _lock_inode = (0, 0)
+
+    def __init__(self, spec: TableSpec, options: TableOptions, owner: Owner | None = None) -> None:
+        """As FileTable; also TableError where the lock file cannot be given to Exim's group."""
+        super().__init__(spec, replace(options, group=spec.option("group") or _group()), owner)
+
+    def heartbeat(self) -> None:
+        if self._env is not None:
+            with engine_as_table(self._file):
+                self._env.reader_check()  # an Exim that was killed would else keep its pages for ever
+        super().heartbeat()
+
+    def close(self) -> None:
+        self._drop_built()
+        super().close()
+
+    @classmethod
+    def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
+        del wait, flock  # readers of LMDB wait for nobody
+        try:
+            with file.open("rb") as opened:
+                recognise(file, opened.read(64))
+            # Without the lock file nobody has the table open; it is not made here.
+            env = environment(file, map_size=0, readonly=True, lock=lock_file(file).exists())
+            try:
+                with env.begin() as txn:
+                    return [(bytes(key), bytes(value)) for key, value in txn.cursor()]
+            finally:
+                env.close()
+        except (lmdb.ReadonlyError, lmdb.LockError) as error:  # EACCES, EAGAIN
+            raise TableError(failure("cannot open", lock_file(file), str(error).rpartition(": ")[2])) from error
+        except lmdb.Error as error:
+            raise DamagedError(f"{file} is damaged ({error}); move it away or restore it") from error
+        except OSError as error:
+            raise TableError(os_error("cannot read", file, error)) from error
+
+    def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
+        pairs = sorted((ip.encode(), value) for ip, value in rows.items())
+        with engine():
+            self._built = environment(target, map_size=MAP_SIZE, create=True, lock=True, readers=READERS)
+            growing(self._built, lambda txn: txn.cursor().putmulti(pairs, append=True))
+            self._built.sync(True)
+        provide(target)
+        self._give_lock(lock_file(target))
+
+    def _give_lock(self, lock: Path) -> None:
+        lock.chmod(0o660)
+        try:
+            os.chown(lock, -1, grp.getgrnam(self._options.group).gr_gid)
+        except (KeyError, OSError) as error:
+            reason = "there is no such group" if isinstance(error, KeyError) else error.strerror
+            raise TableError(
+                f"cannot give {lock_file(self._file)} to group {self._options.group} ({reason}), and Exim reads the "
+                f"table only if it may write there; name Exim's group with group=, and make our user a member of it"
+            ) from error
+
+    def _install(self, target: Path) -> None:
+        lock_file(target).rename(lock_file(self._file))
+        super()._install(target)
+
+    def _discard(self, target: Path) -> None:
+        self._drop_built()
+        lock_file(target).unlink(missing_ok=True)
+        super()._discard(target)
+
+    def _open(self) -> None:
+        self._env, self._built = self._built, None
+        self._lock_inode = self._lock_there()
+
+    def _drop_built(self) -> None:
+        built, self._built = self._built, None
+        if built is not None:
+            built.close()
+
+    def _locked(self, *, shared: bool, wait: float) -> AbstractContextManager[None]:
+        del shared, wait  # the engine takes its own
+        return nullcontext()
+
+    def _intact(self) -> bool:
+        return self._lock_there() == self._lock_inode and super()._intact()
+
+    def _lock_there(self) -> tuple[int, int]:
+        try:
+            found = lock_file(self._file).stat()
+        except OSError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
+
+def _group() -> str:
+    known = {entry.gr_name for entry in grp.getgrall()}
+    return next((name for name in GROUPS if name in known), GROUPS[0])
