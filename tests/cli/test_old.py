@@ -9,8 +9,10 @@ import pytest
 
 from mta import require_perl
 from pbs_fast import __version__
-from pbs_fast.cli import old
+from pbs_fast.cli import main, old
 from pbs_fast.errors import UsageError
+from pbs_fast.legacy import place
+from pbs_fast.tables import parse
 
 Output = pytest.CaptureFixture[str]
 
@@ -137,3 +139,97 @@ def test_a_perl_configuration_names_the_way_out(tmp_path: Path, capfd: Output) -
     file.write_text("use strict;\n$grace = 600;\n1;\n")
     assert old.main([f"--config={file}"]) == 2
     assert "import-config" in capfd.readouterr().err
+
+
+def test_a_table_that_is_not_there_holds_nothing(tmp_path: Path, capfd: Output) -> None:
+    assert old.main([f"--dbfile=hash:{tmp_path}/relay", "--list"]) == 0
+    assert capfd.readouterr().out == "The database holds 0 IPs.\n"
+
+
+PACKAGED = Path(__file__).parents[2] / "packaging/etc/pbs-fast.toml"
+
+
+def test_the_packages_own_configuration_hides_nothing(
+    tmp_path: Path, capfd: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As installed, it sets nothing but the user; once something is set in it, it is the administrator's word."""
+    (tmp_path / "old.conf").write_text("$grace = 600;\n1;\n")
+    default = tmp_path / "pbs-fast.toml"
+    monkeypatch.setattr(old, "DEFAULT_FILE", str(default))
+    text = PACKAGED.read_text().replace("/etc/pbs-fast/pbs-fast.toml", str(default))
+    default.write_text(text)
+    assert old.main(["--dumpconfig"]) == 2
+    said = capfd.readouterr().err
+    assert f"found the old configuration {tmp_path}/old.conf and no {default} that sets anything" in said
+    assert f"pbs-fast import-config {tmp_path}/old.conf > {default}" in said
+    default.write_text(text.replace("#grace = 1800", "grace = 1800"))
+    assert old.main(["--dumpconfig"]) == 0
+
+
+@pytest.mark.parametrize("own_directory", [False, True])
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_old_start_file_finds_what_was_made_of_its_configuration(
+    gone: bool, own_directory: bool, tmp_path: Path, capfd: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_of_toml = tmp_path / "pbs-fast"
+    place_of_toml.mkdir()
+    monkeypatch.setattr(old, "DEFAULT_FILE", str(place_of_toml / "pbs-fast.toml"))
+    file = tmp_path / "blocking-conf.pl"
+    file.write_text("use strict;\n$grace = 600;\n1;\n")
+    assert old.main([f"--config={file}", "--dumpconfig"]) == 2
+    target = f"{place_of_toml}/blocking.toml"
+    assert capfd.readouterr().err == (
+        f"pop-before-smtp: {file} is a Perl configuration; convert it once: pbs-fast import-config {file} > {target}; "
+        f"--config={file} then finds it, or write --config={target}\n"
+    )
+    made = (tmp_path if own_directory else place_of_toml) / "blocking.toml"
+    (place_of_toml / "another.toml").write_text("grace = 1\n")
+    made.write_text(f"{place.MADE_FROM.format(file)} Behind # was: what was there.\ngrace = 601\n")
+    if gone:
+        file.unlink()
+    assert old.main([f"--config={file}", "--dumpconfig"]) == 0
+    out = capfd.readouterr().out
+    assert f"config file: {made}\n" in out
+    assert "\ngrace: 601\n" in out
+
+
+def test_import_config_writes_the_line_by_which_it_is_found(tmp_path: Path, capfd: Output) -> None:
+    if shutil.which("perl") is None:
+        unavailable("needs perl")
+    file = tmp_path / "old.conf"
+    file.write_text("$grace = 600;\n1;\n")
+    assert main(["import-config", str(file)]) == 0
+    assert capfd.readouterr().out.startswith(place.MADE_FROM.format(file))
+
+
+@pytest.mark.parametrize(
+    ("settings", "there", "commented", "expected"),
+    [
+        ("", (), "", place.UPSTREAM),
+        ("x = hash:/var/lib/pop-before-smtp/hosts\n", (place.UPSTREAM,), "", place.DEBIAN),
+        ("x = hash:/etc/postfix/pop-before-smtp,\n reject\n", (place.DEBIAN,), place.DEBIAN, place.UPSTREAM),
+        ("x = hash:/etc/postfix/pop-before-smtp-2\n", (place.DEBIAN,), "", place.DEBIAN),
+        ("", (place.DEBIAN,), place.UPSTREAM, place.DEBIAN),
+        ("", (), place.DEBIAN, place.DEBIAN),
+        ("", (place.UPSTREAM, place.DEBIAN), place.DEBIAN, place.DEBIAN),
+        ("", (place.UPSTREAM, place.DEBIAN), "", place.UPSTREAM),
+    ],
+)
+def test_which_of_the_two_default_tables_it_was(
+    settings: str, there: tuple[str, ...], commented: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upstream's and Debian's: what Postfix names, which of them exists, the file's commented line, in this order."""
+    monkeypatch.setattr(place, "files", lambda path: [Path(path + ".db")] if path in there else [])
+    text = f"#$dbfile = '{commented}';\n" if commented else ""
+    assert place.default_dbfile("/x.conf", text, ask=lambda _: settings).path == expected
+
+
+def test_a_table_left_behind_is_named(tmp_path: Path) -> None:
+    for name in ("a.db", "b.cdb", "c.pag", "c.dir", "kept.db"):
+        (tmp_path / name).touch()
+    paths = [str(tmp_path / name) for name in ("a", "b", "c", "kept", "none")]
+    found = dict(place.left_behind(paths, parse(f"hash:{tmp_path}/kept")))
+    assert set(found) == {f"hash:{tmp_path}/a", f"cdb:{tmp_path}/b", f"dbm:{tmp_path}/c"}
+    said = [place.advice(spec, file) for spec, file in found.items()]
+    assert f"empty it: pbs-fast clear --dbfile=hash:{tmp_path}/a" in said[0]
+    assert f"remove {tmp_path}/c.*" in said[2]

@@ -218,7 +218,7 @@ SECTIONS: dict[str, tuple[str, dict[str, object], tuple[str, ...]]] = {
         (),
     ),
     "tcprules": (
-        "our $TCPRULES = '/usr/bin/tcprules';\n$dbfile = '/etc/tcp.smtp';\n$flock = 0;\n$mynet_func = \\&mynet_tcprules;\n"
+        "our $TCPRULES = '/usr/bin/tcprules';\n$dbfile = '/etc/tcp.smtp.cdb';\n$flock = 0;\n$mynet_func = \\&mynet_tcprules;\n"
         "$tie_func = \\&tie_tcprules;\n$sync_func = \\&sync_tcprules;\n$add_func = \\&add_tcprules;\n"
         "$del_func = \\&del_tcprules;",
         {"dbfile": "tcprules:/etc/tcp.smtp?program=/usr/bin/tcprules", "mynetworks": ("127.0.0.0/8",)},

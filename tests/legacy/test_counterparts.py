@@ -106,7 +106,7 @@ $file_tail{'tail'} = 0;
     assert config.watchlog == ("/var/log/maillog",)
     assert config.mynetworks == ("10.0.0.0/8", "192.168.0.0/16", "/etc/nets", "2001:db8::/32")
     assert (config.write, config.debug, config.flock, config.grace) == (False, True, False, 1800)
-    assert (config.logto, config.dbfile, config.value) == ("/var/log/pop", "hash:/etc/postfix/pop", "relay 'me'")
+    assert (config.logto, config.dbfile, config.value) == ("/var/log/pop", "hash:/etc/postfix/pop.db.db", "relay 'me'")
     assert "@mynets (line 3): maps are not networks and were ignored: hash:/etc/postfix/nets" in site.notes
     assert "$file_tail{'tail'} = 0 (line 10): not needed" in site.notes
     for key, number in (("watchlog", 2), ("mynetworks", 3), ("grace", 6), ("logto", 7), ("dbfile", 8), ("value", 9)):
@@ -184,7 +184,8 @@ my @login_fail_pats = (
     '^[LOGTIME] \S+ sshd\[\d+\]: Failed password for \S+ from (\d+\.\d+\.\d+\.\d+)',
     '^[LOGTIME] \S+ homeftpd\[\d+\]: refused \S+ from (\d+\.\d+\.\d+\.\d+)$',
 );
-sub custom_match { for (@login_fail_pats) { return ($1, $2, 1) if /$_/ } return }
+s/\[LOGTIME\]/$logtime_pat/ for @login_fail_pats;
+sub custom_match { for my $each (@login_fail_pats) { return ($1, $2, 1) if /$each/ } return }
 $grace = 3*60*60;
 $dbfile = '/var/lib/ip-blocking';
 $add_func = sub { system('iptables', '-A', 'INPUT', '-s', $_[0], '-j', 'REJECT') };
@@ -205,7 +206,7 @@ def test_a_configuration_that_blocks_never_grants(tmp_path: Path) -> None:
     ]
     assert site.events(PATTERNS["dovecot"].lines[0][0]) == [], "a successful login is nothing here"
     assert (
-        "$add_func = \\&__ANON__ (line 9): code of your own has no counterpart; write it as a program, and"
+        "$add_func = \\&__ANON__ (line 10): code of your own has no counterpart; write it as a program, and"
         in site.notes
     )
 

@@ -80,7 +80,7 @@ def test_the_old_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("SECRET", "x")
     config.write_text("$logto = join(',', sort keys %ENV); $dbfile = -t STDIN ? 'tty' : 'none'; 1;\n")
     values = evaluate(str(config)).values
-    assert values["logto"] == "LC_ALL,PATH"
+    assert values["logto"] == "HOME,LOGNAME,PATH,SHELL"
     assert values["dbfile"] == "none"
 
 
@@ -117,3 +117,48 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_the_help_says_that_code_runs(capfd: Output) -> None:
     assert main(["import-config", "--help"]) == 0
     assert "so its code runs" in " ".join(capfd.readouterr().out.replace("│", " ").split())
+
+
+def test_what_is_unset_is_undef_and_the_rest_is_as_the_old_program_had_it(config: Path) -> None:
+    """Sample files ask `defined $PID_pat`, `-f $file_tail{name}` and go on with `$pat`."""
+    config.write_text(
+        """use strict; use vars qw(%file_tail $pat $out_pat $PID_pat $IP_pat $OK_pat $FAIL_pat $OUT_pat $logto $log_func
+            $dbfile $dbvalue $grace $write $flock $debug $reprocess $logtime_pat $mynet_func);
+        my @unset = grep { defined } $out_pat, $PID_pat, $IP_pat, $OK_pat, $FAIL_pat, $OUT_pat, $logto, $log_func;
+        $logto = join '|', scalar(@unset), map({ "$_=$file_tail{$_}" } sort keys %file_tail), $dbfile, $dbvalue, $grace,
+            $write, $flock, $debug, $reprocess, $logtime_pat, ref $mynet_func, substr $pat, 0, 14;
+        1;
+        """
+    )
+    old = evaluate(str(config))
+    assert old.values["logto"] == (
+        "0|adjustafter=3|interval=5|maxinterval=10|name=/var/log/maillog|resetafter=30|tail=-1|/etc/postfix/pop-before-smtp"
+        "|ok|1800|1|1|0|0|(\\w\\w\\w +\\d+ \\d+:\\d+:\\d+)|CODE|^[LOGTIME] \\S+"
+    )
+    assert set(old.values) == {"logto"}
+
+
+def test_code_that_changes_perls_own_variables(config: Path) -> None:
+    config.write_text("$_ = 5; $/ = undef; $, = 'x'; $\\ = 'y'; close STDOUT; close STDERR; $grace = 60; 1;\n")
+    assert dict(evaluate(str(config)).values) == {"grace": "60"}
+
+
+def test_several_files(config: Path) -> None:
+    (config.parent / "more.pl").write_text("$grace = 61;\nsub mynet_more { '10.0.0.0/8' }\n1;\n")
+    config.write_text("require './more.pl'; $mynet_func = \\&mynet_more; 1;\n")
+    old = evaluate(str(config))
+    assert (old.values["grace"], old.networks) == ("61", "10.0.0.0/8")
+
+
+def test_modules_and_constants_under_strict(config: Path) -> None:
+    """Real where they are installed, else their names: all are compiled before anything runs."""
+    config.write_text(
+        """use strict; use vars qw(%db $dbfile $grace $tie_func);
+        use DB_File; use BerkeleyDB; use CDB_File; use Sys::Syslog qw(:DEFAULT setlogsock); use Fcntl qw(:flock);
+        sub one { tie %db, 'DB_File', $dbfile, O_RDWR|O_CREAT, 0644, $DB_HASH; LOCK_EX }
+        sub two { tie %db, 'BerkeleyDB::Hash', -Filename => $dbfile, -Flags => DB_CREATE | DB_INIT_CDB }
+        openlog('x', 'pid', 'mail'); $grace = 7; $tie_func = \\&two;
+        1;
+        """
+    )
+    assert evaluate(str(config)).values["grace"] == "7"

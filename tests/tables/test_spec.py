@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.errors import UsageError
+from pbs_fast.tables import list_rows, open_table
 from pbs_fast.tables.keys import (
     address_of,
     courier,
@@ -269,3 +271,14 @@ def test_values_of_others_are_not_ours() -> None:
     assert Template("ok").parse(b"ok\0") is None
     assert Template("ok").parse(b"OK") is None
     assert Template("ok {user}").parse(b"ok a b") is None
+
+
+@pytest.mark.parametrize("name", ["relay", "relay.cdb", "relay.db"])
+def test_a_cdb_of_any_name(name: str, tmp_path: Path) -> None:
+    """What an MTA opens by its whole name, Exim for one, is that file."""
+    spec = parse(f"cdb:{tmp_path}/{name}?suffix=none")
+    assert spec.file == tmp_path / name
+    with closing(open_table(spec)) as table:
+        table.rebuild({"203.0.113.1": grant("203.0.113.1")})
+    assert list_rows(spec) == [("203.0.113.1", "ok")]
+    assert [file.name for file in tmp_path.iterdir() if "own" not in file.name] == [name]

@@ -65,7 +65,8 @@ _KINDS = ("alpha",) * 4 + (
     "vast",
 )
 _HEADS = ("plain",) * 10 + (
-    "pid", "pid", "hostless", "metalog", "fac", "angles", "pri", "solaris", "5424", "5424-sd", "5424-bom", "5424-dash",
+    "pid", "pid", "hostless", "metalog", "metalog-colon", "fac", "angles", "pri", "solaris",
+    "5424", "5424-sd", "5424-bom", "5424-dash",
     "forwarded", "forwarded", "forwarded-fac", "hostless-forwarded",
 )  # fmt: skip
 #: Those that have a pid of one's choice.
@@ -133,6 +134,7 @@ def _head(head: str, stamp: str, host: str, tag: str, pid: str, other: str) -> s
         "pid": f"{stamp} {host} {tag}[{pid}]: ",
         "hostless": f"{stamp} {tag}: ",
         "metalog": f"{stamp} [{tag}] ",
+        "metalog-colon": f"{stamp} [{tag}]: ",
         "fac": f"{stamp} {host} mail.info {tag}[{pid}]: ",
         "forwarded": f"{stamp} {other} Message forwarded from {host}: {tag}[{pid}]: ",
         "forwarded-fac": f"{stamp} {other} mail.info Message forwarded from {host}: {tag}: ",

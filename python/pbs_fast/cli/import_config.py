@@ -23,30 +23,49 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 "--check",
                 metavar="LOG",
-                help="Replay this log under the imported configuration instead, and say what it would have granted;"
-                " where the old program is installed, also which addresses only one of the two granted.",
+                help="Instead of writing the configuration, ask the old file's own code and the imported configuration"
+                " about each line of this log, and show the lines that only one of the two grants.",
                 show_default=False,
             ),
         ] = None,
+        keep_patterns: Annotated[
+            bool,
+            typer.Option(
+                "--keep-patterns",
+                help="Keep all patterns as they were, also those that a built-in format reads, which may grant more.",
+            ),
+        ] = False,
     ) -> int:
         """Write the configuration that means the same as an old one of pop-before-smtp to standard output.
 
         The old configuration is a Perl program: perl evaluates it, so its code runs, as it did when the old daemon
-        started. What cannot be carried over is said on standard error, with its line and what to do.
+        started, but never as root: as nobody, or as the file's owner. What cannot be carried over is said on standard
+        error, with its line and what to do. The exit status is 3 when something was left out that decides about
+        grants, table, log or networks, or when --check finds a difference.
         """
         from pbs_fast.formats.loader import load_catalogue
+        from pbs_fast.legacy import perl
         from pbs_fast.legacy.convert import convert
         from pbs_fast.legacy.evaluate import evaluate
         from pbs_fast.legacy.patterns import Recognizer
         from pbs_fast.matching import load_core
 
         old = evaluate(file)
-        found = convert(old, Recognizer(load_core(None), load_catalogue()))
+        if (account := perl.account_for(file)) is not None:
+            typer.echo(f"note: {file} is a program; its code runs as {account.name}, not as root", err=True)
+        found = convert(old, None if keep_patterns else Recognizer(load_core(None), load_catalogue()))
         for note in found.notes:
+<<<<<<< HEAD
             typer.echo(printable(f"note: {note}"), err=True)
+=======
+            if note not in found.left_out:
+                typer.echo(f"note: {note}", err=True)
+        for each in found.left_out:
+            typer.echo(f"not carried over: {each}", err=True)
+>>>>>>> FETCH_HEAD
         if check is not None:
             from pbs_fast.legacy.check import compare
 
-            return compare(old, found, check, typer.echo)
+            return max(compare(old, found, check, typer.echo), 3 if found.left_out else 0)
         typer.echo(found.toml, nl=False)
-        return 0
+        return 3 if found.left_out else 0

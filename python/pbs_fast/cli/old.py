@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -16,12 +18,15 @@ from pbs_fast.cli import blank, execute, options
 from pbs_fast.cli.run import Dumpconfig, List, Version, act
 from pbs_fast.config import Config, Settings
 from pbs_fast.config.model import DEFAULT_FILE
+from pbs_fast.config.read import looks_like_perl
 from pbs_fast.errors import PbsError, UsageError
+<<<<<<< HEAD
 from pbs_fast.util.text import printable
+=======
+from pbs_fast.legacy.place import MADE_FROM, default_dbfile
+>>>>>>> FETCH_HEAD
 
 NAME = "pop-before-smtp"
-#: Where the Perl program kept its table (its `$dbfile`).
-OLD_DBFILE = "/etc/postfix/pop-before-smtp"
 #: Where it looked for its configuration: on Debian and Ubuntu, and as its authors shipped it.
 OLD_CONFIGURATIONS = ("/etc/pop-before-smtp/pop-before-smtp.conf", "/etc/pop-before-smtp-conf.pl")
 
@@ -35,8 +40,10 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the program with `args`, by default the process's own, and return its exit status."""
     try:
         given = normalise(sys.argv[1:] if args is None else list(args))
-        if not any(argument.startswith("--config=") for argument in given) and not set(given) & {"--help", "--version"}:
-            _find_configuration()
+        if given and given[0].startswith("--config="):
+            given[0] = f"--config={_converted(given[0].partition('=')[2])}"
+        elif not set(given) & {"--help", "--version"}:
+            given = [*_find_configuration(), *given]
     except PbsError as error:
         sys.stderr.write(printable(f"{NAME}: {error}") + "\n")
         return error.exit_status
@@ -47,7 +54,7 @@ def application() -> typer.Typer:
     """The typer program."""
     app = blank()
 
-    @options.command(app, NAME, keys=_KEYS, base=Config(dbfile=OLD_DBFILE))
+    @options.command(app, NAME, keys=_KEYS, base=Config(dbfile=_old_dbfile()))
     def pop_before_smtp(
         settings: Settings, version: Version = False, dumpconfig: Dumpconfig = False, list_: List = False
     ) -> int:
@@ -55,9 +62,9 @@ def application() -> typer.Typer:
 
         This is pbs-fast under the name and with the options of the Perl program it succeeds. Its configuration is
         /etc/pbs-fast/pbs-fast.toml; --config=FILE must be the first option. An old configuration is converted by
-        pbs-fast import-config.
+        pbs-fast import-config, and FILE may go on naming it.
         """
-        return act(settings, version, dumpconfig, list_)
+        return act(settings, version, dumpconfig, list_, program=NAME)
 
     return app
 
@@ -108,13 +115,85 @@ def _full_name(text: str, argument: str) -> str:
     raise UsageError(f"unknown option {argument}; the options are listed by: {NAME} --help")
 
 
-def _find_configuration() -> None:
-    """Raises UsageError where only the Perl program's configuration is there: what it says must not be passed over."""
-    if os.path.exists(DEFAULT_FILE):  # noqa: PTH110 - as the loader looks
-        return
+def _old_dbfile() -> str:
+    """Where the Perl program kept its table (its `$dbfile`) when its file did not say."""
+    for path in OLD_CONFIGURATIONS:
+        if os.path.isfile(path):  # noqa: PTH113
+            return default_dbfile(path, Path(path).read_bytes().decode("utf-8", "replace")).path
+    return default_dbfile().path
+
+
+def _find_configuration() -> list[str]:
+    """The option for a configuration that was made of the old one, where that is not the usual file.
+
+    Raises UsageError where only the Perl program's configuration is there: what it says must not be passed over.
+    """
+    if os.path.exists(DEFAULT_FILE) and not _is_as_packaged(DEFAULT_FILE):  # noqa: PTH110 - as the loader looks
+        return []
     for old in OLD_CONFIGURATIONS:
         if os.path.exists(old):  # noqa: PTH110
+            if made := _made_from(old):
+                return [f"--config={made}"]
+            made_of = " that sets anything" if os.path.exists(DEFAULT_FILE) else ""  # noqa: PTH110
             raise UsageError(
-                f"found the old configuration {old} and no {DEFAULT_FILE}; convert it once: pbs-fast import-config "
-                f"{old} > {DEFAULT_FILE}"
+                f"found the old configuration {old} and no {DEFAULT_FILE}{made_of}; convert it once: "
+                f"pbs-fast import-config {old} > {DEFAULT_FILE}"
             )
+    return []
+
+
+def _converted(path: str) -> str:
+    """The file to read for `--config=path`: what was made of it, where it is a Perl configuration.
+
+    Raises UsageError where none was.
+    """
+    if not _is_perl(path):
+        return path
+    if made := _made_from(path):
+        return made
+    target = DEFAULT_FILE
+    if path not in OLD_CONFIGURATIONS:
+        target = str(Path(DEFAULT_FILE).with_name(Path(path).name.removesuffix("-conf.pl").partition(".")[0] + ".toml"))
+    raise UsageError(
+        f"{path} is a Perl configuration; convert it once: pbs-fast import-config {path} > {target}; "
+        f"--config={path} then finds it, or write --config={target}"
+    )
+
+
+def _is_perl(path: str) -> bool:
+    """Whether a configuration is the Perl program's; one that is gone is known by its name."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return path.endswith(".pl") or path in OLD_CONFIGURATIONS
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return path.endswith(".pl") or looks_like_perl(text)
+    return False
+
+
+def _made_from(old: str) -> str | None:
+    """The configuration that import-config made of an old one, in the directory of the usual file or in its own."""
+    first = MADE_FROM.format(Path(old).absolute())
+    directories = dict.fromkeys((Path(DEFAULT_FILE).parent, Path(old).absolute().parent))
+    for path in [path for directory in directories for path in sorted(directory.glob("*.toml"))]:
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                if file.readline().startswith(first):
+                    return str(path)
+        except OSError:
+            continue
+    return None
+
+
+def _is_as_packaged(path: str) -> bool:
+    """Whether a configuration is the one that came with the package: nothing set but the user."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        return text.startswith(f"# {DEFAULT_FILE}: the configuration of pbs-fast.") and set(tomllib.loads(text)) <= {
+            "user",
+            "guards",
+        }
+    except (OSError, ValueError):
+        return False

@@ -31,15 +31,28 @@ def register(app: typer.Typer) -> None:
         return act(settings, version, dumpconfig, list_)
 
 
-def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
-    """Show what was asked for, else run the daemon; the exit status."""
+def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool, program: str = "") -> int:
+    """Show what was asked for, else run the daemon; the exit status.
+
+    `program` is the name under which the old program's users know us: in syslog, in errors, and in that a table that is
+    not there yet holds no addresses.
+    """
     if version or dumpconfig or list_:
+<<<<<<< HEAD
         early_signals.release()
         return _show(settings, version, dumpconfig, list_)
     return _serve(settings)
 
 
 def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
+=======
+        _show(settings, version, dumpconfig, list_, program)
+        return 0
+    return _serve(settings, program)
+
+
+def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool, program: str) -> None:
+>>>>>>> FETCH_HEAD
     from pbs_fast import __version__
     from pbs_fast.cli.table import chosen, listing
 
@@ -55,6 +68,7 @@ def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> i
         from pbs_fast.tables import list_rows
 
         spec = chosen(settings.config)[0]
+<<<<<<< HEAD
 
         def show() -> int:
             typer.echo(listing([key for key, _ in list_rows(spec, flock=settings.config.flock)]), nl=False)
@@ -62,9 +76,14 @@ def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> i
 
         return apart(account_of(settings.config, spec) if os.geteuid() == 0 else None, show)
     return 0
+=======
+        absent = bool(program) and spec.file is not None and not spec.file.exists()
+        rows = [] if absent else list_rows(spec, flock=settings.config.flock)
+        typer.echo(listing([key for key, _ in rows]), nl=False)
+>>>>>>> FETCH_HEAD
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, program: str) -> int:
     from pbs_fast.daemon.assemble import run
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
@@ -72,8 +91,10 @@ def _serve(settings: Settings) -> int:
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
     from pbs_fast.log.logger import STDOUT, Log, is_file
+    from pbs_fast.log.targets import IDENT
     from pbs_fast.log.tee import SyslogVoice
 
+    name = program or "pbs-fast run"
     directory = started_in()
     config = absolute(settings.config, directory)
     settings = replace(settings, config=config, file=settings.file and rooted(directory)(settings.file))
@@ -91,12 +112,21 @@ def _serve(settings: Settings) -> int:
         if user is not None:
             drop_to(user)
         voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
+<<<<<<< HEAD
         log = voice(config.logto, debug=config.debug, waits=config.once)
         if user != config.user:
             log.info(f"started by root; running as {user}, who controls the tables' directory")
         return run(settings, log, directory, background)
     except PbsError as error:
         line = printable(f"pbs-fast run: {error}")
+=======
+        log = voice(config.logto, debug=config.debug, ident=program or IDENT)
+        if config.user is not None:
+            drop_to(config.user, [str(config.logto)] if is_new else [])
+        return run(settings, log, directory, background, program=name)
+    except PbsError as error:
+        line = f"{name}: {error}"
+>>>>>>> FETCH_HEAD
         if background is None:
             raise
         # The parent has the terminal and prints it; once it is gone, only our own log is left.

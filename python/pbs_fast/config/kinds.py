@@ -84,6 +84,15 @@ def switch() -> Kind:
     return Kind("true or false", read)
 
 
+def switch_or_names() -> Kind:
+    """True or false, or a list of names."""
+
+    def read(value: object) -> bool | tuple[str, ...]:
+        return value if isinstance(value, bool) else _list(value, _clean)
+
+    return Kind('true, false, or a list of formats, such as ["dovecot", "uw"]', read)
+
+
 def whole(low: int, high: int, what: str = "a whole number") -> Kind:
     """An integer of low..high."""
 

@@ -128,6 +128,7 @@ class Config:
         kinds.text(),
         "how the stamps at the lines' starts are written, where that is unusual: a strptime format or a pattern",
     )
+<<<<<<< HEAD
     raw_line_feeds: Literal["refuse", "accept"] = _key(
         "refuse",
         kinds.choice("refuse", "accept"),
@@ -135,9 +136,12 @@ class Config:
         "feeds and a server sends user names as they are",
     )
     catalogue: bool = _key(
+=======
+    catalogue: bool | tuple[str, ...] = _key(
+>>>>>>> FETCH_HEAD
         True,
-        kinds.switch(),
-        "read the servers of the catalogue; false: formats of your own only, as to block addresses",
+        kinds.switch_or_names(),
+        "read the servers of the catalogue: all, a list of them, or none, as to block addresses",
     )
     mynetworks: tuple[str, ...] = _key(
         ("postfix",),

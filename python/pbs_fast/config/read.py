@@ -60,10 +60,15 @@ def read_file(path: str) -> FileValues:
         document = parse_toml(text)
         positions = lines(text)
     except tomllib.TOMLDecodeError as error:
-        if _PERL.search(text):
+        if looks_like_perl(text):
             _is_perl(path)
         raise ConfigError(_syntax(path, text, str(error))) from error
     return _Reader(path, positions).read(document)
+
+
+def looks_like_perl(text: str) -> bool:
+    """Whether a text that is no TOML is a Perl configuration of pop-before-smtp."""
+    return _PERL.search(text) is not None
 
 
 def _is_perl(path: str) -> NoReturn:

@@ -32,8 +32,12 @@ from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.guards import Guards, read_machine
 from pbs_fast.guards.deny import read_deny
+<<<<<<< HEAD
 from pbs_fast.guards.netblocks import read_netblocks
 from pbs_fast.health.loggers import raw_line_feeds
+=======
+from pbs_fast.guards.netblocks import Netblocks, read_netblocks
+>>>>>>> FETCH_HEAD
 from pbs_fast.ledger.counting import CountingLedger
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.log.bridge import engine_words
@@ -55,12 +59,17 @@ if TYPE_CHECKING:
 
 
 def run(
-    settings: Settings, log: Log, directory: str, background: Background | None = None, clock: Clock | None = None
+    settings: Settings,
+    log: Log,
+    directory: str,
+    background: Background | None = None,
+    clock: Clock | None = None,
+    program: str = "pbs-fast run",
 ) -> int:
     """Run the daemon until a signal stops it, or with `once` until all there is was read; the exit status.
 
-    `directory` is where relative paths begin that a reload finds; `clock` is by default the machine's. Raises PbsError
-    when it cannot start.
+    `directory` is where relative paths begin that a reload finds; `clock` is by default the machine's; `program` is our
+    name in errors. Raises PbsError when it cannot start.
     """
     config = settings.config
     with ExitStack() as stack:
@@ -108,7 +117,7 @@ def run(
         if signals.stop is not None:
             log.info(f"caught {signals.stop.name} -- exiting")
             if background is not None:
-                background.failed(f"pbs-fast run: stopped by {signals.stop.name} before it was ready")
+                background.failed(f"{program}: stopped by {signals.stop.name} before it was ready")
         log.info("counted " + " ".join(f"{name}={n}" for name, n in sorted(daemon.totals().items()) if n))
         return 0 if written else 1
 
@@ -132,6 +141,7 @@ class Parts:
             None if config.logtime is None else read_logtime(config.logtime, f"{settings.origin('logtime')}: ")
         )
         netblocks = read_netblocks(config.mynetworks, config.postconf)
+        self._tell_networks(netblocks)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
         self.ledger = Ledger(config.grace, self.counters)
@@ -210,6 +220,7 @@ class Parts:
             netblocks = read_netblocks(fresh.mynetworks, fresh.postconf)
             machine = read_machine()
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
+            self._tell_networks(netblocks)
         except PbsError as error:
             self._log.warning(f"reload: {error}; going on with what was in force")
             return False
@@ -224,12 +235,21 @@ class Parts:
         self._log.info("reloaded mynetworks, guards and deny list")
         return True
 
+<<<<<<< HEAD
     def _stop_counting(self, format_: str, host: str) -> None:
         where = f"{format_} at {host}" if host else format_
         self._log.warning(
             f"{where}: the ends of its sessions are not recognised, so they are not counted and addresses stay for "
             "grace after a login; let it write its usual lines (Dovecot: the default mail_log_prefix), restart it, or "
             "set count_sessions = false (docs/FORMATS.md, Ends of sessions)"
+=======
+    def _tell_networks(self, netblocks: Netblocks) -> None:
+        """The old program's words for the networks whose addresses get no grant, for --debug."""
+        words = netblocks.words
+        shown = ", ".join(f"`{word}'" for word in words)
+        self._log.debug(
+            f"Using {len(words)} value{'s'[: len(words) != 1]} for pre-authorized networks: {shown or 'none'}"
+>>>>>>> FETCH_HEAD
         )
 
     def _warn(self, *notices: Iterable[str]) -> None:

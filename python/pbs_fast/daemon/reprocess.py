@@ -48,6 +48,7 @@ def reprocess(
     explain = Explainer(log, lambda second: second)
     past = ledger.fresh()
     past.explain = explain.unchanged if log.debugging else None
+<<<<<<< HEAD
     replayer = Replayer(
         past,
         guards,
@@ -65,6 +66,16 @@ def reprocess(
         replayer.finish()
     finally:
         replayer.close()
+=======
+    try:
+        for follower in followers:
+            _one(follower, guards, past, signals, log, explain, int(clock.wall()))
+            if signals.stop is not None:
+                return
+            follower.go_live()
+    finally:
+        log.as_of(None)
+>>>>>>> FETCH_HEAD
     log.info("------ reached end of log file ------")
     state = past.state().live(clock.wall(), past.grace, past.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
@@ -85,6 +96,7 @@ def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now
             # A log that was written while the clock stood ahead has such a time of modification too.
             reference = min(follower.modified or now, now)
             batch = follower.read([piece], reference)
+<<<<<<< HEAD
             for part in _single_rows(batch) if log.informing else [batch]:
                 if part:
                     replayer.advance(part.first[0] - 1, reference)
@@ -95,6 +107,17 @@ def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now
                 last = newest
             replayer.advance(last, reference)
     replayer.end_log(last, reference)
+=======
+            for part in _single_rows(batch) if log.informing else [batch] if batch else []:
+                log.as_of(part.first[0])
+                _expire(past, part.first[0], explain)
+                screened = guards.screen(part, past, part.last[-1], replay=True)
+                explain.refused(screened.refused)
+                explain.changed(past.observe(screened.batch, None))
+            if batch:
+                log.as_of(max(batch.last))
+                _expire(past, max(batch.last), explain)
+>>>>>>> FETCH_HEAD
     if first is None and follower.source.trouble is None:
         log.warning(f"{follower.path}: no line's stamp could be read")
     follower.covered = _coverage(follower, first, now - replayer.ledger.grace)

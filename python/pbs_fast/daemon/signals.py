@@ -18,7 +18,7 @@ from pbs_fast.util import early_signals
 class Signals:
     """SIGTERM and SIGINT ask to stop, SIGHUP asks to reload; a context manager that restores what it found.
 
-    A SIGHUP that was ignored at the start (nohup) stays ignored.
+    SIGHUP does so under nohup too, as in the old program: a terminal that goes away asks for no more than a reload.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,15 @@ class Signals:
         self._found_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         self._take(signal.SIGTERM, self._on_stop)
         self._take(signal.SIGINT, self._on_stop)
+<<<<<<< HEAD
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             self._take(signal.SIGHUP, self._on_reload)
         for number in early_signals.noted():
             handler = self._on_reload if number == signal.SIGHUP else self._on_stop
             handler(number, None)
+=======
+        self._take(signal.SIGHUP, self._on_reload)
+>>>>>>> FETCH_HEAD
         return self
 
     def __exit__(

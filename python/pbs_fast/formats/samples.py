@@ -237,6 +237,7 @@ _LAYOUTS = (
     Envelope("busybox-S", lambda t, tag, m: f"{_bsd(t)} {tag}[5120]: {m}", host=""),
     Envelope("solaris", lambda t, tag, m: f"{_bsd(t)} mx {tag}[5120]: [ID 197553 mail.info] {m}"),
     Envelope("metalog", lambda t, tag, m: f"{_bsd(t)} [{tag}] {m}", host="", pid=False),
+    Envelope("metalog, colon", lambda t, tag, m: f"{_bsd(t)} [{tag}]: {m}", host="", pid=False),
     Envelope("journal-short-precise", lambda t, tag, m: f"{_bsd(t)}.{t:%f} mx {tag}[5120]: {m}"),
     Envelope("journal-short-iso", lambda t, tag, m: f"{_iso(t, 0, '+0100')} mx {tag}[5120]: {m}"),
     Envelope("journal-short-iso-precise", lambda t, tag, m: f"{_iso(t, 6, '+0100')} mx {tag}[5120]: {m}"),

@@ -37,11 +37,14 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 class Netblocks:
     """The networks of one reading. Immutable; `notices` are lines for the log on what could not be taken over."""
 
-    __slots__ = ("_table", "notices")
+    __slots__ = ("_table", "notices", "words")
 
     def __init__(self, entries: Iterable[tuple[Network, bool]] = (), notices: Sequence[str] = ()) -> None:
         """`entries` in order: a network, and whether an address in it is local (False: a `!` word)."""
+        entries = tuple(entries)
         self._table = NetworkTable(entries)
+        self.words = tuple(f"{'' if local else '!'}{network}" for network, local in entries)
+        """The networks as text, in order."""
         self.notices = tuple(notices)
 
     def __len__(self) -> int:

@@ -1,48 +1,39 @@
-"""An evaluated Perl configuration as TOML that means the same, each key with what it was, and notes for the rest.
+"""An evaluated Perl configuration as TOML that means the same, each key with what it was, and a report of the rest.
 
-Functions are known by the names that the old daemon gave them. What has no counterpart becomes a note that names its
-line and what to do. Imports what evaluated it, the patterns' part and the writer of TOML values.
+Everything in the file ends as carried over (the TOML says from where), covered by a built-in format, or left out, with
+a comment at its place. Imports the parts that read the file, and the writer of TOML values.
 """
 
 from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
+from pbs_fast.config.kinds import RefusedError
+from pbs_fast.config.model import KEYS
 from pbs_fast.config.show import toml_value
+from pbs_fast.legacy import settings, store
 from pbs_fast.legacy.evaluate import Old
-from pbs_fast.legacy.formats import Formats, site_formats
+from pbs_fast.legacy.formats import site_formats
+from pbs_fast.legacy.made import Formats
 from pbs_fast.legacy.patterns import Recognizer
+<<<<<<< HEAD
 from pbs_fast.util.text import printable
+=======
+from pbs_fast.legacy.place import MADE_FROM
+from pbs_fast.legacy.report import Report
+from pbs_fast.legacy.settings import Setting
+>>>>>>> FETCH_HEAD
 
-OLD_DBFILE = "/etc/postfix/pop-before-smtp"
-
-#: Function that opened the store -> the table's type. NDBM and DB_File are both Berkeley DB to the MTA that read them.
-_TABLES = {
-    "tie_DB": "hash",
-    "tie_BerkeleyDB": "hash",
-    "tie_NDBM": "hash",
-    "tie_CDB": "cdb",
-    "tie_tcprules": "tcprules",
-    "tie_courier": "courier",
-    "tie_sendmail": "sendmail",
-}
-#: Functions that only go with the store, and say nothing that its type does not say.
-_GO_WITH = {
-    "flock_func": {"flock_DB", "flock_courier", "flock_sendmail", "fcntl_sendmail"},
-    "sync_func": {"sync_DB", "sync_BerkeleyDB", "sync_tcprules", "sync_courier", "sync_sendmail", "sync_CDB"},
-    "add_func": {"add_DB", "add_tcprules"},
-    "del_func": {"del_DB", "del_tcprules"},
-    "tail_init_func": {"tail_init", "init_FileTail"},
-    "tail_getline_func": {"tail_getline", "getline_FileTail", "getline_stdin"},
-    "log_func": {"syslog"},
-    "mynet_func": {"mynet_postfix", "mynet_tcprules", "mynet_courier", "mynet_sendmail"},
-    "tie_func": set(_TABLES),
-}
-_SWITCHES = ("write", "debug", "reprocess")
+#: Subs of the old program that it called by their names: a file's own of such a name changed what it decided.
+_BY_NAME = ("cleanup_nets", "findNetblock", "str2time", "sig_handler", "mydie", "tail_open", "set_output_log")
+#: Subs that it called by reference: a file's own of such a name was called only where a variable refers to it.
+_BY_REFERENCE = re.compile(r"(?:tie|flock|sync|add|del)_DB|mynet_postfix|tail_init|tail_getline|log_to_stdout")
+#: Subs of the old sample's sections.
+_SECTIONS = re.compile(r"(?:tie|flock|sync|add|del|mynet|fcntl|init|getline)_\w+")
 
 
 @dataclass
@@ -51,146 +42,85 @@ class Conversion:
 
     lines: list[str] = field(default_factory=list)
     """Of the TOML file."""
-    notes: list[str] = field(default_factory=list)
-    """What the administrator should know or do."""
+    report: Report = field(default_factory=Report)
 
     @property
     def toml(self) -> str:
         return "\n".join(self.lines) + "\n"
 
+    @property
+    def notes(self) -> list[str]:
+        """What the administrator should know or do."""
+        return self.report.notes
 
-def convert(old: Old, recognizer: Recognizer) -> Conversion:
-    """The configuration that means the same as `old`."""
+    @property
+    def left_out(self) -> list[str]:
+        """What decides about grants, table, log or networks and is not in the TOML."""
+        return self.report.left_out
+
+
+def convert(old: Old, recognizer: Recognizer | None) -> Conversion:
+    """The configuration that means the same as `old`; without a recognizer all patterns are kept as they were."""
     out = Conversion()
+    report = out.report
     out.lines += [
-        f"# Made from {_plain(old.path)} by pbs-fast import-config. Behind # was: what stood there.",
-        "# All formats of the catalogue are on; what is in force is shown by: pbs-fast config",
+        f"{MADE_FROM.format(_plain(str(Path(old.path).absolute())))} Behind # was: what was there.",
+        "# What is in force is shown by: pbs-fast config",
         "",
     ]
-    settings = [*_log(old, out), *_table(old, out), *_settings(old, out), *_networks(old, out), *_own_log(old)]
-    formats = site_formats(old, recognizer)
-    if formats.logtime is not None:
-        settings.append(("logtime", formats.logtime, f"$logtime_pat ({old.where('logtime_pat')})"))
-    if formats.counts:
-        settings.append(("count_sessions", True, f"a logout pattern was set ({formats.counts})"))
-    if _acts_itself(old) and formats.own and not formats.known:
-        settings.append(
-            ("catalogue", False, "only the patterns below: what is done with an address is code of its own")
-        )
-    out.lines += [f"{key} = {toml_value(value)}  # was: {_plain(was)}" for key, value, was in settings]
-    out.notes += formats.notes
+    for part in (settings.log, store.table, settings.switches, settings.networks, settings.own_log):
+        _write(out, part(old, report))
+    formats = site_formats(old, recognizer, report)
+    _write(out, _about_formats(old, formats))
     out.lines += _format_lines(formats)
-    out.notes += list(_unknown_functions(old))
+    _subs(old, report)
+    out.lines += ["", *_comments(report)] if report.comments else []
     return out
 
 
-Setting = tuple[str, Any, str]
+def _write(out: Conversion, found: Iterable[Setting]) -> None:
+    lines = []
+    for key, value, was in found:
+        kind = KEYS[key].kind
+        try:
+            kind.read(value)
+        except RefusedError:
+            out.report.leave(_plain(was), f"{key} must be {kind.allowed}", f"write the key {key} yourself")
+            continue
+        lines.append(f"{key} = {toml_value(value)}  # was: {_plain(was)}")
+    out.lines += [*_comments(out.report), *lines]
 
 
-def _log(old: Old, out: Conversion) -> Iterator[Setting]:
-    tail = old.values.get("file_tail", {})
-    name = tail.get("name") if isinstance(tail, dict) else None
-    if _function(old, "tail_getline_func") == "getline_stdin":
-        yield "watchlog", "-", f"$tail_getline_func = \\&getline_stdin ({old.where('tail_getline_func')})"
-    elif name:
-        yield "watchlog", name, f"$file_tail{{'name'}} = '{name}' ({_where_in_hash(old, 'name')})"
-    if isinstance(tail, dict) and tail.get("tail") not in (None, "-1"):
-        out.notes.append(
-            f"$file_tail{{'tail'}} = {tail['tail']} ({_where_in_hash(old, 'tail')}): not needed, a start reads the log "
-            "back as far as the grace time reaches, rotated files included"
-        )
+def _comments(report: Report) -> list[str]:
+    return [f"# {_plain(line)}" for line in report.take_comments()]
 
 
-def _where_in_hash(old: Old, key: str) -> str:
-    return old.where(f"file_tail.{key}" if f"file_tail.{key}" in old.lines else "file_tail")
-
-
-def _table(old: Old, out: Conversion) -> Iterator[Setting]:
-    tie = _function(old, "tie_func") or "tie_DB"
-    kind = _TABLES.get(tie)
-    path = old.values.get("dbfile")
-    if kind is None:
-        return
-    where = f"$dbfile ({old.where('dbfile')}), $tie_func = \\&{tie}"
-    options = []
-    if kind == "sendmail":
-        path = path or "/etc/mail/popauth"
-        if _function(old, "flock_func") == "fcntl_sendmail":
-            options.append("lock=fcntl")
-        if _truth(old.values.get("signal_sendmail")):
-            options.append("signal=/run/sendmail/mta/sendmail.pid")
-            out.notes.append(
-                f"$signal_sendmail ({old.where('signal_sendmail')}): the option signal= of the table; check its pid "
-                "file. Today's Sendmails see changes without it (docs/MTA-SENDMAIL.md)"
-            )
-    elif kind == "courier":
-        path = path or "/etc/courier/smtpaccess"
-        out.notes.append("courier: no restart of esmtpd is needed any more (docs/MTA-COURIER.md)")
-    elif kind == "tcprules":
-        program = str(old.values.get("TCPRULES") or "").split()
-        if program and program[0] != "tcprules":
-            options.append(f"program={program[0]}")
-        out.notes.append("tcprules: our rules are compiled beside your own ones; see docs/MTA-QMAIL.md, rules=")
-    path = str(path or OLD_DBFILE)
-    if tie == "tie_NDBM":
-        out.notes.append(
-            f"$tie_func = \\&tie_NDBM ({old.where('tie_func')}): NDBM is not written any more; hash: is the nearest. "
-            f"Where the MTA says dbm:{path}, let it say hash:{path}"
-        )
-    path = path.removesuffix({"cdb": ".cdb", "hash": ".db"}.get(kind, "\0"))
-    text = f"{kind}:{path}" + ("?" + "&".join(options) if options else "")
-    yield "dbfile", text, where
-    # With Berkeley DB's own module, and for rebuilt files, the old daemon took no lock; ours goes by the table.
-    if kind == "hash" and tie == "tie_DB" and "flock" in old.values:
-        yield "flock", _truth(old.values["flock"]), f"$flock = {old.values['flock']} ({old.where('flock')})"
-    value = old.values.get("dbvalue")
-    if value is not None and not (kind == "courier" and value == "allow,RELAYCLIENT"):
-        yield "value", str(value), f"$dbvalue = '{value}' ({old.where('dbvalue')})"
-
-
-def _settings(old: Old, out: Conversion) -> Iterator[Setting]:
-    if "grace" in old.values:
-        seconds = str(old.values["grace"])
-        if re.fullmatch(r"[0-9]+", seconds) and int(seconds) > 0:
-            yield "grace", int(seconds), f"$grace = {seconds} ({old.where('grace')})"
-        else:
-            out.notes.append(
-                f"$grace = {seconds} ({old.where('grace')}): no whole number of seconds; 1800 s are in force"
-            )
-    for name in _SWITCHES:
-        if name in old.values:
-            yield name, _truth(old.values[name]), f"${name} = {old.values[name]} ({old.where(name)})"
-
-
-def _networks(old: Old, out: Conversion) -> Iterator[Setting]:
-    function = _function(old, "mynet_func")
-    listed = old.values.get("mynets")
-    if listed:
-        words = [word for text in listed if text for word in re.split(r"[\s,]+", str(text)) if word]
-        maps = [word for word in words if re.match(r"[a-z]+:", word) and not word.startswith("::")]
-        if maps:
-            out.notes.append(
-                f"@mynets ({old.where('mynets')}): maps are not networks and were ignored: {' '.join(maps)}"
-            )
-        kept = [word for word in words if word not in maps]
-        yield "mynetworks", kept, f"@mynets ({old.where('mynets')})"
-    elif function == "mynet_postfix":
-        yield "mynetworks", ["postfix"], f"$mynet_func = \\&mynet_postfix ({old.where('mynet_func')})"
-    elif function in ("mynet_tcprules", "mynet_courier", "mynet_sendmail"):
-        yield "mynetworks", ["127.0.0.0/8"], f"$mynet_func = \\&{function} ({old.where('mynet_func')})"
-        out.notes.append(f"mynetworks: {function} named the loopback network; add those that may relay anyway")
-
-
-def _own_log(old: Old) -> Iterator[Setting]:
-    if _function(old, "log_func") == "syslog":
-        yield "logto", "syslog", f"$log_func = \\&syslog ({old.where('log_func')})"
-    elif old.values.get("logto"):
-        yield "logto", str(old.values["logto"]), f"$logto = '{old.values['logto']}' ({old.where('logto')})"
+def _about_formats(old: Old, formats: Formats) -> Iterator[Setting]:
+    if formats.logtime is not None:
+        yield Setting("logtime", formats.logtime, formats.logtime_was)
+    if formats.counts:
+        yield Setting("count_sessions", True, f"a logout pattern was set ({formats.counts})")
+    if formats.built_in:
+        names = list(formats.built_in)
+        yield Setting("catalogue", names, "only what the old patterns read; true reads every server of the catalogue")
+    elif formats.own:
+        own = "only the patterns below"
+        if store.acts_itself(old):
+            own += ": what is done with an address is code of its own"
+        yield Setting("catalogue", False, own)
+    else:
+        yield Setting("catalogue", [], "no pattern was carried over, so nothing is granted until you write one")
 
 
 def _format_lines(formats: Formats) -> Iterator[str]:
     for name, tags in formats.tags.items():
         yield from ("", f"[formats.{name}]", f"program = {toml_value(list(tags))}")
+    if formats.own:
+        yield from (
+            "",
+            "# As they were, so IPv4 and the old timestamps only: write {ip} for the address's group to take IPv6 too,",
+            "# and [LOGTIME] for the timestamp's to take RFC 3339 too (docs/FORMATS.md).",
+        )
     for own in formats.own:
         yield from ("", *(f"# was: {_plain(line)}" for line in own.was), "[[format]]")
         yield from (f"{key} = {toml_value(value)}" for key, value in own.keys.items() if not isinstance(value, dict))
@@ -199,34 +129,31 @@ def _format_lines(formats: Formats) -> Iterator[str]:
                 yield from ("", f"[format.{key}]", *(f"{name} = {toml_value(value)}" for name, value in table.items()))
 
 
-def _unknown_functions(old: Old) -> Iterator[str]:
-    for name, known in _GO_WITH.items():
-        function = _function(old, name)
-        if function is not None and function not in known:
-            way = (
-                "write it as a program, and dbfile = exec:..., which runs it with add or del and the address "
-                "(docs/BLOCKING.md)"
-                if name in ("add_func", "del_func")
-                else "look for what replaces it in docs/MIGRATION.md"
+def _subs(old: Old, report: Report) -> None:
+    """Subs that no other part has looked at."""
+    values = [value for value in (*old.values.values(), *old.defaults.values()) if isinstance(value, dict)]
+    referred = {value["function"] for value in values if value.get("own")}
+    for name in old.subs:
+        where = f"sub {name} ({old.where(name)})"
+        if name in referred or name in ("custom_match", "BEGIN"):
+            continue
+        if name in _BY_NAME:
+            report.leave(where, "replaces a part of the old program, which has no counterpart", "see docs/MIGRATION.md")
+        elif _BY_REFERENCE.fullmatch(name):
+            report.leave(
+                where,
+                f"code of your own has no counterpart, and perl called the old program's own {name} as long as no "
+                "variable refers to this one",
+                "see docs/MIGRATION.md, or take it out",
             )
-            yield f"${name} = \\&{function} ({old.where(name)}): code of your own has no counterpart; {way}"
-
-
-def _acts_itself(old: Old) -> bool:
-    """Whether an address goes elsewhere than into a table: into a firewall, of those who failed to log in."""
-    return _function(old, "add_func") not in (None, *_GO_WITH["add_func"])
-
-
-def _function(old: Old, name: str) -> str | None:
-    value = old.values.get(name)
-    return str(value["function"]) if isinstance(value, dict) and "function" in value else None
-
-
-def _truth(value: object) -> bool:
-    """As Perl sees it."""
-    return value not in (None, "", "0")
+        elif not _SECTIONS.fullmatch(name):
+            report.note(f"{where}: code of your own; not needed where only the file itself called it")
 
 
 def _plain(text: str) -> str:
     """Text in a comment of one line."""
+<<<<<<< HEAD
     return printable(os.path.normpath(text) if text.startswith("/") else text)
+=======
+    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "?", os.path.normpath(text) if text.startswith("/") else text)
+>>>>>>> FETCH_HEAD

@@ -8,13 +8,17 @@ refuses are told, so that nobody has to find out. Imports formats and the matche
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pbs_fast.formats import Format
+from pbs_fast.formats.ends import session_ends
+from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.samples import load_samples
 from pbs_fast.formats.wholeline import LOGTIME
+from pbs_fast.formats.wholelint import nested
 from pbs_fast.legacy.examples import UnclearError, examples
+from pbs_fast.legacy.spelling import spelled
 from pbs_fast.matching import SYSLOG, Core, Matcher
 from pbs_fast.matching.python.envelope import LINE, TAG
 
@@ -24,18 +28,8 @@ _ADDRESS = "203.0.113.9"
 _REFERENCE = 1_772_668_800
 #: How the address stood in patterns of IPv4's time: with what takes away the front of a mapped address, where it is.
 _DOTTED = re.compile(
-    r"(?:\[:f\]\*|\(\?:::ffff:\)\?|(?:::ffff:)\?)?"
+    r"(?:\[f:\]\*|\(\?:::ffff:\)\?|(?:::ffff:)\?)?"
     r"\((?:\\d\+|\\d\{1,3\}|\[0-9\]\+|\[\\d\]\+)(?:(?:\\\.|\[\.\])(?:\\d\+|\\d\{1,3\}|\[0-9\]\+|\[\\d\]\+)){3}\)"
-)
-#: Perl's spelling of what this engine spells in another way.
-_SPELLINGS = (
-    (re.compile(r"\\z|\\Z(?![\w])"), "$"),
-    (re.compile(r"\(\?\^([a-wyz]*):"), lambda match: "(?i:" if "i" in match[1] else "(?:"),
-    (re.compile(r"\\x([2-7][0-9A-Fa-f])"), lambda match: re.escape(chr(int(match[1], 16)))),
-    (re.compile(r"\[\[:digit:\]\]"), "[0-9]"),
-    (re.compile(r"\[\[:alpha:\]\]"), "[A-Za-z]"),
-    (re.compile(r"\[\[:alnum:\]\]"), "[A-Za-z0-9]"),
-    (re.compile(r"\[\[:space:\]\]"), r"\\s"),
 )
 
 
@@ -47,14 +41,20 @@ class Known(NamedTuple):
     """Format -> tags that the pattern takes and the format does not know."""
     refused: tuple[str, ...]
     """Examples that the pattern takes and the catalogue does not, on purpose."""
+    foreign: tuple[str, ...]
+    """Examples of programs that the catalogue does not know."""
+    beyond: tuple[str, ...]
+    """Sample lines of the formats that the pattern does not take."""
+    samples: int
+    """How many there are of them."""
 
 
 def modern(pattern: str) -> str:
     """A Perl pattern as this engine writes it, its IPv4 address as `{ip}`, which takes IPv6 too."""
-    if pattern.startswith("(?i)"):
-        pattern = f"(?i:{pattern[4:]})"
-    for old, new in _SPELLINGS:
-        pattern = old.sub(new, pattern)
+    try:
+        pattern = spelled(pattern)
+    except ValueError:
+        return pattern
     return _DOTTED.sub("{ip}", pattern, count=1)
 
 
@@ -73,6 +73,8 @@ class Recognizer:
 
         `kind` is `login` or `logout`.
         """
+        if nested(pattern):
+            return None  # Python's re may take for ever on one line
         try:
             lines = list(_lines(pattern))
             by_samples = self._by_samples(pattern, kind)
@@ -81,6 +83,7 @@ class Recognizer:
         formats: dict[str, None] = {}
         tags: dict[str, dict[str, None]] = {}
         refused: list[str] = []
+        foreign: list[str] = []
         for line in lines:
             found = self._event(line)
             if found is not None and found[:2] == (kind, _ADDRESS):
@@ -89,16 +92,64 @@ class Recognizer:
                 return None  # it reads another address: they do not mean the same
             elif renamed := self._with_another_tag(line, kind):
                 tags.setdefault(renamed[0], {})[renamed[1]] = None
+            elif self._is_foreign(line, kind):
+                foreign.append(line)
             else:
                 refused.append(line)
         names = dict.fromkeys((*formats, *by_samples, *tags))
         if not names:
             return None
-        return Known(tuple(names), {name: tuple(added) for name, added in tags.items()}, tuple(refused))
+        beyond, samples = self._beyond(pattern, names)
+        added = {name: tuple(found) for name, found in tags.items()}
+        return Known(tuple(names), added, tuple(refused), tuple(foreign), beyond, samples)
 
-    def sessions_of(self, tag: str) -> tuple[str, ...]:
-        """The formats that join several lines of this tag into sessions."""
-        return tuple(name for name, fmt in self._formats.items() if fmt.session_address and tag in fmt.program)
+    def sessions_of(self, tags: Sequence[str], steps: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], list[str]]:
+        """The formats that join several lines of these tags, and which of their sample successes the steps do not take.
+
+        None where the steps take none of them: the server of that name writes other lines.
+        """
+        names: list[str] = []
+        beyond: list[str] = []
+        for name, fmt in self._formats.items():
+            if not fmt.session_address or not set(tags) <= set(fmt.program):
+                continue
+            wanted = [re.compile(expand(steps[key][0])) for key in ("address", "success")]
+            found = [
+                (sample.messages[-1], all(any(each.fullmatch(text) for text in sample.messages) for each in wanted))
+                for sample in self._samples
+                if sample.format == name and sample.event == "login" and len(sample.messages) > 1
+            ]
+            if any(taken for _, taken in found):
+                names.append(name)
+                beyond += [message for message, taken in found if not taken]
+        return tuple(names), beyond
+
+    def with_ends(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of some formats whose sessions are counted."""
+        return tuple(name for name in names if name in session_ends(self._formats.values()))
+
+    def _beyond(self, pattern: str, names: Mapping[str, None]) -> tuple[tuple[str, ...], int]:
+        """Sample logins of these formats that the pattern does not take, and how many samples there are."""
+        search = re.compile(_stamped(pattern)).search
+        lines = [
+            f"{_STAMP} {message}" if sample.own else f"{_STAMP} mx {sample.program}[5120]: {message}"
+            for sample in self._samples
+            if sample.event == "login" and sample.format in names
+            for message in sample.messages[-1:]
+        ]
+        return tuple(line for line in lines if search(line) is None), len(lines)
+
+    def _is_foreign(self, line: str, kind: str) -> bool:
+        """Whether the line is of a program that no format knows, in words that none knows either."""
+        envelope = LINE.match(line.encode())
+        if envelope is None or envelope[TAG] is None:
+            return not any(fmt.own_probe for fmt in self._formats.values())
+        tag = envelope[TAG].decode()
+        if tag in self._tags or f"*/{tag.rpartition('/')[2]}" in self._tags:
+            return False
+        begin, end = envelope.span(TAG)
+        others = (line[:begin] + own + line[end:] for own in self._tags if "*" not in own)
+        return not any(found is not None and found[0] == kind for found in map(self._event, others))
 
     def _by_samples(self, pattern: str, kind: str) -> tuple[str, ...]:
         """The formats of whose sample lines the pattern takes some, with the right address."""

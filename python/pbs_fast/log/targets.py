@@ -281,25 +281,29 @@ class _Datagrams:
 class SyslogTarget(_Datagrams):
     """The syslog daemon, facility mail. Raises LogError when none listens although that is required."""
 
-    def __init__(self, path: str = DEV_LOG, clock: Clock = time.time, *, required: bool = True) -> None:
+    def __init__(
+        self, path: str = DEV_LOG, clock: Clock = time.time, *, required: bool = True, ident: str = IDENT
+    ) -> None:
         self._clock = clock
+        self._ident = ident
         super().__init__("syslog", path, required=required)
 
     def put(self, level: Level, lines: Sequence[str]) -> int:
         """Send each line."""
-        head = f"<{_FACILITY << 3 | level}>{stamp(self._clock)} {IDENT}[{os.getpid()}]: "
+        head = f"<{_FACILITY << 3 | level}>{stamp(self._clock)} {self._ident}[{os.getpid()}]: "
         return self._send([f"{head}{line}" for line in lines])
 
 
 class JournalTarget(_Datagrams):
     """systemd's journal, by its own protocol. Raises LogError when it does not listen."""
 
-    def __init__(self, path: str = JOURNAL_SOCKET) -> None:
+    def __init__(self, path: str = JOURNAL_SOCKET, ident: str = IDENT) -> None:
+        self._ident = ident
         super().__init__("journal", path, required=True)
 
     def put(self, level: Level, lines: Sequence[str]) -> int:
         """Send each line; a line holds no newline, so each field is one line too."""
-        head = f"PRIORITY={level:d}\nSYSLOG_FACILITY={_FACILITY}\nSYSLOG_IDENTIFIER={IDENT}\nMESSAGE="
+        head = f"PRIORITY={level:d}\nSYSLOG_FACILITY={_FACILITY}\nSYSLOG_IDENTIFIER={self._ident}\nMESSAGE="
         return self._send([f"{head}{line}\n" for line in lines])
 
 

@@ -6,7 +6,8 @@ Imports config, formats and the matcher's protocols; the daemon and the commands
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.errors import ConfigError, FormatError
@@ -44,26 +45,43 @@ class Site(NamedTuple):
 def site_formats(settings: Settings) -> Site:
     """The formats of a configuration. Raises ConfigError, with file and line, for those that cannot be and for none."""
     catalogue = load_catalogue()
-    _check_names(settings, (each.name for each in catalogue))
+    chosen = settings.config.catalogue
+    _check_names(settings, [each.name for each in catalogue])
     try:
+<<<<<<< HEAD
         if settings.config.catalogue:
             catalogue = only_marked(catalogue, settings.config.only_marked)
             own = in_force(catalogue, settings.config.program_tags, settings.config.format)
         else:
+=======
+        if chosen is False:
+>>>>>>> FETCH_HEAD
             own = in_force((), {}, settings.config.format)
+        else:
+            own = in_force(catalogue, settings.config.program_tags, settings.config.format)
     except FormatError as error:
         raise ConfigError(str(error)) from None
-    if not own.formats:
+    if not isinstance(chosen, bool):
+        # Left out only now, so that no format of the site's own takes the name of one of the catalogue.
+        out = {each.name for each in catalogue} - set(chosen)
+        own = replace(own, formats=tuple(each for each in own.formats if each.name not in out))
+    if not own.formats and chosen is False:
         raise ConfigError(
             f"{settings.origin('catalogue')}: catalogue is false and there is no [[format]], so no line would be read; "
             "write one, or leave catalogue out"
         )
+    if not own.formats:
+        empty = f"{settings.origin('catalogue')}: catalogue is empty and there is no [[format]], so nothing is granted"
+        return Site((), (*own.warnings, empty), own.slow)
     return Site(own.formats, own.warnings, own.slow)
 
 
-def _check_names(settings: Settings, names: Iterable[str]) -> None:
-    """Raises ConfigError, with file and line, for a `[formats.NAME]` that is none of the catalogue's `names`."""
-    known = list(names)
+def _check_names(settings: Settings, known: Sequence[str]) -> None:
+    """Raises ConfigError, with file and line, for a `[formats.NAME]`, or in `catalogue`, that is none of `known`."""
+    chosen = settings.config.catalogue
+    for name in () if isinstance(chosen, bool) else chosen:
+        if name not in known:
+            raise ConfigError(f'{settings.origin("catalogue")}: no format has the name "{name}"{_nearest(name, known)}')
     for key, origin in settings.origins.items():
         table, _, rest = key.partition(".")
         name = rest.partition(".")[0]

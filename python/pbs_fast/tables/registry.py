@@ -40,7 +40,7 @@ TYPES = {
     "hash": TableType("pbs_fast.tables.types.hash", "HashTable", ".db", {"keys": ("exim",)}),
     "btree": TableType("pbs_fast.tables.types.btree", "BtreeTable", ".db"),
     "lmdb": TableType("pbs_fast.tables.types.lmdb", "LmdbTable", ".lmdb", {"keys": ("exim",)}),
-    "cdb": TableType("pbs_fast.tables.types.cdb", "CdbTable", ".cdb", {"keys": ("exim",)}),
+    "cdb": TableType("pbs_fast.tables.types.cdb", "CdbTable", ".cdb", {"keys": ("exim",), "suffix": ("none",)}),
     "text": TableType(
         "pbs_fast.tables.types.text", "TextTable", "", {"keys": ("exim", "iplsearch"), "command": (), "timeout": ()}
     ),
@@ -101,9 +101,14 @@ class TableSpec:
         return _kind(self.type, self.option("keys"))
 
     @property
+    def suffix(self) -> str | None:
+        """What is appended to the path for the file's name: the type's suffix, or nothing with `suffix=none`."""
+        return "" if self.option("suffix") == "none" else self.kind.suffix
+
+    @property
     def file(self) -> Path | None:
         """The file that the MTA opens."""
-        suffix = self.kind.suffix
+        suffix = self.suffix
         return None if self.path is None or suffix is None else self.path.with_name(self.path.name + suffix)
 
     def option(self, name: str, default: str = "") -> str:
@@ -169,7 +174,7 @@ def _options(kind: str, text: str) -> tuple[tuple[str, str], ...]:
 def make(kind: str, path: str, options: tuple[tuple[str, str], ...] = ()) -> TableSpec:
     """The table of a known type at this path; raises UsageError as `parse` does."""
     spec = TableSpec(kind, None, options)
-    suffix = spec.kind.suffix
+    suffix = spec.suffix
     if suffix is None:
         return replace(spec, address=path if spec.kind.served else "")
     if not path or "\0" in path or path.endswith("/"):

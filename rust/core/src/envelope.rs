@@ -256,7 +256,9 @@ fn bracketed_tag(line: &[u8], at: usize) -> Option<Tagged> {
     if line.get(end) != Some(&b']') {
         return None;
     }
-    Some(Tagged { tag: Span::new(at + 1, end), pid: Span::default(), message: blank_or_end(line, end + 1)? })
+    // Courier's own logger writes a colon behind it.
+    let behind = end + 1 + usize::from(line.get(end + 1) == Some(&b':'));
+    Some(Tagged { tag: Span::new(at + 1, end), pid: Span::default(), message: blank_or_end(line, behind)? })
 }
 
 /// End of `NAME` at `at`.

@@ -95,8 +95,11 @@ impl<'c> Heads<'c> {
         found.map_or(Short::Nothing, |(envelope, target)| Short::Found(envelope, target))
     }
 
-    /// A first word that ends in `:` is a tag or the line has no envelope.
+    /// A first word that ends in `:` is a tag, in brackets or not, or the line has no envelope.
     fn hostless(&self, rest: &[u8]) -> Short {
+        if rest[0] == b'[' {
+            return Short::Unsure;
+        }
         match find_byte(rest, b':', b'[') {
             Some(len) if self.tags.may_end(&rest[..len]) => Short::Unsure,
             _ => Short::Nothing,

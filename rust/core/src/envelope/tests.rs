@@ -60,6 +60,8 @@ fn every_syslog_envelope_gives_host_tag_and_message() {
         ("Mar  4 07:12:09 dovecot:", ("", "dovecot", "")),
         ("Mar  4 07:12:09 [dovecot] x", ("", "dovecot", "x")),
         ("Mar  4 07:12:09 [dovecot]", ("", "dovecot", "")),
+        ("Mar  4 07:12:09 [dovecot]: x", ("", "dovecot", "x")),
+        ("Mar  4 07:12:09 [dovecot]:", ("", "dovecot", "")),
         // ISO in its habits, and the journal's short-iso.
         ("2026-03-04T07:12:09.123456+01:00 mx dovecot[1]: x", ("mx", "dovecot", "x")),
         ("2026-03-04T07:12:09Z mx dovecot: x", ("mx", "dovecot", "x")),

@@ -1,0 +1,10 @@
+use strict;
+use vars qw(
+    $pat $out_pat $write $flock $debug $reprocess $grace $logto %file_tail @mynets %db $dbfile $dbvalue $logtime_pat
+    $mynet_func $tie_func $flock_func $add_func $del_func $sync_func $tail_init_func $tail_getline_func $log_func
+    $PID_pat $IP_pat $OK_pat $FAIL_pat $OUT_pat $END_pat
+);
+$pat = '^[LOGTIME] \S+ (?:imapd: LOGIN, user=\S+, ip=\[|homepop\[\d+\]: welcome \S+ from )(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)';
+$out_pat = '^[LOGTIME] \S+ imapd: LOGOUT, user=\S+, ip=\[(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)\]';
+if (defined($PID_pat)) { eval 'sub custom_match { () }'; }
+1;
