@@ -194,8 +194,7 @@ def test_an_old_start_file_finds_what_was_made_of_its_configuration(
 
 
 def test_import_config_writes_the_line_by_which_it_is_found(tmp_path: Path, capfd: Output) -> None:
-    if shutil.which("perl") is None:
-        unavailable("needs perl")
+    require_perl()
     file = tmp_path / "old.conf"
     file.write_text("$grace = 600;\n1;\n")
     assert main(["import-config", str(file)]) == 0

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 import os
-import shutil
 import time
->>>>>>> FETCH_HEAD
 from pathlib import Path
 
 import pytest
 
-from mta import require_perl
+from mta import require_perl, unavailable
 from pbs_fast.cli import main
 from pbs_fast.legacy import check
 
@@ -30,14 +26,8 @@ def line(ip: str, user: str = "ann", tag: str = "dovecot") -> str:
 
 
 @pytest.fixture
-<<<<<<< HEAD
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    perl = require_perl()
-=======
 def place(tmp_path: Path) -> Path:
-    if shutil.which("perl") is None:
-        unavailable("needs perl")
->>>>>>> FETCH_HEAD
+    require_perl()
     (tmp_path / "old.conf").write_text(CONFIG)
     (tmp_path / "mail.log").write_text(line("203.0.113.5") + line("203.0.113.6") + line("203.0.113.5"))
     return tmp_path

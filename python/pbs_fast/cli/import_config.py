@@ -55,14 +55,10 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"note: {file} is a program; its code runs as {account.name}, not as root", err=True)
         found = convert(old, None if keep_patterns else Recognizer(load_core(None), load_catalogue()))
         for note in found.notes:
-<<<<<<< HEAD
-            typer.echo(printable(f"note: {note}"), err=True)
-=======
             if note not in found.left_out:
-                typer.echo(f"note: {note}", err=True)
+                typer.echo(printable(f"note: {note}"), err=True)
         for each in found.left_out:
-            typer.echo(f"not carried over: {each}", err=True)
->>>>>>> FETCH_HEAD
+            typer.echo(printable(f"not carried over: {each}"), err=True)
         if check is not None:
             from pbs_fast.legacy.check import compare
 

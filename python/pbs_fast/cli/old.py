@@ -20,11 +20,8 @@ from pbs_fast.config import Config, Settings
 from pbs_fast.config.model import DEFAULT_FILE
 from pbs_fast.config.read import looks_like_perl
 from pbs_fast.errors import PbsError, UsageError
-<<<<<<< HEAD
-from pbs_fast.util.text import printable
-=======
 from pbs_fast.legacy.place import MADE_FROM, default_dbfile
->>>>>>> FETCH_HEAD
+from pbs_fast.util.text import printable
 
 NAME = "pop-before-smtp"
 #: Where it looked for its configuration: on Debian and Ubuntu, and as its authors shipped it.

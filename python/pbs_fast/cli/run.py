@@ -38,21 +38,12 @@ def act(settings: Settings, version: bool, dumpconfig: bool, list_: bool, progra
     not there yet holds no addresses.
     """
     if version or dumpconfig or list_:
-<<<<<<< HEAD
         early_signals.release()
-        return _show(settings, version, dumpconfig, list_)
-    return _serve(settings)
-
-
-def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool) -> int:
-=======
-        _show(settings, version, dumpconfig, list_, program)
-        return 0
+        return _show(settings, version, dumpconfig, list_, program)
     return _serve(settings, program)
 
 
-def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool, program: str) -> None:
->>>>>>> FETCH_HEAD
+def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool, program: str) -> int:
     from pbs_fast import __version__
     from pbs_fast.cli.table import chosen, listing
 
@@ -68,19 +59,16 @@ def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool, prog
         from pbs_fast.tables import list_rows
 
         spec = chosen(settings.config)[0]
-<<<<<<< HEAD
+
+        absent = bool(program) and spec.file is not None and not spec.file.exists()
 
         def show() -> int:
-            typer.echo(listing([key for key, _ in list_rows(spec, flock=settings.config.flock)]), nl=False)
+            rows = [] if absent else list_rows(spec, flock=settings.config.flock)
+            typer.echo(listing([key for key, _ in rows]), nl=False)
             return 0
 
         return apart(account_of(settings.config, spec) if os.geteuid() == 0 else None, show)
     return 0
-=======
-        absent = bool(program) and spec.file is not None and not spec.file.exists()
-        rows = [] if absent else list_rows(spec, flock=settings.config.flock)
-        typer.echo(listing([key for key, _ in rows]), nl=False)
->>>>>>> FETCH_HEAD
 
 
 def _serve(settings: Settings, program: str) -> int:
@@ -112,21 +100,12 @@ def _serve(settings: Settings, program: str) -> int:
         if user is not None:
             drop_to(user)
         voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
-<<<<<<< HEAD
-        log = voice(config.logto, debug=config.debug, waits=config.once)
+        log = voice(config.logto, debug=config.debug, waits=config.once, ident=program or IDENT)
         if user != config.user:
             log.info(f"started by root; running as {user}, who controls the tables' directory")
-        return run(settings, log, directory, background)
-    except PbsError as error:
-        line = printable(f"pbs-fast run: {error}")
-=======
-        log = voice(config.logto, debug=config.debug, ident=program or IDENT)
-        if config.user is not None:
-            drop_to(config.user, [str(config.logto)] if is_new else [])
         return run(settings, log, directory, background, program=name)
     except PbsError as error:
-        line = f"{name}: {error}"
->>>>>>> FETCH_HEAD
+        line = printable(f"{name}: {error}")
         if background is None:
             raise
         # The parent has the terminal and prints it; once it is gone, only our own log is left.

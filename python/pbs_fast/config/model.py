@@ -128,17 +128,13 @@ class Config:
         kinds.text(),
         "how the stamps at the lines' starts are written, where that is unusual: a strptime format or a pattern",
     )
-<<<<<<< HEAD
     raw_line_feeds: Literal["refuse", "accept"] = _key(
         "refuse",
         kinds.choice("refuse", "accept"),
         "what to do with logins in a file in which strangers can forge them, because the logging daemon writes line "
         "feeds and a server sends user names as they are",
     )
-    catalogue: bool = _key(
-=======
     catalogue: bool | tuple[str, ...] = _key(
->>>>>>> FETCH_HEAD
         True,
         kinds.switch_or_names(),
         "read the servers of the catalogue: all, a list of them, or none, as to block addresses",

@@ -32,12 +32,8 @@ from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.guards import Guards, read_machine
 from pbs_fast.guards.deny import read_deny
-<<<<<<< HEAD
-from pbs_fast.guards.netblocks import read_netblocks
-from pbs_fast.health.loggers import raw_line_feeds
-=======
 from pbs_fast.guards.netblocks import Netblocks, read_netblocks
->>>>>>> FETCH_HEAD
+from pbs_fast.health.loggers import raw_line_feeds
 from pbs_fast.ledger.counting import CountingLedger
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.log.bridge import engine_words
@@ -235,21 +231,20 @@ class Parts:
         self._log.info("reloaded mynetworks, guards and deny list")
         return True
 
-<<<<<<< HEAD
     def _stop_counting(self, format_: str, host: str) -> None:
         where = f"{format_} at {host}" if host else format_
         self._log.warning(
             f"{where}: the ends of its sessions are not recognised, so they are not counted and addresses stay for "
             "grace after a login; let it write its usual lines (Dovecot: the default mail_log_prefix), restart it, or "
             "set count_sessions = false (docs/FORMATS.md, Ends of sessions)"
-=======
+        )
+
     def _tell_networks(self, netblocks: Netblocks) -> None:
         """The old program's words for the networks whose addresses get no grant, for --debug."""
         words = netblocks.words
         shown = ", ".join(f"`{word}'" for word in words)
         self._log.debug(
             f"Using {len(words)} value{'s'[: len(words) != 1]} for pre-authorized networks: {shown or 'none'}"
->>>>>>> FETCH_HEAD
         )
 
     def _warn(self, *notices: Iterable[str]) -> None:

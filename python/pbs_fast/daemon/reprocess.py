@@ -48,7 +48,6 @@ def reprocess(
     explain = Explainer(log, lambda second: second)
     past = ledger.fresh()
     past.explain = explain.unchanged if log.debugging else None
-<<<<<<< HEAD
     replayer = Replayer(
         past,
         guards,
@@ -63,19 +62,11 @@ def reprocess(
             if signals.stop is not None:
                 return
             follower.go_live()
+        log.as_of(replayer.clock)
         replayer.finish()
     finally:
-        replayer.close()
-=======
-    try:
-        for follower in followers:
-            _one(follower, guards, past, signals, log, explain, int(clock.wall()))
-            if signals.stop is not None:
-                return
-            follower.go_live()
-    finally:
         log.as_of(None)
->>>>>>> FETCH_HEAD
+        replayer.close()
     log.info("------ reached end of log file ------")
     state = past.state().live(clock.wall(), past.grace, past.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
@@ -96,28 +87,19 @@ def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now
             # A log that was written while the clock stood ahead has such a time of modification too.
             reference = min(follower.modified or now, now)
             batch = follower.read([piece], reference)
-<<<<<<< HEAD
             for part in _single_rows(batch) if log.informing else [batch]:
                 if part:
+                    log.as_of(part.first[0])
                     replayer.advance(part.first[0] - 1, reference)
                 replayer.take(part, reference)
             if first is None:
                 first = _timestamp(follower, piece, reference, last=False)
             if (newest := _timestamp(follower, piece, reference, last=True)) is not None:
                 last = newest
+            if last is not None:
+                log.as_of(last)
             replayer.advance(last, reference)
     replayer.end_log(last, reference)
-=======
-            for part in _single_rows(batch) if log.informing else [batch] if batch else []:
-                log.as_of(part.first[0])
-                _expire(past, part.first[0], explain)
-                screened = guards.screen(part, past, part.last[-1], replay=True)
-                explain.refused(screened.refused)
-                explain.changed(past.observe(screened.batch, None))
-            if batch:
-                log.as_of(max(batch.last))
-                _expire(past, max(batch.last), explain)
->>>>>>> FETCH_HEAD
     if first is None and follower.source.trouble is None:
         log.warning(f"{follower.path}: no line's stamp could be read")
     follower.covered = _coverage(follower, first, now - replayer.ledger.grace)

@@ -34,15 +34,10 @@ class Signals:
         self._found_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         self._take(signal.SIGTERM, self._on_stop)
         self._take(signal.SIGINT, self._on_stop)
-<<<<<<< HEAD
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            self._take(signal.SIGHUP, self._on_reload)
+        self._take(signal.SIGHUP, self._on_reload)
         for number in early_signals.noted():
             handler = self._on_reload if number == signal.SIGHUP else self._on_stop
             handler(number, None)
-=======
-        self._take(signal.SIGHUP, self._on_reload)
->>>>>>> FETCH_HEAD
         return self
 
     def __exit__(

@@ -19,11 +19,12 @@ from pbs_fast.errors import ConfigError, SourceError
 from pbs_fast.legacy import perl
 from pbs_fast.legacy.convert import Conversion
 from pbs_fast.legacy.evaluate import Old, check, read
-from pbs_fast.match.lines import Run, Source, safe
+from pbs_fast.match.lines import Run, Source
 from pbs_fast.matching import load_core
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import site_formats
 from pbs_fast.matching.zones import zone_table
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.events import Event
@@ -80,7 +81,7 @@ def compare(old: Old, found: Conversion, log: str, say: Callable[[str], object])
     say(f"{log}: {len(_addresses(ours))} addresses would be granted under the imported configuration")
     say(f"{old.path}: {len(_addresses(theirs.grants))} addresses are granted by its own code")
     for number, said in theirs.died[:_SHOWN]:
-        say(f"  line {number}: not compared, the old code fails on it: {safe(said)}")
+        say(f"  line {number}: not compared, the old code fails on it: {printable(said)}")
     skipped = {number for number, _ in theirs.died}
     only_ours = _difference(ours, theirs.grants, skipped)
     only_theirs = _difference(theirs.grants, ours, skipped)
@@ -88,7 +89,7 @@ def compare(old: Old, found: Conversion, log: str, say: Callable[[str], object])
     texts = dict(_lines(log, wanted))
     for who, numbers, grants in (("pbs-fast", only_ours, ours), ("the old file", only_theirs, theirs.grants)):
         for number in numbers[:_SHOWN]:
-            say(f"  only {who}: {safe(grants[number][1])}, line {number}: {texts.get(number, '')}")
+            say(f"  only {who}: {printable(grants[number][1])}, line {number}: {texts.get(number, '')}")
         if len(numbers) > _SHOWN:
             say(f"  only {who}: {len(numbers) - _SHOWN} lines more")
     return 3 if only_ours or only_theirs or theirs.died else 0
@@ -170,4 +171,4 @@ def _lines(log: str, wanted: set[int]) -> Iterator[tuple[int, str]]:
     with open(log, "rb") as file:
         for number, line in enumerate(file, 1):
             if number in wanted:
-                yield number, safe(line[:_WIDTH].rstrip(b"\r\n").decode("utf-8", "replace"))
+                yield number, printable(line[:_WIDTH].rstrip(b"\r\n").decode("utf-8", "replace"))

@@ -20,13 +20,10 @@ from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.formats import site_formats
 from pbs_fast.legacy.made import Formats
 from pbs_fast.legacy.patterns import Recognizer
-<<<<<<< HEAD
-from pbs_fast.util.text import printable
-=======
 from pbs_fast.legacy.place import MADE_FROM
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.settings import Setting
->>>>>>> FETCH_HEAD
+from pbs_fast.util.text import printable
 
 #: Subs of the old program that it called by their names: a file's own of such a name changed what it decided.
 _BY_NAME = ("cleanup_nets", "findNetblock", "str2time", "sig_handler", "mydie", "tail_open", "set_output_log")
@@ -152,8 +149,4 @@ def _subs(old: Old, report: Report) -> None:
 
 def _plain(text: str) -> str:
     """Text in a comment of one line."""
-<<<<<<< HEAD
     return printable(os.path.normpath(text) if text.startswith("/") else text)
-=======
-    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "?", os.path.normpath(text) if text.startswith("/") else text)
->>>>>>> FETCH_HEAD

@@ -16,8 +16,8 @@ from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.samples import load_samples
 from pbs_fast.formats.wholeline import LOGTIME
-from pbs_fast.formats.wholelint import nested
 from pbs_fast.legacy.examples import UnclearError, examples
+from pbs_fast.legacy.nested import nested
 from pbs_fast.legacy.spelling import spelled
 from pbs_fast.matching import SYSLOG, Core, Matcher
 from pbs_fast.matching.python.envelope import LINE, TAG

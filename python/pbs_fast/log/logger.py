@@ -48,29 +48,25 @@ class Log:
         logto: str | Target | None,
         *,
         debug: bool = False,
-<<<<<<< HEAD
         waits: bool = False,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """`waits`: a reader of standard output or error that is slow, or stops, is waited for (see StreamTarget)."""
-=======
         clock: Callable[[], float] = time.time,
         ident: str = IDENT,
     ) -> None:
-        """`ident` is the program's name in syslog and journal."""
->>>>>>> FETCH_HEAD
+        """`waits`: a reader of standard output or error that is slow, or stops, is waited for (see StreamTarget).
+
+        `ident` is the program's name in syslog and journal.
+        """
         self.informing = logto is not None
         """True when info lines are written; ask before building a costly one."""
         self.debugging = debug and self.informing
         """The same of debug lines."""
         self.lost = 0
         """Lines that could not be written since the last that could."""
-<<<<<<< HEAD
-        self._target = _target(logto, waits, clock) if logto is None or isinstance(logto, str) else logto
-=======
         self._clock = clock
         self._as_of: float | None = None
-        self._target = _target(logto, self._now, clock, ident) if logto is None or isinstance(logto, str) else logto
+        self._target = (
+            _target(logto, waits, self._now, clock, ident) if logto is None or isinstance(logto, str) else logto
+        )
 
     def as_of(self, second: float | None) -> None:
         """Write this time, in seconds since 1970, before lines of a file and of standard output; None: the clock's."""
@@ -78,7 +74,6 @@ class Log:
 
     def _now(self) -> float:
         return self._clock() if self._as_of is None else self._as_of
->>>>>>> FETCH_HEAD
 
     def debug(self, text: str) -> None:
         """What was done with one address or line, and why."""
@@ -124,34 +119,11 @@ def is_file(logto: str | None) -> TypeGuard[str]:
     return logto not in (None, STDOUT, SYSLOG, JOURNAL)
 
 
-<<<<<<< HEAD
-def _target(logto: str | None, waits: bool, clock: Callable[[], float]) -> Target:
-=======
-def printable(text: str) -> str:
-    """The text as one line that no terminal obeys, what is unsafe as escapes."""
-    return _UNSAFE.sub(_escaped, text)
-
-
-def _target(logto: str | None, now: Callable[[], float], clock: Callable[[], float], ident: str) -> Target:
->>>>>>> FETCH_HEAD
+def _target(logto: str | None, waits: bool, now: Callable[[], float], clock: Callable[[], float], ident: str) -> Target:
     if logto is None:
         return StreamTarget(2, stamped=False, waits=waits)
     if logto == STDOUT:
-<<<<<<< HEAD
-        return StreamTarget(1, stamped=True, waits=waits, clock=clock)
-    if logto == SYSLOG:
-        return SyslogTarget(DEV_LOG, clock)
-    return JournalTarget(JOURNAL_SOCKET) if logto == JOURNAL else FileTarget(logto, clock)
-=======
-        return StreamTarget(1, stamped=True, clock=now)
+        return StreamTarget(1, stamped=True, waits=waits, clock=now)
     if logto == SYSLOG:
         return SyslogTarget(DEV_LOG, clock, ident=ident)
     return JournalTarget(JOURNAL_SOCKET, ident) if logto == JOURNAL else FileTarget(logto, now)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    # os.fsdecode and decode(errors="surrogateescape") put byte 0x80+n at U+DC80+n: show the byte.
-    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
->>>>>>> FETCH_HEAD

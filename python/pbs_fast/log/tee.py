@@ -12,15 +12,9 @@ from pbs_fast.log.targets import IDENT, SyslogTarget
 class SyslogVoice(Log):
     """A Log whose warnings go to syslog too; `logto` is None or `-`. That no syslog daemon runs is no fault."""
 
-<<<<<<< HEAD
-    def __init__(self, logto: str | None, *, debug: bool = False, waits: bool = False) -> None:
-        super().__init__(logto, debug=debug, waits=waits)
-        self._syslog = Log(SyslogTarget(required=False))
-=======
-    def __init__(self, logto: str | None, *, debug: bool = False, ident: str = IDENT) -> None:
-        super().__init__(logto, debug=debug, ident=ident)
+    def __init__(self, logto: str | None, *, debug: bool = False, waits: bool = False, ident: str = IDENT) -> None:
+        super().__init__(logto, debug=debug, waits=waits, ident=ident)
         self._syslog = Log(SyslogTarget(required=False, ident=ident))
->>>>>>> FETCH_HEAD
 
     def warning(self, text: str) -> None:
         self._syslog.warning(text)

@@ -48,16 +48,10 @@ def site_formats(settings: Settings) -> Site:
     chosen = settings.config.catalogue
     _check_names(settings, [each.name for each in catalogue])
     try:
-<<<<<<< HEAD
-        if settings.config.catalogue:
-            catalogue = only_marked(catalogue, settings.config.only_marked)
-            own = in_force(catalogue, settings.config.program_tags, settings.config.format)
-        else:
-=======
         if chosen is False:
->>>>>>> FETCH_HEAD
             own = in_force((), {}, settings.config.format)
         else:
+            catalogue = only_marked(catalogue, settings.config.only_marked)
             own = in_force(catalogue, settings.config.program_tags, settings.config.format)
     except FormatError as error:
         raise ConfigError(str(error)) from None

@@ -59,23 +59,14 @@ class Envelope(NamedTuple):
 # Whose message the host of the line forwarded: all before the colon.
 _FORWARDED = rb"(?>Message forwarded from (?P<from>" + WORD + rb")(?<=[^ ]:) |)"
 # A token that is a hostless tag is never a host: neither `x:` (looked behind) nor `[x]` (looked ahead).
-<<<<<<< HEAD
-_HOST = rb"(?>(?!\[" + NAME + rb"\] )(?P<host>" + WORD + rb")(?<!:)(?> +)(?>" + FAC + rb" |)" + _FORWARDED + rb"|)"
-=======
-_HOST = rb"(?:(?!\[" + NAME + rb"\]:? )(?P<host>" + WORD + rb")(?<!:) ++(?:" + FAC + rb" )?+" + _FORWARDED + rb")?+"
->>>>>>> FETCH_HEAD
+_HOST = rb"(?>(?!\[" + NAME + rb"\]:? )(?P<host>" + WORD + rb")(?<!:)(?> +)(?>" + FAC + rb" |)" + _FORWARDED + rb"|)"
 
 
 def _syslog() -> bytes:
     end = rb"(?: |\Z)"
     host = _HOST.replace(b"?P<host>", b"").replace(b"?P<from>", b"")
-<<<<<<< HEAD
-    tag = rb"(?:(" + NAME + rb")(?>\[((?>[0-9]+))\]|):|(?(4)(?!)|\[(" + NAME + rb")\]))"
+    tag = rb"(?:(" + NAME + rb")(?>\[((?>[0-9]+))\]|):|(?(4)(?!)|\[(" + NAME + rb")\]:?))"
     bsd = rb"(?>" + _PRI + rb"|)" + _STAMP + rb"(?> +)(?><" + FAC + rb"> |)" + host + tag + end
-=======
-    tag = rb"(?:(" + NAME + rb")(?:\[([0-9]++)\])?+:|(?(4)(?!)|\[(" + NAME + rb")\]:?))"
-    bsd = rb"(?:" + _PRI + rb")?+" + _STAMP + rb" ++(?:<" + FAC + rb"> )?+" + host + tag + end
->>>>>>> FETCH_HEAD
     stamp = rb"(?:(" + _DATE + rb"T" + _TIME + rb")" + _FRACTION + _ZONE + rb"|-)"
     words = rb" (" + WORD + rb") (" + WORD + rb") (" + WORD + rb") " + WORD + rb" "
     rfc5424 = _PRI + rb"1 " + stamp + words + _SD + rb"(?: (?>\xef\xbb\xbf|)(?> ?)|\Z)"
