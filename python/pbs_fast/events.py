@@ -1,6 +1,6 @@
 """What the parts hand to each other: Batch (matcher to ledger), Delta (ledger to tables) and several as one, Counters.
 
-Pure data; imports nothing of the package. The meaning of each column is in docs/MATCHING.md.
+Pure data. The meaning of each column is in docs/MATCHING.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes the daemon's parts from a configuration, and runs them: `pbs-fast run`.
 
 What can be wrong with the configuration, the tables and the logs is found here, before the process says it is ready.
-Raises PbsError with one line for the user. Imports everything but the commands.
+Raises PbsError with one line for the user.
 """
 
 from __future__ import annotations

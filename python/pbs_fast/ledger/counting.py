@@ -51,27 +51,19 @@ class HeldRows:
         self._in_order = False
 
     def logins(
-        self,
-        batch: Batch,
-        formats: list[str],
-        hosts: list[str],
-        changed: dict[str, Grant],
-        now: float | None,
-        *,
-        shift: int,
-        at_once: bool,
+        self, batch: Batch, changed: dict[str, Grant], now: float | None, *, shift: int, at_once: bool
     ) -> Iterator[LoginRow]:
         """The logins of a batch, for the ledger to apply before it takes the next; everything else is done in between.
 
-        `formats` and `hosts` are those of the batch. Until `finish_replay`, a login that is too old for a grant of its
-        own waits for it, because a later line may end its session; and so do logouts, unless `at_once`, because their
-        logins may not be read yet. Raises ValueError for a folded row.
+        Until `finish_replay`, a login that is too old for a grant of its own waits for it, because a later line may end
+        its session; and so do logouts, unless `at_once`, because their logins may not be read yet. Raises ValueError
+        for a folded row: sessions cannot be told apart in it.
         """
         if any(n != 1 for n in batch.n):
             raise ValueError("a folded row cannot be counted; sessions need one row an event")
         self._in_order |= now is None
-        columns = batch.kind, hosts, formats, batch.process, batch.session, batch.ip, batch.last, batch.user_last
-        for kind, host, format_, process, session, ip, last, user in zip(*columns, strict=True):
+        columns = batch.kind, batch.host, batch.format, batch.process, batch.session, batch.ip, batch.last
+        for kind, host, format_, process, session, ip, last, user in zip(*columns, batch.user_last, strict=True):
             line = Line(batch.source, host, format_, process, session, ip, last + shift)
             if kind == "login":
                 if now is None:

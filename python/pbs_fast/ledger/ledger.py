@@ -176,10 +176,11 @@ class Ledger:
     def _logins(
         self, batch: Batch, now: float | None, shift: int, ahead: Ahead, changed: dict[str, Grant]
     ) -> Iterable[LoginRow]:
+        """The rows for the loop. With counted sessions a generator, which the loop advances after each row."""
         texts = self._shared(batch.format), self._shared(batch.host)
         if self._counts_sessions:
-            at_once = now is None or ahead == "refuse"
-            return self._held.logins(batch, *texts, changed, now, shift=shift, at_once=at_once)
+            batch = replace(batch, format=texts[0], host=texts[1])
+            return self._held.logins(batch, changed, now, shift=shift, at_once=now is None or ahead == "refuse")
         columns: list[list[Any]] = [batch.ip, batch.first, batch.last, batch.n, batch.user_last, *texts]
         if batch.kind.count("login") < len(batch):
             is_login = [kind == "login" for kind in batch.kind]
