@@ -229,6 +229,19 @@ def test_an_open_session_holds_the_row_past_grace_and_its_end_gives_a_grace_more
     assert ledger.expire(START + 500 + GRACE).removed == (IPS[0],)
 
 
+def test_logins_that_open_no_session_renew_a_row_that_another_session_holds() -> None:
+    ledger, table = new_ledger(), dict[str, int]()
+    publish(table, ledger.observe(batch(Say("login", IPS[0], "a", START)), START))
+    for after in (GRACE + 1, 3 * GRACE, 5 * GRACE, 5 * GRACE + 1):
+        now = START + after
+        publish(table, ledger.expire(now))
+        publish(table, ledger.observe(batch(Say("login", IPS[0], None, now)), now))
+        check(ledger, table, now)
+        assert table == {IPS[0]: START + LONGEST}
+        assert alive(ledger) == {IPS[0]: now + GRACE}
+    assert +ledger.counters == {"granted": 1, "renewed": 4, "session_opened": 1}
+
+
 def test_max_session_is_a_hard_cap_for_a_lost_logout() -> None:
     ledger = new_ledger()
     ledger.observe(batch(Say("login", IPS[0], "a", START)), START)
