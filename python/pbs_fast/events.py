@@ -1,12 +1,14 @@
 """What the parts hand to each other: Batch (matcher to ledger), Delta (ledger to tables) and several as one, Counters.
 
-Pure data; imports nothing of the package. The meaning of each column is in docs/MATCHING.md.
+Pure data. The meaning of each column is in docs/MATCHING.md.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from itertools import compress
 from typing import Literal, NamedTuple
 
 Kind = Literal["login", "logout", "restart", "killed", "aborted"]
@@ -65,6 +67,14 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ip)
+
+    def select(self, keep: Iterable[bool]) -> Batch:
+        """Those of the rows for which `keep`, as long as the columns, is true."""
+        mask = list(keep)
+        return Batch(self.source, *(list(compress(getattr(self, name), mask)) for name in _COLUMNS))
+
+
+_COLUMNS = tuple(column.name for column in fields(Batch) if column.name != "source")
 
 
 class Grant(NamedTuple):

@@ -18,16 +18,17 @@ import pytest
 from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.resume import resume
-from pbs_fast.events import Batch, Counters, Grant
+from pbs_fast.events import Batch, Grant
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.ledger.counting import CountingLedger, State
-from pbs_fast.ledger.sessions import Ends, Session
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.ledger.sessions import Ends, OpenSessions, Session
+from pbs_fast.ledger.state import State
 from pbs_fast.log.logger import Log
 from pbs_fast.matching import load_core
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.wakeup import Hints
-from pbs_fast.util.clock import FakeClock
+from support.clock import FakeClock
 
 NOW = 1_700_000_000
 GRACE, LONGEST = 600, 7200
@@ -88,10 +89,10 @@ class Start:
         record: dict[str, Any] = json.loads(Path(self.path).read_bytes())
         return record
 
-    def resumed(self) -> CountingLedger | None:
+    def resumed(self) -> Ledger | None:
         """The ledger after a start that could go on from the file; None after one that has to replay."""
         clock = FakeClock(float(NOW))
-        ledger = CountingLedger(GRACE, Counters(), max_session=LONGEST, ends=ENDS)
+        ledger = Ledger(GRACE, sessions=OpenSessions(LONGEST, ENDS))
         followers = resume(self.path, self.logs, ledger, clock, self.follow, self._log)
         if followers is None:
             return None
@@ -99,7 +100,7 @@ class Start:
             while follower.replaying:
                 ledger.observe(follower.step(), clock.now(), shift=clock.shift())
             follower.close()
-        ledger.settle(clock.now())
+        ledger.finish_replay(clock.now())
         return ledger
 
 

@@ -55,6 +55,7 @@ def batch(logins: Iterable[Login | tuple[str, int]], *, gap: int | None = None, 
             (result.user_first, login.user),
             (result.user_last, login.user),
             (result.users, 1),
+            (result.process, ""),
         ):
             column.append(value)  # type: ignore[arg-type]
     return result

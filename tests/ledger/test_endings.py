@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from ledger.test_sessions import ENDS, GRACE, IPS, LONGEST, START, Say, batch, check, new_ledger, publish
 from pbs_fast.events import Batch, Delta
-from pbs_fast.ledger.counting import CountingLedger
+from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.recognition import EARLY_SHARE, LATE_SHARE, WATCHED
-from pbs_fast.ledger.sessions import ABORT, ABORT_EARLY
+from pbs_fast.ledger.sessions import ABORT, ABORT_EARLY, OpenSessions
 
 EARLY, LATE = int(LONGEST * EARLY_SHARE), int(LONGEST * LATE_SHARE)
 
 
-def open_sessions(ledger: CountingLedger) -> list[str | int]:
+def open_sessions(ledger: Ledger) -> list[str | int]:
     return [key[3] for key, _ in ledger.sessions.items()]
 
 
@@ -171,7 +171,7 @@ def test_a_replay_keeps_no_session_of_before_a_start() -> None:
     ledger.observe(batch(login(IPS[0], "a", START), login(IPS[1], "b", START)), now, ahead="refuse")
     ledger.observe(word("restart", START + 200), now, ahead="refuse")
     ledger.observe(batch(login(IPS[1], "c", START + 201)), now, ahead="refuse")
-    assert ledger.settle(now).set.keys() == {IPS[1]}
+    assert ledger.finish_replay(now).set.keys() == {IPS[1]}
     assert open_sessions(ledger) == ["c"]
 
 
@@ -180,7 +180,7 @@ def test_a_word_of_now_waits_for_the_logins_that_the_replay_has_still_to_find() 
     now = START + 500
     ledger.observe(word("restart", now), now)
     ledger.observe(batch(login(IPS[0], "a", START)), now, ahead="refuse")
-    assert not ledger.settle(now).set
+    assert not ledger.finish_replay(now).set
     assert not open_sessions(ledger)
 
 
@@ -203,8 +203,8 @@ def test_no_session_older_than_a_start_is_open_and_no_row_outlives_its_grace(sha
 
     @given(STEPS, st.booleans())
     def run(steps: list[tuple[str, str, str, str, int, int]], one_by_one: bool) -> None:
-        ledger = CountingLedger(GRACE, max_session=1_000_000, ends=ENDS)
-        ledger.settle(START)
+        ledger = Ledger(GRACE, sessions=OpenSessions(1_000_000, ENDS))
+        ledger.finish_replay(START)
         table: dict[str, int] = {}
         now = START
         sessions: dict[tuple[str, str, str], tuple[str, int, str]] = {}
@@ -256,7 +256,7 @@ class Site:
     def __init__(self, *, format_: str = "dovecot") -> None:
         self.ledger = new_ledger()
         self.said: list[tuple[str, str]] = []
-        self.ledger.on_unrecognised = lambda *server: self.said.append(server)
+        self.ledger.sessions.on_unrecognised = lambda *server: self.said.append(server)
         self.now = START
         self._number = 0
         self._format = format_
@@ -381,13 +381,13 @@ def test_a_replay_judges_when_it_has_seen_all() -> None:
     for ends, rows in ((True, 0), (False, 0)):
         ledger = new_ledger(replaying=True)
         said: list[tuple[str, str]] = []
-        ledger.on_unrecognised = lambda *server, said=said: said.append(server)  # type: ignore[misc]
+        ledger.sessions.on_unrecognised = lambda *server, said=said: said.append(server)  # type: ignore[misc]
         ledger.observe(batch(*logins), now, ahead="refuse")
         ledger.expire(now)
         assert not said
         if ends:
             ledger.observe(batch(*logouts), now, ahead="refuse")
-        ledger.settle(now)
+        ledger.finish_replay(now)
         assert (said, len(ledger)) == ([] if ends else [("dovecot", "mx")], rows)
 
 
@@ -403,8 +403,8 @@ def test_what_is_not_counted_is_so_after_a_restart_of_ours() -> None:
 
 
 def test_memory_of_words_is_bounded() -> None:
-    ledger = CountingLedger(GRACE, max_session=LONGEST, ends=ENDS)
-    ledger.settle(START)
+    ledger = Ledger(GRACE, sessions=OpenSessions(LONGEST, ENDS))
+    ledger.finish_replay(START)
     for n in range(70_000):
         ledger.observe(word("aborted", START, user=f"u{n}"), START)
     for n in range(5_000):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pbs_fast.events import MAX_AHEAD, Delta
 from pbs_fast.ledger.ledger import OUTCOMES, Ahead, Ledger
+from pbs_fast.ledger.sessions import OpenSessions
 
 from .rows import Login, batch
 
@@ -104,11 +105,16 @@ def publish(table: dict[str, int], delta: Delta) -> None:
         del table[ip]
 
 
-@pytest.mark.parametrize("fold", [True, False], ids=["folded", "events"])
-def test_ledger_equals_the_model(fold: bool, share: Callable[[object], None]) -> None:
+@pytest.mark.parametrize(
+    ("fold", "counting"), [(True, False), (False, False), (False, True)], ids=["folded", "events", "counted sessions"]
+)
+def test_ledger_equals_the_model(fold: bool, counting: bool, share: Callable[[object], None]) -> None:
+    """Where no session opens, logins do the same with and without `count_sessions`."""
+
     @given(OPERATIONS)
     def run(operations: list[tuple[str, object, Ahead]]) -> None:
-        model, ledger, table = Model(), Ledger(GRACE), dict[str, int]()
+        ledger = Ledger(GRACE, sessions=OpenSessions(10 * GRACE, {}) if counting else None)
+        model, table = Model(), dict[str, int]()
         now = START + 0.25
         events = 0
         for name, value, ahead in operations:

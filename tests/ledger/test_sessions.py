@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.events import Batch, Delta, Grant
-from pbs_fast.ledger.counting import CountingLedger
+from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import EARLY, Ends, Line, OpenSessions
 
 START = 1_700_000_000
@@ -55,10 +55,10 @@ def batch(*lines: Say, source: str = "log") -> Batch:
     return result
 
 
-def new_ledger(*, replaying: bool = False) -> CountingLedger:
-    ledger = CountingLedger(GRACE, max_session=LONGEST, ends=ENDS)
+def new_ledger(*, replaying: bool = False) -> Ledger:
+    ledger = Ledger(GRACE, sessions=OpenSessions(LONGEST, ENDS))
     if not replaying:
-        assert not ledger.settle(START)
+        assert not ledger.finish_replay(START)
     return ledger
 
 
@@ -86,12 +86,12 @@ class Model:
         self.ends = {ip: end for ip, end in self.ends.items() if end > now or ip in open_ones}
 
 
-def alive(ledger: CountingLedger) -> dict[str, int]:
+def alive(ledger: Ledger) -> dict[str, int]:
     """Address -> end without open sessions."""
     return {ip: row.expires for ip, row in ledger.state().rows.items()}
 
 
-def check(ledger: CountingLedger, table: dict[str, int], now: float) -> None:
+def check(ledger: Ledger, table: dict[str, int], now: float) -> None:
     assert ledger.queued() + ledger.held() == len(ledger)
     assert {ip: row.expires for ip, row in ledger.rows().items()} == table
     assert all(end > now for end in table.values())
@@ -142,7 +142,7 @@ def lines_of(steps: list[tuple[str, int, int, int]]) -> list[Say | int]:
     return told
 
 
-def live_through(told: list[Say | int], share: Callable[[object], None] | None = None) -> tuple[CountingLedger, Model]:
+def live_through(told: list[Say | int], share: Callable[[object], None] | None = None) -> tuple[Ledger, Model]:
     model, ledger, table = Model(), new_ledger(), dict[str, int]()
     for each in told:
         now = each if isinstance(each, int) else each.stamp
@@ -181,7 +181,7 @@ def test_a_replay_finds_what_living_through_it_left(share: Callable[[object], No
         publish(table, ledger.observe(batch(*said), now, ahead="refuse"))
         # Nothing is granted on the way that the end of the log does not grant.
         assert table.keys() <= model.ends.keys()
-        publish(table, ledger.settle(now))
+        publish(table, ledger.finish_replay(now))
         publish(table, ledger.expire(now))
         check(ledger, table, now)
         begun_before = {each.ip for each in told if isinstance(each, Say) and each.stamp <= now - LONGEST}
@@ -229,6 +229,19 @@ def test_an_open_session_holds_the_row_past_grace_and_its_end_gives_a_grace_more
     assert ledger.expire(START + 500 + GRACE).removed == (IPS[0],)
 
 
+def test_logins_that_open_no_session_renew_a_row_that_another_session_holds() -> None:
+    ledger, table = new_ledger(), dict[str, int]()
+    publish(table, ledger.observe(batch(Say("login", IPS[0], "a", START)), START))
+    for after in (GRACE + 1, 3 * GRACE, 5 * GRACE, 5 * GRACE + 1):
+        now = START + after
+        publish(table, ledger.expire(now))
+        publish(table, ledger.observe(batch(Say("login", IPS[0], None, now)), now))
+        check(ledger, table, now)
+        assert table == {IPS[0]: START + LONGEST}
+        assert alive(ledger) == {IPS[0]: now + GRACE}
+    assert +ledger.counters == {"granted": 1, "renewed": 4, "session_opened": 1}
+
+
 def test_max_session_is_a_hard_cap_for_a_lost_logout() -> None:
     ledger = new_ledger()
     ledger.observe(batch(Say("login", IPS[0], "a", START)), START)
@@ -248,7 +261,7 @@ def test_a_logout_of_now_waits_for_the_login_that_the_replay_has_still_to_find()
     assert ledger.rows().keys() == {IPS[1]}
     ledger.observe(batch(Say("login", IPS[0], "a", START)), now, ahead="refuse")
     assert ledger.rows().keys() == {IPS[1]}
-    assert ledger.settle(now).set[IPS[0]].expires == now + GRACE
+    assert ledger.finish_replay(now).set[IPS[0]].expires == now + GRACE
     assert [session.ip for _, session in ledger.sessions.items()] == [IPS[1]]
 
 
@@ -327,6 +340,22 @@ def test_a_process_id_used_again_is_another_session() -> None:
     first = Say("login", IPS[0], None, START, "uw", "imapd[7]")
     ledger.observe(batch(first, first._replace(stamp=START + 300)), START + 300)
     assert [session.opened for _, session in ledger.sessions.items()] == [START + 300]
+
+
+def test_a_session_whose_process_id_another_address_uses_is_over() -> None:
+    """Its logout was lost. The row has its login's grace, not more."""
+    ledger = new_ledger()
+    first = Say("login", IPS[0], None, START, "popa3d", "popa3d[7]")
+    ledger.observe(batch(first), START)
+    ledger.expire(START + GRACE)
+    assert ledger.held() == 1
+    now = START + GRACE + 50
+    table = {ip: row.expires for ip, row in ledger.rows().items()}
+    publish(table, ledger.observe(batch(first._replace(ip=IPS[1], stamp=now)), now))
+    publish(table, ledger.expire(now))
+    check(ledger, table, now)
+    assert table == {IPS[1]: now + LONGEST}
+    assert ledger.counters["session_lost"] == 1
 
 
 def test_a_login_whose_end_cannot_be_recognised_opens_no_session() -> None:

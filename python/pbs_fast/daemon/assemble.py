@@ -1,7 +1,7 @@
 """Makes the daemon's parts from a configuration, and runs them: `pbs-fast run`.
 
 What can be wrong with the configuration, the tables and the logs is found here, before the process says it is ready.
-Raises PbsError with one line for the user. Imports everything but the commands.
+Raises PbsError with one line for the user.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from pbs_fast.guards import Guards, read_machine
 from pbs_fast.guards.deny import read_deny
 from pbs_fast.guards.netblocks import Netblocks, read_netblocks
 from pbs_fast.health.loggers import raw_line_feeds
-from pbs_fast.ledger.counting import CountingLedger
 from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.log.bridge import engine_words
 from pbs_fast.log.logger import Log
 from pbs_fast.matching import load_core
@@ -140,12 +140,10 @@ class Parts:
         self._tell_networks(netblocks)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
-        self.ledger = Ledger(config.grace, self.counters)
-        if config.count_sessions:
-            self.ledger = CountingLedger(
-                config.grace, self.counters, max_session=config.max_session, ends=session_ends(site.formats)
-            )
-            self.ledger.on_unrecognised = self._stop_counting
+        sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
+        self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
+        self.ledger.sessions.on_unrecognised = self._stop_counting
+        self._saves_sessions = config.count_sessions and config.write
         self.hints = Hints()
         # A raw name forges lines of any server, so its own need not be among the formats that are read.
         known = site.formats if config.catalogue else (*site.formats, *load_catalogue())
@@ -159,7 +157,7 @@ class Parts:
         self._look_at_loggers(paths)
         if self._config.reprocess:
             return [self._follower(path, "begin") for path in paths]
-        if isinstance(self.ledger, CountingLedger) and self._config.write:
+        if self._saves_sessions:
             found = resume(self._config.checkpoint, paths, self.ledger, self.clock, self._follower, self._log)
             if found is not None:
                 return found
@@ -167,7 +165,7 @@ class Parts:
 
     def checkpoints(self) -> Checkpoints | None:
         """Who saves the open sessions, where they are counted and anything is written."""
-        if isinstance(self.ledger, CountingLedger) and self._config.write:
+        if self._saves_sessions:
             return Checkpoints(self._config.checkpoint, self.ledger, self.clock, self._log)
         return None
 
@@ -191,7 +189,7 @@ class Parts:
             say=self._log.warning,
             tell=self._log.info,
             tags=self._tags,
-            fold_past=not (self.guards.wants_events or isinstance(self.ledger, CountingLedger)),
+            fold_past=not (self.guards.wants_events or self._config.count_sessions),
             logtime=self._logtime,
             raw_tags=self._raw_tags if path in self._forgeable and self._config.raw_line_feeds == "refuse" else (),
         )

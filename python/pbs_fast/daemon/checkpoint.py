@@ -27,7 +27,7 @@ from pbs_fast.util.admin_files import read_admin_file, replace_file
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
-    from pbs_fast.ledger.counting import CountingLedger
+    from pbs_fast.ledger.ledger import Ledger
     from pbs_fast.log.logger import Log
     from pbs_fast.util.clock import Clock
 
@@ -102,7 +102,7 @@ def write_checkpoint(path: str, positions: Mapping[str, Position], state: State,
 class Checkpoints:
     """Writes a checkpoint now and then; a fault is said once, and nothing else depends on it."""
 
-    def __init__(self, path: str, ledger: CountingLedger, clock: Clock, log: Log) -> None:
+    def __init__(self, path: str, ledger: Ledger, clock: Clock, log: Log) -> None:
         self._path = path
         self._ledger, self._clock, self._log = ledger, clock, log
         self._failed = False

@@ -114,9 +114,9 @@ class Daemon:
             if follower.source.trouble is None:  # else it was said when the log was looked for
                 self._log.info(follower.coverage.reason)
         self._part(len(self._leaving))
-        settled = self._ledger.settle(self._clock.now())
-        self._publisher.add(settled)
-        self.explain.changed(settled)
+        still_open = self._ledger.finish_replay(self._clock.now())
+        self._publisher.add(still_open)
+        self.explain.changed(still_open)
         coverage = [follower.coverage for follower in self._logs]
         if ahead := self._ledger.counters["refused_ahead"]:
             # What was granted by such lines before the clock was set back cannot be told from what never was.

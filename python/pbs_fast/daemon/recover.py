@@ -62,7 +62,7 @@ def recover(
             ends[row.expires][ip] = row.user
     for end, users in ends.items():
         explain.changed(ledger.adopt(users, end - ledger.grace))
-    unexplained.settled()
+    unexplained.start_finished()
     if kept := len(result.recovered) - len(refused):
         longest = max(end for end in ends) - int(clock.now())
         log.warning(

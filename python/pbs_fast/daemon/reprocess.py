@@ -68,7 +68,7 @@ def reprocess(
         log.as_of(None)
         replayer.close()
     log.info("------ reached end of log file ------")
-    state = past.state().live(clock.wall(), past.grace, past.max_session)
+    state = past.state().live(clock.wall(), past.grace, past.sessions.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
 
 

@@ -1,7 +1,6 @@
 """A start from a checkpoint: the logs from where the last run left them, the ledger as it was there.
 
-Where anything is not as the checkpoint says, nothing of it is used, and the log of `max_session` is replayed. Imports
-the checkpoint and the follower.
+Where anything is not as the checkpoint says, nothing of it is used, and the log of `max_session` is replayed.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pbs_fast.sources.protocol import Coverage
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
-    from pbs_fast.ledger.counting import CountingLedger
+    from pbs_fast.ledger.ledger import Ledger
     from pbs_fast.log.logger import Log
     from pbs_fast.sources.file.position import Position
     from pbs_fast.util.clock import Clock
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 def resume(
     path: str,
     logs: Sequence[str],
-    ledger: CountingLedger,
+    ledger: Ledger,
     clock: Clock,
     follow: Callable[[str, Position], Follower],
     log: Log,
@@ -45,13 +44,13 @@ def resume(
     when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for follower in followers:
         follower.resume(Coverage(True, f"{follower.path}: went on from the checkpoint of {when}"), wall)
-    state = checkpoint.state.live(wall, ledger.grace, ledger.max_session)
+    state = checkpoint.state.live(wall, ledger.grace, ledger.sessions.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
     log.info(f"the checkpoint held {len(state.rows)} addresses and {len(state.sessions)} open sessions")
     return followers
 
 
-def _refuse_processes(checkpoint: Checkpoint, ledger: CountingLedger) -> None:
+def _refuse_processes(checkpoint: Checkpoint, ledger: Ledger) -> None:
     """Lines that end a session without naming its address need the stream that saw it begin, which is not saved."""
     for _, session in checkpoint.state.sessions:
         if ledger.sessions.ends.get(session.format) == "process":

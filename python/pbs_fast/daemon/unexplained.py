@@ -38,7 +38,8 @@ _SIZE_LIMIT = 256 << 20
 
 
 class Unexplained:
-    """The ends of rows that no log explains. Made before the rows of the tables are read, then `settled`, `turned`."""
+    """The ends of rows that no log explains. Made before the rows of the tables are read, then `start_finished` and
+    `turned`."""
 
     def __init__(self, tables: Iterable[Path], ledger: Ledger, clock: Clock, log: Log) -> None:
         """Reads what an earlier run left next to the files of the tables, and notes there that a start has begun."""
@@ -80,7 +81,7 @@ class Unexplained:
             return 0
         return floor(min(self._ends.get(ip, inf), self._since + self._ledger.grace))
 
-    def settled(self) -> None:
+    def start_finished(self) -> None:
         """The start is over: of the ledger's rows, those that no log explains are kept in mind until they end."""
         before, self._ends, self._since = self._ends, {}, None
         for ip, row in self._ledger.rows().items():

@@ -1,12 +1,12 @@
 """All guards over a Batch: which of its rows may reach the ledger, and why the others may not.
 
-What speaks against an address alone is `answers.py`'s to say. Must not import the ledger.
+What speaks against an address alone is `answers.py`'s to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import compress
 from operator import not_
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 #: Stands in the place of a guard's name on logouts, which no guard but `hosts` looks at.
 _LOGOUT = "logout"
-_COLUMNS = tuple(column.name for column in fields(Batch) if column.name != "source")
 
 
 class Refusal(NamedTuple):
@@ -219,8 +218,7 @@ class Guards:
                 continue
             self.counters[name if name == LOCAL else f"refused_{name}"] += n
             refused.append(Refusal(ip, name, n, user, host))
-        columns = (list(compress(getattr(batch, column), keep)) for column in _COLUMNS)
-        return Screened(Batch(batch.source, *columns), refused, revoke, warnings)
+        return Screened(batch.select(keep), refused, revoke, warnings)
 
 
 def _is_one(user: str | None, of: Set[str]) -> bool:

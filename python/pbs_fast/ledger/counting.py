@@ -1,196 +1,138 @@
-"""The ledger of `count_sessions`: an address stays while one of its sessions is open, and grace after the last ended.
+"""The rows that `count_sessions` keeps: an address stays while one of its sessions is open, and grace after the last.
 
-Takes rows that were not folded, one event each. Invariants beside the ledger's own, held by tests/ledger:
-- a logout never opens a row, unless the login of its session was seen and the row would have stood since;
-- a row with open sessions is in no queue once its login's grace is over: it is *held*, and is queued again when the
+What a login gives is the ledger's rule (`Ledger.observe`); this is what its session adds. Rows are not folded, one
+event each. Invariants, held by tests/ledger:
+- a logout never opens a row, unless the login of its session was seen and the row would have lasted until now;
+- a row with open sessions leaves the queue once its login's grace is over: it is *held*, and is queued again when the
   last session ends; so each row is queued or held, never both;
 - no session holds a row for longer than `max_session` seconds;
-- a session that its server's own words end, without a logout, leaves its row what the login gave, and no more.
-
-Imports the ledger and the sessions. Must not import anything that knows files, tables or clocks.
+- a session that something other than its logout ends leaves its row what the login gave, and no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from math import floor
 
-from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, Kind
-from pbs_fast.ledger.ledger import Ahead, Ledger
-from pbs_fast.ledger.sessions import Ends, Line, OpenSessions, Session
+from pbs_fast.events import Batch, Counters, Grant, Kind
+from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.sessions import Line, OpenSessions, Session
 from pbs_fast.ledger.state import State
 
 #: Logouts of now that wait for the end of a replay; later ones are taken at once.
 _MOST_DEFERRED = 131_072
 
-_NEW, _RENEWED, _SESSION = "new", "renewed", "session"
+_SESSION = "session"
+
+#: Address, first and last timestamp, number of logins, user, format, host.
+LoginRow = tuple[str, int, int, int, str | None, str, str]
 
 
-class CountingLedger(Ledger):
-    """The live rows and the open sessions. Not for several threads at once."""
+class HeldRows:
+    """What open sessions do to the rows of a ledger, which asks for it."""
 
     def __init__(
-        self, grace: int, counters: Counters | None = None, *, max_session: int, ends: Mapping[str, Ends]
+        self, sessions: OpenSessions, grace: int, rows: dict[str, Grant], queue: ExpiryQueue, counters: Counters
     ) -> None:
-        """Times in seconds; `ends` as for `OpenSessions`. Counts further: `session_opened`, `session_closed`,
-        `session_overdue`; `session_lost` for sessions that a start, a killed process or an error ended;
+        """`rows` and `queue` are the ledger's. Counts `session_opened`, `session_closed`, `session_overdue`;
+        `session_lost` for sessions that a start, a killed process, an error or another login with the same id ended;
         `session_uncounted` for those of servers whose ends are not recognised; and `session_row` for rows that an open
         session alone explains."""
-        super().__init__(grace, counters)
-        self.sessions = OpenSessions(max_session, ends)
-        self.on_unrecognised: Callable[[str, str], None] | None = None
-        """Called with format and host of a server whose sessions are not counted from now on."""
-        #: End of a row without its open sessions; for addresses with open sessions and a row only.
-        self._idle: dict[str, int] = {}
-        self._held: set[str] = set()
+        self.idle: dict[str, int] = {}
+        """End of a row without its open sessions; for addresses with open sessions and a row only."""
+        self.held: set[str] = set()
+        """Addresses whose rows are in no queue."""
+        self._sessions, self._grace = sessions, grace
+        self._rows, self._queue, self._counters = rows, queue, counters
         #: Addresses with a session and no row, and the end that a row would have without the session: in a replay, a
-        #: later line may tell the session's end.
+        #: later line may end the session.
         self._waiting: dict[str, int] = {}
-        self._settled = False
-        #: Logouts that came while the past was still read, in which their logins may stand.
+        self._replaying = True
+        #: Logouts that came while the past was still read, which may hold their logins.
         self._deferred: list[tuple[Kind, Line, str | None, float]] = []
         #: Whether all that was logged up to now was seen, so that what was not seen did not happen.
         self._in_order = False
 
-    @property
-    def window(self) -> int:
-        """How many seconds back a login may lie that explains a row: its session may still be open."""
-        return max(self.grace, self.max_session)
+    def logins(
+        self, batch: Batch, changed: dict[str, Grant], now: float | None, *, shift: int, at_once: bool
+    ) -> Iterator[LoginRow]:
+        """The logins of a batch, for the ledger to apply before it takes the next; everything else is done in between.
 
-    @property
-    def max_session(self) -> int:
-        """Seconds that an open session holds its row at most."""
-        return self.sessions.max_session
-
-    def fresh(self) -> CountingLedger:
-        """An empty ledger of the same kind, which counts into the same counters."""
-        made = CountingLedger(self.grace, self.counters, max_session=self.max_session, ends=self.sessions.ends)
-        made.on_unrecognised = self.on_unrecognised
-        return made
-
-    def held(self) -> int:
-        """Rows that stand in no queue, because their sessions are open."""
-        return len(self._held)
-
-    def next_expiry(self) -> int | None:
-        """When to call `expire` next, at the latest. None when there is nothing to look at."""
-        times = [time for time in (super().next_expiry(), self.sessions.next_overdue()) if time is not None]
-        return min(times, default=None)
-
-    def observe(self, batch: Batch, now: float | None, *, shift: int = 0, ahead: Ahead = "arrival") -> Delta:
-        """Take the logins and logouts of a batch that was not folded, as `Ledger.observe` does.
-
-        Until `settle` was called, a login that is too old for a grant of its own waits for it, because a later line may
-        end its session; and so do logouts of now (`ahead="arrival"`), whose logins may not be read yet. Raises
-        ValueError for a folded row: sessions cannot be told apart in it.
+        Until `finish_replay`, a login that is too old for a grant of its own waits for it, because a later line may end
+        its session; and so do logouts, unless `at_once`, because their logins may not be read yet. Raises ValueError
+        for a folded row: sessions cannot be told apart in it.
         """
         if any(n != 1 for n in batch.n):
             raise ValueError("a folded row cannot be counted; sessions need one row an event")
-        changed: dict[str, Grant] = {}
         self._in_order |= now is None
-        for kind, line, user in _lines(batch, shift):
+        columns = batch.kind, batch.host, batch.format, batch.process, batch.session, batch.ip, batch.last
+        for kind, host, format_, process, session, ip, last, user in zip(*columns, batch.user_last, strict=True):
+            line = Line(batch.source, host, format_, process, session, ip, last + shift)
             if kind == "login":
-                self._login(line, user, changed, now, ahead)
-            elif now is not None and ahead == "arrival" and not self._settled and len(self._deferred) < _MOST_DEFERRED:
+                if now is None:
+                    self._end_overdue(line.stamp, changed)
+                before = self._rows.get(ip)
+                if before is not None and ip in self.idle:
+                    # The login is judged by what the logins before it gave, not by how long sessions may last.
+                    self._rows[ip] = before._replace(expires=self.idle[ip])
+                yield ip, last, last, 1, user, format_, host
+                self._open(line, user, before, changed)
+            elif self._replaying and not at_once and now is not None and len(self._deferred) < _MOST_DEFERRED:
                 self._deferred.append((kind, line, user, now))
             else:
                 self._end(kind, line, user, changed, now)
-        if self._settled and now is not None:
-            self._settle(changed, now)
-        return Delta(set=changed)
+        if not self._replaying and now is not None:
+            self._insert_waiting(changed, now)
 
-    def settle(self, now: float) -> Delta:
+    def finish_replay(self, now: float, changed: dict[str, Grant]) -> None:
         """After the replay: rows for the addresses whose sessions are still open though their logins are long past."""
-        changed: dict[str, Grant] = {}
         for kind, line, user, then in self._deferred:
             self._end(kind, line, user, changed, then)
         self._deferred.clear()
-        self._settled = self._in_order = True
+        self._replaying, self._in_order = False, True
         self._end_unrecognised(now, changed)
-        self._settle(changed, now)
-        return Delta(set=changed)
+        self._insert_waiting(changed, now)
 
-    def expire(self, now: float, gone: dict[str, Grant] | None = None) -> Delta:
-        """End overdue sessions, then remove the rows whose end has come."""
+    def end_due(self, now: float) -> dict[str, Grant]:
+        """End the sessions that are overdue or not recognised; the rows that change."""
         changed: dict[str, Grant] = {}
         self._end_overdue(now, changed)
         self._end_unrecognised(now, changed)
-        removed = super().expire(now, gone).removed
-        for ip in removed:
-            changed.pop(ip, None)
-        return Delta(set=changed, removed=removed)
+        return changed
 
-    def revoke(self, ips: Iterable[str], gone: dict[str, Grant] | None = None) -> Delta:
-        """Remove rows before their end, and forget their sessions."""
-        ips = list(ips)
+    def forget(self, ips: Iterable[str]) -> None:
+        """The rows of these addresses are removed; their sessions end without any effect."""
         for ip in ips:
-            self.sessions.forget(ip)
-            self._idle.pop(ip, None)
-            self._held.discard(ip)
+            self._sessions.forget(ip)
+            self.idle.pop(ip, None)
+            self.held.discard(ip)
             self._waiting.pop(ip, None)
-        return super().revoke(ips, gone)
 
-    def state(self) -> State:
-        """What the next run needs to go on from here."""
-        rows = {ip: row._replace(expires=self._idle.get(ip, row.expires)) for ip, row in self._rows.items()}
-        return State(rows, list(self.sessions.items()), self.sessions.uncounted)
-
-    def _take_over(self, state: State) -> None:
-        self.sessions.restore(state.sessions, state.uncounted)
-        super()._take_over(state)
-        for ip, row in state.rows.items():
-            if ip in self.sessions:
-                self._hold(ip, row.expires, {})
+    def restore(self, state: State) -> None:
+        """Take over the sessions of a state whose rows the ledger has taken over."""
+        self._sessions.restore(state.sessions, state.uncounted)
         for _, session in state.sessions:
-            if session.ip not in self._rows:
-                self._waiting[session.ip] = session.opened + self.grace
-
-    def _requeue(self, ip: str, end: int) -> None:
-        if ip in self._idle:
-            self._held.add(ip)
-        else:
-            super()._requeue(ip, end)
-
-    def _login(self, line: Line, user: str | None, changed: dict[str, Grant], now: float | None, ahead: Ahead) -> None:
-        counters, ip = self.counters, line.ip
-        if now is None:
-            self._end_overdue(line.stamp, changed)
-        elif line.stamp > now + MAX_AHEAD:
-            if ahead == "refuse":
-                self._unchanged(ip, "refused_ahead", 1)
-                return
-            counters["ahead"] += 1
-            line = line._replace(stamp=floor(now))
-        opened = self.sessions.open(line, user)
-        counters["session_opened"] += opened
-        end = line.stamp + self.grace
-        row = self._rows.get(ip)
-        if now is not None and end <= now:
-            self._unchanged(ip, "too_old", 1)
-            if opened and row is None:
-                self._waiting[ip] = max(self._waiting.get(ip, end), end)
-        elif row is None or (ip not in self._idle and line.stamp > row.expires):
+            row = self._rows.get(session.ip)
             if row is None:
-                self._enqueue(ip, end)
-            else:
-                counters["expired"] += 1
-            self.granted += 1
-            counters["granted"] += 1
+                self._waiting[session.ip] = session.opened + self._grace
+            elif session.ip not in self.idle:
+                self._hold(session.ip, row, row, {})
+
+    def _open(self, line: Line, user: str | None, before: Grant | None, changed: dict[str, Grant]) -> None:
+        """The session of a login that the ledger has applied; `before` is the row before it."""
+        ip = line.ip
+        opened = self._sessions.open(line, user)
+        self._counters["session_opened"] += opened
+        row = self._rows.get(ip)
+        if row is not None:
             self._waiting.pop(ip, None)
-            row = self._put(changed, ip, Grant(end, user, line.format, _NEW, line.host))
-        else:
-            known = self._idle.get(ip, row.expires)
-            if end < known:
-                self._unchanged(ip, "late", 1)
-            else:
-                counters["renewed"] += 1
-                if end > known:
-                    if ip in self._idle:
-                        self._idle[ip] = end
-                    why = _NEW if ip in changed and changed[ip].why == _NEW else _RENEWED
-                    row = self._put(changed, ip, Grant(max(end, row.expires), user, line.format, why, line.host))
-        if row is not None and ip in self.sessions:
-            self._hold(ip, self._idle.get(ip, row.expires), changed)
+            if ip in self._sessions:
+                self._hold(ip, row, before or row, changed)
+        elif opened:
+            self._waiting[ip] = max(self._waiting.get(ip, 0), line.stamp + self._grace)
+        if self._sessions.replaced:
+            self._lose(self._sessions.replaced, "session_lost", changed)
+            self._sessions.replaced.clear()
 
     def _end(self, kind: Kind, line: Line, user: str | None, changed: dict[str, Grant], now: float | None) -> None:
         """A logout, or other words that end sessions."""
@@ -200,28 +142,35 @@ class CountingLedger(Ledger):
         if now is not None:
             line = line._replace(stamp=min(line.stamp, floor(now)))
         if kind == "restart":
-            lost = self.sessions.restarted(line)
+            lost = self._sessions.restarted(line)
         elif kind == "killed":
-            lost = self.sessions.killed(line)
+            lost = self._sessions.killed(line)
         else:
-            lost = self.sessions.aborted(line, user)
+            lost = self._sessions.aborted(line, user)
         self._lose(lost, "session_lost", changed)
 
-    def _lose(self, sessions: Iterable[Session], counter: str, changed: dict[str, Grant]) -> None:
-        for session in sessions:
-            self.counters[counter] += 1
-            self._ended(session, session.opened + self.grace, changed, None)
-
     def _logout(self, line: Line, changed: dict[str, Grant], now: float | None) -> None:
-        session = self.sessions.close(line)
+        session = self._sessions.close(line)
         if session is None:
-            self.counters["logout_unused"] += 1
+            self._counters["logout_unused"] += 1
             return
-        self.counters["session_closed"] += 1
+        self._counters["session_closed"] += 1
         over = line.stamp if now is None else min(line.stamp, floor(now))
         if line.stamp >= self._cap(session):
             over = session.opened  # a session that was overdue gives no grace after its end
-        self._ended(session, over + self.grace, changed, now)
+        self._ended(session, over + self._grace, changed, now)
+
+    def _end_overdue(self, now: float, changed: dict[str, Grant]) -> None:
+        self._lose(self._sessions.overdue(now), "session_overdue", changed)
+
+    def _end_unrecognised(self, now: float, changed: dict[str, Grant]) -> None:
+        if self._in_order:
+            self._lose(self._sessions.unrecognised(now), "session_uncounted", changed)
+
+    def _lose(self, sessions: Iterable[Session], counter: str, changed: dict[str, Grant]) -> None:
+        for session in sessions:
+            self._counters[counter] += 1
+            self._ended(session, session.opened + self._grace, changed, None)
 
     def _ended(self, session: Session, end: int, changed: dict[str, Grant], now: float | None) -> None:
         """The row of a session that is over may stay until `end`, or for its other sessions."""
@@ -229,74 +178,46 @@ class CountingLedger(Ledger):
         row = self._rows.get(ip)
         if row is None:
             end = max(self._waiting.pop(ip, end), end)
-            if ip in self.sessions:
+            if ip in self._sessions:
                 self._waiting[ip] = end
             elif now is not None and end > now:
                 self._insert(session, end, changed)
             return
-        idle = max(self._idle.pop(ip, row.expires), end)
-        if ip in self.sessions:
-            self._idle[ip] = idle
+        idle = max(self.idle.pop(ip, row.expires), end)
+        if ip in self._sessions:
+            self.idle[ip] = idle
             return
-        self._put(changed, ip, row._replace(expires=idle, why=_SESSION))
-        if ip in self._held:
-            self._held.remove(ip)
-            self._enqueue(ip, idle)
+        self._rows[ip] = changed[ip] = row._replace(expires=idle, why=_SESSION)
+        if ip in self.held:
+            self.held.remove(ip)
+            self._queue.add(ip, idle)
 
-    def _end_overdue(self, now: float, changed: dict[str, Grant]) -> None:
-        for session in self.sessions.overdue(now):
-            self.counters["session_overdue"] += 1
-            self._ended(session, session.opened + self.grace, changed, None)
-
-    def _end_unrecognised(self, now: float, changed: dict[str, Grant]) -> None:
-        if not self._in_order:
-            return
-        for (format_, host), sessions in self.sessions.unrecognised(now):
-            self._lose(sessions, "session_uncounted", changed)
-            if self.on_unrecognised is not None:
-                self.on_unrecognised(format_, host)
-
-    def _settle(self, changed: dict[str, Grant], now: float) -> None:
+    def _insert_waiting(self, changed: dict[str, Grant], now: float) -> None:
         for ip, end in self._waiting.items():
-            session = self.sessions.youngest(ip)
+            session = self._sessions.youngest(ip)
             if session is None or self._cap(session) <= now:
                 continue
             if ip not in self._rows:
                 self._insert(session, end, changed)
-            self._hold(ip, self._idle.get(ip, self._rows[ip].expires), changed)
+            if ip not in self.idle:
+                self._hold(ip, self._rows[ip], self._rows[ip], changed)
         self._waiting.clear()
 
-    def _cap(self, session: Session) -> int:
-        return session.opened + self.max_session
-
     def _insert(self, session: Session, end: int, changed: dict[str, Grant]) -> None:
-        self.counters["session_row"] += 1
-        self._enqueue(session.ip, end)
-        self._put(changed, session.ip, Grant(end, session.user, session.format, _SESSION, session.host))
+        self._counters["session_row"] += 1
+        self._queue.add(session.ip, end)
+        self._rows[session.ip] = changed[session.ip] = Grant(end, session.user, session.format, _SESSION, session.host)
 
-    def _hold(self, ip: str, idle: int, changed: dict[str, Grant]) -> None:
-        """The row stands for as long as its sessions may: until the youngest one's cap at the latest."""
-        self._idle[ip] = idle
-        row, session = self._rows[ip], self.sessions.youngest(ip)
-        if session is not None and self._cap(session) > row.expires:
-            self._put(changed, ip, row._replace(expires=self._cap(session)))
+    def _hold(self, ip: str, row: Grant, before: Grant, changed: dict[str, Grant]) -> None:
+        """A `row` without its sessions, which was `before`, stays for as long as these may: until the youngest one's
+        cap at the latest."""
+        self.idle[ip] = row.expires
+        session = self._sessions.youngest(ip)
+        cap = 0 if session is None else self._cap(session)
+        row = row._replace(expires=max(cap, row.expires, before.expires))
+        self._rows[ip] = row
+        if ip in changed or row != before:
+            changed[ip] = row
 
-    def _put(self, changed: dict[str, Grant], ip: str, row: Grant) -> Grant:
-        row = row._replace(format=self._share(row.format), host=self._share(row.host))
-        self._rows[ip] = changed[ip] = row
-        return row
-
-
-def _lines(batch: Batch, shift: int) -> Iterator[tuple[Kind, Line, str | None]]:
-    columns = (
-        batch.kind,
-        batch.host,
-        batch.format,
-        batch.process,
-        batch.session,
-        batch.ip,
-        batch.last,
-        batch.user_last,
-    )
-    for kind, host, format_, process, session, ip, last, user in zip(*columns, strict=True):
-        yield kind, Line(batch.source, host, format_, process, session, ip, last + shift), user
+    def _cap(self, session: Session) -> int:
+        return session.opened + self._sessions.max_session

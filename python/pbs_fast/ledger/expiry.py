@@ -1,7 +1,6 @@
 """When to look at which address: one bucket of addresses a second, the seconds in a heap.
 
-Pure: no clock. Knows neither why an address stands here nor whether its time has really come; the ledger does. Imports
-nothing of the package.
+Pure: no clock. Knows neither why an address is here nor whether its time has really come; the ledger does.
 """
 
 from __future__ import annotations

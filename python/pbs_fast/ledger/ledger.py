@@ -2,23 +2,27 @@
 
 Pure: no clock, no I/O; every method is told the time. All times are seconds on the ledger's clock (`clock.py`).
 
-A hash (address -> Grant) says when each row ends, a queue (`expiry.py`) when to look. Invariants, held by tests/ledger:
-- one queue entry per live address, at or before the second of the row's end; a renewal touches the hash only;
+A hash (address -> Grant) says when each row ends, a queue (`expiry.py`) when to look. With `count_sessions`, open
+sessions keep rows longer (`counting.py`). Invariants, held by tests/ledger:
+- one queue entry per live address, at or before the second of the row's end; a renewal touches the hash only. A row
+  that open sessions hold has none;
 - an entry whose second has come is dropped with its row, or, where the hash says later, queued for that later second;
-- a row's end never moves to an earlier second, and no row is without one.
-
-Imports of the package: events, expiry. Must not import anything that knows files, tables or clocks.
+- no login moves a row's end to an earlier second, and no row is without one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import compress
 from math import floor
+from operator import not_
 from typing import Any, Literal
 
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant
+from pbs_fast.ledger.counting import HeldRows, LoginRow
 from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.ledger.state import State
 
 #: What becomes of rows stamped more than MAX_AHEAD s ahead: `arrival` (live) counts them as of now, `refuse` (replay)
@@ -34,6 +38,9 @@ _MANY = 256
 #: Formats and hosts to share; a log with more hosts than that is under attack, and need not be stored well.
 _MAX_TEXTS = 4_096
 
+#: A time before all timestamps.
+_NEVER = -(1 << 62)
+
 _NEW = "new"
 _RENEWED = "renewed"
 _RECOVERED = "recovered"
@@ -44,9 +51,9 @@ _new_tuple = tuple.__new__
 class Ledger:
     """The live rows. Not for several threads at once."""
 
-    def __init__(self, grace: int, counters: Counters | None = None) -> None:
+    def __init__(self, grace: int, counters: Counters | None = None, *, sessions: OpenSessions | None = None) -> None:
         """`grace` in seconds, at least 1. Counts into `counters`: OUTCOMES, and `ahead`, `expired`, `recovered`,
-        `revoked` (rows)."""
+        `revoked` (rows). With `sessions`, rows stay while one of these is open, and grace longer (`HeldRows`)."""
         if grace < 1:
             raise ValueError(f"grace must be at least 1 second, not {grace}")
         self.grace = grace
@@ -58,20 +65,19 @@ class Ledger:
         self._rows: dict[str, Grant] = {}
         self._queue = ExpiryQueue()
         self._texts: dict[str, str] = {}
+        self._counts_sessions = sessions is not None
+        self.sessions = OpenSessions(0, {}) if sessions is None else sessions
+        """The open sessions; none is ever open where they are not counted."""
+        self._held = HeldRows(self.sessions, grace, self._rows, self._queue, self.counters)
 
     @property
     def window(self) -> int:
-        """How many seconds back a login may lie that explains a row."""
-        return self.grace
-
-    @property
-    def max_session(self) -> int:
-        """Seconds that an open session holds its row at most; 0 where sessions are not counted."""
-        return 0
+        """How many seconds back a login may lie that explains a row: its session may still be open."""
+        return max(self.grace, self.sessions.max_session)
 
     def fresh(self) -> Ledger:
         """An empty ledger of the same kind, which counts into the same counters."""
-        return Ledger(self.grace, self.counters)
+        return Ledger(self.grace, self.counters, sessions=self.sessions.fresh() if self._counts_sessions else None)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,55 +94,50 @@ class Ledger:
         return self._rows.copy()
 
     def queued(self) -> int:
-        """Length of the queue: always that of the ledger."""
+        """Length of the queue: that of the ledger, without the rows that are held."""
         return len(self._queue)
 
+    def held(self) -> int:
+        """Rows that are in no queue, because their sessions are open."""
+        return len(self._held.held)
+
     def next_expiry(self) -> int | None:
-        """When to call `expire` next, at the latest: no row ends earlier. None when there is no row."""
-        return self._queue.next()
+        """When to call `expire` next, at the latest: no row ends earlier. None when there is nothing to look at."""
+        times = [time for time in (self._queue.next(), self.sessions.next_overdue()) if time is not None]
+        return min(times, default=None)
 
     def observe(self, batch: Batch, now: float | None, *, shift: int = 0, ahead: Ahead = "arrival") -> Delta:
-        """Take the logins of a batch; the Delta sets new and renewed rows and removes none. Logouts change nothing.
+        """Take the logins of a batch; the Delta sets new and renewed rows and removes none. Logouts, and what else ends
+        sessions, count where sessions are counted. Raises ValueError for a folded row there: it hides its sessions.
 
         `shift` is added to each stamp to put it on the ledger's clock. `now` None means that each row's own stamp is
         the clock (a whole log is reprocessed): then nothing is too old or ahead, and a row that ended before the next
         login of its address counts as expired and granted anew. How often `expire` is called in between changes these
         counts only where stamps run backwards.
         """
+        if now is not None and batch and max(batch.last) + shift > now + MAX_AHEAD:
+            batch = self._without_ahead(batch, now, shift, ahead)
         # One plain loop with all it needs in local names: half a microsecond a row, of which a replay has 10⁵. Passes
         # over whole columns, one an operation, were measured to take longer.
-        rows, bucket, life = self._rows, self._queue.bucket, shift + self.grace
+        rows, bucket, life, idle = self._rows, self._queue.bucket, shift + self.grace, self._held.idle
         changed: dict[str, Grant] = {}
         granted = renewed = expired = 0
-        stamp, until = 0, life
-        columns: list[list[Any]] = [batch.ip, batch.first, batch.last, batch.n, batch.user_last]
-        columns += [self._shared(batch.format), self._shared(batch.host)]
-        if batch.kind.count("login") < len(batch):
-            is_login = [kind == "login" for kind in batch.kind]
-            columns = [list(compress(column, is_login)) for column in columns]
-        for ip, first, last, n, user, format_, host in zip(*columns, strict=True):
+        over = _NEVER if now is None else floor(now)
+        stamp, end = 0, life
+        for ip, first, last, n, user, format_, host in self._logins(batch, now, shift, ahead, changed):
             if last != stamp:
                 # One int object a second instead of one a row: 32 bytes less a row.
-                stamp, until = last, last + life
-            end = until
-            if now is not None:
-                if last + shift > now + MAX_AHEAD:
-                    if ahead == "refuse":
-                        self._unchanged(ip, "refused_ahead", n)
-                        continue
-                    self.counters["ahead"] += n
-                    first = floor(now) - shift
-                    end = first + life
-                elif end <= now:
-                    self._unchanged(ip, "too_old", n)
-                    continue
+                stamp, end = last, last + life
+            if end <= over:
+                self._unchanged(ip, "too_old", n)
+                continue
             row = rows.get(ip)
             if row is None:
                 bucket(end).append(ip)
                 granted += 1
                 renewed += n - 1
                 why = _NEW
-            elif first + shift > row[0]:
+            elif first + shift > row[0] and ip not in idle:
                 granted += 1
                 expired += 1
                 renewed += n - 1
@@ -152,9 +153,39 @@ class Ledger:
                 continue
             rows[ip] = changed[ip] = _new_tuple(Grant, (end, user, format_, why, host))
         self.granted += granted
-        counts = {"granted": granted, "renewed": renewed, "expired": expired}
-        self.counters.update({name: n for name, n in counts.items() if n})
+        for name, n in (("granted", granted), ("renewed", renewed), ("expired", expired)):
+            if n:
+                self.counters[name] += n
         return Delta(set=changed)
+
+    def _without_ahead(self, batch: Batch, now: float, shift: int, ahead: Ahead) -> Batch:
+        """A batch with logins that are ahead of the clock, without these, or with the clock for their timestamps."""
+        limit, arrival = now + MAX_AHEAD - shift, floor(now) - shift
+        is_ahead = [last > limit and kind == "login" for last, kind in zip(batch.last, batch.kind, strict=True)]
+        if ahead == "refuse":
+            for ip, n in zip(compress(batch.ip, is_ahead), compress(batch.n, is_ahead), strict=True):
+                self._unchanged(ip, "refused_ahead", n)
+            return batch.select(map(not_, is_ahead))
+        self.counters["ahead"] += sum(compress(batch.n, is_ahead))
+        first, last = (
+            [arrival if late else stamp for late, stamp in zip(is_ahead, column, strict=True)]
+            for column in (batch.first, batch.last)
+        )
+        return replace(batch, first=first, last=last)
+
+    def _logins(
+        self, batch: Batch, now: float | None, shift: int, ahead: Ahead, changed: dict[str, Grant]
+    ) -> Iterable[LoginRow]:
+        """The rows for the loop. With counted sessions a generator, which the loop advances after each row."""
+        texts = self._shared(batch.format), self._shared(batch.host)
+        if self._counts_sessions:
+            batch = replace(batch, format=texts[0], host=texts[1])
+            return self._held.logins(batch, changed, now, shift=shift, at_once=now is None or ahead == "refuse")
+        columns: list[list[Any]] = [batch.ip, batch.first, batch.last, batch.n, batch.user_last, *texts]
+        if batch.kind.count("login") < len(batch):
+            is_login = [kind == "login" for kind in batch.kind]
+            columns = [list(compress(column, is_login)) for column in columns]
+        return zip(*columns, strict=True)
 
     def _share(self, text: str) -> str:
         """One object for equal texts. Each live batch comes with its own: 120 bytes less a row."""
@@ -171,54 +202,57 @@ class Ledger:
         if self.explain is not None:
             self.explain(ip, outcome)
 
-    def _enqueue(self, ip: str, second: int) -> None:
-        self._queue.add(ip, second)
-
-    def _requeue(self, ip: str, end: int) -> None:
-        """Put a row whose entry has come back into the queue, because it ends later."""
-        self._queue.add(ip, end)
-
     def expire(self, now: float, gone: dict[str, Grant] | None = None) -> Delta:
-        """Remove the rows whose end has come (now >= expires). `gone`, where given, receives them as they last were."""
-        rows = self._rows
+        """End overdue sessions, then remove the rows whose end has come (now >= expires).
+
+        `gone`, where given, receives them as they last were.
+        """
+        rows, held = self._rows, self._held
+        changed = held.end_due(now)
         ended: dict[str, Grant] = {}
         for ip in self._queue.due(now):
             row = rows[ip]
-            if row[0] > now:
-                self._requeue(ip, row[0])
-            else:
+            if row[0] <= now:
                 del rows[ip]
                 ended[ip] = row
+            elif ip in held.idle:
+                held.held.add(ip)
+            else:
+                self._queue.add(ip, row[0])
         self.counters["expired"] += len(ended)
         if gone is not None:
             gone.update(ended)
-        return Delta(removed=tuple(ended))
+        for ip in changed.keys() & ended.keys():
+            del changed[ip]
+        return Delta(set=changed, removed=tuple(ended))
 
     def unexpire(self, rows: Mapping[str, Grant]) -> None:
         """Undo `expire` for these rows, none of which is live: for a reprocessed log whose stamps run backwards."""
         for ip, row in rows.items():
-            self._enqueue(ip, row.expires)
+            self._queue.add(ip, row.expires)
         self._rows.update(rows)
         self.counters["expired"] -= len(rows)
 
     def state(self) -> State:
         """What another ledger needs to go on from here."""
-        return State(self.rows(), [])
+        rows = self.rows()
+        rows.update({ip: rows[ip]._replace(expires=end) for ip, end in self._held.idle.items()})
+        return State(rows, list(self.sessions.items()), self.sessions.uncounted)
 
     def restore(self, state: State, now: float) -> Delta:
         """Take over a state with times on this ledger's clock, before the first `observe`. It grants nothing anew."""
-        self._take_over(state)
+        for ip, row in state.rows.items():
+            self._rows[ip] = row._replace(format=self._share(row.format), host=self._share(row.host))
+            self._queue.add(ip, row.expires)
+        self._held.restore(state)
         self.expire(now)
         return Delta(set=self._rows.copy())
 
-    def _take_over(self, state: State) -> None:
-        for ip, row in state.rows.items():
-            self._rows[ip] = row
-            self._enqueue(ip, row.expires)
-
-    def settle(self, now: float) -> Delta:  # noqa: ARG002 - for ledgers that need more than single logins
-        """After the replay, and before the first `adopt`: what only the whole of the past can tell."""
-        return Delta()
+    def finish_replay(self, now: float) -> Delta:
+        """After the replay, and before the first `adopt`: rows for addresses whose sessions are still open."""
+        changed: dict[str, Grant] = {}
+        self._held.finish_replay(now, changed)
+        return Delta(set=changed)
 
     def adopt(self, users: Mapping[str, str | None], now: float) -> Delta:
         """Take over rows of a table that no login explains (address -> user, if known); they end at now + grace.
@@ -228,13 +262,16 @@ class Ledger:
         end = floor(now) + self.grace
         changed = {ip: Grant(end, user, "", _RECOVERED) for ip, user in users.items() if ip not in self._rows}
         for ip in changed:
-            self._enqueue(ip, end)
+            self._queue.add(ip, end)
         self._rows.update(changed)
         self.counters["recovered"] += len(changed)
         return Delta(set=changed)
 
     def revoke(self, ips: Iterable[str], gone: dict[str, Grant] | None = None) -> Delta:
-        """Remove rows before their end (deny list, a guard). Walks the whole queue: for rare events."""
+        """Remove rows before their end (deny list, a guard) and forget their sessions. Walks the whole queue: for rare
+        events."""
+        ips = list(ips)
+        self._held.forget(ips)
         removed = {ip: row for ip in ips if (row := self._rows.pop(ip, None)) is not None}
         if removed:
             self._queue.discard(removed)

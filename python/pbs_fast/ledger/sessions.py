@@ -1,4 +1,4 @@
-"""Which sessions are open, and from which address: what `count_sessions` keeps beside the ledger's rows.
+"""Which sessions are open, and from which address: what `count_sessions` keeps next to the ledger's rows.
 
 Pure: no clock, no I/O; stamps are seconds on the ledger's clock. A session is known by what its server writes about it
 (`identity`); where a server writes nothing that tells two sessions of one address apart, they are counted. Invariants,
@@ -7,14 +7,12 @@ held by tests/ledger:
 - the same session seen in two logs is one session, and ends once;
 - no session is open that began before its server's latest start;
 - memory is that of MAX_OPEN open sessions at most and two bounded memories of the ended ones.
-
-Imports `recognition` only. Must not import anything that knows files, tables or clocks.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Literal, NamedTuple, TypeVar
 
@@ -84,6 +82,10 @@ class OpenSessions:
         """`max_session` in seconds. `ends`: format -> how its sessions end; the sessions of others are not counted."""
         self.max_session = max_session
         self.ends = ends
+        self.on_unrecognised: Callable[[str, str], None] | None = None
+        """Called with format and host of a server whose sessions are not counted from now on."""
+        self.replaced: list[Session] = []
+        """Sessions of which another address's login has the id or process now; for the caller of `open` to take."""
         self._open: dict[Key, Session] = {}
         self._of: dict[str, dict[Key, None]] = {}
         self._caps: dict[int, dict[Key, None]] = {}
@@ -101,6 +103,12 @@ class OpenSessions:
         self._errors: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._recognition = Recognition(max_session)
         self._uncounted: OrderedDict[Server, None] = OrderedDict()
+
+    def fresh(self) -> OpenSessions:
+        """The same with no session open."""
+        made = OpenSessions(self.max_session, self.ends)
+        made.on_unrecognised = self.on_unrecognised
+        return made
 
     def __len__(self) -> int:
         return len(self._open)
@@ -148,6 +156,8 @@ class OpenSessions:
             if old.ip == line.ip and old.opened >= line.stamp:
                 return False
             self._remove(key)
+            if old.ip != line.ip:
+                self.replaced.append(old)
         self._add(key, Session(line.ip, line.stamp, user, line.format, line.host, line.process))
         self._recognition.opened(server, key, line.stamp)
         return True
@@ -199,11 +209,13 @@ class OpenSessions:
             _put(self._errors, (line.format, line.host, user), line.stamp, _REMEMBERED)
         return lost
 
-    def unrecognised(self, now: float) -> Iterator[tuple[Server, list[Session]]]:
-        """Servers whose ends are not recognised, with their open sessions; none is counted before the next start."""
+    def unrecognised(self, now: float) -> Iterator[Session]:
+        """End the sessions of servers whose ends are not recognised; none is counted before the next start."""
         for server in self._recognition.unrecognised(now):
             _put(self._uncounted, server, None, _SERVERS)
-            yield server, self._lost(self._of_server(server))
+            yield from self._lost(self._of_server(server))
+            if self.on_unrecognised is not None:
+                self.on_unrecognised(*server)
 
     def overdue(self, now: float) -> Iterator[Session]:
         """End the sessions that were open for `max_session` seconds."""

@@ -15,7 +15,6 @@ behind it, and `SpilledExpiries` keeps what may be asked for again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from heapq import merge
 from itertools import compress
 from typing import TYPE_CHECKING
@@ -128,8 +127,7 @@ class Replayer:
         logins = [n if kind == "login" else 0 for n, kind in zip(batch.n, batch.kind, strict=True)]
         self.ledger.counters["refused_ahead"] += sum(compress(logins, ahead))
         self._exclude(batch, ahead)
-        columns = (list(compress(getattr(batch, each.name), kept)) for each in fields(batch)[1:])
-        return Batch(batch.source, *columns)
+        return batch.select(kept)
 
     def _exclude(self, batch: Batch, mask: list[bool]) -> None:
         ends = [last + self.ledger.grace for last in compress(batch.last, mask)]
