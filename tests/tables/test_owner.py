@@ -1,4 +1,4 @@
-"""The owner lock, `clear` and `reap`: who owns a table, and how it is known when nobody has."""
+"""The table lock, `clear` and `reap`: which process has a table, and since when none has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables import HEARTBEAT, TableOptions, list_rows, open_table, parse
-from pbs_fast.tables.owner import Owner, owner_file, read_record
+from pbs_fast.tables.owner import TableLock, owner_file, read_record
 from pbs_fast.tables.reap import clear, reap
 from tables.conftest import FILE_TYPES, OTHER_TYPES, Opener, grant
 
@@ -138,9 +138,9 @@ def test_nobody_else_can_open_the_lock(directory: Path) -> None:
     """Who can open it, if only for reading, can hold it: then no daemon starts and `reap` waits for ever."""
     old = owner_file(directory / "relay.db")
     old.touch(mode=0o644)
-    Owner(directory / "relay.db").close()
+    TableLock(directory / "relay.db").close()
     assert old.stat().st_mode & 0o777 == 0o600
-    Owner(directory / "other.db").close()
+    TableLock(directory / "other.db").close()
     assert owner_file(directory / "other.db").stat().st_mode & 0o777 == 0o600
 
 
@@ -158,7 +158,7 @@ def test_what_is_no_plain_file_is_no_lock(kind: str, directory: Path) -> None:
         case _:
             there.mkdir()
     with pytest.raises(TableError):
-        Owner(directory / "relay.db")
+        TableLock(directory / "relay.db")
     assert (directory / "file").read_text() == "kept"
 
 
@@ -179,13 +179,13 @@ def test_the_record_is_of_the_file_that_was_built(directory: Path) -> None:
 
 def test_a_removed_owner_file_is_taken_anew(directory: Path) -> None:
     """Else a second daemon would lock a new file and both would write."""
-    owner = Owner(directory / "relay.db")
+    owner = TableLock(directory / "relay.db")
     owner.path.unlink()
     owner.touch()
     with pytest.raises(TableError, match="is given twice"):
-        Owner(directory / "relay.db", patience=0)
+        TableLock(directory / "relay.db", patience=0)
     owner.path.unlink()
-    thief = Owner(directory / "relay.db", patience=0)
+    thief = TableLock(directory / "relay.db", patience=0)
     with pytest.raises(TableError, match="is given twice"):
         owner.touch()
     thief.close()

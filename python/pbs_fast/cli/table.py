@@ -1,4 +1,4 @@
-"""`pbs-fast list`, `reap` and `clear`: look at the tables, empty them when nobody keeps them, empty them now."""
+"""`pbs-fast list`, `reap` and `clear`: show the tables, empty those that no daemon uses any more, empty them now."""
 
 from __future__ import annotations
 
@@ -211,8 +211,8 @@ def _reap(
         typer.echo(
             {
                 "absent": f"{spec}: there is no such table",
-                "owned": f"{spec}: a daemon owns it",
-                "waiting": f"{spec}: without an owner; to be emptied in {done.wait:.0f} s",
+                "owned": f"{spec}: in use by the running daemon",
+                "waiting": f"{spec}: no daemon is running; {done.due}",
                 "emptied": f"{spec}: emptied, {done.removed} rows removed",
             }[done.state]
         )
@@ -220,13 +220,13 @@ def _reap(
     def other(left: Leftover) -> None:
         done = reap_leftover(left, table_options(config), grace=config.grace)
         if done.state == "waiting":
-            _tell_left(left, f"will be emptied in {done.wait:.0f} s")
+            _print_left(left, done.due)
         elif done.state == "asks":
             from shlex import quote
 
-            _tell_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
+            _print_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
         elif done.removed:
-            _tell_left(left, f"emptied, {done.removed} rows removed")
+            _print_left(left, f"emptied, {done.removed} rows removed")
 
     yield from [lambda spec=spec: one(spec) for spec in specs]
     yield from [lambda left=left: other(left) for left in leftovers(places, configured)]
@@ -245,19 +245,19 @@ def _clear(
         if runs_programs(left.spec):
             from shlex import quote
 
-            _tell_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
+            _print_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
             return
         removed = clear_leftover(left, table_options(config))
         if removed is None:
-            _tell_left(left, "in use by another daemon")
+            _print_left(left, "in use by another daemon")
         elif removed:
-            _tell_left(left, f"emptied, {removed} rows removed")
+            _print_left(left, f"emptied, {removed} rows removed")
 
     yield from [lambda spec=spec: one(spec) for spec in specs]
     yield from [lambda left=left: other(left) for left in leftovers(places, configured)]
 
 
-def _tell_left(left: Leftover, what: str) -> None:
+def _print_left(left: Leftover, what: str) -> None:
     from pbs_fast.log.logger import printable
 
     # Its name comes from a file that others may write.

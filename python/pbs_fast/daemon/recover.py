@@ -8,12 +8,13 @@ exactly the ledger's rows.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pbs_fast.events import Grant
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.tables import Row
-from pbs_fast.tables.reconcile import reconcile
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.explain import Explainer
@@ -22,6 +23,48 @@ if TYPE_CHECKING:
     from pbs_fast.log.logger import Log
     from pbs_fast.sources.protocol import Coverage
     from pbs_fast.util.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The result of `reconcile`."""
+
+    recovered: dict[str, Grant]
+    """Rows that no login explains but that stay, for the ledger to expire (`why` is "recovered")."""
+    stale: tuple[str, ...]
+    """Rows to remove: no login explains them, and the log was complete or their time is over."""
+
+
+def reconcile(
+    found: Mapping[str, Row],
+    live: Mapping[str, Grant],
+    *,
+    covered: bool,
+    now: int,
+    latest: Callable[[str], int],
+    wall_now: int,
+) -> Reconciled:
+    """Compare the rows found in a table with those the replay explains.
+
+    `found` comes from `Table.load`, so all of it is ours. `covered`: every source was read without a gap back to a line
+    stamped at or before the start of the grace time. Otherwise each unexplained row ends at `latest(address)`, a second
+    on the clock of `live`, whose present is `now`; sooner where the row itself says so (`Row.expires`, seconds since
+    the epoch, of which `wall_now` is the present).
+    """
+    unexplained = {ip: row for ip, row in found.items() if ip not in live}
+    if covered:
+        return Reconciled({}, tuple(unexplained))
+    recovered = {}
+    stale = []
+    for ip, row in unexplained.items():
+        end = latest(ip)
+        if row.expires is not None:
+            end = min(end, now + row.expires - wall_now)
+        if end > now:
+            recovered[ip] = Grant(end, row.user, "", "recovered")
+        else:
+            stale.append(ip)
+    return Reconciled(recovered, tuple(stale))
 
 
 def recover(
