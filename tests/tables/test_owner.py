@@ -15,7 +15,7 @@ import pytest
 from pbs_fast.errors import TableError
 from pbs_fast.tables import HEARTBEAT, TableOptions, list_rows, open_table, parse
 from pbs_fast.tables.owner import TableLock, owner_file, read_record
-from pbs_fast.tables.reap import clear, reap
+from pbs_fast.tables.reap import Reaped, clear, reap
 from tables.conftest import FILE_TYPES, OTHER_TYPES, Opener, grant
 
 GRACE = 1800
@@ -53,6 +53,11 @@ def test_reap_waits_for_grace_after_the_last_owner(spec: str) -> None:
     late = reap(parse(spec), TableOptions(), grace=GRACE, now=closed + GRACE + HEARTBEAT + 1)
     assert (late.state, late.removed) == ("emptied", 2)
     assert list_rows(spec) == []
+
+
+@pytest.mark.parametrize(("wait", "shown"), [(45.4, "45 s"), (119.4, "119 s"), (120, "2 min"), (1645, "27 min")])
+def test_the_wait_is_shown_in_a_readable_unit(wait: float, shown: str) -> None:
+    assert Reaped("waiting", wait=wait).due == f"will be emptied in {shown}"
 
 
 def test_reap_leaves_no_trace_of_life(spec: str) -> None:

@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
     @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
     def reap_(settings: Settings) -> int:
-        """Empty each table that no daemon has owned for as long as the grace time.
+        """Empty each table that no daemon has used for the grace time.
 
         For a timer, so that rows do not outlive a daemon that was stopped for good. Tables that an earlier
         configuration left in the same directories are emptied too.

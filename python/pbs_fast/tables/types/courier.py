@@ -1,4 +1,4 @@
-"""`courier:`, Courier's smtpaccess: our rules in a file of our own, compiled by Courier's own tool.
+"""`courier:`, Courier's smtpaccess: rules in a separate file, compiled by Courier's own tool.
 
 `courier:/etc/courier/smtpaccess` names ACCESSFILE, a directory of rules. Our rows are the text file PATH.pbs-fast next
 to it, and a link PATH/pbs-fast adds it to the directory; the administrator's files are never changed. `makesmtpaccess`
