@@ -27,7 +27,7 @@ from pbs_fast.matching import load_core
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.wakeup import Hints
-from pbs_fast.util.clock import FakeClock
+from support.clock import FakeClock
 
 NOW = 1_700_000_000
 GRACE, LONGEST = 600, 7200

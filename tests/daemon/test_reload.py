@@ -15,7 +15,7 @@ from pbs_fast.config import load, merge
 from pbs_fast.daemon import assemble
 from pbs_fast.guards.deny import DenyList
 from pbs_fast.log.logger import Log
-from pbs_fast.util.clock import FakeClock
+from support.clock import FakeClock
 
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
 STAYS = "going on with what was in force"

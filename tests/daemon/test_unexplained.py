@@ -22,7 +22,7 @@ from pbs_fast.events import Batch, Grant
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.tables import Row, TableOptions, list_rows, open_table, parse
-from pbs_fast.util.clock import FakeClock
+from support.clock import FakeClock
 
 GRACE = 120
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
