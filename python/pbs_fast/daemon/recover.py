@@ -1,7 +1,7 @@
-"""The end of a start: which rows a table may keep that no log explains.
+"""The end of a start: which rows in the tables stay although no log explains them.
 
-With coverage none; without it each until a grace after the first start that could not explain it, or until the end
-that its value holds, but for those that a guard refuses. Fills the ledger; the caller then makes the tables hold
+If the logs cover the grace time, none. Otherwise each stays until `grace` after the first start that could not explain
+it, or until the end in its value, unless a guard refuses it. Fills the ledger; the caller then makes the tables hold
 exactly the ledger's rows.
 """
 
@@ -47,9 +47,9 @@ def reconcile(
     """Compare the rows found in a table with those the replay explains.
 
     `found` comes from `Table.load`, so all of it is ours. `covered`: every source was read without a gap back to a line
-    stamped at or before the start of the grace time. Otherwise each unexplained row ends at `latest(address)`, a second
-    on the clock of `live`, whose present is `now`; sooner where the row itself says so (`Row.expires`, seconds since
-    the epoch, of which `wall_now` is the present).
+    stamped at or before the start of the grace time. Otherwise each unexplained row ends at `latest(address)`, in
+    seconds on the clock of `live`, which is at `now`; or earlier if the row has an end itself (`Row.expires`, seconds
+    since the epoch, where `wall_now` is the current time).
     """
     unexplained = {ip: row for ip, row in found.items() if ip not in live}
     if covered:
@@ -77,7 +77,7 @@ def recover(
     explain: Explainer,
     log: Log,
 ) -> None:
-    """Take the rows `found` in the tables over into the ledger as far as that is right, and say what becomes of each.
+    """Take the rows `found` in the tables into the ledger unless they are stale or refused, and log each decision.
 
     `coverage` is that of each log.
     """
@@ -115,5 +115,5 @@ def recover(
 
 
 def because(guard: str) -> str:
-    """Why a row goes that a guard, or the MTA's own networks, speaks against."""
+    """Why a row is removed that a guard refuses, or whose address may relay anyway."""
     return "may relay anyway" if guard == "local" else f"refused by the guard {guard}"
