@@ -242,12 +242,12 @@ def test_a_lock_that_is_never_let_go(site: Site) -> None:
     inode = site.file.stat().st_ino
     with held(site.file, "lmdb", 60.0):
         site.append(login(A))
-        site.wait_said("new files take its place")
+        site.wait_said("each change writes a new file")
         wait_for("the new file", lambda: site.file.stat().st_ino != inode)
         site.append(login(B))
         site.wait_rows(A, B)
         assert said_once(site, "another process has held its")
-    assert site.said().count("new files take its place") == 1
+    assert site.said().count("each change writes a new file") == 1
     assert daemon.stop() == 0
 
 
@@ -308,12 +308,12 @@ def test_a_file_that_the_admin_replaced_is_back_without_any_login(
     site.wait_rows(A)
     how(site.file)
     start = time.monotonic()
-    site.wait_said("put back")
+    site.wait_said("another program; restored")
     assert time.monotonic() - start < 4
     assert site.holds(A)
     assert site.file.is_file()
     assert not site.file.is_symlink()
-    assert site.said().count("put back") == 1
+    assert site.said().count("another program; restored") == 1
     site.append(login(B))
     site.wait_rows(A, B)
     assert daemon.stop() == 0

@@ -122,7 +122,7 @@ def test_a_table_that_vanishes_comes_back(any_site: Site) -> None:
     site.file.unlink()
     site.append(login(B))
     site.wait_rows(A, B)
-    site.wait_said("put back")  # as above
+    site.wait_said("another program; restored")  # as above
 
 
 def test_what_cannot_be_written_at_the_end_is_said(site: Site) -> None:

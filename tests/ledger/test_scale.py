@@ -37,8 +37,8 @@ def test_90_000_rows_take_no_longer_than_they_should() -> None:
     for _ in range(5):
         rows = batch((ip, 1_700_000_000) for ip in ips)
         ledger = Ledger(1800)
-        started = time.perf_counter()
+        started = time.process_time()
         delta = ledger.observe(rows, 1_700_000_000)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
         assert len(delta.set) == len(ledger) == 90_000
     assert best < 0.25

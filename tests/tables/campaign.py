@@ -30,7 +30,6 @@ from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Table, list_rows, open_table, parse
 from pbs_fast.tables.locks import TableBusyError
 from pbs_fast.tables.queue import Pending
-from pbs_fast.tables.reconcile import reconcile
 from tables.stepper import TELLING, WHENS, Call, Kind, Point, When, WorkError, step
 
 #: Rows valid throughout; the readers ask for some of them.
@@ -226,10 +225,8 @@ class Campaign:
 
     def _started(self, rows: set[str]) -> Table:
         table = self._open(self.spec)
-        found = table.load()
-        live = dict.fromkeys(rows, ROW)
-        settled = reconcile(found, live, covered=True, now=0, latest=lambda _: 1800, wall_now=0)
-        table.rebuild(settled.rows)
+        table.load()
+        table.rebuild(dict.fromkeys(rows, ROW))
         return table
 
     def _publish(self, rows: set[str], delta: Delta) -> Callable[[], object]:

@@ -18,7 +18,7 @@ from mta.netns import FOUR, NEAR, OTHER, OTHER6, SIX, namespace
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import TableOptions, list_rows, open_table, parse
-from pbs_fast.tables.file.notify import untold_file
+from pbs_fast.tables.file.notify import pending_file
 from pbs_fast.tables.protocol import HEARTBEAT
 from pbs_fast.tables.reap import clear, reap
 from tables.conftest import Opener, grant
@@ -166,7 +166,7 @@ def test_an_administrator_may_compile_himself(opened: Opener, directory: Path) -
     assert (directory / "relay.dat").read_text() == "compiled by him\n"
 
 
-def test_a_failure_is_told_and_caught_up(directory: Path) -> None:
+def test_a_failure_is_reported_and_caught_up(directory: Path) -> None:
     script = directory / "compile"
     script.write_text("#!/bin/sh\necho no room >&2\nexit 1\n")
     script.chmod(0o755)
@@ -176,7 +176,7 @@ def test_a_failure_is_told_and_caught_up(directory: Path) -> None:
         table.rebuild({FOUR: grant()})
     script.write_text("#!/bin/sh\n")
     with pytest.raises(
-        TableError, match=r"ended well but made no new .*/relay\.dat; the path must be what ACCESSFILE is"
+        TableError, match=r"succeeded but did not create a new .*/relay\.dat; use the path that ACCESSFILE has"
     ):
         table.apply(Delta())
     script.unlink()
@@ -186,7 +186,7 @@ def test_a_failure_is_told_and_caught_up(directory: Path) -> None:
     table.close()
 
 
-def test_what_was_never_told_is_told_by_the_next(directory: Path) -> None:
+def test_a_pending_notification_is_made_by_the_next(directory: Path) -> None:
     """kill -9 between our rules and the tool: also `clear` and `reap` must not take the empty file for the whole."""
     plain = f"courier:{directory}/relay"
     for end in ("clear", "reap"):
@@ -197,7 +197,7 @@ def test_what_was_never_told_is_told_by_the_next(directory: Path) -> None:
         with pytest.raises(TableError, match="/bin/false ended with status 1"):
             failing.rebuild({})
         failing.close()
-        assert untold_file(directory / "relay.pbs-fast").exists()
+        assert pending_file(directory / "relay.pbs-fast").exists()
         assert list_rows(plain) == []
         assert (directory / "relay.dat").read_text() != "", "still compiled"
         if end == "clear":
@@ -206,14 +206,16 @@ def test_what_was_never_told_is_told_by_the_next(directory: Path) -> None:
             late = time.time() + 1800 + HEARTBEAT + 1
             assert reap(parse(plain), TableOptions(), grace=1800, now=late).state == "emptied"
         assert (directory / "relay.dat").read_text() == ""
-        assert not untold_file(directory / "relay.pbs-fast").exists()
+        assert not pending_file(directory / "relay.pbs-fast").exists()
 
 
 @pytest.mark.parametrize("what", ["relay", "relay/pbs-fast"])
 def test_what_is_in_the_way_is_named(what: str, opened: Opener, directory: Path) -> None:
     (directory / what).parent.mkdir(exist_ok=True)
     (directory / what).write_text("10\tallow\n")
-    with pytest.raises(TableError, match=rf"{directory}/{what} stands where courier:{directory}/relay needs"):
+    with pytest.raises(
+        TableError, match=rf"{directory}/{what} is not a .*, which courier:{directory}/relay needs; move it away"
+    ):
         opened("courier").rebuild({FOUR: grant()})
     assert (directory / what).read_text() == "10\tallow\n"
 

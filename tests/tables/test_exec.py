@@ -246,9 +246,9 @@ def test_kill_9_leaves_no_address_that_nobody_knows(tmp_path: Path) -> None:
     ("options", "error", "message"),
     [
         ("", UsageError, "needs the program to run, as in"),
-        ("?command=block", UsageError, "needs the whole path of a program"),
-        ("?command=/nowhere/block", TableError, "is no program that can be run"),
-        ("?command=/etc/passwd", TableError, "is no program that can be run"),
+        ("?command=block", UsageError, "needs the absolute path of a program"),
+        ("?command=/nowhere/block", TableError, "is not an executable program"),
+        ("?command=/etc/passwd", TableError, "is not an executable program"),
         ("?command=/bin/true&timeout=0", UsageError, "needs whole seconds from 1 to 30"),
         ("?timeout=3", UsageError, "timeout without a command"),
     ],

@@ -112,7 +112,7 @@ def test_a_file_cut_short_while_it_is_open(kind: str, length: int, directory: Pa
         [sys.executable, "-c", CUT_WHILE_OPEN, spec, str(length)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "3001\n"), done.stderr
-    assert "put back" in done.stderr
+    assert "another program; restored" in done.stderr
     assert len(reader.rows(spec)) == 3001
 
 
@@ -164,7 +164,7 @@ def test_whatever_takes_its_place_is_noticed_at_the_next_look(
     REPLACED[how](table.file)
     table.check()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "put back" in caplog.text
+    assert "another program; restored" in caplog.text
     assert set(reader.rows(table.spec)) == {*ROWS, NEW}
     assert not table.file.is_symlink()
     table.check()
@@ -191,7 +191,7 @@ def test_a_directory_in_the_way_is_said_and_waited_for(
     directory.rmdir()
     assert pending.flush(now=True)
     assert set(reader.rows(table.spec)) == {NEW, "203.0.113.6"}
-    assert "put back" in caplog.text
+    assert "another program; restored" in caplog.text
 
 
 @pytest.mark.parametrize(("kind", "lock"), [("hash", "flock"), ("lmdb", "fcntl")])
@@ -217,7 +217,7 @@ def test_a_reader_that_hangs_keeps_nobody_out_for_long(
     assert 1 <= time.monotonic() - start < 3.5, "before the lock was free"
     assert table.file.stat().st_ino != inode
     assert reader.rows(table.spec) == {NEW: "ok"}
-    taken = [record.message for record in caplog.records if "new files take its place" in record.message]
+    taken = [record.message for record in caplog.records if "each change writes a new file" in record.message]
     assert len(taken) == 1
     assert f"process {reader.pid} ('python" in taken[0], "whose lock it is"
     assert "of user root" in taken[0]
@@ -251,7 +251,7 @@ def test_a_lock_renewed_on_each_new_file_delays_one_change_only(
     assert took[0] >= 0.5
     assert max(took[1:]) < 0.4, took
     assert len(reader.rows(table.spec)) == 8
-    assert len([record for record in caplog.records if "new files take its place" in record.message]) == 1
+    assert len([record for record in caplog.records if "each change writes a new file" in record.message]) == 1
 
 
 @pytest.mark.parametrize("kind", ["flock", "fcntl"])

@@ -260,7 +260,7 @@ def test_noflock_does_not_wait_for_readers(kind: str, opened: Opener, reader: Re
 
 
 def test_noflock_does_not_go_with_lmdb(opened: Opener, directory: Path) -> None:
-    with pytest.raises(UsageError, match="--noflock does not go with lmdb:"):
+    with pytest.raises(UsageError, match="--noflock cannot be used with lmdb:"):
         opened("lmdb", flock=False)
     assert list(directory.iterdir()) == []
 

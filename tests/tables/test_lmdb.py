@@ -92,7 +92,7 @@ def test_a_newer_format_is_refused(opened: Opener, directory: Path) -> None:
 @pytest.mark.parametrize("kind", ["lmdb", EXIM_LMDB])
 def test_the_map_grows(kind: str, opened: Opener, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("lmdb", "lmdb_exim"):
-        monkeypatch.setattr(f"pbs_fast.tables.{module}.MAP_SIZE", 64 << 10)
+        monkeypatch.setattr(f"pbs_fast.tables.types.{module}.MAP_SIZE", 64 << 10)
     table = opened(kind)
     table.rebuild({f"10.1.{i >> 8}.{i & 255}": grant() for i in range(3000)})
     for start in range(0, 6000, 2000):

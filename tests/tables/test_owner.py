@@ -1,4 +1,4 @@
-"""The owner lock, `clear` and `reap`: who owns a table, and how it is known when nobody has."""
+"""The table lock, `clear` and `reap`: which process has a table, and since when none has."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables import HEARTBEAT, TableOptions, list_rows, open_table, parse
-from pbs_fast.tables.owner import Owner, owner_file, read_record
-from pbs_fast.tables.reap import clear, reap
+from pbs_fast.tables.owner import TableLock, owner_file, read_record
+from pbs_fast.tables.reap import Reaped, clear, reap
 from tables.conftest import FILE_TYPES, OTHER_TYPES, Opener, grant
 
 GRACE = 1800
@@ -53,6 +53,11 @@ def test_reap_waits_for_grace_after_the_last_owner(spec: str) -> None:
     late = reap(parse(spec), TableOptions(), grace=GRACE, now=closed + GRACE + HEARTBEAT + 1)
     assert (late.state, late.removed) == ("emptied", 2)
     assert list_rows(spec) == []
+
+
+@pytest.mark.parametrize(("wait", "shown"), [(45.4, "45 s"), (119.4, "119 s"), (120, "2 min"), (1645, "27 min")])
+def test_the_wait_is_shown_in_a_readable_unit(wait: float, shown: str) -> None:
+    assert Reaped("waiting", wait=wait).due == f"will be emptied in {shown}"
 
 
 def test_reap_leaves_no_trace_of_life(spec: str) -> None:
@@ -138,9 +143,9 @@ def test_nobody_else_can_open_the_lock(directory: Path) -> None:
     """Who can open it, if only for reading, can hold it: then no daemon starts and `reap` waits for ever."""
     old = owner_file(directory / "relay.db")
     old.touch(mode=0o644)
-    Owner(directory / "relay.db").close()
+    TableLock(directory / "relay.db").close()
     assert old.stat().st_mode & 0o777 == 0o600
-    Owner(directory / "other.db").close()
+    TableLock(directory / "other.db").close()
     assert owner_file(directory / "other.db").stat().st_mode & 0o777 == 0o600
 
 
@@ -158,7 +163,7 @@ def test_what_is_no_plain_file_is_no_lock(kind: str, directory: Path) -> None:
         case _:
             there.mkdir()
     with pytest.raises(TableError):
-        Owner(directory / "relay.db")
+        TableLock(directory / "relay.db")
     assert (directory / "file").read_text() == "kept"
 
 
@@ -179,13 +184,13 @@ def test_the_record_is_of_the_file_that_was_built(directory: Path) -> None:
 
 def test_a_removed_owner_file_is_taken_anew(directory: Path) -> None:
     """Else a second daemon would lock a new file and both would write."""
-    owner = Owner(directory / "relay.db")
+    owner = TableLock(directory / "relay.db")
     owner.path.unlink()
     owner.touch()
     with pytest.raises(TableError, match="is given twice"):
-        Owner(directory / "relay.db", patience=0)
+        TableLock(directory / "relay.db", patience=0)
     owner.path.unlink()
-    thief = Owner(directory / "relay.db", patience=0)
+    thief = TableLock(directory / "relay.db", patience=0)
     with pytest.raises(TableError, match="is given twice"):
         owner.touch()
     thief.close()

@@ -46,7 +46,7 @@ def test_an_unwritable_directory_names_user_and_mode(kind: str, opened: Opener, 
     for left in directory.iterdir():
         left.unlink()
     message = _as_nobody(lambda: opened(kind))
-    assert message.startswith(f"cannot open the owner lock {directory}/relay"), message
+    assert message.startswith(f"cannot open the table lock {directory}/relay"), message
     assert "Permission denied (user nobody; " in message
     assert f"directory {directory} is 0755 root:root" in message
 

@@ -22,7 +22,7 @@ from mta.sendmail import LOCAL, Sendmail, place, require_sendmail
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table, TableOptions, list_rows, open_table
-from pbs_fast.tables.file.notify import untold_file
+from pbs_fast.tables.file.notify import pending_file
 from tables.conftest import Opener, Reader, grant
 
 GUIDE = "MTA-SENDMAIL.md"
@@ -277,8 +277,8 @@ def test_an_option_may_change_between_two_starts(opened: Opener, directory: Path
         ("tag=203.0.113.5:", "needs a word and a colon"),
         ("ipv6=long", "ipv6 is full or short"),
         ("lock=none", "lock is flock or fcntl"),
-        ("signal=sendmail.pid", "needs the whole path"),
-        ("signal=", "needs the whole path"),
+        ("signal=sendmail.pid", "needs the absolute path"),
+        ("signal=", "needs the absolute path"),
     ],
 )
 def test_bad_options_are_named(options: str, message: str, directory: Path) -> None:
@@ -301,9 +301,9 @@ class Signalled:
         self.pid_file.write_text(f"{self.process.pid}\n/usr/sbin/sendmail -bd\n")
 
     @property
-    def untold(self) -> bool:
+    def notify_pending(self) -> bool:
         assert self.table.file is not None
-        return untold_file(self.table.file).exists()
+        return pending_file(self.table.file).exists()
 
 
 @pytest.fixture
@@ -317,25 +317,25 @@ def signalled(directory: Path, opened: Opener) -> Iterator[Signalled]:
 def test_signal_after_a_change(signalled: Signalled) -> None:
     signalled.table.rebuild({})
     assert signalled.process.wait(5) == -1, "SIGHUP"
-    assert not signalled.untold
+    assert not signalled.notify_pending
     signalled.table.apply(Delta({FOUR: grant()}))  # it does not run: nothing is told, nothing is wrong
     signalled.pid_file.unlink()
     signalled.table.apply(Delta({SIX: grant()}))
-    assert not signalled.untold
+    assert not signalled.notify_pending
     assert signalled.table.window >= 5
 
 
 def test_only_sendmail_is_signalled(signalled: Signalled) -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as other:
         signalled.pid_file.write_text(f"{other.pid}\n")
-        with pytest.raises(TableError, match=r"process \d+, which .*sendmail.pid names, is 'sleep', not Sendmail"):
+        with pytest.raises(TableError, match=r"process \d+ from .*sendmail.pid is 'sleep', not Sendmail; fix signal="):
             signalled.table.rebuild({FOUR: grant()})
         assert other.poll() is None
-        assert signalled.untold
+        assert signalled.notify_pending
         other.kill()
     signalled.pid_file.write_text(f"{signalled.process.pid}\n")
     signalled.table.apply(Delta())
-    assert signalled.process.wait(5) == -1, "told later"
+    assert signalled.process.wait(5) == -1, "notified later"
     signalled.pid_file.write_text("junk\n")
     with pytest.raises(TableError, match="cannot read Sendmail's pid"):
         signalled.table.apply(Delta({SIX: grant()}))

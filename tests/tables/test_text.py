@@ -119,9 +119,9 @@ def test_the_window_grows_with_the_command_s_time(opened: Opener, directory: Pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("command=tell", "needs the whole path of a program"),
-        ("command=", "needs the whole path"),
-        ("command=/bin/tell 'a", "close what is quoted"),
+        ("command=tell", "needs the absolute path of a program"),
+        ("command=", "needs the absolute path"),
+        ("command=/bin/tell 'a", "close the quotes"),
         ("command=/bin/true&timeout=0", "needs whole seconds from 1 to 30"),
         ("command=/bin/true&timeout=1.5", "needs whole seconds"),
         ("timeout=3", "timeout without a command"),

@@ -1,4 +1,4 @@
-"""`pbs-fast list`, `reap` and `clear`: look at the tables, empty them when nobody keeps them, empty them now."""
+"""`pbs-fast list`, `reap` and `clear`: show the tables, empty those that no daemon uses any more, empty them now."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
     @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
     def reap_(settings: Settings) -> int:
-        """Empty each table that no daemon has owned for as long as the grace time.
+        """Empty each table that no daemon has used for the grace time.
 
         For a timer, so that rows do not outlive a daemon that was stopped for good. Tables that an earlier
         configuration left in the same directories are emptied too.
@@ -213,8 +213,8 @@ def _reap(
         typer.echo(
             {
                 "absent": f"{spec}: there is no such table",
-                "owned": f"{spec}: a daemon owns it",
-                "waiting": f"{spec}: without an owner; to be emptied in {done.wait:.0f} s",
+                "owned": f"{spec}: in use by the running daemon",
+                "waiting": f"{spec}: no daemon is running; {done.due}",
                 "emptied": f"{spec}: emptied, {done.removed} rows removed",
             }[done.state]
         )
@@ -222,13 +222,13 @@ def _reap(
     def other(left: Leftover) -> None:
         done = reap_leftover(left, table_options(config), grace=config.grace)
         if done.state == "waiting":
-            _tell_left(left, f"will be emptied in {done.wait:.0f} s")
+            _print_left(left, done.due)
         elif done.state == "asks":
             from shlex import quote
 
-            _tell_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
+            _print_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
         elif done.removed:
-            _tell_left(left, f"emptied, {done.removed} rows removed")
+            _print_left(left, f"emptied, {done.removed} rows removed")
 
     yield from [lambda spec=spec: one(spec) for spec in specs]
     yield from [lambda left=left: other(left) for left in leftovers(places, configured)]
@@ -247,18 +247,18 @@ def _clear(
         if runs_programs(left.spec):
             from shlex import quote
 
-            _tell_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
+            _print_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
             return
         removed = clear_leftover(left, table_options(config))
         if removed is None:
-            _tell_left(left, "in use by another daemon")
+            _print_left(left, "in use by another daemon")
         elif removed:
-            _tell_left(left, f"emptied, {removed} rows removed")
+            _print_left(left, f"emptied, {removed} rows removed")
 
     yield from [lambda spec=spec: one(spec) for spec in specs]
     yield from [lambda left=left: other(left) for left in leftovers(places, configured)]
 
 
-def _tell_left(left: Leftover, what: str) -> None:
+def _print_left(left: Leftover, what: str) -> None:
     # Its name comes from a file that others may write.
     typer.echo(printable(f"{left.spec}: not in this configuration; {what}"))

@@ -1,7 +1,7 @@
 """Empties tables that an earlier configuration left, once their rows have ended: for hosts without a reaper's timer.
 
-After a change of type the MTA may go on reading the old file, whose rows nobody ends any more. So it is named at the
-start and emptied when `reap` would empty it. Imports events and tables.
+After a change of type the MTA may go on reading the old file, whose rows nobody removes. So it is logged at the
+start and emptied when `reap` would empty it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pbs_fast.tables.reap import reap_leftover
 
 
 class LeftTables:
-    """Looks each HEARTBEAT; what it finds is logged once."""
+    """Checks each HEARTBEAT; what it finds is logged once."""
 
     def __init__(
         self,
@@ -28,25 +28,25 @@ class LeftTables:
         warn: Callable[[str], None],
         info: Callable[[str], None],
     ) -> None:
-        """`specs` are the tables in use; `grace` holds where a table's last owner left none."""
+        """`specs` are the tables in use; `grace` is used for tables whose record has none."""
         self._specs = specs
         self._places = directories(specs)
         self._options, self._grace = options, grace
         self._warn, self._info = warn, info
         self._logged: set[tuple[Path, str]] = set()
         self._emptied: dict[Path, int] = {}
-        """Table -> when its owner was last alive (ns since the epoch) when it was emptied: nobody wrote to it since."""
+        """Table -> its last heartbeat when it was emptied (ns since the epoch); equal as long as nobody wrote to it."""
         self.due = 0.0
         """When `flush` is worth calling next, on time.monotonic's clock."""
 
     def flush(self) -> None:
-        """Look, and empty what is due. Raises nothing: what cannot be emptied is logged once and tried again."""
+        """Empty the tables that are due. Raises nothing: failures are logged once and retried."""
         if time.monotonic() < self.due:
             return
         self.due = time.monotonic() + HEARTBEAT
         for left in leftovers(self._places, self._specs):
             file = left.spec.file
-            if file is not None and self._emptied.get(file) != _pulse(file):
+            if file is not None and self._emptied.get(file) != _heartbeat(file):
                 self._reap(left, file)
 
     def _reap(self, left: Leftover, file: Path) -> None:
@@ -61,13 +61,13 @@ class LeftTables:
             self._once(
                 file,
                 done.state,
-                f"{spec}: left by an earlier configuration; it gets no new rows and will be emptied in {done.wait:.0f} "
-                f"s; the MTA's configuration must name {named}",
+                f"{spec}: left by an earlier configuration; it gets no new rows and {done.due}; the MTA's "
+                f"configuration must name {named}",
             )
         elif done.state == "asks":
             self._once(file, done.state, f"{spec}: left by an earlier configuration; pbs-fast clear empties it")
         elif done.state == "emptied":
-            self._emptied[file] = _pulse(file)
+            self._emptied[file] = _heartbeat(file)
             if done.removed:
                 self._info(f"{spec}: left by an earlier configuration; emptied, {done.removed} rows removed")
 
@@ -77,7 +77,7 @@ class LeftTables:
             self._warn(text)
 
 
-def _pulse(file: Path) -> int:
+def _heartbeat(file: Path) -> int:
     try:
         return owner_file(file).stat(follow_symlinks=False).st_mtime_ns
     except OSError:

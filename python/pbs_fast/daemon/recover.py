@@ -1,19 +1,20 @@
-"""The end of a start: which rows a table may keep that no log explains.
+"""The end of a start: which rows in the tables stay although no log explains them.
 
-With coverage none; without it each until a grace after the first start that could not explain it, or until the end
-that its value holds, but for those that a guard refuses. Fills the ledger; the caller then makes the tables hold
+If the logs cover the grace time, none. Otherwise each stays until `grace` after the first start that could not explain
+it, or until the end in its value, unless a guard refuses it. Fills the ledger; the caller then makes the tables hold
 exactly the ledger's rows.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pbs_fast.events import Grant
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.tables import Row
-from pbs_fast.tables.reconcile import reconcile
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.explain import Explainer
@@ -22,6 +23,48 @@ if TYPE_CHECKING:
     from pbs_fast.log.logger import Log
     from pbs_fast.sources.protocol import Coverage
     from pbs_fast.util.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The result of `reconcile`."""
+
+    recovered: dict[str, Grant]
+    """Rows that no login explains but that stay, for the ledger to expire (`why` is "recovered")."""
+    stale: tuple[str, ...]
+    """Rows to remove: no login explains them, and the log was complete or their time is over."""
+
+
+def reconcile(
+    found: Mapping[str, Row],
+    live: Mapping[str, Grant],
+    *,
+    covered: bool,
+    now: int,
+    latest: Callable[[str], int],
+    wall_now: int,
+) -> Reconciled:
+    """Compare the rows found in a table with those the replay explains.
+
+    `found` comes from `Table.load`, so all of it is ours. `covered`: every source was read without a gap back to a line
+    stamped at or before the start of the grace time. Otherwise each unexplained row ends at `latest(address)`, in
+    seconds on the clock of `live`, which is at `now`; or earlier if the row has an end itself (`Row.expires`, seconds
+    since the epoch, where `wall_now` is the current time).
+    """
+    unexplained = {ip: row for ip, row in found.items() if ip not in live}
+    if covered:
+        return Reconciled({}, tuple(unexplained))
+    recovered = {}
+    stale = []
+    for ip, row in unexplained.items():
+        end = latest(ip)
+        if row.expires is not None:
+            end = min(end, now + row.expires - wall_now)
+        if end > now:
+            recovered[ip] = Grant(end, row.user, "", "recovered")
+        else:
+            stale.append(ip)
+    return Reconciled(recovered, tuple(stale))
 
 
 def recover(
@@ -34,7 +77,7 @@ def recover(
     explain: Explainer,
     log: Log,
 ) -> None:
-    """Take the rows `found` in the tables over into the ledger as far as that is right, and say what becomes of each.
+    """Take the rows `found` in the tables into the ledger unless they are stale or refused, and log each decision.
 
     `coverage` is that of each log.
     """
@@ -72,5 +115,5 @@ def recover(
 
 
 def because(guard: str) -> str:
-    """Why a row goes that a guard, or the MTA's own networks, speaks against."""
+    """Why a row is removed that a guard refuses, or whose address may relay anyway."""
     return "may relay anyway" if guard == "local" else f"refused by the guard {guard}"

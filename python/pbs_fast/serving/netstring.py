@@ -1,24 +1,23 @@
-"""Netstrings (`16:pbs 198.51.100.7,`) out of a stream of bytes and into it; no socket, no clock.
+"""Encoding and decoding of netstrings (`16:pbs 198.51.100.7,`, cr.yp.to/proto/netstrings.txt); no socket, no clock.
 
-Invariants: the result does not depend on how the stream was cut; what is kept between two calls is at most one
-netstring of `limit` bytes; a stream that breaks the rules is never read on. Source of the format:
-cr.yp.to/proto/netstrings.txt. Imports nothing of the package.
+Invariants: the result does not depend on how the stream was cut; at most one netstring of `limit` bytes is buffered;
+after a fault nothing more is read from the stream.
 """
 
 from __future__ import annotations
 
 
 class NetstringError(Exception):
-    """These bytes are no netstring, or one longer than the limit; the rest of the stream means nothing."""
+    """Not a netstring, or one longer than the limit; the rest of the stream cannot be used."""
 
 
 class Decoder:
-    """One stream. Call `feed` with what arrives."""
+    """Decodes one stream. Call `feed` with the bytes that arrive."""
 
     __slots__ = ("_buffer", "_digits", "_limit")
 
     def __init__(self, limit: int) -> None:
-        """`limit`: the most bytes of one netstring's content."""
+        """`limit`: the maximum length of a netstring's content, in bytes."""
         self._limit = limit
         self._digits = len(str(limit))
         self._buffer = b""
@@ -31,8 +30,7 @@ class Decoder:
     def feed(self, data: bytes) -> list[bytes]:
         """The contents that these bytes complete, in order.
 
-        Raises NetstringError at the first fault; what came before it in the same call is then lost, and so is the
-        stream: close it.
+        Raises NetstringError at the first fault; the netstrings before it in the same call are lost. Close the stream.
         """
         buffer = self._buffer + data if self._buffer else data
         found: list[bytes] = []

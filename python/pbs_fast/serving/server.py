@@ -1,10 +1,9 @@
 """Answers netstring requests on a listening socket, in a thread of its own, for any number of clients.
 
-A thread, so that a look-up never waits for the daemon's loop while that writes another table; Python switches between
-the two at least every 5 ms. Invariants: no client keeps others waiting; one that sends faults, sends half a request or
-does not read its answers is dropped after a time; memory a client is bounded (one request and ANSWERS bytes of
-answers); more clients than there are descriptors push out the one that was silent longest (smtpd asks again on a new
-connection, unnoticed). Imports `netstring` only.
+In a thread, so that a look-up never waits while the daemon's loop writes another table; Python switches between the two
+at least every 5 ms. Invariants: no client delays others; one that sends faults or partial requests, or does not read
+its answers, is dropped after a time; memory per client is bounded (one request and ANSWERS bytes of answers); when
+descriptors run out, the client that was idle longest is dropped (smtpd reconnects and asks again, unnoticed).
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ from contextlib import suppress
 
 from pbs_fast.serving.netstring import Decoder, NetstringError, encode
 
-#: The longest request: Postfix sends 10 000 bytes at most, the map's name included (dict_sockmap.c).
+#: The longest request in bytes: Postfix sends at most 10 000, with the map's name (dict_sockmap.c).
 LONGEST_REQUEST = 10_000
 #: Seconds without a request after which a connection is closed; Postfix keeps none for longer than 100.
 IDLE = 300.0
-#: Seconds that half a request, or an answer that is not read, may take.
+#: Seconds that a partial request, or an answer that is not read, may take.
 STALLED = 30.0
 #: Bytes of answers after which no more requests are read from a client that does not take them.
 ANSWERS = 64 << 10
-#: Descriptors left to the rest of the daemon.
+#: Descriptors left for the rest of the daemon.
 RESERVE = 64
 
 _READ = 16 << 10
 _SWEEP = 5.0
-#: Seconds without accepting after the system had no descriptor or memory for a connection.
+#: Seconds without accepting after the system ran out of descriptors or memory for a connection.
 _REST = 0.1
 
 
@@ -44,7 +43,7 @@ class _Client:
         self.decoder = Decoder(LONGEST_REQUEST)
         self.out = b""
         self.seen = now
-        """When it last began or completed a request, or took of its answers."""
+        """When it last began or completed a request, or read some of its answers."""
 
     def stale(self, now: float) -> bool:
         return now - self.seen > (STALLED if self.out or self.decoder.partial else IDLE)
@@ -54,8 +53,8 @@ class Server:
     """Serves from `start` until `close`."""
 
     def __init__(self, listener: socket.socket, answer: Callable[[bytes], bytes], *, most: int | None = None) -> None:
-        """`answer` turns a request into a reply, in the server's thread, and must not raise; `most` clients at a time
-        (default: what the process's limit of descriptors leaves)."""
+        """`answer` turns a request into a reply, in the server's thread, and must not raise; `most`: clients at a time
+        (default: what the process's limit of descriptors allows)."""
         self._listener = listener
         self._answer = answer
         self._most = most or max(1, _descriptors() - RESERVE)
@@ -73,7 +72,7 @@ class Server:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start answering."""
         self._thread.start()
 
     def close(self) -> None:
@@ -107,11 +106,11 @@ class Server:
                     return
                 if key.fileobj is self._listener:
                     self._accept()
-                elif (client := self._clients.get(key.fd)) is not None:  # None: dropped in this very round
+                elif (client := self._clients.get(key.fd)) is not None:  # None: dropped in this round
                     self._serve(client, events)
 
     def _accept(self) -> None:
-        # One burst of smtpds a round; who else waits is served in between.
+        # At most one burst of smtpds per round, so that other clients are served in between.
         for _ in range(64):
             try:
                 connection, _ = self._listener.accept()
@@ -120,12 +119,12 @@ class Server:
             except ConnectionAbortedError:
                 continue
             except OSError:  # no descriptors, no memory
-                self._drop_longest_silent()
+                self._drop_most_idle()
                 self._selector.unregister(self._listener)
                 self._resting = time.monotonic() + _REST
                 return
             if len(self._clients) >= self._most:
-                self._drop_longest_silent()
+                self._drop_most_idle()
             connection.setblocking(False)
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -173,7 +172,7 @@ class Server:
         for client in [client for client in self._clients.values() if client.stale(now)]:
             self._drop(client)
 
-    def _drop_longest_silent(self) -> None:
+    def _drop_most_idle(self) -> None:
         if self._clients:
             self._drop(min(self._clients.values(), key=lambda client: client.seen))
 
@@ -184,7 +183,7 @@ class Server:
 
 
 def _descriptors() -> int:
-    """How many descriptors this process may have; the usual 1024 where a sandbox forbids the question."""
+    """How many descriptors this process may have; the usual 1024 if a sandbox forbids getrlimit."""
     try:
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     except OSError:

@@ -1,9 +1,9 @@
 """Tables: publish Deltas to the lookup files of MTAs, atomically, under the lock that the MTA's readers take.
 
-`open_table` gives an object with the protocol `Table`; `list_rows` only reads. Nothing here knows logs or grace.
+`open_table` returns an object with the protocol `Table`; `list_rows` only reads. Nothing here knows logs or grace.
 
-To add a type: one module with a class like those beside (`FileTable` does the owner lock, the rebuild beside, the
-rename; `btree.py` is the shortest example) and one line in `spec.TYPES`. tests/tables/test_contract.py then walks it.
+To add a type: one module in `types/` with a subclass of `FileTable`, which does the table lock, the rebuild and the
+rename (`btree.py` is the shortest example), and one line in `registry.TYPES`. tests/tables/test_contract.py walks it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pbs_fast.tables.protocol import HEARTBEAT, Row, Table, TableOptions
 from pbs_fast.tables.registry import TableSpec, parse
 
 if TYPE_CHECKING:
-    from pbs_fast.tables.owner import Owner
+    from pbs_fast.tables.owner import TableLock
 
 __all__ = ["HEARTBEAT", "Row", "Table", "TableOptions", "TableSpec", "list_rows", "open_table", "parse"]
 
@@ -24,29 +24,31 @@ __all__ = ["HEARTBEAT", "Row", "Table", "TableOptions", "TableSpec", "list_rows"
 LIST_WAIT = 5.0
 
 
-def open_table(spec: TableSpec | str, *, options: TableOptions | None = None, owner: Owner | None = None) -> Table:
-    """Take the table's owner lock, make sure the file exists, and give the table.
+def open_table(spec: TableSpec | str, *, options: TableOptions | None = None, lock: TableLock | None = None) -> Table:
+    """Take the table lock, create the file if missing, and return the table.
 
-    Open it after daemonizing, as the user that is going to write it. The rows in a file that stands there stay until
-    `rebuild`. `owner` hands over a lock already held.
+    Open it after daemonizing, as the user that is going to write it. The rows in an existing file stay until `rebuild`.
+    `lock` hands over a table lock already held.
 
-    Raises UsageError for a bad spec, value, or an option that the type cannot have; TableError when another process
-    owns the table, its engine is not installed, or file or directory cannot be used.
+    Raises UsageError for a bad spec, value, or an option that the type cannot have; TableError if another process has
+    the table, its engine is not installed, or file or directory cannot be used.
     """
     spec = parse(spec) if isinstance(spec, str) else spec
     options = options or TableOptions()
     if spec.type == "lmdb" and not options.flock:
-        raise UsageError(f"--noflock does not go with {spec}: without its lock the MTA's readers crash; leave it out")
-    return _load(spec)(spec, options, *(() if owner is None else (owner,)))  # type: ignore[no-any-return]
+        raise UsageError(
+            f"--noflock cannot be used with {spec}: without its lock the MTA's readers crash; leave it out"
+        )
+    return _load(spec)(spec, options, *(() if lock is None else (lock,)))  # type: ignore[no-any-return]
 
 
 def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, str]]:
-    """Keys and values that stand in a table, ours or not, sorted by the keys' bytes. Creates and changes nothing.
+    """Keys and values in a table, ours or not, sorted by the keys' bytes. Creates and changes nothing.
 
     Addresses are shown in their canonical form, however the file spells them. A NUL that another writer left at the end
-    of a key or value is cut off; bytes that are not text are shown as `\\x…`.
-    Not for the process that has the table open (tables/types/lmdb.py). Raises TableError when there is no such table,
-    it cannot be read, a writer keeps it locked, or its rows are in the daemon's memory only.
+    of a key or value is removed; bytes that are not text are shown as `\\x…`.
+    Not for the process that has the table open (tables/types/lmdb.py). Raises TableError if there is no such table, it
+    cannot be read, a writer keeps it locked, or its rows are in the daemon's memory only.
     """
     spec = parse(spec) if isinstance(spec, str) else spec
     if spec.kind.served:

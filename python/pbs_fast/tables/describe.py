@@ -1,7 +1,4 @@
-"""One line about a file that cannot be used: what, the file, the reason, the user and the modes that decide it.
-
-Imports `accounts` and `errors` only.
-"""
+"""One line about a file that cannot be used: what, the file, the reason, the user and the modes that decide it."""
 
 from __future__ import annotations
 
@@ -15,15 +12,15 @@ from pbs_fast.util.accounts import group_name, user_name
 
 
 class WaitingError(TableError):
-    """A part of the change could not be made now and is tried again: no reason to end, not even at a start."""
+    """A part of the change failed and is retried: no reason to exit, not even at a start."""
 
 
 class NoSpaceError(WaitingError):
-    """There is no room for the file now; what stands there is as it was."""
+    """There is no space for the file now; the existing one is unchanged."""
 
 
 def space_error(error: OSError) -> type[TableError]:
-    """The TableError for what an operating system's error says: a full disk mends itself, a wrong mode does not."""
+    """NoSpaceError for a full disk, which is worth waiting for; TableError for other errors."""
     return NoSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else TableError
 
 
@@ -34,11 +31,11 @@ def os_error(what: str, path: Path, error: OSError) -> str:
 
 def failure(what: str, path: Path, reason: str) -> str:
     """The same for a reason in words."""
-    return f"{what} {path}: {reason} (user {user_name(os.geteuid())}; {_what_stands(path)})"
+    return f"{what} {path}: {reason} (user {user_name(os.geteuid())}; {_modes(path)})"
 
 
-def _what_stands(path: Path) -> str:
-    """File and directory: a new file renamed into place needs the directory's mode, one changed in place its own."""
+def _modes(path: Path) -> str:
+    """Of file and directory: the directory's decides about a new file, the file's about a change in place."""
     found = [word for place in (path, path.parent) if (word := _mode(place))]
     return ", ".join(found) or f"directory {path.parent} does not exist"
 

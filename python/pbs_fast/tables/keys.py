@@ -1,8 +1,8 @@
-"""The last gate before a table: is this key one full, canonical address?
+"""The last check before a table: is this key one complete, canonical address?
 
 Postfix truncates the client's address itself when it looks it up (a row `10` opens 10.0.0.0/8, access(5)), so a key
-that is anything but one whole address could open a network. And how other MTAs spell IPv6 addresses; IPv4 is spelled
-alike by all. Imports `addresses` of the package.
+that is anything but one whole address could open a network. Also the spellings of IPv6 addresses in other MTAs; IPv4
+is spelled alike by all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def exim(ip: str) -> str:
 
 
 def iplsearch(ip: str) -> str:
-    """A canonical address as a line of an iplsearch file: in full, in quotes for the colons' sake."""
+    """A canonical address as a line of an iplsearch file: in full, in quotes because of the colons."""
     return f'"{socket.inet_pton(socket.AF_INET6, ip).hex(":", 2)}"' if ":" in ip else ip
 
 
@@ -57,17 +57,17 @@ def sendmail_short(ip: str) -> str:
 
 
 def sendmail_address(key: str) -> str | None:
-    """The canonical address that a key of Sendmail spells in either way; None for any other key."""
+    """The canonical address of a key of Sendmail's in either spelling; None for any other key."""
     return _spelled(key, key.removeprefix("ipv6:"), sendmail, sendmail_short)
 
 
 def courier_address(key: str) -> str | None:
-    """The canonical address that a key of Courier's spells; None for any other key."""
+    """The canonical address of a key of Courier's; None for any other key."""
     return _spelled(key, key.removeprefix(":"), courier)
 
 
 def _spelled(key: str, bare: str, *spells: Callable[[str], str]) -> str | None:
-    """The canonical form of `bare`, if one of these spells it as `key`."""
+    """The canonical form of `bare`, if one of `spells` gives `key` for it."""
     try:
         ip = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, bare)) if ":" in bare else bare
     except (OSError, ValueError):
@@ -75,12 +75,12 @@ def _spelled(key: str, bare: str, *spells: Callable[[str], str]) -> str | None:
     return ip if is_canonical(ip) and any(spell(ip) == key for spell in spells) else None
 
 
-#: The words of the table option `keys`.
+#: The values of the table option `keys`.
 SPELLINGS: dict[str, Callable[[str], str]] = {"exim": exim, "iplsearch": iplsearch}
 
 
 def address_of(key: str) -> str | None:
-    """The canonical address that a row's key spells in any of our ways; None for a key that is not ours.
+    """The canonical address of a row's key in any of our spellings; None for a key that is not ours.
 
     Any, because the option may have changed since the row was written.
     """

@@ -1,9 +1,8 @@
-"""Tables that an earlier configuration left: another type or name, rows that nobody ends, an MTA that reads them.
+"""Tables that an earlier configuration left: another type or name, rows that nobody removes, an MTA that reads them.
 
-They are known by their FILE.owner in the directory of a table, and in $STATE_DIRECTORY, which systemd and our start
-files set (systemd.exec(5)). How to empty one is in its Record (tables/owner.py). Without a record (a full disk keeps
-none) its suffix and its first bytes tell its type; where they do not, the file is left alone.
-Imports `errors` and modules of this package only.
+They are found by their FILE.owner in the directory of a table, and in $STATE_DIRECTORY, which systemd and our start
+files set (systemd.exec(5)). Their Record says how to empty them (tables/owner.py). Without a record (a full disk) the
+suffix and the first bytes show the type; if they do not, the file is left alone.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from pbs_fast.errors import UsageError
 from pbs_fast.tables.owner import owner_file, read_record
 from pbs_fast.tables.registry import TableSpec, parse
 
-#: Types for which emptying a table runs a program of the administrator's: only a command that names the table does.
+#: Types for which emptying a table runs a program, which only a command that names the table may do.
 _RUNS_PROGRAMS = frozenset({"courier", "exec", "tcprules"})
-#: The name behind which each table's owner file lies.
+#: The suffix of each table's lock file.
 _OWNER = owner_file(Path("x")).name.removeprefix("x")
-#: Entries of a directory that are looked at.
+#: Entries of a directory that are read.
 _MOST_ENTRIES = 10_000
 
 
 class Leftover(NamedTuple):
-    """One such table."""
+    """A table that an earlier configuration left."""
 
     spec: TableSpec
     grace: int | None
-    """Seconds that its rows may stay without an owner, where its last owner left that."""
+    """Seconds that its rows may stay once no process holds the table; None if its record does not say."""
 
 
 def runs_programs(spec: TableSpec) -> bool:
@@ -40,10 +39,10 @@ def runs_programs(spec: TableSpec) -> bool:
 
 
 def as_written(spec: TableSpec, file: Path) -> tuple[TableSpec, str | None]:
-    """The table that was last kept in the file of `spec`, and the value of its rows where that is known.
+    """The table that was last written to the file of `spec`, and the value of its rows if known.
 
-    That is `spec` itself but after a change to a type with the same suffix, hash: to btree:. No program is run because
-    a file says so.
+    It differs from `spec` only after a change to a type with the same suffix, hash: to btree:. A record never causes a
+    program to be run.
     """
     record = read_record(file)
     if record is None:
@@ -54,14 +53,14 @@ def as_written(spec: TableSpec, file: Path) -> tuple[TableSpec, str | None]:
 
 
 def directories(specs: Iterable[TableSpec]) -> list[Path]:
-    """Where earlier tables are looked for: next to these, and in $STATE_DIRECTORY."""
+    """The directories to search for earlier tables: those of `specs`, and $STATE_DIRECTORY."""
     found = [spec.file.resolve().parent for spec in specs if spec.file is not None]
     found += [Path(each) for each in os.environ.get("STATE_DIRECTORY", "").split(":") if each.startswith("/")]
     return list(dict.fromkeys(found))
 
 
 def leftovers(places: Iterable[Path], specs: Iterable[TableSpec]) -> list[Leftover]:
-    """The tables of ours in these directories that are none of `specs`. Reads only; what cannot be read is left out."""
+    """Our tables in these directories that are not in `specs`. Only reads; skips what cannot be read."""
     configured = {spec.file.resolve() for spec in specs if spec.file is not None}
     found = []
     for place in places:

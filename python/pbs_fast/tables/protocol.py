@@ -1,7 +1,4 @@
-"""What the rest of the program knows of a table: Row, TableOptions and the protocol Table.
-
-Pure declarations; knows no engine, no log and no clock of its own. Imports only `events`.
-"""
+"""What the rest of the program knows of a table: Row, TableOptions and the protocol Table."""
 
 from __future__ import annotations
 
@@ -13,21 +10,21 @@ from typing import NamedTuple, Protocol
 
 from pbs_fast.events import Delta, Grant
 
-#: `Table.heartbeat` is to be called at least this often, in seconds; `reap` waits this much longer than grace, so that
-#: a daemon killed just before its next heartbeat loses no row early.
+#: `Table.heartbeat` is called at least this often, in seconds. `reap` waits this much longer than grace, so that no row
+#: of a daemon killed just before its next heartbeat is removed early.
 HEARTBEAT = 60
-#: How often `Table.check` is to be called, in seconds: an smtpd that opened no table answers 451 for its whole life.
+#: How often `Table.check` is called, in seconds: an smtpd that finds no table answers 451 for its whole life.
 LOOK = 1.0
 
 
 class Row(NamedTuple):
-    """One row as it stands in a table, its value already recognised as ours."""
+    """One row in a table, its value already recognised as ours."""
 
     value: str
     user: str | None
-    """Where the value template holds {user}; None otherwise, or when the login named none."""
+    """The user if the value template has {user} and the login named one; else None."""
     expires: int | None
-    """Seconds since the epoch where the value template holds {expires}; None otherwise."""
+    """Seconds since the epoch if the value template has {expires}; else None."""
 
 
 def _same(seconds: int) -> int:
@@ -39,29 +36,29 @@ class TableOptions:
     """How tables are written; one object serves all tables of a daemon."""
 
     value: str = "ok"
-    """The value of each row; may hold {user} and {expires} (tables/value.py)."""
+    """The value of each row; may have {user} and {expires} (tables/value.py)."""
     flock: bool = True
     """Whether hash files are changed under flock, as Postfix reads them; False is refused for lmdb."""
     adopt: bool = False
-    """Whether a file that holds rows not ours is taken over (those rows are dropped) instead of refused."""
+    """Whether a file with rows that are not ours is taken over, without those rows, instead of refused."""
     group: str = "postfix"
-    """The group that may read the table where its values name users."""
+    """The group that may read the table if its values name users."""
     grace: int = 0
-    """Seconds that rows may stay once nobody owns the table, left in FILE.owner for `reap`; 0: not known."""
+    """Seconds that rows may stay once no process holds the table, left in FILE.owner for `reap`; 0: unknown."""
     lock_wait: float = 0.25
     """Seconds that one attempt may wait for the lock of the MTA's readers."""
     wall: Callable[[int], int] = _same
-    """Turns `Grant.expires` into seconds since the epoch; called only where the value holds {expires}."""
+    """Turns `Grant.expires` into seconds since the epoch; called only if the value has {expires}."""
     now: Callable[[], float] = time.time
-    """The clock of `Grant.expires`: for tables that judge a row's end themselves. Called from any thread."""
+    """The clock of `Grant.expires`: for tables that check a row's end themselves. Called from any thread."""
     clock: Callable[[], float] = time.time
     """The wall clock, seconds since the epoch: for the files' modification times."""
 
 
 class Table(Protocol):
-    """One lookup table of one MTA, owned by this process until `close`. Not for several threads at once.
+    """One lookup table of one MTA, locked by this process until `close`. Not for several threads at once.
 
-    All methods but `close` raise TableError; after one nothing is lost: the next `apply` or `heartbeat` writes what the
+    All methods but `close` raise TableError. Nothing is lost by one: the next `apply` or `heartbeat` writes what the
     table should hold.
     """
 
@@ -75,17 +72,17 @@ class Table(Protocol):
 
     @property
     def window(self) -> float:
-        """Seconds that should lie between two `apply`s, at least; 0 where changes cost the MTA nothing."""
+        """Least number of seconds between two `apply`s; 0 if changes cost the MTA nothing."""
 
     @property
     def refused(self) -> int:
-        """Keys kept out since the table was opened because they were not one canonical address."""
+        """Keys rejected since the table was opened because they were not one canonical address."""
 
     def load(self) -> dict[str, Row]:
-        """The rows that stand in the table, if all of them are ours.
+        """The rows in the table, if all of them are ours.
 
-        A TableError names three keys that are not ours, or what the file is instead of such a table; the file stays as
-        it was. With `adopt`, rows that are not ours are left out.
+        A TableError names three keys that are not ours, or what the file is instead of such a table; the file is not
+        changed. With `adopt`, rows that are not ours are left out.
         """
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
@@ -94,14 +91,14 @@ class Table(Protocol):
     def apply(self, delta: Delta) -> None:
         """Publish the changes in one piece. Waits for the readers' lock no longer than `lock_wait`.
 
-        TableBusyError when the lock was not to be had in that time. Before any `rebuild`, rows that stand there stay.
+        TableBusyError if the lock was not free in that time. Before any `rebuild`, existing rows stay.
         """
 
     def check(self) -> None:
-        """Put the file back if somebody removed it, replaced it or wrote to it. Cheap; to be called each LOOK."""
+        """Restore the file if another program removed, replaced or changed it. Cheap; called each LOOK."""
 
     def heartbeat(self) -> None:
-        """Say that the owner lives, and check."""
+        """Set the heartbeat of the table lock, and check."""
 
     def close(self) -> None:
-        """Let go of the file and of its owner lock. The rows stay: a restart must not shut users out."""
+        """Close the file and release the table lock. The rows stay: a restart must not lock users out."""

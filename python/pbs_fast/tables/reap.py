@@ -1,11 +1,10 @@
-"""`clear` empties a table of ours now; `reap` does so when nobody has owned it for `grace` seconds.
+"""`clear` empties a table of ours now; `reap` does so once no process has held its lock for `grace` seconds.
 
-Tables that an earlier configuration left (tables/leftover.py) are emptied likewise. By `grace` seconds after its last
-owner's end every row in such a table has ended anyway, so nobody is shut out early.
+Tables that an earlier configuration left (tables/leftover.py) are emptied likewise. `grace` seconds after its last
+process ended, every row in such a table has ended anyway, so no user is locked out early.
 
-Both hold the owner lock while they work, so a daemon never sees its table emptied under it. When an owner was last
-alive is the modification time of FILE.owner (tables/owner.py), right also after kill -9. Imports modules of this
-package only.
+Both hold the table lock while they work, so a daemon never sees its table emptied. The last heartbeat is the
+modification time of FILE.owner (tables/owner.py), which is right after kill -9 too.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pbs_fast.errors import PbsError, TableError
 from pbs_fast.tables import open_table
 from pbs_fast.tables.file.notify import ToldTable
 from pbs_fast.tables.leftover import Leftover, as_written, runs_programs
-from pbs_fast.tables.owner import OwnedError, Owner
+from pbs_fast.tables.owner import OwnedError, TableLock
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
 from pbs_fast.tables.registry import TableSpec
 
@@ -28,68 +27,73 @@ class Reaped:
     """What `reap` did."""
 
     state: str
-    """`absent` (no table), `owned` (a daemon runs), `waiting` (ownerless, not yet for long enough), `emptied`; of a
-    leftover also `asks`: ownerless for long enough, but emptying it runs a program, which only `clear` does."""
+    """`absent` (no table), `owned` (a daemon uses it), `waiting` (no daemon, but not for long enough), `emptied`; for a
+    leftover also `asks`: due, but emptying it runs a program, which only `clear` does."""
     removed: int = 0
     wait: float = 0.0
     """Seconds until the table may be emptied, for `waiting`."""
 
+    @property
+    def due(self) -> str:
+        """`will be emptied in 27 min`."""
+        return f"will be emptied in {f'{self.wait:.0f} s' if self.wait < 120 else f'{self.wait / 60:.0f} min'}"
+
 
 def clear(spec: TableSpec, options: TableOptions) -> int:
-    """Empty the table and return how many rows went. The empty table stays.
+    """Empty the table and return how many rows were removed. The empty table stays.
 
-    Raises TableError when a daemon owns it, when it is not there, and for rows that are not ours unless adopted.
+    Raises TableError if a daemon uses it, if there is none, and for rows that are not ours unless adopted.
     """
     if spec.file is None:
         return 0
     if not spec.file.exists():
         raise TableError(f"there is no {spec.file}; nothing to clear")
-    return _empty(spec, options, Owner(spec.file.resolve(), claim=False))
+    return _empty(spec, options, TableLock(spec.file.resolve(), claim=False))
 
 
 def reap(spec: TableSpec, options: TableOptions, *, grace: int, now: float | None = None) -> Reaped:
-    """Empty the table if nobody has held its owner lock for `grace` seconds and one heartbeat more.
+    """Empty the table if no process has held its lock for `grace` seconds and one heartbeat more.
 
-    The first look at a table that never had an owner starts the count, and so does a pulse in the future (the clock was
-    set back). Raises TableError as `clear` does, but not for a running owner or a missing table.
+    If it was never locked, or its heartbeat is in the future (the clock was set back), the time starts now. Raises
+    TableError as `clear` does, but not for a running daemon or a missing table.
     """
     if spec.file is None or not spec.file.exists():
         return Reaped("absent")
     try:
-        owner = Owner(spec.file.resolve(), claim=False, patience=0)
+        lock = TableLock(spec.file.resolve(), claim=False, patience=0)
     except OwnedError:
         return Reaped("owned")
     now = time.time() if now is None else now
-    if owner.pulse > now + 1:
-        owner.restart_pulse()
-    wait = max(0.0, min(owner.pulse, now) + grace + HEARTBEAT - now)
+    if lock.heartbeat > now + 1:
+        lock.reset_heartbeat()
+    wait = max(0.0, min(lock.heartbeat, now) + grace + HEARTBEAT - now)
     if wait > 0:
-        owner.close()
+        lock.close()
         return Reaped("waiting", wait=wait)
-    return Reaped("emptied", removed=_empty(spec, options, owner))
+    return Reaped("emptied", removed=_empty(spec, options, lock))
 
 
 def reap_leftover(left: Leftover, options: TableOptions, *, grace: int) -> Reaped:
-    """As `reap` for a table of an earlier configuration; `grace` is used where its last owner left none."""
+    """As `reap` for a table of an earlier configuration; `grace` is used if its record has none."""
     grace = left.grace or grace
     if not runs_programs(left.spec):
         return reap(left.spec, options, grace=grace)
     try:
-        owner = Owner(_real(left.spec), claim=False, patience=0)
+        lock = TableLock(_real(left.spec), claim=False, patience=0)
     except OwnedError:
         return Reaped("owned")
-    pulse = owner.pulse
-    owner.close()
-    return Reaped("asks") if pulse + grace + HEARTBEAT <= time.time() else Reaped("waiting", wait=grace)
+    heartbeat = lock.heartbeat
+    lock.close()
+    return Reaped("asks") if heartbeat + grace + HEARTBEAT <= time.time() else Reaped("waiting", wait=grace)
 
 
 def clear_leftover(left: Leftover, options: TableOptions) -> int | None:
-    """As `clear`; None where a daemon, of another configuration, owns it. Raises TableError."""
+    """As `clear`; None if a daemon with another configuration uses it. Raises TableError."""
     try:
-        owner = Owner(_real(left.spec), claim=False)
+        lock = TableLock(_real(left.spec), claim=False)
     except OwnedError:
         return None
-    return _empty(left.spec, options, owner)
+    return _empty(left.spec, options, lock)
 
 
 def _real(spec: TableSpec) -> Path:
@@ -98,19 +102,19 @@ def _real(spec: TableSpec) -> Path:
     return spec.file.resolve()
 
 
-def _empty(spec: TableSpec, options: TableOptions, owner: Owner) -> int:
+def _empty(spec: TableSpec, options: TableOptions, lock: TableLock) -> int:
     spec, value = as_written(spec, _real(spec))
     if value is not None:
         options = replace(options, value=value)
     try:
         # From here on the table object closes the lock.
-        table = open_table(spec, options=options, owner=owner)
+        table = open_table(spec, options=options, lock=lock)
     except PbsError:
-        owner.close()
+        lock.close()
         raise
     try:
         rows = len(table.load())
-        if rows or options.adopt or (isinstance(table, ToldTable) and table.unsettled):
+        if rows or options.adopt or (isinstance(table, ToldTable) and table.notify_pending):
             table.rebuild({})
         return rows
     finally:

@@ -1,10 +1,10 @@
 """`type:path`: the string that goes into the MTA's configuration, parsed; and the registry of table types.
 
-Behind a `?` may stand options of this one table, which the MTA does not get to see: `cdb:/x/relay?keys=exim`,
+After a `?` may follow options of this one table, which the MTA never sees: `cdb:/x/relay?keys=exim`,
 `text:/x/relay?command=/usr/local/sbin/notify now&timeout=2`; `%26` in a value is `&`, `%25` is `%`.
 
-A new type is one module with its class and one line in TYPES; nothing else changes. Classes are named by text and
-imported when one is opened, so that a host without Berkeley DB never imports it. Imports `errors` only.
+A new type is one module with its class and one line in TYPES. Classes are named by text and imported when a table is
+opened, so that a host without Berkeley DB never imports it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class TableType(NamedTuple):
     suffix: str | None
     """What the MTA appends to the path; None for a type without a file."""
     options: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    """The options that this type takes, each with the words it may be; none where it may be any text."""
+    """The options of this type, each with the values allowed; empty for any text."""
     served: bool = False
-    """Whether what stands behind the type is not a path but where pbs-fast itself answers."""
+    """Whether the type is followed not by a path but by the address where pbs-fast answers."""
     compiled: str = ""
-    """What the MTA appends, where it opens a file that its own tool makes of ours."""
+    """What the MTA appends if it opens a file that its own tool compiles from ours."""
 
 
 TYPES = {
@@ -73,8 +73,8 @@ TYPES = {
     "exec": TableType("pbs_fast.tables.types.exec", "ExecTable", "", {"command": (), "timeout": ()}),
     "null": TableType("pbs_fast.tables.types.null", "NullTable", None),
 }
-#: What `keys=exim` makes of a type whose Exim reads under other locks than Postfix. The other suffix is what keeps the
-#: two apart: Postfix appends its own, so no configuration can make it open a file that is written under Exim's locks.
+#: Types that `keys=exim` replaces because Exim reads under other locks than Postfix. The suffix separates the two:
+#: Postfix appends its own, so no configuration can make it open a file that is written under Exim's locks.
 FOR_EXIM = {
     "lmdb": TableType(
         "pbs_fast.tables.types.lmdb_exim", "EximLmdbTable", ".exim-lmdb", {"keys": ("exim",), "group": ()}
@@ -85,7 +85,7 @@ _TYPED = re.compile(r"([A-Za-z][A-Za-z0-9_+-]*):(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """One table: its type and where it lies."""
+    """One table: its type and where it is."""
 
     type: str
     path: Path | None
@@ -93,7 +93,7 @@ class TableSpec:
     options: tuple[tuple[str, str], ...] = ()
     """Names and values, in the order of their names."""
     address: str = ""
-    """Where a table that we serve is to be found (tables/socketmap/endpoint.py)."""
+    """Where a table that we serve is found (tables/socketmap/endpoint.py)."""
 
     @property
     def kind(self) -> TableType:
@@ -134,8 +134,8 @@ def is_typed(text: str) -> bool:
 def parse(text: str) -> TableSpec:
     """The table that `type:path?option=value&…` names. A relative path is taken from the current directory, now.
 
-    Raises UsageError for an unknown type or option (with the nearest one), for a path that is missing or cannot be one,
-    and for an option's value that is not one of its words.
+    Raises UsageError for an unknown type or option (naming the nearest one), a missing or unusable path, and an invalid
+    value of an option.
     """
     typed = _TYPED.fullmatch(text)
     if typed is None:
@@ -160,7 +160,7 @@ def _options(kind: str, text: str) -> tuple[tuple[str, str], ...]:
         name, equals, value = each.partition("=")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or sorted(known)
-            hint = f"; there is {', '.join(near)}" if near else ""
+            hint = f"; use {', '.join(near)}" if near else ""
             raise UsageError(f"table {kind}:…?{text}: {kind}: has no option {name!r}{hint}")
         if not equals or name in found:
             raise UsageError(f"table {kind}:…?{text}: write the option {name} once, as {name}=VALUE")

@@ -1,6 +1,6 @@
-"""`--dbfile=PATH` without a type, as the old program took it: which type of table does this host's Postfix read there?
+"""`--dbfile=PATH` without a type, as the old program took it: which type does this host's Postfix read there?
 
-Asks `postconf`, which only prints. Imports `errors`, `postconf` and `spec` only.
+Asks `postconf`, which only prints.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pbs_fast.util.postconf import Postconf
 
 
 class Chosen(NamedTuple):
-    """A table and why it is this type, for the log and `--dumpconfig`; no reason where the type was given."""
+    """A table and why it is of this type, for the log and `--dumpconfig`; no reason if the type was given."""
 
     spec: TableSpec
     reason: str
 
 
 def asking(command: str) -> Callable[[Sequence[str]], str | None]:
-    """Asks a `postconf` command: what it prints, or None where it is not there or answers with an error."""
+    """A function that runs a `postconf` command and returns its output; None if it is missing or fails."""
 
     def ask(arguments: Sequence[str]) -> str | None:
         with suppress(ConfigError):
@@ -34,7 +34,7 @@ def asking(command: str) -> Callable[[Sequence[str]], str | None]:
 
 
 def choose(text: str, command: str = "postconf") -> Chosen:
-    """The table that `type:path`, or a path without type, means; `command` is Postfix's postconf. Raises UsageError."""
+    """The table of `type:path` or of a path without type; `command` is Postfix's postconf. Raises UsageError."""
     return Chosen(parse(text), "") if is_typed(text) else resolve(text, ask=asking(command))
 
 
@@ -42,13 +42,13 @@ def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None]) -> Chosen:
     """The table meant by a path without type.
 
     In this order: the type that Postfix's configuration names with that path; hash where PATH.db exists; Postfix's
-    default_database_type; lmdb. Raises UsageError when that is a type which pbs-fast does not write, or the path cannot
-    be one: never another type instead.
+    default_database_type; lmdb. Raises UsageError if that is a type which pbs-fast does not write, or the path is
+    unusable: it never takes another type instead.
     """
     names = {str(make(kind, path).path) for kind in TYPES if TYPES[kind].suffix is not None}
     configured = _configured(ask(["-n"]) or "", names)
     if configured is not None:
-        # The path as Postfix has it: without a suffix that the old program's users may have given.
+        # The path as in Postfix's configuration, without a suffix that users of the old program may have given.
         kind, path, where = configured
         return _redirected(_choose(kind, path, where), path, ask)
     db = make("hash", path)
@@ -61,7 +61,7 @@ def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None]) -> Chosen:
 
 
 def _configured(text: str, names: set[str]) -> tuple[str, str, str] | None:
-    """Type, path and parameter of the first of these paths that stands in the output of `postconf -n`."""
+    """Type, path and parameter of the first of these paths in the output of `postconf -n`."""
     # A long value is continued on lines that start with a blank.
     for line in re.sub(r"\n[ \t]+", " ", text).splitlines():
         parameter, equals, value = line.partition("=")

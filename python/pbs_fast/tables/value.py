@@ -1,8 +1,7 @@
-"""The value of a row: a template that may hold {user} and {expires}, rendered for writing and recognised in reading.
+"""The value of a row: a template with {user} and {expires}, rendered for writing and recognised when reading.
 
-Invariants: nothing that a user name holds can become the MTA's action, because the first word of the template is
-literal (or the whole of it is {expires}, and a number alone is OK to access(5)); what `render` makes, `parse` knows.
-Imports `errors` and `protocol` only.
+Invariants: a user name can never become the MTA's action, because the first word of the template is literal (or the
+whole template is {expires}, and access(5) takes a number alone as OK); `parse` accepts whatever `render` produces.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from pbs_fast.tables.protocol import Row
 
 #: A longer user name is cut, so that rows stay small: a hash page of 4096 bytes must hold dozens.
 USER_MAX = 64
-#: Bytes of the template's own text. Postfix takes much longer values; a row of ours says a word or two.
+#: Bytes of a template. Postfix accepts much longer values; ours are a word or two.
 TEMPLATE_MAX = 128
 
 _PLACEHOLDER = re.compile(r"(\{[^{}]*\})")
 _UNFIT = re.compile(r"[^!-~]")
-#: What each placeholder may have become. No blank and nothing outside ASCII: `_UNFIT` replaced them.
+#: What each placeholder may be replaced by. No blank and nothing outside ASCII: `_UNFIT` replaces them.
 _FIELDS = {"{user}": rb"(?P<user>[!-~]{1,64})", "{expires}": rb"(?P<expires>[0-9]{1,20})"}
 
 
@@ -31,7 +30,7 @@ class Template:
     __slots__ = ("_constant", "_expires", "_pattern", "_text", "_user")
 
     def __init__(self, text: str, *, commas: bool = False) -> None:
-        """`commas`: the MTA reads words between commas, not blanks.
+        """`commas`: the MTA separates words by commas, not blanks.
 
         Raises UsageError for an unknown or repeated placeholder, for text outside printable ASCII, and for a value
         whose first word a login could choose."""
@@ -39,19 +38,17 @@ class Template:
         fields = parts[1::2]
         for name in fields:
             if name not in _FIELDS:
-                raise UsageError(f"value {text!r}: {name} is unknown; a value may hold {{user}} and {{expires}}")
+                raise UsageError(f"value {text!r}: {name} is unknown; use {{user}} and {{expires}} only")
             if fields.count(name) > 1:
-                raise UsageError(f"value {text!r}: {name} stands there twice; once is enough")
+                raise UsageError(f"value {text!r}: {name} is there twice; use it once")
         if any("{" in part or "}" in part for part in parts[0::2]):
-            raise UsageError(f"value {text!r}: a brace stands alone; a value may hold {{user}} and {{expires}}")
+            raise UsageError(f"value {text!r}: unmatched brace; use {{user}} and {{expires}} only")
         if not text or not text.isascii() or not text.isprintable() or text != text.strip():
             raise UsageError(f"value {text!r}: needs printable ASCII without blanks at its ends, such as ok")
         if len(text) > TEMPLATE_MAX:
             raise UsageError(f"value of {len(text)} characters: at most {TEMPLATE_MAX} are allowed")
         if text != "{expires}" and _PLACEHOLDER.search(text.split("," if commas else " ")[0]):
-            raise UsageError(
-                f"value {text!r}: the first word is what the MTA acts on; make it plain, as in: ok {{user}}"
-            )
+            raise UsageError(f"value {text!r}: the first word is the MTA's action; make it literal, as in: ok {{user}}")
         self._text = text
         self._user = "{user}" in fields
         self._expires = "{expires}" in fields
@@ -60,7 +57,7 @@ class Template:
 
     @property
     def names_users(self) -> bool:
-        """Whether values name users, so that the file must not be readable to all."""
+        """Whether values name users, so that not everybody may read the file."""
         return self._user
 
     def render(self, grant: Grant, wall: Callable[[int], int]) -> bytes:
@@ -68,7 +65,7 @@ class Template:
         if self._constant is not None:
             return self._constant
         text = self._text
-        # {expires} first: a user named "{expires}" stays what he is.
+        # {expires} first: the user name may be "{expires}".
         if self._expires:
             text = text.replace("{expires}", str(max(0, wall(grant.expires))))
         if self._user:
@@ -82,7 +79,7 @@ class Template:
         return {ip: self.render(grant, wall) for ip, grant in grants.items()}
 
     def parse(self, value: bytes) -> Row | None:
-        """The row that this value stands for; None when `render` cannot have made it."""
+        """The row with this value; None if `render` cannot have produced it."""
         found = self._pattern.fullmatch(value)
         if found is None:
             return None

@@ -1,14 +1,13 @@
-"""What all tables in files share: the rows they should hold, the owner lock, and a complete file renamed into place.
+"""What all tables in files share: the rows they should hold, the table lock, and a complete file renamed into place.
 
 Invariants
-- The rows in memory are the truth, the file is a cache of them: it is built complete beside and renamed into place
-  before the first change, and again whenever it is not as we left it or a change to it failed half-way.
+- The rows in memory are authoritative and the file is a cache of them. A new file is built completely under another
+  name and renamed into place: before the first change, when the file was altered, and when a change in place failed.
 - A file of another kind, or with rows that are not ours, is not touched.
-- The file is never missing, never empty of structure, never truncated: smtpd answers 451 for its whole life when it
-  opened a table that was (measured, Postfix 3.7).
+- The file is never missing, never empty of structure, never truncated: an smtpd that opened such a table answers 451
+  for its whole life (measured, Postfix 3.7).
 
 A type implements `pairs`, `_build` and, where it can be changed in place, `_open`, `_shut`, `_write`, `_intact`.
-Imports `errors`, `events` and modules of this package; knows no log and no grace.
 """
 
 from __future__ import annotations
@@ -19,32 +18,62 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar
 
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.describe import failure, os_error, space_error
-from pbs_fast.tables.file.foreign import DamagedError, Pairs, is_missing, ours, read_apart, require_directory
+from pbs_fast.tables.file.foreign import DamagedError, Pairs, identity, is_missing, ours, read_apart, require_directory
 from pbs_fast.tables.file.modes import give_mode
-from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import Patience, TableBusyError
-from pbs_fast.tables.owner import Owner, Record, owner_file
+from pbs_fast.tables.owner import Record, TableLock, owner_file
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.value import Template
 
 log = logging.getLogger(__name__)
 
-#: At a start another writer may hold the lock, such as postmap at work; nobody waits for us then. Seconds.
+#: Seconds to wait for the lock at a start, when another writer such as postmap may hold it and no change is pending.
 START_WAIT = 5.0
-#: A modification time further ahead than this comes from a wrong clock; a rebuild starts anew from now. Seconds.
+#: A modification time further ahead than this comes from a wrong clock; the next one is the current time. Seconds.
 CLOCK_FAULT = 3600
+#: The least time between two changes, so that smtpds restart at most ten times a second each (seconds).
+WINDOW = 0.1
+#: Each change uses up one whole second of modification time. With this slope the window is 0.25 s when the time in the
+#: file is 10 s ahead of the clock, and 1 s, at which it gets no further ahead, at 60 s.
+SLOPE = 0.015
+LONGEST_WINDOW = 1.0
+#: The share of the time between two changes that building new files may take.
+BUSY_SHARE = 0.2
 
 
 class EngineError(Exception):
-    """What an engine raised, under one name: `_build`, `_open` and `_write` raise it and OSError only."""
+    """An engine failed. `_build`, `_open` and `_write` raise only this and OSError."""
+
+
+class RowState(Enum):
+    """What is known of the rows that the file should hold."""
+
+    UNREAD = auto()
+    """The file was there before us and has not been read."""
+    ACCEPTED = auto()
+    """All of its rows were found to be ours; they are not in memory yet."""
+    KNOWN = auto()
+    """They are in memory."""
+
+
+class FileState(Enum):
+    """How the file in place compares with the rows in memory."""
+
+    OUTDATED = auto()
+    """It may differ: not built by this process, or a change failed. It is built anew at the next change."""
+    ALTERED = auto()
+    """Another program removed, replaced or changed it. It is built anew, and that is logged."""
+    CURRENT = auto()
+    """We built it, every change since succeeded, and nobody else has changed it."""
 
 
 class FileTable(ABC):
@@ -53,51 +82,47 @@ class FileTable(ABC):
     commas: ClassVar[bool] = False
     """Whether the MTA reads values as words between commas."""
     by_path: ClassVar[bool] = False
-    """Whether something other than our own code opens files by name, which follows links."""
+    """Whether a library or program opens files by name, which follows links."""
     may_crash: ClassVar[bool] = False
-    """Whether the engine may end the process, or never end, on a torn file."""
+    """Whether the engine may crash or loop for ever on a torn file."""
+    compares_seconds: ClassVar[bool] = True
+    """Whether readers notice a change by whole seconds of the file's modification time."""
 
-    def __init__(self, spec: TableSpec, options: TableOptions, owner: Owner | None = None) -> None:
-        """Take the owner lock (or the one given) and make sure that a table stands there, empty if there was none.
+    def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
+        """Take the table lock (or use the one given) and create an empty table if there is none.
 
-        Raises TableError when another process owns it, or the file or its directory cannot be used.
+        Raises TableError when another process has the table, or the file or its directory cannot be used.
         """
         if spec.file is None:
             raise TypeError(f"{spec} has no file")
         self._spec = str(spec)
         self._parsed = spec
-        # A rename onto a symbolic link would replace the link; and one file must have one owner.
+        # A rename onto a symbolic link would replace the link; and one file must have one lock.
         self._file = spec.file.resolve() if spec.file.is_symlink() else spec.file
         self._options = options
         self._template = Template(options.value, commas=self.commas)
         self._spell = self._spelling(spec)
         """How the file spells addresses; None for the canonical form, which Postfix asks for."""
         self._rows: dict[str, bytes] = {}
-        """What the file should hold."""
-        self._known = False
-        """Whether `_rows` says so yet: not before the rows that stand there were loaded or replaced."""
-        self._judged = False
-        """Whether what stands there was found to be ours."""
-        self._whole = False
-        """Whether the file in place was built by us and every change to it since succeeded."""
-        self._left = (0, 0, 0, 0)
-        """Device, inode, size and modification time (ns) of the file as we left it."""
-        self._strange = False
-        """Whether it was not so, and is not put back yet."""
+        """What the file should hold, once `_row_state` is KNOWN."""
+        self._row_state = RowState.UNREAD
+        self._state = FileState.OUTDATED
+        self._expected = (0, 0, 0, 0)
+        """Device, inode, size and modification time (ns) of the file after our last change."""
         self._patience = Patience(options.lock_wait)
         self._mtime = 0
         self._replace_seconds = 0.0
-        self._group_told = False
+        self._warned_of_group = False
         self.refused = 0
         require_directory(self._file, by_path=self.by_path)
         self._owned_before = owner_file(self._file).exists()
-        self._owner = owner or Owner(self._file)
+        self._lock = lock or TableLock(self._file)
         try:
             if is_missing(self._file):
-                self._known = True
+                self._row_state = RowState.KNOWN
                 self._replace()
         except BaseException:
-            self._owner.close()
+            self._lock.close()
             raise
 
     @property
@@ -110,53 +135,48 @@ class FileTable(ABC):
 
     @property
     def window(self) -> float:
-        return window(ahead=self._mtime - self._options.clock(), busy=self._replace_seconds)
+        ahead = self._mtime - self._options.clock() if self.compares_seconds else 0.0
+        return max(min(LONGEST_WINDOW, WINDOW + SLOPE * max(0.0, ahead)), self._change_seconds / BUSY_SHARE)
 
     def load(self) -> dict[str, Row]:
-        rows = self._rows if self._known else self._found(START_WAIT)
-        self._judged = True
+        rows = self._rows if self._row_state is RowState.KNOWN else self._accept()
         return {ip: row for ip, value in rows.items() if (row := self._template.parse(value)) is not None}
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
-        if not (self._known or self._judged):
-            self._found(START_WAIT)  # refuses a file that is not ours
+        if self._row_state is RowState.UNREAD:
+            self._accept()
         values = self._template.render_all(rows, self._options.wall)
         self._rows = {ip: value for ip, value in values.items() if is_canonical(ip) or self._refuse(ip)}
-        self._known = True
+        self._row_state = RowState.KNOWN
         self._replace()
 
     def apply(self, delta: Delta) -> None:
-        if not self._known:
-            self._rows = self._found(self._options.lock_wait)
-            self._known = True
+        if self._row_state is not RowState.KNOWN:
+            self._rows = self._read_rows(self._options.lock_wait)
+            self._row_state = RowState.KNOWN
         put = self._changed(delta)
         gone = [ip for ip in delta.removed if ip in self._rows]
-        if self._whole and not self._in_place():
-            self._whole, self._strange = False, True
-        current = self._whole and (not (put or gone) or self._write_in_place(put, gone))
-        self._note(put, gone)
-        if not current:
+        if self._state is FileState.CURRENT and not self._unaltered():
+            self._state = FileState.ALTERED
+        done = self._state is FileState.CURRENT and (not (put or gone) or self._write_in_place(put, gone))
+        self._update_rows(put, gone)
+        if not done:
             self._replace()
-        if self._strange:
-            self._strange = False
-            log.warning(
-                "%s was not as we left it (removed, replaced or written by another program); put back", self._file
-            )
 
     def heartbeat(self) -> None:
-        self._owner.touch()
+        self._lock.touch()
         self.check()
 
     def check(self) -> None:
-        if self._known:
+        if self._row_state is RowState.KNOWN:
             self.apply(Delta())
 
     def close(self) -> None:
         try:
             self._shut()
         finally:
-            self._whole = False
-            self._owner.close()
+            self._state = FileState.OUTDATED
+            self._lock.close()
 
     # What a type implements.
 
@@ -169,17 +189,17 @@ class FileTable(ABC):
     @classmethod
     @abstractmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
-        """All keys and values of a file that stands there, under the shared lock that the MTA takes; changes nothing.
+        """All keys and values of an existing file, read under the shared lock that the MTA takes; changes nothing.
 
         Raises TableError when it is not a file of this type, damaged, unreadable, or locked for `wait` seconds.
         """
 
     @abstractmethod
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
-        """Write the complete file at `target`, which does not exist, and bring it to the disk."""
+        """Write the complete file at `target`, which does not exist, and sync it to the disk."""
 
     def _spelling(self, spec: TableSpec) -> Callable[[str], str] | None:
-        """How the file is to spell addresses; None for the canonical form."""
+        """How the file spells addresses; None for the canonical form."""
         return SPELLINGS.get(spec.option("keys"))
 
     def _open(self) -> None:  # noqa: B027  a type that is never changed in place needs none
@@ -189,7 +209,7 @@ class FileTable(ABC):
         """Close what `_open` opened; do nothing when nothing is open."""
 
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
-        """Change the file in place under the readers' lock; False, with nothing changed, when a new file is needed."""
+        """Change the file in place under the readers' lock; False, and nothing changed, when a new file is needed."""
         del put, gone
         return False
 
@@ -202,12 +222,17 @@ class FileTable(ABC):
         target.unlink(missing_ok=True)
 
     def _intact(self) -> bool:
-        """Whether what belongs to the file in place, which itself is as we left it, is so too."""
+        """Whether what belongs to the file, such as a lock file, is unaltered; called when the file itself is."""
         return True
 
     @property
-    def _elsewhere(self) -> str:
-        """What becomes of rows that are not ours, for the message that refuses them."""
+    def _change_seconds(self) -> float:
+        """Seconds that a change takes; 0 where the window need not depend on that."""
+        return self._replace_seconds
+
+    @property
+    def _alternative(self) -> str:
+        """What the administrator can do about rows that are not ours, for the message that refuses them."""
         return "give another table"
 
     # Rows
@@ -221,7 +246,7 @@ class FileTable(ABC):
             if current.get(ip) != value and (ip in current or is_canonical(ip) or self._refuse(ip))
         }
 
-    def _note(self, put: Mapping[str, bytes], gone: Iterable[str]) -> None:
+    def _update_rows(self, put: Mapping[str, bytes], gone: Iterable[str]) -> None:
         self._rows.update(put)
         for ip in gone:
             del self._rows[ip]
@@ -229,11 +254,17 @@ class FileTable(ABC):
     def _refuse(self, ip: str) -> bool:
         """Count a key that is not one canonical address; always False."""
         self.refused += 1
-        log.error("%s: kept out the key %.80r, which is not one canonical address; please report it", self._file, ip)
+        log.error("%s: rejected the key %.80r, which is not one canonical address; please report it", self._file, ip)
         return False
 
-    def _found(self, wait: float) -> dict[str, bytes]:
-        """The rows that stand in the file, all of them ours; TableError as `load` describes."""
+    def _accept(self) -> dict[str, bytes]:
+        """The rows in the file at a start; TableError unless all are ours."""
+        rows = self._read_rows(START_WAIT)
+        self._row_state = RowState.ACCEPTED
+        return rows
+
+    def _read_rows(self, wait: float) -> dict[str, bytes]:
+        """The rows in the file, all of them ours; TableError as `load` describes."""
 
         def pairs() -> Pairs:
             return self.pairs(self._file, wait=wait, flock=self._options.flock)
@@ -243,8 +274,8 @@ class FileTable(ABC):
         except DamagedError as error:
             if not self._owned_before:
                 raise
-            # A power failure or kill -9 leaves such a file, and pbs-fast owned it: nobody else's rows are lost.
-            log.warning("%s; its rows are lost until the log is replayed", error)
+            # A power failure or kill -9 leaves such a file. pbs-fast wrote it, so nobody else's rows are lost.
+            log.warning("%s; its rows are lost, except those that the log explains", error)
             return {}
         return ours(
             self._file,
@@ -252,34 +283,36 @@ class FileTable(ABC):
             lambda key: self.address(self._parsed, key),
             self._template,
             adopt=self._options.adopt,
-            elsewhere=self._elsewhere,
+            alternative=self._alternative,
         )
 
     # Files
 
     def _write_in_place(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
-        self._whole = False
+        self._state = FileState.OUTDATED
         try:
             done = self._write(put, gone)
         except TableBusyError as error:
-            self._whole = True
+            self._state = FileState.CURRENT
             next_step = self._patience.busy()
             if next_step == "wait":
                 raise
             if next_step == "replace":
-                log.warning("%s; new files take its place at each change, as long as that lasts", error)
+                log.warning("%s; until it is released, each change writes a new file", error)
             return False
         except (OSError, EngineError) as error:
             log.warning("%s: change in place failed (%s); building the file anew", self._file, error)
             return False
-        self._whole = done
+        if done:
+            self._state = FileState.CURRENT
         self._patience.done()
         return done
 
     def _replace(self) -> None:
-        """Build the file beside and rename it into place; the file in place stays as it is if that fails."""
-        target = self._file.with_name(self._file.name + ".tmp")  # one owner, so one name: no litter after kill -9
-        self._whole = False
+        """Build the file under another name and rename it into place; if that fails, the file in place is unchanged."""
+        target = self._file.with_name(self._file.name + ".tmp")  # always this name: kill -9 leaves at most one behind
+        if self._state is FileState.CURRENT:
+            self._state = FileState.OUTDATED
         start = time.monotonic()
         try:
             self._discard(target)
@@ -287,47 +320,49 @@ class FileTable(ABC):
             self._build(target, self._rows if spell is None else {spell(ip): v for ip, v in self._rows.items()})
             self._give_mode(target)
             self._set_mtime(target)
-            self._left = _shown(target.stat(follow_symlinks=False))
+            self._expected = identity(target.stat(follow_symlinks=False))
             self._shut()
             self._install(target)
-            self._owner.certify(Record(self._parsed, self._options.grace, self._options.value))
+            self._lock.certify(Record(self._parsed, self._options.grace, self._options.value))
             self._open()
         except OSError as error:
-            self._give_up(target)
+            self._clean_up(target)
             raise space_error(error)(os_error("cannot write", self._file, error)) from error
         except EngineError as error:
-            self._give_up(target)
+            self._clean_up(target)
             raise TableError(failure("cannot write", self._file, str(error))) from error
         except TableError:
-            self._give_up(target)
+            self._clean_up(target)
             raise
-        self._whole = True
+        if self._state is FileState.ALTERED:
+            log.warning("%s was removed, replaced or changed by another program; restored", self._file)
+        self._state = FileState.CURRENT
         self._patience.done()
         self._replace_seconds = time.monotonic() - start
 
-    def _give_up(self, target: Path) -> None:
-        """Remove half a new file, where that can be done (not from a read-only file system)."""
+    def _clean_up(self, target: Path) -> None:
+        """Remove an incomplete new file, unless the file system is read-only."""
         with suppress(OSError):
             self._discard(target)
 
-    def _saw(self) -> None:
-        """Take the file in place as it is now for what we left; a type that changes it calls this under its lock."""
-        found = _shown(self._file.stat(follow_symlinks=False))
-        if found[:2] == self._left[:2]:
-            self._left = found
+    def _remember_identity(self) -> None:
+        """Expect the file as it is now. A type that changes it in place calls this under the readers' lock."""
+        found = identity(self._file.stat(follow_symlinks=False))
+        if found[:2] == self._expected[:2]:
+            self._expected = found
 
-    def _in_place(self) -> bool:
+    def _unaltered(self) -> bool:
         """Whether the path still leads to the file that we built, and nobody else has written to it since."""
         try:
-            found = self._file.stat(follow_symlinks=False)  # a link was put there by somebody else
+            found = self._file.stat(follow_symlinks=False)  # a symbolic link there is not ours
         except FileNotFoundError:
             return False
         except OSError as error:
             raise TableError(os_error("cannot look at", self._file, error)) from error
-        return _shown(found) == self._left and self._intact()
+        return identity(found) == self._expected and self._intact()
 
     def _set_mtime(self, target: Path) -> None:
-        """A whole second that no earlier version of the file showed (Postfix and Sendmail compare whole seconds)."""
+        """Set a whole second that no earlier version of the file had (Postfix and Sendmail compare whole seconds)."""
         if not self._mtime:
             with suppress(FileNotFoundError):
                 self._mtime = int(self._file.stat(follow_symlinks=False).st_mtime)
@@ -340,10 +375,6 @@ class FileTable(ABC):
     def _give_mode(self, target: Path) -> None:
         group = self._options.group if self._template.names_users else None
         warning = give_mode(target, group=group, file=self._file)
-        if warning and not self._group_told:
+        if warning and not self._warned_of_group:
             log.warning(warning)
-            self._group_told = True
-
-
-def _shown(found: os.stat_result) -> tuple[int, int, int, int]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+            self._warned_of_group = True

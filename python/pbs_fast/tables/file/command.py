@@ -1,7 +1,6 @@
-"""Programs that a table runs: the exit status checked, within a time limit, never through a shell.
+"""Programs that a table runs: within a time limit, with their exit status checked, never through a shell.
 
-`run` is for any of them; `Command` is the one that the table's options name, told of each change.
-Imports `errors` and `spec` only.
+`run` runs any of them; `Command` is the one in the table's option `command`.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from collections.abc import Sequence
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.registry import TableSpec
 
-#: Seconds that the command may take. The daemon grants nobody meanwhile, so it is for a signal or a reload, not for a
-#: transfer over a network: that belongs into the background.
+#: Default and maximum of `timeout`, in seconds. The daemon grants nothing while the command runs, so it suits a signal
+#: or a reload; a transfer over a network belongs in the background.
 LIMIT = 5
 LONGEST = 30
 
@@ -27,10 +26,10 @@ LONGEST = 30
 def run(words: Sequence[str], *, table: str, limit: float, text: bytes = b"") -> None:
     """Run a program to its end, with `text` as its standard input.
 
-    Raises TableError when it cannot be run, ends with another status than 0, or takes more than `limit` seconds (then
-    it is killed, with all that it started).
+    Raises TableError when it cannot be run, exits with another status than 0, or takes more than `limit` seconds (then
+    its process group is killed).
     """
-    # Files, not pipes: a grandchild that keeps a pipe open would keep us waiting.
+    # Files, not pipes: a grandchild that keeps a pipe open would block us.
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:
         given.write(text)
         given.seek(0)
@@ -44,7 +43,7 @@ def run(words: Sequence[str], *, table: str, limit: float, text: bytes = b"") ->
                 start_new_session=True,
             )
         except OSError as error:
-            raise TableError(f"{table}: cannot run {words[0]}: {error.strerror}") from error
+            raise TableError(f"{table}: cannot run {words[0]}: {error.strerror}; check its path and mode") from error
         try:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -54,9 +53,10 @@ def run(words: Sequence[str], *, table: str, limit: float, text: bytes = b"") ->
             raise TableError(f"{table}: the command {words[0]} took more than {limit:g} s and was killed") from None
         if status:
             errors.seek(0)
-            said = errors.read(4096).decode("utf-8", "replace").strip().partition("\n")[0]
+            output = errors.read(4096).decode("utf-8", "replace").strip().partition("\n")[0]
             raise TableError(
-                f"{table}: the command {words[0]} ended with status {status}" + (f": {said[:200]!a}" if said else "")
+                f"{table}: the command {words[0]} ended with status {status}"
+                + (f": {output[:200]!a}" if output else "")
             )
 
 
@@ -72,23 +72,23 @@ class Command:
     """The option `command` of one table, with its `timeout` in seconds."""
 
     def __init__(self, spec: TableSpec, default: str = "") -> None:
-        """`default` is the program where the option is not given. Raises UsageError for words that are no command."""
+        """`default` is the program if the option is not given. Raises UsageError for an invalid option."""
         text = spec.option("command")
         try:
             self._words = shlex.split(text)
         except ValueError as error:
-            raise UsageError(f"table {spec}: command={text}: {error}; close what is quoted") from None
+            raise UsageError(f"table {spec}: command={text}: {error}; close the quotes") from None
         self._limit = time_limit(spec)
         given = dict(spec.options)
         if "timeout" in given and "command" not in given and not default:
             raise UsageError(f"table {spec}: timeout without a command; add command=/path/of/program")
         if "command" in given and not (self._words and self._words[0].startswith("/")):
-            raise UsageError(f"table {spec}: command={text}: needs the whole path of a program, as in /usr/bin/true")
+            raise UsageError(f"table {spec}: command={text}: needs the absolute path of a program, as in /usr/bin/true")
         if default and not self._words:
             self._words = [default]
         self._table = str(spec)
         self.seconds = 0.0
-        """How long it took the last time."""
+        """How long the last run took."""
 
     def __str__(self) -> str:
         return self._words[0] if self._words else ""

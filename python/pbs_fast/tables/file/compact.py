@@ -1,11 +1,10 @@
 """Files that never shrink by themselves are built anew, small, once they are far larger than their rows need.
 
-What it costs: smtpds restart once, as after any replacement (Postfix looks at the link count before each connection:
-dict_changed_name), and a session already open keeps the view of the old file, which nobody writes any more, until it
-ends. So: at a heartbeat, not sooner than an hour after the last time, and only for a file of some size.
+The cost: smtpds restart once, as after any replacement (Postfix looks at the link count before each connection:
+dict_changed_name), and a session already open reads the old file, which nobody changes any more, until it ends. So it
+happens at a heartbeat, at most once an hour, and only for large files.
 
-Invariant: where the new file cannot be built (a full disk), the old one goes on taking changes in place.
-Imports `errors` and `filetable` only.
+Invariant: when the new file cannot be built (a full disk), the old one still takes changes in place.
 """
 
 from __future__ import annotations
@@ -15,28 +14,28 @@ import time
 from abc import abstractmethod
 
 from pbs_fast.errors import TableError
-from pbs_fast.tables.file.base import FileTable
+from pbs_fast.tables.file.base import FileState, FileTable
 
 log = logging.getLogger(__name__)
 
-#: A file of more than this many times the bytes that its rows need is loose.
+#: A file of more than this many times the bytes that its rows need is compacted.
 LOOSE_TIMES = 8
-#: Bytes under which nothing is gained; a file of up to LOOSE_TIMES this size stays as it is.
+#: Needs below this are counted as this many bytes, so that small files are never compacted.
 LEAST_BYTES = 1 << 20
 #: The least time between two compactions of a table that is in use, in seconds.
 COMPACT_SECONDS = 3600.0
 
 
 class CompactedTable(FileTable):
-    """A table changed in place that says how large its file need be."""
+    """A table changed in place that knows how large its file has to be."""
 
     _compacted = float("-inf")
-    """When it was last tried, on the monotonic clock."""
+    """When compaction was last tried, on the monotonic clock."""
 
     def heartbeat(self) -> None:
         super().heartbeat()
         now = time.monotonic()
-        if not self._whole or now < self._compacted + COMPACT_SECONDS:
+        if self._state is not FileState.CURRENT or now < self._compacted + COMPACT_SECONDS:
             return
         size, need = self._file.stat().st_size, max(self._needed(), LEAST_BYTES)
         if size <= LOOSE_TIMES * need:
@@ -45,11 +44,12 @@ class CompactedTable(FileTable):
         try:
             self._replace()
         except TableError as error:
-            # Until the new file is complete the old one stays open; it was whole, so it still is.
-            self._whole = self._is_open()
-            log.warning("%s; it stays %d bytes large, of which its rows need %d", error, size, need)
+            # Until the new file is complete the old one stays open, and it was current.
+            if self._is_open():
+                self._state = FileState.CURRENT
+            log.warning("%s; the file keeps its %d bytes (its rows need %d)", error, size, need)
             return
-        log.info("%s was %d bytes large and its rows needed %d: it was built anew", self._file, size, need)
+        log.info("%s: compacted from %d bytes; its rows need %d", self._file, size, need)
 
     @abstractmethod
     def _needed(self) -> int:

@@ -1,9 +1,8 @@
-"""What stands in a table's place before we build our own: which rows are ours, by a reading that no torn file ends.
+"""The file that exists before we build ours: which of its rows are ours, read so that a torn file cannot crash us.
 
-An engine in C believes the pages that it reads: LMDB touches a page that a cut-off file has not got and dies by SIGBUS,
-Berkeley DB follows links of zeroed pages for ever (both seen, LMDB 0.9.36, libdb 5.3.28). A power failure leaves such
-files, and a daemon that died of one would die at each start. So the first reading is done by a child of this process.
-Imports `errors` and modules of this package only.
+An engine in C trusts the pages that it reads: LMDB touches a page beyond the end of a truncated file and gets SIGBUS,
+Berkeley DB follows links of zeroed pages for ever (both observed, LMDB 0.9.36, libdb 5.3.28). A power failure leaves
+such files, and a daemon that crashed on one would crash at each start. So a child process does the first reading.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from pbs_fast.util.admin_files import read_admin_file
 
 log = logging.getLogger(__name__)
 
-#: Largest file that is read whole, in bytes: where the format of a cdb ends.
+#: Largest file that is read completely, in bytes: the limit of the cdb format.
 LARGEST = 4 << 30
-#: Seconds that a reading may take, besides its wait for the lock; a million rows take 5 on a busy machine.
+#: Seconds that reading may take, without the wait for the lock; a million rows take 5 on a busy machine.
 LONGEST_READING = 30.0
 
 Pairs = list[tuple[bytes, bytes]]
@@ -41,12 +40,33 @@ class DamagedError(TableError):
     """A file of the right type that its engine cannot read to the end."""
 
 
+def identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    """Device, inode, size and modification time (ns), by which a change of the file is noticed."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def identity_of(file: Path) -> tuple[int, int, int, int] | None:
+    """The same of the file at this path, following links; None if it cannot be looked at."""
+    try:
+        return identity(file.stat())
+    except OSError:
+        return None
+
+
 def read_whole(file: Path) -> bytes:
-    """All bytes of a file that is only ever replaced. Raises TableError."""
+    """All bytes of a file that is never changed in place. Raises TableError."""
     try:
         return read_admin_file(file, LARGEST)
     except OSError as error:
         raise TableError(os_error("cannot read", file, error)) from error
+
+
+def write_new(target: Path, parts: Iterable[bytes]) -> None:
+    """Write the complete file at `target`, which does not exist, and sync it to the disk. Raises OSError."""
+    with target.open("xb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def require_directory(file: Path, *, by_path: bool) -> None:
@@ -56,7 +76,7 @@ def require_directory(file: Path, *, by_path: bool) -> None:
     except OSError as error:
         raise TableError(os_error("cannot use the directory of", file, error)) from error
     if not stat.S_ISDIR(found.st_mode):
-        raise TableError(f"{file.parent} is not a directory; {file} cannot lie there")
+        raise TableError(f"cannot use {file}: {file.parent} is not a directory; give another path")
     if os.geteuid() == 0:
         _refuse_root(file, by_path=by_path)
 
@@ -64,8 +84,8 @@ def require_directory(file: Path, *, by_path: bool) -> None:
 def _refuse_root(file: Path, *, by_path: bool) -> None:
     """Raises TableError where root would let an engine write by a name that another account controls.
 
-    An engine opens its files itself and follows links. What our own code makes (`by_path` is false) it makes under a
-    new name, O_EXCL, and changes by descriptor; that is sound in a directory of another account's, but not below one.
+    An engine opens its files by name and follows links. Our own code (`by_path` is false) creates files with O_EXCL and
+    changes them by descriptor; that is safe in a directory of another account, but not below one.
     """
     found = controllers(file.with_name(file.name + ".tmp") if by_path else file.parent)
     if not found.uids and found.shared is None:
@@ -73,13 +93,13 @@ def _refuse_root(file: Path, *, by_path: bool) -> None:
     who = " and ".join(sorted(map(user_name, found.uids))) or "more users than root"
     where = found.shared or file.parent
     raise TableError(
-        f"{who} can put other files in the place of {file}, so root does not write it; set `user`, or keep the table "
-        f"in a directory that only root can write ({where})"
+        f"root does not write {file}, because {who} can replace files in {where}; set `user`, or move the table to a "
+        f"directory that only root can write"
     )
 
 
 def is_missing(file: Path) -> bool:
-    """Whether there is no table at all yet; a zero-length file is none. TableError for what is not a file."""
+    """Whether there is no table yet (or an empty file). TableError for anything but a regular file."""
     try:
         found = file.stat()
     except FileNotFoundError:
@@ -92,13 +112,13 @@ def is_missing(file: Path) -> bool:
 
 
 def read_apart(file: Path, pairs: Callable[[], Pairs], *, wait: float) -> Pairs:
-    """What `pairs` gives, called in a child process; it may wait `wait` seconds for the readers' lock.
+    """The result of `pairs`, called in a child process; it may wait `wait` seconds for the readers' lock.
 
-    Raises what it raises (TableError), and DamagedError when it ends the child or never ends.
+    Raises what it raises (TableError), and DamagedError when the child crashes or does not finish.
     """
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Python 3.12 warns of forks beside threads (the socketmap has one); the child takes none of their locks.
+        # Python 3.12 warns of forks in a process with threads (socketmap has one); the child takes none of their locks.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
@@ -129,17 +149,17 @@ def ours(
     template: Template,
     *,
     adopt: bool,
-    elsewhere: str,
+    alternative: str,
 ) -> dict[str, bytes]:
-    """Address -> value of the rows that are ours. TableError naming three others, which are left out with `adopt`.
+    """Address -> value of the rows that are ours. TableError naming three others, unless `adopt` drops them.
 
-    `address` tells which address a key spells, if any; `elsewhere` what may be done with the others.
+    `address` gives the address that a key spells, if any; `alternative` is advice for the message.
     """
     rows: dict[str, bytes] = {}
     foreign = []
     for key, value in pairs:
         ip = address(key)
-        # `ok\0` is what postmap writes, and no pbs-fast nor its predecessor: an administrator's own table.
+        # `ok\0` is what postmap writes, never pbs-fast or its predecessor: a table of the administrator's.
         if ip is not None and template.parse(value) is not None:
             rows[ip] = value
         else:
@@ -147,16 +167,16 @@ def ours(
     if foreign and not adopt:
         shown = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in foreign[:3])
         raise TableError(
-            f"{file} holds {len(foreign)} rows that are not ours ({shown}); {elsewhere}, or set "
+            f"{file} holds {len(foreign)} rows that are not ours ({shown}); {alternative}, or set "
             f"adopt = true to take the file over and drop them"
         )
     if foreign:
-        log.warning("%s: adopted; %d rows that are not ours are dropped", file, len(foreign))
+        log.warning("%s: adopted; dropped %d rows that are not ours", file, len(foreign))
     return rows
 
 
 def _answer(writing: int, pairs: Callable[[], Pairs]) -> NoReturn:
-    """In the child: nothing of the parent's goes on here, neither signals nor descriptors (its owner lock is one)."""
+    """In the child: read and send. It keeps none of the parent's signal handlers and descriptors (the table lock)."""
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -176,7 +196,7 @@ def _answer(writing: int, pairs: Callable[[], Pairs]) -> NoReturn:
 
 
 def _received(reading: int, end: float) -> bytes | None:
-    """All that comes until the other end is closed; None when that takes too long."""
+    """All data until the other end is closed; None when that takes too long."""
     parts: list[bytes] = []
     while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
         part = os.read(reading, 1 << 20)

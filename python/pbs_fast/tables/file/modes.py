@@ -1,7 +1,7 @@
 """Who may read a table's file or connect to its socket.
 
-A mode or group is given to a descriptor of the very file, never to a name: a user who can write the directory could
-put a link to another file in its place between two calls. Imports `accounts` only.
+Mode and group are set through a descriptor of the file, never by name: a user who can write the directory could put a
+link to another file in its place between two calls.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 
 from pbs_fast.util.accounts import user_name
 
-#: Elsewhere than on Linux a call that follows no link must do.
+#: Only Linux has O_PATH; elsewhere the calls that follow no links have to do.
 _PINS = hasattr(os, "O_PATH")
 
 
 def give_mode(target: Path, *, group: str | None, file: Path) -> str | None:
-    """Make `target`, which becomes `file`, readable to all, or with `group` to that group only.
+    """Make `target`, which becomes `file`, readable by all, or with `group` by that group only.
 
-    Returns a line for the log where it cannot be given to the group: smtpd opens tables as root, so relaying works
-    without; proxymap and postmap as another user do not. Raises OSError when the mode cannot be set.
+    Returns a warning if it cannot be given to the group. Relaying still works, because smtpd opens tables as root;
+    proxymap and postmap as another user do not. Raises OSError when the mode cannot be set.
     """
     if group is None:
         set_mode(target, 0o644)
@@ -34,14 +34,14 @@ def give_mode(target: Path, *, group: str | None, file: Path) -> str | None:
         set_group(target, grp.getgrnam(group).gr_gid)
     except (KeyError, OSError):  # EINVAL where a service with PrivateUsers=yes does not know the group
         return (
-            f"{file} names users, so it is mode 0640, but user {user_name(os.geteuid())} cannot give it to group "
-            f"{group}; make it a member"
+            f"{file} contains user names, so it has mode 0640, but user {user_name(os.geteuid())} cannot give it to "
+            f"group {group}; make the user a member of it"
         )
     return None
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """chmod of a file or socket that we made. Raises OSError, also for a link and for what has another owner."""
+    """chmod of a file or socket that we made. Raises OSError, also for a link and for another user's file."""
     if not _PINS:
         os.chmod(path, mode, follow_symlinks=False)  # noqa: PTH101
         return
@@ -60,18 +60,18 @@ def set_group(path: Path, gid: int) -> None:
 
 @contextmanager
 def _pinned(path: Path) -> Iterator[str]:
-    """A name for the file that lies at `path` now, whatever is put there later.
+    """A name for the file that is at `path` now, even if another is put there later.
 
     O_PATH because closing any other descriptor would drop the POSIX locks that this process has on the file (LMDB's).
     """
     fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.fstat(fd)
-        # With O_PATH a link is opened itself.
+        # O_PATH opens the link itself, not its target.
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISSOCK(found.st_mode)):
-            raise OSError(errno.ELOOP, "something else was put in its place", os.fspath(path))
+            raise OSError(errno.ELOOP, "replaced by something else", os.fspath(path))
         if found.st_uid != os.geteuid() or found.st_nlink != 1:
-            raise OSError(errno.EPERM, "another user's file was put in its place", os.fspath(path))
+            raise OSError(errno.EPERM, "replaced by another user's file", os.fspath(path))
         yield f"/proc/self/fd/{fd}"
     finally:
         os.close(fd)

@@ -1,8 +1,7 @@
-"""Files whose changes somebody must be told of before they hold: a program is run, a server signalled.
+"""Files whose changes take effect only after another program is notified: a command is run, a server signalled.
 
-Invariants: a change that was not told counts as not published, and is told again; so does one of a process that ended
-before it could, whose next owner (also `reap` and `clear`) finds FILE.untold there.
-Imports modules of this package, `errors` and `events`.
+Invariants: a change counts as published only once the notification succeeded; until then it is repeated. The file
+FILE.notify-pending records that, so that the next process (also `reap` and `clear`) catches up after a kill -9.
 """
 
 from __future__ import annotations
@@ -18,34 +17,34 @@ from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.file.base import FileTable
 
 
-def untold_file(file: Path) -> Path:
-    """What stands there while somebody is still to be told of a change to this table."""
-    return file.with_name(file.name + ".untold")
+def pending_file(file: Path) -> Path:
+    """The file that exists while a notification about this table is pending."""
+    return file.with_name(file.name + ".notify-pending")
 
 
 class ToldTable(FileTable):
-    """A table that tells, where it has somebody to tell."""
+    """A table that notifies another program, where one is configured."""
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
         super().rebuild(rows)
-        self._settle()
+        self._finish()
 
     def apply(self, delta: Delta) -> None:
         super().apply(delta)
-        self._settle()
+        self._finish()
 
     @property
-    def unsettled(self) -> bool:
-        """Whether a change, of this process or one before, is still to be told."""
-        return untold_file(self._file).exists()
+    def notify_pending(self) -> bool:
+        """Whether a change, made by this process or an earlier one, still has to be notified."""
+        return pending_file(self._file).exists()
 
     @abstractmethod
-    def _tells(self) -> bool:
-        """Whether there is somebody to tell."""
+    def _notifies(self) -> bool:
+        """Whether there is a program to notify."""
 
     @abstractmethod
-    def _tell(self) -> None:
-        """Tell; raises TableError when that fails."""
+    def _notify(self) -> None:
+        """Notify it; raises TableError when that fails."""
 
     def _replace(self) -> None:
         self._begin()
@@ -55,20 +54,20 @@ class ToldTable(FileTable):
         try:
             self._begin()
         except TableError:
-            return False  # a new file is tried, and tells the reason once the rows were taken up
+            return False  # `_replace` raises the same error, after the rows in memory were updated
         return super()._write(put, gone)
 
     def _begin(self) -> None:
-        if self._tells():
+        if self._notifies():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
-                os.close(os.open(untold_file(self._file), flags, 0o644))
+                os.close(os.open(pending_file(self._file), flags, 0o644))
             except FileExistsError:
-                pass  # that it is there is all that matters
+                pass  # from a notification that failed
             except OSError as error:
-                raise TableError(os_error("cannot write", untold_file(self._file), error)) from error
+                raise TableError(os_error("cannot write", pending_file(self._file), error)) from error
 
-    def _settle(self) -> None:
-        if self._tells() and self.unsettled:
-            self._tell()
-            untold_file(self._file).unlink(missing_ok=True)
+    def _finish(self) -> None:
+        if self._notifies() and self.notify_pending:
+            self._notify()
+            pending_file(self._file).unlink(missing_ok=True)

@@ -1,8 +1,7 @@
 """Where a socketmap is served: `unix:PATH:MAP` or `inet:HOST:PORT:MAP`, as Postfix writes it; parsed and listened on.
 
 A relative PATH is below Postfix's queue directory, where smtpd finds it with and without chroot. HOST is a loopback
-address: the answers say who may relay, and nothing here asks who is asking.
-Imports `errors`, `describe`, `modes` and `spec`.
+address: the answers tell who may relay, and clients are not authenticated.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ QUEUE = "/var/spool/postfix"
 BACKLOG = 512
 
 _ENDPOINT = re.compile(r"(?:unix:(?P<path>[^:]+)|inet:(?P<host>\[[^\]]+\]|[^:\[]+):(?P<port>\d{1,5})):(?P<map>[^:\s]+)")
-#: Bytes of a socket's path that the kernel takes.
+#: Bytes of a socket's path that the kernel accepts.
 _LONGEST_PATH = 107
 
 
@@ -44,20 +43,20 @@ class Endpoint:
     map: str
     """The name by which the MTA asks."""
     mode: int | None
-    """Permissions of the socket; None where the option is not set."""
+    """Permissions of the socket; None if the option is not set."""
     group: str
-    """The group of the socket; empty where the option is not set."""
+    """The group of the socket; empty if the option is not set."""
 
     def listen(self, mode: int, group: str) -> socket.socket:
-        """A listening socket; a stale one that lies there is replaced. `mode` and `group` count where none was given.
+        """A listening socket, in place of a stale one. `mode` and `group` are defaults for the options.
 
-        Hold the owner lock of `path`. Raises TableError with the reason.
+        Hold the table lock of `path`. Raises TableError with the reason.
         """
         return self._listen_tcp() if self.path is None else self._listen_unix(self.path, mode, group)
 
     def _listen_unix(self, path: Path, mode: int, group: str) -> socket.socket:
         group = self.group or group
-        # Complete before it gets its name, so that no client meets a socket that does not listen yet.
+        # Listening before it gets its name, so that no client is refused.
         fresh = path.with_name(f".{path.name}.new")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -75,7 +74,7 @@ class Endpoint:
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
             if isinstance(error, LookupError):
-                raise TableError(f"{self.spec}: there is no group {group}; give one with group=") from None
+                raise TableError(f"{self.spec}: there is no group {group}; set group= to an existing one") from None
             if isinstance(error, OSError):
                 raise TableError(os_error("cannot listen on", path, error)) from error
             raise
@@ -95,7 +94,7 @@ class Endpoint:
 
 
 def parse(spec: TableSpec) -> Endpoint:
-    """The endpoint of a socketmap table. Raises UsageError, naming what is wrong with it."""
+    """The endpoint of a socketmap table. Raises UsageError, naming the fault."""
     found = _ENDPOINT.fullmatch(spec.address)
     if found is None:
         raise UsageError(f"table {spec}: write socketmap:unix:PATH:MAP or socketmap:inet:HOST:PORT:MAP")
@@ -118,7 +117,7 @@ def parse(spec: TableSpec) -> Endpoint:
 
 
 def _require_socket(path: Path) -> None:
-    """Raises TableError when something else than a socket lies there."""
+    """Raises TableError if there is something else than a socket."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise TableError(f"{path} is not a socket; move it away or give another path")

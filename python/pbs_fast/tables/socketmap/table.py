@@ -1,14 +1,13 @@
 """`socketmap:`, answered from memory: no file, no restarts, each row's end exact to the moment of the look-up.
 
 Invariants
-- A row that is dead by the ledger's clock is never OK, whether or not its removal has come.
-- TEMP (the MTA's temporary refusal) only before the first `rebuild`, for what is not known to be granted: the log is
-  still being read. After that what is not there is NOTFOUND.
-- Nothing is kept: after a restart the log is read again, and until the daemon listens Postfix answers 451.
-- With `prefix6=N` an IPv6 row holds for its whole network of N bits, for hosts that change their address (RFC 8981).
+- A row that has ended by the ledger's clock is never OK, even before it is removed.
+- TEMP (the MTA's temporary refusal) is the answer for unknown keys only before the first `rebuild`, while the log is
+  still being read. After that it is NOTFOUND.
+- Nothing is saved: after a restart the log is read again, and until the daemon listens Postfix answers 451.
+- With `prefix6=N` an IPv6 row is valid for its whole network of N bits, for hosts that change their address (RFC 8981).
 
-The server's thread only reads: the rows are replaced whole, or change by single operations on dicts.
-Imports modules of this package, `addresses`, `errors` and `events`.
+The server's thread only reads: the rows are replaced as a whole, or change by single operations on dicts.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pbs_fast.errors import UsageError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.serving.server import Server
 from pbs_fast.tables.keys import is_canonical
-from pbs_fast.tables.owner import Owner
+from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.socketmap import endpoint
@@ -39,7 +38,7 @@ WIDEST, NARROWEST = 56, 64
 
 
 class _Rows:
-    """The rows, found by address and, with `bits`, by IPv6 network."""
+    """The rows by address and, with `bits`, by IPv6 network."""
 
     def __init__(self, bits: int | None) -> None:
         self._drop = None if bits is None else 128 - bits
@@ -50,7 +49,7 @@ class _Rows:
     def put(self, ip: str, row: tuple[int, bytes]) -> None:
         self.exact[ip] = row
         if (network := self._network(ip)) is not None:
-            # A dict is put in whole, so that the server's thread never walks one that changes.
+            # The dict is replaced, so that the server's thread never iterates over one that changes.
             self._networks[network] = {**self._networks.get(network, {}), ip: row}
 
     def remove(self, ip: str) -> None:
@@ -63,7 +62,7 @@ class _Rows:
                 del self._networks[network]
 
     def find(self, ip: str) -> tuple[int, bytes] | None:
-        """The row that holds longest for this address."""
+        """The row for this address that ends last."""
         found = self.exact.get(ip)
         if self._drop is None or (network := self._network(ip)) is None:
             return found
@@ -82,7 +81,7 @@ class SocketmapTable:
     window = 0.0
 
     def __init__(self, spec: TableSpec, options: TableOptions) -> None:
-        """Listen and answer. Raises UsageError for a bad endpoint or option, TableError where it cannot listen."""
+        """Listen and answer. Raises UsageError for a bad endpoint or option, TableError if it cannot listen."""
         self.spec = str(spec)
         self.refused = 0
         self._options = options
@@ -93,12 +92,12 @@ class SocketmapTable:
         self._rows = _Rows(self._bits)
         self._missing = UNKNOWN
         path = self._endpoint.path
-        self._owner = None if path is None else Owner(path)
+        self._lock = None if path is None else TableLock(path)
         try:
             self._server = self._serve()
         except BaseException:
-            if self._owner is not None:
-                self._owner.close()
+            if self._lock is not None:
+                self._lock.close()
             raise
 
     def load(self) -> dict[str, Row]:
@@ -119,14 +118,14 @@ class SocketmapTable:
             self._put(self._rows, ip, grant)
 
     def heartbeat(self) -> None:
-        if self._owner is not None:
-            self._owner.touch()
+        if self._lock is not None:
+            self._lock.touch()
         self.check()
 
     def check(self) -> None:
         if self._server.alive and self._in_place():
             return
-        log.warning("%s: nobody was answering there (the socket was removed or replaced); listening again", self.spec)
+        log.warning("%s: the socket was removed or replaced, or its server ended; listening again", self.spec)
         self._server.close()
         self._server = self._serve()
 
@@ -135,15 +134,15 @@ class SocketmapTable:
         if path is not None and self._in_place():
             path.unlink()
         self._server.close()
-        if self._owner is not None:
-            self._owner.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def answer(self, request: bytes) -> bytes:
         """The reply to `MAP KEY`; called in the server's thread."""
         name, _, raw = request.partition(b" ")
         if name != self._asked:
             return OTHER_MAP
-        missing = self._missing  # before the rows: NOTFOUND then speaks of the rebuilt ones
+        missing = self._missing  # read before the rows: NOTFOUND then refers to the rebuilt ones
         row = self._rows.find(raw.decode("latin-1")) or self._rows.find(_canonical(raw))
         if row is None or row[0] <= self._options.now():
             return missing
@@ -154,7 +153,7 @@ class SocketmapTable:
             rows.put(ip, (grant.expires, b"OK " + self._template.render(grant, self._options.wall)))
             return
         self.refused += 1
-        log.error("%s: kept out the key %.80r, which is not one canonical address; please report it", self.spec, ip)
+        log.error("%s: rejected the key %.80r, which is not one canonical address; please report it", self.spec, ip)
 
     def _serve(self) -> Server:
         named = self._template.names_users
@@ -183,6 +182,6 @@ def _bits(spec: TableSpec) -> int | None:
 
 
 def _canonical(raw: bytes) -> str:
-    """The address that a key spells; "" for a name. Sendmail's popauth asks for `pop:ipv6:2001:db8:0:0:0:0:0:1`."""
+    """The address of a key; "" for a name. Sendmail's popauth asks for `pop:ipv6:2001:db8:0:0:0:0:0:1`."""
     text = raw.decode("latin-1").lower().removeprefix("pop:").removeprefix("ipv6:")
     return canonical(text) or ""

@@ -1,7 +1,6 @@
 """What `hash:` and `btree:` share: Berkeley DB through the module `berkeleydb`, opened without an environment.
 
-Knows how such files are recognised, read and built; not when. Imports `berkeleydb` (refusing plainly without) and
-modules of this package.
+It recognises, reads and builds such files. Importing it raises TableError where `berkeleydb` is not installed.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from pbs_fast.tables.file.foreign import DamagedError
 from pbs_fast.tables.locks import locked
 
 try:
-    # The types' modules take it from here, where its lack is explained.
+    # The types' modules import it from here, where a missing module is explained.
     from berkeleydb import db as db
 except ImportError as error:
     raise TableError(
         f"hash: and btree: tables need Berkeley DB for Python ({error}); "
-        f"{sys.executable} -m pip install 'pbs-fast[bdb]' (it is compiled: libdb-dev first), or use lmdb:"
+        f"{sys.executable} -m pip install 'pbs-fast[bdb]' (it is compiled and needs libdb-dev), or use lmdb:"
     ) from error
 
-#: Bytes of each process's page cache; the 4 MiB of a default-sized hash fit.
+#: Bytes of the page cache; the 4 MiB of a default-sized hash fit.
 CACHE = 8 << 20
 
 #: Where a meta page holds the magic number of its access method (dbinc/db_page.h: DBMETA).
@@ -65,14 +64,14 @@ class BdbTable(FileTable):
 
     @classmethod
     def _lock_once_open(cls, file: Path, fd: int, wait: float) -> AbstractContextManager[None]:
-        """A further lock to read under; it is taken when the engine has the file open."""
+        """A second lock to read under, taken once the engine has the file open."""
         del file, fd, wait
         return nullcontext()
 
     @classmethod
     def _all(cls, file: Path, fd: int, lock: AbstractContextManager[None]) -> list[tuple[bytes, bytes]]:
         _recognise(file, os.pread(fd, _MAGIC_AT + 4, 0), cls.method_name)
-        # A torn page chain could lead round in a circle; no file holds more rows than a third of its bytes.
+        # A torn page chain could be circular; no file holds more rows than a third of its bytes.
         most = os.fstat(fd).st_size // 3
         handle = db.DB()
         try:
@@ -82,7 +81,7 @@ class BdbTable(FileTable):
                 raise
             ours = ".".join(map(str, db.version()))
             raise TableError(
-                f"{file} is not of a version that Berkeley DB {ours} reads ({_reason(error)}); move it away"
+                f"{file} has a version that Berkeley DB {ours} cannot read ({_reason(error)}); move it away"
             ) from error
         try:
             found: list[tuple[bytes, bytes]] = []
@@ -94,7 +93,7 @@ class BdbTable(FileTable):
                         found.append(row)
                         if len(found) > most:
                             raise DamagedError(
-                                f"{file} is damaged (its pages lead in a circle); move it away or restore it"
+                                f"{file} is damaged (its pages form a circle); move it away or restore it"
                             )
                         row = cursor.next()
                 finally:
@@ -104,10 +103,10 @@ class BdbTable(FileTable):
             handle.close()
 
     def _write_new(self, target: Path, pairs: Iterable[tuple[bytes, bytes]], handle: Any, *, size: int = 0) -> None:
-        """Fill the new file through a handle whose sizes are set, and bring it to the disk.
+        """Fill the new file through a handle whose sizes are set, and sync it to the disk.
 
-        `size`: bytes of a file whose pages are met in no order. While it is written all of them are kept in memory: a
-        million rows of a hash then take a third of the processor time (measured: 1.7 s instead of 4.8 s).
+        `size`: bytes of a file whose pages are written in random order. All of them are cached meanwhile: a million
+        rows of a hash then take a third of the processor time (measured: 1.7 s instead of 4.8 s).
         """
         with engine():
             handle.set_cachesize(*divmod(max(CACHE, size + size // 4), 1 << 30))
@@ -118,8 +117,8 @@ class BdbTable(FileTable):
                 handle.sync()
             finally:
                 handle.close(db.DB_NOSYNC)
-        # The pages of a pre-sized hash are a hole. Given blocks now, they cannot meet a full disk in the middle of a
-        # change in place, which would leave it half done.
+        # The pages of a pre-sized hash are a hole. With blocks allocated now, a full disk cannot interrupt a later
+        # change in place half-way.
         fd = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.posix_fallocate(fd, 0, os.fstat(fd).st_size)
@@ -128,15 +127,15 @@ class BdbTable(FileTable):
             os.close(fd)
 
     def _discard(self, target: Path) -> None:
-        # Berkeley DB makes the file under this name first. One that kill -9 or a full disk left there takes room, and
-        # is tried 100 times, a second apart, before `Retry limit exceeded` (measured, 5.3.28).
+        # Berkeley DB creates the file under this name first. If kill -9 or a full disk left one, it takes space and
+        # Berkeley DB retries 100 times, a second apart, before `Retry limit exceeded` (measured, 5.3.28).
         target.with_name(f"__db.{target.name}").unlink(missing_ok=True)
         super()._discard(target)
 
 
 @contextmanager
 def engine() -> Iterator[None]:
-    """Berkeley DB's errors under the names that FileTable knows."""
+    """Turn Berkeley DB's errors into those that FileTable handles."""
     try:
         yield
     except db.DBNoSpaceError as error:
@@ -146,7 +145,7 @@ def engine() -> Iterator[None]:
 
 
 def encoded(rows: Iterable[tuple[str, bytes]]) -> Sequence[tuple[bytes, bytes]]:
-    """Rows as the engine stores them, in the order in which pages fill best; no trailing NUL (see MTA readers)."""
+    """Rows as the engine stores them, sorted so that pages fill well; without a trailing NUL."""
     return sorted((ip.encode(), value) for ip, value in rows)
 
 

@@ -1,7 +1,7 @@
-"""`btree:`: a new file renamed into place for each change, never one changed in place.
+"""`btree:`: a new file renamed into place for each change, never changed in place.
 
-Changed in place it kills smtpd (measured: `error reading …: Unknown error -30986`), because smtpd maps some of its
-pages and caches others. Imports modules of this package only.
+A change in place kills smtpd (measured: `error reading …: Unknown error -30986`), because smtpd maps some of its pages
+and caches others.
 """
 
 from __future__ import annotations

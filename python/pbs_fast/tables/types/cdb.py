@@ -1,15 +1,14 @@
-"""`cdb:`: a constant data base, a new file renamed into place for each change.
+"""`cdb:`: a constant database, a new file renamed into place for each change.
 
-The format (cr.yp.to/cdb/cdb.txt), all numbers 32 bits little-endian: 256 pairs of position and number of slots, one a
+The format (cr.yp.to/cdb/cdb.txt), all numbers 32 bits little-endian: 256 pairs of position and number of slots, one per
 bucket; the records, each length of key, length of value, key, value; the buckets' slots, each hash and position of a
 record, twice as many as records, empty ones with position 0. Readers map the file without a lock, so it never changes
-once it has its name. A zero-length one ends every smtpd at its start (measured, Postfix 3.7): the empty table is 2048
-bytes long. Imports modules of this package only.
+once it has its name. An empty file kills every smtpd at its start (measured, Postfix 3.7): the empty table has 2048
+bytes.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from pbs_fast.errors import TableError
 from pbs_fast.tables.file.base import EngineError, FileTable
-from pbs_fast.tables.file.foreign import DamagedError, read_whole
+from pbs_fast.tables.file.foreign import DamagedError, read_whole, write_new
 
 BUCKETS = 256
 HEAD = 8 * BUCKETS
@@ -30,7 +29,7 @@ class CdbTable(FileTable):
 
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
-        del wait, flock  # nobody locks what never changes
+        del wait, flock  # the file never changes, so it needs no lock
         content = read_whole(file)
         try:
             return list(_records(content))
@@ -44,23 +43,20 @@ class CdbTable(FileTable):
             parts = _parts((ip.encode(), value) for ip, value in rows.items())
         except struct.error:
             raise EngineError(f"{len(rows)} rows do not fit into the 4 GiB of a cdb file") from None
-        with target.open("xb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(target, parts)
 
 
 def key_hash(key: bytes) -> int:
     """The format's hash of a key, 32 bits."""
     number = 5381
     for byte in key:
-        # Higher bits never reach the lower 32, so cutting them off once is enough (a third faster).
+        # Higher bits never affect the lower 32, so one mask at the end is enough (a third faster).
         number = number * 33 ^ byte
     return number & 0xFFFF_FFFF
 
 
 def _parts(pairs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-    """The file's content, in pieces. Raises struct.error when it does not fit into 32-bit positions."""
+    """The file's content in parts. Raises struct.error when positions exceed 32 bits."""
     parts = [b""]
     filed: list[list[int]] = [[] for _ in range(BUCKETS)]
     heads: dict[tuple[int, int], bytes] = {}
@@ -70,7 +66,7 @@ def _parts(pairs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
         head = heads.get(lengths) or heads.setdefault(lengths, _PAIR.pack(*lengths))
         parts += (head, key, value)
         number = key_hash(key)
-        filed[number & 0xFF] += (number, at)  # flat: tuples kept would set off the garbage collector
+        filed[number & 0xFF] += (number, at)  # flat: many tuples would trigger the garbage collector
         at += 8 + lengths[0] + lengths[1]
     table = b""
     for bucket in filed:
@@ -90,7 +86,7 @@ def _parts(pairs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
 
 
 def _is_torn(content: bytes) -> bool:
-    """Whether what cannot be read was a cdb file once: its buckets follow each other, as all writers lay them down."""
+    """Whether an unreadable file was a cdb file: its hash tables follow each other, as all writers place them."""
     if len(content) < HEAD:
         return False
     buckets = list(_PAIR.iter_unpack(content[:HEAD]))
@@ -99,7 +95,7 @@ def _is_torn(content: bytes) -> bool:
 
 
 def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values; ValueError when this cannot be a cdb file. It has no magic number, so all must fit together."""
+    """Keys and values; ValueError for anything but a cdb file. There is no magic number, so all offsets are checked."""
     if len(content) < HEAD:
         raise ValueError
     buckets = [(at, slots) for at, slots in _PAIR.iter_unpack(content[:HEAD]) if slots]

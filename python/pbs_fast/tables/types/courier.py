@@ -1,22 +1,20 @@
-"""`courier:`, Courier's smtpaccess: our lines in a file of their own, compiled by Courier's own tool.
+"""`courier:`, Courier's smtpaccess: rules in a separate file, compiled by Courier's own tool.
 
-`courier:/etc/courier/smtpaccess` names ACCESSFILE, a directory of rules. Our rows are the text file beside it,
-PATH.pbs-fast, and a link PATH/pbs-fast makes it one of the directory's files; the administrator's stay as they are.
-`makesmtpaccess` then compiles all of them into PATH.dat, renames that into place and sends couriertcpd SIGHUP.
+`courier:/etc/courier/smtpaccess` names ACCESSFILE, a directory of rules. Our rows are the text file PATH.pbs-fast next
+to it, and a link PATH/pbs-fast adds it to the directory; the administrator's files are never changed. `makesmtpaccess`
+compiles all of them into PATH.dat, renames that into place and sends couriertcpd SIGHUP.
 
 Measured with Debian's Courier 1.0.16
-- PATH.dat is GDBM, and couriertcpd keeps it open: renamed alone it changes nothing. At SIGHUP it opens it anew; the
-  listening process stays, and so do its sessions. Without a server running makesmtpaccess ends well all the same.
-- The tool's exit status does not tell whether our lines were read, so PATH.dat must be another file afterwards.
-- Every file of the directory is compiled, also one that is half written: hence ours lies beside it.
+- PATH.dat is GDBM, and couriertcpd keeps it open: a rename alone has no effect. At SIGHUP it reopens the file; the
+  listening process and its sessions go on. Without a running server makesmtpaccess succeeds too.
+- The tool's exit status does not show whether our lines were read, so PATH.dat must be a new file afterwards.
+- Every file in the directory is compiled, even one that is half written: hence ours is outside it.
 
-Changes are collected for a second, so that couriertcpd is not signalled once a login.
-Imports modules of this package and `errors`.
+Changes are collected for a second, so that couriertcpd is not signalled once per login.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +22,10 @@ from pathlib import Path
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.file.command import Command
-from pbs_fast.tables.file.foreign import read_whole
+from pbs_fast.tables.file.foreign import identity_of, read_whole, write_new
 from pbs_fast.tables.file.notify import ToldTable
-from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.keys import courier, courier_address
-from pbs_fast.tables.owner import Owner
+from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
 
@@ -36,7 +33,7 @@ VALUE = "allow,RELAYCLIENT"
 TOOL = "makesmtpaccess"
 #: The least time between two compilations, in seconds.
 WINDOW = 1.0
-#: How our file is called in the directory.
+#: The name of the link to our file in the directory.
 LINK = "pbs-fast"
 
 
@@ -44,9 +41,10 @@ class CourierTable(ToldTable):
     """A text of our rules, compiled at each change."""
 
     commas = True
+    compares_seconds = False
 
-    def __init__(self, spec: TableSpec, options: TableOptions, owner: Owner | None = None) -> None:
-        """As FileTable. Raises UsageError for a value or command that cannot be one."""
+    def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
+        """As FileTable. Raises UsageError for an invalid value or command."""
         if spec.path is None:
             raise TypeError(f"{spec} has no path")
         value = spec.option("value", VALUE)
@@ -55,16 +53,15 @@ class CourierTable(ToldTable):
         self._command = Command(spec, TOOL)
         self._directory = spec.path
         self._compiled = spec.path.with_name(spec.path.name + spec.kind.compiled)
-        super().__init__(spec, replace(options, value=value), owner)
+        super().__init__(spec, replace(options, value=value), lock)
 
     @property
     def window(self) -> float:
-        return max(WINDOW, window(ahead=0, busy=self._replace_seconds + self._command.seconds))
+        return max(WINDOW, super().window)
 
     @property
-    def compiled(self) -> Path:
-        """The file that Courier opens."""
-        return self._compiled
+    def _change_seconds(self) -> float:
+        return super()._change_seconds + self._command.seconds
 
     @classmethod
     def address(cls, spec: TableSpec, key: bytes) -> str | None:
@@ -73,11 +70,13 @@ class CourierTable(ToldTable):
 
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
-        del wait, flock  # nobody locks what never changes
+        del wait, flock  # the file never changes, so it needs no lock
         rows = [line.partition(b"\t") for line in read_whole(file).split(b"\n")]
         last = rows.pop()
         if last != (b"", b"", b"") or any(not (key and tab and value) for key, tab, value in rows):
-            raise TableError(f"{file} is not a list of Courier's rules, one a line; move it away or give another table")
+            raise TableError(
+                f"{file} is not a list of Courier's rules, one per line; move it away or give another table"
+            )
         return [(key, value) for key, _, value in rows]
 
     def _spelling(self, spec: TableSpec) -> Callable[[str], str] | None:
@@ -85,17 +84,14 @@ class CourierTable(ToldTable):
         return courier
 
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
-        with target.open("xb") as file:
-            file.writelines(b"%s\t%s\n" % (key.encode(), value) for key, value in rows.items())
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(target, (b"%s\t%s\n" % (key.encode(), value) for key, value in rows.items()))
 
     def _intact(self) -> bool:
-        # Who runs the tool himself makes another PATH.dat, which holds our lines too.
+        # An administrator who runs the tool creates another PATH.dat, which holds our lines too.
         return self._compiled.exists() and self._linked()
 
     def _linked(self) -> bool:
-        """Whether a file of the directory is ours."""
+        """Whether the directory has the link to our file."""
         try:
             return (self._directory / LINK).samefile(self._file)
         except OSError:
@@ -110,33 +106,22 @@ class CourierTable(ToldTable):
         except FileExistsError:
             what = link if self._directory.is_dir() else self._directory
             raise TableError(
-                f"{what} stands where {self._spec} needs "
-                + (
-                    f"its link to {self._file}; move it away"
-                    if what == link
-                    else "a directory of rules; see makesmtpaccess(8)"
-                )
+                f"{what} is not "
+                + (f"a link to {self._file}" if what == link else "a directory of rules (makesmtpaccess(8))")
+                + f", which {self._spec} needs; move it away"
             ) from None
         except OSError as error:
             raise TableError(os_error("cannot link our rules into", self._directory, error)) from error
 
-    def _tells(self) -> bool:
+    def _notifies(self) -> bool:
         return True
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._link()
-        before = _identity(self._compiled)
+        before = identity_of(self._compiled)
         self._command.run()
-        if _identity(self._compiled) == before:
+        if identity_of(self._compiled) == before:
             raise TableError(
-                f"{self._spec}: {self._command} ended well but made no new {self._compiled}; the path must be what "
-                f"ACCESSFILE is in Courier's configuration (esmtpd)"
+                f"{self._spec}: {self._command} succeeded but did not create a new {self._compiled}; use the path that "
+                f"ACCESSFILE has in Courier's configuration (esmtpd)"
             )
-
-
-def _identity(file: Path) -> tuple[int, int, int]:
-    try:
-        found = file.stat()
-    except OSError:
-        return 0, 0, 0
-    return found.st_dev, found.st_ino, found.st_mtime_ns

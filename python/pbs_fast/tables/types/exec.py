@@ -1,16 +1,14 @@
-"""`exec:`: a program is run with `add` or `del` and the address, for each row that comes or goes: firewalls.
+"""`exec:`: a program (say, for a firewall) is run with `add` or `del` and the address for each row added or removed.
 
-The file holds, one a line, each address for which `add` was run or is about to be run and `del` has not succeeded. It
-is written before a program is run, so what `add` did is known also after kill -9, and a later `del` undoes it.
+The file lists, one per line, each address for which `add` was run or is about to be run and `del` has not succeeded. It
+is written before a program is run, so it is correct after kill -9 too, and a later `del` undoes each `add`.
 
 Invariants
-- An address is named to the program as one argument, never through a shell.
-- At a start `del` is run for what is stale and `add` for every live row, those of before included: a reboot empties a
-  firewall. So the program must not mind being told twice.
-- What it failed for is told again, after all others; one address that it never takes holds up none.
-- A turn of many programs ends after TURN seconds and goes on at the next `check`: the log is read between two turns.
-
-Imports modules of this package and `errors`, `events`.
+- An address is passed to the program as one argument, never through a shell.
+- At a start `del` is run for stale rows and `add` for every live row, also for earlier ones: a reboot empties a
+  firewall. So the program must be idempotent.
+- A failed run is repeated after all others; an address that always fails delays no other.
+- A turn of many programs ends after TURN seconds and continues at the next `check`, so that the log is read in between.
 """
 
 from __future__ import annotations
@@ -24,14 +22,13 @@ from pathlib import Path
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.describe import WaitingError
-from pbs_fast.tables.file.base import START_WAIT, FileTable
+from pbs_fast.tables.file.base import START_WAIT, FileTable, RowState
 from pbs_fast.tables.file.command import Command
-from pbs_fast.tables.file.lines import VALUE, read_lines, write_lines
-from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.keys import is_canonical
-from pbs_fast.tables.owner import Owner
+from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
+from pbs_fast.tables.types.text import VALUE, read_lines, write_lines
 
 #: Seconds of one turn; a program takes 2 to 10 ms here, so some hundred rows.
 TURN = 1.0
@@ -40,68 +37,70 @@ TURN = 1.0
 class ExecTable(FileTable):
     """The state file is replaced before each change, the program run afterwards."""
 
-    def __init__(self, spec: TableSpec, options: TableOptions, owner: Owner | None = None) -> None:
+    compares_seconds = False
+
+    def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         self._command = Command(spec)
         if not self._command:
             raise UsageError(f"table {spec}: needs the program to run, as in {spec}?command=/usr/local/sbin/block")
         program = str(self._command)
         if not os.access(program, os.X_OK):
-            raise TableError(f"{spec}: {program} is no program that can be run; write it, or chmod +x it")
-        self._entering: dict[str, None] = {}
-        """Rows that the program is still to be told of with `add`, in that order."""
-        self._leaving: dict[str, None] = {}
-        """No rows any more; the program is still to be told with `del`."""
-        self._told: set[str] = set()
+            raise TableError(f"{spec}: {program} is not an executable program; create it, or chmod +x it")
+        self._to_add: dict[str, None] = {}
+        """Rows for which `add` is pending, in that order."""
+        self._to_delete: dict[str, None] = {}
+        """Removed rows for which `del` is pending."""
+        self._added: set[str] = set()
         """Rows for which this process has run `add`."""
-        super().__init__(spec, replace(options, value=VALUE), owner)
+        super().__init__(spec, replace(options, value=VALUE), lock)
 
     @property
-    def window(self) -> float:
-        return window(ahead=0, busy=self._replace_seconds + self._command.seconds)  # nobody compares whole seconds
+    def _change_seconds(self) -> float:
+        return super()._change_seconds + self._command.seconds
 
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
-        del wait, flock  # nobody locks what is only ever replaced
+        del wait, flock  # the file never changes, so it needs no lock
         return read_lines(file)
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
-        stood = self._rows if self._known else self._found(START_WAIT)
-        self._leaving.update(dict.fromkeys(ip for ip in stood if ip not in rows))
-        self._told.difference_update(self._leaving)
+        before = self._rows if self._row_state is RowState.KNOWN else self._read_rows(START_WAIT)
+        self._to_delete.update(dict.fromkeys(ip for ip in before if ip not in rows))
+        self._added.difference_update(self._to_delete)
         for ip in rows:
-            self._leaving.pop(ip, None)
-        self._entering = dict.fromkeys(ip for ip in rows if ip not in self._told and is_canonical(ip))
+            self._to_delete.pop(ip, None)
+        self._to_add = dict.fromkeys(ip for ip in rows if ip not in self._added and is_canonical(ip))
         super().rebuild(rows)
-        # Nobody comes back for what is stale when this is `clear` or `reap`.
-        self._tell(whole=not rows)
+        # `clear` and `reap` end after this, so they run `del` for all rows now.
+        self._notify(complete=not rows)
 
     def apply(self, delta: Delta) -> None:
         super().apply(delta)
-        self._tell()
+        self._notify()
 
-    def _note(self, put: Mapping[str, bytes], gone: Iterable[str]) -> None:
+    def _update_rows(self, put: Mapping[str, bytes], gone: Iterable[str]) -> None:
         gone = list(gone)
-        super()._note(put, gone)
+        super()._update_rows(put, gone)
         for ip in put:
-            self._entering[ip] = self._leaving.pop(ip, None)
+            self._to_add[ip] = self._to_delete.pop(ip, None)
         for ip in gone:
-            self._leaving[ip] = self._entering.pop(ip, None)
-            self._told.discard(ip)
+            self._to_delete[ip] = self._to_add.pop(ip, None)
+            self._added.discard(ip)
 
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
-        write_lines(target, [*rows, *self._leaving])
+        write_lines(target, [*rows, *self._to_delete])
 
-    def _tell(self, *, whole: bool = False) -> None:
-        """Run the program for what waits; with `whole`, for all of it unless one does not end in time.
+    def _notify(self, *, complete: bool = False) -> None:
+        """Run the program for pending rows until TURN is over; with `complete`, for all of them unless one fails.
 
-        Raises WaitingError when it failed for some; those wait behind the others.
+        Raises WaitingError when it failed for some; those move behind the others.
         """
         end = time.monotonic() + TURN
         failed: list[TableError] = []
         gone = False
-        for word, waiting in (("del", self._leaving), ("add", self._entering)):
+        for word, waiting in (("del", self._to_delete), ("add", self._to_add)):
             for ip in list(waiting):
-                if time.monotonic() >= end and not (whole and not failed):
+                if time.monotonic() >= end and not (complete and not failed):
                     break
                 del waiting[ip]
                 try:
@@ -111,7 +110,7 @@ class ExecTable(FileTable):
                     waiting[ip] = None
                     continue
                 if word == "add":
-                    self._told.add(ip)
+                    self._added.add(ip)
                 else:
                     gone = True
         if gone:

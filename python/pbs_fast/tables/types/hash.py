@@ -1,14 +1,12 @@
 """`hash:`: changed in place under flock, in a file so large that it never splits.
 
 Invariants
-- Each change leaves, under the flock, a whole-second modification time that no earlier one left: Postfix compares
-  nothing else and else keeps refusing a client that has just logged in (measured: 45 % of them at 3 changes/s).
-- No change makes a bucket split: a split gives 554 to clients that are in the table, because smtpd caches the old
-  bucket count. Berkeley DB splits when a page holds more than `ffactor` rows or is full, so buckets are provided for
-  the fullest page to be expected, and a new file with more of them is renamed into place in time.
+- Each change sets, under the flock, a whole-second modification time that no earlier change had: Postfix compares
+  nothing else, and otherwise keeps refusing a client that has just logged in (measured: 45 % of them at 3 changes/s).
+- No change makes a bucket split: after a split, clients in the table get 554, because smtpd caches the old bucket
+  count. Berkeley DB splits when a page holds more than `ffactor` rows or is full, so buckets are provided for the
+  fullest page to be expected, and a new file with more of them is renamed into place in time.
 - For Exim (`keys=exim`) a new file is renamed into place for each change: it takes no lock (exim 4.96: dbfn.c).
-
-Imports modules of this package only.
 """
 
 from __future__ import annotations
@@ -22,30 +20,29 @@ from pathlib import Path
 from typing import Any
 
 from pbs_fast.tables.file.compact import CompactedTable
-from pbs_fast.tables.file.windows import window
 from pbs_fast.tables.locks import LockKind, locked
 from pbs_fast.tables.types.bdb import CACHE, BdbTable, db, engine
 
 #: Rows on one page before Berkeley DB splits its bucket: 75 short rows fill a page of 4096 bytes to the half.
 FFACTOR = 75
 PAGE = 4096
-#: Bytes of a page that rows cannot use, and bytes that each row takes besides its key and value: two item types and
+#: Bytes of a page that rows cannot use, and bytes that each row takes in addition to key and value: two item types and
 #: two index entries (dbinc/db_page.h: SIZEOF_PAGE, HKEYDATA).
 PAGE_HEAD = 26
 ROW_HEAD = 6
-#: A new file has room for this many times the rows it starts with, and up to twice as many: sizes are powers of two.
+#: A new file has room for at least this many times its rows, and up to twice as much: sizes are powers of two.
 SPARE = 1.25
 #: The least number of buckets: 4 MiB, room for some 40 000 rows of usual length.
 BUCKETS = 1024
-#: The fullest of N buckets lies this many standard deviations above the mean (Poisson; 4.5 is 1 in 300 000 pages).
+#: The fullest of N buckets is at most this many standard deviations above the mean (Poisson; 4.5: 1 in 300 000 pages).
 SIGMAS = 4.5
-#: The shortest row that room is reckoned with, in bytes: an IPv6 address and a short value, so that the first such
-#: address in a table of IPv4 rows changes nothing.
+#: The shortest row assumed, in bytes: an IPv6 address and a short value, so that the first such address in a table of
+#: IPv4 rows needs no new file.
 LEAST_ROW = 39 + 2 + ROW_HEAD
 
 
 def room(buckets: int, longest: int) -> int:
-    """How many rows may lie in this many buckets before one may split; `longest` is the longest row, in bytes."""
+    """How many rows fit in this many buckets before one may split; `longest` is the longest row, in bytes."""
     page = min(FFACTOR, (PAGE - PAGE_HEAD) // longest)
     # The mean m for which m + SIGMAS * sqrt(m) reaches the page's limit.
     root = (math.sqrt(SIGMAS**2 + 4 * page) - SIGMAS) / 2
@@ -53,7 +50,7 @@ def room(buckets: int, longest: int) -> int:
 
 
 def buckets_for(rows: int, longest: int) -> int:
-    """With how many buckets a new file starts."""
+    """How many buckets a new file starts with."""
     buckets = BUCKETS
     while room(buckets, longest) < SPARE * rows:
         buckets *= 2
@@ -68,8 +65,8 @@ class HashTable(CompactedTable, BdbTable):
     _lock_kind: LockKind = "flock"
 
     @property
-    def window(self) -> float:
-        return window(ahead=self._mtime - self._options.clock(), busy=self._replace_seconds if self._renamed else 0)
+    def _change_seconds(self) -> float:
+        return super()._change_seconds if self._renamed else 0.0
 
     @property
     def _renamed(self) -> bool:
@@ -110,7 +107,7 @@ class HashTable(CompactedTable, BdbTable):
         if handle is not None:
             # DBNoSuchFileError: the file was removed or replaced under us.
             with suppress(db.DBError):
-                handle.close(db.DB_NOSYNC)  # each change was synced; what failed half-way must not reach the file now
+                handle.close(db.DB_NOSYNC)  # each change was synced; one that failed half-way must not be written now
 
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
         if self._renamed:
@@ -138,7 +135,7 @@ class HashTable(CompactedTable, BdbTable):
             handle.sync()
             self._mtime = max(int(self._options.clock()), self._mtime + 1)
             os.utime(fd, (self._mtime, self._mtime))
-            self._saw()
+            self._remember_identity()
         return True
 
 

@@ -1,14 +1,12 @@
 """`lmdb:`, the first choice on a busy hub: no smtpd restarts, changes seen inside a running SMTP session.
 
 Invariants (Postfix: slmdb.c, lmdb_table(5))
-- One file without directory and without LMDB's own lock file; the unnamed database; data format 1 (LMDB 0.9), which is
-  what every distribution's Postfix reads.
+- One file without directory and without LMDB's own lock file; the unnamed database; data format 1 (LMDB 0.9), which
+  every distribution's Postfix reads.
 - Every transaction runs under an fcntl lock over the whole file: without it readers crash (measured: 13 of 140 loops).
-- POSIX locks go when ANY descriptor of the file in this process is closed: the lock descriptor is opened once, after
+- Closing ANY descriptor of the file in this process drops its POSIX locks: the lock descriptor is opened once, after
   the engine's, and nothing else here opens the file while it is ours.
-- No fsync under the lock: one stalled RCPT by up to 50 ms on a busy disk; kill -9 loses nothing without.
-
-Imports py-lmdb and modules of this package.
+- No fsync under the lock: it stalled one RCPT by up to 50 ms on a busy disk, and kill -9 loses nothing without it.
 """
 
 from __future__ import annotations
@@ -34,8 +32,8 @@ from pbs_fast.tables.locks import TableBusyError, locked
 #: 1.8 million; larger tables double it.
 MAP_SIZE = 64 << 20
 
-#: Bytes at least that a new file is given beyond what it needs. Each change writes some pages anew before old ones are
-#: free again, and a new row takes 37 bytes: enough for 5 000 of them.
+#: The least number of bytes allocated to a new file beyond what it needs. Each change writes some pages anew before old
+#: ones are free again, and a new row takes 37 bytes: enough for 5 000 of them.
 SPARE = 256 << 10
 
 #: Where a meta page holds its magic number and, after it, its data format, in native byte order: after the page header,
@@ -49,8 +47,8 @@ T = TypeVar("T")
 def environment(
     file: Path, *, map_size: int, readonly: bool = False, create: bool = False, lock: bool = False, readers: int = 126
 ) -> Any:
-    """The engine's handle of one file; with `lock` under LMDB's own locks, for so many `readers` (its default)."""
-    # py-lmdb 3 holds two engines; LMDB_DEFAULT_LIB_VERSION=1 in the environment would else make files of format 3.
+    """The engine's handle of one file; with `lock` under LMDB's own locks, for up to `readers` processes."""
+    # py-lmdb 3 has two engines; LMDB_DEFAULT_LIB_VERSION=1 in the environment would select file format 3.
     pinned: Any = {"lib_version": 0} if hasattr(lmdb.Environment, "lib_version") else {}
     return lmdb.open(
         os.fspath(file),
@@ -67,7 +65,7 @@ def environment(
 
 
 class LmdbTable(CompactedTable):
-    """Changed in place, one transaction a delta."""
+    """Changed in place, one transaction per delta."""
 
     window = 0.0  # a change costs Postfix nothing
     by_path = True
@@ -85,8 +83,8 @@ class LmdbTable(CompactedTable):
             raise TableError(os_error("cannot read", file, error)) from error
         try:
             recognise(file, os.pread(fd, 64, 0))
-            # LMDB opens the file once more and closes it, which would drop a lock that was held already. The map is
-            # larger than the file, which may grow until the lock is ours.
+            # LMDB opens the file again and closes it, which would drop a lock already held. The map is larger than the
+            # file, which may grow until we have the lock.
             env = environment(file, map_size=max(MAP_SIZE, 4 * os.fstat(fd).st_size), readonly=True)
             try:
                 with locked(fd, "fcntl", shared=True, wait=wait, file=file), env.begin() as txn:
@@ -151,7 +149,7 @@ class LmdbTable(CompactedTable):
 
         with self._locked(shared=False, wait=self._patience.wait), engine():
             done = growing(self._env, write)
-            self._saw()
+            self._remember_identity()
             return done
 
     def _intact(self) -> bool:
@@ -159,14 +157,14 @@ class LmdbTable(CompactedTable):
             with self._locked(shared=True, wait=0), self._env.begin() as txn:
                 return bool(txn.stat()["entries"] == len(self._rows))
         except TableBusyError:
-            return True  # another reader's turn; the write looks again
+            return True  # a reader has the lock; the next write checks again
         except (OSError, lmdb.Error):
             return False
 
 
 @contextmanager
 def engine() -> Iterator[None]:
-    """LMDB's errors under the names that FileTable knows."""
+    """Turn LMDB's errors into those that FileTable handles."""
     try:
         yield
     except lmdb.DiskError as error:
@@ -177,15 +175,15 @@ def engine() -> Iterator[None]:
 
 @contextmanager
 def engine_as_table(file: Path) -> Iterator[None]:
-    """LMDB's errors in looking at a file that is open, as TableError."""
+    """Turn LMDB's errors on an open file into TableError."""
     try:
         yield
     except lmdb.Error as error:
-        raise TableError(f"cannot read {file} ({error}); it is put back at the next change") from error
+        raise TableError(f"cannot read {file} ({error}); it is restored at the next change") from error
 
 
 def provide(target: Path) -> None:
-    """Give a new file room to grow, as far as the disk has it: a full one then keeps no row from ending."""
+    """Allocate room for growth if the disk has it, so that rows can be removed on a full disk."""
     fd = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     with suppress(OSError):
         size = os.fstat(fd).st_size
@@ -204,7 +202,7 @@ def growing(env: Any, write: Callable[[Any], T]) -> T:
 
 
 def recognise(file: Path, head: bytes) -> None:
-    """Raises TableError for what is no LMDB file, or one of a format that no MTA reads; `head` are its first bytes."""
+    """Raises TableError unless this is an LMDB file in the format that MTAs read; `head`: its first bytes."""
     for at in _MAGIC_AT:
         number, version = (int.from_bytes(head[word : word + 4], sys.byteorder) for word in (at, at + 4))
         if number == _MAGIC and version == _FORMAT:

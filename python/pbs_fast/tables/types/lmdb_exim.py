@@ -1,17 +1,16 @@
 """`lmdb:` with `keys=exim`: for an Exim built with LMDB look-ups, under LMDB's own locks instead of Postfix's.
 
 Invariants (Exim: lookups/lmdb.c)
-- Exim opens the file NOSUBDIR and RDONLY with its `-lock` file, and keeps one read transaction for a process's life. So
-  it registers in that lock file, which its user must be able to write: mode 0660, the group Exim's.
+- Exim opens the file NOSUBDIR and RDONLY with its `-lock` file, and keeps one read transaction for a process's life. It
+  registers in that lock file, so its user must be able to write it: mode 0660, the group Exim's.
 - `net-lmdb` is a single-key look-up: IPv6 in full with dots, as for net-cdb.
-- One lock file serves one data file. Both are built beside and renamed, the lock file first: a reader opens the data
-  file and then the lock file (mdb.c: mdb_env_open), so it may meet the old data with the new locks, never the reverse.
-  Nobody writes the old data any more then; but the lock file's transaction number chooses between the two newest states
-  that a data file holds, so such a reader may miss the last change, until its connection ends.
-- The engine that built the pair goes on with it, so that the lock file is never reset under a reader.
+- One lock file serves one data file. Both are built under other names and renamed, the lock file first: a reader opens
+  the data file and then the lock file (mdb.c: mdb_env_open), so it may meet the old data with the new locks, never the
+  reverse. Nobody writes the old data any more then; but the lock file's transaction number chooses between the two
+  newest states of a data file, so such a reader may miss the last change until its connection ends.
+- The engine that built the pair keeps it open, so that the lock file is never reset under a reader.
 
-Its suffix keeps it apart from Postfix's file (spec.FOR_EXIM), whose readers do not see these locks.
-Imports py-lmdb and modules of this package.
+The suffix differs from that of Postfix's file (`registry.FOR_EXIM`), whose readers do not see these locks.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import failure, os_error
 from pbs_fast.tables.file.foreign import DamagedError
 from pbs_fast.tables.file.modes import set_group, set_mode
-from pbs_fast.tables.owner import Owner
+from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.types.lmdb import (
@@ -43,32 +42,32 @@ from pbs_fast.tables.types.lmdb import (
     recognise,
 )
 
-#: What distributions call Exim's group; the first that is there.
+#: Names of Exim's group in distributions; the first that exists is used.
 GROUPS = ("Debian-exim", "exim", "mail")
-#: Slots in the lock file, one a process that has the table open, 64 bytes each; without one a look-up fails for a time.
+#: Slots in the lock file, one per process that has the table open, 64 bytes each; without a free one a look-up fails.
 READERS = 4096
 
 
 def lock_file(file: Path) -> Path:
-    """Where LMDB's own locks of this file lie."""
+    """LMDB's own lock file for this file."""
     return file.with_name(file.name + "-lock")
 
 
 class EximLmdbTable(LmdbTable):
-    """Changed in place, one transaction a delta, while Exims read what stood there when they opened it."""
+    """Changed in place, one transaction per delta; running Exims read the state from when they opened it."""
 
     _built: Any = None
-    """The engine of a pair that has not got its names yet."""
+    """The engine of a new pair that is not yet renamed into place."""
     _lock_inode = (0, 0)
 
-    def __init__(self, spec: TableSpec, options: TableOptions, owner: Owner | None = None) -> None:
-        """As FileTable; also TableError where the lock file cannot be given to Exim's group."""
-        super().__init__(spec, replace(options, group=spec.option("group") or _group()), owner)
+    def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
+        """As FileTable; also TableError if the lock file cannot be given to Exim's group."""
+        super().__init__(spec, replace(options, group=spec.option("group") or _group()), lock)
 
     def heartbeat(self) -> None:
         if self._env is not None:
             with engine_as_table(self._file):
-                self._env.reader_check()  # an Exim that was killed would else keep its pages for ever
+                self._env.reader_check()  # otherwise a killed Exim would hold its pages for ever
         super().heartbeat()
 
     def close(self) -> None:
@@ -77,11 +76,11 @@ class EximLmdbTable(LmdbTable):
 
     @classmethod
     def pairs(cls, file: Path, *, wait: float, flock: bool = True) -> list[tuple[bytes, bytes]]:
-        del wait, flock  # readers of LMDB wait for nobody
+        del wait, flock  # LMDB's readers never wait
         try:
             with file.open("rb") as opened:
                 recognise(file, opened.read(64))
-            # Without the lock file nobody has the table open; it is not made here.
+            # Without a lock file nobody has the table open; none is created here.
             env = environment(file, map_size=0, readonly=True, lock=lock_file(file).exists())
             try:
                 with env.begin() as txn:
@@ -102,17 +101,17 @@ class EximLmdbTable(LmdbTable):
             growing(self._built, lambda txn: txn.cursor().putmulti(pairs, append=True))
             self._built.sync(True)
         provide(target)
-        self._give_lock(lock_file(target))
+        self._share_lock(lock_file(target))
 
-    def _give_lock(self, lock: Path) -> None:
+    def _share_lock(self, lock: Path) -> None:
         set_mode(lock, 0o660)
         try:
             set_group(lock, grp.getgrnam(self._options.group).gr_gid)
         except (KeyError, OSError) as error:
             reason = "there is no such group" if isinstance(error, KeyError) else error.strerror
             raise TableError(
-                f"cannot give {lock_file(self._file)} to group {self._options.group} ({reason}), and Exim reads the "
-                f"table only if it may write there; name Exim's group with group=, and make our user a member of it"
+                f"cannot give {lock_file(self._file)} to group {self._options.group} ({reason}), and Exim can read "
+                f"the table only if it can write there; set group= to Exim's group and make our user a member of it"
             ) from error
 
     def _install(self, target: Path) -> None:
@@ -126,7 +125,7 @@ class EximLmdbTable(LmdbTable):
 
     def _open(self) -> None:
         self._env, self._built = self._built, None
-        self._lock_inode = self._lock_there()
+        self._lock_inode = self._lock_identity()
 
     def _drop_built(self) -> None:
         built, self._built = self._built, None
@@ -138,9 +137,9 @@ class EximLmdbTable(LmdbTable):
         return nullcontext()
 
     def _intact(self) -> bool:
-        return self._lock_there() == self._lock_inode and super()._intact()
+        return self._lock_identity() == self._lock_inode and super()._intact()
 
-    def _lock_there(self) -> tuple[int, int]:
+    def _lock_identity(self) -> tuple[int, int]:
         try:
             found = lock_file(self._file).stat(follow_symlinks=False)
         except OSError:

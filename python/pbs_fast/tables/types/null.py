@@ -1,7 +1,4 @@
-"""`null:`, a table that holds its rows in memory only: for trying the daemon without touching anything.
-
-Imports modules of this package only.
-"""
+"""`null:`, a table that holds its rows in memory only: for trying the daemon without touching anything."""
 
 from __future__ import annotations
 

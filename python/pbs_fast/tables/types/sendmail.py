@@ -1,13 +1,12 @@
 """`sendmail:`, a map of Sendmail's (`Kpopauth hash PATH`): Berkeley DB, changed in place under the lock that it takes.
 
 Measured with Debian's Sendmail 8.17.1 (flock): each connection's process opens the map itself, so a new connection sees
-every change, in place or renamed. At each look-up the process looks at the modification time of the file that it has
-open, and opens the map anew where that is a later whole second. So
-- a change in place, which leaves a later second under the lock, is seen by the next RCPT of a session already open;
-- after a rename the session would keep the old file to its end; the old file is therefore given the later second too.
+every change, in place or renamed. At each look-up the process compares the modification time of the file that it has
+open, and reopens the map if that is a later whole second. So
+- a change in place, which sets a later second under the lock, is seen by the next RCPT of a session already open;
+- after a rename the session would keep the old file until it ends; so the old file is given the later second too.
 
-Keys are the client's address as Sendmail spells it, in lower case, behind a tag where the rule set has one.
-Imports modules of this package, `errors` and what HashTable does.
+Keys are the client's address as Sendmail spells it, in lower case, behind a tag if the rule set has one.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.file.notify import ToldTable
 from pbs_fast.tables.keys import sendmail, sendmail_address, sendmail_short
 from pbs_fast.tables.locks import locked
-from pbs_fast.tables.owner import Owner
+from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.types.hash import HashTable
@@ -32,10 +31,10 @@ from pbs_fast.util.admin_files import read_admin_file
 
 #: The group that may read a map whose values name users.
 GROUP = "smmsp"
-#: The tag of contributed rule sets that call themselves popauth, unless they are told another.
+#: The default tag of contributed rule sets named popauth.
 POP_TAG = "pop:"
-#: Least time between two signals, in seconds: at each Sendmail executes itself anew, and for the 60 ms that it takes
-#: connections that wait to be accepted are reset (measured).
+#: Least time between two signals, in seconds: at each one Sendmail executes itself anew, which takes 60 ms and resets
+#: connections that are waiting to be accepted (measured).
 SIGNAL_WINDOW = 5.0
 #: Longest pid file, in bytes: Sendmail writes its number and its command line.
 _PID_FILE = 16_384
@@ -46,14 +45,14 @@ _TAG = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]{0,30}:)?")
 class SendmailTable(ToldTable, HashTable):
     """A `hash:` with Sendmail's keys and lock, which may signal the daemon."""
 
-    def __init__(self, spec: TableSpec, options: TableOptions, owner: Owner | None = None) -> None:
+    def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         """As FileTable. Raises UsageError for a bad tag or pid file."""
         _tag(spec)
         self._pid_file = spec.option("signal")
         if "signal" in dict(spec.options) and not self._pid_file.startswith("/"):
-            raise UsageError(f"table {spec}: signal={self._pid_file}: needs the whole path of Sendmail's pid file")
+            raise UsageError(f"table {spec}: signal={self._pid_file}: needs the absolute path of Sendmail's pid file")
         self._lock_kind = "fcntl" if spec.option("lock") == "fcntl" else "flock"
-        super().__init__(spec, replace(options, group=GROUP), owner)
+        super().__init__(spec, replace(options, group=GROUP), lock)
 
     @property
     def window(self) -> float:
@@ -70,8 +69,8 @@ class SendmailTable(ToldTable, HashTable):
 
     @classmethod
     def _lock_once_open(cls, file: Path, fd: int, wait: float) -> AbstractContextManager[None]:
-        # Which lock the writer takes does not stand in the file, so both; and this one only now: the engine opens the
-        # file and closes it again, which drops an fcntl lock that was held already.
+        # The file does not show which lock its writer takes, so take both; this one only now, because the engine opens
+        # and closes the file, which drops an fcntl lock already held.
         return locked(fd, "fcntl", shared=True, wait=wait, file=file)
 
     def _spelling(self, spec: TableSpec) -> Callable[[str], str] | None:
@@ -94,11 +93,11 @@ class SendmailTable(ToldTable, HashTable):
         finally:
             os.close(old)
 
-    def _tells(self) -> bool:
+    def _notifies(self) -> bool:
         return bool(self._pid_file)
 
-    def _tell(self) -> None:
-        """SIGHUP. A Sendmail that does not run reads the map when it starts."""
+    def _notify(self) -> None:
+        """Send SIGHUP. A Sendmail that is not running reads the map when it starts."""
         try:
             pid = int(read_admin_file(self._pid_file, _PID_FILE).decode("ascii").partition("\n")[0])
             name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
@@ -107,18 +106,20 @@ class SendmailTable(ToldTable, HashTable):
         except (OSError, ValueError) as error:
             raise TableError(f"{self._spec}: cannot read Sendmail's pid from {self._pid_file}: {error}") from error
         if not name.startswith("sendmail"):
-            raise TableError(f"{self._spec}: process {pid}, which {self._pid_file} names, is {name!r}, not Sendmail")
+            raise TableError(
+                f"{self._spec}: process {pid} from {self._pid_file} is {name!r}, not Sendmail; fix signal="
+            )
         try:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGHUP)
         except PermissionError as error:
             raise TableError(
-                f"{self._spec}: may not signal Sendmail (process {pid}); run as root or leave it out"
+                f"{self._spec}: no permission to signal Sendmail (process {pid}); run as root, or remove signal="
             ) from error
 
 
 def _tag(spec: TableSpec) -> str:
-    """The option `tag` as maps fold it. Raises UsageError."""
+    """The option `tag` in lower case, as maps fold it. Raises UsageError."""
     tag = spec.option("tag")
     if not _TAG.fullmatch(tag):
         raise UsageError(f"table {spec}: tag={tag}: needs a word and a colon, as in tag=POP:, or nothing")
