@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from pbs_fast.sources import lines
-from pbs_fast.sources.file import missed as follow_beside
+from pbs_fast.sources.file import listing
 from pbs_fast.sources.file import plain as follow_file
 from pbs_fast.sources.file import rotated as follow_old
 from pbs_fast.sources.file import source as module
@@ -392,7 +392,7 @@ def only_a_smaller_size_is_a_truncation(patch: pytest.MonkeyPatch) -> None:
 
     def by_size(self: FollowedFile, limit: int | None = None) -> list[Piece]:
         if os.fstat(self.fd).st_size < self.offset:
-            raise TruncatedError
+            raise TruncatedError(self)
         self.head = b""
         self.tail = os.pread(self.fd, len(self.tail), self.offset - len(self.tail))
         return read(self, limit)
@@ -409,8 +409,8 @@ def copies_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def compressed_files_are_not_looked_at(patch: pytest.MonkeyPatch) -> None:
-    look = follow_beside.look
-    patch.setattr(follow_old, "look", lambda path: [one for one in look(path) if not one.compressed])
+    list_rotated = listing.list_rotated
+    patch.setattr(follow_old, "list_rotated", lambda path: [one for one in list_rotated(path) if not one.compressed])
 
 
 def compressed_files_are_read_from_their_start(patch: pytest.MonkeyPatch) -> None:
@@ -436,14 +436,14 @@ def files_between_two_looks_are_not_looked_for(patch: pytest.MonkeyPatch) -> Non
 
 
 def files_that_were_there_before_are_read_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(follow_beside.Seen, "holds", lambda *_: False)
-    patch.setattr(follow_beside.Since, "precedes", lambda *_: True)
-    init = follow_beside.Seen.__init__
+    patch.setattr(listing.Seen, "holds", lambda *_: False)
+    patch.setattr(listing.Since, "precedes", lambda *_: True)
+    init = listing.Seen.__init__
 
-    def no_heads(self: follow_beside.Seen, _files: object = ()) -> None:
+    def no_heads(self: listing.Seen, _files: object = ()) -> None:
         init(self)
 
-    patch.setattr(follow_beside.Seen, "__init__", no_heads)
+    patch.setattr(listing.Seen, "__init__", no_heads)
 
 
 def restart_trusts_the_number_alone(patch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from pbs_fast.sources.journal.journalctl import Child, command
 from pbs_fast.sources.journal.parts import Parts
 from pbs_fast.sources.journal.render import CURSOR, STORED, same_entry
 from pbs_fast.sources.journal.take import WANTED
-from pbs_fast.sources.protocol import Coverage, Replayed
+from pbs_fast.sources.protocol import Coverage, Replayed, not_covering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,13 +104,13 @@ class JournalPast:
             return Coverage(False, f"{name}: {self._fault}")
         if self._oldest is None:
             return Coverage(False, f"{name} holds no entry")
-        begins = datetime.fromtimestamp(self._oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if self._oldest > self._since:
-            return Coverage(False, f"{name} begins at {begins}, within the window")
+            return Coverage(False, not_covering(name, self._oldest, self._since, self._now))
+        begins = datetime.fromtimestamp(self._oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if self._source.take.dropped:
             return Coverage(False, f"{name}: journald dropped messages of a mail server within the window")
         since = datetime.fromtimestamp(self._since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Coverage(True, f"{name} was read back to {since}, and begins at {begins}")
+        return Coverage(True, f"{name} was read back to {since}, and starts at {begins}")
 
     def close(self) -> None:
         if self._child is not None:
