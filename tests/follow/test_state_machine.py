@@ -459,7 +459,7 @@ def restart_begins_at_the_end(patch: pytest.MonkeyPatch) -> None:
     init = FileSource.__init__
 
     def at_end(self: FileSource, path: str, **options: Any) -> None:
-        init(self, path, **{**options, "start": "begin" if options["start"] == "begin" else "end"})
+        init(self, path, **{**options, "start": "begin" if options["start"] == "begin" else "replay"})
 
     patch.setattr(FileSource, "__init__", at_end)
 

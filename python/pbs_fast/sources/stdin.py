@@ -83,7 +83,9 @@ class StdinSource:
             except OSError as error:
                 # Another process set O_NONBLOCK and read the data first.
                 if error.errno not in (errno.EAGAIN, errno.EINTR):
-                    self._failed(error)
+                    self.counters["read_errors"] += 1
+                    self._say(Notice("read-error", self.name, f"{self.name}: {error.strerror}; treated as its end"))
+                    self._end()
                 break
             if not fresh:
                 self._end()
@@ -113,11 +115,6 @@ class StdinSource:
         poller = select.poll()
         poller.register(self._fd, select.POLLIN)
         return bool(poller.poll(0))
-
-    def _failed(self, error: OSError) -> None:
-        self.counters["read_errors"] += 1
-        self._say(Notice("read-error", self.name, f"{self.name}: {error.strerror}; treated as its end"))
-        self._end()
 
     def _end(self) -> None:
         self.ended = True

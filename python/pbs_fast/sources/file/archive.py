@@ -166,11 +166,11 @@ def open_archive(name: str, counters: Counter[str], chunk: int) -> FollowedArchi
     if not regular:
         raise SourceError(f"{display(name)} is not a regular file")
     log = open_log(name)
+    if log.compression is None:
+        log.close()
+        raise SourceError(f"{display(name)} is compressed in an unknown way; use gzip, xz, zstd or bzip2")
     try:
-        if log.compression is not None:
-            return FollowedArchive(log, counters, chunk)
+        return FollowedArchive(log, counters, chunk)
     except BaseException:
         log.close()
         raise
-    log.close()
-    raise SourceError(f"{display(name)} is compressed in an unknown way; use gzip, xz, zstd or bzip2")

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file.position import Identity, Position
-
-if TYPE_CHECKING:
-    from pbs_fast.sources.lines import Piece
+from pbs_fast.sources.lines import Piece
 
 
 class Followed(ABC):
@@ -76,11 +73,8 @@ class Followed(ABC):
 
     @abstractmethod
     def is_finished(self, *, moved_on: bool, waited: bool, crowded: bool) -> bool:
-        """At its end, will it give nothing more?
-
-        `moved_on`: the writer uses the next file. `waited`: nothing came for the grace time. `crowded`: too many files
-        are open.
-        """
+        """At its end, will it give nothing more? `moved_on`: the writer uses the next file. `waited`: nothing came for
+        the grace time. `crowded`: too many files are open."""
 
     def close(self) -> None:
         os.close(self.fd)

@@ -154,7 +154,7 @@ def _add(
     except (OSError, SourceError) as error:
         if not os.path.lexists(sibling.path):
             return False
-        found.faults.append((_mtime(sibling.path), f"{name}: {_reason(error)}"))
+        found.faults.append((_mtime(sibling.path), f"{name}: {getattr(error, 'strerror', None) or error}"))
         return True
     reference = int(status.st_mtime)
     try:
@@ -184,10 +184,6 @@ def _beginning(log: LogFile) -> bytes:
     while len(text) < BLOCK and (data := log.read(BLOCK - len(text))):
         text += data
     return text
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def _mtime(path: str) -> float:

@@ -141,17 +141,14 @@ def copy_of(
         # Without text read, any file would match.
         if (itself and not same) or (not itself and not position.text):
             continue
-        if not one.compressed and (file := open_rotated(one.name, counters, chunk)) is not None:
-            with suppress(OSError):
-                if file.identity == one.identity and file.holds(position):
-                    file.start_at(position)
-                    return one, file
-            file.close()
-        elif one.compressed and (archive := _open_archive(one.name, counters, chunk)) is not None:
-            if archive.holds(position):
-                archive.start_at(position)
-                return one, archive
-            archive.close()
+        file = _open_archive(one.name, counters, chunk) if one.compressed else open_rotated(one.name, counters, chunk)
+        if file is None:
+            continue
+        with suppress(OSError):
+            if (one.compressed or file.identity == one.identity) and file.holds(position):
+                file.start_at(position)
+                return one, file
+        file.close()
     return None
 
 

@@ -155,9 +155,8 @@ def first_text(fd: int) -> tuple[int, bytes]:
     return 0, b""
 
 
-def display(path: str) -> str:
-    """A path for a one-line message: printable, whatever bytes it holds."""
-    return printable(path)
+#: A path for a one-line message: printable, whatever bytes it contains.
+display = printable
 
 
 def refusal(path: str, error: OSError) -> str:

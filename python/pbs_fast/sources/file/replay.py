@@ -2,7 +2,7 @@
 
 Following starts first, at the start of a line in an open file; the replay then reads the same file up to exactly that
 place. So there is no gap and no overlap, and live lines do not wait. The *coverage* says whether all lines of the
-window were read. Unexplained rows of the table are removed only with it, so when in doubt it is denied, with the reason.
+window were read. Only then are unexplained rows of the table removed, so when in doubt it is denied, with a reason.
 """
 
 from __future__ import annotations
@@ -220,10 +220,7 @@ class FileLog(FileSource):
 
     def __init__(self, path: str, wishes: Wishes) -> None:
         super().__init__(path, start=wishes.start, hints=wishes.hints, on_notice=wishes.on_notice)
-
-    @property
-    def name(self) -> str:
-        return self.path
+        self.name = self.path
 
     @property
     def modified(self) -> int | None:

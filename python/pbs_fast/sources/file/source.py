@@ -18,7 +18,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Literal
 
 from pbs_fast.sources.file.fifo import FollowedStream
 from pbs_fast.sources.file.followed import Followed
@@ -27,10 +26,8 @@ from pbs_fast.sources.file.plain import CHUNK, FollowedFile, TruncatedError, lin
 from pbs_fast.sources.file.position import Identity, Position, display, refusal
 from pbs_fast.sources.file.rotated import OldFiles
 from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.protocol import BUDGET, Kind, Notice
+from pbs_fast.sources.protocol import BUDGET, Kind, Notice, Start
 from pbs_fast.sources.wakeup import Backoff, Hints
-
-Start = Literal["replay", "begin", "end"] | Position
 
 #: Seconds a rotated file is still read after its last line: its writer uses it until logrotate signals the writer, in
 #: the same run, after rotating the other logs of the group.
@@ -48,7 +45,7 @@ class State(Enum):
     ON_PATH = auto()
     """The path named the current file at the last poll."""
     OFF_PATH = auto()
-    """It names nothing, or something that cannot be followed; the current file, if any, was moved away."""
+    """It did not; the current file, if any, was moved away."""
 
 
 class Presence:
@@ -89,16 +86,16 @@ class Presence:
 class FileSource:
     """Follows `path` (text or bytes; a symbolic link is resolved again at each poll). Not for several threads at once.
 
-    `start` says where to begin in the first file: `begin`, `end` (after its last whole line), `replay` (as `end`; the
-    Replay reads what is before) or the Position of an earlier run, which is searched for among the rotated files too. A
-    file that comes later is read from its first byte.
+    `start` says where to begin in the first file: `begin`, `replay` (after its last whole line; a Replay may read the
+    lines before) or the Position of an earlier run, which is searched for among the rotated files too. Later files are
+    read from their first byte.
     """
 
     def __init__(
         self,
         path: str | bytes | os.PathLike[str],
         *,
-        start: Start = "begin",
+        start: Start | Position = "begin",
         on_notice: Callable[[Notice], object] | None = None,
         hints: Hints | None = None,
         grace: float = GRACE,
@@ -153,22 +150,18 @@ class FileSource:
         return self._polled(pieces)
 
     def filenos(self) -> list[int]:
-        """Descriptors that become readable when there may be something; the timer (`timeout`) holds in any case."""
         fds = [self._current.fd] if self._current is not None and self._current.selectable else []
         hint = self._hints.fileno() if self._own_hints else None
         return fds if hint is None else [*fds, hint]
 
     def timeout(self) -> float:
-        """Seconds after which the next poll is due although no descriptor is ready."""
         return 0.0 if self.behind else self._backoff.pause
 
     @property
     def trouble(self) -> Notice | None:
-        """Why there is nothing to follow at the path, as of the last poll; None while there is."""
         return self._presence.trouble
 
     def position(self) -> Position | None:
-        """How far the lines were handed out, for a checkpoint; None if there is nothing to return to."""
         return self._old.position(self._current)
 
     def close(self) -> None:
@@ -183,7 +176,6 @@ class FileSource:
 
     @property
     def current(self) -> Followed | None:
-        """The file that is followed now."""
         return self._current
 
     def open(self) -> None:
