@@ -349,14 +349,14 @@ def rotated_file_is_closed_at_its_end(patch: pytest.MonkeyPatch) -> None:
 
 
 def path_is_never_looked_at_again(patch: pytest.MonkeyPatch) -> None:
-    look = FileSource._look
-    patch.setattr(FileSource, "_look", lambda self: look(self) if self.current is None else None)
+    look = FileSource._check_path
+    patch.setattr(FileSource, "_check_path", lambda self: look(self) if self.current is None else None)
 
 
 def new_file_before_the_old(patch: pytest.MonkeyPatch) -> None:
     def poll(self: FileSource, budget: int = module.BUDGET) -> list[Piece]:
         self.behind = False
-        self._look()
+        self._check_path()
         pieces: list[Piece] = []
         for file in [self._current, *self._old.files]:
             if file is not None:

@@ -133,7 +133,7 @@ class FileSource:
         if self._own_hints:
             self._hints.drain()
         self.behind = False
-        self._look()
+        self._check_path()
         pieces: list[Piece] = []
         limit = self._limit()
         self._old.drop_surplus()
@@ -180,7 +180,7 @@ class FileSource:
 
     def open(self) -> None:
         """Open the log now, so that following begins here and `trouble` is known. Raises nothing."""
-        self._look()
+        self._check_path()
 
     def adopt(self, file: FollowedFile) -> None:
         """Also follow a rotated file that a writer may still use, before the current one."""
@@ -188,15 +188,14 @@ class FileSource:
 
     # -- the path --------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _check_path(self) -> None:
         """Does the path name the file we follow? If not, open what it names."""
-        if self._state is State.ON_PATH:
-            self._state = State.OFF_PATH
         try:
             status = os.stat(self.path)
             if self._current is None or (status.st_dev, status.st_ino) != self._current.identity:
                 self._watch_directories()
                 if not (stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)):
+                    self._off_path()
                     self._presence.not_a_log()
                     return
                 self._switch(os.open(self.path, OPEN_FLAGS))
@@ -206,12 +205,16 @@ class FileSource:
             self._watch_directories()
             self._presence.missing(self._clock(), following=self._current is not None)
             # A file that comes from now on is new; but a checkpoint's files may be among the rotated ones.
-            if self._state is State.NEW:
-                self._state = State.OFF_PATH
-                if isinstance(self._start, Position):
-                    self._old.resume(self._start, None)
+            state, self._state = self._state, State.OFF_PATH
+            if state is State.NEW and isinstance(self._start, Position):
+                self._old.resume(self._start, None)
         except (OSError, ValueError) as error:
+            self._off_path()
             self._presence.unreadable(error)
+
+    def _off_path(self) -> None:
+        if self._state is not State.NEW:
+            self._state = State.OFF_PATH
 
     def _switch(self, fd: int) -> None:
         """The path names another file than before. If it raises OSError, nothing has changed."""

@@ -28,7 +28,7 @@ from pbs_fast.sources.journal.parts import Parts
 from pbs_fast.sources.journal.past import JournalPast, read_all
 from pbs_fast.sources.journal.render import CURSOR, same_entry
 from pbs_fast.sources.journal.take import DROPPED, WANTED, Take
-from pbs_fast.sources.journal.trust import Trust, believed_units
+from pbs_fast.sources.journal.trust import Trust, accepted_units
 from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, Wishes
 from pbs_fast.sources.wakeup import LONGEST_ABSENT
@@ -42,7 +42,7 @@ SHORTEST, LONGEST = 0.1, 30.0
 #: A run of this many seconds resets the pause.
 GOOD = 60.0
 #: Seconds between two checks that paths still name the same files; journalctl follows those of its start.
-LOOK = 1.0
+CHECK = 1.0
 #: Entries read before the first that is followed, in case it continues a cut record.
 _BEFORE = 32
 
@@ -62,7 +62,7 @@ class JournalSource:
         """
         self.behind = False
         self.trouble: Notice | None = None
-        self.matches = _matches(believed_units(spec), wishes.tags)
+        self.matches = _matches(accepted_units(spec), wishes.tags)
         self._trust = Trust(spec, machine_id())
         self._before = b""
         self.take = Take(self.name, self._trust, self.counters, wishes.tags, wishes.on_notice)
@@ -83,7 +83,7 @@ class JournalSource:
         self._pause = SHORTEST
         self._failing = False
         self._files: frozenset[Identity] = frozenset()
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._offset = 0
 
     # -- start ------------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ class JournalSource:
     def open(self) -> None:
         """Start after the newest entry. Raises SourceError if journalctl is missing or fails."""
         require_program()
-        self._look()
+        self._check_files()
         if self.trouble is None:
             # Run in any case: a journalctl that fails now must be reported at the start, not retried.
             newest = read_all(command(options(self.spec), WANTED, f"--lines={_BEFORE}", matches=self.matches))
@@ -102,7 +102,7 @@ class JournalSource:
                 uncounted = Take(self.name, self._trust, Counter(), (), lambda _: None)
                 self._before = b"".join(uncounted.lines(newest, self._parts))
 
-    def _look(self) -> None:
+    def _check_files(self) -> None:
         reason = missing(self.spec)
         if reason is None:
             if self.trouble is not None:
@@ -173,7 +173,7 @@ class JournalSource:
             return 0.0
         if self._child is None:
             return max(0.0, self._retry_at - self._clock())
-        return LOOK
+        return CHECK
 
     def close(self) -> None:
         if self._child is not None:
@@ -184,7 +184,7 @@ class JournalSource:
         if self._clock() < self._retry_at:
             return False
         try:
-            self._look()
+            self._check_files()
             if self.trouble is not None:
                 self._later(LONGEST_ABSENT)
                 return False
@@ -249,9 +249,9 @@ class JournalSource:
 
     def _renamed(self) -> None:
         """Restart journalctl if the paths name other files now; the old ones were read to their end."""
-        if self._clock() < self._look_at:
+        if self._clock() < self._check_at:
             return
-        self._look_at = self._clock() + LOOK
+        self._check_at = self._clock() + CHECK
         if self._child is not None and self._files != identities(self.spec):
             self.close()
 

@@ -92,7 +92,7 @@ class Take:
             self._once(
                 (refusal, unit, uid),
                 "refused",
-                f"{self._name}: entries tagged {_text(tag)} of {_text(unit)}, uid {_text(uid)}, are not believed"
+                f"{self._name}: entries tagged {_text(tag)} of {_text(unit)}, uid {_text(uid)}, are rejected"
                 f" ({refusal}); if they are a mail server's, name them in --watchlog=journal: (docs/JOURNAL.md)",
             )
 

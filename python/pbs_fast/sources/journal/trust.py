@@ -97,7 +97,7 @@ class Trust:
         return None
 
 
-def believed_units(spec: JournalSpec) -> list[str]:
+def accepted_units(spec: JournalSpec) -> list[str]:
     """The units of a spec, or else those of the known servers."""
     if spec.unit:
         return list(spec.unit)
@@ -111,7 +111,7 @@ def _rules(spec: JournalSpec) -> list[Rule]:
     known = _data()
     accounts = {unit: server["accounts"] for server in known["server"] for unit in server["units"]}
     rules: list[Rule] = []
-    for unit in believed_units(spec):
+    for unit in accepted_units(spec):
         if ANY in spec.uid:
             uids = None
         else:
