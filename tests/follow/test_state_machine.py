@@ -34,11 +34,13 @@ from pbs_fast.sources.file import plain as follow_file
 from pbs_fast.sources.file import rotated as follow_old
 from pbs_fast.sources.file import source as module
 from pbs_fast.sources.file.archive import FollowedArchive
+from pbs_fast.sources.file.followed import Followed
 from pbs_fast.sources.file.plain import FollowedFile, TruncatedError
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.file.rotated import OldFiles
 from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.lines import TOO_LONG, Cut, Piece
+from pbs_fast.sources.protocol import BUDGET
 from pbs_fast.sources.wakeup import Hints
 
 #: What the machine did, over all examples of a run.
@@ -354,7 +356,7 @@ def path_is_never_looked_at_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def new_file_before_the_old(patch: pytest.MonkeyPatch) -> None:
-    def poll(self: FileSource, budget: int = module.BUDGET) -> list[Piece]:
+    def poll(self: FileSource, budget: int = BUDGET) -> list[Piece]:
         self.behind = False
         self._check_path()
         pieces: list[Piece] = []
@@ -424,7 +426,7 @@ def what_was_read_is_read_again_from_its_archive(patch: pytest.MonkeyPatch) -> N
 def restart_knows_one_place_only(patch: pytest.MonkeyPatch) -> None:
     position = OldFiles.position
 
-    def one(self: OldFiles, current: follow_old.Followed | None) -> Position | None:
+    def one(self: OldFiles, current: Followed | None) -> Position | None:
         found = position(self, current)
         return found and replace(found, others=())
 

@@ -65,7 +65,6 @@ class StdinSource:
 
     def position(self) -> None:
         """None: what was read cannot be read again."""
-        return
 
     def replay(self, since: float, stamp_of: StampOf, now: float) -> NoPast:  # noqa: ARG002 - the protocol's signature
         return NoPast(self.uncovered or "")

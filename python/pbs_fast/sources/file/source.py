@@ -126,8 +126,6 @@ class FileSource:
         self._failing: set[Identity] = set()
         self._watched: set[str] = set()
 
-    # -- for the daemon ---------------------------------------------------------------------------------------------
-
     def poll(self, budget: int = BUDGET) -> list[Piece]:
         """What can be read now, about `budget` bytes at most; `behind` says whether there is more. Raises nothing."""
         if self._own_hints:
@@ -171,8 +169,6 @@ class FileSource:
             self._current = None
         if self._own_hints:
             self._hints.close()
-
-    # -- for the replay ---------------------------------------------------------------------------------------------
 
     @property
     def current(self) -> Followed | None:

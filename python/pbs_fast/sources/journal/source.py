@@ -123,7 +123,6 @@ class JournalSource:
 
     def position(self) -> None:
         """None: a later run finds its place by time."""
-        return
 
     def replay(self, since: float, stamp_of: StampOf, now: float) -> Past:  # noqa: ARG002 - the protocol's signature
         if self.trouble is not None:
