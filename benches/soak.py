@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pbs_fast.sources.file.source import FileSource
+from pbs_fast.sources.wakeup import Pause
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "benches" / "record" / "soak.md"
@@ -120,6 +121,7 @@ def _follow(source: FileSource, rotator: subprocess.Popen[bytes], rotations: int
     expected = {b"w%d" % number: 0 for number in range(WRITERS)}
     pauses = list(range(EVERY // 2, rotations, EVERY))
     ended_at: float | None = None
+    pause = Pause()
     while ended_at is None or time.monotonic() - ended_at < 1:
         for piece in source.poll():
             for line in piece.data[piece.start : piece.stop].splitlines():
@@ -138,7 +140,7 @@ def _follow(source: FileSource, rotator: subprocess.Popen[bytes], rotations: int
             while result.rotations < until and not ended_at:
                 ended_at = time.monotonic() if _heard(rotator, result, 0.1) else None
         if not source.behind:
-            source.wait(0.01)
+            pause.wait(source.filenos(), 0.01)
 
 
 def _heard(rotator: subprocess.Popen[bytes], result: Result, patience: float) -> bool:

@@ -139,7 +139,7 @@ def test_patterns_that_no_shell_expanded(tmp_path: Path, capfd: Output) -> None:
     found = bench(capfd, f"{tmp_path}/mail.log*")
     assert (found["files"], found["lines"]) == (1, 59)
     assert main(["bench", f"{tmp_path}/none*.log"]) == 1
-    line = f"{tmp_path}/none*.log: matches no file; name a log that is there, or - for standard input"
+    line = f"{tmp_path}/none*.log: matches no file; name an existing log, or - for standard input"
     assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
 
 
@@ -188,7 +188,7 @@ def test_a_table_with_rows_may_be_in_use(tmp_path: Path, capfd: Output) -> None:
         (["--core=booth", "x"], 2, "--core=booth: no such core; did you mean both?"),
         (["--core=rst", "x"], 2, "--core=rst: no such core; did you mean rust? (auto, rust, python)"),
         (["--table=lmbd:x", "x"], 2, "table 'lmbd:x': there is no table type lmbd:; did you mean lmdb:?"),
-        (["none.log"], 1, "none.log: no such file; name a log that is there, or - for standard input"),
+        (["none.log"], 1, "none.log: no such file; name an existing log, or - for standard input"),
         (["/"], 1, "/: is a directory; name the log files in it"),
     ],
 )

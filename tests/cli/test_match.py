@@ -150,7 +150,7 @@ def test_each_fault_is_one_line_and_the_other_files_are_done(capfd: Output) -> N
     out, err = capfd.readouterr()
     assert [each["file"] for each in records(out)] == ["a.log", "cut.gz", "a.log"]
     assert err.splitlines() == [
-        "pbs-fast match: none.log: no such file; name a log that is there, or - for standard input",
+        "pbs-fast match: none.log: no such file; name an existing log, or - for standard input",
         "pbs-fast match: dir: is a directory; name the log files in it",
         "pbs-fast match: cut.gz: cut off within its gzip data; the lines before the cut were read,"
         " get the whole file for the rest",

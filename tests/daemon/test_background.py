@@ -39,7 +39,7 @@ def test_the_parent_ends_when_the_child_is_ready(site: Site) -> None:
 
 def test_the_parent_ends_with_1_and_the_reason(site: Site) -> None:
     for more, reason in (
-        (f"--watchlog={site.place}", f"{site.place} is no file, pipe or terminal"),
+        (f"--watchlog={site.place}", f"{site.place} is not a file, pipe or terminal"),
         (f"--dbfile=lmdb:{site.place}/nowhere/relay", f"{site.place}/nowhere"),
         (f"--logto={site.place}/nowhere/log", f"cannot open our own log {site.place}/nowhere/log"),
     ):

@@ -91,7 +91,7 @@ def test_the_replay_reaches_into_rotated_files(site: Site) -> None:
     site.append(login(A, at=now - 10))
     site.start()
     assert site.holds(A, B, C)
-    assert lines_with(site.said(), "read back to .*mail.log.2.gz, which begins at")
+    assert lines_with(site.said(), "read back to .*mail.log.2.gz, which starts at")
 
 
 def test_several_logs(site: Site) -> None:

@@ -39,7 +39,7 @@ def test_a_log_that_is_not_there_yet_is_waited_for(site: Site) -> None:
 def test_a_directory_and_a_device_are_no_logs(site: Site) -> None:
     site.log.unlink()
     site.log.mkdir()
-    assert f"{site.log} is no file, pipe or terminal" in fails(site)
+    assert f"{site.log} is not a file, pipe or terminal" in fails(site)
     site.log.rmdir()
     assert f"{site.log}/x" in fails(site, f"--dbfile=lmdb:{site.log}/x/relay")
 

@@ -14,7 +14,7 @@ import pytest
 
 from mta import let_others_in
 from pbs_fast.sources.file import archive as follow_archive
-from pbs_fast.sources.file import missed as follow_beside
+from pbs_fast.sources.file import listing
 from pbs_fast.sources.file.names import Sibling, siblings
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.file.source import GRACE, FileSource
@@ -172,7 +172,7 @@ def test_of_a_damaged_file_what_can_be_had_is_read_and_the_rest_is_said(log: Log
     assert found[:read] == expected[:read]
     (text,) = log.said("lost")
     assert "mail.log.1.gz" in text
-    assert f"lines behind byte {read * 58} of its text are lost" in text
+    assert f"lines after byte {read * 58} of its text are lost" in text
     assert log.source.counters["lost"] == 1
     log.now += 2 * GRACE
     log.read()
@@ -232,7 +232,7 @@ def test_an_unknown_compression_is_said_only_where_something_is_lost(log: Log) -
     expected = log.append()
     assert log.read() == expected
     (text,) = log.said("lost")
-    assert "mail.log.1.lz4 is compressed in a way that is not known" in text
+    assert "mail.log.1.lz4 is compressed in an unknown way" in text
     assert "its lines are lost" in text
 
 
@@ -262,7 +262,7 @@ def test_a_compressor_that_is_done_between_listing_and_opening(log: Log, monkeyp
     packed = log.rotate(".gz", gzip.compress)
     expected += log.append()
     stale = [[Sibling(str(packed)[:-3], str(packed)[:-3], 1)]]
-    monkeypatch.setattr(follow_beside, "siblings", lambda path: stale.pop() if stale else siblings(path))
+    monkeypatch.setattr(listing, "siblings", lambda path: stale.pop() if stale else siblings(path))
     assert log.read() == expected
     assert stale == []
 

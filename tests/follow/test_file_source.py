@@ -51,7 +51,7 @@ def kinds(source: FileSource) -> list[str]:
 
 
 def test_a_missing_log_is_said_once_waited_for_and_read_from_its_first_line(log: Path) -> None:
-    source = FileSource(log, start="end")
+    source = FileSource(log, start="replay")
     for _ in range(5):
         assert read(source) == []
     assert kinds(source) == ["missing"]
@@ -252,7 +252,7 @@ def test_any_path_is_followed_and_shown_in_one_line(tmp_path: Path, name: bytes)
 
 def test_start_at_the_end_is_behind_the_last_whole_line(log: Path) -> None:
     append(log, b"old\nhal")
-    source = FileSource(log, start="end")
+    source = FileSource(log, start="replay")
     assert read(source) == []
     append(log, b"f\nnew\n")
     assert read(source) == [b"half", b"new"]
@@ -260,7 +260,7 @@ def test_start_at_the_end_is_behind_the_last_whole_line(log: Path) -> None:
 
 def test_start_at_the_end_inside_an_endless_line_drops_its_rest(log: Path) -> None:
     append(log, b"old\n" + b"x" * 100_000)
-    source = FileSource(log, start="end")
+    source = FileSource(log, start="replay")
     assert read(source) == []
     append(log, b" login: rip=192.0.2.1\nnew\n")
     assert read(source) == [b"new"]

@@ -168,13 +168,19 @@ def test_files_before_the_window_are_not_read(log: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+TOO_SHORT = "does not cover the last 30 minutes, and there is no older rotated file"
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
         ({}, "does not exist"),
-        ({"mail.log": b""}, "no line with a stamp"),
-        ({"mail.log": lines(NOW - 900, NOW)}, "within the window"),
-        ({"mail.log": lines(NOW - 900, NOW), "mail.log.1": lines(NOW - 1700, NOW - 900)}, "within the window"),
+        ({"mail.log": b""}, "no line with a timestamp"),
+        ({"mail.log": lines(NOW - 900, NOW)}, TOO_SHORT),
+        (
+            {"mail.log": lines(NOW - 900, NOW), "mail.log.1": lines(NOW - 1700, NOW - 900)},
+            TOO_SHORT,
+        ),
         ({"mail.log": lines(NOW - 900, NOW), "mail.log.2": lines(NOW - HOUR, NOW - 1700)}, "mail.log.1 is missing"),
         (
             {"mail.log": lines(NOW - 900, NOW), "mail.log.1.gz": gzip.compress(lines(NOW - HOUR, NOW - 900))[:-200]},

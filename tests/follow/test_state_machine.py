@@ -29,16 +29,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from pbs_fast.sources import lines
-from pbs_fast.sources.file import missed as follow_beside
+from pbs_fast.sources.file import listing
 from pbs_fast.sources.file import plain as follow_file
 from pbs_fast.sources.file import rotated as follow_old
 from pbs_fast.sources.file import source as module
 from pbs_fast.sources.file.archive import FollowedArchive
+from pbs_fast.sources.file.followed import Followed
 from pbs_fast.sources.file.plain import FollowedFile, TruncatedError
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.file.rotated import OldFiles
 from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.lines import TOO_LONG, Cut, Piece
+from pbs_fast.sources.protocol import BUDGET
 from pbs_fast.sources.wakeup import Hints
 
 #: What the machine did, over all examples of a run.
@@ -349,14 +351,14 @@ def rotated_file_is_closed_at_its_end(patch: pytest.MonkeyPatch) -> None:
 
 
 def path_is_never_looked_at_again(patch: pytest.MonkeyPatch) -> None:
-    look = FileSource._look
-    patch.setattr(FileSource, "_look", lambda self: look(self) if self.current is None else None)
+    look = FileSource._check_path
+    patch.setattr(FileSource, "_check_path", lambda self: look(self) if self.current is None else None)
 
 
 def new_file_before_the_old(patch: pytest.MonkeyPatch) -> None:
-    def poll(self: FileSource, budget: int = module.BUDGET) -> list[Piece]:
+    def poll(self: FileSource, budget: int = BUDGET) -> list[Piece]:
         self.behind = False
-        self._look()
+        self._check_path()
         pieces: list[Piece] = []
         for file in [self._current, *self._old.files]:
             if file is not None:
@@ -392,7 +394,7 @@ def only_a_smaller_size_is_a_truncation(patch: pytest.MonkeyPatch) -> None:
 
     def by_size(self: FollowedFile, limit: int | None = None) -> list[Piece]:
         if os.fstat(self.fd).st_size < self.offset:
-            raise TruncatedError
+            raise TruncatedError(self)
         self.head = b""
         self.tail = os.pread(self.fd, len(self.tail), self.offset - len(self.tail))
         return read(self, limit)
@@ -409,8 +411,8 @@ def copies_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def compressed_files_are_not_looked_at(patch: pytest.MonkeyPatch) -> None:
-    look = follow_beside.look
-    patch.setattr(follow_old, "look", lambda path: [one for one in look(path) if not one.compressed])
+    list_rotated = listing.list_rotated
+    patch.setattr(follow_old, "list_rotated", lambda path: [one for one in list_rotated(path) if not one.compressed])
 
 
 def compressed_files_are_read_from_their_start(patch: pytest.MonkeyPatch) -> None:
@@ -424,7 +426,7 @@ def what_was_read_is_read_again_from_its_archive(patch: pytest.MonkeyPatch) -> N
 def restart_knows_one_place_only(patch: pytest.MonkeyPatch) -> None:
     position = OldFiles.position
 
-    def one(self: OldFiles, current: follow_old.Followed | None) -> Position | None:
+    def one(self: OldFiles, current: Followed | None) -> Position | None:
         found = position(self, current)
         return found and replace(found, others=())
 
@@ -436,14 +438,14 @@ def files_between_two_looks_are_not_looked_for(patch: pytest.MonkeyPatch) -> Non
 
 
 def files_that_were_there_before_are_read_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(follow_beside.Seen, "holds", lambda *_: False)
-    patch.setattr(follow_beside.Since, "precedes", lambda *_: True)
-    init = follow_beside.Seen.__init__
+    patch.setattr(listing.Seen, "holds", lambda *_: False)
+    patch.setattr(listing.Since, "precedes", lambda *_: True)
+    init = listing.Seen.__init__
 
-    def no_heads(self: follow_beside.Seen, _files: object = ()) -> None:
+    def no_heads(self: listing.Seen, _files: object = ()) -> None:
         init(self)
 
-    patch.setattr(follow_beside.Seen, "__init__", no_heads)
+    patch.setattr(listing.Seen, "__init__", no_heads)
 
 
 def restart_trusts_the_number_alone(patch: pytest.MonkeyPatch) -> None:
@@ -459,7 +461,7 @@ def restart_begins_at_the_end(patch: pytest.MonkeyPatch) -> None:
     init = FileSource.__init__
 
     def at_end(self: FileSource, path: str, **options: Any) -> None:
-        init(self, path, **{**options, "start": "begin" if options["start"] == "begin" else "end"})
+        init(self, path, **{**options, "start": "begin" if options["start"] == "begin" else "replay"})
 
     patch.setattr(FileSource, "__init__", at_end)
 

@@ -74,7 +74,7 @@ def test_a_hint_of_another_file_says_nothing(tmp_path: Path, hints: Hints) -> No
     for path in (first, second):
         append(path, "two\n")
     hints.drain()
-    assert len(hints.told) == 2
+    assert len(hints.hinted) == 2
     for source in sources:
         source.close()
 
@@ -114,7 +114,7 @@ def rested(pause: Pause, timeout: float = 1.0) -> float:
 
 def test_after_a_silence_there_is_no_rest() -> None:
     pause = Pause()
-    pause.looked()
+    pause.polled()
     time.sleep(2 * BUSY)
     assert not pause.often
     assert rested(pause) < SHORTEST
@@ -122,23 +122,23 @@ def test_after_a_silence_there_is_no_rest() -> None:
 
 def test_looks_without_a_silence_between_them_rest_longer() -> None:
     pause = Pause()
-    pause.looked()
+    pause.polled()
     for _ in range(50):  # a machine that stalls begins anew
         assert rested(pause) < 0.5
-        pause.looked()
+        pause.polled()
         if pause.often:
             break
     assert pause.often
     assert rested(pause) > SHORTEST or not pause.often
     time.sleep(3 * BUSY)
-    pause.looked()
+    pause.polled()
     assert not pause.often
 
 
 def test_what_is_due_sooner_is_not_slept_through() -> None:
     pause = Pause()
     for _ in range(10):
-        pause.looked()
+        pause.polled()
     assert pause.often
     assert pause.rest(0.0) == 0.0
     assert pause.rest(BUSY / 10) == pytest.approx(0.0)

@@ -161,7 +161,7 @@ def test_a_journal_that_begins_within_the_window_does_not_cover(place: Path, ope
     assert one.replay(NOW - 600) == ["a"]
     assert one.past is not None
     assert not one.past.coverage.complete
-    assert "within the window" in one.past.coverage.reason
+    assert "does not cover the last" in one.past.coverage.reason
 
 
 def test_coverage_counts_entries_of_anybody_and_the_past_none_but_the_windows(

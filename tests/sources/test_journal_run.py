@@ -83,7 +83,7 @@ def test_past_and_present_grant_and_forgeries_do_not(site: JournalSite) -> None:
     assert "log_refused_unit=2" in said
     assert "log_entries=7" in said
     assert "lines=5" in said
-    assert "tagged dovecot of user@1000.service, uid 1000, are not believed (unit)" in said
+    assert "tagged dovecot of user@1000.service, uid 1000, are rejected (unit)" in said
 
 
 def test_stale_rows_go_when_the_journal_covers_the_window(site: JournalSite) -> None:

@@ -19,7 +19,7 @@ from pbs_fast.sources.journal.parts import REMEMBERED, Parts
 from pbs_fast.sources.journal.render import Renderer
 from pbs_fast.sources.journal.spec import JournalSpec, parse_journal
 from pbs_fast.sources.journal.take import Take
-from pbs_fast.sources.journal.trust import Trust, believed_units
+from pbs_fast.sources.journal.trust import Trust, accepted_units
 from pbs_fast.sources.lines import MAX_LINE
 from pbs_fast.sources.protocol import Notice
 from sources.journals import MACHINE, fields, message
@@ -109,7 +109,7 @@ def test_a_container_is_believed_by_name_and_through_its_engine_alone() -> None:
 
 
 def test_servers_with_units_of_their_own_have_theirs() -> None:
-    units = believed_units(JournalSpec())
+    units = accepted_units(JournalSpec())
     names = {each.name.partition("-")[0] for each in load_catalogue()}
     for name in ("dovecot", "courier", "cyrus"):
         assert name in names
@@ -316,7 +316,7 @@ def test_who_poses_as_a_server_is_named_once() -> None:
     forged = entry(_SYSTEMD_UNIT="session-3.scope", _UID="1000")
     _, _, said = taken(forged, forged, entry(_SYSTEMD_UNIT="cron.service", SYSLOG_IDENTIFIER="cron"))
     assert [notice.kind for notice in said] == ["refused"]
-    assert "tagged dovecot of session-3.scope, uid 1000, are not believed (unit)" in said[0].text
+    assert "tagged dovecot of session-3.scope, uid 1000, are rejected (unit)" in said[0].text
 
 
 def test_complaints_are_bounded_and_printable() -> None:

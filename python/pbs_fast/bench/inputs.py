@@ -21,7 +21,7 @@ def expand(logs: Sequence[str]) -> list[str]:
         elif names := sorted(glob.glob(log, recursive=True)):  # noqa: PTH207 - Path() would drop `./`
             found += names
         else:
-            raise SourceError(f"{log}: matches no file; name a log that is there, or - for standard input")
+            raise SourceError(f"{log}: matches no file; name an existing log, or - for standard input")
     return found
 
 

@@ -162,7 +162,7 @@ class Daemon:
             if self._reload():
                 self._sweep()
             self._notifier.reloaded(self.state())
-        self._sleep.looked()
+        self._sleep.polled()
         self._logs.scan()
         for batch in self._logs.poll(int(self._clock.wall())):
             self._present(batch)

@@ -15,7 +15,7 @@ from pbs_fast.daemon.explain import Explainer
 from pbs_fast.events import Batch
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.replay.replayer import Replayer
-from pbs_fast.sources.protocol import Coverage
+from pbs_fast.sources.protocol import Coverage, not_covering
 from pbs_fast.sources.wakeup import Pause
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now
     replayer.end_log(last, reference)
     if first is None and follower.source.trouble is None:
         log.warning(f"{follower.path}: no line's stamp could be read")
-    follower.covered = _coverage(follower, first, now - replayer.ledger.grace)
+    follower.covered = _coverage(follower, first, now - replayer.ledger.grace, now)
 
 
 def _single_rows(batch: Batch) -> Iterator[Batch]:
@@ -119,12 +119,12 @@ def _timestamp(follower: Follower, piece: Piece, reference: int, *, last: bool) 
     return next((stamp for line in lines if (stamp := follower.stamp(line, reference)) is not None), None)
 
 
-def _coverage(follower: Follower, first: int | None, since: float) -> Coverage:
+def _coverage(follower: Follower, first: int | None, since: float, now: float) -> Coverage:
     if follower.source.uncovered is not None:
         return Coverage(False, follower.source.uncovered)
     if first is None:
         return Coverage(False, f"{follower.path} holds no line with a stamp")
-    begins = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if first > since:
-        return Coverage(False, f"{follower.path} begins at {begins}, within the window")
+        return Coverage(False, not_covering(follower.path, first, since, now))
+    begins = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Coverage(True, f"{follower.path} was reprocessed from its first line, of {begins}")

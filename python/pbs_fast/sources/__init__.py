@@ -1,5 +1,4 @@
-"""Where log lines come from: whole files, plain or compressed, pipes and standard input; files that grow.
+"""Where log lines come from: files (plain, compressed, growing), FIFOs, standard input, the journal.
 
-Sources know bytes and newlines. They know no formats, no addresses, no tables, and no other part of the package but
-errors.
+Sources know bytes and newlines, but neither formats nor addresses nor tables.
 """

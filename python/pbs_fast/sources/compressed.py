@@ -1,7 +1,7 @@
-"""Decompresses gzip, bzip2, xz and zstd: what a file is, by its first bytes, and its text in bounded reads.
+"""Decompresses gzip, bzip2, xz and zstd, recognised by a file's first bytes, in bounded reads.
 
-Files of several members (streams, frames) are read through to the end, with the zero bytes that may pad them. Each
-library is imported when the first file of its kind is read. Imports nothing of the package but errors.
+Files of several members (streams, frames) are read to the end, including zero bytes that pad them. Each library is
+imported when the first file of its kind is read.
 """
 
 from __future__ import annotations

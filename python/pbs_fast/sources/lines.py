@@ -1,13 +1,13 @@
-"""Cuts bytes into whole lines: the one place that says what a line of a log is, for the daemon, `match` and `bench`.
+"""Cuts bytes into whole lines: the only definition of a line of a log, for the daemon, `match` and `bench`.
 
 `cut` is pure and knows the rules; `pieces` reads a log in order with it, `aligned` gives independent ranges of a plain
-file. Whatever the sizes, the pieces hold each line once, in order, at its true offset. The rules that decide trust:
+file. Whatever the sizes, the pieces hold each line once, in order, at its true offset. The rules for trust:
 
 - an unfinished line is never handed out while more may come (half an address is another address);
-- the rest of an over-long line is never taken for a line of its own (its start would be a stranger's text). Of such a
-  line as much is handed out as makes the matcher count one `too_long` line, and the rest is dropped to the newline;
-- NUL bytes are skipped at the start of a line only. A writer that does not append leaves such a hole after its log was
-  truncated. In the middle of a line they stay: text behind them would otherwise become a line's start.
+- the rest of an over-long line is never treated as a line (it would start with text that an attacker may choose). The
+  backend gets enough of such a line to count one `too_long`, and the rest up to the newline is dropped;
+- NUL bytes are skipped at the start of a line only: a writer that does not append leaves such a hole after its log was
+  truncated. Within a line they are kept; otherwise the text after them would become the start of a line.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from pbs_fast.sources.open import LogFile
 
-#: Longest line that the matcher looks at, in bytes (docs/MATCHING.md, 1).
+#: Longest line that the backend matches, in bytes (docs/MATCHING.md, 1).
 MAX_LINE = 16_384
 
-#: Bytes of a line that are too many in any case: with one less, the last could be the `\r` that does not count.
+#: Length at which a line is too long in any case: with one byte less, the last could be the `\r`, which is not counted.
 TOO_LONG = MAX_LINE + 2
 
 #: Measured on a 345 MB log with two cores: 1 MiB pieces scan as fast as larger ones and stay in the caches.
@@ -37,25 +37,25 @@ class Piece(NamedTuple):
     start: int
     stop: int
     offset: int
-    """Where data[start] stands in the log, in bytes of text."""
+    """Offset of data[start] in the log, in bytes of text."""
     end: int
-    """Where reading goes on: beyond offset + stop - start when the rest of a too long line was left out."""
+    """Where reading continues: beyond offset + stop - start if the rest of a too long line was left out."""
 
 
 class Cut(NamedTuple):
-    """What one buffer holds."""
+    """The result of cutting one buffer."""
 
     pieces: list[Piece]
     consumed: int
     """Index in the buffer of the first byte that must be offered again."""
     discarding: bool
-    """The buffer ended inside an over-long line: everything up to the next newline is to be dropped."""
+    """The buffer ended inside an over-long line: everything up to the next newline must be dropped."""
     nul: int
     """NUL bytes skipped."""
 
 
 def cut(data: bytes, start: int, offset: int, discarding: bool) -> Cut:
-    """Cut data[start:], where data[start] is the source's byte `offset` and begins a line unless `discarding`."""
+    """Cut data[start:]; data[start] is the source's byte `offset` and the start of a line unless `discarding`."""
     stop = data.rfind(b"\n", start) + 1
     if discarding:
         if not stop:
@@ -94,14 +94,14 @@ class Range(NamedTuple):
     stop: int
 
     def read(self) -> list[Piece]:
-        """The range's lines: nearly always one piece, more where there are holes, none where no line starts.
+        """The range's lines: nearly always one piece, more if there are holes, none if no line starts in it.
 
-        Raises SourceError when the file cannot be read.
+        Raises SourceError if the file cannot be read.
         """
-        # The byte before tells whether a line starts at `start`; what follows `stop` completes the last line. All in
-        # one read, so that nothing is joined: of a line that needs more than TOO_LONG bytes, no more is wanted.
+        # The byte before shows whether a line starts at `start`; the bytes after `stop` complete the last line. All in
+        # one read, so that no buffers are joined: of a line longer than TOO_LONG bytes, no more is needed.
         before = 1 if self.start else 0
-        # In `data`, `border` stands for `stop`: a line that starts before it is ours, one that starts there is not.
+        # `border` is the index of `stop` in `data`: only lines that start before it belong to this range.
         border = before + self.stop - self.start
         data = self.log.read_at(self.start - before, border + TOO_LONG)
         first = data.find(b"\n", 0, border) + 1 if before else 0
@@ -121,7 +121,7 @@ class Range(NamedTuple):
         return found.pieces
 
     def _line_at(self, position: int) -> list[Piece]:
-        """The one line that begins here, with a hole before it or without."""
+        """The one line that starts here, perhaps after a hole."""
         data = b""
         while fresh := self.log.read_at(position + len(data), PIECE):
             data += fresh
@@ -141,7 +141,7 @@ def _rest(data: bytes, offset: int) -> list[Piece]:
 
 
 def aligned(log: LogFile, size: int = PIECE) -> list[Range]:
-    """The ranges of a seekable log, as large as it is now, whose lines together are the log's, in order."""
+    """The ranges of a seekable log, up to its current size, whose lines together are the log's, in order."""
     total = log.size()
     return [Range(log, start, min(start + size, total)) for start in range(0, total, size)]
 
@@ -149,14 +149,13 @@ def aligned(log: LogFile, size: int = PIECE) -> list[Range]:
 def pieces(log: LogFile, size: int = PIECE) -> Iterator[Piece]:
     """The lines of a log in order, in pieces of about `size` bytes (at least `TOO_LONG`).
 
-    Pieces come as soon as whole lines can be had, also from a live pipe. Raises SourceError when the log cannot be
-    read to its end, after the whole lines before; a line that a cut in compressed data leaves incomplete is dropped,
-    because half an address is another address.
+    Pieces come as soon as there are whole lines, also from a live pipe. Raises SourceError if the log cannot be read to
+    its end, after the whole lines before that; a line that a cut in compressed data leaves incomplete is dropped.
     """
     size = max(size, TOO_LONG)
     offset, discarding, rest = 0, False, b""
     while True:
-        # To read a line's beginning twice is cheaper than to join buffers, where the log can be read twice.
+        # In a seekable log, reading the start of a line twice is cheaper than joining buffers.
         fresh = log.read_at(offset, size) if log.seekable else log.read(size)
         data = rest + fresh if rest else fresh
         found = cut(data, 0, offset, discarding)

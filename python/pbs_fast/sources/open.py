@@ -1,7 +1,6 @@
 """Opens a log for reading from its start: a plain or compressed file, a pipe, standard input.
 
-What a file is compressed with is told by its first bytes, never by its name. Knows bytes only: no lines, no formats,
-no following of a file that grows. Imports nothing of the package but errors and its neighbour `compressed`.
+The compression is recognised by a file's first bytes, never by its name.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pbs_fast.sources.compressed import MAGIC, Decompressed, compression
 
 
 class LogFile:
-    """An open log; `open_log` makes it. A context manager. Not for several threads at once, save for `read_at`."""
+    """An open log; `open_log` makes it. A context manager. Not for several threads at once, except `read_at`."""
 
     def __init__(self, fd: int, name: str, *, is_input: bool) -> None:
         self._fd = fd
@@ -24,13 +23,13 @@ class LogFile:
         self._head = b""
         self._decompressed: Decompressed | None = None
         self.name = name
-        """The path as given; bytes of it that are no UTF-8 are surrogate escapes."""
+        """The path as given; bytes that are not UTF-8 are surrogate escapes."""
         self.compression: str | None = None
         """`gzip`, `bzip2`, `xz`, `zstd`, or None for plain text."""
         self.mtime: int | None = None
         """Time of last modification, whole seconds since the epoch; None for a pipe and for standard input."""
         self.seekable = False
-        """True for a plain regular file, which `read_at` reads; standard input is read from where it stands."""
+        """True for a plain regular file, which `read_at` reads; standard input is read from its current offset."""
         self.text_read = 0
         """How far the text was read, in bytes."""
 
@@ -38,11 +37,11 @@ class LogFile:
         return self._fd
 
     def size(self) -> int:
-        """Size of the file on the disk now, in bytes; 0 for a pipe."""
+        """Current size of the file on disk, in bytes; 0 for a pipe."""
         return os.fstat(self._fd).st_size
 
     def position(self) -> int:
-        """Bytes of the file on the disk that `read` has used so far; 0 for a pipe."""
+        """Bytes of the file on disk that `read` has used so far; 0 for a pipe."""
         try:
             position = os.lseek(self._fd, 0, os.SEEK_CUR)
         except OSError:
@@ -52,8 +51,8 @@ class LogFile:
     def read(self, size: int) -> bytes:
         """The next 1 to `size` bytes of text, as soon as there are any; b"" at the end.
 
-        Raises SourceError when the file cannot be read or is damaged, CutOffError when it ends within its compressed
-        data; in that case all text before the end was handed out first.
+        Raises SourceError if the file cannot be read or is damaged, and CutOffError if it ends within its compressed
+        data, after all text before that was returned.
         """
         if self._decompressed is not None:
             data = self._decompressed.read(size)
@@ -65,13 +64,13 @@ class LogFile:
         return data
 
     def read_at(self, position: int, size: int) -> bytes:
-        """`size` bytes from `position` on, fewer only where the file ends. For seekable files, from any thread.
+        """`size` bytes from `position` on, fewer only at the end of the file. For seekable files, from any thread.
 
-        Raises SourceError when the file cannot be read.
+        Raises SourceError if the file cannot be read.
         """
         try:
             data = os.pread(self._fd, size, position)
-            # Only signals and some network file systems cut a read of a regular file short of its end.
+            # Signals and some network file systems shorten a read of a regular file.
             while 0 < len(data) < size and (more := os.pread(self._fd, size - len(data), position + len(data))):
                 data += more
         except OSError as error:
@@ -98,7 +97,7 @@ class LogFile:
             raise cannot_read(self.name, error) from error
 
     def _inspect(self) -> None:
-        """Learn what the file is, without losing its first bytes."""
+        """Find out what the file is, keeping its first bytes."""
         try:
             status = os.fstat(self._fd)
         except OSError as error:  # standard input is closed
@@ -108,7 +107,7 @@ class LogFile:
         regular = stat.S_ISREG(status.st_mode) and not self._is_input
         if regular:
             self.mtime = int(status.st_mtime)
-        # No kind is told by bytes behind a newline, so the first line of a live pipe is not held back.
+        # No magic number extends past a newline, so the first line of a live pipe is not delayed.
         while len(self._head) < MAGIC and b"\n" not in self._head:
             data = self._read_raw(MAGIC - len(self._head))
             if not data:
@@ -143,9 +142,9 @@ def open_log(path: str | os.PathLike[str] | bytes) -> LogFile:
 
 
 def cannot_read(name: str, error: OSError | ValueError) -> SourceError:
-    """The one line for a file that the system does not let us open or read."""
+    """The error for a file that the system does not let us open or read."""
     if isinstance(error, FileNotFoundError):
-        return SourceError(f"{name}: no such file; name a log that is there, or - for standard input")
+        return SourceError(f"{name}: no such file; name an existing log, or - for standard input")
     if isinstance(error, IsADirectoryError):
         return SourceError(f"{name}: is a directory; name the log files in it")
     if isinstance(error, PermissionError):

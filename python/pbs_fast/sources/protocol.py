@@ -1,10 +1,11 @@
-"""What every kind of log source is to whoever reads it, whatever it reads: a file, standard input, the journal."""
+"""The interface of all log sources: files, standard input, the journal."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
 from pbs_fast.sources.file.position import Position
@@ -14,7 +15,7 @@ from pbs_fast.sources.wakeup import Hints
 #: (line without newline, reference) -> seconds since the epoch, or None. `Matcher.stamp` with its layout.
 StampOf = Callable[[bytes, int], int | None]
 
-#: Bytes one poll hands out at most, about: 1 MiB is 8,000 lines, a millisecond in the native matcher, ten in the other.
+#: About how many bytes one poll hands out at most: 1 MiB is 8,000 lines, 1 ms in the Rust backend, 10 ms in Python.
 BUDGET = 1_048_576
 
 Kind = Literal["missing", "unreadable", "found", "rotated", "truncated", "read-error", "lost", "not-a-log", "refused"]
@@ -25,9 +26,9 @@ class Notice(NamedTuple):
 
     kind: Kind
     path: str
-    """The log's path as configured; bytes that are no UTF-8 as surrogate escapes."""
+    """The log's path as configured; bytes that are not UTF-8 as surrogate escapes."""
     text: str
-    """One printable line: what, where, and what to do where something is to be done."""
+    """One printable line: what, where, and what to do, if anything."""
 
 
 class Replayed(NamedTuple):
@@ -35,7 +36,7 @@ class Replayed(NamedTuple):
 
     piece: Piece
     reference: int
-    """Last-modified time of the file they stand in, in seconds since the epoch: what years are judged from."""
+    """Last-modified time of their file, in seconds since the epoch, from which years are inferred."""
     path: str
 
 
@@ -44,30 +45,38 @@ class Coverage(NamedTuple):
 
     complete: bool
     reason: str
-    """In words, for the log: how far back it reached, or why it fell short."""
+    """For the log: how far back it reached, or why not far enough."""
 
 
-#: `replay`: from now on, what was before comes through `Source.replay`. `begin`: all that there is.
+def not_covering(name: str, first: int, since: float, now: float) -> str:
+    """Why the log `name` does not cover the window from `since` to `now`: it starts at `first`."""
+    starts = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    seconds = round(now - since)
+    window = f"{seconds // 60} minutes" if seconds >= 120 and seconds % 60 == 0 else f"{seconds} s"
+    return f"{name} starts at {starts}, so it does not cover the last {window}"
+
+
+#: `replay`: only new lines, earlier ones come through `Source.replay`. `begin`: all lines from the first one.
 Start = Literal["replay", "begin"]
 
 
 class Past(Protocol):
-    """What a source holds since a moment, up to where following takes over; read in bounded steps."""
+    """The lines of a source since a moment, up to where following starts; read in bounded steps."""
 
     @property
     def done(self) -> bool: ...
     def step(self) -> list[Replayed]:
-        """The next lines; perhaps none although not `done`. Raises nothing."""
+        """The next lines; it may return none although it is not `done`. Raises nothing."""
 
     @property
     def coverage(self) -> Coverage:
-        """Was all handed out that was logged since the window's start? Final once `done`."""
+        """Was everything handed out that was logged since the window's start? Final once `done`."""
 
     def close(self) -> None: ...
 
 
 class Before(NamedTuple):
-    """Whole lines data[start:], which stand right before the first line that is followed."""
+    """Whole lines data[start:], which directly precede the first line that is followed."""
 
     data: bytes
     start: int
@@ -83,62 +92,62 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
 
     @property
     def ended(self) -> bool:
-        """Nothing will ever come again."""
+        """No more lines will ever come."""
 
     @property
     def pending(self) -> bool:
-        """What was there at the beginning (`start="begin"`) is not all read, although nothing may be there just now."""
+        """Lines that existed at the start (`start="begin"`) are still unread, although none may be ready now."""
 
     @property
     def uncovered(self) -> str | None:
-        """Why it covers no window even when it is read from its beginning to its end; None when it may."""
+        """Why it covers no window even if it is read from start to end; None if it may."""
 
     @property
     def trouble(self) -> Notice | None:
-        """Why there is nothing to follow, as of the last look; None while there is."""
+        """Why there is nothing to follow, as of the last poll; None while there is."""
 
     @property
     def modified(self) -> int | None:
-        """When what is followed was last written, in seconds since the epoch; None when it has no such time."""
+        """When the log was last written, in seconds since the epoch; None if it has no such time."""
 
     def open(self) -> None:
-        """Make the first look, so that following begins here. Raises SourceError for what waiting cannot mend."""
+        """Open the log, so that following begins here. Raises SourceError for what waiting cannot fix."""
 
     def before(self) -> Before | None:
-        """The lines before the first, so that a record that was cut there is known; None when there are none."""
+        """The lines before the first one, so that a record that was cut there is recognised; None if there are none."""
 
     def position(self) -> Position | None:
-        """How far lines were handed out, for `Wishes.start` of a later run; None where no place can be come back to."""
+        """How far lines were handed out, for `Wishes.start` of a later run; None if it cannot resume."""
 
     def replay(self, since: float, stamp_of: StampOf, now: float) -> Past:
         """The past since `since`; call it once, before the first poll. Times in seconds since the epoch."""
 
     def poll(self, budget: int = BUDGET) -> list[Piece]:
-        """What can be read now, about `budget` bytes at most. Raises nothing."""
+        """The whole lines that can be read now, about `budget` bytes at most. Raises nothing."""
 
     def filenos(self) -> list[int]:
-        """Descriptors that become readable when there may be something; the timer (`timeout`) holds in any case."""
+        """Descriptors that become readable when there may be more; poll after `timeout` in any case."""
 
     def timeout(self) -> float:
-        """Seconds after which the next poll is due although no descriptor is ready."""
+        """Seconds after which the next poll is due even if no descriptor is ready."""
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What whoever opens a source wants of it."""
+    """Options for opening a source."""
 
     start: Start | Position = "replay"
     """A Position only for the kind of source that gave it."""
     hints: Hints | None = None
     on_notice: Callable[[Notice], object] = lambda _: None
     tags: Sequence[str] = ()
-    """Program tags of lines that matter: a source that refuses lines says so of those only."""
+    """Program tags of lines that matter: a source that rejects lines reports only those."""
 
 
 class NoPast:

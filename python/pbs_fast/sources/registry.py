@@ -1,7 +1,6 @@
-"""The registry of sources: which `--watchlog` spec is read by which module. A new kind is one line here.
+"""The registry of sources: which module reads which `--watchlog` spec. A new kind is one line here.
 
-A spec is the name of a scheme (`-`), a scheme with its options (`journal:unit=dovecot.service`) or, for all that has no
-scheme of this table, a path. Imports all sources.
+A spec is the name of a scheme (`-`), a scheme with its options (`journal:unit=dovecot.service`) or otherwise a path.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pbs_fast.sources.file.log import FileLog
+from pbs_fast.sources.file.replay import FileLog
 from pbs_fast.sources.journal.source import JournalSource
 from pbs_fast.sources.journal.spec import parse_journal
 from pbs_fast.sources.protocol import Source, Wishes
@@ -21,12 +20,12 @@ class Scheme(NamedTuple):
     """One kind of source."""
 
     make: Callable[[str, Wishes], Source]
-    """From the spec without scheme. Raises UsageError when it is not understood, and opens nothing."""
+    """From the spec without scheme. Raises UsageError if it is not understood, and opens nothing."""
     inherited: bool = False
-    """It reads a descriptor of whoever started us, which a process in the background has given up."""
+    """It reads an inherited descriptor, which a process in the background has closed."""
 
 
-#: By what stands before the first colon of a spec; `-` is a spec of its own.
+#: By the part of a spec before the first colon; `-` is a whole spec.
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
         "-": Scheme(lambda _, wishes: StdinSource(wishes), inherited=True),

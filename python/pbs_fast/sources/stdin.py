@@ -1,9 +1,8 @@
-"""The standard input source, `--watchlog=-`: lines as a syslog daemon, multilog or a shell pipes them in.
+"""The standard input source, `--watchlog=-`: lines piped in by a syslog daemon, multilog or a shell.
 
-Its end is a clean end: nothing will come again, and what is unfinished then is thrown away, because half an address is
-another address. It has no past, so it never covers a window. The descriptor belongs to whoever started us and may be a
-terminal that a shell shares, so it is not switched to non-blocking: it is read only when it is said to be readable.
-Imports of the package: errors and its neighbours.
+At its end an unfinished line is dropped, because half an address is another address. It has no past, so it never covers
+a window. The descriptor is inherited and may be a terminal that a shell shares, so it is not made non-blocking: it is
+read only when poll(2) reports it as readable.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from pbs_fast.errors import SourceError
 from pbs_fast.sources.lines import Piece, cut
 from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, StampOf, Wishes
 
-#: A Linux pipe holds 64 KiB unless it was told otherwise.
+#: Default capacity of a Linux pipe, in bytes (pipe(7)).
 _CHUNK = 65_536
-#: Nothing comes without the descriptor saying so; the timer is for systems on which it does not.
+#: Seconds between two polls; needed only on systems where poll(2) does not report the descriptor.
 _TIMEOUT = 30.0
 
 
 class StdinSource:
-    """Reads a descriptor, by default 0, to its end. Does not own it."""
+    """Reads a descriptor, by default 0, to its end. Never closes it."""
 
     name = "standard input"
     modified = None
-    uncovered: str | None = "standard input has no past: what was written before cannot be read again"
+    uncovered: str | None = "standard input has no past: earlier lines cannot be read again"
 
     def __init__(self, wishes: Wishes, fd: int = 0) -> None:
         self.counters: Counter[str] = Counter()
@@ -45,9 +44,9 @@ class StdinSource:
         self._discarding = False
 
     def open(self) -> None:
-        """Raises SourceError when standard input is closed or a directory."""
+        """Raises SourceError if standard input is closed or a directory."""
         try:
-            # Closed by whoever started us: the number may by now be a file of our own, a table even.
+            # If it was closed at the start, the number may by now be a file that we opened, even a table.
             closed = self._fd == 0 and sys.stdin is None
             mode = None if closed else os.fstat(self._fd).st_mode
         except OSError:
@@ -65,14 +64,13 @@ class StdinSource:
         return None
 
     def position(self) -> None:
-        """None: what was read is gone."""
-        return
+        """None: what was read cannot be read again."""
 
     def replay(self, since: float, stamp_of: StampOf, now: float) -> NoPast:  # noqa: ARG002 - the protocol's signature
         return NoPast(self.uncovered or "")
 
     def poll(self, budget: int = BUDGET) -> list[Piece]:
-        """The whole lines among what is there; `ended` afterwards when that was all there will ever be."""
+        """The whole lines that are ready; sets `ended` at the end of the input."""
         pieces: list[Piece] = []
         self.behind = False
         while not self.ended and self._readable():
@@ -82,9 +80,11 @@ class StdinSource:
             try:
                 fresh = os.read(self._fd, _CHUNK)
             except OSError as error:
-                # Somebody else's O_NONBLOCK, and somebody else read what there was.
+                # Another process set O_NONBLOCK and read the data first.
                 if error.errno not in (errno.EAGAIN, errno.EINTR):
-                    self._failed(error)
+                    self.counters["read_errors"] += 1
+                    self._say(Notice("read-error", self.name, f"{self.name}: {error.strerror}; treated as its end"))
+                    self._end()
                 break
             if not fresh:
                 self._end()
@@ -100,7 +100,7 @@ class StdinSource:
         return 0.0 if self.behind else _TIMEOUT
 
     def close(self) -> None:
-        """Nothing: the descriptor is not ours."""
+        """Do nothing: the descriptor is inherited."""
 
     def _found(self, data: bytes) -> list[Piece]:
         found = cut(data, 0, self._offset, self._discarding)
@@ -114,11 +114,6 @@ class StdinSource:
         poller = select.poll()
         poller.register(self._fd, select.POLLIN)
         return bool(poller.poll(0))
-
-    def _failed(self, error: OSError) -> None:
-        self.counters["read_errors"] += 1
-        self._say(Notice("read-error", self.name, f"{self.name}: {error.strerror}; taken as its end"))
-        self._end()
 
     def _end(self) -> None:
         self.ended = True

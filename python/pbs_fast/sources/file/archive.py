@@ -1,9 +1,8 @@
-"""One rotated file that was compressed before all of it was read: its text, line by line, from where it was left.
+"""One rotated file that was compressed before it was read to its end: its remaining lines.
 
-Offsets are those of the text, so a position that was taken in the plain file holds here too. The text before it is
-passed over in bounded steps, and its first bytes and those before the offset must be the ones that were read. Nobody
-writes to such a file, but its compressor may not be done with it: one that is cut off is waited for. Imports `framing`,
-`identity`, `opening`, `compressed` and `pieces`.
+Offsets count bytes of text, so a position taken in the plain file holds here too. The text before it is skipped in
+bounded steps, and the samples of the position must match. A file that is cut off may still be written by its
+compressor, so the rest is waited for.
 """
 
 from __future__ import annotations
@@ -12,59 +11,57 @@ import os
 import stat
 from collections import Counter
 from contextlib import suppress
+from enum import Enum, auto
 from functools import cached_property
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.compressed import CutOffError
-from pbs_fast.sources.file.position import LONGEST_HOLE, SAMPLE, STRIDE, Identity, Position, display
+from pbs_fast.sources.file.followed import Followed
+from pbs_fast.sources.file.position import LONGEST_HOLE, SAMPLE, STRIDE, Position, display
 from pbs_fast.sources.lines import Piece, cut
 from pbs_fast.sources.open import LogFile, cannot_read, open_log
 
 
-class FollowedArchive:
-    """A compressed file and how far its text was read; `open_archive` makes it. Owns the descriptor."""
+class State(Enum):
+    """How far an archive is."""
+
+    READING = auto()
+    CUT_OFF = auto()
+    """Its compressed data end too early: `fault` says where. Tried again."""
+    ENDED = auto()
+    DAMAGED = auto()
+    """It gives nothing more, for the reason in `fault`."""
+
+
+class FollowedArchive(Followed):
+    """A compressed file; `open_archive` makes it."""
 
     def __init__(self, log: LogFile, counters: Counter[str], chunk: int) -> None:
-        self.name = log.name
-        self.fd = log.fileno()
-        self.identity = Identity.of(os.fstat(self.fd))
-        self.offset = 0
-        """Bytes of text that were passed over or handed out in whole lines."""
-        self.at_end = False
-        """The last read gave nothing, and the next would give nothing at once."""
-        self.done = False
-        """It will give nothing more."""
-        self.fault: SourceError | None = None
-        """Why it gives nothing more, or, while it is not `done`, nothing for the moment."""
-        self.active_at = 0.0
-        self.watch: int | None = None
+        super().__init__(log.fileno(), log.name, counters)
         self.head = b""
-        """The first bytes of its text, SAMPLE where it has as many."""
-        self._log, self._counters, self._chunk = log, counters, max(chunk, SAMPLE)
+        """The first SAMPLE bytes of its text, or all of a shorter one."""
+        self._log, self._chunk = log, max(chunk, SAMPLE)
+        self._state = State.READING
         self._target: Position | None = None
+        """The text before this position is still to be skipped."""
         self._before = b""
         """The last bytes before the offset, at most SAMPLE."""
         self._rest = b""
-        """Text behind the offset that was decompressed and not handed out."""
-        self._discarding = False
+        """Text after the offset that was decompressed and not handed out."""
         try:
             while len(self.head) < SAMPLE and (text := log.read(SAMPLE - len(self.head))):
                 self.head += text
         except CutOffError as error:
-            self.fault = error
+            self._state, self.fault = State.CUT_OFF, error
         self._rest = self.head
 
     @property
     def partial(self) -> int:
-        """Bytes of an unfinished line."""
         return len(self._rest)
 
     @cached_property
     def begins_with(self) -> tuple[int, bytes]:
-        """The hole and the text, at most SAMPLE bytes, that it begins with; no text where none can be read.
-
-        A hole is read through a second descriptor, so that reading stays where it is. That is rare.
-        """
+        # A hole is read through a second descriptor, so that the offset of the first one does not move. That is rare.
         text = self.head.lstrip(b"\0")
         hole = len(self.head) - len(text)
         if not hole:
@@ -79,15 +76,14 @@ class FollowedArchive:
 
     @property
     def text(self) -> bytes:
-        """The first bytes behind a hole at the start, at most SAMPLE."""
         return self.begins_with[1]
 
     def holds(self, position: Position) -> bool:
-        """Does it begin as the file did in which `position` was taken?"""
+        """Does it start like the file in which `position` was taken?"""
         return bool(position.text) and self.head.startswith(position.head) and self.text.startswith(position.text)
 
     def start_at(self, position: Position) -> None:
-        """Go on from a position that it `holds`; whether all of it fits is seen when reading gets there."""
+        """Resume at a position that it `holds`; the bytes before it are compared when reading gets there."""
         self._target = position if position.offset else None
 
     @property
@@ -100,29 +96,23 @@ class FollowedArchive:
         place = (self.identity, self.offset, head, self._before, self._discarding)
         return Position(*place, os.fstat(self.fd).st_mtime_ns, hole=hole, text=text)
 
-    def read(self, limit: int | None = None) -> list[Piece]:  # noqa: ARG002 - the signature of FollowedFile
-        """The whole lines of the next piece of text; empty at the end, and while text is passed over. Raises nothing.
-
-        When the file is damaged, `done` and `fault` say so.
-        """
-        self.at_end = self.done
-        if self.done:
+    def read(self, limit: int | None = None) -> list[Piece]:  # noqa: ARG002 - only seekable files have a limit
+        """As in `Followed`; empty also while text is skipped. Raises nothing: see `fault`."""
+        self.at_end = self._state in (State.ENDED, State.DAMAGED)
+        if self.at_end:
             return []
         try:
             if self._target is not None:
-                self._pass_over(self._target)
+                self._skip(self._target)
                 return []
             fresh = self._log.read(self._chunk)
+            self._enter(State.READING if fresh else State.ENDED)
         except CutOffError as error:
-            self.fault, self.at_end = error, True
-            # What `head` holds is handed out nevertheless.
-            fresh = b""
+            self._enter(State.CUT_OFF, error)
+            fresh = b""  # what `head` holds is handed out nevertheless
         except SourceError as error:
-            self.fault, self.at_end, self.done = error, True, True
+            self._enter(State.DAMAGED, error)
             return []
-        else:
-            self.fault = None
-            self.done = self.at_end = not fresh
         data = self._rest + fresh
         found = cut(data, 0, self.offset, self._discarding)
         self.offset += found.consumed
@@ -133,13 +123,22 @@ class FollowedArchive:
         self._counters["unpacked_bytes"] += found.consumed
         return found.pieces
 
+    def is_finished(self, *, moved_on: bool, waited: bool, crowded: bool) -> bool:  # noqa: ARG002 - nobody writes to it
+        if self._state is State.ENDED:
+            return moved_on
+        return waited or self._state is State.DAMAGED
+
     def close(self) -> None:
         self._log.close()
 
-    def _pass_over(self, target: Position) -> None:
-        """Go one step on towards `target`. Raises SourceError when it turns out not to be the file it was taken in.
+    def _enter(self, state: State, fault: SourceError | None = None) -> None:
+        self._state, self.fault = state, fault
+        self.at_end = state is not State.READING
 
-        Where the text ends before it, its writer went on in the plain file, and all that is here was read.
+    def _skip(self, target: Position) -> None:
+        """Go one step towards `target`. Raises SourceError if this is not the file in which it was taken.
+
+        If the text ends before it, all text that is here was read, and the writer went on in the plain file.
         """
         want = min(self._chunk, target.offset - self.offset)
         text = self._rest[:want] or self._log.read(want)
@@ -147,7 +146,8 @@ class FollowedArchive:
         self.offset += len(text)
         self._before = (self._before + text)[-SAMPLE:]
         if not text:
-            self._target, self.done = None, True
+            self._target = None
+            self._enter(State.ENDED)
         elif self.offset == target.offset and self._before != target.tail:
             raise SourceError(f"{display(self.name)} does not hold what was read up to byte {target.offset}")
         elif self.offset == target.offset:
@@ -157,20 +157,20 @@ class FollowedArchive:
 def open_archive(name: str, counters: Counter[str], chunk: int) -> FollowedArchive:
     """Open a compressed file and read the first bytes of its text.
 
-    Raises SourceError, in one line, for what is gone, not readable, damaged, or compressed in a way that is not known.
+    Raises SourceError, in one line, if it is gone, not readable, damaged, or compressed in an unknown way.
     """
     try:
         regular = stat.S_ISREG(os.stat(name).st_mode)  # noqa: PTH116 - names are text of any bytes
     except OSError as error:
         raise cannot_read(display(name), error) from error
     if not regular:
-        raise SourceError(f"{display(name)} is no file")
+        raise SourceError(f"{display(name)} is not a regular file")
     log = open_log(name)
+    if log.compression is None:
+        log.close()
+        raise SourceError(f"{display(name)} is compressed in an unknown way; use gzip, xz, zstd or bzip2")
     try:
-        if log.compression is not None:
-            return FollowedArchive(log, counters, chunk)
+        return FollowedArchive(log, counters, chunk)
     except BaseException:
         log.close()
         raise
-    log.close()
-    raise SourceError(f"{display(name)} is compressed in a way that is not known; use gzip, xz, zstd or bzip2")

@@ -1,7 +1,6 @@
-"""One open FIFO or character device, read line by line. What was read is gone from it, so the unfinished line is kept.
+"""One open FIFO or character device. What was read is gone from it, so its unfinished line is kept in memory.
 
-When the last writer closes its end, an unfinished line is thrown away: the next writer's first words would be glued to
-it. Imports `framing`, `identity` and `pieces`.
+When the last writer closes its end, the unfinished line is dropped: the next writer's first words would be joined.
 """
 
 from __future__ import annotations
@@ -9,39 +8,29 @@ from __future__ import annotations
 import os
 from collections import Counter
 
-from pbs_fast.sources.file.position import Identity
+from pbs_fast.sources.file.followed import Followed
 from pbs_fast.sources.lines import Piece, cut
 
-#: A Linux pipe holds 64 KiB unless it was told otherwise.
+#: Default capacity of a Linux pipe, in bytes (pipe(7)).
 CHUNK = 65_536
 
 
-class FollowedStream:
-    """A descriptor opened with O_NONBLOCK that is read in order. Owns the descriptor."""
+class FollowedStream(Followed):
+    """A descriptor opened with O_NONBLOCK that is read in order."""
+
+    started = True
 
     def __init__(self, fd: int, name: str, counters: Counter[str]) -> None:
-        self.fd = fd
-        self.name = name
-        self.identity = Identity.of(os.fstat(fd))
-        self.offset = 0
-        """Bytes read since it was opened, up to the start of the unfinished line."""
-        self.at_end = False
-        """The last read found nothing."""
+        super().__init__(fd, name, counters)
         self.selectable = False
-        """A writer is there and silent, so select() waits for it; without a writer it would return at once for ever."""
-        self.active_at = 0.0
-        self.watch: int | None = None
+        """A writer is connected and silent; without one, select() would return at once for ever."""
         self._rest = b""
-        self._discarding = False
-        self._counters = counters
 
     @property
     def partial(self) -> int:
-        """Bytes of an unfinished line that are kept."""
         return len(self._rest)
 
-    def read(self, limit: int | None = None) -> list[Piece]:  # noqa: ARG002 - the signature of FollowedFile
-        """The whole lines among what can be read now; empty at the end. Raises OSError."""
+    def read(self, limit: int | None = None) -> list[Piece]:  # noqa: ARG002 - only seekable files have a limit
         self.at_end = self.selectable = False
         try:
             fresh = os.read(self.fd, CHUNK)
@@ -62,5 +51,5 @@ class FollowedStream:
         self._counters["nul_bytes"] += found.nul
         return found.pieces
 
-    def close(self) -> None:
-        os.close(self.fd)
+    def is_finished(self, *, moved_on: bool, waited: bool, crowded: bool) -> bool:  # noqa: ARG002
+        return not self.selectable

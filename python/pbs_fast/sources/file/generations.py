@@ -1,7 +1,4 @@
-"""The rotated files that come before a log, opened and put in order by what they hold.
-
-Imports `identity`, `opening`, `siblings`, `window`.
-"""
+"""The rotated files that are older than a log, opened and sorted by their contents, for the replay."""
 
 from __future__ import annotations
 
@@ -18,33 +15,32 @@ from pbs_fast.sources.file.search import BLOCK, first_stamp
 from pbs_fast.sources.open import LogFile, open_log
 from pbs_fast.sources.protocol import StampOf
 
-#: Bytes of text that tell one log from another, and a copy or a compressed twin from a predecessor.
+#: Bytes of text by which a copy or a compressed form of a file is recognised.
 _HEAD = 1024
 
-#: Looks at a directory whose files are renamed or compressed under our eyes; each rename costs one at most.
-_LOOKS = 20
+#: Listings of a directory while its files are renamed or compressed; each rename costs one at most.
+_TRIES = 20
 
-
-#: Predecessors that are kept open. A site that rotates at each look has more than it may have descriptors; the newest
-#: are kept, as the next rotation renames or compresses those.
+#: Older files that are kept open. There may be more than a process may have descriptors; the newest are kept, because
+#: the next rotation renames or compresses those.
 MOST_OPEN = 64
 
-#: First bytes by which heads are looked up, so that thousands of files are not each compared with each.
+#: First bytes by which heads are looked up, so that thousands of files are not all compared with each other.
 _KEY = 40
 
 
 @dataclass(slots=True)
-class Predecessor:
-    """A rotated file, open at its start; closed meanwhile where there are more than MOST_OPEN newer ones."""
+class OlderFile:
+    """A rotated file, open at its start; closed until its turn comes if there are more than MOST_OPEN newer ones."""
 
     sibling: Sibling
     log: LogFile
     text: bytes
-    """What was read of it already (of a compressed file; of a plain one a copy); nothing while it is closed."""
+    """Its beginning, which of a compressed file was used up by reading it; b"" after it was closed."""
     first: int
-    """Its first readable stamp."""
+    """Its first readable stamp, in seconds since the epoch."""
     reference: int
-    """Its last-modified time: what years are judged from."""
+    """Its last-modified time, from which years are inferred."""
     identity: Identity
     is_open: bool = True
 
@@ -55,10 +51,10 @@ class Predecessor:
             self.is_open, self.text = False, b""
 
     def reopen(self, path: str) -> None:
-        """Open it again if it was closed, under the name that it has now beside the log `path`. Raises SourceError."""
+        """Open it again if it was closed, under its current name among the files of `path`. Raises SourceError."""
         if self.is_open:
             return
-        # A rotation since then has most likely given it the next number.
+        # A rotation since then has most likely renamed it to the next number.
         for name in (self.sibling.path, *(each.path for each in siblings(path))):
             with suppress(OSError, SourceError):
                 log = open_log(name)
@@ -70,17 +66,17 @@ class Predecessor:
 
 
 @dataclass(slots=True)
-class Lineage:
-    """The files to be replayed before the current one, oldest first, and what stands against trusting them."""
+class OlderFiles:
+    """The files to be replayed before the current one, oldest first, and the reasons not to trust them."""
 
-    files: list[Predecessor] = field(default_factory=list)
+    files: list[OlderFile] = field(default_factory=list)
     numbers: set[int] = field(default_factory=set)
-    """N of every `NAME.N` that was there and could be read, needed or not."""
+    """N of every readable `NAME.N`, needed or not."""
     faults: list[tuple[float, str]] = field(default_factory=list)
     """(last-modified time, reason) of files that could not be read or understood."""
 
-    def add(self, file: Predecessor, target: int) -> None:
-        """Keep a file in its place, and none before the last that begins at `target` or earlier."""
+    def add(self, file: OlderFile, target: int) -> None:
+        """Insert a file in order, and drop all files before the last one that starts at `target` or earlier."""
         insort(self.files, file, key=lambda each: (each.first, each.reference))
         while len(self.files) > 1 and self.files[1].first <= target:
             self.files.pop(0).log.close()
@@ -110,32 +106,34 @@ class _Heads:
             self._short.append(head)
 
     def hold(self, head: bytes) -> bool:
-        """Does a file that begins so hold what another one holds?"""
+        """Does a file that starts like this have the contents of another one?"""
         if not head:
             return False
         long = [self._by_key.get(head[:_KEY], [])] if len(head) >= _KEY else self._by_key.values()
         return any(head.startswith(other) or other.startswith(head) for some in (self._short, *long) for other in some)
 
 
-def lineage(path: str, current: Identity | None, head: bytes, target: int, stamp_of: StampOf) -> Lineage:
-    """Open the predecessors of the log `path` that reach back to `target` (seconds since the epoch).
+def older_files(path: str, current: Identity | None, head: bytes, target: int, stamp_of: StampOf) -> OlderFiles:
+    """Open the rotated files of the log `path` back to `target` (seconds since the epoch).
 
-    `current` and `head` (first bytes of text) are the followed file's, which is none of them. Raises nothing.
+    `current` and `head` (first bytes of text) are those of the followed file, which is left out. Raises nothing.
     """
-    for _ in range(_LOOKS):
-        found = Lineage()
+    for _ in range(_TRIES):
+        found = OlderFiles()
         if _collect(found, path, current, head, target, stamp_of):
             break
         found.close()
     return found
 
 
-def _collect(found: Lineage, path: str, current: Identity | None, head: bytes, target: int, stamp_of: StampOf) -> bool:
-    """Open all predecessors; False when one vanished meanwhile, as when it is renamed or its compressor is done."""
+def _collect(
+    found: OlderFiles, path: str, current: Identity | None, head: bytes, target: int, stamp_of: StampOf
+) -> bool:
+    """Open all of them; False if one vanished meanwhile, because it was renamed or its compressor finished."""
     if (error := listable(path)) is not None:
         found.faults.append((float("inf"), f"the directory of {display(path)} cannot be listed: {error.strerror}"))
     heads = _Heads(head[:_HEAD])
-    # Plain files first: of two with the same text the plain one is taken.
+    # Plain files first: of two with the same text the plain one is used.
     for sibling in sorted(siblings(path), key=lambda each: (each.compressed, each.path)):
         if not _add(found, sibling, current, heads, target, stamp_of):
             return False
@@ -143,9 +141,9 @@ def _collect(found: Lineage, path: str, current: Identity | None, head: bytes, t
 
 
 def _add(
-    found: Lineage, sibling: Sibling, current: Identity | None, heads: _Heads, target: int, stamp_of: StampOf
+    found: OlderFiles, sibling: Sibling, current: Identity | None, heads: _Heads, target: int, stamp_of: StampOf
 ) -> bool:
-    """Open one of them, or note why not; False when it is gone."""
+    """Open one of them, or note why not; False if it is gone."""
     name = display(sibling.path)
     try:
         status = os.stat(sibling.path)  # noqa: PTH116
@@ -156,7 +154,7 @@ def _add(
     except (OSError, SourceError) as error:
         if not os.path.lexists(sibling.path):
             return False
-        found.faults.append((_mtime(sibling.path), f"{name}: {_reason(error)}"))
+        found.faults.append((_mtime(sibling.path), f"{name}: {getattr(error, 'strerror', None) or error}"))
         return True
     reference = int(status.st_mtime)
     try:
@@ -169,27 +167,23 @@ def _add(
     first = first_stamp(text, lambda line: stamp_of(line, reference))
     alike = heads.hold(begins)
     if first is None and begins and not alike:
-        found.faults.append((status.st_mtime, f"{name} holds no line with a stamp"))
+        found.faults.append((status.st_mtime, f"{name} holds no line with a timestamp"))
     elif sibling.number is not None:
         found.numbers.add(sibling.number)
     if first is None or alike:
         log.close()
         return True
     heads.add(begins)
-    found.add(Predecessor(sibling, log, text, first, reference, identity), target)
+    found.add(OlderFile(sibling, log, text, first, reference, identity), target)
     return True
 
 
 def _beginning(log: LogFile) -> bytes:
-    """The first BLOCK bytes of text, or all there is. Raises SourceError."""
+    """The first BLOCK bytes of text, or all of a shorter one. Raises SourceError."""
     text = b""
     while len(text) < BLOCK and (data := log.read(BLOCK - len(text))):
         text += data
     return text
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def _mtime(path: str) -> float:

@@ -1,10 +1,8 @@
-"""One open regular file, read line by line from an offset that is trusted only while the file proves it.
+"""One open regular file, read line by line from an offset that is trusted only while the file's bytes confirm it.
 
-Each read covers the bytes before the offset again and compares them, and the file's first bytes before that (where they
-are a hole, those of its text too): so a file
-that was truncated, and one that was truncated and has grown past the offset since, is noticed before a byte of it is
-handed out. Sizes and times are not asked: network file systems report them late. The offset always stands at the start
-of a line; an unfinished line is read again, never kept. Imports `framing`, `identity` and `pieces`.
+Each read compares the file's first bytes and the bytes before the offset with those read earlier. A truncated file is
+therefore noticed before any of its new bytes is handed out, even if it has grown past the offset again. Sizes and times
+are not used: network file systems report them late. An unfinished line is read again, never kept.
 """
 
 from __future__ import annotations
@@ -13,85 +11,76 @@ import errno
 import os
 from collections import Counter
 
-from pbs_fast.sources.file.position import SAMPLE, Identity, Position, first_text
+from pbs_fast.sources.file.followed import Followed
+from pbs_fast.sources.file.position import SAMPLE, Position, first_text
 from pbs_fast.sources.lines import TOO_LONG, Piece, cut
 
-#: Bytes a read asks for. 64 KiB to 1 MiB scan equally fast; one of this size stays in the second-level cache.
+#: Bytes per read. 64 KiB to 1 MiB scan equally fast; one of this size stays in the second-level cache.
 CHUNK = 262_144
 
 
 class TruncatedError(Exception):
-    """The file no longer holds what was read from it."""
+    """`file` no longer holds what was read from it."""
+
+    def __init__(self, file: FollowedFile) -> None:
+        self.file = file
 
 
-class FollowedFile:
-    """A regular file and how far it was read. Owns the descriptor."""
+class FollowedFile(Followed):
+    """A regular file, which may still be written to."""
+
+    seekable = True
+    text = b""
+    partial = 0
 
     def __init__(self, fd: int, name: str, counters: Counter[str], *, chunk: int = CHUNK) -> None:
-        self.fd = fd
-        self.name = name
-        """The path it was opened by; after a rotation, what the messages call it."""
-        self.identity = Identity.of(os.fstat(fd))
-        self.opened_mtime = os.fstat(fd).st_mtime_ns
-        self.offset = 0
+        super().__init__(fd, name, counters)
         self.head = b""
         self.tail = b""
         self.hole = 0
         """NULs before the text."""
-        self.text = b""
-        """The first bytes behind the hole, as far as read, at most SAMPLE."""
-        self.partial = 0
-        """Bytes of an unfinished line seen behind the offset."""
-        self.rewound = False
-        """It was truncated: what stood in it before was read, or is read from a copy."""
-        self.at_end = False
-        """The last read met the end of the file (or the limit it was given)."""
-        self.static = False
-        """Nobody writes to it any more: it is closed at its end."""
-        self.active_at = 0.0
-        """When it last gave something, on the clock of whoever reads it."""
-        self.watch: int | None = None
         self._chunk = max(chunk, 1)
-        self._discarding = False
-        self._counters = counters
 
     def start_at(self, position: Position) -> None:
-        """Go on from a position that fits."""
+        """Resume at a position that it `holds`."""
         self.offset, self.head, self.tail = position.offset, position.head, position.tail
         self.hole, self.text = position.hole, position.text
-        if self.offset and not self.text:  # of an older checkpoint, or not known
-            self.hole, text = self.begins_with()
+        if self.offset and not self.text:  # from an older checkpoint, or not known
+            self.hole, text = self.begins_with
             self.text = text[: max(0, self.offset - self.hole)]
         self.partial, self._discarding, self.at_end = 0, position.discarding, False
 
     def start_at_offset(self, offset: int, *, discarding: bool = False) -> None:
-        """Go on from `offset`, the start of a line (with `discarding`, from inside one, which is dropped).
+        """Resume at `offset`, the start of a line (with `discarding`, inside one whose rest is dropped).
 
         Raises OSError, and TruncatedError when the file is shorter.
         """
         head = os.pread(self.fd, min(SAMPLE, offset), 0)
         tail = os.pread(self.fd, min(SAMPLE, offset), max(0, offset - SAMPLE))
         if len(tail) < min(SAMPLE, offset):
-            raise TruncatedError
+            raise TruncatedError(self)
         self.start_at(Position(self.identity, offset, head, tail, discarding))
 
     def rewind(self) -> None:
-        """Begin again at the first byte: the content is new."""
+        """Start again at the first byte: the content is new."""
         self.start_at(Position(self.identity, 0, b"", b""))
         self.opened_mtime = os.fstat(self.fd).st_mtime_ns
-        self.rewound = True
+
+    def holds(self, position: Position) -> bool:
+        """Does it contain what was read up to `position`? Raises OSError."""
+        return position.fits(self.fd)
 
     @property
     def position(self) -> Position:
-        # Before a whole line was read, the first bytes tell the file all the same: they only grow.
+        # Before a whole line was read, the first bytes identify the file all the same: they only grow.
         head = self.head[: self.offset] if self.offset else self.head or self._first_bytes()
-        hole, text = (self.hole, self.text) if self.text else self.begins_with()
+        hole, text = (self.hole, self.text) if self.text else self.begins_with
         text = text[: max(0, self.offset - hole)] or text
         place = (self.identity, self.offset, head, self.tail, self._discarding)
         return Position(*place, os.fstat(self.fd).st_mtime_ns, hole=hole, text=text)
 
+    @property
     def begins_with(self) -> tuple[int, bytes]:
-        """The hole and the text, at most SAMPLE bytes, that it begins with now; no text when it cannot be read."""
         try:
             return first_text(self.fd)
         except OSError:
@@ -104,15 +93,12 @@ class FollowedFile:
             return b""
 
     def read(self, limit: int | None = None) -> list[Piece]:
-        """The whole lines of the next chunk, of bytes below `limit` only; empty at the end.
-
-        Raises TruncatedError when what was read before is no longer there, and OSError.
-        """
+        """As in `Followed`; also raises TruncatedError when what was read before is no longer there."""
         self.at_end = False
         if os.pread(self.fd, len(self.head), 0) != self.head:
-            raise TruncatedError
+            raise TruncatedError(self)
         if self.hole and os.pread(self.fd, len(self.text), self.hole) != self.text:
-            raise TruncatedError
+            raise TruncatedError(self)
         seen = len(self.tail)
         want = self._chunk + self.partial
         if limit is not None:
@@ -120,7 +106,7 @@ class FollowedFile:
         base = self.offset - seen
         data = os.pread(self.fd, seen + want, base)
         if data[:seen] != self.tail or len(data) < min(seen + want, seen + self.partial):
-            raise TruncatedError
+            raise TruncatedError(self)
         found = cut(data, seen, self.offset, self._discarding)
         if base == 0 and len(self.head) < SAMPLE:
             self.head = data[:SAMPLE]
@@ -138,36 +124,36 @@ class FollowedFile:
         return found.pieces
 
     def _sample(self, data: bytes, base: int) -> None:
-        """Keep the first bytes of the text, of which `data`, at byte `base`, is all that is not yet kept."""
+        """Keep the first SAMPLE bytes of the text; `data`, at byte `base`, starts before the first one missing."""
         if not self.text:
             text = data.lstrip(b"\0")
             self.hole, self.text = (base + len(data) - len(text) if text else 0), text[:SAMPLE]
         elif (missing := SAMPLE - len(self.text)) > 0:
-            behind = self.hole + len(self.text) - base
-            self.text += data[behind : behind + missing]
+            after = self.hole + len(self.text) - base
+            self.text += data[after : after + missing]
 
     def _leap(self) -> None:
-        """Cross the rest of a hole without reading it (a hub's log may leave one of gigabytes)."""
+        """Skip the rest of a hole without reading it: it may be gigabytes long."""
         if not hasattr(os, "SEEK_DATA"):  # OpenBSD
             return
         try:
             target = os.lseek(self.fd, self.offset, os.SEEK_DATA)
         except OSError as error:
-            if error.errno in (errno.ENXIO, errno.EINVAL):  # nothing but hole behind; not known to this file system
+            if error.errno in (errno.ENXIO, errno.EINVAL):  # only hole to the end; not supported by the file system
                 return
             raise
         if target > self.offset + SAMPLE:
             self._counters["nul_bytes"] += target - self.offset
             self.start_at_offset(target)
 
-    def close(self) -> None:
-        os.close(self.fd)
+    def is_finished(self, *, moved_on: bool, waited: bool, crowded: bool) -> bool:
+        return self.static or crowded or (moved_on and waited)
 
 
 def line_start(fd: int, end: int) -> tuple[int, bool]:
-    """Where the unfinished line before byte `end` of a regular file begins (`end` itself after a newline).
+    """Where the unfinished line before byte `end` of a regular file starts (`end` itself after a newline).
 
-    When that line has TOO_LONG bytes or more: (end, True), and it is to be dropped. Raises OSError.
+    If that line has TOO_LONG bytes or more: (end, True), and it must be dropped. Raises OSError.
     """
     low = max(0, end - TOO_LONG)
     data = os.pread(fd, end - low, low)[: end - low]

@@ -1,10 +1,9 @@
-"""Which file is this? Device, inode and fingerprint; and how to speak of a file in a message.
+"""How far a file was read and how to recognise it: device, inode and samples; and messages about files.
 
-An inode number alone is no identity: it is given to the next file as soon as the last descriptor of the old one is
-closed, and a log that was truncated and written again keeps it. So an offset is trusted only where the file's first
-bytes and the bytes before the offset are still those that were read. A file may begin with a hole: a writer that was
-not told of a truncation goes on where it was, behind NULs. There its first bytes tell nothing, and the first bytes of
-its text, which stand behind the hole, tell it from others. Imports `accounts` only.
+An inode number is not enough: it is reused as soon as the last descriptor of the old file is closed, and a log that was
+truncated and written again keeps it. So an offset is trusted only if the file's first bytes and the bytes before the
+offset are still those that were read. A file may begin with a hole (NULs), when a writer continues at its old offset
+after a truncation. Then the first bytes of text after the hole identify it.
 """
 # ruff: noqa: PTH116 - one module, os, for descriptors and for paths that are no UTF-8
 
@@ -12,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -19,16 +19,16 @@ from typing import Any, NamedTuple
 from pbs_fast.util.accounts import group_name, user_name
 from pbs_fast.util.text import printable
 
-#: Bytes kept of a file's start and of what stands before an offset: two to three log lines, stamps included.
+#: Bytes of each sample: two to three log lines, timestamps included.
 SAMPLE = 256
 
-#: Longest run of NULs that is read to tell what stands behind it, and how much is read at once. A hole costs nothing;
-#: a copy of one may hold as many NULs.
+#: Longest run of NULs that is read to find the text after it, and the size of one read. A hole costs nothing to skip,
+#: but a copy of one may consist of real NULs.
 LONGEST_HOLE = 1 << 30
 STRIDE = 1 << 20
 
-#: Bounds of the numbers of a checkpoint: device, inode and times have 64 bits at most, off_t has 63, and what is read
-#: behind an offset must not go beyond them.
+#: Bounds of the numbers of a checkpoint: device, inode and times have 64 bits at most, off_t has 63, and reads after an
+#: offset must not overflow it.
 _MOST = (1 << 64) - 1
 _FURTHEST = 1 << 62
 
@@ -56,26 +56,26 @@ class Position:
     tail: bytes
     """The bytes before `offset`, at most SAMPLE."""
     discarding: bool = False
-    """`offset` stands inside an over-long line, whose rest is to be dropped."""
+    """`offset` is inside an over-long line, whose rest must be dropped."""
     mtime_ns: int = 0
-    """When the file was last written to, as of then; 0 where that is not known."""
+    """When the file was last written, in nanoseconds since the epoch; 0 if unknown."""
     others: tuple[Position, ...] = ()
-    """How far the newer files were read that were open besides, in order; they have no others, and nothing closed."""
+    """Positions in the newer files that were open too, oldest first; theirs have neither `others` nor `closed`."""
     closed: tuple[Position, ...] = ()
-    """How far files were read that were closed, but may be met again."""
+    """Positions in files that were closed but may return."""
     hole: int = 0
     """NULs before the text."""
     text: bytes = b""
-    """The first bytes behind the hole, at most SAMPLE; equal to `head` where there is none. Without text, no line was
-    handed out."""
+    """The first bytes after the hole, at most SAMPLE; equal to `head` without a hole. Without text, no line was handed
+    out."""
 
     def fits(self, fd: int) -> bool:
-        """Does the regular file `fd` hold, at this position, what was read there? Raises OSError."""
+        """Does the regular file `fd` still contain the samples of this position? Raises OSError."""
         samples = ((0, self.head), (self.hole, self.text), (self.offset - len(self.tail), self.tail))
         return all(os.pread(fd, len(sample), at) == sample for at, sample in samples)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain object for a checkpoint."""
+        """A JSON object for a checkpoint."""
         return {
             "device": self.identity.device,
             "inode": self.identity.inode,
@@ -94,25 +94,22 @@ class Position:
     def from_json(cls, value: dict[str, Any]) -> Position:
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else.
 
-        Where `hole` and `text` are missing, as in older checkpoints, they are what `head` tells.
+        If `hole` and `text` are missing, as in older checkpoints, they are derived from `head`.
         """
         others, closed = (tuple(cls._place(one) for one in _list(value[name])) for name in ("others", "closed"))
         return replace(cls._place(value), others=others, closed=closed)
 
     @classmethod
     def _place(cls, value: dict[str, Any]) -> Position:
-        """A position without those of other files, which only the first one has."""
-        offset, head, tail = (
-            _whole(value["offset"], _FURTHEST),
-            bytes.fromhex(value["head"]),
-            bytes.fromhex(value["tail"]),
-        )
+        """One position, without those of other files."""
+        offset = _whole(value["offset"], _FURTHEST)
+        head, tail = bytes.fromhex(value["head"]), bytes.fromhex(value["tail"])
         if len(head) > SAMPLE or len(tail) != min(offset, SAMPLE):
-            raise ValueError("the samples do not go with the offset")
+            raise ValueError("the samples do not match the offset")
         text = bytes.fromhex(value["text"]) if "text" in value else head.lstrip(b"\0")
         hole = _whole(value["hole"], _FURTHEST) if "text" in value else len(head) - len(text)
         if len(text) > SAMPLE:
-            raise ValueError("the sample of the text is none")
+            raise ValueError("the sample of the text is too long")
         discarding = value["discarding"]
         if not isinstance(discarding, bool):
             raise TypeError(discarding)
@@ -121,7 +118,7 @@ class Position:
 
 
 def _whole(value: object, most: int = _MOST) -> int:
-    """A number as the kernel gives it. Raises TypeError, and ValueError for one beyond `most`."""
+    """A number from 0 to `most`. Raises TypeError and ValueError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(value)
     if not 0 <= value <= most:
@@ -136,9 +133,9 @@ def _list(value: object) -> list[Any]:
 
 
 def first_text(fd: int) -> tuple[int, bytes]:
-    """How many NULs a regular file begins with, and what stands behind them, at most SAMPLE bytes. Raises OSError.
+    """How many NULs a regular file begins with, and up to SAMPLE bytes of the text after them. Raises OSError.
 
-    The text is b"" where there is none, and behind a hole beyond measure.
+    The text is b"" if there is none, or if the hole is longer than LONGEST_HOLE.
     """
     place, size = 0, SAMPLE
     for _ in range(LONGEST_HOLE // STRIDE):
@@ -153,28 +150,34 @@ def first_text(fd: int) -> tuple[int, bytes]:
             try:
                 place = max(place, os.lseek(fd, place, os.SEEK_DATA))
             except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but hole behind
+                if error.errno == errno.ENXIO:  # only hole to the end
                     break
     return 0, b""
 
 
-def display(path: str) -> str:
-    """A path for a one-line message: printable, whatever bytes it holds."""
-    return printable(path)
+#: A path for a one-line message: printable, whatever bytes it contains.
+display = printable
 
 
 def refusal(path: str, error: OSError) -> str:
-    """Why `path` cannot be read, in one line: what, who, which mode, what to do."""
-    said = f"cannot read {display(path)}: {error.strerror or error}"
+    """Why `path` cannot be read, in one line: the user, the file or directory in the way, its mode, and what to do."""
+    reason = f"cannot read {display(path)}: {error.strerror or error}"
     if not isinstance(error, PermissionError):
-        return said
-    user = f"user {user_name(os.geteuid())}"
+        return reason
+    user = user_name(os.geteuid())
+    reason += f" for user {user}"
     blocked = _blocking(path)
     if blocked is None:
-        return f"{said} for {user}: look at the modes, ACLs and security rules of the file and its directories"
+        return f"{reason}: check the modes, ACLs and security rules (AppArmor, SELinux) of the file and its directories"
     name, status = blocked
-    rights = f"{stat.filemode(status.st_mode)} {user_name(status.st_uid)}:{group_name(status.st_gid)}"
-    return f"{said} for {user}: {display(name)} is {rights}; let that user in, for example by this group"
+    group, file = group_name(status.st_gid), shlex.quote(display(name))
+    letter, bit = ("x", stat.S_IXGRP) if stat.S_ISDIR(status.st_mode) else ("r", stat.S_IRGRP)
+    if status.st_mode & bit and status.st_gid:
+        advice = f"usermod -aG {group} {user}"
+    else:
+        advice = f"chgrp adm {file}; chmod g+{letter} {file}"
+    rights = f"{stat.filemode(status.st_mode)} {user_name(status.st_uid)}:{group}"
+    return f"{reason}: {display(name)} is {rights}; give pbs-fast read access: `{advice}`"
 
 
 def _blocking(path: str) -> tuple[str, os.stat_result] | None:

@@ -1,9 +1,8 @@
-"""The replay: what a log and its rotated predecessors hold since a moment, up to where following takes over.
+"""A file as a `Source`, and its replay: the lines of a log and its rotated files since a moment, up to the live ones.
 
-Following starts first, at a line's start on an open descriptor; the replay then reads, on the same file, up to exactly
-there. So there is no gap and no overlap, and live lines are not kept waiting. Whether the lines are all there were is
-the *coverage*: the table's unexplained rows may be removed only with it, so in doubt it is refused, with the reason.
-Imports `file` and what it needs of its neighbours.
+Following starts first, at the start of a line in an open file; the replay then reads the same file up to exactly that
+place. So there is no gap and no overlap, and live lines do not wait. The *coverage* says whether all lines of the
+window were read. Only then are unexplained rows of the table removed, so when in doubt it is denied, with a reason.
 """
 
 from __future__ import annotations
@@ -11,23 +10,29 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.generations import Predecessor, lineage
+from pbs_fast.sources.file.generations import OlderFile, older_files
 from pbs_fast.sources.file.plain import FollowedFile, TruncatedError, line_start
 from pbs_fast.sources.file.position import display
 from pbs_fast.sources.file.search import BLOCK, SLACK, ends_before, find_start, first_stamp
 from pbs_fast.sources.file.source import GRACE, FileSource
 from pbs_fast.sources.lines import PIECE, cut
-from pbs_fast.sources.protocol import BUDGET, Coverage, Replayed, StampOf
+from pbs_fast.sources.protocol import BUDGET, Before, Coverage, Replayed, StampOf, Wishes, not_covering
+
+#: Bytes returned by `before`, enough to recognise a record that its writer cut there: more than the longest line.
+_BEFORE = 65_536
+
+_NO_OLDER = "there is no older rotated file"
 
 
 class Replay:
     """Reads the past of `source`, in bounded steps.
 
-    `source` must be new and made with `start="replay"`; making the Replay makes its first look. `since` is the window's
-    start in seconds since the epoch. `stamp_of(line, reference)` reads a line's stamp, as `Matcher.stamp` does. Lines
+    `source` must be new and made with `start="replay"`; it is opened here. `since` is the window's start and `now` its
+    end, in seconds since the epoch. `stamp_of(line, reference)` reads a line's stamp, as `Matcher.stamp` does. Lines
     from up to SLACK seconds before `since` come too. The source may be polled at any time in between.
     """
 
@@ -41,11 +46,12 @@ class Replay:
         self._end = 0
         self._reference = 0
         self._first: int | None = None
-        self._predecessors: list[Predecessor] = []
-        self._adopted: tuple[Predecessor | None, int] = (None, 0)
-        """The predecessor that the source follows too, and from which byte on."""
+        self._older: list[OlderFile] = []
+        self._adopted: tuple[OlderFile | None, int] = (None, 0)
+        """The rotated file that the source follows too, and from which byte on."""
+        self._now = time.time() if now is None else now
         source.open()
-        self._plan(time.time() if now is None else now)
+        self._plan()
         self._run = self._lines()
 
     def step(self, budget: int = BUDGET) -> list[Replayed]:
@@ -69,33 +75,32 @@ class Replay:
         if self._faults:
             return Coverage(False, self._faults[0])
         oldest, name = self._first, self.source.path
-        if self._predecessors:
-            oldest, name = self._predecessors[0].first, self._predecessors[0].sibling.path
+        if self._older:
+            oldest, name = self._older[0].first, self._older[0].sibling.path
         if oldest is None:
-            return Coverage(False, f"{display(name)} holds no line with a stamp, and no older file is beside it")
-        when = datetime.fromtimestamp(oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return Coverage(False, f"{display(name)} holds no line with a timestamp, and {_NO_OLDER}")
         if oldest > self._since:
-            return Coverage(
-                False, f"{display(name)} begins at {when}, within the window, and no older file is beside it"
-            )
-        return Coverage(True, f"read back to {display(name)}, which begins at {when}")
+            reason = not_covering(display(name), oldest, self._since, self._now)
+            return Coverage(False, f"{reason}, and {_NO_OLDER}")
+        when = datetime.fromtimestamp(oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Coverage(True, f"read back to {display(name)}, which starts at {when}")
 
     def close(self) -> None:
-        """Give up what is still to be read; the source is not touched."""
+        """Stop reading; the source is not touched."""
         self._run = iter(())
         if self._current is not None:
             self._current.close()
             self._current = None
-        for file in self._predecessors:
+        for file in self._older:
             file.log.close()
 
     # -- planning ---------------------------------------------------------------------------------------------------
 
-    def _plan(self, now: float) -> None:
+    def _plan(self) -> None:
         live, path = self.source.current, self.source.path
         head = b""
-        if isinstance(live, FollowedFile):
-            # A descriptor of its own: the follower may close its one before the replay is through.
+        if live is not None and live.seekable:
+            # A second descriptor: the source may close the first one before the replay ends.
             self._current = FollowedFile(os.dup(live.fd), path, self.source.counters)
             self._end = live.offset
             self._reference = int(os.fstat(live.fd).st_mtime)
@@ -105,31 +110,31 @@ class Replay:
             if self._first is not None and self._first <= self._target:
                 return
         elif live is not None:
-            self._faults.append(f"{display(path)} is a pipe: what was written to it before is gone")
+            self._faults.append(f"{display(path)} is a pipe: earlier lines cannot be read again")
             return
         elif self.source.trouble is not None:
             self._faults.append(self.source.trouble.text)
-        found = lineage(path, live.identity if live else None, head, self._target, self._stamp_of)
-        self._predecessors = found.files
+        found = older_files(path, live.identity if live else None, head, self._target, self._stamp_of)
+        self._older = found.files
         self._judge(found.faults, found.numbers)
-        if found.files and (live is None or now - found.files[-1].reference < GRACE):
+        if found.files and (live is None or self._now - found.files[-1].reference < GRACE):
             self._adopt(found.files[-1])
 
     def _judge(self, faults: list[tuple[float, str]], numbers: set[int]) -> None:
-        """What breaks the chain between the current file and the one that reaches back to the window's start."""
+        """Note what breaks the chain from the current file back to the one that covers the window's start."""
         if self._first is not None and self._first <= self._since:
             return
         self._faults += [reason for changed, reason in faults if changed >= self._since]
-        reach = [file for file in self._predecessors if file.first > self._since]
-        reach += [file for file in self._predecessors if file.first <= self._since][-1:]
+        reach = [file for file in self._older if file.first > self._since]
+        reach += [file for file in self._older if file.first <= self._since][-1:]
         needed = [file.sibling.number for file in reach if file.sibling.number is not None]
         lowest = 0 if 0 in numbers else 1
         for number in range(lowest, max(needed, default=lowest)):
             if number not in numbers:
-                self._faults.append(f"{display(self.source.path)}.{number} is missing between files that are there")
+                self._faults.append(f"{display(self.source.path)}.{number} is missing between existing rotated files")
 
-    def _adopt(self, newest: Predecessor) -> None:
-        """A file that was rotated just now may still be written to: the source follows it too, from where we stop."""
+    def _adopt(self, newest: OlderFile) -> None:
+        """Let the source follow a file that was rotated just now, from where the replay ends: it may still grow."""
         if not newest.log.seekable:
             return
         file = FollowedFile(os.dup(newest.log.fileno()), newest.sibling.path, self.source.counters)
@@ -145,7 +150,7 @@ class Replay:
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def _lines(self) -> Iterator[list[Replayed]]:
-        for file in self._predecessors:
+        for file in self._older:
             name = file.sibling.path
             try:
                 file.reopen(self.source.path)
@@ -185,7 +190,7 @@ class Replay:
         finally:
             file.close()
 
-    def _compressed(self, file: Predecessor) -> Iterator[list[Replayed]]:
+    def _compressed(self, file: OlderFile) -> Iterator[list[Replayed]]:
         """The window's lines of a compressed file. Raises SourceError."""
         stamp = self._stamp(file.reference)
         data, offset, discarding, begun = file.text, 0, False, False
@@ -204,3 +209,32 @@ class Replay:
 
     def _stamp(self, reference: int) -> Callable[[bytes], int | None]:
         return lambda line: self._stamp_of(line, reference)
+
+
+class FileLog(FileSource):
+    """A followed file as a `Source`."""
+
+    ended = False
+    pending = False
+    uncovered: str | None = None
+
+    def __init__(self, path: str, wishes: Wishes) -> None:
+        super().__init__(path, start=wishes.start, hints=wishes.hints, on_notice=wishes.on_notice)
+        self.name = self.path
+
+    @property
+    def modified(self) -> int | None:
+        return None if self.current is None else int(os.fstat(self.current.fd).st_mtime)
+
+    def before(self) -> Before | None:
+        if self.current is None or self.current.offset == 0:
+            return None
+        begin = max(0, self.current.offset - _BEFORE)
+        with suppress(OSError):
+            data = os.pread(self.current.fd, self.current.offset - begin, begin)
+            start = data.find(b"\n") + 1 if begin else 0
+            return Before(data, start, int(os.fstat(self.current.fd).st_mtime))
+        return None
+
+    def replay(self, since: float, stamp_of: StampOf, now: float) -> Replay:
+        return Replay(self, since, stamp_of, now=now)

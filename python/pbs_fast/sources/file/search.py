@@ -1,8 +1,8 @@
-"""Where in a log a time window begins, judged by the stamps of its lines.
+"""Finds where in a log a time window begins, by the timestamps of its lines.
 
-Lines of a log are nearly in order, not quite: hosts whose clocks are off, writers that block, the doubled hour at the
-end of summer time, lines without a stamp. So a place is judged by the greatest stamp of many lines, and what cannot be
-judged counts as inside: the worst outcome is that more is read. Imports nothing of the package.
+Lines of a log are not quite in order: clocks differ, writers block, an hour repeats at the end of summer time, and some
+lines have no timestamp. So a place is judged by the greatest timestamp of many lines, and one that cannot be judged
+counts as inside the window: at worst, too much is read.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-#: Seconds by which lines may be out of order, so that reading starts earlier by as much: the doubled hour, whose stamps
+#: Seconds by which lines may be out of order; reading starts that much earlier: the repeated hour, whose timestamps are
 #: read an hour too early, and 300 s.
 SLACK = 3_900
 
-#: Stamps that judge a place: so many lines in a row of hosts with a slow clock are no accident.
+#: Timestamps that judge a place: so many lines in a row from hosts with a slow clock are unlikely.
 STAMPS = 32
 
 #: Bytes read to judge a place, and the size at which the search ends.
@@ -22,7 +22,7 @@ BLOCK = 65_536
 
 
 def find_start(fd: int, end: int, target: int, stamp: Callable[[bytes], int | None]) -> int:
-    """The start of a line of the plain file `fd`, below byte `end`, before which all lines are older than `target`.
+    """The start of a line of the plain file `fd`, before byte `end`, with only lines older than `target` before it.
 
     A binary search: about 14 reads for 1 GB. Raises OSError.
     """
@@ -45,7 +45,7 @@ def first_stamp(data: bytes, stamp: Callable[[bytes], int | None]) -> int | None
 
 
 def ends_before(data: bytes, target: int, stamp: Callable[[bytes], int | None]) -> bool:
-    """Are the last lines of `data`, and so all of it, older than `target`? False when it cannot be told."""
+    """Are the last lines of `data`, and so all of it, older than `target`? False if unknown."""
     newest = greatest(reversed(list(_lines(data[-BLOCK:]))[1:]), stamp)
     return newest is not None and newest < target
 
@@ -62,7 +62,7 @@ def greatest(lines: Iterator[bytes], stamp: Callable[[bytes], int | None]) -> in
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
-    """The whole lines of `data`, without newline and what a hole left."""
+    """The whole lines of `data`, without newline and without the NULs of a hole."""
     position = 0
     while (newline := data.find(b"\n", position)) >= 0:
         yield data[position:newline].lstrip(b"\0")

@@ -1,14 +1,11 @@
 """The file source: follows one path through rotation, truncation, absence and return.
 
-Hands out whole lines, each once, in the order they were written, as `Piece`s. Invariants:
+It hands out whole lines as `Piece`s, each once, in the order in which they were written:
 
-- a descriptor is kept until its file was read to the end and a grace time has passed, so the end of a rotated file is
-  never lost; an older file is read to its end before a byte of the newer is handed out. What a writer that was not
-  told of the rotation adds to the old file afterwards is handed out when it comes;
-- what cannot be had is counted and said, never guessed;
-- no look at the path ends the source: it waits, for as long as it takes, and says so once.
-
-Knows no formats and no addresses; imports nothing of the package outside `sources` and `errors`.
+- a rotated file is read to its end before any byte of the newer file, and stays open for a grace time, so lines that a
+  writer still adds to it are handed out when they come;
+- lines that cannot be read are counted and reported, never guessed;
+- whatever the path names, the source goes on: it waits as long as needed, and reports that once.
 """
 # ruff: noqa: PTH116, PTH120 - one module, os, for descriptors and for paths that are no UTF-8
 
@@ -20,30 +17,39 @@ import stat
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Literal
+from enum import Enum, auto
 
 from pbs_fast.sources.file.fifo import FollowedStream
-from pbs_fast.sources.file.missed import OPEN_FLAGS
+from pbs_fast.sources.file.followed import Followed
+from pbs_fast.sources.file.listing import OPEN_FLAGS
 from pbs_fast.sources.file.plain import CHUNK, FollowedFile, TruncatedError, line_start
 from pbs_fast.sources.file.position import Identity, Position, display, refusal
-from pbs_fast.sources.file.rotated import Followed, OldFiles
+from pbs_fast.sources.file.rotated import OldFiles
 from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.protocol import BUDGET, Kind, Notice
+from pbs_fast.sources.protocol import BUDGET, Kind, Notice, Start
 from pbs_fast.sources.wakeup import Backoff, Hints
 
-Start = Literal["replay", "begin", "end"] | Position
-
-#: Seconds a rotated file is still read after its last line: a writer keeps to it until it is told, which logrotate does
-#: within the same run, after it has rotated the other logs of the group.
+#: Seconds a rotated file is still read after its last line: its writer uses it until logrotate signals the writer, in
+#: the same run, after rotating the other logs of the group.
 GRACE = 60.0
 
-
-#: Seconds for which a path may name nothing during a rotation before that is worth a notice.
+#: Seconds for which a path may name nothing during a rotation before that is reported.
 MISSING_AFTER = 5.0
 
 
+class State(Enum):
+    """What the source knows of its path."""
+
+    NEW = auto()
+    """Nothing was found yet: `start` says where to begin."""
+    ON_PATH = auto()
+    """The path named the current file at the last poll."""
+    OFF_PATH = auto()
+    """It did not; the current file, if any, was moved away."""
+
+
 class Presence:
-    """What the last looks at one path found."""
+    """What the last polls found at one path."""
 
     def __init__(self, path: str, say: Callable[[Notice], object]) -> None:
         self.trouble: Notice | None = None
@@ -53,7 +59,7 @@ class Presence:
         self._absent_since: float | None = None
 
     def missing(self, now: float, *, following: bool) -> None:
-        """The path names nothing. `following`: the file that it named is still read, as within a rotation."""
+        """The path names nothing. `following`: the file that it named is still read, as during a rotation."""
         if self._absent_since is None:
             self._absent_since = now
         if not following or now - self._absent_since >= MISSING_AFTER:
@@ -64,7 +70,7 @@ class Presence:
         self._trouble("unreadable", f"{reason}; waiting for it")
 
     def not_a_log(self) -> None:
-        self._trouble("not-a-log", f"{display(self._path)} is no file, pipe or terminal; waiting for a log there")
+        self._trouble("not-a-log", f"{display(self._path)} is not a file, pipe or terminal; waiting for a log there")
 
     def here(self) -> None:
         if self.trouble is not None:
@@ -78,18 +84,18 @@ class Presence:
 
 
 class FileSource:
-    """Follows `path` (text or bytes; a symbolic link is followed anew at each look). Not for several threads at once.
+    """Follows `path` (text or bytes; a symbolic link is resolved again at each poll). Not for several threads at once.
 
-    `start` says where the file that is there at the first look is begun: `begin`, `end` (behind its last whole line),
-    `replay` (as `end`; `sources.replay` reads what is before) or the Position of an earlier run, which is looked for
-    among the rotated files too. A file that comes later is read from its first byte.
+    `start` says where to begin in the first file: `begin`, `replay` (after its last whole line; a Replay may read the
+    lines before) or the Position of an earlier run, which is searched for among the rotated files too. Later files are
+    read from their first byte.
     """
 
     def __init__(
         self,
         path: str | bytes | os.PathLike[str],
         *,
-        start: Start = "begin",
+        start: Start | Position = "begin",
         on_notice: Callable[[Notice], object] | None = None,
         hints: Hints | None = None,
         grace: float = GRACE,
@@ -98,10 +104,10 @@ class FileSource:
     ) -> None:
         self.path = os.fsdecode(path)
         self.notices: deque[Notice] = deque(maxlen=1000)
-        """What was said, where `on_notice` is not given."""
+        """What was reported, if `on_notice` is not given."""
         self.counters: Counter[str] = Counter()
         """`rotated`, `truncated`, `copied_bytes` (read from a copy after a truncation), `overtaken` (files that were
-        begun and rotated away while nobody looked), `unpacked_bytes` (text read from files that were compressed before
+        created and rotated away between two polls), `unpacked_bytes` (text read from files that were compressed before
         they were read), `lost` (truncations without a copy, files that are gone or damaged), `partial_lost` (unfinished
         lines), `nul_bytes`, `read_errors`.
         """
@@ -114,34 +120,27 @@ class FileSource:
         self._chunk, self._clock = chunk, clock
         self._backoff = Backoff()
         self._current: Followed | None = None
-        self._old = OldFiles(self.path, self.counters, clock, grace, chunk, self._say)
-        self._first = True
-        self._on_path = False
-        """The path named the current file at the last look."""
+        self._old = OldFiles(self.path, self.counters, clock, grace, chunk, self._say, self._hints)
+        self._state = State.NEW
         self._presence = Presence(self.path, self._say_to)
         self._failing: set[Identity] = set()
         self._watched: set[str] = set()
-
-    # -- what the daemon calls ------------------------------------------------------------------------------------
 
     def poll(self, budget: int = BUDGET) -> list[Piece]:
         """What can be read now, about `budget` bytes at most; `behind` says whether there is more. Raises nothing."""
         if self._own_hints:
             self._hints.drain()
         self.behind = False
-        self._look()
+        self._check_path()
         pieces: list[Piece] = []
         limit = self._limit()
-        while (oldest := self._old.surplus()) is not None:
-            self._hints.forget(oldest.watch)
-            self._old.give_up(oldest)
+        self._old.drop_surplus()
         for old in list(self._old.files):
             budget -= self._drain(old, pieces, budget, None)
             if not old.at_end:
                 self.behind = True
                 return self._polled(pieces)
             if self._old.finished(old, self._current):
-                self._hints.forget(old.watch)
                 self._old.retire(old)
         if (current := self._current) is not None:
             self._drain(current, pieces, budget, limit)
@@ -149,22 +148,18 @@ class FileSource:
         return self._polled(pieces)
 
     def filenos(self) -> list[int]:
-        """Descriptors that become readable when there may be something; the timer (`timeout`) holds in any case."""
-        fds = [self._current.fd] if isinstance(self._current, FollowedStream) and self._current.selectable else []
+        fds = [self._current.fd] if self._current is not None and self._current.selectable else []
         hint = self._hints.fileno() if self._own_hints else None
         return fds if hint is None else [*fds, hint]
 
     def timeout(self) -> float:
-        """Seconds after which the next poll is due although no descriptor is ready."""
         return 0.0 if self.behind else self._backoff.pause
 
     @property
     def trouble(self) -> Notice | None:
-        """Why there is nothing to follow at the path, as of the last look; None while there is."""
         return self._presence.trouble
 
     def position(self) -> Position | None:
-        """How far the lines were handed out, for a checkpoint; None when there is nothing to come back to."""
         return self._old.position(self._current)
 
     def close(self) -> None:
@@ -175,55 +170,56 @@ class FileSource:
         if self._own_hints:
             self._hints.close()
 
-    # -- what the replay calls ------------------------------------------------------------------------------------
-
     @property
     def current(self) -> Followed | None:
-        """The file that is followed now."""
         return self._current
 
     def open(self) -> None:
-        """Make the first look now, so that following begins here and `trouble` is known. Raises nothing."""
-        self._look()
+        """Open the log now, so that following begins here and `trouble` is known. Raises nothing."""
+        self._check_path()
 
     def adopt(self, file: FollowedFile) -> None:
-        """Go on reading a rotated file that some writer may still hold, before the current one."""
+        """Also follow a rotated file that a writer may still use, before the current one."""
         self._old.enlist(file)
 
     # -- the path --------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _check_path(self) -> None:
         """Does the path name the file we follow? If not, open what it names."""
-        self._on_path = False
         try:
             status = os.stat(self.path)
             if self._current is None or (status.st_dev, status.st_ino) != self._current.identity:
                 self._watch_directories()
                 if not (stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)):
+                    self._off_path()
                     self._presence.not_a_log()
                     return
                 self._switch(os.open(self.path, OPEN_FLAGS))
-            self._on_path = True
+            self._state = State.ON_PATH
             self._presence.here()
         except (FileNotFoundError, NotADirectoryError):
             self._watch_directories()
             self._presence.missing(self._clock(), following=self._current is not None)
-            # What comes now is new; but a checkpoint's files may be among the rotated ones.
-            if self._first:
-                self._first = False
-                if isinstance(self._start, Position):
-                    self._old.resume(self._start, None)
+            # A file that comes from now on is new; but a checkpoint's files may be among the rotated ones.
+            state, self._state = self._state, State.OFF_PATH
+            if state is State.NEW and isinstance(self._start, Position):
+                self._old.resume(self._start, None)
         except (OSError, ValueError) as error:
+            self._off_path()
             self._presence.unreadable(error)
 
+    def _off_path(self) -> None:
+        if self._state is not State.NEW:
+            self._state = State.OFF_PATH
+
     def _switch(self, fd: int) -> None:
-        """The path names another file than before. Raises OSError, and then nothing has changed."""
+        """The path names another file than before. If it raises OSError, nothing has changed."""
         try:
             followed = self._opened(fd)
         except BaseException:
             os.close(fd)
             raise
-        if (back := self._old.taken_back(followed.identity)) is not None:
+        if (back := self._old.reclaim(followed.identity)) is not None:
             followed.close()
             followed = back
         before, self._current = self._current, followed
@@ -234,15 +230,14 @@ class FileSource:
             self._say("rotated", f"{display(self.path)} was rotated: reading the old file to its end, then the new one")
             self._old.rotated(before, followed)
         else:
-            self._old.look_around()
-        self._first = False
+            self._old.note_existing()
 
     def _opened(self, fd: int) -> Followed:
-        """The file behind a new descriptor, set to where it is to be begun."""
+        """The file of a new descriptor, set to where reading begins."""
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return FollowedStream(fd, self.path, self.counters)
         file = FollowedFile(fd, self.path, self.counters, chunk=self._chunk)
-        if not self._first:
+        if self._state is not State.NEW:
             self._old.return_to(file)
         elif isinstance(self._start, Position):
             self._old.resume(self._start, file)
@@ -250,23 +245,23 @@ class FileSource:
             offset, discarding = line_start(fd, os.fstat(fd).st_size)
             try:
                 file.start_at_offset(offset, discarding=discarding)
-            except TruncatedError:  # just now: all that it holds is new
+            except TruncatedError:  # just now: all its contents are new
                 file.rewind()
         return file
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def _limit(self) -> int | None:
-        """How far the new file may be read beside an old one.
+        """How far the new file may be read while an old one is open: up to its size before the old one was read.
 
-        What stood in it before the old one was read to its end was written after all that its writer wrote to the old.
+        Its writer wrote that part after its last line to the old file.
         """
-        if self._old.files and isinstance(self._current, FollowedFile):
+        if self._old.files and self._current is not None and self._current.seekable:
             return os.fstat(self._current.fd).st_size
         return None
 
     def _drain(self, file: Followed, pieces: list[Piece], budget: int, limit: int | None) -> int:
-        """Read until the end or the budget is met; the bytes handed out."""
+        """Read to the end or until the budget is used; the bytes handed out."""
         spent, file.at_end = 0, False
         try:
             while spent < budget and not file.at_end:
@@ -274,10 +269,9 @@ class FileSource:
                 pieces += file.read(limit)
                 spent += file.offset - before or 1
             self._failing.discard(file.identity)
-        except TruncatedError:
-            if isinstance(file, FollowedFile):
-                self._truncated(file)
-                self.behind = True
+        except TruncatedError as error:
+            self._truncated(error.file)
+            self.behind = True
         except OSError as error:
             self._failed(file, error)
         if spent > 1:
@@ -287,7 +281,7 @@ class FileSource:
     def _truncated(self, file: FollowedFile) -> None:
         self.counters["truncated"] += 1
         text = f"{display(file.name)} was truncated after byte {file.offset} was read; reading it from its start"
-        copy = self._old.truncated(file, on_path=self._on_path and file is self._current)
+        copy = self._old.truncated(file, on_path=self._state is State.ON_PATH and file is self._current)
         if copy is None:
             self.counters["lost"] += 1
             self._say("truncated", f"{text}; lines that were written but not yet read are lost")
@@ -295,20 +289,20 @@ class FileSource:
             self._say("truncated", f"{text}; the rest of the old lines is read from {display(copy.name)}")
 
     def _failed(self, file: Followed, error: OSError) -> None:
-        file.at_end = True  # try again at the next look, not at once
+        file.at_end = True  # try again at the next poll, not at once
         self.counters["read_errors"] += 1
         if file.identity not in self._failing:
             self._failing.add(file.identity)
             self._say("read-error", f"reading {display(file.name)}: {error.strerror}; trying again")
         if error.errno == errno.ESTALE and file is self._current:
             self._current = None
-            if isinstance(file, FollowedFile):
-                self._start, self._first = file.position, True
+            if (position := file.position) is not None:
+                self._start, self._state = position, State.NEW
             file.close()
 
     def _polled(self, pieces: list[Piece]) -> list[Piece]:
         if pieces or self.behind:
-            self._backoff.something(hinted=self._current is not None and self._current.watch in self._hints.told)
+            self._backoff.something(hinted=self._current is not None and self._current.watch in self._hints.hinted)
         else:
             self._backoff.nothing(absent=self._current is None)
         return pieces

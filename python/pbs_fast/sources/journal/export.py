@@ -1,9 +1,9 @@
 """Parses the Journal Export Format (systemd.io/JOURNAL_EXPORT_FORMATS): bytes in, entries out; no I/O.
 
-An entry is a run of fields that an empty line ends. A field is `NAME=value` and a newline or, for a value that holds
-newlines or bytes that are no text, NAME, a newline, the value's length in 8 bytes (little endian), the value, a
-newline. So a value can never pass for a field, whatever a stranger put into it. Memory is bounded: of a value longer
-than LONGEST bytes only so many are kept, and the entry says which were cut. Imports nothing of the package.
+An entry is a series of fields, ended by an empty line. A field is `NAME=value` and a newline or, for a value with
+newlines or binary data, NAME, a newline, the value's length in 8 bytes (little endian), the value, a newline. So no
+value can be mistaken for a field, whatever a client put into it. Memory is bounded: only LONGEST bytes of a value are
+kept, and the entry lists the fields that were cut.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-#: Bytes kept of a value: more than the longest line that the matcher looks at, with room for what escapes add.
+#: Bytes kept of a value: more than the longest line that the backend matches, with room for escapes.
 LONGEST = 65_536
-#: journald takes no value of more than 768 MiB (DATA_SIZE_MAX); a greater length is damage.
+#: journald accepts values up to 768 MiB (DATA_SIZE_MAX); a greater length means damage.
 _POSSIBLE = 1 << 30
 _NO_NAMES: frozenset[bytes] = frozenset()
 
@@ -23,17 +23,17 @@ class ExportError(Exception):
 
 
 class Entry(NamedTuple):
-    """One entry: of a field that came more than once the first value."""
+    """One entry, with the first value of each field."""
 
     fields: dict[bytes, bytes]
     repeated: frozenset[bytes] = _NO_NAMES
     """Names of fields that came more than once."""
     cut: frozenset[bytes] = _NO_NAMES
-    """Names of fields of whose value only the first LONGEST bytes are here."""
+    """Names of fields whose value was cut to LONGEST bytes."""
 
 
 class ExportParser:
-    """A stream of entries, in pieces of any size. Keeps fields of the names `wanted`; may keep others."""
+    """Parses a stream in pieces of any size. Keeps the fields named in `wanted`, perhaps also others."""
 
     def __init__(self, wanted: Collection[bytes]) -> None:
         self._wanted = frozenset(wanted)
@@ -42,11 +42,11 @@ class ExportParser:
 
     @property
     def unfinished(self) -> bool:
-        """The stream stands within an entry."""
+        """The stream is within an entry."""
         return self._open is not None or bool(self._buffer.strip(b"\n"))
 
     def feed(self, data: bytes) -> list[Entry]:
-        """The entries that end within `data`. Raises ExportError, and then the parser is of no further use."""
+        """The entries that end within `data`. After an ExportError the parser must not be used again."""
         buffer = self._buffer + data
         position = 0
         entries: list[Entry] = []
@@ -66,10 +66,10 @@ class ExportParser:
 
 
 def _plain_entries(buffer: bytes, position: int, entries: list[Entry]) -> tuple[int, bool]:
-    """Take the entries that are whole, short and made of single text fields.
+    """Parse the entries that are complete, short and consist of text fields without repetition.
 
-    Nearly all are such, and this is several times as fast as field by field. Returns where the next begins, and whether
-    that one is of another kind; else it is not here whole.
+    Nearly all are, and this is several times as fast as field by field. Returns where the next entry begins, and
+    whether it is of another kind; otherwise it is incomplete.
     """
     while True:
         while buffer.startswith(b"\n", position):
@@ -100,15 +100,15 @@ class _OpenEntry:
         self._size = 0
         self._kept = bytearray()
         self._left = 0
-        """Bytes of a binary value that are still to come, with the newline behind it."""
+        """Bytes of a binary value that are still to come, including the newline after it."""
         self._in_line = False
-        """Within a text value that is too long to wait for its newline."""
+        """Within a text value that is too long to buffer."""
 
     def entry(self) -> Entry:
         return Entry(self._fields, frozenset(self._repeated), frozenset(self._cut))
 
     def take(self, buffer: bytes, position: int) -> int:
-        """Read on; the position of the first byte that must be offered again. Raises ExportError."""
+        """Continue at `position`; return the position of the first unused byte. Raises ExportError."""
         while not self.ended:
             if self._left:
                 position = self._binary(buffer, position)
@@ -142,7 +142,7 @@ class _OpenEntry:
         return position
 
     def _long_line(self, buffer: bytes, position: int) -> int:
-        """A line whose end is not here yet: wait for it, or keep its beginning."""
+        """A line without its end: wait for it, or keep its beginning."""
         if len(buffer) - position <= 2 * LONGEST:
             return position
         name, equals, value = buffer[position:].partition(b"=")
@@ -157,7 +157,7 @@ class _OpenEntry:
         self._left -= len(part)
         ends = not self._left
         if ends and part and part[-1:] != b"\n":
-            raise ExportError("a binary field without newline behind it")
+            raise ExportError("a binary field without newline after it")
         if self._name in self._wanted:
             self._kept += part[: LONGEST - len(self._kept)]
         if ends:

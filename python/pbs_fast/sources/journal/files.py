@@ -1,7 +1,4 @@
-"""Is there a journal, and may we read it? Asked of the files, because journalctl only hints at what it left out.
-
-Imports errors, `identity` and `journal_spec`.
-"""
+"""Is there a journal, and may we read it? The files are checked, because journalctl only hints at what it left out."""
 # ruff: noqa: PTH116, PTH120, PTH207 - text paths, as journalctl takes them
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ _SYSTEM = "system*.journal"
 
 
 def machine_id() -> str | None:
-    """This machine's id, as journald writes it; None where it has none."""
+    """This machine's id, as journald writes it; None if it has none."""
     try:
         return Path("/etc/machine-id").read_text(encoding="ascii").strip() or None
     except (OSError, ValueError):
@@ -29,10 +26,9 @@ def machine_id() -> str | None:
 
 
 def options(spec: JournalSpec) -> list[str]:
-    """What tells journalctl which files to read. Without a journal of this machine none, and then it must not run.
+    """The options that tell journalctl which files to read; none, and then it must not run, without a journal.
 
-    The directory is always named: of others that are below PLACES a container may be the author, who then writes the
-    trusted fields too.
+    The directory is always given: a container may write others below PLACES, trusted fields included.
     """
     if spec.file:
         return [f"--file={name}" for name in spec.file]
@@ -41,7 +37,7 @@ def options(spec: JournalSpec) -> list[str]:
 
 
 def journal_files(spec: JournalSpec) -> list[str]:
-    """The files that journalctl would read for `spec` and that matter, sorted; users' own journals do not."""
+    """The files that journalctl would read for `spec`, sorted, without those of single users."""
     directory = _directory(spec)
     if spec.file:
         patterns = list(spec.file)
@@ -55,7 +51,7 @@ def journal_files(spec: JournalSpec) -> list[str]:
 
 
 def identities(spec: JournalSpec) -> frozenset[Identity]:
-    """What the names that journalctl was started with mean now; it opens what is named once."""
+    """The files that journalctl's arguments name now; it opens them only at its start."""
     directory = _directory(spec)
     names = journal_files(spec) if spec.file else [directory] if directory is not None else []
     found: set[Identity] = set()
@@ -68,9 +64,9 @@ def identities(spec: JournalSpec) -> frozenset[Identity]:
 
 
 def _directory(spec: JournalSpec) -> str | None:
-    """The directory to read: the one named or, of this machine's, the one whose journal was written last.
+    """The directory to read: the given one or, of this machine's, the one whose journal was written last.
 
-    While the machine boots, and where the journal is not kept, that is the one in /run.
+    During boot, and if the journal is not persistent, that is the one in /run.
     """
     if spec.directory:
         return spec.directory[0]
@@ -86,13 +82,13 @@ def _directory(spec: JournalSpec) -> str | None:
 
 
 def missing(spec: JournalSpec) -> str | None:
-    """Why there is nothing to read yet; None when there is. Raises SourceError for files that we may not read."""
+    """Why there is nothing to read yet; None if there is. Raises SourceError for unreadable files."""
     files = journal_files(spec)
     effective = os.access in os.supports_effective_ids
     unreadable = [name for name in files if not os.access(name, os.R_OK, effective_ids=effective)]
     if files and len(unreadable) == len(files):
         error = PermissionError(13, "Permission denied")
-        raise SourceError(f"{refusal(unreadable[0], error)} (the journal's is systemd-journal, or adm)")
+        raise SourceError(f"{refusal(unreadable[0], error)} (the group that may read the journal is systemd-journal)")
     if files:
         return None
     if spec.given_files:

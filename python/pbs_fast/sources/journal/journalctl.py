@@ -1,9 +1,8 @@
 """One run of journalctl: the command line, and its output as it comes, without waiting.
 
-Why journalctl and no binding of libsystemd: it reads the files of every version of its own system, takes rotation,
-vacuum, compression and damaged files upon itself, and when it dies of one, or leaks descriptors, the daemon is not the
-one that does: it starts another from the last cursor. It is there wherever there is a journal and needs nothing to be
-built. Imports errors.
+Why journalctl and not libsystemd: it reads the journal files of its system's version and handles rotation, vacuum,
+compression and damaged files. If it crashes or leaks descriptors, the daemon survives and restarts it at the last
+cursor. It is installed wherever there is a journal, and nothing must be compiled.
 """
 
 from __future__ import annotations
@@ -18,25 +17,24 @@ from contextlib import suppress
 from pbs_fast.errors import SourceError
 
 PROGRAM = "journalctl"
-#: Bytes of a read.
+#: Bytes per read.
 _CHUNK = 65_536
-#: Bytes of its pipe, so that journalctl reads ahead while we work; it writes 4 KiB at a time.
+#: Capacity of its pipe in bytes, so that journalctl reads ahead while we work; it writes 4 KiB at a time.
 _PIPE = 1_048_576
-#: Bytes kept of what it says.
+#: Bytes kept of its error output.
 _SAID = 2_000
-#: Seconds from the end of its output to its own end.
+#: Seconds it may take to exit after the end of its output.
 _LEAVING = 0.5
 
-
-#: Follow, and all boots: --follow alone means the present boot, or the newest in a directory, where others, of other
-#: machines, go on. Which of the two options says so differs between versions 250 and 257; together all take them.
+#: Follow, and all boots: --follow alone means the present boot, or the newest in a directory, where journals of other
+#: machines may be still written. Which of the two options does that differs between versions 250 and 257.
 FOLLOW = ("--follow", "--merge", "--boot=all")
 
 
 def command(files: Sequence[str], fields: Iterable[bytes], *more: str, matches: Sequence[str] = ()) -> list[str]:
-    """A command line for `files` (`journal_files.options`), all entries that fit `matches`, with the named fields.
+    """A command line for `files` (`files.options`), all entries that match `matches`, with the named fields.
 
-    Raises SourceError when there are no files: without any it would read other machines' too.
+    Raises SourceError without files: journalctl would then read other machines' journals too.
     """
     names = ",".join(name.decode() for name in fields if not name.startswith(b"__"))
     if not files:
@@ -46,13 +44,13 @@ def command(files: Sequence[str], fields: Iterable[bytes], *more: str, matches: 
 
 
 def require_program() -> None:
-    """Raises SourceError where there is no journalctl."""
+    """Raises SourceError if journalctl is not installed."""
     if shutil.which(PROGRAM) is None:
         raise _cannot_run("not found in PATH")
 
 
 class Child:
-    """journalctl at work. Raises SourceError when it cannot be started."""
+    """A running journalctl. Raises SourceError if it cannot be started."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         try:
@@ -63,7 +61,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 cwd="/",
-                # Its words in English; its own group, so that a Ctrl-C at the terminal stops us first.
+                # English messages; its own process group, so that Ctrl-C at the terminal stops us first.
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
                 process_group=0,
             )
@@ -74,7 +72,7 @@ class Child:
         self._out, self._err = self._process.stdout, self._process.stderr
         os.set_blocking(self._out.fileno(), False)
         os.set_blocking(self._err.fileno(), False)
-        with suppress(OSError):  # a matter of speed: an account may have no more of such memory
+        with suppress(OSError):  # only for speed: fs.pipe-user-pages-soft may forbid it
             fcntl.fcntl(self._out.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
         self._text = b""
         self._ended = False
@@ -87,7 +85,7 @@ class Child:
         return self._out.fileno()
 
     def read(self) -> bytes | None:
-        """What it wrote since; None when that is nothing, b"" when it writes no more."""
+        """Its new output; None if there is none yet, b"" at the end."""
         self._listen()
         try:
             data = os.read(self._out.fileno(), _CHUNK)
@@ -98,13 +96,13 @@ class Child:
 
     @property
     def said(self) -> str:
-        """Its last line of complaint; empty when it made none."""
+        """The last line of its error output, or an empty text."""
         self._listen()
         lines = self._text.decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def close(self) -> int:
-        """End it; its exit status, negative for a signal (-9 where we ended it)."""
+        """Stop it and return its exit status, negative for a signal (-9 if we killed it)."""
         if self._ended:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_LEAVING)

@@ -1,9 +1,8 @@
-"""Which journal entries are parts of a line, as the fields of those who cut it say.
+"""Which journal entries are parts of a line, by the fields that those who cut it add.
 
 journald cuts what a service writes to its stdout at LineMax= (48 KiB), at a NUL and where another process goes on
 (`_LINE_BREAK`, systemd.journal-fields(7)). Docker and Podman cut at 16 KiB (`CONTAINER_PARTIAL_MESSAGE`, Docker's
-journald driver). A stranger's text decides where, so neither a part nor the entry that ends it is a line.
-Imports `journal_export`.
+journald driver). Text from a client decides where, so neither a part nor the entry that ends it is a line.
 """
 
 from __future__ import annotations
@@ -16,22 +15,22 @@ if TYPE_CHECKING:
 _BREAK, _STREAM, _PID = b"_LINE_BREAK", b"_STREAM_ID", b"_PID"
 _PARTIAL, _PARTIAL_ID, _PRIORITY = b"CONTAINER_PARTIAL_MESSAGE", b"CONTAINER_PARTIAL_ID", b"PRIORITY"
 _CONTAINER = b"CONTAINER_ID"
-#: Fields that the verdict depends on.
+#: Fields that the decision depends on.
 PARTS = (_BREAK, _STREAM, _PID, _PARTIAL, _PARTIAL_ID, _CONTAINER, _PRIORITY)
 #: The stream ended within its line, so nothing continues it.
 _LAST: Final = b"eof"
-#: Streams remembered that stand within a line.
+#: Streams within a line that are remembered.
 REMEMBERED: Final = 4_096
 
 
 class Parts:
-    """Which streams stand within a line; of one reading of a journal, in its order."""
+    """Which streams are within a line, for one reading of a journal in its order."""
 
     def __init__(self) -> None:
         self._within: dict[tuple[bytes, ...], None] = {}
 
     def is_part(self, entry: Entry) -> bool:
-        """Whether an entry is a part of a line or ends one; keeps the books of the next."""
+        """Is the entry a part of a line, or does it end one? Call it for each entry, in order."""
         fields = entry.fields
         goes_on = _PARTIAL in fields or fields.get(_BREAK, _LAST) != _LAST
         if not goes_on and not self._within:

@@ -1,8 +1,7 @@
-"""The past of the journal: from the window's start up to the entry behind which following began.
+"""The past of the journal: from the window's start up to the entry after which following began.
 
-The coverage is judged by the journal's own oldest entry: rotation and vacuum take the oldest first. It is refused when
-journald dropped messages, and when the entry where following began is gone before the past was read up to it.
-Imports of the package: errors and its neighbours.
+The coverage is judged by the journal's oldest entry: rotation and vacuum remove the oldest first. It is denied if
+journald dropped messages, or if the entry where following began was removed before the past was read up to it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pbs_fast.sources.journal.journalctl import Child, command
 from pbs_fast.sources.journal.parts import Parts
 from pbs_fast.sources.journal.render import CURSOR, STORED, same_entry
 from pbs_fast.sources.journal.take import WANTED
-from pbs_fast.sources.protocol import Coverage, Replayed
+from pbs_fast.sources.protocol import Coverage, Replayed, not_covering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,17 +27,17 @@ if TYPE_CHECKING:
     from pbs_fast.sources.journal.take import Take
     from pbs_fast.sources.lines import Piece
 
-#: Seconds before the window's start from which entries come too: they are sent before they are stored, and a clock that
-#: is stepped puts them out of order.
+#: Seconds before the window's start from which entries are read too: they are sent before they are stored, and a clock
+#: step puts them out of order.
 SLACK = 300
-#: Bytes of journalctl's output that one step takes at most, and its seconds: live lines wait so long.
+#: Most bytes of journalctl's output per step, and most seconds, for which live lines wait.
 _STEP, _WAIT = 1_048_576, 0.02
-#: Seconds after which a question that takes milliseconds has failed.
+#: Timeout in seconds for a query that takes milliseconds.
 _PATIENCE = 60.0
 
 
 class FollowedJournal(Protocol):
-    """What the past asks of the source that follows its journal."""
+    """What the past needs from its source."""
 
     spec: JournalSpec
     matches: list[str]
@@ -50,7 +49,7 @@ class FollowedJournal(Protocol):
 
 
 class JournalPast:
-    """The past of one JournalSource. `last` is the last entry that belongs to it; None: there is none."""
+    """The past of one JournalSource. `last` is the last entry that belongs to it, if any."""
 
     def __init__(self, source: FollowedJournal, last: Entry | None, since: float, now: float) -> None:
         self.done = False
@@ -74,7 +73,7 @@ class JournalPast:
             self._end(str(error))
 
     def step(self) -> list[Replayed]:
-        """The lines of the next entries; takes some milliseconds, for journalctl reads while we do."""
+        """The lines of the next entries; waits some milliseconds for journalctl."""
         lines: list[bytes] = []
         read = 0
         end = time.monotonic() + _WAIT
@@ -104,13 +103,13 @@ class JournalPast:
             return Coverage(False, f"{name}: {self._fault}")
         if self._oldest is None:
             return Coverage(False, f"{name} holds no entry")
-        begins = datetime.fromtimestamp(self._oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if self._oldest > self._since:
-            return Coverage(False, f"{name} begins at {begins}, within the window")
+            return Coverage(False, not_covering(name, self._oldest, self._since, self._now))
+        begins = datetime.fromtimestamp(self._oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if self._source.take.dropped:
             return Coverage(False, f"{name}: journald dropped messages of a mail server within the window")
         since = datetime.fromtimestamp(self._since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Coverage(True, f"{name} was read back to {since}, and begins at {begins}")
+        return Coverage(True, f"{name} was read back to {since}, and starts at {begins}")
 
     def close(self) -> None:
         if self._child is not None:
@@ -151,13 +150,13 @@ def read_all(arguments: Sequence[str], most: int | None = None) -> list[Entry]:
             data = child.read()
             if data is None:
                 if time.monotonic() > end:
-                    raise SourceError(f"journalctl gave no answer in {_PATIENCE:.0f} s")
+                    raise SourceError(f"journalctl did not answer within {_PATIENCE:.0f} s")
                 _readable(child.fileno(), 1.0)
                 continue
             if not data:
                 said, status = child.said, child.close()
                 if status != 0:
-                    raise SourceError(f"journalctl failed with status {status}: {said or 'it said nothing'}")
+                    raise SourceError(f"journalctl failed with status {status}: {said or 'no error message'}")
                 break
             found += parser.feed(data)
     except ExportError as error:
@@ -168,8 +167,8 @@ def read_all(arguments: Sequence[str], most: int | None = None) -> list[Entry]:
 
 
 def _oldest(source: FollowedJournal) -> int | None:
-    """When the oldest entry was stored that the files hold at all, in seconds since the epoch."""
-    # Users' own journals are kept apart, and longer; files that were named are all that there is.
+    """When the oldest entry in the files was stored, in seconds since the epoch."""
+    # Journals of single users are separate files and kept longer; given files are read as they are.
     more = [] if source.spec.given_files else ["--system"]
     found = read_all(command(options(source.spec), WANTED, *more), most=1)
     return _stored(found[0], 0) if found else None

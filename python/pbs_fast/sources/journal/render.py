@@ -2,10 +2,9 @@
 
     2026-11-22T10:15:00.123456+00:00 hub dovecot[71]: imap-login: Login: ...
 
-Whatever the entry holds, what comes out is one line whose message starts where the server's began: control bytes are
-escaped as rsyslog does it (`#012` for a newline), and an entry whose host or tag could be read otherwise has none of
-them. The stamp is when the message was sent (_SOURCE_REALTIME_TIMESTAMP, from the kernel), else when it was stored.
-Imports `journal_export` and `pieces`.
+Whatever the entry contains, the result is one line whose message starts where the server's did: control bytes are
+escaped as rsyslog does (`#012` for a newline), an ambiguous host is left out, and an entry with an ambiguous tag is
+rejected. The timestamp is _SOURCE_REALTIME_TIMESTAMP (sent, from the kernel), else the time when it was stored.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ HOST, MESSAGE = b"_HOSTNAME", b"MESSAGE"
 FIELDS = (CURSOR, STORED, SENT, IDENTIFIER, COMMAND, PID, GIVEN_PID, HOST, MESSAGE)
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-#: docs/MATCHING.md, 2: NAME, and nothing that a message could hold in front of itself.
+#: docs/MATCHING.md, 2: NAME, without anything that could be part of a message.
 _TAG = re.compile(rb"[^\x00-\x20\x7f:\[\]<>]{1,255}")
-#: What a host name can be, which neither a tag nor an address in brackets is.
+#: A host name, which cannot be mistaken for a tag or an address in brackets.
 _HOST = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 _NO_HOST = b"-"
 _NUMBER = re.compile(rb"[0-9]{1,16}")
@@ -34,14 +33,14 @@ _MICROSECONDS = 1_000_000
 
 
 class Renderer:
-    """Renders entries; remembers the last second's text, because most entries share it with the one before."""
+    """Renders entries; caches the last second's text, because most entries share it with the previous one."""
 
     def __init__(self) -> None:
         self._second = -1
         self._text = b""
 
     def render(self, entry: Entry) -> bytes | str:
-        """The line with its newline; else, in one word, why there is none: `malformed` or `too_long`."""
+        """The line with its newline, or why there is none: `malformed` or `too_long`."""
         fields = entry.fields
         if (entry.repeated or entry.cut) and not ((entry.repeated | entry.cut) - {MESSAGE}).isdisjoint(FIELDS):
             return "malformed"
@@ -72,7 +71,7 @@ class Renderer:
 
 
 def same_entry(one: bytes | None, other: bytes | None) -> bool:
-    """Do two cursors name the same entry? Its place in a file counts for nothing: journald moves entries from /run."""
+    """Do two cursors name the same entry? The file is ignored: journald moves entries from /run."""
     name = (one or b"").partition(b";b=")[2]
     return bool(name) and name == (other or b"").partition(b";b=")[2]
 

@@ -1,16 +1,15 @@
 """The journal source: follows systemd's journal through journalctl, entry by entry, from cursor to cursor.
 
-`journal_child` runs journalctl and says why it; `journal_export` parses what it writes, `journal_trust` says which
-entries are believed, `journal_line` makes lines of them. Invariants:
+`journalctl.py` runs journalctl and explains why; `export.py` parses its output, `trust.py` decides which entries are
+accepted, `render.py` makes lines of them. Invariants:
 
-- a cursor names the last entry taken. journalctl is started again from it whenever it ends, and begins with that very
-  entry, so none is taken twice; when it begins with another one, the journal was vacuumed in between, and that is said;
-- following begins behind the newest entry there is, before the past is read up to exactly that entry;
-- entries that nobody believes are counted by reason, and said once where they pose as a mail server's.
+- a cursor names the last entry read. journalctl is restarted from it whenever it ends, and starts with that very entry,
+  so none is read twice; if it starts with another one, the journal was vacuumed in between, which is logged;
+- following begins after the newest existing entry, before the past is read up to exactly that entry;
+- rejected entries are counted by reason, and logged once if they claim to be a mail server's.
 
-journald tells readers of new entries by a timer of 0.25 s that may be as much late: lines come 0.25 to 0.5 s after they
-were written (60 entries: median 0.39 s, greatest 0.50 s).
-Imports of the package: errors and its neighbours.
+journald notifies readers by a timer of 0.25 s that may be as late again: lines come 0.25 to 0.5 s after they were
+written (60 entries: median 0.39 s, maximum 0.50 s).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from pbs_fast.sources.journal.parts import Parts
 from pbs_fast.sources.journal.past import JournalPast, read_all
 from pbs_fast.sources.journal.render import CURSOR, same_entry
 from pbs_fast.sources.journal.take import DROPPED, WANTED, Take
-from pbs_fast.sources.journal.trust import Trust, believed_units
+from pbs_fast.sources.journal.trust import Trust, accepted_units
 from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, Wishes
 from pbs_fast.sources.wakeup import LONGEST_ABSENT
@@ -38,13 +37,13 @@ if TYPE_CHECKING:
     from pbs_fast.sources.journal.spec import JournalSpec
     from pbs_fast.sources.protocol import Past, StampOf
 
-#: First and greatest pause before journalctl is started again, in seconds.
+#: First and longest pause before journalctl is restarted, in seconds.
 SHORTEST, LONGEST = 0.1, 30.0
-#: Seconds after which a run that ends was a good one.
+#: A run of this many seconds resets the pause.
 GOOD = 60.0
-#: Seconds between two looks whether names still mean the same files; journalctl follows what they meant at its start.
-LOOK = 1.0
-#: Entries before the first that is followed whose records may have been cut.
+#: Seconds between two checks that paths still name the same files; journalctl follows those of its start.
+CHECK = 1.0
+#: Entries read before the first that is followed, in case it continues a cut record.
 _BEFORE = 32
 
 
@@ -63,7 +62,7 @@ class JournalSource:
         """
         self.behind = False
         self.trouble: Notice | None = None
-        self.matches = _matches(believed_units(spec), wishes.tags)
+        self.matches = _matches(accepted_units(spec), wishes.tags)
         self._trust = Trust(spec, machine_id())
         self._before = b""
         self.take = Take(self.name, self._trust, self.counters, wishes.tags, wishes.on_notice)
@@ -72,11 +71,11 @@ class JournalSource:
         self._clock = clock
         self._reading_past = wishes.start == "begin"
         self._cursor: bytes | None = None
-        """Of the last entry taken; None: before the first."""
+        """Of the last entry read; None before the first."""
         self._newest: Entry | None = None
-        """The entry behind which following began."""
+        """The entry after which following began."""
         self._awaited: bytes | None = None
-        """The cursor that journalctl begins with after it was started again."""
+        """The cursor that journalctl starts with after a restart."""
         self._child: Child | None = None
         self._parser = ExportParser(WANTED)
         self._parts = Parts()
@@ -84,17 +83,17 @@ class JournalSource:
         self._pause = SHORTEST
         self._failing = False
         self._files: frozenset[Identity] = frozenset()
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._offset = 0
 
     # -- start ------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Take the place behind the newest entry. Raises SourceError when journalctl is not there, or fails."""
+        """Start after the newest entry. Raises SourceError if journalctl is missing or fails."""
         require_program()
-        self._look()
+        self._check_files()
         if self.trouble is None:
-            # Asked in any case: a journalctl that fails now is for whoever starts us, not for trying again.
+            # Run in any case: a journalctl that fails now must be reported at the start, not retried.
             newest = read_all(command(options(self.spec), WANTED, f"--lines={_BEFORE}", matches=self.matches))
             if newest and not self._reading_past:
                 self._newest = newest[-1]
@@ -103,7 +102,7 @@ class JournalSource:
                 uncounted = Take(self.name, self._trust, Counter(), (), lambda _: None)
                 self._before = b"".join(uncounted.lines(newest, self._parts))
 
-    def _look(self) -> None:
+    def _check_files(self) -> None:
         reason = missing(self.spec)
         if reason is None:
             if self.trouble is not None:
@@ -115,7 +114,7 @@ class JournalSource:
 
     @property
     def pending(self) -> bool:
-        """True while what was there at the beginning is read (`start="begin"`)."""
+        """True while the entries that existed at the start are read (`start="begin"`)."""
         return self._reading_past and self.trouble is None
 
     def before(self) -> Before | None:
@@ -123,8 +122,7 @@ class JournalSource:
         return Before(self._before, 0, int(time.time())) if self._before else None
 
     def position(self) -> None:
-        """None: the past of the journal is found by time."""
-        return
+        """None: a later run finds its place by time."""
 
     def replay(self, since: float, stamp_of: StampOf, now: float) -> Past:  # noqa: ARG002 - the protocol's signature
         if self.trouble is not None:
@@ -134,7 +132,7 @@ class JournalSource:
     # -- following --------------------------------------------------------------------------------------------------
 
     def poll(self, budget: int = BUDGET) -> list[Piece]:
-        """The lines of what journalctl wrote since, about `budget` bytes of its output at most."""
+        """The lines of journalctl's new output, about `budget` bytes of it at most."""
         self.behind = False
         if self._child is None and not self._start():
             return []
@@ -158,7 +156,7 @@ class JournalSource:
         return self.pieces(lines)
 
     def pieces(self, lines: list[bytes]) -> list[Piece]:
-        """Lines as a piece of this source, at the offset that they have among its lines."""
+        """Lines as a piece, with their offset among all lines of this source."""
         if not lines:
             return []
         data = b"".join(lines)
@@ -174,7 +172,7 @@ class JournalSource:
             return 0.0
         if self._child is None:
             return max(0.0, self._retry_at - self._clock())
-        return LOOK
+        return CHECK
 
     def close(self) -> None:
         if self._child is not None:
@@ -185,7 +183,7 @@ class JournalSource:
         if self._clock() < self._retry_at:
             return False
         try:
-            self._look()
+            self._check_files()
             if self.trouble is not None:
                 self._later(LONGEST_ABSENT)
                 return False
@@ -203,7 +201,7 @@ class JournalSource:
         return True
 
     def _fresh(self, entries: list[Entry]) -> list[Entry]:
-        """The entries behind the cursor, which moves to the last of them."""
+        """The entries after the cursor, which moves to the last of them."""
         if not entries:
             return entries
         if self._failing:
@@ -214,7 +212,7 @@ class JournalSource:
                 entries = entries[1:]
             else:
                 self.counters["lost"] += 1
-                text = f"{self.name}: the entry where reading stopped was removed; what came after it may be lost too"
+                text = f"{self.name}: the entry where reading stopped was removed; later ones may be lost too"
                 self._say(Notice("lost", self.name, text))
             self._awaited = None
         if entries:
@@ -234,7 +232,7 @@ class JournalSource:
         self._failed(f"{PROGRAM} ended (status {status}{', ' + said if said else ''})")
 
     def _failed(self, reason: str) -> None:
-        """Start it again after a pause; say so at the first of several times."""
+        """Restart it after a pause; log the first of several failures."""
         self.close()
         self.counters["restarts"] += 1
         if self._clock() - self._started >= GOOD:
@@ -249,18 +247,18 @@ class JournalSource:
         self._pause = min(self._pause * 2, longest)
 
     def _renamed(self) -> None:
-        """Begin anew when the names mean other files than they did, and what the old ones held was read."""
-        if self._clock() < self._look_at:
+        """Restart journalctl if the paths name other files now; the old ones were read to their end."""
+        if self._clock() < self._check_at:
             return
-        self._look_at = self._clock() + LOOK
+        self._check_at = self._clock() + CHECK
         if self._child is not None and self._files != identities(self.spec):
             self.close()
 
 
 def _matches(units: Sequence[str], tags: Sequence[str]) -> list[str]:
-    """What journalctl is to look for in its index: entries of the units, entries that pose as such, dropped messages.
+    """What journalctl selects by its index: entries of the units, entries with their tags, notes of dropped messages.
 
-    None of it decides what is believed. Empty, so all entries, where a unit is a pattern.
+    It does not decide what is accepted. Empty, so all entries, if a unit is a pattern.
     """
     names = [tag for tag in tags if "*" not in tag]
     if any("*" in unit for unit in units):

@@ -1,7 +1,7 @@
 """What a `journal:` spec asks for: `journal:`, `journal:unit=dovecot.service`, `journal:directory=/path,unit=...`.
 
-After the colon stand KEY=VALUE items with commas between them; an item without `=` is one more value of the key before
-it, and a key may come again. Knows no journal. Imports errors only.
+KEY=VALUE items, separated by commas, follow the colon; an item without `=` is another value of the previous key, and a
+key may be repeated.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ ANY = "any"
 
 @dataclass(frozen=True, slots=True)
 class JournalSpec:
-    """Each key of a spec with its values, in the order given; empty: not given."""
+    """Each key of a spec with its values, in the order given; empty if not given."""
 
     unit: tuple[str, ...] = ()
-    """Units that are believed; `*` stands for any characters. Without a type: `.service`."""
+    """Accepted units; `*` stands for any characters. Without a type: `.service`."""
     uid: tuple[str, ...] = ()
-    """User ids that are believed, as decimal numbers, or `any`; empty: root and the unit's own."""
+    """Accepted user ids, as decimal numbers, or `any`; empty: root and the accounts of the unit."""
     machine: tuple[str, ...] = ()
-    """Machine ids that are believed."""
+    """Accepted machine ids."""
     container: tuple[str, ...] = ()
-    """Containers that are believed, by name, as Docker or Podman gives it."""
+    """Accepted containers, by the name that Docker or Podman gives them."""
     directory: tuple[str, ...] = ()
     """Read the journal files of this directory instead of this machine's journal; one at most."""
     file: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class JournalSpec:
 
     @property
     def given_files(self) -> bool:
-        """It reads files that the administrator named, not this machine's journal."""
+        """It reads configured files, not this machine's journal."""
         return bool(self.directory or self.file)
 
 
@@ -44,7 +44,7 @@ _TYPES = (".service", ".scope", ".slice", ".socket", ".mount", ".swap", ".timer"
 
 
 def parse_journal(text: str) -> JournalSpec:
-    """The spec without `journal:`. Raises UsageError for an unknown key, a value that is empty or no account."""
+    """The spec without `journal:`. Raises UsageError for an unknown key, an empty value or an unknown account."""
     values: dict[str, list[str]] = {}
     key = ""
     for item in text.split(",") if text else []:

@@ -1,7 +1,6 @@
-"""From what journalctl writes to the lines of believed entries, with a counter for each entry's end.
+"""Turns journalctl's entries into lines of the accepted ones; each entry ends in exactly one counter.
 
-The counters `entries` = lines handed out + each `refused_...` + `too_long` + `notes` of journald itself. Imports its
-neighbours of the journal source and `notices`.
+The counters `entries` = lines handed out + each `refused_...` + `too_long` + `notes` of journald itself.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ from pbs_fast.sources.journal.render import COMMAND, FIELDS, IDENTIFIER, MESSAGE
 from pbs_fast.sources.journal.trust import TRANSPORT, TRUSTED, UID, UNIT, Trust
 from pbs_fast.sources.protocol import Notice
 
-#: What journald notes when a service logs more than its RateLimitBurst= (systemd.messages, SD_MESSAGE_JOURNAL_DROPPED).
+#: journald's note when a service logs more than RateLimitBurst= (systemd.messages, SD_MESSAGE_JOURNAL_DROPPED).
 DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
 _MESSAGE_ID = b"MESSAGE_ID"
 _SUPPRESSED = re.compile(rb"Suppressed ([0-9]{1,18}) messages from ([^\s]{1,255})")
-#: Different refusals that are said; whoever may log could else fill our own log.
+#: Most distinct rejections that are logged; otherwise anybody who may log could fill our log.
 _MOST = 20
 
-#: The fields that journalctl is to write.
+#: The fields that journalctl must write.
 WANTED = tuple(dict.fromkeys((*FIELDS, *TRUSTED, *PARTS, _MESSAGE_ID)))
 
 
 class Take:
-    """What one journal source, its present and its past alike, makes of entries."""
+    """Filters and renders the entries of one journal source, live and past."""
 
     def __init__(
         self, name: str, trust: Trust, counters: Counter[str], tags: Sequence[str], say: Callable[[Notice], object]
     ) -> None:
         self.dropped = 0
-        """Messages that journald says it dropped, of units that are believed."""
+        """Messages of accepted units that journald dropped, by its own notes."""
         self._name = name
         self._trust = trust
         self._counters = counters
@@ -46,7 +45,7 @@ class Take:
         self._renderer = Renderer()
 
     def lines(self, entries: Sequence[Entry], parts: Parts) -> list[bytes]:
-        """The lines of those entries that are believed, in their order; `parts` is of all that this reading gave."""
+        """The lines of the accepted entries, in order; `parts` belongs to this reading of the journal."""
         found: list[bytes] = []
         for entry in entries:
             refusal = self._trust.refusal(entry)
@@ -65,7 +64,7 @@ class Take:
         return found
 
     def _noted(self, entry: Entry) -> bool:
-        """Is it journald's own word that it dropped messages?"""
+        """Is it journald's note that it dropped messages?"""
         fields = entry.fields
         if fields.get(_MESSAGE_ID) != DROPPED.encode() or fields.get(TRANSPORT) != b"driver" or entry.repeated:
             return False
@@ -83,7 +82,7 @@ class Take:
         return True
 
     def _complain(self, entry: Entry, refusal: str) -> None:
-        """Say it where the entry claims to be of a server that matters: a forgery, or a unit that is to be named."""
+        """Log it if the entry claims to be of a known server: a forgery, or a unit that should be configured."""
         fields = entry.fields
         tag = fields.get(IDENTIFIER) or fields.get(COMMAND, b"")
         if tag in self._tags:
@@ -93,7 +92,7 @@ class Take:
             self._once(
                 (refusal, unit, uid),
                 "refused",
-                f"{self._name}: entries tagged {_text(tag)} of {_text(unit)}, uid {_text(uid)}, are not believed"
+                f"{self._name}: entries tagged {_text(tag)} of {_text(unit)}, uid {_text(uid)}, are rejected"
                 f" ({refusal}); if they are a mail server's, name them in --watchlog=journal: (docs/JOURNAL.md)",
             )
 

@@ -1,21 +1,19 @@
-"""Which journal entries are believed: those that a mail server wrote, by the fields that no client can set.
+"""Which journal entries are accepted: those that a mail server wrote, by the fields that no client can set.
 
-Anybody may send the journal an entry that calls itself `dovecot` (`logger -t dovecot`, SYSLOG_IDENTIFIER=dovecot). What
-journald itself adds about the sender starts with `_` (systemd.journal-fields(7), "Trusted Journal Fields") and is
-dropped from what clients send. An entry is believed when
+Anybody may send the journal an entry that calls itself `dovecot` (`logger -t dovecot`, SYSLOG_IDENTIFIER=dovecot).
+journald adds fields about the sender, which start with `_` (systemd.journal-fields(7), "Trusted Journal Fields"), and
+removes such fields from what clients send. An entry is accepted if
 
-- it is unambiguous: none of the fields looked at came twice or was cut off;
-- it is of this machine (`_MACHINE_ID`), or of the machines named, or of journal files that the administrator named;
-- it came as a log message of a process: `_TRANSPORT` is syslog, journal or stdout. Of an audit record parts of the
-  fields are what a process said;
-- it was not written on behalf of a container, unless that one is asked for: whoever is root in a container writes what
-  he likes through the engine's trusted unit;
-- `_SYSTEMD_UNIT` is one of the units believed. A user's own services run in `user@UID.service`, whatever they are
-  called in _SYSTEMD_USER_UNIT, and his logins in `session-N.scope`;
-- `_UID` is root's or that of the account under which this server writes (`units.toml`): in a server's unit
-  there also run programs of mail users.
-
-Imports `journal_export` and `journal_spec`.
+- it is unambiguous: none of these fields came twice or was cut off;
+- it is of this machine (`_MACHINE_ID`), of a configured machine, or in a configured journal file;
+- it is a log message of a process: `_TRANSPORT` is syslog, journal or stdout. In audit records, processes control some
+  of the fields;
+- it was not written for a container, unless that one is configured: root in a container can write anything through
+  the engine's trusted unit;
+- `_SYSTEMD_UNIT` is an accepted unit. Services of users run in `user@UID.service`, whatever their name in
+  _SYSTEMD_USER_UNIT, and their logins in `session-N.scope`;
+- `_UID` is root's or that of the account under which this server writes (`units.toml`): programs of mail users run in a
+  server's unit too.
 """
 
 from __future__ import annotations
@@ -31,19 +29,19 @@ from typing import Any, NamedTuple
 from pbs_fast.sources.journal.export import Entry
 from pbs_fast.sources.journal.spec import ANY, JournalSpec
 
-#: Fields that the verdict depends on.
+#: Fields that the decision depends on.
 UNIT, UID, TRANSPORT, MACHINE = b"_SYSTEMD_UNIT", b"_UID", b"_TRANSPORT", b"_MACHINE_ID"
 CONTAINERS = (b"CONTAINER_NAME", b"CONTAINER_ID", b"CONTAINER_ID_FULL")
 TRUSTED = (UNIT, UID, TRANSPORT, MACHINE, *CONTAINERS)
 
 _TRANSPORTS = frozenset((b"syslog", b"journal", b"stdout"))
 _ROOT = "0"
-#: Verdicts remembered; a machine has fewer units than that.
+#: Decisions cached; a machine has fewer units than that.
 _REMEMBERED = 4096
 
 
 class Rule(NamedTuple):
-    """Entries of these units are believed when they are of these accounts."""
+    """Entries of these units are accepted from these accounts."""
 
     units: re.Pattern[bytes]
     uids: frozenset[bytes] | None
@@ -51,10 +49,10 @@ class Rule(NamedTuple):
 
 
 class Trust:
-    """The verdicts of one source."""
+    """The decisions of one source."""
 
     def __init__(self, spec: JournalSpec, machine: str | None) -> None:
-        """`machine` is this machine's id, None when it is not known or files of any machine are read."""
+        """`machine` is this machine's id, None if it is unknown or files of any machine are read."""
         machines = spec.machine or ((machine,) if machine and not spec.given_files else ())
         self._machines = frozenset(each.encode() for each in machines) or None
         self._containers = frozenset(each.encode() for each in spec.container)
@@ -62,7 +60,7 @@ class Trust:
         self._known: dict[tuple[bytes | None, ...], str | None] = {}
 
     def refusal(self, entry: Entry) -> str | None:
-        """Why an entry is not believed (`malformed`, `machine`, `transport`, `container`, `unit`, `uid`); else None."""
+        """Why an entry is rejected (`malformed`, `machine`, `transport`, `container`, `unit`, `uid`); else None."""
         fields = entry.fields
         if (entry.repeated or entry.cut) and not (entry.repeated | entry.cut).isdisjoint(TRUSTED):
             return "malformed"
@@ -77,7 +75,7 @@ class Trust:
             return verdict
 
     def covers(self, unit: bytes) -> bool:
-        """Is the unit one of those believed?"""
+        """Is the unit accepted?"""
         return any(rule.units.fullmatch(unit) for rule in self._rules)
 
     def _judge(self, fields: Mapping[bytes, bytes]) -> str | None:
@@ -99,8 +97,8 @@ class Trust:
         return None
 
 
-def believed_units(spec: JournalSpec) -> list[str]:
-    """The units of a spec, or those of the servers that are known."""
+def accepted_units(spec: JournalSpec) -> list[str]:
+    """The units of a spec, or else those of the known servers."""
     if spec.unit:
         return list(spec.unit)
     known = _data()
@@ -113,11 +111,11 @@ def _rules(spec: JournalSpec) -> list[Rule]:
     known = _data()
     accounts = {unit: server["accounts"] for server in known["server"] for unit in server["units"]}
     rules: list[Rule] = []
-    for unit in believed_units(spec):
+    for unit in accepted_units(spec):
         if ANY in spec.uid:
             uids = None
         else:
-            # An account that this machine does not have writes nothing here.
+            # An account that does not exist on this machine writes nothing here.
             numbers = spec.uid or [_ROOT, *_numbers(accounts.get(unit, ()))]
             uids = frozenset(number.encode() for number in numbers)
         pattern = b".*".join(re.escape(part.encode()) for part in unit.split("*"))
