@@ -60,15 +60,15 @@ def test_reap_waits_for_grace_after_the_last_owner(any_site: Site) -> None:
     site = any_site
     site.grace = 300
     reap = here(site, f"--grace={site.grace}")
-    assert pbs("reap", *reap).stdout == f"{site.spec}: there is no such table\n"
+    assert pbs("reap", *reap).stdout == f"{site.spec}: no such table\n"
     assert not list(site.place.glob("relay*"))
     daemon = site.start()
     site.append(login(A))
     site.wait_rows(A)
-    assert pbs("reap", *reap).stdout == f"{site.spec}: a daemon owns it\n"
+    assert pbs("reap", *reap).stdout == f"{site.spec}: in use by the running daemon\n"
     daemon.kill()
     waiting = pbs("reap", *reap).stdout
-    assert waiting.startswith(f"{site.spec}: without an owner; to be emptied in 3"), waiting
+    assert waiting.startswith(f"{site.spec}: no daemon is running; will be emptied in 6 min\n"), waiting
     assert site.holds(A)
     long_ago = time.time() - site.grace - 61
     os.utime(owner(site), (long_ago, long_ago))

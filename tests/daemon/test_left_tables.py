@@ -183,8 +183,8 @@ def test_the_daemon_names_and_empties_it_by_itself(place: Path) -> None:
     old = site.spec
     site.spec = f"hash:{place}/relay"
     site.start().stop()
-    assert f"{old}: left by an earlier configuration; it gets no new rows and will be emptied in 18" in site.said()
-    assert f"s; the MTA's configuration must name {site.spec}" in site.said()
+    assert f"{old}: left by an earlier configuration; it gets no new rows and will be emptied in 31 min" in site.said()
+    assert f"min; the MTA's configuration must name {site.spec}" in site.said()
     assert len(site.rows()) == 1
     now = time.time()
     stale = place / "relay.lmdb.owner"
@@ -205,7 +205,9 @@ def test_one_is_emptied_by_its_name_while_the_daemon_runs(place: Path) -> None:
     site.start()
     configured = (f"--config={site.config}", f"--dbfile={site.spec}")
     reaped = pbs("reap", *configured).stdout
-    assert reaped.startswith(f"{site.spec}: a daemon owns it\n{old}: not in this configuration; will be emptied in 18")
+    assert reaped.startswith(
+        f"{site.spec}: in use by the running daemon\n{old}: not in this configuration; will be emptied in 31 min"
+    )
     done = pbs("clear", old, f"--config={site.config}")
     assert (done.returncode, done.stdout) == (0, f"{old}: emptied, 1 rows removed\n")
     assert site.rows() == ["203.0.113.5"]

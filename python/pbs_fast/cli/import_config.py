@@ -23,16 +23,16 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 "--check",
                 metavar="LOG",
-                help="Replay this log under the imported configuration instead, and say what it would have granted;"
-                " where the old program is installed, also which addresses only one of the two granted.",
+                help="Instead, replay this log with the imported configuration and show what it would have granted; if"
+                " the old program is installed, also which addresses only one of the two granted.",
                 show_default=False,
             ),
         ] = None,
     ) -> int:
-        """Write the configuration that means the same as an old one of pop-before-smtp to standard output.
+        """Convert a configuration of pop-before-smtp and write it to standard output.
 
         The old configuration is a Perl program: perl evaluates it, so its code runs, as it did when the old daemon
-        started. What cannot be carried over is said on standard error, with its line and what to do.
+        started. Settings that cannot be converted are reported on standard error, with their line and what to do.
         """
         from pbs_fast.formats.loader import load_catalogue
         from pbs_fast.legacy.convert import convert

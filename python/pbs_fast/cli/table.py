@@ -1,4 +1,4 @@
-"""`pbs-fast list`, `reap` and `clear`: look at the tables, empty them when nobody keeps them, empty them now."""
+"""`pbs-fast list`, `reap` and `clear`: list the tables, empty unmaintained ones, empty them now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from pbs_fast.cli import options
 from pbs_fast.config import Config, Settings
 from pbs_fast.errors import PbsError
-from pbs_fast.util.text import printable
+from pbs_fast.util.text import duration, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,21 +35,21 @@ def register(app: typer.Typer) -> None:
     @options.command(app, "list", keys=("dbfile", "table", "flock"))
     def list_(
         settings: Settings,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object a table instead.")] = False,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object per table.")] = False,
     ) -> int:
         """Show the addresses that may relay now.
 
-        Only reads: no lock is kept, no file is made.
+        Reads only: it keeps no lock and creates no file.
         """
         specs = chosen(settings.config)
         return _each("list", settings.config, specs, [], lambda some, _: _list(settings.config, some, len(specs), json))
 
     @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
     def reap_(settings: Settings) -> int:
-        """Empty each table that no daemon has owned for as long as the grace time.
+        """Empty each table that no daemon has maintained for one grace period.
 
-        For a timer, so that rows do not outlive a daemon that was stopped for good. Tables that an earlier
-        configuration left in the same directories are emptied too.
+        Run it from a timer, so that rows end even if the daemon was stopped for good. It also empties tables that an
+        earlier configuration left in the same directories.
         """
         from pbs_fast.tables.leftover import directories
 
@@ -66,8 +66,8 @@ def register(app: typer.Typer) -> None:
     def clear_(settings: Settings, tables: Named = None) -> int:
         """Empty the tables now. The daemon must be stopped first.
 
-        Tables that an earlier configuration left in the same directories are emptied too. To empty one of those
-        while the daemon runs, name it.
+        It also empties tables that an earlier configuration left in the same directories. To empty one of those while
+        the daemon runs, name it.
         """
         from pbs_fast.tables import parse
         from pbs_fast.tables.leftover import directories
@@ -97,7 +97,7 @@ def table_options(config: Config) -> TableOptions:
 
 
 def listing(addresses: list[str]) -> str:
-    """The old program's words: `The database holds 2 IPs:` and an address a line."""
+    """The old program's words: `The database holds 2 IPs:` and one address per line."""
     count = len(addresses)
     if not count:
         return "The database holds 0 IPs.\n"
@@ -212,9 +212,9 @@ def _reap(
         done = reap(spec, table_options(config), grace=config.grace)
         typer.echo(
             {
-                "absent": f"{spec}: there is no such table",
-                "owned": f"{spec}: a daemon owns it",
-                "waiting": f"{spec}: without an owner; to be emptied in {done.wait:.0f} s",
+                "absent": f"{spec}: no such table",
+                "owned": f"{spec}: in use by the running daemon",
+                "waiting": f"{spec}: no daemon is running; will be emptied in {duration(done.wait)}",
                 "emptied": f"{spec}: emptied, {done.removed} rows removed",
             }[done.state]
         )
@@ -222,7 +222,7 @@ def _reap(
     def other(left: Leftover) -> None:
         done = reap_leftover(left, table_options(config), grace=config.grace)
         if done.state == "waiting":
-            _tell_left(left, f"will be emptied in {done.wait:.0f} s")
+            _tell_left(left, f"will be emptied in {duration(done.wait)}")
         elif done.state == "asks":
             from shlex import quote
 
@@ -260,5 +260,5 @@ def _clear(
 
 
 def _tell_left(left: Leftover, what: str) -> None:
-    # Its name comes from a file that others may write.
+    # Others may write the file that its name comes from.
     typer.echo(printable(f"{left.spec}: not in this configuration; {what}"))

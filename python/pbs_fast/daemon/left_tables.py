@@ -15,6 +15,7 @@ from pbs_fast.tables import HEARTBEAT, TableOptions, TableSpec
 from pbs_fast.tables.leftover import Leftover, directories, leftovers
 from pbs_fast.tables.owner import owner_file
 from pbs_fast.tables.reap import reap_leftover
+from pbs_fast.util.text import duration
 
 
 class LeftTables:
@@ -61,8 +62,8 @@ class LeftTables:
             self._once(
                 file,
                 done.state,
-                f"{spec}: left by an earlier configuration; it gets no new rows and will be emptied in {done.wait:.0f} "
-                f"s; the MTA's configuration must name {named}",
+                f"{spec}: left by an earlier configuration; it gets no new rows and will be emptied in "
+                f"{duration(done.wait)}; the MTA's configuration must name {named}",
             )
         elif done.state == "asks":
             self._once(file, done.state, f"{spec}: left by an earlier configuration; pbs-fast clear empties it")

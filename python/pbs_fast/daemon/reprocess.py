@@ -96,7 +96,7 @@ def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now
             replayer.advance(last, reference)
     replayer.end_log(last, reference)
     if first is None and follower.source.trouble is None:
-        log.warning(f"{follower.path}: no line's stamp could be read")
+        log.warning(f"{follower.path}: no line has a readable timestamp")
     follower.covered = _coverage(follower, first, now - replayer.ledger.grace)
 
 
@@ -118,8 +118,8 @@ def _coverage(follower: Follower, first: int | None, since: float) -> Coverage:
     if follower.source.uncovered is not None:
         return Coverage(False, follower.source.uncovered)
     if first is None:
-        return Coverage(False, f"{follower.path} holds no line with a stamp")
+        return Coverage(False, f"{follower.path} has no line with a readable timestamp")
     begins = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if first > since:
-        return Coverage(False, f"{follower.path} begins at {begins}, within the window")
-    return Coverage(True, f"{follower.path} was reprocessed from its first line, of {begins}")
+        return Coverage(False, f"{follower.path} starts at {begins}, so it does not cover the last grace period")
+    return Coverage(True, f"{follower.path} was reprocessed from its first line, at {begins}")

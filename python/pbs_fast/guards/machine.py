@@ -50,10 +50,12 @@ def read_machine(proc_net: str = "/proc/self/net") -> Machine:
             if name in ("if_inet6", "ipv6_route") and Path(proc_net, "route").exists():
                 return []
             notices.append(
-                f"{path}: no such file; guards do not know all of this machine's addresses, list them as proxies"
+                f"{path}: no such file; guards do not know all addresses of this machine, add them to guards.proxies"
             )
         except (OSError, ValueError) as error:
-            notices.append(f"{path}: {error}; guards do not know all of this machine's addresses, list them as proxies")
+            notices.append(
+                f"{path}: {error}; guards do not know all addresses of this machine, add them to guards.proxies"
+            )
         return []
 
     found = [

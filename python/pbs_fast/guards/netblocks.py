@@ -75,8 +75,7 @@ def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = DEFAULT_CO
                 if postconf != DEFAULT_COMMAND:
                     raise
                 reader.notices.append(
-                    "there is no Postfix here to ask for mynetworks, so no network is taken as local; list them in the "
-                    "configuration as mynetworks"
+                    "Postfix is not installed, so no network counts as local; set mynetworks in the configuration"
                 )
                 continue
             reader.notices += notices
@@ -124,7 +123,7 @@ class _Reader:
     def _file(self, path: str, where: str, positive: bool) -> None:
         if path in self._open:
             chain = " -> ".join((*self._open, path))
-            raise ConfigError(f"{where}: {path} is read while it is being read ({chain}); take one of the names out")
+            raise ConfigError(f"{where}: {path} includes itself ({chain}); remove one of the names")
         self._files += 1
         if len(self._open) == MOST_NESTED or self._files > MOST_FILES:
             raise ConfigError(
@@ -133,7 +132,7 @@ class _Reader:
         try:
             text = read_admin_file(path).decode("utf-8", "backslashreplace")
         except OSError as error:
-            raise ConfigError(f"{where}: {path}: {error.strerror}; mend the file or take it out of the list") from None
+            raise ConfigError(f"{where}: {path}: {error.strerror}; correct the file or remove it from there") from None
         self._open.append(path)
         for number, line in enumerate(text.split("\n"), 1):
             self.read(line, f"{path}:{number}", positive)

@@ -60,7 +60,7 @@ def unknown(logger: str, error: UnreadableError, logs: Sequence[str]) -> Finding
     """The finding that a configuration cannot be judged."""
     file = str(error).partition(":")[0]
     text = (
-        f"{error}; cannot tell whether {logger} keeps line feeds of user names out of {', '.join(logs)} (SECURITY.md)"
+        f"{error}; cannot tell whether {logger} keeps line feeds in user names out of {', '.join(logs)} (SECURITY.md)"
     )
     return Finding(logger, file, "", (), text)
 

@@ -60,7 +60,7 @@ def _finding(file: str, log: str, followed: tuple[str, ...], driver: str, *, spl
     what, cure = (
         (f"{driver}() ends a message at each line feed", f"use unix-dgram() with flags({_FLAG})")
         if split
-        else (f"{driver}() passes on line feeds of user names", f"set flags({_FLAG}) on the destination's file()")
+        else (f"{driver}() passes on line feeds in user names", f"set flags({_FLAG}) on the destination's file()")
     )
     text = f"{file}: {what}, so a stranger can forge logins in {log}; {cure} (SECURITY.md)"
     return Finding("syslog-ng", file, log, followed, text)
