@@ -135,7 +135,7 @@ def test_errors_in_files(tmp_path: Path) -> None:
     path.write_text(f"{path}\n")
     with pytest.raises(ConfigError, match=rf"^{path}:1: {path} includes itself"):
         read_netblocks([str(path)])
-    with pytest.raises(ConfigError, match=rf"^mynetworks: {tmp_path}/no: No such file or directory; mend the file"):
+    with pytest.raises(ConfigError, match=rf"^mynetworks: {tmp_path}/no: No such file or directory; correct the file"):
         read_netblocks([f"{tmp_path}/no"])
     path.write_bytes(b"\xff\xfe\0\n")
     with pytest.raises(ConfigError, match=rf"^{path}:1: "):
