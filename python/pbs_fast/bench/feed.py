@@ -1,7 +1,7 @@
-"""Logs in, scans out: several threads read and scan newline-aligned pieces, the results come in the log's order.
+"""Logs in, scans out: several threads read and scan newline-aligned pieces; the results keep the log's order.
 
-A scan is a pure function of bytes, so any number of threads and any piece size give the same scans' content (tests hold
-it). Memory is bounded by the pieces under way, whatever the log's size. Knows no ledger and no tables.
+A scan is a pure function of bytes, so its content does not depend on threads and piece sizes (tested). Memory is
+bounded by the pieces in progress, for logs of any size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A log to replay where a site has none: written to a temporary directory, or where it shall stay, with its truth."""
+"""A generated log to replay, in a temporary directory or a given file, with its expected results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which logs are meant: names as they are, and patterns that no shell has expanded (quoted ones, those of a unit)."""
+"""The logs to replay: plain names, and wildcards that no shell has expanded (quoted, or in a systemd unit)."""
 
 from __future__ import annotations
 

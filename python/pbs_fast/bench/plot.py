@@ -1,6 +1,6 @@
-"""What a replay found as a picture: lines a second, each run's, and where the time went. Needs matplotlib.
+"""Plots the results of a replay: lines per second of each run, and the time of each stage. Needs matplotlib.
 
-Knows results only. The same results give the same SVG, byte by byte: no date, no random ids.
+The same results give the same SVG, byte by byte: no date, no random ids.
 """
 
 from __future__ import annotations

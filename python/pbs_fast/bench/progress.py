@@ -1,6 +1,6 @@
-"""How far a replay is, on standard error where that is a terminal: share of the bytes, lines a second, time left.
+"""Progress of a replay, on standard error if it is a terminal: share of the bytes, lines per second, time left.
 
-rich is imported when there is something to show, and not else: it costs a start 50 ms.
+rich is imported only when there is something to show, because it costs a start 50 ms.
 """
 
 from __future__ import annotations

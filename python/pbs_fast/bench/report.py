@@ -1,6 +1,6 @@
-"""What a replay found, as one JSON object or as a table for people; and the process's peak memory.
+"""The results of a replay as one JSON object or as a table, and the process's peak memory.
 
-Knows results only. Rates are per second of `Result.seconds`; sizes are in 10⁶ bytes.
+Rates are per second of `Result.seconds`; sizes are in 10⁶ bytes.
 """
 
 from __future__ import annotations

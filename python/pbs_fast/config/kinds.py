@@ -1,7 +1,7 @@
-"""What a value of the configuration may be: one Kind per sort of value, used for TOML and for options alike.
+"""The kinds of values in the configuration: one Kind per sort of value, for TOML and options alike.
 
-Invariants: `read` returns an immutable value of one Python type or raises RefusedError; what it returns, written
-as TOML, is read as the same value again. Imports of the package: addresses.
+Invariants: `read` returns an immutable value of one Python type or raises RefusedError; a returned value, written as
+TOML, is read as the same value again.
 """
 
 from __future__ import annotations

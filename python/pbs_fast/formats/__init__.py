@@ -1,6 +1,6 @@
-"""The catalogue: one TOML file per server in `data/`, loaded into `Format`s that both twins compile.
+"""The catalogue: one TOML file per server in `data/`, loaded into `Format`s that both backends compile.
 
-Knows patterns and samples; knows nothing of twins, logs or tables. See docs/FORMATS.md for the file's keys.
+docs/FORMATS.md describes the keys of the files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A site's own formats, from the `[[format]]` tables of its configuration.
+"""Custom formats, from the `[[format]]` tables of a site's configuration.
 
-Held to the catalogue's rules as far as safety needs it: what no engine can run, or what can grant nothing, is an error
-with its line; what is unwise works and is a warning. Imports the loader and the rules; knows no twins and no logs.
+The catalogue's rules apply as far as safety needs them: a pattern that no engine can run, or that can grant nothing, is
+an error with its line; a risky one works and causes a warning.
 """
 
 from __future__ import annotations

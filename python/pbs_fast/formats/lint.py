@@ -1,8 +1,8 @@
-"""What a format must keep to, rule by rule: `make test` holds the packaged ones to it, a user's own can be asked about.
+"""The rules for formats: `make test` checks the packaged ones, and a custom one can be checked too.
 
-A rule looks at expanded patterns and at samples, and never at a log. Most of the safety hangs on `one-pass`: where each
-byte has one way on, a text cannot be read in two ways, so free text cannot end where its author likes. Patterns are
-read with Python's `re` here, of which `one-pass` patterns use the part that both twins read alike.
+A rule checks expanded patterns and samples, never a log. Most of the safety depends on `one-pass`: if there is only one
+way to continue at each byte, a text cannot be read in two ways, so the author of free text cannot choose where it ends.
+Patterns are parsed with Python's `re`; `one-pass` patterns use only the syntax that both backends interpret alike.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Reads format files: TOML to `Format`, checked key by key, placeholders expanded.
 
-Every fault is a FormatError that names the file, the line where it can be found, and the nearest known key. The files
-are found beside this module, not through `importlib.resources`, whose import alone takes longer than all the rest.
-Knows no twins and no logs.
+Every error is a FormatError with the file, the line, and the nearest known key. The files are found next to this
+module, not with `importlib.resources`, whose import alone takes longer than everything else.
 """
 
 from __future__ import annotations

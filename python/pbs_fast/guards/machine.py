@@ -1,10 +1,10 @@
-"""This machine's own addresses, its broadcast addresses and its default gateways, from the kernel's own lists.
+"""This machine's own addresses, its broadcast addresses and its default gateways, from the kernel's lists.
 
-Sources, all of Linux and all of this network namespace (so of the container, whose default gateway is Docker's), below
+The sources, all of Linux and this network namespace (in a container the default gateway is Docker's), are below
 `/proc/self/net`: `fib_trie` (LOCAL and BROADCAST entries, whole local prefixes included), `if_inet6`, `route` and
-`ipv6_route` (main table; of a multipath route the kernel shows the first gateway only). A service with ProcSubset=pid
-has no `/proc/net`.
-Read at start and on SIGHUP: 1 ms, no subprocess. Where a file is missing, a notice says which guard knows less.
+`ipv6_route` (main table; of a multipath route the kernel shows only the first gateway). A service with ProcSubset=pid
+has no `/proc/net`. They are read at start and on SIGHUP: 1 ms, no subprocess. If a file is missing, a notice says which
+guard is affected.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which addresses the MTA lets relay anyway (Postfix's mynetworks): a grant for them would be idle.
+"""The addresses that the MTA always lets relay (Postfix's mynetworks), which need no grant.
 
-The grammar is Postfix's (mynetworks in postconf(5), util/match_list.c): words between blanks and commas, the first that
-matches decides, `!` turns it round, `/file` holds further words, `[…]` encloses IPv6. Beyond it, IPv6 may stand bare.
-Raises ConfigError that names the word and where it stands. Knows nothing of logs and tables.
+The grammar is Postfix's (mynetworks in postconf(5), util/match_list.c): words between blanks and commas, the first
+match decides, `!` negates, `/file` contains further words, `[…]` encloses IPv6. IPv6 is also accepted without brackets.
+Raises ConfigError with the word and its place.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """All guards over a Batch: which of its rows may reach the ledger, and why the others may not.
 
-What speaks against an address alone is `answers.py`'s to say. Must not import the ledger.
+`answers` decides about an address alone.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The old Perl configuration as TOML: `pbs-fast import-config`.
 
-`evaluate` lets perl run the file, `patterns` tells which of its regular expressions the catalogue knows already,
-`convert` writes what the rest means. Used by its command only.
+`evaluate` runs the file with perl, `patterns` finds regular expressions that the catalogue already covers, `convert`
+writes the result.
 """

@@ -1,7 +1,7 @@
-"""`import-config --check`: what a log grants under the imported configuration, beside what the old program grants.
+"""`import-config --check`: what a log grants with the imported configuration, compared with the old program.
 
-Both replay the whole log with each line's stamp as the clock and nothing written: `pbs-fast run --reprocess --once
---nowrite` here, `pop-before-smtp --reprocess --nowrite` there. Imports what was converted only.
+Both replay the whole log with each line's timestamp as the current time and write nothing: `pbs-fast run --reprocess
+--once --nowrite` and `pop-before-smtp --reprocess --nowrite`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An evaluated Perl configuration as TOML that means the same, each key with what it was, and notes for the rest.
+"""An evaluated Perl configuration as equivalent TOML, each key with its old setting, and notes for the rest.
 
-Functions are known by the names that the old daemon gave them. What has no counterpart becomes a note that names its
-line and what to do. Imports what evaluated it, the patterns' part and the writer of TOML values.
+Functions are recognised by the names that the old daemon gave them. A setting without a counterpart becomes a note with
+its line and what to do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The old patterns as formats: those of the catalogue where it has them, else `[[format]]` tables.
+"""The old patterns as formats: those of the catalogue if it has them, otherwise `[[format]]` tables.
 
-One pattern is one format; a `custom_match` that joins several becomes several. Imports what evaluated the configuration
-and the recognizer.
+Each pattern becomes one format; a `custom_match` that joins several becomes several.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which twin matches: the native one where it is there, the Python one where it is not, an error where it is broken.
+"""Chooses the backend: Rust if it is installed, Python if it is not, an error if it is broken.
 
-A broken native module is never passed over in silence: the fallback is an order of magnitude slower and somebody
-would wonder for months. Imports a twin only when it is chosen.
+A broken native module is never ignored silently: the fallback is an order of magnitude slower, and users would not know
+why. A backend is imported only when it is chosen.
 """
 
 from __future__ import annotations

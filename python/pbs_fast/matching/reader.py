@@ -1,7 +1,7 @@
-"""Reads one source: finds wrapper and layout once, rewrites, scans its pieces in order, folds them into Batches.
+"""Reads one source: detects wrapper and layout once, rewrites, scans its pieces in order, folds them into Batches.
 
-The one place that does: daemon, `match` and `bench` read through it. Works with either twin. Knows no tables, no grace
-but as the fold's gap, and no clock: the caller says the reference.
+The daemon, `match` and `bench` all read through it, with either backend. The caller sets the reference time; `gap` is
+the gap of the fold.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Netstrings (`16:pbs 198.51.100.7,`) out of a stream of bytes and into it; no socket, no clock.
+"""Netstrings (`16:pbs 198.51.100.7,`): decoded from a stream of bytes and encoded; no socket, no clock.
 
-Invariants: the result does not depend on how the stream was cut; what is kept between two calls is at most one
-netstring of `limit` bytes; a stream that breaks the rules is never read on. Source of the format:
-cr.yp.to/proto/netstrings.txt. Imports nothing of the package.
+Invariants: the result does not depend on how the stream was cut; between two calls at most one netstring of `limit`
+bytes is kept; after a protocol error a stream is never read further. Source of the format:
+cr.yp.to/proto/netstrings.txt.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Answers netstring requests on a listening socket, in a thread of its own, for any number of clients.
+"""Answers netstring requests on a listening socket, in its own thread, for any number of clients.
 
-A thread, so that a look-up never waits for the daemon's loop while that writes another table; Python switches between
-the two at least every 5 ms. Invariants: no client keeps others waiting; one that sends faults, sends half a request or
-does not read its answers is dropped after a time; memory a client is bounded (one request and ANSWERS bytes of
-answers); more clients than there are descriptors push out the one that was silent longest (smtpd asks again on a new
-connection, unnoticed). Imports `netstring` only.
+With a thread, a look-up never waits while the daemon's loop writes another table; Python switches between the two at
+least every 5 ms. Invariants: no client delays others; a client that sends errors, sends half a request or does not read
+its answers is dropped after a time; memory per client is bounded (one request and ANSWERS bytes of answers); if there
+are more clients than descriptors, the one that was silent longest is dropped (smtpd reconnects without an error).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Configuration files of logging daemons: read with bounds, and what is found in them.
+"""Reads configuration files of logging daemons with limits, and defines the findings.
 
-Another program's files may be anything: only regular files are read, of bounded size and number, and a fault becomes a
-finding, because then it is not known whether the logs are safe.
+Another program's files may be anything: only regular files are read, limited in size and number. An error becomes a
+finding, because it is then unknown whether the logs are safe.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judges a configuration of rsyslog: it escapes control characters unless it is told not to.
+"""Checks a configuration of rsyslog: it escapes control characters unless that is turned off.
 
 Source of the facts: rsyslog's documentation of `$EscapeControlCharactersOnReceive` and of
 `global(parser.escapeControlCharactersOnReceive=...)`, both `on` by default; measured in SECURITY.md.

@@ -1,8 +1,8 @@
-"""Judges a configuration of syslog-ng: does a line feed in a message reach a mail log as a line feed?
+"""Checks a configuration of syslog-ng: does a line feed in a message reach a mail log unescaped?
 
-It does in the configuration that Debian ships. Measured with 3.38 and 4.8 (SECURITY.md): `flags(no-multi-line)` of a
-`file()` destination makes a blank of it, whatever the source. Of a source it does so for `unix-dgram()`; `system()` and
-`systemd-journal()` accept and ignore it. A source that reads a stream ends the record there in any case.
+With Debian's default configuration it does. Measured with 3.38 and 4.8 (SECURITY.md): `flags(no-multi-line)` of a
+`file()` destination replaces it by a blank, for any source. On a source the flag works for `unix-dgram()`; `system()`
+and `systemd-journal()` accept and ignore it. A source that reads a stream ends the record there in any case.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Addresses: strict text in, canonical text out, on integers (docs/MATCHING.md, 4).
 
-Never asks the platform's `inet_ntop`, whose text for `::a.b.c.d` and for single zero groups differs between systems.
-Imports nothing of the package.
+Does not use the platform's `inet_ntop`, whose text for `::a.b.c.d` and for single zero groups differs between systems.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Matcher: formats and zone compiled once; cuts a piece into parts for the walk (docs/MATCHING.md).
+"""Matcher: formats and zone compiled once; splits a piece into parts for the walk (docs/MATCHING.md).
 
-A piece's first line has no newline before it and its last may have none after it: both are walked as small parts of
-their own, so that the walk over the buffer knows complete lines only. Knows no files and no clock.
+A piece's first line has no newline before it, and its last may have none after it. Both are walked as separate small
+parts, so that the walk over the buffer sees only complete lines.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Envelopes: what stands before a message (docs/MATCHING.md, 2), as regexes from one grammar.
+"""Envelopes: the text before a message (docs/MATCHING.md, 2), as regexes from one grammar.
 
-The exact grammar of one line, whatever its tag: `LINE` for the syslog layout, `own` for a format's own. What finds the
-lines worth it is in `sieve`. Every repetition that could give bytes back in vain is possessive, so a match costs time
-linear in the line. Imports nothing of the package.
+The exact grammar of a line with any tag: `LINE` for the syslog layout, `own` for a format's own. `prefilter` finds the
+lines worth parsing. Repetitions that could backtrack in vain are possessive, so a match takes time linear in the line.
 """
 
 from __future__ import annotations

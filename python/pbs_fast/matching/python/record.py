@@ -1,8 +1,8 @@
-"""Records: what a scan says of each line that an event, a missed line or a step of a session may come of.
+"""Records: what a scan found in each line that may become an event, a missed line or a step of a session.
 
-They are kept field after field in one list, WIDTH of them a record: what is no tuple of its own costs the garbage
-collector nothing (0.15 us a tuple that outlives its scan), and a column is a slice. Where order has to be settled they
-are taken as tuples. Knows no lines.
+They are stored field after field in one list, WIDTH fields per record: without a tuple per record the garbage collector
+has no extra work (0.15 us a tuple that outlives its scan), and a column is a slice. Where order must be resolved they
+are read as tuples.
 """
 
 from __future__ import annotations

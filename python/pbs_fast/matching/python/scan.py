@@ -1,8 +1,7 @@
-"""The scan: one piece of a source to its records, and the walk that makes them (docs/MATCHING.md, 1 to 4).
+"""The scan: turns one piece of a source into records, and the walk that makes them (docs/MATCHING.md, 1 to 4).
 
-A walk sees the lines whose tag some format knows, in order, each taken apart once by the sieve's regex and once by
-its route's; all other lines are only counted. Settles nothing that depends on what came before the piece: that is
-Stream's. Knows no files, no clock, no folding.
+A walk sees the lines whose tag some format knows, in order, each parsed once by the prefilter's regex and once by its
+route's; all other lines are only counted. Stream resolves what depends on earlier pieces.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Sessions: what a later line of a session knows from an earlier one (docs/MATCHING.md, 6).
+"""Sessions: what a later line of a session takes from an earlier one (docs/MATCHING.md, 6).
 
-Two joins: a logout without address takes that of the login with its session id; steps of a session over several lines,
-joined by host, tag and pid, become logins and logouts. Works on settled stamps, in line order. Knows no lines.
+A logout without an address takes that of the login with its session id. The steps of a session over several lines, with
+the same host, tag and pid, become logins and logouts. Works on resolved timestamps, in line order.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Rewrites the lines of a source before they are scanned: what stands around or before them becomes a plain stamp.
+"""Rewrites the lines of a source before they are scanned: wrappers and unusual timestamps become a plain timestamp.
 
-For Docker's and CRI's log entries and for stamps that a site describes (`logtime`). Line by line, one for one, so that
-a line's number stays; a new line is `STAMP REST` with a stamp of docs/MATCHING.md, 2. A stamp (and PRI) that stood in
-the line itself is dropped, because the new one has a zone. One implementation before either twin.
+For log entries of Docker and CRI and for timestamps that a site describes (`logtime`). Line by line, one for one, so
+that line numbers stay; a new line is `TIMESTAMP REST` as in docs/MATCHING.md, 2. A timestamp (and PRI) in the original
+line is dropped, because the new one has a zone. One implementation for both backends.
 """
 
 from __future__ import annotations
