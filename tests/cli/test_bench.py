@@ -247,7 +247,7 @@ def test_a_generated_log_that_is_kept(capfd: Output, tmp_path: Path) -> None:
     assert kept.read_bytes().count(b"\n") == 2_000
     assert bench(capfd, str(kept))["digest"] == generated["digest"]
     assert main(["bench", "--generate=2000", f"--keep={kept}"]) == 1
-    line = f"{kept}: is there already; name a file for the generated log that does not exist"
+    line = f"{kept}: already exists; name a new file for the generated log"
     assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
 
 

@@ -79,7 +79,7 @@ def test_lists(words: list[str], local: list[str], remote: list[str]) -> None:
         ("[::1", 'mynetworks: "[::1" is no address and no network'),
         ("[::1]/129", 'mynetworks: "[::1]/129" has a prefix length that no such address has'),
         ("192.0.2.0/24/8", 'mynetworks: "192.0.2.0/24/8" has no prefix length after the /'),
-        ("10.0.0.0/8 !", 'mynetworks: "!": nothing stands after the !; name an address, network or file'),
+        ("10.0.0.0/8 !", 'mynetworks: "!": nothing follows the !; name an address, network or file'),
         ("example.org/24", 'mynetworks: "example.org/24" is no address and no network'),
     ],
 )

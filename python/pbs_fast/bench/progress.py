@@ -17,7 +17,7 @@ OnPosition = Callable[[int, int, int], object]
 
 
 def is_terminal() -> bool:
-    """Whether somebody sees standard error."""
+    """Whether standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
@@ -63,5 +63,5 @@ def few(number: float) -> str:
 
 
 def title(name: str, run: int, runs: int) -> str:
-    """The twin, and which of its runs."""
+    """The backend and the number of the run."""
     return name if runs == 1 else f"{name}, run {run} of {runs}"

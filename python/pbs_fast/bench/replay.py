@@ -121,7 +121,7 @@ class Replay:
     ) -> Result:
         """Replay the files as one log, in the order given. `now` is what years are judged from (`feed.scans`).
 
-        `on_position` is told, now and then, the file's index, the bytes of it that were used, and the lines so far.
+        `on_position` regularly gets the file's index, the bytes of it that were used, and the lines so far.
         Raises SourceError when a file cannot be read to its end, TableError when the table cannot be written.
         """
         with collector_aside():

@@ -93,7 +93,7 @@ def normalise(args: Sequence[str]) -> list[str]:
 
 
 def _full_name(text: str, argument: str) -> str:
-    """The option that an abbreviation stands for. Raises UsageError."""
+    """The full name of an abbreviated option. Raises UsageError."""
     wanted = text.lower()
     spelled = {name: name for name in (*_WITH_VALUE, *_NEGATABLE, *_PLAIN)}
     spelled |= {f"no{name}": f"no{name}" for name in _NEGATABLE} | {f"no-{name}": f"no{name}" for name in _NEGATABLE}

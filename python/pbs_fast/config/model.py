@@ -170,7 +170,7 @@ class Config:
 
     @property
     def only_marked(self) -> frozenset[str]:
-        """The formats of which only `marked` logins are accepted (`unmarked = false`)."""
+        """The formats whose `unmarked` logins are refused (`unmarked = false`)."""
         return frozenset(name for name, keys in self.formats.items() if not keys.unmarked)
 
     @property

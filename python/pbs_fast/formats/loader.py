@@ -27,7 +27,7 @@ TEXT, TEXTS, NUMBER, BOOLEAN = "a text", "a list of texts", "a whole number", "t
 NUMBERS = "a list of whole numbers"
 TABLE, TABLES = "a table", "a list of tables"
 _ITEMS = {TEXTS: TEXT, NUMBERS: NUMBER, TABLES: TABLE}
-#: Says where a key stands, for an error: (key, table it is in or "").
+#: Returns the place of a key, for an error: (key, table it is in or "").
 Where = Callable[[str, str], str]
 #: For each key the types it may have; None for any.
 Types = Mapping[str, str | tuple[str, ...] | None]

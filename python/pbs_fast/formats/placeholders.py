@@ -157,7 +157,7 @@ _WITH_ARGUMENT: dict[str, Callable[[str], str]] = {
     "after-rip": _after_rip,
 }
 
-#: Every name that may stand in braces.
+#: Every name that is allowed in braces.
 NAMES = tuple(dict.fromkeys((*_PLAIN, *_WITH_ARGUMENT)))
 
 

@@ -13,7 +13,7 @@ from pbs_fast.errors import FormatError
 from pbs_fast.formats.stamps import BSD, ISO
 
 LOGTIME: Final = "[LOGTIME]"
-#: What unnamed captures stand for, in order, as far as nothing else says it.
+#: The meaning of unnamed captures, in order, unless named groups already have it.
 _CAPTURES: Final = ("stamp", "ip")
 
 #: An escape, `[LOGTIME]`, a class, the opening of a group that is named or captures nothing, or of a capture.

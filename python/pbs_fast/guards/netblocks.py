@@ -15,7 +15,7 @@ from pbs_fast.util.addresses import Network, NetworkTable, parse, parse_network
 from pbs_fast.util.admin_files import read_admin_file
 from pbs_fast.util.postconf import NoPostfixError, Postconf
 
-#: The word of the configuration that stands for what `postconf mynetworks` says.
+#: The word of the configuration that means the output of `postconf mynetworks`.
 POSTFIX = "postfix"
 #: The command that is asked where the configuration names none. That it is missing is then no fault: a host without
 #: Postfix has no networks of Postfix, and a grant too many for a local address opens nothing.
@@ -62,7 +62,7 @@ class Netblocks:
 
 
 def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = DEFAULT_COMMAND) -> Netblocks:
-    """The networks that the configuration's `mynetworks` lists; the word `postfix` stands for those of Postfix.
+    """The networks that the configuration's `mynetworks` lists; the word `postfix` means those of Postfix.
 
     `postconf` is the command to ask, with options. Raises ConfigError.
     """
@@ -99,7 +99,7 @@ class _Reader:
                 return
             bare = word.lstrip("!")
             if not bare:
-                raise ConfigError(f'{where}: "{word}": nothing stands after the !; name an address, network or file')
+                raise ConfigError(f'{where}: "{word}": nothing follows the !; name an address, network or file')
             self._take(bare, word, where, positive == ((len(word) - len(bare)) % 2 == 0))
 
     def _take(self, bare: str, word: str, where: str, positive: bool) -> None:

@@ -67,7 +67,7 @@ def _finding(file: str, log: str, followed: tuple[str, ...], driver: str, *, spl
 
 
 def _followed(log: str, logs: Sequence[str]) -> tuple[str, ...]:
-    """Which of `logs` a file name of the configuration means; a macro in it stands for anything."""
+    """Which of `logs` a file name of the configuration means; a macro in it may be any text."""
     pattern = re.sub("[][]", "?", _MACRO.sub("*", log))
     return tuple(each for each in logs if each == log or (pattern != log and fnmatch.fnmatchcase(each, pattern)))
 
@@ -178,7 +178,7 @@ def _flags(options: Statement) -> set[str]:
 
 
 def _calls(name: str, statements: Iterable[Statement]) -> Iterator[Statement]:
-    """The options of each `name(...)` that stands directly in these statements."""
+    """The options of each `name(...)` directly in these statements."""
     for statement in statements:
         for item, following in pairwise(statement):
             if item == name and isinstance(following, Group):

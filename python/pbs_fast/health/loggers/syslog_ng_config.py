@@ -35,7 +35,7 @@ _CLOSING = {"(": ")", "{": "}"}
 
 @dataclass(frozen=True)
 class Group:
-    """What stands in parentheses or braces."""
+    """The contents of parentheses or braces."""
 
     mark: str
     """`(` or `{`."""
@@ -50,7 +50,7 @@ _Token = tuple[str | None, str]
 
 
 def read_statements(root: Path) -> list[tuple[str, Statement]]:
-    """The top-level statements and the file each stands in, in order. Raises UnreadableError."""
+    """The top-level statements and their files, in order. Raises UnreadableError."""
     return list(_Reader(root).read(root / "etc/syslog-ng/syslog-ng.conf"))
 
 

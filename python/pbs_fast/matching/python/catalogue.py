@@ -113,7 +113,7 @@ class Matcher:
             walk.part(how, data, first, last + 1, shift, usual=usual)
         tail = start if last < 0 else last + 1
         if tail < stop:
-            # Without a newline a carriage return belongs to the line: one more is there to be dropped.
+            # Without a newline a carriage return belongs to the line, so one more is appended to be dropped.
             line = b"\n" + data[tail:stop] + b"\r\n"
             walk.part(how, line, 0, len(line), tail + shift - 1, usual=False)
         return Scan(

@@ -12,13 +12,13 @@ from itertools import chain
 from typing import Any, Final
 
 Key = tuple[bytes, bytes]
-"""Host and tag, as they stand in the line."""
+"""Host and tag, as written in the line."""
 
 Record = tuple[
     int, str, "str | None", "int | None", str, "str | None", str, "str | None", "bool | None", bool, "str | None",
     Key, "bytes | None",
 ]  # fmt: skip
-"""The fields of `events.Event` in its order, then host and tag as they stand in the line, and the pid.
+"""The fields of `events.Event` in its order, then host and tag as written in the line, and the pid.
 
 Its kind is also one of `routes.STEPS` or `routes.ENDINGS`.
 """

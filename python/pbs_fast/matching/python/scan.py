@@ -94,8 +94,8 @@ class Walk:
     def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
         """Walk data[low:high], which starts with the newline before its first line and ends with one.
 
-        A byte of `data` stands in the source at its index + `shift`. `usual`: no line is too long, and none ends in a
-        carriage return.
+        The offset of a byte in the source is its index in `data` + `shift`. `usual`: no line is too long, and none ends
+        in a carriage return.
         """
         if self._whole_lines:
             self._with_whole_lines(layout, data, low, high, shift, usual=usual)

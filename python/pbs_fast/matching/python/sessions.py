@@ -27,7 +27,7 @@ MAX_AGE: Final = 600
 
 _STEPS: Final = frozenset(STEPS)
 _Step = tuple[bytes, bytes, bytes]
-"""Host, tag and pid, as they stand in the line."""
+"""Host, tag and pid, as written in the line."""
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 

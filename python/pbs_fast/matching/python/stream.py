@@ -59,7 +59,7 @@ class Stream:
         began = time.perf_counter()
         fields = self._settle(scan)
         if self._folds:
-            # No logout is in a row, so nobody looks for its address.
+            # No logout is in a row, so its address is not needed.
             self._count(scan, fields, 0)
         else:
             fields = joined(self._with_addresses(scan, fields))

@@ -32,7 +32,7 @@ class Success:
         """A message that holds none of these holds no text: two or three searches, and no call."""
 
     def find(self, message: bytes) -> str | None:
-        """The first format one of whose texts stands in the message."""
+        """The first format that has one of its texts in the message."""
         for name, groups in self._of_format:
             for shared, texts in groups:
                 for text in shared:

@@ -193,7 +193,7 @@ def _check(name: str, pattern: str) -> None:
         Program(pattern)
         re.compile(pattern.encode("ascii"))
     except (PatternError, re.error, UnicodeEncodeError) as error:
-        raise FormatError(f"format {name}: pattern {pattern!r}: {error}; mend the pattern") from error
+        raise FormatError(f"format {name}: pattern {pattern!r}: {error}; correct the pattern") from error
 
 
 def _compile(members: list[tuple[Format, bool]]) -> Route:

@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 
 class Streams:
-    """Which streams of a source stand at a line's start."""
+    """Which streams of a source are at the start of a line."""
 
     def __init__(self) -> None:
         self._within: dict[str, bool] = {}

@@ -117,7 +117,7 @@ class LogTime:
             missing = [name for name in ("month", "day", "hour", "minute") if name not in names]
             raise ConfigError(f"{where}logtime '{text}': it does not tell {' and '.join(missing)}; {_HELP}")
         if self._match(b"") is not None:
-            raise ConfigError(f"{where}logtime '{text}': it matches where nothing stands; {_HELP}")
+            raise ConfigError(f"{where}logtime '{text}': it matches empty text; {_HELP}")
         self._known: dict[tuple[bytes | None, ...], bytes | None] = {}
 
     def head(self, line: bytes) -> tuple[bytes, int] | None:
