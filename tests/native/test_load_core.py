@@ -54,7 +54,7 @@ def test_auto_takes_the_native_twin() -> None:
     core = load_core()
     assert (core.name, core.profile) == ("rust", _core.PROFILE)
     assert core.Matcher is _core.Matcher
-    assert "native" in core.reason
+    assert "Rust backend is installed" in core.reason
 
 
 def test_each_twin_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
