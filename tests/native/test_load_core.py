@@ -117,5 +117,5 @@ def test_python_does_not_touch_a_broken_native_module(tmp_path: Path) -> None:
 
 def test_a_native_module_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pbs_fast, "__version__", "9.9.9")
-    with pytest.raises(CoreError, match=rf"version {_core.VERSION}, the package of 9\.9\.9; reinstall"):
+    with pytest.raises(CoreError, match=rf"version {_core.VERSION}, the package 9\.9\.9; reinstall"):
         load_core()
