@@ -14,23 +14,23 @@ from pbs_fast.config.show import toml_value
 
 FILE = Path(__file__).parent / "etc" / "pbs-fast.toml"
 
-#: Keys that are not set by default, with what one would write.
+#: Keys without a default, with an example value.
 NOT_SET = {
     "logto": '"/var/log/pbs-fast/pbs-fast.log"',
     "daemon": '"/run/pbs-fast.pid"',
     "log_timezone": '"Europe/Berlin"',
     "logtime": '"%d/%b/%Y:%H:%M:%S %z"',
 }
-#: What the packages need: root starts the SysV script, and systemd's unit is that user already.
+#: Set for the packages: root starts the SysV script; systemd's unit already runs as this user.
 SET = {"user": '"pbs-fast"'}
 
 _HEAD = """\
-# /etc/pbs-fast/pbs-fast.toml: the configuration of pbs-fast. What is commented out is the default, or an example where
-# nothing is the default. What is in force, and why, is shown by: pbs-fast config
-# After a change: systemctl restart pbs-fast. A reload reads mynetworks, the guards and the deny list again.
+# /etc/pbs-fast/pbs-fast.toml: the configuration of pbs-fast. Commented values are the defaults, or examples if there is
+# no default. To show the values in force and where they come from: pbs-fast config
+# After a change: systemctl restart pbs-fast. A reload only applies mynetworks, the guards and the deny list.
 """
 _TAIL = """
-# Further syslog tags of a server; the servers are listed by: pbs-fast formats
+# Further syslog tags of a server; to list the servers: pbs-fast formats
 #[formats.dovecot]
 #program = ["dovecot-backend"]
 """

@@ -25,62 +25,63 @@ from pbs_fast.formats.loader import TABLE_KEYS, load_catalogue
 from pbs_fast.tables.registry import TYPES
 
 MAN = Path(__file__).parent / "man"
-#: Where pieces of text that no option and no key can tell are written down.
+#: Texts that come from no option and no key.
 _FILES = (
     ("/etc/pbs-fast/pbs-fast.toml", "the configuration, pbs-fast.toml(5)"),
-    ("/etc/pbs-fast/deny.toml", "addresses, networks and users that get nothing; read again on SIGHUP"),
-    ("/var/lib/pbs-fast/relay.*", "the table, where nothing else is configured"),
+    ("/etc/pbs-fast/deny.toml", "addresses, networks and users that get no grant; reloaded on SIGHUP"),
+    ("/var/lib/pbs-fast/relay.*", "the table, if no other is configured"),
 )
 _EXIT = (
-    ("0", "all went well"),
-    ("1", "a run failed: a log or a table cannot be read or written; one line on standard error says which"),
+    ("0", "success"),
+    ("1", "a run failed: a log or a table cannot be read or written; a line on standard error says which"),
     ("2", "bad use: an option, a key or a format that does not exist"),
     (
         "3",
-        "match --missed: there were lines that look like a login and that nothing took. import-config --check: one"
-        " of the two programs grants what the other does not",
+        "match --missed: there are lines that look like a login but match no pattern. import-config --check: one of the"
+        " two programs grants addresses that the other does not",
     ),
 )
 _SIGNALS = (
     (
         "SIGHUP",
-        "open our own log anew; read mynetworks, the guards and the deny list again. A log that is followed needs no"
-        " signal when it is rotated.",
+        "reopen the daemon's own log; reload mynetworks, the guards and the deny list. Rotating a log that the daemon"
+        " follows needs no signal.",
     ),
-    ("SIGTERM, SIGINT", "stop. The rows stay, so that a restart shuts nobody out."),
+    ("SIGTERM, SIGINT", "stop. The rows stay, so that a restart locks no one out."),
 )
 #: Key of a [[format]] -> what it is; all that the loader knows, which `_own_formats` checks.
 _FORMAT = {
-    "name": "the format's name: a-z, 0-9 and -, and none that the catalogue has",
-    "title": "for people: the server",
-    "versions": "for people: what the patterns cover",
+    "name": "the format's name: a-z, 0-9 and -; it must not be in the catalogue",
+    "title": "for display: the server",
+    "versions": "for display: the versions that the patterns cover",
     "program": "syslog tags of the server's lines",
-    "tls_program": "further tags, those whose logins are over TLS",
-    "success": "texts that mark a message as a login; one that no pattern took is shown by match --missed",
+    "tls_program": "further tags, whose logins are over TLS",
+    "success": "texts that mark a message as a login; match --missed shows it if no pattern matches",
     "login": "patterns of a whole message that is a login; each has {ip}",
     "logout": "patterns of the end of a login's session",
-    "line_login": "patterns searched in whole lines, stamp and host included, as $pat of the Perl program; [LOGTIME]"
-    " stands for the stamp",
-    "line_logout": "the same for the end of a session, as $out_pat",
+    "line_login": "patterns searched in whole lines, including timestamp and host, like $pat of the Perl program;"
+    " [LOGTIME] means the timestamp",
+    "line_logout": "the same for the end of a session, like $out_pat",
     "session": "a table of lists of patterns, for a login of several lines joined by their process: address, success,"
     " failure, end",
-    "raw_names": "those of its tags under which user names are logged as they were sent, line feeds included",
-    "restart": "patterns of lines by which the server says that it starts or stops, which ends all its sessions",
-    "killed": "the same of a process that ended, {pid} or the line's own, and with it its sessions",
-    "aborted": "the same of a login of {user} that came to nothing",
-    "counted": "false where the ends of its sessions are not always written, so that count_sessions leaves them alone",
-    "cut": "length in bytes from which a record counts as cut by its writer; any counts as cut from 700 on",
-    "cut_prefix": "texts that the writer repeats before each part of a record; cut is then for messages that start so",
-    "marked": "numbers of the login patterns that no refused login can end like, which newer servers write",
-    "unmarked": "numbers of those that the end of a refused login may look like: refused once there was a marked one",
-    "own_log": "a table, where the server writes a log itself: prefix (what may stand before the stamp), probe (a"
-    " pattern that the messages start with)",
-    "sample": "tables [[format.sample]] with kind, message and what must come out; checked at each start",
+    "raw_names": "the tags under which it logs user names unescaped, including line feeds",
+    "restart": "patterns of lines that report a start or stop of the server, which ends all its sessions",
+    "killed": "the same for the end of a process, {pid} or that of the line, which ends its sessions",
+    "aborted": "the same for a login of {user} that failed afterwards",
+    "counted": "false if its session ends are not always logged, so that count_sessions ignores it",
+    "cut": "length in bytes from which a record counts as cut by its writer; 700 for any writer",
+    "cut_prefix": "texts that the writer repeats before each part of a record; cut then applies to messages that start"
+    " with one",
+    "marked": "numbers of the login patterns that the end of a refused login cannot match",
+    "unmarked": "numbers of those that it may match: refused after the server has written a marked one",
+    "own_log": "a table, if the server writes its own log: prefix (text that may precede the timestamp), probe (a"
+    " pattern that matches the start of the messages)",
+    "sample": "tables [[format.sample]] with kind, message and expected result; checked at each start",
 }
 _PLACEHOLDERS = (
-    "Patterns are ASCII and hold neither look-around nor back references. Placeholders: {ip} is the client's"
+    "Patterns are ASCII, without look-around and back references. Placeholders: {ip} is the client's"
     " address, {lip} the server's, {user} a name without blanks, {user:CHARS} one that ends before any of CHARS,"
-    " {session:CHARS} and {text:CHARS} likewise, {number} digits, {rest} anything up to the end. Try them with:"
+    " {session:CHARS} and {text:CHARS} likewise, {number} digits, {rest} anything up to the end. Test them with:"
     " pbs-fast match --config=FILE LOG"
 )
 _EXAMPLE = """\
@@ -91,13 +92,14 @@ success = ["logged in"]
 login = ['user {user} logged in from {ip}']
 """
 _IMPORTED = (
-    "Functions of the old configuration are known by their names (tie_DB, tie_CDB, getline_stdin, syslog and so on) and"
-    " become tables, sources or the log. A pattern that reads the lines of a format of the catalogue becomes nothing,"
-    " since all formats are on; one whose tag alone is another adds the tag; any other becomes a [[format]]; the"
-    " patterns that custom_match goes through become one each. Behind each line of the result stands what it was.\n\n"
-    "A note on standard error tells, with its line, what has no counterpart: code of your own, a pattern that no engine"
-    " here can run, a map among the networks, NDBM; and of a pattern that is known, lines that it would have taken"
-    " and that are refused on purpose. With --check, what that means for a real log is seen."
+    "Functions of the old configuration are recognised by name (tie_DB, tie_CDB, getline_stdin, syslog and so on) and"
+    " become tables, sources or the log. A pattern that matches the lines of a format in the catalogue is dropped,"
+    " because all formats are enabled; if only its tag differs, the tag is added; any other pattern becomes a"
+    " [[format]], and so does each pattern of custom_match. A comment on each line of the result shows the old"
+    " setting.\n\n"
+    "A note on standard error reports, with its line, each setting without a counterpart: custom code, a pattern that"
+    " no backend can run, a map among the networks, NDBM; and for known patterns, lines that they would have matched"
+    " but that are refused on purpose. --check shows what this means for a real log."
 )
 _AUTHORS = (
     "pbs-fast is by its developers. It succeeds the Perl daemon pop-before-smtp, created by Bennett Todd and long"
@@ -121,9 +123,9 @@ def _program() -> str:
     out += [".SH DESCRIPTION\n", _paragraphs(group.help)]
     out.append(
         _paragraphs(
-            "It watches the mail log for logins, puts each client's address into a table that the MTA (Postfix, Exim,"
-            " Sendmail, qmail, Courier) consults before it relays, and takes it out again when the grace time after the"
-            " last login is over. The servers whose logs it understands are: "
+            "It watches the mail log for logins and adds each client's address to a table that the MTA (Postfix, Exim,"
+            " Sendmail, qmail, Courier) looks up before it relays. It removes the address one grace period after the"
+            " last login. It can read the logs of these servers: "
             + ", ".join(each.title for each in load_catalogue())
             + "."
         )
@@ -139,13 +141,13 @@ def _program() -> str:
 
 def _old_program() -> str:
     command: Any = get_command(old_application())
-    out = [_head("pop-before-smtp", 8, "pbs-fast under the name and with the options of the program it succeeds")]
+    out = [_head("pop-before-smtp", 8, "pbs-fast with the name and options of the program that it succeeds")]
     out += [".SH SYNOPSIS\n", ".B pop\\-before\\-smtp\n", "[\\fB\\-\\-config=\\fIFILE\\fR] [\\fIoptions\\fR]\n"]
     out += [".SH DESCRIPTION\n", _paragraphs(command.help), ".SH OPTIONS\n"]
     out.append(
         _paragraphs(
-            "Options are read in any case, with one dash or two, and shortened as far as they stay clear, as the Perl"
-            " program read them."
+            "Options may be in any case, with one dash or two, and abbreviated as long as they are unambiguous, as in"
+            " the Perl program."
         )
     )
     out += [*_options(command), ".SH SIGNALS\n", *_list(_SIGNALS)]
@@ -157,10 +159,10 @@ def _configuration() -> str:
     out += [".SH DESCRIPTION\n"]
     out.append(
         _paragraphs(
-            "A file in TOML 1.0. Each key has the name of its option; options win over the file, the file over the"
-            " defaults. An unknown key or a wrong value is an error that names the line. What is in force, and where"
-            " each value comes from, is shown by: pbs-fast config\n\n"
-            "A reload (SIGHUP) reads mynetworks, guards and the deny list again; what else changes needs a restart."
+            "A file in TOML 1.0. Each key has the name of its option. Options override the file, and the file overrides"
+            " the defaults. An unknown key or an invalid value is an error with its line number. To show the values in"
+            " force and where each comes from, use: pbs-fast config\n\n"
+            "A reload (SIGHUP) reloads mynetworks, guards and the deny list; other changes need a restart."
         )
     )
     out.append(".SH KEYS\n")
@@ -170,14 +172,14 @@ def _configuration() -> str:
     out += [".SH FORMATS\n"]
     out.append(_paragraphs("A table [formats.NAME] adds to a format of the catalogue (pbs-fast formats)."))
     out += [_key(key) for key in FORMAT_KEYS.values()]
-    out += [".SH FORMATS OF YOUR OWN\n", *_own_formats(), ".SH TABLES\n", *_tables()]
+    out += [".SH CUSTOM FORMATS\n", *_own_formats(), ".SH TABLES\n", *_tables()]
     return "".join([*out, _foot("pbs-fast(8)")])
 
 
 def _own_formats() -> Iterator[str]:
     if wrong := _FORMAT.keys() ^ TABLE_KEYS:
         raise SystemExit(f"make_man.py: _FORMAT lacks or has too much: {', '.join(sorted(wrong))}")
-    yield _paragraphs("A table [[format]] for each server that the catalogue has not:")
+    yield _paragraphs("A table [[format]] for each server that is not in the catalogue:")
     yield f".PP\n.nf\n.RS\n{_roman(_EXAMPLE)}.RE\n.fi\n"
     for name, what in _FORMAT.items():
         yield f".TP\n.B {_roman(name)}\n{_text(_sentence(what))}\n"
@@ -186,9 +188,9 @@ def _own_formats() -> Iterator[str]:
 
 def _tables() -> Iterator[str]:
     yield _paragraphs(
-        "dbfile and table name a table as TYPE:PATH; behind a ? may stand options of it, as in"
-        " text:/x/relay?command=/usr/local/sbin/notify&timeout=2 (%26 is &). The types, each with what is appended"
-        " to the path and with its options:"
+        "dbfile and table name a table as TYPE:PATH, with options after a ?, for example"
+        " text:/x/relay?command=/usr/local/sbin/notify&timeout=2 (%26 is &). The types, with the suffix that is"
+        " appended to the path and their options:"
     )
     for name, kind in TYPES.items():
         doc = _docstring(kind.module).partition("\n")[0]

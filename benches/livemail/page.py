@@ -26,7 +26,7 @@ PAUSE, HASH_PAUSE = 0.02, 0.55
 LENGTH = 45
 NAMES = {
     "fresh": "from the login's line to the accepted RCPT",
-    "inside": "the same in a session that stands already",
+    "inside": "the same in an open session",
     "plain": "a session of a client granted before",
 }
 

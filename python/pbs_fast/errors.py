@@ -29,7 +29,7 @@ class FormatError(PbsError):
 
 
 class CoreError(PbsError):
-    """The native matcher is broken, of another version, or asked for and not there."""
+    """The Rust backend is broken, has another version, or is requested but not installed."""
 
 
 class SourceError(PbsError):

@@ -99,7 +99,7 @@ def test_twins_that_disagree_are_a_failure(capfd: Output, monkeypatch: pytest.Mo
     assert main(["bench", "--core=both", "--json", str(EXAMPLE)]) == 1
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("pbs-fast bench: the twins disagree about these logs: digest ")
+    assert err.startswith("pbs-fast bench: the backends disagree about these logs: digest ")
     assert err.count("\n") == 1
 
 
@@ -247,7 +247,7 @@ def test_a_generated_log_that_is_kept(capfd: Output, tmp_path: Path) -> None:
     assert kept.read_bytes().count(b"\n") == 2_000
     assert bench(capfd, str(kept))["digest"] == generated["digest"]
     assert main(["bench", "--generate=2000", f"--keep={kept}"]) == 1
-    line = f"{kept}: is there already; name a file for the generated log that does not exist"
+    line = f"{kept}: already exists; name a new file for the generated log"
     assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
 
 
@@ -279,10 +279,10 @@ def test_no_room_for_a_generated_log(capfd: Output) -> None:
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--keep=x", "y"], "--keep is for --generate; without it nothing is written"),
-        (["--generate=5", "x"], "--generate makes the log itself; leave out LOG, or --generate"),
-        (["--generate=5", "--now=2026-01-01"], "--now is for logs of your own; leave it out with --generate"),
-        (["--generate=5", "--logtime=%s"], "--logtime is for logs of your own; leave it out with --generate"),
+        (["--keep=x", "y"], "--keep needs --generate"),
+        (["--generate=5", "x"], "--generate and LOG do not go together; leave one out"),
+        (["--generate=5", "--now=2026-01-01"], "--now and --generate do not go together; leave one out"),
+        (["--generate=5", "--logtime=%s"], "--logtime and --generate do not go together; leave one out"),
         (["--plot=x.pdf", "y"], "--plot=x.pdf: neither .svg nor .png; name a file that ends so"),
     ],
 )

@@ -169,7 +169,7 @@ def test_a_fault_matters_more_than_missed_lines(capfd: Output) -> None:
         (["--core=pyhton"], "pbs-fast match: --core=pyhton: no such core; did you mean python? (auto, rust, python)"),
         (
             ["--now=yesterday"],
-            "pbs-fast match: --now=yesterday: no time that can be read; write it as 2026-11-22T10:00:00Z",
+            "pbs-fast match: --now=yesterday: not a valid time; write it like 2026-11-22T10:00:00Z",
         ),
         (["--misssed"], "pbs-fast match: no such option --misssed; nearest: --missed"),
     ],

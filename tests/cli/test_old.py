@@ -48,13 +48,13 @@ def test_options_are_read_as_getopt_long_reads_them(given: list[str], meant: lis
     ("given", "said"),
     [
         (["--debug", "--config=/c"], "--config=FILE must be the first option."),
-        (["--log=/l"], "option --log=/l is not clear: --logfile, --logto"),
-        (["--wacht=/l"], "unknown option --wacht=/l; the options are listed by: pop-before-smtp --help"),
+        (["--log=/l"], "option --log=/l is ambiguous: --logfile, --logto"),
+        (["--wacht=/l"], "unknown option --wacht=/l; see: pop-before-smtp --help"),
         (["--grace"], "option --grace needs a value, as in --grace=..."),
         (["--debug=1"], "option --debug takes no value, but was given '1'"),
         (["/var/log/maillog"], "unexpected argument '/var/log/maillog'; options begin with --"),
-        (["--core=rust"], "unknown option --core=rust; the options are listed by: pop-before-smtp --help"),
-        (["--"[:1] + "x"], "unknown option -x; the options are listed by: pop-before-smtp --help"),
+        (["--core=rust"], "unknown option --core=rust; see: pop-before-smtp --help"),
+        (["--"[:1] + "x"], "unknown option -x; see: pop-before-smtp --help"),
     ],
 )
 def test_bad_use_is_one_line_and_status_2(given: list[str], said: str, capfd: Output) -> None:

@@ -39,17 +39,17 @@ FAULTS = [
     (
         'value = "ok \u00e4"\n',
         1,
-        'value must be printable ASCII in which braces stand only in {user} and {expires}, not "ok \u00e4"',
+        'value must be printable ASCII with braces only in {user} and {expires}, not "ok \u00e4"',
     ),
     (
         'value = "ok }"\n',
         1,
-        'value must be printable ASCII in which braces stand only in {user} and {expires}, not "ok }"',
+        'value must be printable ASCII with braces only in {user} and {expires}, not "ok }"',
     ),
     (
         'value = "{uesr}"\n',
         1,
-        'value must be printable ASCII in which braces stand only in {user} and {expires}, not "{uesr}"',
+        'value must be printable ASCII with braces only in {user} and {expires}, not "{uesr}"',
     ),
     (
         'log_timezone = "Mars/Olympus"\n',

@@ -59,7 +59,7 @@ def test_a_held_pid_file_and_a_stale_one(site: Site) -> None:
     second = site.background(f"--dbfile=lmdb:{site.place}/other")
     assert second.returncode == 1
     assert second.stderr == (
-        f"pbs-fast run: pid file {site.pid_file}: held by the running process {pid}; stop that one first\n"
+        f"pbs-fast run: pid file {site.pid_file}: in use by the running process {pid}; stop it first\n"
     )
     assert site.pid() == pid
     assert alive(pid)
@@ -121,7 +121,7 @@ def test_a_child_that_dies_is_told(site: Site) -> None:
     os.kill(site.pid(), signal.SIGKILL)
     _, err = parent.communicate(timeout=20)
     assert parent.returncode == 1
-    assert err == "pbs-fast: the daemon ended before it was ready (status -9)\n"
+    assert err == "pbs-fast: the daemon exited before it was ready (status -9)\n"
 
 
 def test_warnings_go_to_syslog_where_no_file_takes_them(site: Site) -> None:
@@ -143,10 +143,10 @@ def test_warnings_go_to_syslog_where_no_file_takes_them(site: Site) -> None:
             pid = site.pid()
             site.append(login(A), login(B, host="other"))
             if own is None or own == "-":
-                warning = rf"pbs-fast\[{pid}\]: {site.log}: holds lines of more than one host"
+                warning = rf"pbs-fast\[{pid}\]: {site.log}: contains lines of more than one host"
                 wait_for("the warning", lambda warning=warning: lines_with(heard.read_text(), warning))  # type: ignore[misc]
             else:
-                site.wait_said("holds lines of more than one host")
+                site.wait_said("contains lines of more than one host")
                 assert f"pbs-fast[{pid}]" not in heard.read_text()
             end(pid)
     finally:

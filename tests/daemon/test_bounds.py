@@ -250,6 +250,6 @@ def test_warnings_are_few() -> None:
     said = [watch.saw(f"host{n // 3}", 0, 100_000.0 + n / 100) for n in range(30_000)]
     warnings = [each for each in said if each]
     assert len(warnings) == skew.MAX_WARNINGS
-    assert warnings[-1].endswith("; further hosts are not named for an hour")
+    assert warnings[-1].endswith("; warnings about other hosts are suppressed for an hour")
     assert len(watch) == skew.MAX_HOSTS
     assert [watch.saw("late", 0, 200_000.0) for _ in range(3)][2] is not None

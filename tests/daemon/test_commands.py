@@ -60,7 +60,7 @@ def test_reap_waits_for_grace_after_the_last_owner(any_site: Site) -> None:
     site = any_site
     site.grace = 300
     reap = here(site, f"--grace={site.grace}")
-    assert pbs("reap", *reap).stdout == f"{site.spec}: there is no such table\n"
+    assert pbs("reap", *reap).stdout == f"{site.spec}: no such table\n"
     assert not list(site.place.glob("relay*"))
     daemon = site.start()
     site.append(login(A))

@@ -76,7 +76,7 @@ def test_a_killed_process_ends_its_sessions(counting: Site, words: str, restarte
     if restarted:
         assert daemon.stop() == 0
         site.start()
-        assert "went on from the checkpoint" in site.said()
+        assert "continued from the checkpoint" in site.said()
     site.append(said(words))
     site.wait_rows(B)
 

@@ -21,7 +21,7 @@ def test_more_than_one_host_without_a_list_is_said_once(site: Site) -> None:
     for _ in range(3):
         site.append(login(A, host="hub"), login(B, host="stranger"))
     site.wait_rows(A, B)
-    assert len(lines_with(site.said(), "holds lines of more than one host \\(hub, stranger\\)")) == 1
+    assert len(lines_with(site.said(), "contains lines of more than one host \\(hub, stranger\\)")) == 1
 
 
 def test_max_rows_stops_grants_and_says_so(site: Site) -> None:

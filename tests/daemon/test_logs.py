@@ -107,7 +107,7 @@ def test_a_pattern_and_what_fits_it_later(site: Site) -> None:
     pattern = f"--watchlog={site.place}/mail-*.log"
     status, _, err = site.spawn(pattern).end()
     assert status == 2
-    assert "no log fits this pattern" in err
+    assert "no file matches this pattern" in err
     first, second, third = (site.place / f"mail-{day}.log" for day in (1, 2, 3))
     append(first, login(A))
     append(second, noise())
@@ -118,7 +118,7 @@ def test_a_pattern_and_what_fits_it_later(site: Site) -> None:
     append(third, login(C))
     append(site.place / "mail-2.log.1", login(D))
     site.wait_rows(A, B, C)
-    site.wait_said(f"{third} fits a pattern")
+    site.wait_said(f"{third} is a new log")
     append(third, login("203.0.113.5"))
     site.wait_rows(A, B, C, "203.0.113.5")
 
@@ -175,7 +175,9 @@ def test_a_zone_fault_is_said_once_a_host(site: Site, hosts: tuple[str, ...]) ->
     site.append(login("198.51.100.1", host="good"))
     site.wait_rows("198.51.100.1")
     for host in hosts:
-        assert site.said().count(f"the logins of host {host} are stamped 2 h in the past and grant nobody") == 1
+        assert (
+            site.said().count(f"the logins of host {host} have timestamps 2 h in the past, so they grant nothing") == 1
+        )
     assert "the logins of host good" not in site.said()
 
 

@@ -186,7 +186,7 @@ def test_a_failure_to_send_is_said_once_until_it_works_again(tmp_path: Path, new
     notifier = new_notifier(said.append, {"NOTIFY_SOCKET": name})
     notifier.ready("x")
     notifier.stopping()
-    assert said == ["cannot tell systemd how we are: No such file or directory; going on"]
+    assert said == ["cannot send our state to systemd: No such file or directory; continuing without"]
     manager = Manager(name)
     notifier.stopping()
     manager.close()

@@ -18,7 +18,7 @@ from pbs_fast.log.logger import Log
 from support.clock import FakeClock
 
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
-STAYS = "going on with what was in force"
+STAYS = "the previous settings stay in force"
 
 
 @pytest.mark.timeout(60)

@@ -132,7 +132,7 @@ def test_without_coverage_they_stay_for_one_grace(site: Site) -> None:
     assert site.holds("203.0.113.1", "203.0.113.2")
     assert lines_with(
         site.said(),
-        "1 rows that no log explains are kept for 5 s more at most",
+        "1 rows that no log explains are kept for at most 5 s",
         "starts at",
         "does not cover the last 5 s",
     )

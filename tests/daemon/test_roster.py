@@ -106,7 +106,7 @@ def test_logs_come_and_go_and_each_keeps_its_state(tmp_path: Path, group: Callab
     logs.turn()
     assert logs.names() == ["a.log", "named", "c.log"], "b.log is gone for an hour; a log with a name is waited for"
     assert [text for text in logs.said if "no longer waiting" in text] == [
-        f"{b} is gone for 1 h; no longer waiting for it"
+        f"{b} has been missing for 1 h; no longer waiting for it"
     ]
     append(b, login("10.0.3.1", at=NOW))
     logs.now += RESCAN

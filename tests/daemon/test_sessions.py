@@ -73,7 +73,7 @@ def test_open_sessions_outlive_a_restart(counting: Site, end: signal.Signals) ->
     assert checkpoint(site).exists() == (end is signal.SIGTERM)
     site.append(closed("two"), closed("three", now - 60))
     site.start()
-    assert site.said().count("went on from the checkpoint of") == (end is signal.SIGTERM)
+    assert site.said().count("continued from the checkpoint of") == (end is signal.SIGTERM)
     assert C not in site.rows()
     site.wait_rows(A)
     site.append(closed("one"))
@@ -100,9 +100,9 @@ def test_with_a_checkpoint_the_log_before_it_is_not_needed(counting: Site) -> No
     ("fault", "said"),
     [
         ("damaged", "is damaged (JSONDecodeError)"),
-        ("of another log", "was made with other logs"),
+        ("of another log", "was written for other logs"),
         ("old", "s old"),
-        ("of a file that is gone", "that it names is gone"),
+        ("of a file that is gone", "no longer exists"),
         ("absent", "there is none"),
     ],
 )
@@ -212,7 +212,7 @@ def test_sessions_that_are_joined_by_their_process_are_found_in_the_log(counting
     site.wait_rows(A)
     assert daemon.stop() == 0
     site.start()
-    assert "popa3d's sessions are known by their whole log only" in site.said()
+    assert "popa3d's sessions need the whole log" in site.said()
     assert site.rows() == [A]
     site.append(popa3d("0 (0) deleted, 2 (99) left", time.time()))
     site.wait_rows()

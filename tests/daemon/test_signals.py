@@ -120,7 +120,7 @@ def test_a_bad_new_configuration_keeps_the_old_one(site: Site) -> None:
     for path, text, complaint in faults:
         before, lines = path.read_text(), len(site.said().splitlines())
         path.write_text(text)
-        daemon.reload("going on with what was in force")
+        daemon.reload("the previous settings stay in force")
         assert len(site.said().splitlines()) == lines + 1, "one line"
         assert f"reload: {complaint}" in site.said().splitlines()[-1]
         path.write_text(before)

@@ -136,7 +136,9 @@ def test_what_cannot_be_written_at_the_end_is_said(site: Site) -> None:
         site.append(login(B))
         site.wait_said(f"added {B}")
         assert daemon.stop(signal.SIGTERM) == 1
-    assert lines_with(site.said(), "another process has held its fcntl lock", "come with the next start")
+    assert lines_with(
+        site.said(), "another process has held its fcntl lock", "are missing from that table until the next start"
+    )
     assert site.holds(A)
     site.start()
     assert site.holds(A, B)

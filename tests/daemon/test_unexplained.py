@@ -226,7 +226,7 @@ def test_where_it_cannot_be_written_that_is_said_once(tmp_path: Path) -> None:
     machine.unexplained.save()
     machine.unexplained.save()
     assert set(machine.rows) == {A}
-    assert len([line for line in machine.said if "cannot write" in line and "begin their grace anew" in line]) == 1
+    assert len([line for line in machine.said if "cannot write" in line and "get a new grace period" in line]) == 1
 
 
 # -- with real daemons and tables -------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_no_file_and_an_empty_one(tmp_path: Path) -> None:
         ('[[deny]]\nusers = [""]', ':2: "users" must be a list of texts'),
         ('[[deny]]\nusers = ["a"]\nuntil = 2026-12-24', ':3: "until" must be a date and a time, such as 2026-12-24T18'),
         ('[[deny]]\nusers = ["a"]\nuntil = "now"', ':3: "until" must be a date and a time'),
-        ("[[deny]\n", ": Expected ']]' at the end of an array declaration (at line 1, column 7); mend that line"),
+        ("[[deny]\n", ": Expected ']]' at the end of an array declaration (at line 1, column 7); correct that line"),
     ],
 )
 def test_errors(tmp_path: Path, text: str, message: str) -> None:

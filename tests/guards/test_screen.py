@@ -101,7 +101,7 @@ def test_more_than_one_host_is_warned_of_once_a_source(make: MakeGuards) -> None
     guards = make()
     assert guards.screen(batch([Login(A, NOW, host="mx1"), Login(A, NOW, host="")]), Live(), NOW).warnings == []
     (warning,) = guards.screen(batch([Login(A, NOW, host="MX1"), Login(A, NOW, host="evil")]), Live(), NOW).warnings
-    assert warning.startswith("test: holds lines of more than one host (mx1, evil)")
+    assert warning.startswith("test: contains lines of more than one host (mx1, evil)")
     assert guards.screen(batch([Login(A, NOW, host="third")]), Live(), NOW).warnings == []
 
 

@@ -150,5 +150,5 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, kind: str) -> None:
         assert not raw_line_feeds([MAIL], tmp_path)
         return
     (finding,) = raw_line_feeds([MAIL], tmp_path)
-    assert "cannot tell whether syslog-ng keeps line feeds of user names out of /var/log/mail.log" in finding.text
+    assert "cannot tell whether syslog-ng keeps line feeds in user names out of /var/log/mail.log" in finding.text
     assert not finding.followed

@@ -54,7 +54,7 @@ def test_auto_takes_the_native_twin() -> None:
     core = load_core()
     assert (core.name, core.profile) == ("rust", _core.PROFILE)
     assert core.Matcher is _core.Matcher
-    assert "native" in core.reason
+    assert "Rust backend is installed" in core.reason
 
 
 def test_each_twin_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,20 +86,20 @@ def test_an_unknown_choice_names_the_nearest(choice: str, nearest: str, monkeypa
 
 
 def test_without_a_native_module_auto_falls_back_and_says_so(tmp_path: Path) -> None:
-    assert ask(tmp_path, None) == "python this installation has no native matcher"
+    assert ask(tmp_path, None) == "python this installation has no Rust backend"
     assert ask(tmp_path, None, "python") == "python --core=python"
 
 
 def test_without_a_native_module_rust_is_an_error(tmp_path: Path) -> None:
     said = ask(tmp_path, None, "rust")
-    assert said.startswith("CoreError --core=rust: this installation has no native matcher")
+    assert said.startswith("CoreError --core=rust: this installation has no Rust backend")
     assert "pip install" in said
 
 
 @pytest.mark.parametrize("choice", [(), ("auto",), ("rust",)])
 def test_a_broken_native_module_is_never_passed_over(tmp_path: Path, choice: tuple[str, ...]) -> None:
     said = ask(tmp_path, b"this is no shared object", *choice)
-    assert said.startswith("CoreError pbs_fast._core: the native matcher is there and cannot be loaded")
+    assert said.startswith("CoreError pbs_fast._core: the Rust backend is installed but cannot be loaded")
     assert "PBS_FAST_CORE=python" in said
 
 
@@ -117,5 +117,5 @@ def test_python_does_not_touch_a_broken_native_module(tmp_path: Path) -> None:
 
 def test_a_native_module_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pbs_fast, "__version__", "9.9.9")
-    with pytest.raises(CoreError, match=rf"version {_core.VERSION}, the package of 9\.9\.9; reinstall"):
+    with pytest.raises(CoreError, match=rf"version {_core.VERSION}, the package 9\.9\.9; reinstall"):
         load_core()

@@ -70,7 +70,7 @@ def test_every_command_and_option_is_in_the_page() -> None:
         for each in command.params:
             assert all(option in text for option in (*each.opts, *each.secondary_opts) if option.startswith("--"))
     assert "so its code runs" in text
-    assert "A note on standard error tells, with its line, what has no counterpart" in text
+    assert "A note on standard error reports, with its line, each setting without a counterpart" in text
 
 
 def test_every_key_and_table_is_in_the_page() -> None:

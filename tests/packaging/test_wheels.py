@@ -110,7 +110,7 @@ def test_without_the_native_module_it_works(pure: Path, tmp_path: Path) -> None:
     # Without site, or the editable installation's package would be found.
     done = subprocess.run([sys.executable, "-S", "-I", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "core:     python\nreason:   this installation has no native matcher\n" in done.stdout
+    assert "core:     python\nreason:   this installation has no Rust backend\n" in done.stdout
     assert "198.51.100.7" in done.stdout
 
 

@@ -1,7 +1,7 @@
-"""Logs in, scans out: several threads read and scan newline-aligned pieces, the results come in the log's order.
+"""Logs in, scans out: several threads read and scan newline-aligned pieces; the results keep the log's order.
 
-A scan is a pure function of bytes, so any number of threads and any piece size give the same scans' content (tests hold
-it). Memory is bounded by the pieces under way, whatever the log's size. Knows no ledger and no tables.
+A scan is a pure function of bytes, so its content does not depend on threads and piece sizes (tested). Memory is
+bounded by the pieces in progress, for logs of any size.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _Job = Callable[[], list[Scanned]]
 
 
 def default_threads(core: Core) -> int:
-    """One a processor for the native twin, which releases the interpreter; one for the Python twin, which cannot."""
+    """One per processor for Rust, which releases the interpreter lock; one for Python, which cannot."""
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     if core.name == "python" and gil:
         return 1
@@ -80,7 +80,7 @@ def scans(
     """The files' scans in order, a FileEnd after each file's last. They are not added to the reader's stream.
 
     `size` is that of a piece in bytes; None means what suits the threads. `now` is the second that years are judged
-    from; None means each file's time of last modification. `on_position` is told, as scans come out, the file's index
+    from; None means each file's time of last modification. `on_position` gets, as scans complete, the file's index
     and how many bytes of it on the disk were used. Raises SourceError when a file cannot be read to its end.
     """
     pool = ThreadPoolExecutor(threads, "scan") if threads > 1 else None

@@ -1,4 +1,4 @@
-"""A log to replay where a site has none: written to a temporary directory, or where it shall stay, with its truth."""
+"""A generated log to replay, in a temporary directory or a given file, with its expected results."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ZONE = "UTC"
 def generated_log(lines: int, *, grace: int, keep: str | None, shown: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     """The log's path, and what a replay must count. It is at `keep` and stays, or goes with the context.
 
-    `shown` says on standard error how far it is. Raises SourceError when it cannot be written, or stands there.
+    `shown` shows progress on standard error. Raises SourceError if the file cannot be written or exists.
     """
     with tempfile.TemporaryDirectory(prefix="pbs-fast-") as place:
         log = Path(keep) if keep is not None else Path(place, f"hub-{lines}.log")
         if log.exists():
-            raise SourceError(f"{log}: is there already; name a file for the generated log that does not exist")
+            raise SourceError(f"{log}: already exists; name a new file for the generated log")
         try:
             with _shown(lines, shown) as on_line:
                 totals = write_log(log, Options(lines=lines), grace=grace, on_line=on_line)

@@ -1,4 +1,4 @@
-"""Which logs are meant: names as they are, and patterns that no shell has expanded (quoted ones, those of a unit)."""
+"""The logs to replay: plain names, and wildcards that no shell has expanded (quoted, or in a systemd unit)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def once(logs: Sequence[str]) -> str | None:
     for log in logs:
         if log == "-":
             return "standard input"
-        # What is not there at all is told better by who opens it.
+        # Opening a missing file gives a better error.
         if os.path.exists(log) and not os.path.isfile(log) and not os.path.isdir(log):  # noqa: PTH110, PTH112, PTH113
             return f"{log}, which is no file,"
     return None

@@ -1,6 +1,6 @@
-"""What a replay found as a picture: lines a second, each run's, and where the time went. Needs matplotlib.
+"""Plots the results of a replay: lines per second of each run, and the time of each stage. Needs matplotlib.
 
-Knows results only. The same results give the same SVG, byte by byte: no date, no random ids.
+The same results give the same SVG, byte by byte: no date, no random ids.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from pbs_fast.errors import PbsError, SourceError, UsageError
 
-#: Of the first twin and the second.
+#: Colours of the first and the second backend.
 _COLOURS = ("#1f6f8b", "#d1873b")
 
 _INSTALL = "pip install 'pbs-fast[plot]'"
@@ -22,13 +22,13 @@ def check(path: str) -> None:
     """To be asked first. Raises UsageError for a file that is neither SVG nor PNG, PbsError without matplotlib."""
     if Path(path).suffix.lower() not in (".svg", ".png"):
         raise UsageError(f"--plot={path}: neither .svg nor .png; name a file that ends so")
-    # Not imported yet: its 40 MB would stand in the replay's peak memory.
+    # Not imported yet: its 40 MB would count in the replay's peak memory.
     if find_spec("matplotlib") is None:
         raise PbsError(f"--plot needs matplotlib, which is not installed: {_INSTALL}")
 
 
 def plot(path: str, records: Sequence[dict[str, Any]]) -> None:
-    """Draw the records of the twins (`repeats.median_record`). Raises SourceError when the file cannot be written."""
+    """Plot the records of the backends (`repeats.median_record`). Raises SourceError if it cannot write."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -50,7 +50,7 @@ def _label(record: dict[str, Any]) -> str:
 
 
 def _rates(axes: Any, records: Sequence[dict[str, Any]]) -> None:
-    """A bar a twin, and a mark a run."""
+    """A bar per backend, and a mark per run."""
     medians = [record["lines"] / record["seconds"] / 1e6 if record["seconds"] else 0.0 for record in records]
     bars = axes.barh(range(len(records)), medians, height=0.5, color=_COLOURS[: len(records)])
     axes.bar_label(bars, [f"{median:.3g}" for median in medians], padding=4)
@@ -66,7 +66,7 @@ def _rates(axes: Any, records: Sequence[dict[str, Any]]) -> None:
 
 
 def _stages(axes: Any, records: Sequence[dict[str, Any]]) -> None:
-    """A group of bars a stage, a bar a twin: a stack would hide the faster twin's stages behind the slower's."""
+    """A group of bars per stage, a bar per backend: a stack would hide the stages of the faster backend."""
     names = [name for name in records[0]["stages"] if any(record["stages"][name] for record in records)]
     height = 0.8 / len(records)
     shown: list[float] = []

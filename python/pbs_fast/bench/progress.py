@@ -1,6 +1,6 @@
-"""How far a replay is, on standard error where that is a terminal: share of the bytes, lines a second, time left.
+"""Progress of a replay, on standard error if it is a terminal: share of the bytes, lines per second, time left.
 
-rich is imported when there is something to show, and not else: it costs a start 50 ms.
+rich is imported only when there is something to show, because it costs a start 50 ms.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OnPosition = Callable[[int, int, int], object]
 
 
 def is_terminal() -> bool:
-    """Whether somebody sees standard error."""
+    """Whether standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
@@ -63,5 +63,5 @@ def few(number: float) -> str:
 
 
 def title(name: str, run: int, runs: int) -> str:
-    """The twin, and which of its runs."""
+    """The backend and the number of the run."""
     return name if runs == 1 else f"{name}, run {run} of {runs}"

@@ -1,8 +1,8 @@
-"""How fast a log was written, by its own stamps: on average, and in its busiest minute. What its writer needs of us.
+"""How fast a log was written, by its timestamps: on average, and in its busiest minute.
 
-A pass of its own over the logs, after the replay's clock has stopped. Within a piece the stamps are taken to go
-forward, so the borders of minutes are searched for and few lines are taken apart. Where stamps run backwards now and
-then, the figures are as good as such stamps are.
+A separate pass over the logs, after the replay's clock has stopped. Within a piece the timestamps are assumed to be
+ascending, so that the borders of minutes are found by bisection and few lines are parsed. If timestamps go backwards in
+places, the figures are approximate.
 """
 
 from __future__ import annotations

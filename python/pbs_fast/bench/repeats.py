@@ -1,4 +1,4 @@
-"""Several replays of the same logs: which one stands for all, and how far apart they lie. Knows results only."""
+"""Several replays of the same logs: the median run, and the spread."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One timed replay: scans folded, the replayer fed, the table written, everything counted.
 
-Counts and digest are a function of the logs, the references and grace alone: not of threads, piece sizes, the backend
-or the machine (tests hold it). So the guards are those that hold everywhere: no networks that may relay anyway, no
-addresses of this machine, no limits on how many. What makes the digest runs after the clock has stopped.
+Counts and digest depend only on the logs, the references and grace, not on threads, piece sizes, the backend or the
+machine (tested). So only guards that are the same everywhere apply: no mynetworks, no addresses of this machine, no
+limits. The digest is computed after the clock has stopped.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Replay:
     ) -> Result:
         """Replay the files as one log, in the order given; once. `now` is what years are judged from (`feed.scans`).
 
-        `on_position` is told, now and then, the file's index, the bytes of it that were used, and the lines so far.
+        `on_position` regularly gets the file's index, the bytes of it that were used, and the lines so far.
         Raises SourceError when a file cannot be read to its end, TableError when the table cannot be written.
         """
         with collector_aside(), closing(self._replayer):

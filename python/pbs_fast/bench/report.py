@@ -1,6 +1,6 @@
-"""What a replay found, as one JSON object or as a table for people; and the process's peak memory.
+"""The results of a replay as one JSON object or as a table, and the process's peak memory.
 
-Knows results only. Rates are per second of `Result.seconds`; sizes are in 10⁶ bytes.
+Rates are per second of `Result.seconds`; sizes are in 10⁶ bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pbs_fast.bench.replay import Result
 if TYPE_CHECKING:
     from pbs_fast.bench.rate import LogRate
 
-#: What must be equal whichever twin, and however many threads.
+#: Figures that must not depend on backend and threads.
 COUNTED = ("files", "bytes", "lines", "logins", "logouts", "distinct_ips", "granted", "expired", "digest")
 
 
@@ -45,7 +45,7 @@ def record(result: Result) -> dict[str, Any]:
 
 
 def as_json(records: Sequence[dict[str, Any]]) -> str:
-    """One object. Of both twins: the first's, with `core` "both" and each one's own object under `runs`."""
+    """One object. For both backends: the first one's, with `core` "both" and the object of each under `runs`."""
     if len(records) == 1:
         return json.dumps(records[0])
     return json.dumps(records[0] | {"core": "both", "runs": list(records)})
@@ -68,7 +68,7 @@ def as_table(records: Sequence[dict[str, Any]]) -> str:
         elif key == "stages":
             rows += ([f"{stage} (s)", *(f"{each[key][stage]:.3f}" for each in records)] for stage in records[0][key])
         elif key == "digest":
-            # All twins' is the same; it is wider than any other figure and fits into 80 columns with no others.
+            # It is the same for all backends, and too wide to share 80 columns with other figures.
             rows.append([key, records[0][key]])
         else:
             rows.append([_LABELS.get(key, key), *(_shown(key, each[key]) for each in records)])

@@ -1,9 +1,9 @@
-"""The program `pbs-fast`: one typer command per word, and what happens when something goes wrong.
+"""The program `pbs-fast`: its commands, and how errors are reported.
 
-Invariants: bad use and refusals are ONE line on standard error; what a command printed before stays valid; the status
-is 0, 1 (a run failed), 2 (bad use), what a command says of itself, 130 after an interrupt, 141 when the reader of our
-output has gone. A traceback is a bug of ours. Command modules import the parts they run inside their functions, so
-`pbs-fast version` pays for no other command.
+Invariants: an error is ONE line on standard error; output printed before it stays valid; the exit status is 0, 1 (a run
+failed), 2 (bad use), a status of the command's own, 130 after an interrupt, 141 if the reader of our output has exited.
+A traceback is a bug. Command modules import what they run inside their functions, so that `pbs-fast version` does not
+load the other commands.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ParserError: type[Exception] = next(base for base in typer.BadParameter.__mro__
 
 
 class _Commands(TyperGroup):
-    """The group of our commands; a name that is none of them gets the nearest one."""
+    """The group of our commands; an unknown name is answered with the nearest one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.commands and not args[0].startswith("-"):
@@ -57,16 +57,16 @@ def _start(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """POP before SMTP: a login in the mail log opens the relay, half an hour later it is shut.
+    """POP before SMTP: clients that logged in over POP or IMAP may relay for half an hour.
 
-    Each command explains itself: pbs-fast COMMAND --help
+    Help for a command: pbs-fast COMMAND --help
     """
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 
 
 def blank(**settings: Any) -> typer.Typer:
-    """A typer program without commands; its help is the same wherever it is asked for."""
+    """A typer program without commands; its help does not depend on where it is printed."""
     width = None if sys.stdout is not None and sys.stdout.isatty() else _PIPED_WIDTH
     return typer.Typer(
         **settings,
@@ -96,7 +96,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def execute(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
-    """Run the program that `make` makes under a name, and return its exit status; faults are one line."""
+    """Run the program that `make` makes under a name, and return its exit status; an error is one line."""
     try:
         status = _run(make, name, args)
         if sys.stdout is not None:
@@ -122,7 +122,7 @@ def _run(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
             try:
                 result = command.invoke(context)
             finally:
-                # Known only from here on: the group has looked at the command's name.
+                # Known only now, after the group has parsed the command's name.
                 where = f"{name} {context.invoked_subcommand}" if context.invoked_subcommand else name
     except typer.Exit as exit_:
         return exit_.exit_code
@@ -142,10 +142,10 @@ def _run(make: Callable[[], typer.Typer], name: str, args: list[str]) -> int:
 
 
 def _complete(command: Any, name: str) -> None:
-    """What a shell asks when somebody presses Tab, or its script; ends the process."""
+    """Answer a completion request of a shell, or print its script; ends the process."""
     from typer import completion
 
-    completion.completion_init()  # type: ignore[attr-defined]  # in no __all__, and without a public twin
+    completion.completion_init()  # type: ignore[attr-defined]  # in no __all__, and there is no public counterpart
     command.main([], prog_name=name)
 
 
@@ -155,14 +155,14 @@ def _fail(where: str, what: str, status: int) -> int:
 
 def _fail_line(line: str, status: int) -> int:
     if sys.stdout is not None:
-        sys.stdout.flush()  # what was found before the fault comes first
+        sys.stdout.flush()  # earlier output comes first
     if sys.stderr is not None:
         sys.stderr.write(line + "\n")
     return status
 
 
 def _discard_output() -> None:
-    """Let the interpreter's last flush go nowhere, or it would complain of the same fault again."""
+    """Discard the interpreter's last flush, which would report the same error again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""`pbs-fast bench`: logs through the whole pipeline as fast as this machine can."""
+"""`pbs-fast bench`: replays logs through the whole pipeline as fast as possible."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Argument(
                 metavar="LOG...",
-                help="Logs, plain or compressed, or patterns as in 'mail.log*', read as one; - is standard input.",
+                help="Logs, plain or compressed, or wildcards like 'mail.log*', read as one log; - is standard input.",
                 show_default=False,
             ),
         ] = None,
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 metavar="auto|rust|python|both",
-                help="Which twin of the matcher; both runs one after the other and fails if they disagree.",
+                help="Backend that reads the logs; both runs the two in turn and fails if their results differ.",
                 show_default=False,
             ),
         ] = None,
@@ -45,8 +45,8 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 min=1,
                 metavar="N",
-                help="Threads that read and scan; by default one a processor, and one for the Python twin, which cannot"
-                " use more.",
+                help="Threads that read and scan; by default one per processor, and one for the Python backend, which"
+                " cannot use more.",
                 show_default=False,
             ),
         ] = None,
@@ -55,23 +55,21 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 metavar="TYPE:PATH",
-                help="Write this table too. It must hold no rows, and is empty afterwards: rows of an old log are no"
-                " grants of today.",
+                help="Write this table too. It must be empty, and is emptied afterwards, because the rows of an old log"
+                " are not current grants.",
                 show_default=False,
             ),
         ] = None,
         repeat: Annotated[
             int,
-            typer.Option(
-                min=1, metavar="N", help="Replay N times; the figures are those of the median run, with the spread."
-            ),
+            typer.Option(min=1, metavar="N", help="Replay N times; show the median run and the spread."),
         ] = 1,
         generate: Annotated[
             int | None,
             typer.Option(
                 min=1,
                 metavar="LINES",
-                help="Replay a generated log of a mail hub, always the same one, and check what is counted.",
+                help="Replay a generated log of a mail hub, always the same one, and check the counts.",
                 show_default=False,
             ),
         ] = None,
@@ -79,7 +77,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 metavar="FILE",
-                help="Write the generated log there and leave it; by default it is a temporary file.",
+                help="Keep the generated log in this file; by default it is temporary.",
                 show_default=False,
             ),
         ] = None,
@@ -87,7 +85,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 metavar="FILE.svg|FILE.png",
-                help="Draw the figures; needs pip install 'pbs-fast[plot]'.",
+                help="Plot the results; needs pip install 'pbs-fast[plot]'.",
                 show_default=False,
             ),
         ] = None,
@@ -96,12 +94,12 @@ def register(app: typer.Typer) -> None:
         log_timezone: LogTimezone = None,
         logtime: LogTime = None,
     ) -> int:
-        """Replay logs through the whole pipeline as fast as this machine can, and say what was counted and how fast.
+        """Replay logs through the whole pipeline as fast as possible; show counts and speed.
 
-        The clock of grants is the log's own: a login is a new grant when it is later than the end of the address's
-        grant before; ended are the grants whose end lies at or before the log's last readable stamp. The digest is
-        SHA-256 over the lines "ADDRESS EPOCH", sorted, with each address's latest login; it must not depend on twin,
-        threads or machine.
+        Grants use the log's own clock: a login is a new grant if it is later than the end of the address's previous
+        grant; a grant has ended if its end is at or before the log's last readable timestamp. The digest is SHA-256
+        over the sorted lines "ADDRESS EPOCH" with each address's latest login; it does not depend on backend, threads
+        or machine.
         """
         from pbs_fast.bench import plot as drawing
         from pbs_fast.bench.inputs import check_again, once
@@ -153,20 +151,20 @@ class _Plan(NamedTuple):
 def _check_generate(
     logs: list[str] | None, generate: int | None, keep: str | None, of_logs: dict[str, str | None]
 ) -> None:
-    """Raises UsageError where there is nothing to replay, or what is asked for does not go together."""
+    """Raises UsageError if there is nothing to replay or the options do not go together."""
     from pbs_fast.errors import UsageError
 
     if generate is None:
         if keep is not None:
-            raise UsageError("--keep is for --generate; without it nothing is written")
+            raise UsageError("--keep needs --generate")
         if not logs:
             raise UsageError("LOG is missing; see: pbs-fast bench --help")
     elif logs:
-        raise UsageError("--generate makes the log itself; leave out LOG, or --generate")
+        raise UsageError("--generate and LOG do not go together; leave one out")
     else:
         for option, value in of_logs.items():
             if value is not None:
-                raise UsageError(f"{option} is for logs of your own; leave it out with --generate")
+                raise UsageError(f"{option} and --generate do not go together; leave one out")
 
 
 @contextmanager
@@ -187,7 +185,7 @@ def _logs(
 
 
 def _packaged() -> Site:
-    """How a generated log is read: a site's own formats and stamps have no part in it."""
+    """How a generated log is read: without custom formats and `logtime`."""
     from pbs_fast.bench.generated import ZONE
     from pbs_fast.formats.loader import load_catalogue
 
@@ -195,9 +193,9 @@ def _packaged() -> Site:
 
 
 def _run(twins: list[Core], plan: _Plan) -> list[dict[str, Any]]:
-    """The record of each twin. In each round every twin runs once, so that a busy machine harms both alike.
+    """The record of each backend. Each round runs every backend once, so that a busy machine slows both equally.
 
-    Raises CoreError when runs disagree, or count something else than what was generated.
+    Raises CoreError if runs disagree or the counts differ from what was generated.
     """
     from pbs_fast.bench.feed import default_threads
     from pbs_fast.bench.generated import check
@@ -216,7 +214,7 @@ def _run(twins: list[Core], plan: _Plan) -> list[dict[str, Any]]:
             if plan.totals is not None:
                 check(records[-1], plan.totals)
     if differing := differences([each for records in runs for each in records]):
-        who = "the twins disagree" if len(twins) > 1 else "runs disagree"
+        who = "the backends disagree" if len(twins) > 1 else "runs disagree"
         raise CoreError(f"{who} about these logs: {'; '.join(differing)}; please report it")
     return [median_record(records) for records in runs]
 
@@ -261,7 +259,7 @@ def _stamps(site: Site) -> Stamps | None:
 
 @contextmanager
 def _scratch(spec: str | None) -> Iterator[Table | None]:
-    """The table to write, empty before and after. Raises UsageError when it holds rows: it may be one in use."""
+    """The table to write, empty before and after. Raises UsageError if it holds rows, because it may be in use."""
     if spec is None:
         yield None
         return
@@ -271,7 +269,7 @@ def _scratch(spec: str | None) -> Iterator[Table | None]:
     table = open_table(spec)
     try:
         if rows := len(table.load()):
-            raise UsageError(f"--table={spec}: holds {rows} rows, so it may be in use; name a table of the bench's own")
+            raise UsageError(f"--table={spec}: holds {rows} rows, so it may be in use; name a new table")
         try:
             yield table
         finally:

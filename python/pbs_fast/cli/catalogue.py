@@ -1,4 +1,4 @@
-"""`pbs-fast formats` and `pbs-fast version`: what this installation can read, and what it is."""
+"""`pbs-fast formats` and `pbs-fast version`: what this installation can read, and its version."""
 
 from __future__ import annotations
 
@@ -21,12 +21,10 @@ def register(app: typer.Typer) -> None:
         name: Annotated[
             str | None, typer.Argument(metavar="[NAME]", help="Show this format's patterns and sample lines.")
         ] = None,
-        json: Annotated[
-            bool, typer.Option("--json", help="Print JSON instead: of one format, or a list of all.")
-        ] = False,
+        json: Annotated[bool, typer.Option("--json", help="Print JSON: one format, or a list of all.")] = False,
         config: ConfigFile = None,
     ) -> None:
-        """List the servers whose logs are understood, or show one of them."""
+        """List the servers whose logs pbs-fast can read, or show one of them."""
         import json as json_module
 
         from pbs_fast.config import load, merge
@@ -58,10 +56,10 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
         core: Annotated[
             str | None,
-            typer.Option(metavar="auto|rust|python", help="Say it of this twin of the matcher.", show_default=False),
+            typer.Option(metavar="auto|rust|python", help="Describe this backend.", show_default=False),
         ] = None,
     ) -> None:
-        """Print the version, which twin of the matcher is used and why, how it was built, and what it runs on."""
+        """Print the version, the backend in use and why, how it was built, and the platform."""
         import json as json_module
         import platform
 
@@ -157,8 +155,8 @@ def _page(found: Format, samples: list[dict[str, Any]]) -> str:
         ("sessions over several lines: failure", found.session_failure),
         ("sessions over several lines: end", found.session_end),
         ("starts and stops of the server, which end its sessions", found.restart),
-        ("ends of processes, which end their sessions", found.killed),
-        ("logins that come to nothing", found.aborted),
+        ("processes that end, and their sessions with them", found.killed),
+        ("logins that fail afterwards", found.aborted),
         ("logins, searched in whole lines", found.line_login),
         ("ends of sessions, searched in whole lines", found.line_logout),
     ):

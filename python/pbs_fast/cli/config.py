@@ -16,12 +16,12 @@ def register(app: typer.Typer) -> None:
     @options.command(app, "config")
     def config(
         settings: Settings,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     ) -> None:
         """Show the configuration in force.
 
-        Takes the options of `run` and prints, as a complete configuration file, what would then be in force; a comment
-        beside each value says whether it is the default, or which line or option set it.
+        Takes the options of `run` and prints the resulting configuration as a complete file. A comment after each value
+        says whether it is the default, or which line or option set it.
         """
         from pbs_fast.config.show import as_json, as_toml
 

@@ -1,6 +1,6 @@
-"""Bad use of the command line as ONE line: what, where, the nearest right thing. No usage text, no boxes.
+"""Bad use of the command line as ONE line: what, where, the nearest valid name. No usage text, no boxes.
 
-Takes the parser's exceptions by what they carry, so it works with each typer that the package admits. Knows no command.
+Uses only the attributes of the parser's exceptions, so it works with every supported version of typer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _QUOTED = re.compile(r"'([^']*)'")
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that is most like the word, None when none is near."""
+    """The name most similar to the word, None if none is similar."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, list(names), n=1, cutoff=0.6)), None)

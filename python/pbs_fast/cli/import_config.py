@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
             ),
         ] = False,
     ) -> int:
-        """Write the configuration that means the same as an old one of pop-before-smtp to standard output.
+        """Convert a configuration of pop-before-smtp and write it to standard output.
 
         The old configuration is a Perl program: perl evaluates it, so its code runs, as it did when the old daemon
         started, but never as root: as nobody, or as the file's owner. What cannot be carried over is said on standard

@@ -1,4 +1,4 @@
-"""`pbs-fast match`: what each line of a log says."""
+"""`pbs-fast match`: the event in each line of a log."""
 
 from __future__ import annotations
 
@@ -25,30 +25,29 @@ def register(app: typer.Typer) -> None:
     def match(
         files: Annotated[
             list[str] | None,
-            typer.Argument(metavar="[FILE]...", help="Logs, plain or compressed; - or none is standard input."),
+            typer.Argument(metavar="[FILE]...", help="Logs, plain or compressed; - or no FILE is standard input."),
         ] = None,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
         missed: Annotated[
             bool,
             typer.Option(
                 "--missed",
-                help="After the events, show the lines that look like a login and that nothing took; the exit status"
-                " is then 3.",
+                help="Also show the lines that look like a login but match no pattern; the exit status is then 3.",
             ),
         ] = False,
         core: Annotated[
             str | None,
-            typer.Option(metavar="auto|rust|python", help="Which twin of the matcher.", show_default=False),
+            typer.Option(metavar="auto|rust|python", help="Backend that reads the log.", show_default=False),
         ] = None,
         config: ConfigFile = None,
         now: Now = None,
         log_timezone: LogTimezone = None,
         logtime: LogTime = None,
     ) -> int:
-        """Show what each line of a log says: logins, the ends of sessions, their addresses, times, formats and users.
+        """Show the logins and session ends in a log, with address, time, format and user.
 
-        For trying patterns: what the daemon would do with an address (networks that may relay anyway, guards) plays no
-        part. The exit status is 0 also when no line says anything.
+        Use it to test patterns. It does not apply mynetworks, guards or the deny list. The exit status is 0 even if no
+        line contains an event.
         """
         from pbs_fast.match.lines import AsJson, AsText, Run
         from pbs_fast.matching import load_core, rewrite
@@ -64,13 +63,13 @@ def register(app: typer.Typer) -> None:
             typer.echo("reading standard input", err=True)
 
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # A user's name may hold what the terminal's character set does not.
+            # A user name may contain characters that the terminal cannot show.
             sys.stdout.reconfigure(errors="backslashreplace")
 
         def write(text: str) -> None:
             if sys.stdout is not None:
                 sys.stdout.write(text)
-                # At once, because somebody may be looking at a log that is just being written.
+                # Immediately, because the log may be a pipe that is still being written.
                 sys.stdout.flush()
 
         run = Run(

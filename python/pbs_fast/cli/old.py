@@ -1,7 +1,7 @@
-"""`pop-before-smtp`: the old program's interface to the letter, so that start files and habits keep working.
+"""`pop-before-smtp`: exactly the old program's interface, so that start scripts keep working.
 
-The options are those of `pbs-fast run` that the Perl program had, read as Getopt::Long reads them: any case, one dash
-or two, shortened as far as they stay clear. What they mean is `run`'s; the table's default path is the old one.
+It has the options of `pbs-fast run` that the Perl program had, parsed like Getopt::Long: any case, one dash or two,
+abbreviated as long as they are unambiguous. They mean what they mean in `run`; the table's default path is the old one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def application() -> typer.Typer:
     def pop_before_smtp(
         settings: Settings, version: Version = False, dumpconfig: Dumpconfig = False, list_: List = False
     ) -> int:
-        """Watch the mail log for logins over POP and IMAP, and let their addresses relay for a while.
+        """Watch the mail log for POP and IMAP logins, and let their addresses relay for a while.
 
         This is pbs-fast under the name and with the options of the Perl program it succeeds. Its configuration is
         /etc/pbs-fast/pbs-fast.toml; --config=FILE must be the first option. An old configuration is converted by
@@ -67,10 +67,9 @@ def application() -> typer.Typer:
 
 
 def normalise(args: Sequence[str]) -> list[str]:
-    """The arguments with their options spelled out, as Getopt::Long understands them (its default settings).
+    """The arguments with full option names, parsed like Getopt::Long with its default settings.
 
-    Raises UsageError for an option that is unknown or not clear, one that lacks its value, and for a `--config` that is
-    not the first.
+    Raises UsageError for an unknown or ambiguous option, a missing value, and a `--config` that is not first.
     """
     found: list[str] = []
     rest = iter(args)
@@ -98,7 +97,7 @@ def normalise(args: Sequence[str]) -> list[str]:
 
 
 def _full_name(text: str, argument: str) -> str:
-    """The one option that is meant."""
+    """The full name of an abbreviated option. Raises UsageError."""
     wanted = text.lower()
     spelled = {name: name for name in (*_WITH_VALUE, *_NEGATABLE, *_PLAIN)}
     spelled |= {f"no{name}": f"no{name}" for name in _NEGATABLE} | {f"no-{name}": f"no{name}" for name in _NEGATABLE}
@@ -108,8 +107,8 @@ def _full_name(text: str, argument: str) -> str:
     if len(near) == 1:
         return near[0]
     if near:
-        raise UsageError(f"option {argument} is not clear: {', '.join(f'--{name}' for name in near)}")
-    raise UsageError(f"unknown option {argument}; the options are listed by: {NAME} --help")
+        raise UsageError(f"option {argument} is ambiguous: {', '.join(f'--{name}' for name in near)}")
+    raise UsageError(f"unknown option {argument}; see: {NAME} --help")
 
 
 def _old_dbfile() -> str:

@@ -59,7 +59,7 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Configuration file; by default /etc/pbs-fast/pbs-fast.toml, if there.",
+        help="Configuration file; by default /etc/pbs-fast/pbs-fast.toml, if it exists.",
         show_default=False,
     ),
 ]

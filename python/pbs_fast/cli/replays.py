@@ -1,7 +1,4 @@
-"""What `match` and `bench` share: the options of a replay, and the matcher that they make.
-
-The parts it needs are imported when a command runs.
-"""
+"""Options and helpers that `match` and `bench` share. Imports heavier modules only when a command runs."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ Now = Annotated[
     typer.Option(
         "--now",
         metavar="ISO",
-        help="Judge the year of stamps without one from this time, as in 2026-11-22T10:00:00Z; by default each file's"
-        " time of last modification.",
+        help="Time from which the year of timestamps without one is derived, like 2026-11-22T10:00:00Z; by default each"
+        " file's modification time.",
         show_default=False,
     ),
 ]
@@ -33,7 +30,7 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Configuration with formats of your own; by default /etc/pbs-fast/pbs-fast.toml, if there.",
+        help="Configuration with custom formats; by default /etc/pbs-fast/pbs-fast.toml, if it exists.",
         show_default=False,
     ),
 ]
@@ -42,7 +39,7 @@ LogTimezone = Annotated[
     typer.Option(
         "--log-timezone",
         metavar="ZONE",
-        help="Time zone of stamps that name none, as in Europe/Berlin; by default local time.",
+        help="Time zone of timestamps without one, like Europe/Berlin; by default local time.",
         show_default=False,
     ),
 ]
@@ -51,21 +48,21 @@ LogTime = Annotated[
     typer.Option(
         "--logtime",
         metavar="FORMAT",
-        help="How the stamps at the lines' starts are written, where this is unusual: a strptime format, as in"
-        " '%d/%b/%Y:%H:%M:%S %z', or a regular expression.",
+        help="Format of unusual timestamps at the start of lines: a strptime format, like '%d/%b/%Y:%H:%M:%S %z', or a"
+        " regular expression.",
         show_default=False,
     ),
 ]
 
 
 class Site(NamedTuple):
-    """What a configuration says about reading logs."""
+    """The settings of a configuration for reading logs."""
 
     formats: tuple[Format, ...]
     log_timezone: str | None
     logtime: str | None
     logtime_from: str = ""
-    """`FILE:LINE: ` where the configuration has it, else empty."""
+    """`FILE:LINE: ` if `logtime` is from a configuration file, else empty."""
 
 
 def parse_now(text: str | None, zone: str | None) -> int | None:
@@ -87,13 +84,13 @@ def parse_now(text: str | None, zone: str | None) -> int | None:
             time = time.replace(tzinfo=ZoneInfo(zone))
         return int(time.timestamp() // 1)
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"--now={text}: no time that can be read; write it as 2026-11-22T10:00:00Z") from error
+        raise UsageError(f"--now={text}: not a valid time; write it like 2026-11-22T10:00:00Z") from error
 
 
 def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logtime: str | None) -> Site:
-    """The formats and stamps of a configuration `file`, by default the daemon's if there; options win over it.
+    """The formats and timestamp settings of a configuration `file`, by default the daemon's; options override it.
 
-    What speaks against a site's own formats is said on standard error. Raises ConfigError.
+    Warnings about custom formats go to standard error. Raises ConfigError.
     """
     from pbs_fast.config import load, merge
     from pbs_fast.matching.site import cost, site_formats
@@ -107,7 +104,7 @@ def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logt
 
 
 def make_matcher(twin: Twin, formats: Sequence[Format], zone: str | None) -> Matcher:
-    """The matcher of one twin. Raises PbsError for a format or zone that is unfit."""
+    """The matcher of one backend. Raises PbsError for an invalid format or zone."""
     from pbs_fast.matching.zones import zone_table
 
     return twin.Matcher(formats, zone_table(zone))

@@ -25,8 +25,8 @@ def register(app: typer.Typer) -> None:
     def run(settings: Settings, version: Version = False, dumpconfig: Dumpconfig = False, list_: List = False) -> int:
         """Follow the mail log and keep the table of addresses that may relay.
 
-        Stays in the foreground unless --daemon is given. SIGTERM and SIGINT stop it, its rows staying in the table;
-        SIGHUP opens its own log anew and reads mynetworks, guards and the deny list again.
+        Stays in the foreground unless --daemon is given. SIGTERM and SIGINT stop it and leave the rows in the table.
+        SIGHUP reopens its own log and reloads mynetworks, guards and the deny list.
         """
         return act(settings, version, dumpconfig, list_)
 
@@ -96,7 +96,7 @@ def _serve(settings: Settings, program: str) -> int:
     background = into_background(config.daemon) if config.daemon is not None else None
     log: Log | None = None
     try:
-        # Before our own log, the tables and the mail log are opened: their names may be that account's to choose.
+        # Before our own log, the tables and the mail log are opened: that account may control their names.
         if user is not None:
             drop_to(user)
         voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
@@ -108,7 +108,7 @@ def _serve(settings: Settings, program: str) -> int:
         line = printable(f"{name}: {error}")
         if background is None:
             raise
-        # The parent has the terminal and prints it; once it is gone, only our own log is left.
+        # The parent has the terminal and prints it; after the parent has exited, only our own log is left.
         if not background.failed(line) and log is not None:
             log.warning(line)
         return error.exit_status
@@ -118,9 +118,9 @@ def _serve(settings: Settings, program: str) -> int:
 
 
 def _account(config: Config) -> str | None:
-    """The account that controls all tables, as which a daemon goes on that root started without `user`; None: root.
+    """The account that controls all tables; a daemon that root started without `user` continues as it. None: root.
 
-    Else root would leave files there that the service, started as that account, cannot write. Raises PbsError.
+    Otherwise root would create files that the service, started as that account, cannot write. Raises PbsError.
     """
     from pbs_fast.cli.table import account_of, chosen
 

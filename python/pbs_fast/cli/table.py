@@ -35,11 +35,11 @@ def register(app: typer.Typer) -> None:
     @options.command(app, "list", keys=("dbfile", "table", "flock"))
     def list_(
         settings: Settings,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object a table instead.")] = False,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object per table.")] = False,
     ) -> int:
         """Show the addresses that may relay now.
 
-        Only reads: no lock is kept, no file is made.
+        Reads only: it keeps no lock and creates no file.
         """
         specs = chosen(settings.config)
         return _each("list", settings.config, specs, [], lambda some, _: _list(settings.config, some, len(specs), json))
@@ -48,8 +48,8 @@ def register(app: typer.Typer) -> None:
     def reap_(settings: Settings) -> int:
         """Empty each table that no daemon has used for the grace time.
 
-        For a timer, so that rows do not outlive a daemon that was stopped for good. Tables that an earlier
-        configuration left in the same directories are emptied too.
+        Run it from a timer, so that rows end even if the daemon was stopped for good. It also empties tables that an
+        earlier configuration left in the same directories.
         """
         from pbs_fast.tables.leftover import directories
 
@@ -66,8 +66,8 @@ def register(app: typer.Typer) -> None:
     def clear_(settings: Settings, tables: Named = None) -> int:
         """Empty the tables now. The daemon must be stopped first.
 
-        Tables that an earlier configuration left in the same directories are emptied too. To empty one of those
-        while the daemon runs, name it.
+        It also empties tables that an earlier configuration left in the same directories. To empty one of those while
+        the daemon runs, name it.
         """
         from pbs_fast.tables import parse
         from pbs_fast.tables.leftover import directories
@@ -97,7 +97,7 @@ def table_options(config: Config) -> TableOptions:
 
 
 def listing(addresses: list[str]) -> str:
-    """The old program's words: `The database holds 2 IPs:` and an address a line."""
+    """The old program's words: `The database holds 2 IPs:` and one address per line."""
     count = len(addresses)
     if not count:
         return "The database holds 0 IPs.\n"

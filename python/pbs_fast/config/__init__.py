@@ -1,10 +1,9 @@
-"""The configuration: TOML and options become one frozen Config, each value with where it came from.
+"""The configuration: TOML and options become one frozen Config, each value with its origin.
 
-    settings = merge(load(None), options)       defaults < /etc/pbs-fast/pbs-fast.toml, if there < options
+    settings = merge(load(None), options)       defaults < /etc/pbs-fast/pbs-fast.toml, if it exists < options
     settings.config.grace
 
-`model` holds the keys; a key is added there and nowhere else. Imports of the package: errors, addresses. Knows nothing
-of logs, tables, formats or typer, so it opens no file but its own.
+`model` defines the keys; a new key is added only there. Opens no file except its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a value of the configuration may be: one Kind per sort of value, used for TOML and for options alike.
+"""The kinds of values in the configuration: one Kind per sort of value, for TOML and options alike.
 
-Invariants: `read` returns an immutable value of one Python type or raises RefusedError; what it returns, written
-as TOML, is read as the same value again. Imports of the package: addresses.
+Invariants: `read` returns an immutable value of one Python type or raises RefusedError; a returned value, written as
+TOML, is read as the same value again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Kind:
     read: Callable[[object], object]
     """The checked value of a TOML value; raises RefusedError."""
     number: bool = False
-    """True when an option's text is digits that stand for a TOML integer."""
+    """True if an option's text is a TOML integer in digits."""
     many: bool = False
     """True when the value is a list, and an option given again adds to it."""
 
@@ -126,14 +126,14 @@ def choice(*names: str) -> Kind:
 
 
 def table_value() -> Kind:
-    """The value of a table's rows: printable ASCII in which braces stand only in {user} and {expires}."""
+    """The value of a table's rows: printable ASCII with braces only in {user} and {expires}."""
 
     def read(value: object) -> str:
         if not _VALUE.fullmatch(_clean(value)):
             raise RefusedError
         return str(value)
 
-    return Kind("printable ASCII in which braces stand only in {user} and {expires}", read)
+    return Kind("printable ASCII with braces only in {user} and {expires}", read)
 
 
 def zone() -> Kind:
@@ -175,7 +175,7 @@ def tags() -> Kind:
 def hosts() -> Kind:
     """A list of host fields."""
     element = _matching(_HOST)
-    return Kind("a list of host names as they stand in the log", lambda value: _list(value, element), many=True)
+    return Kind("a list of host names as written in the log", lambda value: _list(value, element), many=True)
 
 
 def networks(what: str) -> Kind:

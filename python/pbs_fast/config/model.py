@@ -1,7 +1,7 @@
 """The configuration as frozen dataclasses: each field is one key, with its default, its Kind and a line of help.
 
 `Config()` is what runs with no file and no option. Everything else (reading, merging, showing, the options of the
-command line) walks these fields, so a key is written down once. Imports `kinds` only.
+command line) iterates over these fields, so each key is defined once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ T = TypeVar("T")
 #: Read when it exists and `--config` names no other.
 DEFAULT_FILE = "/etc/pbs-fast/pbs-fast.toml"
 
-#: The one key whose value is no single value but tables, `[[format]]`.
+#: The one key whose value is a list of tables, `[[format]]`.
 OWN_FORMATS = "format"
 
 _DAY = 86_400
-#: Longest `grace` and `max_session`, in seconds. Beyond a month a grant is a host of mynetworks, and a typing error
-#: more likely than a wish.
+#: Longest `grace` and `max_session`, in seconds. Beyond a month a grant belongs into mynetworks, and a typing error is
+#: more likely than intended.
 LONGEST = 30 * _DAY
 
 
@@ -35,28 +35,28 @@ def _key(default: T, kind: Kind, doc: str) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """`[guards]`: which grants are refused, and how many are too many. A switch that is false lets its kind through."""
+    """`[guards]`: which grants are refused, and the limits. A switch set to false turns its guard off."""
 
     unspecified: bool = _key(True, kinds.switch(), "refuse 0.0.0.0/8 and ::")
     loopback: bool = _key(True, kinds.switch(), "refuse 127.0.0.0/8 and ::1")
     link_local: bool = _key(True, kinds.switch(), "refuse 169.254.0.0/16 and fe80::/10")
     multicast: bool = _key(True, kinds.switch(), "refuse multicast and broadcast addresses")
-    ipv4_compatible: bool = _key(True, kinds.switch(), "refuse ::/96, which MTAs spell in two ways")
+    ipv4_compatible: bool = _key(True, kinds.switch(), "refuse ::/96, which MTAs write in two ways")
     own: bool = _key(True, kinds.switch(), "refuse this machine's own addresses")
     gateway: bool = _key(True, kinds.switch(), "refuse this machine's default gateways")
     loop: bool = _key(True, kinds.switch(), "refuse a login whose remote and local address are the same")
     proxies: tuple[str, ...] = _key(
         (),
         kinds.networks('a list of addresses or networks, such as ["192.0.2.7", "2001:db8::/64"]'),
-        "refuse these addresses: mail proxies and web mail hosts, behind which any user may be",
+        "refuse these addresses: mail proxies and web mail hosts, which many users share",
     )
-    hosts: tuple[str, ...] = _key((), kinds.hosts(), "believe only lines with one of these host fields; empty: any")
-    max_rows: int = _key(1_000_000, kinds.whole(1, 100_000_000), "no new grants while the table holds so many rows")
-    max_new_per_minute: int = _key(10_000, kinds.whole(1, 100_000_000), "no more new grants than these in a minute")
+    hosts: tuple[str, ...] = _key((), kinds.hosts(), "accept only lines with one of these host names; empty: any host")
+    max_rows: int = _key(1_000_000, kinds.whole(1, 100_000_000), "no new grants while the table holds this many rows")
+    max_new_per_minute: int = _key(10_000, kinds.whole(1, 100_000_000), "maximum number of new grants in a minute")
     max_users_per_address: int = _key(
         30,
         kinds.whole(1, 10_000),
-        "warn when more users log in from one address within an hour; refuse it where it is private",
+        "warn if more users log in from one address within an hour; refuse the address if it is private",
     )
 
 
@@ -74,12 +74,12 @@ class FormatKeys:
 
 @dataclass(frozen=True, slots=True)
 class OwnFormat:
-    """One `[[format]]`: its keys as they are written, which `pbs_fast.formats.custom` reads, and where each stands."""
+    """One `[[format]]`: its keys as written, which `pbs_fast.formats.custom` reads, and the line of each."""
 
     keys: Mapping[str, object]
     file: str
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False)
-    """The way to a key of `keys` -> its line (from 1); the empty way is that of the table itself."""
+    """The path to a key of `keys` -> its line (from 1); the empty path is the table itself."""
 
     def where(self, key: str = "", within: str = "") -> str:
         """`FILE:LINE` of a key, by default of the table; `within` names the table in it that the key is in."""
@@ -91,22 +91,24 @@ class OwnFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What is in force. Paths and specs are as their authors wrote them; None is *not set*."""
+    """The configuration in force. Paths and specs are as written; None is *not set*."""
 
-    write: bool = _key(True, kinds.switch(), "write the tables; without it they are not even opened")
-    debug: bool = _key(False, kinds.switch(), "explain what is done with each address, and log to standard output")
-    flock: bool = _key(True, kinds.switch(), "lock hash and btree tables while they are changed")
-    reprocess: bool = _key(False, kinds.switch(), "start with the whole log, each line's stamp as the clock")
-    once: bool = _key(False, kinds.switch(), "with reprocess: stop at the end of the log")
+    write: bool = _key(True, kinds.switch(), "write the tables; with --nowrite nothing is opened or changed (dry run)")
+    debug: bool = _key(False, kinds.switch(), "log to standard output, and log why addresses were ignored or refused")
+    flock: bool = _key(True, kinds.switch(), "lock hash: and btree: tables during changes")
+    reprocess: bool = _key(
+        False, kinds.switch(), "read the log from its beginning, using each line's timestamp as the current time"
+    )
+    once: bool = _key(False, kinds.switch(), "with reprocess: exit at the end of the log")
     watchlog: tuple[str, ...] = _key(
         (), kinds.specs("a log or a list of logs"), "log to follow; may be given more than once"
     )
-    dbfile: str = _key("/var/lib/pbs-fast/relay", kinds.text(), "table to publish to, as PATH or TYPE:PATH")
+    dbfile: str = _key("/var/lib/pbs-fast/relay", kinds.text(), "table to write, as PATH or TYPE:PATH")
     table: tuple[str, ...] = _key(
-        (), kinds.specs("a table TYPE:PATH or a list of tables"), "further table to publish to, as TYPE:PATH"
+        (), kinds.specs("a table TYPE:PATH or a list of tables"), "additional table to write, as TYPE:PATH"
     )
-    logto: str | None = _key(None, kinds.text(), "our own log: a file, - for standard output, syslog or journal")
-    grace: int = _key(1800, kinds.seconds(1, LONGEST), "how long after its last login an address may relay")
+    logto: str | None = _key(None, kinds.text(), "where pbs-fast logs: a file, - (standard output), syslog or journal")
+    grace: int = _key(1800, kinds.seconds(1, LONGEST), "how many seconds an address may relay after its last login")
     daemon: str | None = _key(
         None,
         kinds.text(),
@@ -114,25 +116,25 @@ class Config:
         "warnings go to syslog unless logto names a file or the journal",
     )
     core: Literal["auto", "rust", "python"] = _key(
-        "auto", kinds.choice("auto", "rust", "python"), "which matcher reads the log"
+        "auto", kinds.choice("auto", "rust", "python"), "backend that reads the log"
     )
     user: str | None = _key(
         None,
         kinds.text(),
-        "account to run as when started by root; by default the one that controls the tables' directory",
+        "account to run as if started by root; by default the one that controls the tables' directory",
     )
-    value: str = _key("ok", kinds.table_value(), "value of each row; may hold {user} and {expires}")
-    log_timezone: str | None = _key(None, kinds.zone(), "time zone of stamps that name none; not set: local time")
+    value: str = _key("ok", kinds.table_value(), "value of each row; may contain {user} and {expires}")
+    log_timezone: str | None = _key(None, kinds.zone(), "time zone of timestamps without one; not set: local time")
     logtime: str | None = _key(
         None,
         kinds.text(),
-        "how the stamps at the lines' starts are written, where that is unusual: a strptime format or a pattern",
+        "format of unusual timestamps at the start of lines: a strptime format or a regular expression",
     )
     raw_line_feeds: Literal["refuse", "accept"] = _key(
         "refuse",
         kinds.choice("refuse", "accept"),
-        "what to do with logins in a file in which strangers can forge them, because the logging daemon writes line "
-        "feeds and a server sends user names as they are",
+        "what to do with logins in a file where strangers can forge them, because the logging daemon writes line feeds "
+        "and a server logs user names unescaped",
     )
     catalogue: bool | tuple[str, ...] = _key(
         True,
@@ -142,24 +144,24 @@ class Config:
     mynetworks: tuple[str, ...] = _key(
         ("postfix",),
         kinds.specs('"postfix" or a list of addresses, networks and files'),
-        'networks that may relay anyway; "postfix" asks postconf',
+        'networks that may always relay and get no row; "postfix" asks postconf',
     )
-    postconf: str = _key("postconf", kinds.text(), "the command that tells Postfix's settings")
-    adopt: bool = _key(False, kinds.switch(), "take over a table that holds rows of another author")
+    postconf: str = _key("postconf", kinds.text(), "command that prints Postfix's settings")
+    adopt: bool = _key(False, kinds.switch(), "take over a table with rows that another program wrote")
     count_sessions: bool = _key(
-        False, kinds.switch(), "keep an address while one of its sessions is open, and for grace after the last ended"
+        False, kinds.switch(), "keep an address while one of its sessions is open, and for grace after the last one"
     )
-    max_session: int = _key(_DAY, kinds.seconds(60, LONGEST), "with count_sessions: longest life of one session")
+    max_session: int = _key(_DAY, kinds.seconds(60, LONGEST), "with count_sessions: maximum seconds of a session")
     checkpoint: str = _key(
         "/var/lib/pbs-fast/sessions",
         kinds.text(),
-        "with count_sessions: file that keeps the open sessions over a restart",
+        "with count_sessions: file that stores the open sessions over a restart",
     )
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     guards: Guards = field(default_factory=Guards)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
     format: tuple[OwnFormat, ...] = ()
-    """The site's own formats, `[[format]]`."""
+    """The custom formats, `[[format]]`."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -168,7 +170,7 @@ class Config:
 
     @property
     def only_marked(self) -> frozenset[str]:
-        """The formats whose logins that the end of a refused one may look like are not accepted."""
+        """The formats whose `unmarked` logins are refused (`unmarked = false`)."""
         return frozenset(name for name, keys in self.formats.items() if not keys.unmarked)
 
     @property

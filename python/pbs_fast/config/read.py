@@ -1,6 +1,6 @@
-"""A configuration file: TOML in, checked values by dotted key out, each with the line it stands in.
+"""A configuration file: TOML in, checked values by dotted key out, each with its line.
 
-Each fault is a ConfigError of one line, `FILE:LINE: what; what to do`. Knows the model, nothing of options.
+Each error is a ConfigError of one line, `FILE:LINE: what; what to do`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is in force and why: defaults, then the file, then options from left to right.
+"""The settings in force and their origin: defaults, then the file, then options from left to right.
 
-The rule that needs the order: `debug` also sends our own log to standard output, a `logto` after it wins and one
-before it loses. In a file, where keys have no order, `logto` wins. Knows nothing of typer.
+One rule depends on the order: `debug` also sends our own log to standard output; a later `logto` overrides this, an
+earlier one is overridden. In a file, where keys have no order, `logto` wins.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _COLUMN = 44
 def as_toml(settings: Settings) -> str:
     """A complete configuration file that means the same, with what each key is for and where its value comes from.
 
-    A key that is not set stands there as a comment.
+    A key that is not set is shown as a comment.
     """
     out = [f"# configuration file: {_comment(settings.file or 'none')}\n"]
     table = ""

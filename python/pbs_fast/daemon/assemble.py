@@ -74,10 +74,10 @@ def run(
         stack.enter_context(engine_words(log))
         signals = stack.enter_context(Signals())
         parts = Parts(settings, log, directory, clock or Clock())
-        log.info(f"starting up (v{__version__}): {parts.core.name} matcher ({parts.core.reason})")
+        log.info(f"starting up (v{__version__}): {parts.core.name} backend ({parts.core.reason})")
         followers = parts.followers(watched.paths)
         for follower in followers:
-            # Before the tables: a start that fails here time and again must not look alive to `reap`.
+            # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open()
         tables = open_tables(config, log, parts.clock) if config.write else []
         publisher = Publisher(tables, left_tables(tables, config, log))
@@ -119,7 +119,7 @@ def run(
 
 
 class Parts:
-    """Everything between logs and tables, as the configuration wants it."""
+    """Everything between logs and tables, made from the configuration."""
 
     def __init__(self, settings: Settings, log: Log, directory: str, clock: Clock) -> None:
         config = settings.config
@@ -153,7 +153,7 @@ class Parts:
         self._warn(site.warnings, filter(None, [cost(self.core, site)]), netblocks.notices, machine.notices)
 
     def followers(self, paths: Sequence[str]) -> list[Follower]:
-        """One follower a log, to be begun as the configuration says, or where an earlier run left it."""
+        """One follower per log, at the start that the configuration sets, or at the position of an earlier run."""
         self._look_at_loggers(paths)
         if self._config.reprocess:
             return [self._follower(path, "begin") for path in paths]
@@ -174,7 +174,7 @@ class Parts:
         self._look_at_loggers(paths)
         found = [self._follower(path, "begin") for path in paths]
         for follower in found:
-            self._log.info(f"{follower.path} fits a pattern; following it from its first line")
+            self._log.info(f"{follower.path} is a new log; following it from its first line")
             follower.go_live()
         return found
 
@@ -202,9 +202,9 @@ class Parts:
         self._forgeable |= {names[log] for finding in findings for log in finding.followed}
 
     def reload(self) -> bool:
-        """Open our own log anew; take over mynetworks, guards and deny list as they are now. Whether that went well.
+        """Reopen our own log; reload mynetworks, guards and the deny list. False on an error.
 
-        On a fault all of them stay as they were, and the log says why. What else changed in the file needs a restart.
+        On an error all of them stay as they were, and the log says why. Other changes in the file need a restart.
         """
         self._log.reopen()
         try:
@@ -216,13 +216,13 @@ class Parts:
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
             self._tell_networks(netblocks)
         except PbsError as error:
-            self._log.warning(f"reload: {error}; going on with what was in force")
+            self._log.warning(f"reload failed, the previous settings stay in force: {error}")
             return False
         except Exception as error:
-            # Each parser turns its faults into PbsError. One that does not must not end a daemon that grants.
+            # Each parser turns its errors into PbsError. One that does not must not end a running daemon.
             self._log.warning(
-                f"reload: {type(error).__name__}: {error}; going on with what was in force (this is a fault of "
-                "pbs-fast; please report it)"
+                f"reload failed, the previous settings stay in force: {type(error).__name__}: {error} (this is a bug; "
+                "please report it)"
             )
             return False
         self._warn(netblocks.notices, machine.notices)
@@ -232,9 +232,9 @@ class Parts:
     def _stop_counting(self, format_: str, host: str) -> None:
         where = f"{format_} at {host}" if host else format_
         self._log.warning(
-            f"{where}: the ends of its sessions are not recognised, so they are not counted and addresses stay for "
-            "grace after a login; let it write its usual lines (Dovecot: the default mail_log_prefix), restart it, or "
-            "set count_sessions = false (docs/FORMATS.md, Ends of sessions)"
+            f"{where}: the ends of its sessions are not recognised, so its sessions are not counted and addresses stay "
+            "for grace after a login; restore its default log lines (Dovecot: mail_log_prefix) and restart it, or set "
+            "count_sessions = false (docs/FORMATS.md, Ends of sessions)"
         )
 
     def _tell_networks(self, netblocks: Netblocks) -> None:
@@ -252,7 +252,7 @@ class Parts:
 
 
 def left_tables(tables: Sequence[Table], config: Config, log: Log) -> LeftTables | None:
-    """Who empties what an earlier configuration left; None where nothing is written."""
+    """Empties the tables that an earlier configuration left; None if nothing is written."""
     options = TableOptions(value=config.value, flock=config.flock)
     specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
     return LeftTables(specs, options, config.grace, log.warning, log.info) if specs else None

@@ -49,11 +49,11 @@ class PidFile:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         except OSError as error:
             reason = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-            raise PbsError(f"pid file {self.path}: {reason}; name a file in a directory that can be written") from None
+            raise PbsError(f"pid file {self.path}: {reason}; name a file in a writable directory") from None
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             os.close(fd)
-            raise PbsError(f"pid file {self.path}: is not a plain file with one name; move it away")
+            raise PbsError(f"pid file {self.path}: not a regular file with one name; move it away")
         # Who can open it, if only for reading, can hold its lock, and no daemon starts.
         with suppress(OSError):
             os.fchmod(fd, 0o600)
@@ -62,7 +62,7 @@ class PidFile:
         except OSError:
             other = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(fd)
-            raise PbsError(f"pid file {self.path}: held by the running process {other}; stop that one first") from None
+            raise PbsError(f"pid file {self.path}: in use by the running process {other}; stop it first") from None
         return fd
 
     def _in_place(self) -> bool:
@@ -138,6 +138,6 @@ def _wait_and_exit(listen: int, child: int) -> NoReturn:
         os._exit(0)
     if not word:
         _, status = os.waitpid(child, 0)
-        word = f"pbs-fast: the daemon ended before it was ready (status {os.waitstatus_to_exitcode(status)})".encode()
+        word = f"pbs-fast: the daemon exited before it was ready (status {os.waitstatus_to_exitcode(status)})".encode()
     os.write(2, word + b"\n")
     os._exit(1)

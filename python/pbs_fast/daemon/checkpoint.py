@@ -43,7 +43,7 @@ _CLOCK_SLACK = 5
 
 
 class CheckpointError(PbsError):
-    """The checkpoint is absent, or is none that may be used; the text is the reason."""
+    """The checkpoint is absent or unusable; the text is the reason."""
 
 
 class Checkpoint(NamedTuple):
@@ -75,11 +75,11 @@ def read_checkpoint(
     if age > window:
         raise CheckpointError(f"{display(path)} is {int(age)} s old")
     if age < -_CLOCK_SLACK:
-        raise CheckpointError(f"{display(path)} was written {int(-age)} s ahead of the clock: was it set back?")
+        raise CheckpointError(f"{display(path)} was written {int(-age)} s in the future: was the clock set back?")
     if checkpoint.positions.keys() != set(logs):
-        raise CheckpointError(f"{display(path)} was made with other logs")
+        raise CheckpointError(f"{display(path)} was written for other logs")
     if unknown := {session.format for _, session in checkpoint.state.sessions} - ends.keys():
-        raise CheckpointError(f"{display(path)} was made with other formats ({', '.join(sorted(unknown))})")
+        raise CheckpointError(f"{display(path)} was written for other formats ({', '.join(sorted(unknown))})")
     return checkpoint
 
 
@@ -100,7 +100,7 @@ def write_checkpoint(path: str, positions: Mapping[str, Position], state: State,
 
 
 class Checkpoints:
-    """Writes a checkpoint now and then; a fault is said once, and nothing else depends on it."""
+    """Writes a checkpoint regularly; an error is logged once, and nothing else depends on it."""
 
     def __init__(self, path: str, ledger: Ledger, clock: Clock, log: Log) -> None:
         self._path = path

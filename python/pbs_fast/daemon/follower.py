@@ -212,14 +212,14 @@ class Follower:
 
     def _on_layout(self, layout: str) -> None:
         if self._layout not in (None, layout):
-            self._say(f"{self.path}: the layout of its lines changed from {self._layout} to {layout}")
+            self._say(f"{self.path}: the layout of the lines changed from {self._layout} to {layout}")
         self._layout = layout
 
     def _on_raw_name(self, tag: str) -> None:
         self._say(
-            f"{self.path}: {tag} writes user names into it as they were sent, and the logging daemon their line feeds, "
-            "so a stranger can forge logins here: no login that follows in this log counts; mend the logging daemon's "
-            'configuration (SECURITY.md) and start again, or set raw_line_feeds = "accept"'
+            f"{self.path}: {tag} logs user names unescaped and the logging daemon writes line feeds, so strangers can "
+            "forge logins here: no further login in this log counts; correct the logging daemon's configuration "
+            '(SECURITY.md) and restart, or set raw_line_feeds = "accept"'
         )
 
     def _on_notice(self, notice: Notice) -> None:

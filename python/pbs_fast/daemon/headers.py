@@ -50,7 +50,7 @@ class HeaderWatch:
             self._quiet_until = now + PAUSE
             self._say(
                 f"{self._path}: the line at byte {piece.offset + first - piece.start} has no header ({self.count} so "
-                "far): if the logging daemon writes line feeds of user names into this file, a stranger can forge "
+                "far): if the logging daemon writes line feeds in user names to this file, a stranger can forge "
                 "logins; see the table of logging daemons in SECURITY.md"
             )
 

@@ -109,7 +109,7 @@ class Roster:
             follower.close()
 
     def _let_go(self, follower: Follower, watched: Watched) -> None:
-        self._tell(f"{follower.path} is gone for {FORGET_AFTER / 3600:g} h; no longer waiting for it")
+        self._tell(f"{follower.path} has been missing for {FORGET_AFTER / 3600:g} h; no longer waiting for it")
         self._counted.update(follower.counters)
         self._followers.remove(follower)
         del self._gone_since[follower.path]

@@ -120,7 +120,7 @@ class Daemon:
         coverage = [follower.coverage for follower in self._logs]
         if ahead := self._ledger.counters["refused_ahead"]:
             # What was granted by such lines before the clock was set back cannot be told from what never was.
-            coverage.append(Coverage(False, f"{ahead} logins in them are stamped ahead of the clock: was it set back?"))
+            coverage.append(Coverage(False, f"{ahead} logins have timestamps in the future: was the clock set back?"))
         recover(found, coverage, self._ledger, self._guards, self._clock, self._unexplained, self.explain, self._log)
         self._publisher.rebuild(self._ledger.rows())
         self._started = True
@@ -135,9 +135,7 @@ class Daemon:
             for ip in ended:
                 del found[ip]
             self._publisher.add(Delta(removed=tuple(ended)))
-            self.explain.dropped(
-                ended, "no log has explained it so far, and the time for which it could be kept is over"
-            )
+            self.explain.dropped(ended, "no log has explained it, and it was kept for one grace period")
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
@@ -220,7 +218,7 @@ class Daemon:
             self._log.warning(warning)
         self.explain.refused(screened.refused)
         if live:
-            self._watch(screened.batch)  # lines that guards refuse are no witnesses
+            self._watch(screened.batch)  # lines that guards refuse prove nothing about clocks
         delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="arrival" if live else "refuse")
         if back := self._leaving.keys() & delta.set.keys():
             self._let_go([(ip, self._leaving.pop(ip)) for ip in back])
@@ -276,5 +274,5 @@ class Daemon:
         self._hints.close()
         written = self._publisher.close()
         for failure in self._publisher.failing:
-            self._log.warning(f"{failure}; the last changes are not in that table and come with the next start")
+            self._log.warning(f"{failure}; the last changes are missing from that table until the next start")
         return written

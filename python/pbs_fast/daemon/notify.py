@@ -51,7 +51,7 @@ class Notifier:
         if not name:
             return
         if name[0] not in "/@":
-            say(f"NOTIFY_SOCKET={name} is neither a path nor an abstract name; systemd is not told that we are ready")
+            say(f"NOTIFY_SOCKET={name} is neither a path nor an abstract name; systemd gets no ready signal")
             return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         if usec and watched in ("", str(os.getpid())):
@@ -59,7 +59,7 @@ class Notifier:
                 self._interval = int(usec) / 2e6
                 self.due = clock() + self._interval
             else:
-                say(f"WATCHDOG_USEC={usec} is no number of microseconds; systemd will miss our sign of life")
+                say(f"WATCHDOG_USEC={usec} is not a number of microseconds; systemd gets no watchdog signals")
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +114,7 @@ class Notifier:
             self._socket.sendto(message.encode(), self._address)
         except OSError as error:
             if not self._said:
-                self._say(f"cannot tell systemd how we are: {error.strerror or error}; going on")
+                self._say(f"cannot send our state to systemd: {error.strerror or error}; continuing without")
             self._said = True
         else:
             self._said = False

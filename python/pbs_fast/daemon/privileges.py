@@ -41,7 +41,7 @@ def drop_to(user: str) -> None:
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
     with suppress(PermissionError):
         os.setresuid(0, 0, 0)
-        raise PbsError(f"user {user}: the system let us become root again; not going on")
+        raise PbsError(f"user {user}: the system let us become root again; not continuing")
 
 
 def account_for(paths: Iterable[str | os.PathLike[str]], user: str | None) -> str | None:
@@ -56,7 +56,7 @@ def account_for(paths: Iterable[str | os.PathLike[str]], user: str | None) -> st
         try:
             found = controllers(path)
         except OSError as error:
-            raise PbsError(f"cannot look at {os.fspath(path)}: {error.strerror}") from error
+            raise PbsError(f"cannot examine {os.fspath(path)}: {error.strerror}") from error
         uids |= found.uids
         shared = shared or found.shared
     if len(uids) == 1:
@@ -120,4 +120,4 @@ def _account(user: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(int(user)) if user.isascii() and user.isdigit() else pwd.getpwnam(user)
     except KeyError:
-        raise PbsError(f"user {user}: there is no such account; create it, or name another one") from None
+        raise PbsError(f"user {user}: no such account; create it, or name another one") from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pbs_fast.events import Grant
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.tables import Row
+from pbs_fast.util.text import duration
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.explain import Explainer
@@ -94,7 +95,7 @@ def recover(
         result.stale,
         f"stale: no login in the last {ledger.grace} s explains it"
         if not short
-        else "no log explains it, and the time for which it could be kept is over",
+        else "no log explains it, and it was kept for one grace period",
     )
     refused = guards.refused(result.recovered, clock.wall())
     for ip, guard in refused.items():
@@ -109,8 +110,8 @@ def recover(
     if kept := len(result.recovered) - len(refused):
         longest = max(end for end in ends) - int(clock.now())
         log.warning(
-            f"{kept} rows that no log explains are kept for {longest} s more at most, because the logs of the last "
-            f"{ledger.grace} s could not be read whole: {short[0]}"
+            f"{kept} rows that no log explains are kept for at most {duration(longest)}, because the logs of the last "
+            f"{duration(ledger.grace)} could not be read completely: {short[0]}"
         )
 
 

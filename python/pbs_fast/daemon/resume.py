@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.protocol import Coverage
+from pbs_fast.util.text import duration
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
@@ -39,7 +40,7 @@ def resume(
         _refuse_processes(checkpoint, ledger)
         followers = _opened(checkpoint, logs, follow)
     except CheckpointError as error:
-        log.info(f"replaying the logs of {ledger.window} s, because the checkpoint cannot be used: {error}")
+        log.info(f"the checkpoint cannot be used: {error}; replaying the last {duration(ledger.window)} of the logs")
         return None
     when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for follower in followers:
@@ -54,7 +55,7 @@ def _refuse_processes(checkpoint: Checkpoint, ledger: Ledger) -> None:
     """Lines that end a session without naming its address need the stream that saw it begin, which is not saved."""
     for _, session in checkpoint.state.sessions:
         if ledger.sessions.ends.get(session.format) == "process":
-            raise CheckpointError(f"the ends of {session.format}'s sessions are known by their whole log only")
+            raise CheckpointError(f"the ends of {session.format}'s sessions need the whole log")
 
 
 def _opened(checkpoint: Checkpoint, logs: Sequence[str], follow: Callable[[str, Position], Follower]) -> list[Follower]:
@@ -69,7 +70,7 @@ def _opened(checkpoint: Checkpoint, logs: Sequence[str], follow: Callable[[str, 
         except SourceError as error:
             fault = fault or str(error)
         if follower.source.trouble is not None or follower.source.counters["lost"]:
-            fault = fault or f"the place in {path} that it names is gone"
+            fault = fault or f"its position in {path} no longer exists"
     if fault is not None:
         for follower in followers:
             follower.close()

@@ -126,7 +126,7 @@ class Unexplained:
             except OSError as error:
                 failures.append(f"cannot write {file}: {error.strerror}")
         if failures and not self._failed:
-            self._log.warning(f"{failures[0]}; rows that no log explains begin their grace anew at the next start")
+            self._log.warning(f"{failures[0]}; rows that no log explains get a new grace period at the next start")
         self._failed = bool(failures)
         if failures:
             self._due = begun + _EVERY

@@ -27,7 +27,7 @@ class Watched:
                 self.patterns.append(spec)
                 found = expand(spec, self.paths)
                 if not found:
-                    raise UsageError(f"--watchlog={spec}: no log fits this pattern; name one that is there")
+                    raise UsageError(f"--watchlog={spec}: no file matches this pattern; name an existing log")
             else:
                 self._named.add(spec)
             self.paths += [path for path in dict.fromkeys(found) if path not in self.paths]

@@ -1,6 +1,6 @@
-"""The catalogue: one TOML file per server in `data/`, loaded into `Format`s that both twins compile.
+"""The catalogue: one TOML file per server in `data/`, loaded into `Format`s that both backends compile.
 
-Knows patterns and samples; knows nothing of twins, logs or tables. See docs/FORMATS.md for the file's keys.
+docs/FORMATS.md describes the keys of the files.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Format:
     counted: bool = True
     """Whether its sessions may be counted: false where their ends are written at a site's wish only."""
     raw_names: tuple[str, ...] = ()
-    """Its tags under which user names are logged as they were sent, line feeds included; not for the backends."""
+    """Its tags under which user names are logged unescaped, line feeds included; not for the backends."""
     own_prefix: tuple[str, ...] = ()
-    """Texts that may stand before the stamp in the server's own log file."""
+    """Texts that may precede the timestamp in the server's own log file."""
     own_probe: str | None = None
     """What the message of a line of the server's own log starts with; None when it has no such file."""
     session_address: tuple[str, ...] = ()
@@ -51,5 +51,5 @@ class Format:
     aborted: tuple[str, ...] = ()
     """The login that user `user` has just made came to nothing, and no logout follows."""
     line_login: tuple[str, ...] = ()
-    """Patterns searched in whole lines, envelope included, with a group `stamp`; only in a site's own formats."""
+    """Patterns searched in whole lines, envelope included, with a group `stamp`; only in custom formats."""
     line_logout: tuple[str, ...] = ()

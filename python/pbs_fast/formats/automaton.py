@@ -1,7 +1,7 @@
-"""Patterns as automata: what a pattern may do at each byte, known without running it.
+"""Patterns as automata: what a pattern can do at each byte, without running it.
 
 Nodes are those of Thompson's construction, in the order in which a backtracking engine prefers them, so that following
-them gives what Python's `re` and Rust's regex give (leftmost-first). Knows patterns, no formats and no logs.
+them gives the same match as Python's `re` and Rust's regex (leftmost-first).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Runs patterns in bounded time: `re` where a pattern is proved to be one-pass, else two passes of an automaton.
+"""Runs patterns in bounded time: `re` if a pattern is proved to be one-pass, otherwise two passes of an automaton.
 
-`re` tries again and again: on `(?:aa?)*x` a line of 60 bytes keeps it busy for years. The other engine reads a text
-once from its end, which tells at each place what can still lead to a match, and once from its start, taking the first
-preferred way that can (Frisch and Cardelli, Greedy Regular Expression Matching, ICALP 2004). A text costs its length
-times, at worst, the pattern's size, and groups hold what `re` and Rust's regex would put there.
+`re` backtracks: with `(?:aa?)*x` a line of 60 bytes would take years. The other engine reads a text once from its end,
+to find at each position what can still lead to a match, and once from its start, taking the first preferred way that
+can (Frisch and Cardelli, Greedy Regular Expression Matching, ICALP 2004). The cost of a text is at
+most its length times the pattern's size, and groups are the same as in `re` and Rust's regex.
 
-A byte in a known state costs 0.05 us, ten times what `re` takes on easy lines. A text without the pattern's longest
-literal is therefore not read at all.
+A byte in a known state costs 0.05 us, ten times what `re` takes on simple lines. A text without the pattern's
+longest literal is therefore not read at all.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Proved:
     """A one-pass pattern, run by `re`."""
 
     def __init__(self, pattern: bytes, way: Way) -> None:
-        # The group that never takes part stands for each one that is missing: no group needs to be asked for by name.
+        # The group that never participates replaces each missing one, so no group is looked up by name.
         compiled = re.compile(b"(?:" + pattern + b")((?!))?")
         self.names: Mapping[str, int] = {name: number - 1 for name, number in compiled.groupindex.items()}
         self.count = compiled.groups - 1

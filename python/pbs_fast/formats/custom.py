@@ -1,7 +1,7 @@
-"""A site's own formats, from the `[[format]]` tables of its configuration.
+"""Custom formats, from the `[[format]]` tables of a site's configuration.
 
-Held to the catalogue's rules as far as safety needs it: what no engine can run, or what can grant nothing, is an error
-with its line; what is unwise works and is a warning. Imports the loader and the rules; knows no twins and no logs.
+The catalogue's rules apply as far as safety needs them: a pattern that no engine can run, or that can grant nothing, is
+an error with its line; a risky one works and causes a warning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pbs_fast.formats.wholelint import advise
 #: Rules of the lint whose breach no format survives.
 _FATAL = frozenset({"ascii", "construct", "pattern", "groups", "tag", "success", "sample"})
 _SLOWER = "; it runs in a slower engine, in time that is bounded by the line's length"
-#: Tables in which the patterns of a kind stand, as errors name them.
+#: The tables of each kind of pattern, as named in errors.
 _PLACES = {key: (key, "") for key in ("login", "logout", *ENDINGS, "sample")} | {
     f"session {step}": (step, "session") for step in ("address", "success", "failure", "end")
 }
@@ -115,7 +115,7 @@ def _check(fmt: Format, table: Table) -> Iterator[tuple[bool, str]]:
             for fatal, text in advise(pattern):
                 yield fatal, f"{table.where(key)}: {key} pattern {number} {text}"
             if key == "line_login" and "(?P<ip>" not in pattern:
-                yield True, f"{table.where(key)}: {key} pattern {number} has no address; write {{ip}} where it stands"
+                yield True, f"{table.where(key)}: {key} pattern {number} has no address; write {{ip}} in its place"
 
 
 def _samples(table: Table) -> list[Any]:

@@ -1,6 +1,6 @@
-"""How the end of each format's sessions is recognised: what decides which logins `count_sessions` may count.
+"""How the session ends of each format are recognised, which decides what logins `count_sessions` may count.
 
-A login whose end no line tells would keep its address for `max_session`. Knows formats only.
+A login whose end is not logged would keep its address for `max_session`.
 """
 
 from __future__ import annotations

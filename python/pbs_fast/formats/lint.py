@@ -1,8 +1,8 @@
-"""What a format must keep to, rule by rule: `make test` holds the packaged ones to it, a user's own can be asked about.
+"""The rules for formats: `make test` checks the packaged ones, and a custom one can be checked too.
 
-A rule looks at expanded patterns and at samples, and never at a log. Most of the safety hangs on `one-pass`: where each
-byte has one way on, a text cannot be read in two ways, so free text cannot end where its author likes. Patterns are
-read with Python's `re` here, of which `one-pass` patterns use the part that both twins read alike.
+A rule checks expanded patterns and samples, never a log. Most of the safety depends on `one-pass`: if there is only one
+way to continue at each byte, a text cannot be read in two ways, so the author of free text cannot choose where it ends.
+Patterns are parsed with Python's `re`; `one-pass` patterns use only the syntax that both backends interpret alike.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _UNIT = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?::|P<[a-z]+>)|.", re.D
 _REPEAT = re.compile(r"[*+]|\{[0-9]+,[0-9]*\}")
 
 _NAME = re.compile(r"[^\x00-\x20:\[\]<>]+")
-#: What may stand in front of a message when somebody else's text is repeated.
+#: Text that may precede a message when it is repeated by another program.
 _BEFORE = ("x ", "x: ", " ", "Login", '"')
 
 #: A format's patterns by what findings call them, in the order in which a line is tried on them.
@@ -180,7 +180,7 @@ def _pattern(what: str, pattern: str, one_pass: Callable[[str], str | None]) -> 
 
 
 def _constructs(pattern: str) -> Iterator[tuple[str, str]]:
-    """Constructs outside classes, then what stands in classes."""
+    """Constructs outside classes, then the contents of classes."""
     outside = _UNIT.sub(lambda unit: "[x]" if unit[0].startswith("[") else unit[0], pattern)
     # An escaped backslash or bracket is a literal; only what is not escaped can be a construct.
     outside = re.sub(r"\\[^A-Za-z0-9<>]", "x", outside)
@@ -211,7 +211,7 @@ def _boundaries(pattern: str) -> Iterator[tuple[str, str]]:
 
 
 def _literal(unit: str) -> str:
-    """The byte that a unit stands for, or nothing that any class could hold."""
+    """The byte that a unit means, or a value that no class contains."""
     if len(unit) == 1 and unit not in "()|":
         return unit
     return unit[1] if unit.startswith("\\") and not unit[1].isalnum() else ""

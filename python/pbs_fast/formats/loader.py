@@ -1,8 +1,7 @@
 """Reads format files: TOML to `Format`, checked key by key, placeholders expanded.
 
-Every fault is a FormatError that names the file, the line where it can be found, and the nearest known key. The files
-are found beside this module, not through `importlib.resources`, whose import alone takes longer than all the rest.
-Knows no twins and no logs.
+Every error is a FormatError with the file, the line, and the nearest known key. The files are found next to this
+module, not with `importlib.resources`, whose import alone takes longer than everything else.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ TEXT, TEXTS, NUMBER, BOOLEAN = "a text", "a list of texts", "a whole number", "t
 NUMBERS = "a list of whole numbers"
 TABLE, TABLES = "a table", "a list of tables"
 _ITEMS = {TEXTS: TEXT, NUMBERS: NUMBER, TABLES: TABLE}
-#: Says where a key stands, for an error: (key, table it is in or "").
+#: Returns the place of a key, for an error: (key, table it is in or "").
 Where = Callable[[str, str], str]
 #: For each key the types it may have; None for any.
 Types = Mapping[str, str | tuple[str, ...] | None]

@@ -1,7 +1,7 @@
 """Placeholders of format files: `{ip}`, `{user:<>}`, `{to-rip:user !session}`, expanded to regular expressions.
 
-Each stands for the one tested sub-pattern of that name; docs/FORMATS.md lists them. Every expansion reads a byte in one
-way only, so a pattern made of them stays one-pass. Imports nothing of the package but the errors.
+Each expands to one tested sub-pattern; docs/FORMATS.md lists them. Every expansion is unambiguous at each byte, so a
+pattern made of them stays one-pass.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ _WITH_ARGUMENT: dict[str, Callable[[str], str]] = {
     "after-rip": _after_rip,
 }
 
-#: Every name that may stand in braces.
+#: Every name that is allowed in braces.
 NAMES = tuple(dict.fromkeys((*_PLAIN, *_WITH_ARGUMENT)))
 
 

@@ -1,6 +1,6 @@
 """Samples of the format files as data, and the lines they become in every envelope that docs/MATCHING.md knows.
 
-For tests, for the lint and for whoever tries a pattern; a start never loads this. Knows no twins.
+For tests, for the lint and for testing patterns; a start never loads this.
 """
 
 from __future__ import annotations
@@ -173,16 +173,16 @@ OFFSET = 3600
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One layout of what stands before a message."""
+    """One layout of the text before a message."""
 
     name: str
     render: Callable[[datetime, str, str], str]
     """From the local time, the tag and the message to the line."""
     host: str = "mx"
     own: bool = False
-    """True for the layouts of a server's own log, where the tag stands for the text before the stamp."""
+    """True for the layouts of a server's own log, where the tag is the text before the timestamp."""
     cuts_tag: bool = False
-    """True when the writer keeps only what stands before the first `/` of a tag."""
+    """True if the writer keeps only the part of a tag before its first `/`."""
     pid: bool = True
     """False where lines name no process, so that no session of several lines is joined."""
 
@@ -260,7 +260,7 @@ ENVELOPES: Mapping[str, Envelope] = {envelope.name: envelope for envelope in _LA
 
 
 def fits(sample: Sample, envelope: Envelope) -> bool:
-    """Whether a server's line of this kind can stand in this envelope with its tag whole."""
+    """Whether a server's line of this kind can have this envelope with its whole tag."""
     return sample.own == envelope.own and not (envelope.cuts_tag and "/" in sample.program)
 
 

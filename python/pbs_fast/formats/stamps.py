@@ -1,7 +1,6 @@
-"""The stamps that the matcher reads, as regular expressions that both dialects read alike (docs/MATCHING.md, 2).
+"""Timestamps as regular expressions that both dialects interpret the same way (docs/MATCHING.md, 2).
 
-For what meets a stamp elsewhere than in an envelope: whole-line patterns, and lines that are rewritten before the scan.
-Texts only; imports nothing.
+For timestamps outside envelopes: in whole-line patterns, and in lines that are rewritten before the scan.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The structure of a pattern: sequences, choices, repetitions, and the bytes that each unit takes.
+"""The structure of a pattern: sequences, choices, repetitions, and the bytes that each unit matches.
 
-Only the structure is read here; which bytes a unit such as `[^ ]` or `\\w` takes is asked of `re`. Refused is what no
-engine here can run in bounded time, with the way out. Knows patterns, no formats and no logs.
+Only the structure is parsed here; `re` answers which bytes a unit such as `[^ ]` or `\\w` matches. Patterns that no
+backend can run in bounded time are refused, with a remedy.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def longest(tree: Tree) -> int | None:
 
 
 def literal(tree: Tree) -> bytes:
-    """The longest text that each match holds, as far as it stands outside groups and repetitions."""
+    """The longest literal of each match, outside groups and repetitions."""
     best = run = b""
     for part in tree.parts if isinstance(tree, Sequence) else (tree,):
         single = part.members if isinstance(part, Byte) else 0

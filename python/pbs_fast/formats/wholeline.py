@@ -1,7 +1,7 @@
-"""Whole-line patterns, as in the old program's configuration, made into patterns with named groups.
+"""Whole-line patterns, as in the old program's configuration, converted to patterns with named groups.
 
-There a pattern was searched in the whole line, `[LOGTIME]` stood for the stamp, its first capture was the stamp and its
-second the address. Here each of them becomes a group of that name (docs/MATCHING.md, 4). Imports errors and stamps.
+The old program searched a pattern in the whole line; `[LOGTIME]` meant the timestamp, the first capture was the
+timestamp and the second the address. Here each becomes a group of that name (docs/MATCHING.md, 4).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pbs_fast.errors import FormatError
 from pbs_fast.formats.stamps import BSD, ISO
 
 LOGTIME: Final = "[LOGTIME]"
-#: What unnamed captures stand for, in order, as far as nothing else says it.
+#: The meaning of unnamed captures, in order, unless named groups already have it.
 _CAPTURES: Final = ("stamp", "ip")
 
 #: An escape, `[LOGTIME]`, a class, the opening of a group that is named or captures nothing, or of a capture.

@@ -1,7 +1,7 @@
 """Rules for patterns that are searched in whole lines, as the old Perl configuration had them.
 
-They may be wider than those of the catalogue: what is unwise is a warning, what an engine cannot run in time that is
-bounded by the line's length is refused with the way out. Knows patterns, no formats and no logs.
+They may be less strict than those of the catalogue: a risky pattern causes a warning; one that cannot run in time
+bounded by the line's length is refused, with a remedy.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _unwise(pattern: str) -> Iterator[Advice]:
     if "(?P<ip>" in pattern:
         body = _group(pattern, "ip")
         if any(re.fullmatch(body.encode(), text) for text in (b"zz", b"z.example", b"[z]", b"z z")):
-            yield Advice(False, f"takes anything for the address ({body}); write {{ip}}, only addresses are believed")
+            yield Advice(False, f"takes anything for the address ({body}); write {{ip}}, only addresses are accepted")
         between = pattern[pattern.find("(?P<stamp>") :] if "(?P<stamp>" in pattern else pattern
         before = between.partition("(?P<ip>")[0]
         if free := _free_text(before):
@@ -100,7 +100,7 @@ def _is_ended(pattern: str, unit: re.Match[str]) -> bool:
 
 
 def _group(pattern: str, name: str) -> str:
-    """What stands in a named group."""
+    """The contents of a named group."""
     begin = pattern.index(f"(?P<{name}>") + len(f"(?P<{name}>")
     level = 1
     for unit in _UNIT.finditer(pattern, begin):

@@ -1,9 +1,9 @@
-"""Guards: would this grant be dangerous? Each has a name, which is its key in `[guards]`, and a counter `refused_NAME`.
+"""Guards refuse dangerous grants. Each has a name, which is its key in `[guards]`, and a counter `refused_NAME`.
 
     guards = Guards(config.guards, read_netblocks(...), read_machine(), read_deny(...), counters)
     screened = guards.screen(batch, ledger, clock.now(), shift=clock.shift(), replay=False)
 
-What they refuse never reaches the ledger. Knows nothing of logs, formats and tables; the ledger only as `Live`.
+Refused rows never reach the ledger. Guards use only the `Live` part of the ledger.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What speaks against an address as such: netblocks, special networks, this machine, proxies, denied networks.
+"""Which guard refuses an address: netblocks, special networks, this machine, proxies, denied networks.
 
-Answers are kept per address, so that a row costs a look or two into memory; the cache is bounded, and made anew
-whenever the networks change.
+Answers are cached per address, so that a row costs one or two look-ups. The cache is bounded, and rebuilt when the
+networks change.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pbs_fast.util.addresses import NetworkTable, parse_canonical
 if TYPE_CHECKING:
     from pbs_fast.guards.netblocks import Netblocks
 
-#: Name of the answer on an address that may relay anyway; its counter has the same name.
+#: Answer for an address of mynetworks, which needs no grant; its counter has the same name.
 LOCAL = "local"
 
-#: Answers kept: some 15 MB. When there are more they are all dropped: a batch of new addresses costs 0.2 µs each.
+#: Cached answers: about 15 MB. Above that all are dropped; a batch of new addresses costs 0.2 µs each.
 MAX_ANSWERS = 131_072
 
-#: For each first byte of an address, 1 when some network begins with it, else 0; for `bytes.translate`.
+#: For each first byte of an address, 1 if some network begins with it, else 0; for `bytes.translate`.
 _Begins = bytes
 
 
@@ -31,45 +31,45 @@ class Answers:
     """The answers of some networks."""
 
     def __init__(self, netblocks: Netblocks, table: NetworkTable[str]) -> None:
-        """`table` says which guard refuses which network."""
+        """`table` maps each network to the guard that refuses it."""
         self._netblocks = netblocks
         self._table = table
-        self._quiet: set[str] = set()
-        """Addresses that nothing speaks against: nearly all."""
-        self._loud: dict[str, str] = {}
-        """The others that were asked about, with the answers."""
+        self._allowed: set[str] = set()
+        """Addresses that no guard refuses: nearly all."""
+        self._denied: dict[str, str] = {}
+        """The refused ones, with the answers."""
         self._begins4 = self._begins(32)
         # IPv4-mapped addresses begin with 0; they are never canonical.
         self._begins6 = b"\1" + self._begins(128)[1:]
 
     def __len__(self) -> int:
-        return len(self._quiet) + len(self._loud)
+        return len(self._allowed) + len(self._denied)
 
     def judge(self, ip: str) -> str:
-        """A guard's name, LOCAL, or "" when nothing speaks against the address."""
+        """A guard's name, LOCAL, or "" if no guard refuses the address."""
         address = parse_canonical(ip)
         if address is None:
-            # The matcher makes canonical text only; a key that is none could open a network (Postfix cuts keys short).
+            # Backends return canonical text only. Another key could open a network: Postfix also looks up prefixes.
             return "not_canonical"
         return LOCAL if self._netblocks.holds(*address) else self._table.find(*address) or ""
 
     def against(self, ips: Iterable[str]) -> dict[str, str]:
-        """Those of the addresses that something speaks against, with their answers; from memory where it has them."""
+        """The refused ones of the addresses, with their answers."""
         asked = set(ips)
         if len(self) > MAX_ANSWERS:
-            self._quiet.clear()
-            self._loud.clear()
-        asked -= self._quiet
-        if asked.isdisjoint(self._loud):
+            self._allowed.clear()
+            self._denied.clear()
+        asked -= self._allowed
+        if asked.isdisjoint(self._denied):
             found = {}
         else:
-            found = {ip: self._loud[ip] for ip in asked if ip in self._loud}
+            found = {ip: self._denied[ip] for ip in asked if ip in self._denied}
             asked -= found.keys()
         if asked:
             new = self._judge_new([ip for ip in asked if ":" not in ip], AF_INET, self._begins4)
             new |= self._judge_new([ip for ip in asked if ":" in ip], AF_INET6, self._begins6)
-            self._loud |= new
-            self._quiet |= asked - new.keys()
+            self._denied |= new
+            self._allowed |= asked - new.keys()
             found |= new
         return found
 
@@ -77,7 +77,7 @@ class Answers:
         return bytes(map(or_, self._table.begins(width), self._netblocks.begins(width)))
 
     def _judge_new(self, ips: list[str], family: int, begins: _Begins) -> dict[str, str]:
-        """Answers on addresses of one family. Most have a first byte that no network begins with: 0.2 µs, not 1 µs."""
+        """Answers on addresses of one family. Most have a first byte with which no network begins: 0.2 µs, not 1 µs."""
         try:
             packed = list(map(inet_pton, repeat(family), ips))
         except (OSError, ValueError):
@@ -85,7 +85,7 @@ class Answers:
         firsts = b"".join(packed)[:: 4 if family == AF_INET else 16]
         found = self._judge_each(compress(ips, firsts.translate(begins)))
         if family == AF_INET6:
-            # What inet_pton takes as IPv4 is canonical (`parse_canonical`), IPv6 need not be.
+            # IPv4 text that inet_pton accepts is canonical (`parse_canonical`); IPv6 text need not be.
             texts = map(inet_ntop, repeat(family), packed)
             found |= self._judge_each(compress(ips, map(ne, texts, ips)))
         return found

@@ -1,4 +1,4 @@
-"""The administrator's deny list, `deny.toml`: addresses, networks and users that get no grant, always or until a time.
+"""The administrator's deny list, `deny.toml`: addresses, networks and users that get no grant, or none until a time.
 
     [[deny]]
     addresses = ["203.0.113.7"]
@@ -7,8 +7,7 @@
     until = 2026-12-24T18:00:00Z        # optional; without zone: local time
     reason = "stolen password"          # optional, for the reader
 
-Read at start and on SIGHUP. Raises ConfigError that names file, line and the nearest known key. Knows nothing of logs
-and tables.
+Read at start and on SIGHUP. Raises ConfigError with file, line and the nearest known key.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Denial:
     networks: tuple[Network, ...] = ()
     users: tuple[str, ...] = ()
     until: float = inf
-    """Seconds since the epoch from which on it no longer holds."""
+    """Seconds since the epoch at which it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,12 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class DenyList:
-    """All denials of one reading, past ones included."""
+    """All denials of a file, including those that have ended."""
 
     denials: tuple[Denial, ...] = field(default=())
 
     def at(self, wall: float) -> InForce:
-        """What is in force at a reading of the wall clock, and between which readings that stays so."""
+        """What is in force at `wall`, and the interval of the wall clock in which that does not change."""
         ends = {denial.until for denial in self.denials}
         holding = [denial for denial in self.denials if wall < denial.until]
         return InForce(
@@ -70,12 +69,12 @@ class DenyList:
 
 
 def fold_user(user: str) -> str:
-    """The form in which users are compared: upper and lower case are one user, as most servers see it."""
+    """The form in which users are compared: case-insensitive, as in most servers."""
     return user.casefold()
 
 
 def read_deny(path: str) -> DenyList:
-    """The deny list of a file; empty when there is no such file. Raises ConfigError."""
+    """The deny list of a file; empty if the file does not exist. Raises ConfigError."""
     try:
         text = read_admin_file(path).decode()
         document = parse_toml(text)
@@ -83,18 +82,18 @@ def read_deny(path: str) -> DenyList:
     except FileNotFoundError:
         return DenyList()
     except PermissionError as error:
-        raise ConfigError(f"{path}: {error.strerror}; let the daemon's user read it, or remove it") from None
+        raise ConfigError(f"{path}: {error.strerror}; give the daemon's user read access, or remove it") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; name a file of [[deny]] tables, or remove it") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}; mend that line") from None
+        raise ConfigError(f"{path}: {error}; correct that line") from None
     return DenyList(tuple(reader.denials(document)))
 
 
 def _shown(text: str) -> str:
-    """A text of the file in a message of one line."""
+    """Text from the file, shortened for a one-line message."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
@@ -150,5 +149,5 @@ class _Reader:
             raise self._error((*at, "until"), '"until" must be a date and a time, such as 2026-12-24T18:00:00Z')
         try:
             return value.timestamp()
-        except (OverflowError, ValueError, OSError):  # year 1 in a zone that the C library cannot reckon with
-            raise self._error((*at, "until"), f'"until" = {value} is beyond what clocks count; leave it out') from None
+        except (OverflowError, ValueError, OSError):  # such as year 1, which the C library cannot convert
+            raise self._error((*at, "until"), f'"until" = {value} is out of range; leave it out') from None

@@ -1,6 +1,6 @@
-"""Which hosts' lines are believed: the list of `hosts`, or a warning where there is none and a log has several.
+"""Which hosts' lines are accepted: the list `hosts`, or a warning if it is empty and a log has lines of several hosts.
 
-Pure. Host names are compared without regard to case (RFC 4343); a line of a server's own log has none and is believed.
+Pure. Host names are compared case-insensitively (RFC 4343). A line of a server's own log has no host and is accepted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Set
 
 
 class Hosts:
-    """The allow-list, and the first host that each source showed."""
+    """The allow-list, and the first host seen in each source."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self._allowed: frozenset[str] = frozenset()
@@ -18,7 +18,7 @@ class Hosts:
         self.allow(allowed)
 
     def allow(self, allowed: Iterable[str]) -> None:
-        """Take over another list; empty: any host."""
+        """Replace the list; empty: any host."""
         self._allowed = frozenset(host.lower() for host in allowed)
 
     def strangers(self, hosts: Set[str]) -> Set[str]:
@@ -28,7 +28,7 @@ class Hosts:
         return {host for host in hosts if host and host.lower() not in self._allowed}
 
     def watch(self, source: str, hosts: Set[str]) -> list[str]:
-        """A warning, once a source, when lines of more than one host stand in it and there is no list."""
+        """A warning, once per source, if it has lines of more than one host and there is no list."""
         if self._allowed or source in self._warned:
             return []
         first = self._first.get(source)
@@ -40,7 +40,7 @@ class Hosts:
             elif host.lower() != first.lower():
                 self._warned.add(source)
                 return [
-                    f"{source}: holds lines of more than one host ({first}, {host}), and whoever may write to it can "
-                    "grant relaying; set guards.hosts to those that are believed"
+                    f"{source}: contains lines of more than one host ({first}, {host}), and anyone who can write to it "
+                    "can grant relaying; set guards.hosts to the hosts that you trust"
                 ]
         return []

@@ -1,6 +1,6 @@
-"""How many rows there may be, and how many new ones in a minute. At a limit, grants stop; renewals go on.
+"""How many rows there may be, and how many new ones in a minute. At a limit, new grants stop; renewals continue.
 
-Pure: no clock. What the ledger really granted is read from the ledger, so rows that it declined do not count.
+Pure: no clock. Grants are counted by the ledger, so rows that it declined do not count.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Protocol
 
 
 class Live(Container[str], Sized, Protocol):
-    """What guards may ask of the ledger."""
+    """The part of the ledger that guards use."""
 
     granted: int
-    """New rows since it began."""
+    """New rows since it started."""
 
 
 class Limits:
@@ -24,14 +24,14 @@ class Limits:
         self.max_new_per_minute = max_new_per_minute
         self._minute_end = 0.0
         self._new = 0
-        """New rows of this minute, those of a replay not counted."""
+        """New rows of this minute, without those of a replay."""
         self._granted = 0
         self._was_replay = False
 
     def room(self, live: Live, now: float, *, replay: bool) -> tuple[int, str]:
-        """How many new rows are still allowed, at least 0, and the guard that allows no more.
+        """How many new rows are allowed (at least 0), and the guard that sets this limit.
 
-        What the ledger granted since the last call belongs to that call's rows: a replay and live lines take turns.
+        Grants since the last call belong to that call's rows: a replay and live lines take turns.
         """
         if not self._was_replay:
             self._new += live.granted - self._granted

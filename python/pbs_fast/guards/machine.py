@@ -1,10 +1,10 @@
-"""This machine's own addresses, its broadcast addresses and its default gateways, from the kernel's own lists.
+"""This machine's own addresses, its broadcast addresses and its default gateways, from the kernel's lists.
 
-Sources, all of Linux and all of this network namespace (so of the container, whose default gateway is Docker's), below
+The sources, all of Linux and this network namespace (in a container the default gateway is Docker's), are below
 `/proc/self/net`: `fib_trie` (LOCAL and BROADCAST entries, whole local prefixes included), `if_inet6`, `route` and
-`ipv6_route` (main table; of a multipath route the kernel shows the first gateway only). A service with ProcSubset=pid
-has no `/proc/net`.
-Read at start and on SIGHUP: 1 ms, no subprocess. Where a file is missing, a notice says which guard knows less.
+`ipv6_route` (main table; of a multipath route the kernel shows only the first gateway). A service with ProcSubset=pid
+has no `/proc/net`. They are read at start and on SIGHUP: 1 ms, no subprocess. If a file is missing, a notice says which
+guard is affected.
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ def read_machine(proc_net: str = "/proc/self/net") -> Machine:
             if name in ("if_inet6", "ipv6_route") and Path(proc_net, "route").exists():
                 return []
             notices.append(
-                f"{path}: no such file; guards do not know all of this machine's addresses, list them as proxies"
+                f"{path}: no such file; guards do not know all addresses of this machine, add them to guards.proxies"
             )
         except (OSError, ValueError) as error:
-            notices.append(f"{path}: {error}; guards do not know all of this machine's addresses, list them as proxies")
+            notices.append(
+                f"{path}: {error}; guards do not know all addresses of this machine, add them to guards.proxies"
+            )
         return []
 
     found = [

@@ -1,8 +1,8 @@
-"""Which addresses the MTA lets relay anyway (Postfix's mynetworks): a grant for them would be idle.
+"""The addresses that the MTA always lets relay (Postfix's mynetworks), which need no grant.
 
-The grammar is Postfix's (mynetworks in postconf(5), util/match_list.c): words between blanks and commas, the first that
-matches decides, `!` turns it round, `/file` holds further words, `[…]` encloses IPv6. Beyond it, IPv6 may stand bare.
-Raises ConfigError that names the word and where it stands. Knows nothing of logs and tables.
+The grammar is Postfix's (mynetworks in postconf(5), util/match_list.c): words between blanks and commas, the first
+match decides, `!` negates, `/file` contains further words, `[…]` encloses IPv6. IPv6 is also accepted without brackets.
+Raises ConfigError with the word and its place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pbs_fast.util.addresses import Network, NetworkTable, parse, parse_network
 from pbs_fast.util.admin_files import read_admin_file
 from pbs_fast.util.postconf import NoPostfixError, Postconf
 
-#: The word of the configuration that stands for what `postconf mynetworks` says.
+#: The word of the configuration that means the output of `postconf mynetworks`.
 POSTFIX = "postfix"
 #: The command that is asked where the configuration names none. That it is missing is then no fault: a host without
 #: Postfix has no networks of Postfix, and a grant too many for a local address opens nothing.
@@ -65,7 +65,7 @@ class Netblocks:
 
 
 def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = DEFAULT_COMMAND) -> Netblocks:
-    """The networks that the configuration's `mynetworks` lists; the word `postfix` stands for those of Postfix.
+    """The networks that the configuration's `mynetworks` lists; the word `postfix` means those of Postfix.
 
     `postconf` is the command to ask, with options. Raises ConfigError.
     """
@@ -78,8 +78,7 @@ def read_netblocks(words: Sequence[str] = (POSTFIX,), postconf: str = DEFAULT_CO
                 if postconf != DEFAULT_COMMAND:
                     raise
                 reader.notices.append(
-                    "there is no Postfix here to ask for mynetworks, so no network is taken as local; list them in the "
-                    "configuration as mynetworks"
+                    "Postfix is not installed, so no network counts as local; set mynetworks in the configuration"
                 )
                 continue
             reader.notices += notices
@@ -103,7 +102,7 @@ class _Reader:
                 return
             bare = word.lstrip("!")
             if not bare:
-                raise ConfigError(f'{where}: "{word}": nothing stands after the !; name an address, network or file')
+                raise ConfigError(f'{where}: "{word}": nothing follows the !; name an address, network or file')
             self._take(bare, word, where, positive == ((len(word) - len(bare)) % 2 == 0))
 
     def _take(self, bare: str, word: str, where: str, positive: bool) -> None:
@@ -127,7 +126,7 @@ class _Reader:
     def _file(self, path: str, where: str, positive: bool) -> None:
         if path in self._open:
             chain = " -> ".join((*self._open, path))
-            raise ConfigError(f"{where}: {path} is read while it is being read ({chain}); take one of the names out")
+            raise ConfigError(f"{where}: {path} includes itself ({chain}); remove one of the names")
         self._files += 1
         if len(self._open) == MOST_NESTED or self._files > MOST_FILES:
             raise ConfigError(
@@ -136,7 +135,7 @@ class _Reader:
         try:
             text = read_admin_file(path).decode("utf-8", "backslashreplace")
         except OSError as error:
-            raise ConfigError(f"{where}: {path}: {error.strerror}; mend the file or take it out of the list") from None
+            raise ConfigError(f"{where}: {path}: {error.strerror}; correct the file or remove it from there") from None
         self._open.append(path)
         for number, line in enumerate(text.split("\n"), 1):
             self.read(line, f"{path}:{number}", positive)

@@ -1,4 +1,4 @@
-"""Networks with a meaning of their own: those no client logs in from, and those whose addresses a whole site may share.
+"""Special networks: those from which no client logs in, and those whose addresses a whole site may share.
 
 Documentation networks (RFC 5737, RFC 3849), private ones and carrier-grade NAT may be granted.
 """

@@ -1,7 +1,7 @@
-"""Counts distinct users per address, to see the addresses behind which everybody stands: NAT, proxies, web mail hosts.
+"""Counts distinct users per address, to find shared addresses: NAT, proxies, web mail hosts.
 
 Pure: no clock. Bounded: WINDOW_S seconds of logins, at most MAX_ADDRESSES addresses, `limit` users each, and MAX_USERS
-users of addresses with several; MAX_ADDRESSES crowded ones, of which those that were so first are forgotten.
+users of addresses with several; at most MAX_ADDRESSES crowded addresses, of which the oldest are forgotten first.
 """
 
 from __future__ import annotations

@@ -1,30 +1,30 @@
-"""Warns when a host's timestamps are off by so much that none of its logins would count.
+"""Warns if a host's timestamps are so far off that none of its logins counts.
 
-A zone fault (a log in UTC read as local time) would otherwise silently grant nobody: every login looks older than
-grace. Pure: told logins that no guard refused and the time, it answers with the warning to write. Whoever may write to
-a log can name any number of hosts, so what is remembered and what is said are both bounded.
+With a wrong time zone (a log in UTC read as local time) every login would look older than grace, and nobody would get a
+grant. Pure: takes logins that no guard refused and the time, returns the warning to log. A forger can name any number
+of hosts, so both memory and warnings are bounded.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-#: So many stale logins of a host, none fresh among them, before the warning: one late line is no zone fault.
+#: Stale logins of a host, without a fresh one, before the warning: one late line is not a wrong time zone.
 STALE_LOGINS: Final = 3
-#: Hosts remembered; the one that was seen first is forgotten for a new one, and may then be warned of again.
+#: Hosts remembered. A new one replaces the oldest, which may then cause another warning.
 MAX_HOSTS: Final = 4_096
-#: Warnings within PAUSE seconds. A site has few hosts with a wrong zone; more are a forger's.
+#: Warnings within PAUSE seconds. A site has few hosts with a wrong time zone; more are forged.
 MAX_WARNINGS: Final = 20
 PAUSE: Final = 3_600
 
 
 class SkewWatch:
-    """One warning a host for timestamps that are all older than `grace` seconds when they arrive."""
+    """One warning per host whose timestamps are all older than `grace` seconds when they arrive."""
 
     def __init__(self, grace: int) -> None:
         self._grace = grace
         self._stale: dict[str, int] = {}
-        """Host -> its stale logins so far; STALE_LOGINS once it has nothing more to say."""
+        """Host -> its stale logins so far; STALE_LOGINS after a warning or a fresh login."""
         self._warnings = 0
         self._pause_end = 0.0
 
@@ -32,7 +32,7 @@ class SkewWatch:
         return len(self._stale)
 
     def saw(self, host: str, stamp: int, now: float) -> str | None:
-        """Note one live login's timestamp (seconds since the epoch); the warning when it is due, else None."""
+        """Note one live login's timestamp (seconds since the epoch). Returns the warning if it is due."""
         stale = self._stale.get(host)
         if stale is None:
             stale = 0
@@ -50,10 +50,10 @@ class SkewWatch:
             return None
         quarters = round(age / 900) / 4
         name = f"host {host}" if host else "this log"
-        more = "; further hosts are not named for an hour" if self._warnings == MAX_WARNINGS else ""
+        more = "; warnings about other hosts are suppressed for an hour" if self._warnings == MAX_WARNINGS else ""
         return (
-            f"the logins of {name} are stamped {quarters:g} h in the past and grant nobody; "
-            f"if its clock is right, set log_timezone to the zone it writes{more}"
+            f"the logins of {name} have timestamps {quarters:g} h in the past, so they grant nothing; "
+            f"if its clock is right, set log_timezone to its time zone{more}"
         )
 
     def _may_warn(self, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""What a Perl configuration sets: perl runs it as the old daemon did, this reads what came out.
+"""The settings of a Perl configuration: perl runs it like the old daemon did, and this module reads the result.
 
 Evaluating a configuration runs its code, as starting the old daemon did. Imports the errors and the runner of perl.
 """

@@ -1,7 +1,7 @@
-"""Texts that a regular expression takes: the plainest, and variants of it. To see what an old pattern was meant for.
+"""Texts that a regular expression matches: the plainest one and variants, to see what an old pattern was for.
 
-Walks the tree into which `re` parses the pattern. No text comes out for what the walk does not understand (look-around,
-back references); the caller then knows nothing. Imports nothing of the package.
+Walks the tree into which `re` parses the pattern. It gives no text for syntax that it does not support (look-around,
+back references).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The old patterns as formats: those of the catalogue where it has them, else `[[format]]` tables.
+"""The old patterns as formats: those of the catalogue if it has them, otherwise `[[format]]` tables.
 
 A pattern is kept as it was, its stamp and its IPv4 address too, so that it takes no line that it did not take; only its
 spelling changes. Imports what evaluated the configuration, its routine read as patterns, and the recognizer.

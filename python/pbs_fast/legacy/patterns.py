@@ -1,8 +1,8 @@
-"""Old patterns beside the catalogue: which of its formats read the lines that a pattern was meant for.
+"""Finds the formats of the catalogue that match the lines for which an old pattern was written.
 
-A pattern is known when the matcher takes plain examples of its lines with the same address, or it takes sample lines of
-a format with theirs. Where only the tag is the site's own, it is added to the format. Examples that the catalogue
-refuses are told, so that nobody has to find out. Imports formats and the matcher.
+A pattern is known if a backend reads the same address from plain examples of its lines, or if it matches sample lines
+of a format with their addresses. If only the tag differs, it is added to the format. Examples that the catalogue
+refuses are reported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Which bytes of a line an event was read from: for a person who looks at one line, never on the way of many.
+"""Which bytes of a line an event was read from: for display of a single line, not for speed.
 
-Works out by the Python twin's own envelope and the format's patterns what either twin read. Imports the matcher's
-parts; must not import sources, tables or the ledger.
+Uses the Python backend's envelope and the format's patterns, which give the fields that either backend read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What each line of some logs says: the matcher's events in file order, and the lines that it missed.
+"""The event in each line of some logs, in file order, and the missed lines.
 
-For trying patterns: netblocks, guards and grace play no part. Several files are read as one log, in the order given,
-so that a session that ends in the second finds its login in the first. Memory is bounded for logs of any size. Imports
-sources and the matcher's protocols; must not import typer, tables or the ledger.
+For testing patterns: netblocks, guards and grace are not applied. Several files are read as one log, in the given
+order, so that a session that ends in the second file finds its login in the first. Memory is bounded for logs of any
+size.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The matcher: lines in, events and Batches out, by one of two backends with equal results.
+"""Matching: lines in, events and Batches out, by one of two backends with equal results.
 
-`load_core` chooses the backend; everything else of the package talks to the protocols. The contract is
-docs/MATCHING.md. This package knows no tables, no grace, no wall clock.
+`load_core` chooses the backend; the rest of the package uses the protocols. The contract is docs/MATCHING.md. This
+package knows no tables, no grace and no wall clock.
 """
 
 from __future__ import annotations

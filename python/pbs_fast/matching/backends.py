@@ -1,7 +1,7 @@
-"""Which twin matches: the native one where it is there, the Python one where it is not, an error where it is broken.
+"""Chooses the backend: Rust if it is installed, Python if it is not, an error if it is broken.
 
-A broken native module is never passed over in silence: the fallback is an order of magnitude slower and somebody
-would wonder for months. Imports a twin only when it is chosen.
+A broken native module is never ignored silently: the fallback is an order of magnitude slower, and users would not know
+why. A backend is imported only when it is chosen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NATIVE = "pbs_fast._core"
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """One twin, ready for use, and why it is this one."""
+    """One backend, ready for use, and why it was chosen."""
 
     name: Literal["rust", "python"]
     Matcher: type[Matcher]
@@ -38,14 +38,14 @@ class Core:
     profile: str
     """How it was built or what runs it: `release`, `debug`, or the interpreter's name and version."""
     reason: str
-    """Why this twin, in a few words for `version`, the log and the benchmark's record."""
+    """Why this backend, in a few words for `version`, the log and the benchmark's record."""
 
 
 def load_core(choice: str | None = None) -> Core:
-    """The twin that `choice` (auto, rust, python) names; by default that of PBS_FAST_CORE, else auto.
+    """The backend that `choice` (auto, rust, python) names; by default that of PBS_FAST_CORE, else auto.
 
-    Raises UsageError for a choice that does not exist, and CoreError when the native module is broken or of another
-    version, or is asked for and not there.
+    Raises UsageError for an unknown choice, and CoreError if the native module is broken or of another version, or if
+    it is requested but not installed.
     """
     choice, asked = _choice(choice)
     if choice == "python":
@@ -54,14 +54,14 @@ def load_core(choice: str | None = None) -> Core:
         return _rust(asked)
     if choice == "rust":
         raise CoreError(
-            f"{asked}: this installation has no native matcher ({_NATIVE}); install a wheel made for this machine"
+            f"{asked}: this installation has no Rust backend ({_NATIVE}); install a wheel made for this machine"
             " (pip install --force-reinstall pbs-fast), or use --core=auto"
         )
-    return _python("this installation has no native matcher")
+    return _python("this installation has no Rust backend")
 
 
 def _choice(choice: str | None) -> tuple[str, str]:
-    """The choice, and whose it is."""
+    """The choice, and where it comes from."""
     if choice is None:
         choice = os.environ.get(VARIABLE) or "auto"
         asked = f"{VARIABLE}={choice}"
@@ -70,20 +70,20 @@ def _choice(choice: str | None) -> tuple[str, str]:
     if choice not in CHOICES:
         nearest = difflib.get_close_matches(choice.lower(), CHOICES, n=1, cutoff=0)[0]
         raise UsageError(f"{asked}: no such core; did you mean {nearest}? ({', '.join(CHOICES)})")
-    return choice, asked if choice != "auto" else "auto: the native matcher is there"
+    return choice, asked if choice != "auto" else "auto: the Rust backend is installed"
 
 
 def _rust(reason: str) -> Core:
-    remedy = f"reinstall pbs-fast, or set {VARIABLE}=python to do without"
+    remedy = f"reinstall pbs-fast, or set {VARIABLE}=python to use the slower Python backend"
     try:
         core = importlib.import_module(_NATIVE)
         version = core.VERSION
     except (ImportError, AttributeError, SystemError) as error:
         cause = " ".join(str(error).split())
-        raise CoreError(f"{_NATIVE}: the native matcher is there and cannot be loaded ({cause}); {remedy}") from error
+        raise CoreError(f"{_NATIVE}: the Rust backend is installed but cannot be loaded ({cause}); {remedy}") from error
     if version != pbs_fast.__version__:
         raise CoreError(
-            f"{_NATIVE}: the native matcher is of version {version}, the package of {pbs_fast.__version__}; {remedy}"
+            f"{_NATIVE}: the Rust backend has version {version}, the package {pbs_fast.__version__}; {remedy}"
         )
     from pbs_fast.matching import rust as native
 
@@ -94,5 +94,5 @@ def _python(reason: str) -> Core:
     from pbs_fast.matching import python as pure
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
-    # Its Stream takes the Matcher and the Scans of its own twin only, which the protocol cannot say.
+    # Its Stream takes only the Matcher and the Scans of its own backend, which the protocol cannot express.
     return Core("python", pure.Matcher, cast("type[Stream]", pure.Stream), profile, reason)

@@ -1,10 +1,9 @@
-"""Takes away the logins of a log file in which a stranger can write whole lines.
+"""Ignores the logins of a log file in which a stranger can write whole lines.
 
-That is a file into which the logging daemon writes line feeds as they are (`pbs_fast.health.loggers`), once a server
-wrote to it that logs user names as they were sent (`raw_names` of its format). The first line of each of its records
-has a true header, and what a stranger wrote stands behind it. Nothing marks the end of that text, because a forger can
-close it with a header, so nothing that follows in the file is evidence. Works on bytes in front of the scan, so both
-backends agree.
+That is a file to which the logging daemon writes line feeds unescaped (`pbs_fast.health.loggers`), after a server has
+logged unescaped user names to it (`raw_names` of its format). The first line of each of its records has a genuine
+header, followed by text of a stranger. Nothing marks the end of that text, because a forger can end it with a header,
+so nothing after it in the file is evidence. Works on bytes before the scan, so both backends agree.
 """
 
 from __future__ import annotations

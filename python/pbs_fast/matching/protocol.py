@@ -44,7 +44,7 @@ class Matcher(Protocol):
     ) -> Scan:
         """Events of the lines in data[start:stop], which holds whole lines (the last may lack its newline).
 
-        `offset` is where data[start] stands in its source, in bytes. `reference` is the second
+        `offset` is the position of data[start] in its source, in bytes. `reference` is the second
         (UTC) that years and the ambiguous hour are judged from. Releases the interpreter where it can.
         Raises ValueError for a layout that no format has, or bounds outside data.
         """

@@ -1,7 +1,7 @@
-"""Reads one source: finds wrapper and layout once, rewrites, scans its pieces in order, folds them into Batches.
+"""Reads one source: detects wrapper and layout once, rewrites, scans its pieces in order, folds them into Batches.
 
-The one place that does: daemon, `match` and `bench` read through it. Works with either twin. Knows no tables, no grace
-but as the fold's gap, and no clock: the caller says the reference.
+The daemon, `match` and `bench` all read through it, with either backend. The caller sets the reference time; `gap` is
+the gap of the fold.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Piece(NamedTuple):
     begin: int
     """The offset under which they were scanned."""
     offset: int
-    """Where they stand in the source."""
+    """Their offsets in the source."""
     lines: Lines
 
 
@@ -60,7 +60,7 @@ class Reader:
         on_layout: Callable[[str], object] | None = None,
         distrust: Distrust | None = None,
     ) -> None:
-        """`gap` is the fold's, in seconds (docs/MATCHING.md, 6). `on_layout` is told the layout when it is decided.
+        """`gap` is the fold's, in seconds (docs/MATCHING.md, 6). `on_layout` gets the layout when it is detected.
 
         `logtime` is how this site writes its stamps, where the matcher does not know it. `distrust` is what takes away
         lines that a stranger may have written, where the source is such a file.
@@ -84,7 +84,7 @@ class Reader:
         return self._rewriter.wrapper is not None
 
     def feed(self, data: bytes, start: int, stop: int, *, offset: int, reference: int) -> None:
-        """Take the whole lines data[start:stop], which stand at byte `offset` of the source."""
+        """Take the whole lines data[start:stop], which begin at byte `offset` of the source."""
         ready = self.ready(data, start, stop, offset=offset)
         self.add(self.scan(ready, reference), ready.offset)
 
@@ -214,7 +214,7 @@ class Reader:
             self._on_layout(self.layout if wrapper is None else f"{self.layout} ({wrapper})")
 
     def _original(self, offset: int) -> int:
-        """Where a line stands in the source, from where it stands as it was scanned."""
+        """The offset of a line in the source, from its offset in the scanned text."""
         if offset < _REWRITTEN:
             return offset
         piece = self._pieces[bisect_right(self._pieces, offset, key=lambda piece: piece.begin) - 1]

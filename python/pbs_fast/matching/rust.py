@@ -1,7 +1,7 @@
-"""The native backend behind the protocols of the package: Batches and Events around `pbs_fast._core`.
+"""The Rust backend behind the protocols of the package: Batches and Events around `pbs_fast._core`.
 
 Matcher and Scan are the native classes themselves; Stream adds only the Python types that the native module does not
-know. Importing this module imports the native one and fails as that does; `choose` says what to make of it.
+know. Importing this module imports the native one and raises its errors; `backends` handles them.
 """
 
 from __future__ import annotations

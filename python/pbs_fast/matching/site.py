@@ -1,7 +1,4 @@
-"""What a site's configuration makes of the catalogue: which formats are in force, and what speaks against its own ones.
-
-Imports config, formats and the matcher's protocols; the daemon and the commands come here.
-"""
+"""What a site's configuration makes of the catalogue: the formats in force, and warnings about custom ones."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A log replayed by its own timestamps: what `bench` and `run --reprocess` stand on."""
+"""A log replayed by its own timestamps, for `bench` and `run --reprocess`."""

@@ -1,9 +1,9 @@
-"""The latest ends of rows that have ended or were refused, by address; bounded in memory, however many there are.
+"""The latest ends of rows that have ended or were refused, by address, in bounded memory.
 
-Most logs are in order, and then nobody asks for an address before the end. So ends are only appended, and put in order
-when somebody asks. Beyond `limit` they go into a nameless temporary file (SQLite, about 40 bytes each), which is gone
-when the process ends. Kept sorted by address from the beginning they cost 2.5 µs each on the disk, with three million
-addresses, and more with each million.
+Most logs are in order, so addresses are looked up only at the end. Ends are therefore only appended, and sorted when
+one is looked up. Beyond `limit` they go to an unnamed temporary file (SQLite, about 40 bytes each), which disappears
+with the process. Keeping them sorted by address from the beginning costs 2.5 µs each on disk with three million
+addresses, and more with each further million.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Answers netstring requests on a listening socket, in a thread of its own, for any number of clients.
+"""Answers netstring requests on a listening socket, in its own thread, for any number of clients.
 
 In a thread, so that a look-up never waits while the daemon's loop writes another table; Python switches between the two
 at least every 5 ms. Invariants: no client delays others; one that sends faults or partial requests, or does not read

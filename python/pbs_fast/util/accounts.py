@@ -1,4 +1,4 @@
-"""Users and groups: their names for messages, and who controls a path. Imports nothing of the package."""
+"""Users and groups: their names for messages, and who controls a path."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Addresses and networks as integers: parsing, canonical text, and a table that finds the first network that matches.
+"""Addresses and networks as integers: parsing, canonical text, and a table that finds the first matching network.
 
-An address is `(width, value)`: width 32 or 128 bits. IPv4-mapped IPv6 is folded to IPv4 everywhere, as in the matcher
-(docs/MATCHING.md, 4). `ipaddress` is not used: it costs 2 µs an address, this module 0.2 µs. Imports nothing of the
-package.
+An address is `(width, value)`: width 32 or 128 bits. IPv4-mapped IPv6 is folded to IPv4 everywhere, as in the backends
+(docs/MATCHING.md, 4). `ipaddress` is not used: it costs 2 µs an address, this module 0.2 µs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Reads what an administrator names: configuration, deny list, checkpoint, files of networks or rules; replaces a file.
+"""Reads files that an administrator names: configuration, deny list, checkpoint, networks, rules; replaces a file.
 
-A running daemon reads these again on SIGHUP, so a mistake in a name must neither hang it (a FIFO that nobody writes to)
-nor fill its memory (/dev/zero), and no text may end it. The callers turn OSError and TOMLDecodeError into their own one
-line; nothing else is raised.
+A running daemon reads these again on SIGHUP, so a wrong name must neither hang it (a FIFO without a writer) nor fill
+its memory (/dev/zero), and no content may end it. Callers turn OSError and TOMLDecodeError into their own one-line
+errors; nothing else is raised.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The only place that reads clocks.
 
-Two clocks: the *wall* clock, which log stamps are written by and which may be stepped, and the *ledger's* clock, which
-runs on the boot clock and is never stepped. The ledger's clock starts at the wall clock's reading, so its seconds look
-like epoch seconds; `shift` is what must be added to a stamp to put it on the ledger's clock, and is 0 until somebody
-steps the wall clock. So a step changes what later stamps mean, and moves no expiry. Imports nothing of the package.
+Two clocks: the *wall* clock, which the timestamps of logs follow and which may be set, and the *ledger's* clock, which
+follows the boot clock and is never set. The ledger's clock starts with the wall clock's time, so its seconds look like
+epoch seconds. `shift` converts a timestamp to the ledger's clock and is 0 until the wall clock is set. So setting the
+clock changes the meaning of later timestamps, and moves no expiry.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Signals of the time before a daemon has its own handlers: noted, so that none of them kills a start.
+"""Records signals before a daemon has its own handlers, so that none of them kills it during startup.
 
-The imports of a start take a tenth of a second and more, in which a SIGHUP (logrotate, an impatient administrator)
-would end the process and a SIGTERM would leave its pid file behind. So the program's first lines call `hold`, and
-`daemon.signals` takes over what came. Imports only the smallest parts of the standard library, for the same reason.
+Importing the modules takes a tenth of a second or more. A SIGHUP in that time (logrotate, an administrator) would end
+the process, and a SIGTERM would leave its pid file behind. So the program's first lines call `hold`, and
+`daemon.signals` takes over the recorded signals. For the same reason this module imports as little as possible.
 """
 
 from __future__ import annotations

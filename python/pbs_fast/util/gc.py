@@ -1,4 +1,4 @@
-"""The collector of cyclic garbage, kept from walking again and again through rows, which are in no cycle."""
+"""Keeps the cyclic garbage collector from repeatedly traversing rows, which are in no cycle."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Asks Postfix for a setting by its own command, `postconf`, and expands the `$variables` in the answer.
+"""Reads a setting of Postfix with its command `postconf`, and expands the `$variables` in the answer.
 
-Raises ConfigError only. Knows nothing of what the settings mean. Imports of the package: errors.
+Raises only ConfigError.
 """
 
 from __future__ import annotations

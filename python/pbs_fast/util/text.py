@@ -1,23 +1,29 @@
-"""Text of strangers made safe to show: one line, and nothing in it that a terminal or a reader's eye obeys.
+"""Text for people: untrusted text made safe to show, and durations.
 
-The only sanitiser of the package; what people read (our own log, `match`, `list`, errors, notices) goes through it.
-Escaped is what `str.isprintable` does not call printable: Unicode's categories Other (control, format such as U+202E,
-surrogate, private use, unassigned) and Separator but the blank. Text that goes into a file of some syntax (JSON, TOML)
-is quoted by that syntax. Imports nothing of the package.
+`printable` is the package's only sanitiser; our own log, `match`, `list`, errors and notices use it. It escapes what
+`str.isprintable` rejects: Unicode's categories Other (control, format such as U+202E, surrogate, private use,
+unassigned) and Separator except the blank. Text in a file with a syntax (JSON, TOML) is quoted by that syntax instead.
 """
 
 from __future__ import annotations
 
+import math
+
 
 def printable(text: str) -> str:
-    r"""The text as one printable line: what is unsafe as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
+    r"""The text as one printable line: unsafe characters as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
 
-    Bytes that were no UTF-8 (`os.fsdecode`, `errors="surrogateescape"`) are shown as these bytes, `\xNN`.
+    Bytes that were not UTF-8 (`os.fsdecode`, `errors="surrogateescape"`) are shown as these bytes, `\xNN`.
     """
-    # Nearly always there is nothing to escape, and this asks one C function.
+    # Nearly always there is nothing to escape; this check is one C function.
     if text.isprintable():
         return text
     return "".join([char if char.isprintable() else _escaped(ord(char)) for char in text])
+
+
+def duration(seconds: float) -> str:
+    """Rounded up: `27 min`, or `90 s` below two minutes."""
+    return f"{math.ceil(seconds / 60)} min" if seconds >= 120 else f"{math.ceil(seconds)} s"
 
 
 def _escaped(code: int) -> str:

@@ -1,6 +1,6 @@
-"""In which line of a TOML document each key stands, which tomllib does not tell.
+"""The line of each key in a TOML document, which tomllib does not report.
 
-Works on documents that tomllib has accepted, so it need not find errors, only its way.
+Works on documents that tomllib has accepted, so it does not check for errors.
 """
 
 from __future__ import annotations

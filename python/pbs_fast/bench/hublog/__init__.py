@@ -1,8 +1,7 @@
-"""A deterministic log of a mail hub, with the truth about each line.
+"""A deterministic log of a mail hub, with the expected result of each line.
 
 Written from the servers' own wording (their sources and real logs), not from the catalogue's patterns, so that the
-catalogue and both twins can be held against it. Imports nothing of the package and the standard library only; one seed
-gives one log.
+catalogue and both backends can be checked against it. Uses only the standard library; a seed always gives the same log.
 """
 
 from pbs_fast.bench.hublog.stream import Options, Truth, iter_lines

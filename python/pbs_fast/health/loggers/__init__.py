@@ -1,7 +1,7 @@
-"""Finds logging daemons of this machine that are set to write line feeds of strangers into a log file.
+"""Finds logging daemons of this machine that write line feeds of strangers to a log file.
 
-A line feed in a user name then begins a line of its own: a forged login (SECURITY.md has what each daemon does).
-`raw_line_feeds` answers with findings; it changes nothing and raises nothing. Used when the daemon starts.
+A line feed in a user name then starts a separate line: a forged login (SECURITY.md lists what each daemon does).
+`raw_line_feeds` returns findings; it changes nothing and raises nothing. It runs when the daemon starts.
 """
 
 from __future__ import annotations

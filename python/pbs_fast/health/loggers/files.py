@@ -1,7 +1,7 @@
-"""Configuration files of logging daemons: read with bounds, and what is found in them.
+"""Reads configuration files of logging daemons with limits, and defines the findings.
 
-Another program's files may be anything: only regular files are read, of bounded size and number, and a fault becomes a
-finding, because then it is not known whether the logs are safe.
+Another program's files may be anything: only regular files are read, limited in size and number. An error becomes a
+finding, because it is then unknown whether the logs are safe.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def unknown(logger: str, error: UnreadableError, logs: Sequence[str]) -> Finding
     """The finding that a configuration cannot be judged."""
     file = str(error).partition(":")[0]
     text = (
-        f"{error}; cannot tell whether {logger} keeps line feeds of user names out of {', '.join(logs)} (SECURITY.md)"
+        f"{error}; cannot tell whether {logger} keeps line feeds in user names out of {', '.join(logs)} (SECURITY.md)"
     )
     return Finding(logger, file, "", (), text)
 

@@ -1,4 +1,4 @@
-"""Judges a configuration of rsyslog: it escapes control characters unless it is told not to.
+"""Checks a configuration of rsyslog: it escapes control characters unless that is turned off.
 
 Source of the facts: rsyslog's documentation of `$EscapeControlCharactersOnReceive` and of
 `global(parser.escapeControlCharactersOnReceive=...)`, both `on` by default; measured in SECURITY.md.
@@ -39,7 +39,7 @@ def rsyslog_findings(logs: Sequence[str], root: Path) -> list[Finding]:
     if not off or not written:
         return []
     text = (
-        f"{off}: EscapeControlCharactersOnReceive is off, so rsyslog writes line feeds of user names into {written[0]} "
+        f"{off}: EscapeControlCharactersOnReceive is off, so rsyslog writes line feeds in user names to {written[0]} "
         "and a stranger can forge logins there; remove the setting (SECURITY.md)"
     )
     return [Finding("rsyslog", off, written[0], tuple(log for log in logs if log in written), text)]

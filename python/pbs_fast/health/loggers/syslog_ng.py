@@ -1,8 +1,8 @@
-"""Judges a configuration of syslog-ng: does a line feed in a message reach a mail log as a line feed?
+"""Checks a configuration of syslog-ng: does a line feed in a message reach a mail log unescaped?
 
-It does in the configuration that Debian ships. Measured with 3.38 and 4.8 (SECURITY.md): `flags(no-multi-line)` of a
-`file()` destination makes a blank of it, whatever the source. Of a source it does so for `unix-dgram()`; `system()` and
-`systemd-journal()` accept and ignore it. A source that reads a stream ends the record there in any case.
+With Debian's default configuration it does. Measured with 3.38 and 4.8 (SECURITY.md): `flags(no-multi-line)` of a
+`file()` destination replaces it by a blank, for any source. On a source the flag works for `unix-dgram()`; `system()`
+and `systemd-journal()` accept and ignore it. A source that reads a stream ends the record there in any case.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def _finding(file: str, log: str, followed: tuple[str, ...], driver: str, *, spl
     what, cure = (
         (f"{driver}() ends a message at each line feed", f"use unix-dgram() with flags({_FLAG})")
         if split
-        else (f"{driver}() passes on line feeds of user names", f"set flags({_FLAG}) on the destination's file()")
+        else (f"{driver}() passes on line feeds in user names", f"set flags({_FLAG}) on the destination's file()")
     )
     text = f"{file}: {what}, so a stranger can forge logins in {log}; {cure} (SECURITY.md)"
     return Finding("syslog-ng", file, log, followed, text)
 
 
 def _followed(log: str, logs: Sequence[str]) -> tuple[str, ...]:
-    """Which of `logs` a file name of the configuration means; a macro in it stands for anything."""
+    """Which of `logs` a file name of the configuration means; a macro in it may be any text."""
     pattern = re.sub("[][]", "?", _MACRO.sub("*", log))
     return tuple(each for each in logs if each == log or (pattern != log and fnmatch.fnmatchcase(each, pattern)))
 
@@ -178,7 +178,7 @@ def _flags(options: Statement) -> set[str]:
 
 
 def _calls(name: str, statements: Iterable[Statement]) -> Iterator[Statement]:
-    """The options of each `name(...)` that stands directly in these statements."""
+    """The options of each `name(...)` directly in these statements."""
     for statement in statements:
         for item, following in pairwise(statement):
             if item == name and isinstance(following, Group):

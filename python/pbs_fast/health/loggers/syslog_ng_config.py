@@ -1,8 +1,8 @@
-"""Reads a configuration of syslog-ng as a tree of statements, with what it includes.
+"""Reads a configuration of syslog-ng as a tree of statements, including the files that it includes.
 
 The grammar is that of its administration guide ("The configuration syntax in detail"): statements end in `;`, blocks
-are in braces, options in parentheses, `@` begins a line for the reader itself. `-` and `_` in names mean the same. Its
-own library of blocks (scl.conf) is not read: its blocks are known by their names.
+are in braces, options in parentheses, `@` starts a directive. `-` and `_` in names are equivalent. Its library of
+blocks (scl.conf) is not read: those blocks are recognised by name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CLOSING = {"(": ")", "{": "}"}
 
 @dataclass(frozen=True)
 class Group:
-    """What stands in parentheses or braces."""
+    """The contents of parentheses or braces."""
 
     mark: str
     """`(` or `{`."""
@@ -50,7 +50,7 @@ _Token = tuple[str | None, str]
 
 
 def read_statements(root: Path) -> list[tuple[str, Statement]]:
-    """The top-level statements and the file each stands in, in order. Raises UnreadableError."""
+    """The top-level statements and their files, in order. Raises UnreadableError."""
     return list(_Reader(root).read(root / "etc/syslog-ng/syslog-ng.conf"))
 
 

@@ -1,7 +1,7 @@
-"""The Python twin of the matcher: same results as the native one, by a plan that suits `re` (docs/MATCHING.md).
+"""The Python backend: same results as the Rust backend, with a design that suits `re` (docs/MATCHING.md).
 
-One regex a layout runs over the whole buffer with `finditer` and stops only at lines whose tag some format
-knows; everything else is never an object. Imports the standard library and the package's own data types only.
+One regex per layout runs over the whole buffer with `finditer` and stops only at lines whose tag some format knows; no
+objects are created for other lines. It uses only the standard library and the package's data types.
 """
 
 from pbs_fast.matching.python import engine_check as engine

@@ -1,7 +1,6 @@
 """Addresses: strict text in, canonical text out, on integers (docs/MATCHING.md, 4).
 
-Never asks the platform's `inet_ntop`, whose text for `::a.b.c.d` and for single zero groups differs between systems.
-Imports nothing of the package.
+Does not use the platform's `inet_ntop`, whose text for `::a.b.c.d` and for single zero groups differs between systems.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def canonical(text: bytes) -> str | None:
 
 
 def _is_canonical_with_gap(text: bytes) -> bool:
-    """Whether all is canonical with any groups in place of an inner `::`, which stands for two zero groups at least.
+    """Whether all is canonical with any groups in place of an inner `::`, which replaces at least two zero groups.
 
     False also for some that are: those with further zero groups, and those that begin or end with the gap.
     """
@@ -79,7 +78,7 @@ def _ipv6(text: bytes) -> list[int] | None:
         return None
     missing = 8 - len(head) - len(tail)
     if gap:
-        # `::` stands for one zero group at least.
+        # `::` replaces at least one zero group.
         return [*head, *([0] * missing), *tail] if missing >= 1 else None
     return head if missing == 0 else None
 

@@ -1,7 +1,7 @@
-"""Matcher: formats and zone compiled once; cuts a piece into parts for the walk (docs/MATCHING.md).
+"""Matcher: formats and zone compiled once; splits a piece into parts for the walk (docs/MATCHING.md).
 
-A piece's first line has no newline before it and its last may have none after it: both are walked as small parts of
-their own, so that the walk over the buffer knows complete lines only. Knows no files and no clock.
+A piece's first line has no newline before it, and its last may have none after it. Both are walked as separate small
+parts, so that the walk over the buffer sees only complete lines.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Matcher:
             walk.part(how, data, first, last + 1, shift, usual=usual)
         tail = start if last < 0 else last + 1
         if tail < stop:
-            # Without a newline a carriage return belongs to the line: one more is there to be dropped.
+            # Without a newline a carriage return belongs to the line, so one more is appended to be dropped.
             line = b"\n" + data[tail:stop] + b"\r\n"
             walk.part(how, line, 0, len(line), tail + shift - 1, usual=False)
         return Scan(

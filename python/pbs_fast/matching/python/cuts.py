@@ -1,4 +1,4 @@
-"""Records that a writer cuts, and the records that continue them (docs/MATCHING.md, 4). Knows no lines."""
+"""Records that a writer cuts, and the records that continue them (docs/MATCHING.md, 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Envelopes: what stands before a message (docs/MATCHING.md, 2), as regexes from one grammar.
+"""Envelopes: the text before a message (docs/MATCHING.md, 2), as regexes from one grammar.
 
 The exact grammar of one line, whatever its tag: `LINE` for the syslog layout, `own` for a format's own. What finds the
 lines worth it is in `sieve`. Every repetition that could give bytes back in vain is in an atomic group (and none is

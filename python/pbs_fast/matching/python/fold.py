@@ -1,6 +1,6 @@
-"""The fold: logins to rows, one an address where order does not matter (docs/MATCHING.md, 6).
+"""The fold: logins to rows, one per address where order does not matter (docs/MATCHING.md, 6).
 
-Works on settled records only; knows no lines and no patterns.
+Works only on records whose order has been resolved.
 """
 
 from __future__ import annotations

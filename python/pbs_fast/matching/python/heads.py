@@ -1,8 +1,8 @@
-"""Heads of usual lines, in the sieve's pieces: each piece is read exactly once and remembered.
+"""Heads of common lines, in the prefilter's pieces: each piece is parsed once and remembered.
 
-A head is what stands before the message. Up to the seconds it is the same for a minute, from the zone to the tag the
-same for a writer, so both are few, while whole heads are as many as seconds and process ids. What is None here is
-not usual, and read by the exact grammar. Knows envelopes and routes; no messages.
+A head is the text before the message. Its first part, up to the seconds, is the same for a minute; its second part,
+from the zone to the tag, is the same for a writer. So there are few of both, while there are as many whole heads as
+seconds and process ids. A head that is None here is uncommon and parsed by the exact grammar.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""The sieve: finds, in a whole buffer, the lines that are worth more, and takes the usual ones apart.
+"""The prefilter: finds the lines of a buffer that are worth parsing, and splits the common ones.
 
-May let lines through that turn out to be nothing, never keeps one back that the exact parser would give a known tag:
-tests/twins holds it to that. Led by the newline, so that `re` goes from line to line by one loop and looks at their
-heads only. A usual line comes with its head in pieces that are few in a log, so that each is read once and remembered
-(`heads`): the exact grammar costs 0.5 us a line, two look-ups 0.2. Of any other line the message is None. Knows the
-grammar's fragments only.
+It may pass lines that turn out to contain nothing, but never drops one for which the exact parser would find a known
+tag (tests/twins checks this). The regex starts with the newline, so that `re` goes from line to line in one loop and
+reads only their heads. A common line comes with its head in pieces that recur, so that each is parsed once and
+remembered (`heads`): the exact grammar costs 0.5 us a line, two look-ups 0.2. For other lines the message is None.
 
-What `re` does with a line that nobody knows is most of the work. In ns (CPython 3.11): the search for the newline 50, a
-branch 15, an optional group 50, which is why there are none, and a byte 0.8, or 4 where its set has no bitmap
-(`classes`). A line that the sieve turns away costs 200 in all.
+Most of the work is what `re` does with lines that nobody needs. In ns (CPython 3.11): the search for the newline 50, a
+branch 15, an optional group 50 (so there are none), and a byte 0.8, or 4 if its set has no bitmap (`classes`). A line
+that the prefilter drops costs 200 in all.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Records: what a scan says of each line that an event, a missed line or a step of a session may come of.
+"""Records: what a scan found in each line that may become an event, a missed line or a step of a session.
 
-They are kept field after field in one list, WIDTH of them a record: what is no tuple of its own costs the garbage
-collector nothing (0.15 us a tuple that outlives its scan), and a column is a slice. Where order has to be settled they
-are taken as tuples. Knows no lines.
+They are stored field after field in one list, WIDTH fields per record: without a tuple per record the garbage collector
+has no extra work (0.15 us a tuple that outlives its scan), and a column is a slice. Where order must be resolved they
+are read as tuples.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from itertools import chain
 from typing import Any, Final
 
 Key = tuple[bytes, bytes]
-"""Host and tag, as they stand in the line."""
+"""Host and tag, as written in the line."""
 
 Record = tuple[
     int, str, "str | None", "int | None", str, "str | None", str, "str | None", "bool | None", bool, "str | None",
     Key, "bytes | None",
 ]  # fmt: skip
-"""The fields of `events.Event` in its order, then host and tag as they stand in the line, and the pid.
+"""The fields of `events.Event` in its order, then host and tag as written in the line, and the pid.
 
 Its kind is also one of `routes.STEPS` or `routes.ENDINGS`.
 """

@@ -1,8 +1,7 @@
-"""The scan: one piece of a source to its records, and the walk that makes them (docs/MATCHING.md, 1 to 4).
+"""The scan: turns one piece of a source into records, and the walk that makes them (docs/MATCHING.md, 1 to 4).
 
-A walk sees the lines whose tag some format knows, in order, each taken apart once by the sieve's regex and once by
-its route's; all other lines are only counted. Settles nothing that depends on what came before the piece: that is
-Stream's. Knows no files, no clock, no folding.
+A walk sees the lines whose tag some format knows, in order, each parsed once by the prefilter's regex and once by its
+route's; all other lines are only counted. Stream resolves what depends on earlier pieces.
 """
 
 from __future__ import annotations
@@ -95,8 +94,8 @@ class Walk:
     def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
         """Walk data[low:high], which starts with the newline before its first line and ends with one.
 
-        A byte of `data` stands in the source at its index + `shift`. `usual`: no line is too long, and none ends in a
-        carriage return.
+        The offset of a byte in the source is its index in `data` + `shift`. `usual`: no line is too long, and none ends
+        in a carriage return.
         """
         if self._whole_lines:
             self._with_whole_lines(layout, data, low, high, shift, usual=usual)

@@ -1,7 +1,7 @@
-"""Sessions: what a later line of a session knows from an earlier one (docs/MATCHING.md, 6).
+"""Sessions: what a later line of a session takes from an earlier one (docs/MATCHING.md, 6).
 
-Two joins: a logout without address takes that of the login with its session id; steps of a session over several lines,
-joined by host, tag and pid, become logins and logouts. Works on settled stamps, in line order. Knows no lines.
+A logout without an address takes that of the login with its session id. The steps of a session over several lines, with
+the same host, tag and pid, become logins and logouts. Works on resolved timestamps, in line order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_AGE: Final = 600
 
 _STEPS: Final = frozenset(STEPS)
 _Step = tuple[bytes, bytes, bytes]
-"""Host, tag and pid, as they stand in the line."""
+"""Host, tag and pid, as written in the line."""
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 

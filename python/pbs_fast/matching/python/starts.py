@@ -1,7 +1,7 @@
-"""The bytes that messages of a pattern can start with, so that a message is tried only on patterns that may take it.
+"""The bytes that messages of a pattern can start with, so that a message is tried only on patterns that may match.
 
-Reads a pattern only as far as it is plain: literals, escaped punctuation, groups, alternatives and `?`. At whatever
-else it stops and says that anything may follow, which costs a try and never an event. Imports nothing of the package.
+Reads only the plain part of a pattern: literals, escaped punctuation, groups, alternatives and `?`. At anything else it
+stops and assumes that any byte may follow. This costs an attempt, never an event.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Stream: takes the scans of one source in order and settles what depends on order (docs/MATCHING.md, 6 and 7).
+"""Stream: takes the scans of one source in order and resolves what depends on order (docs/MATCHING.md, 6 and 7).
 
-Continuations over a border and the ambiguous hour; asks `sessions`; then hands the events to the fold or to the caller.
-Reads no clock but for `fold_seconds`.
+It handles continuations across borders and the ambiguous hour, uses `sessions`, and passes the events to the fold or to
+the caller. Reads no clock except for `fold_seconds`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Stream:
         began = time.perf_counter()
         fields = self._settle(scan)
         if self._folds:
-            # No logout is in a row, so nobody looks for its address.
+            # No logout is in a row, so its address is not needed.
             self._count(scan, fields, 0)
         else:
             fields = joined(self._with_addresses(scan, fields))

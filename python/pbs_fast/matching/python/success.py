@@ -1,8 +1,7 @@
-"""The search for the texts that mark a message as a login, on messages that no pattern took (docs/MATCHING.md, 4).
+"""The search for the texts that mark a message as a login, in messages that no pattern matched (docs/MATCHING.md, 4).
 
-Nearly all such messages hold none. A format's texts are variants of each other, so what they share is looked for first:
-nine texts of Dovecot cost three searches instead of nine (0.5 us a message instead of 1.9). Imports nothing of the
-package.
+Nearly all such messages contain none. A format's texts are variants of each other, so their common parts are searched
+first: nine texts of Dovecot cost three searches instead of nine (0.5 us a message instead of 1.9).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Success:
         """A message that holds none of these holds no text: two or three searches, and no call."""
 
     def find(self, message: bytes) -> str | None:
-        """The first format one of whose texts stands in the message."""
+        """The first format that has one of its texts in the message."""
         for name, groups in self._of_format:
             for shared, texts in groups:
                 for text in shared:

@@ -1,7 +1,7 @@
-"""Formats compiled for matching: from a tag to its route, from a message to the patterns that may take it.
+"""Formats compiled for matching: from a tag to its route, from a message to the patterns that may match it.
 
-A *route* is the ordered set of formats that a tag fits, with all their patterns, reached by the first bytes of the
-message. Knows docs/MATCHING.md, 3 and 4; no envelopes, stamps or logs.
+A *route* is the ordered set of formats to which a tag belongs, with all their patterns, indexed by the first bytes of
+the message (docs/MATCHING.md, 3 and 4).
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _check(name: str, pattern: str) -> None:
         Program(pattern)
         re.compile(pattern.encode("ascii"))
     except (PatternError, re.error, UnicodeEncodeError) as error:
-        raise FormatError(f"format {name}: pattern {pattern!r}: {error}; mend the pattern") from error
+        raise FormatError(f"format {name}: pattern {pattern!r}: {error}; correct the pattern") from error
 
 
 def _compile(members: list[tuple[Format, bool]]) -> Route:

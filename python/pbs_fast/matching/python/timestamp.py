@@ -1,6 +1,6 @@
-"""Stamps: the text of a date and time to seconds since the epoch (docs/MATCHING.md, 5).
+"""Timestamps: the text of a date and time to seconds since the epoch (docs/MATCHING.md, 5).
 
-Reads no clock: zone and reference come from the caller. Imports nothing of the package.
+Reads no clock: zone and reference come from the caller.
 """
 
 from __future__ import annotations

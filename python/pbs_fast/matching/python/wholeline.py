@@ -1,6 +1,6 @@
-"""Whole-line patterns of a site's own formats, searched in lines that the tag way left undecided (docs/MATCHING.md, 4).
+"""Whole-line patterns of custom formats, searched in lines that matching by tag left undecided (docs/MATCHING.md, 4).
 
-Each line is tried on each of them in turn, which no format of the catalogue asks for. Knows no files and no sessions.
+Each line is tried on each of them in turn. No format of the catalogue has such patterns.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Rewrites the lines of a source before they are scanned: what stands around or before them becomes a plain stamp.
+"""Rewrites the lines of a source before they are scanned: wrappers and unusual timestamps become a plain timestamp.
 
-For Docker's and CRI's log entries and for stamps that a site describes (`logtime`). Line by line, one for one, so that
-a line's number stays; a new line is `STAMP REST` with a stamp of docs/MATCHING.md, 2. A stamp (and PRI) that stood in
-the line itself is dropped, because the new one has a zone. One implementation before either twin.
+For log entries of Docker and CRI and for timestamps that a site describes (`logtime`). Line by line, one for one, so
+that line numbers stay; a new line is `TIMESTAMP REST` as in docs/MATCHING.md, 2. A timestamp (and PRI) in the original
+line is dropped, because the new one has a zone. One implementation for both backends.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LOGTIME: Final = "logtime"
 
 _PRI = rb"(?:<[0-9]{1,3}>)?"
 _INNER = re.compile(_PRI + rb"(?:" + BSD.encode() + rb"|" + ISO.encode() + rb")(?= )")
-#: RFC 5424's stamp stands between other fields and stays there.
+#: RFC 5424's timestamp is between other fields and stays there.
 _RFC5424 = re.compile(rb"(<[0-9]{1,3}>1 )(?:" + ISO.encode() + rb"|-)(?= )")
 
 
 def read_logtime(text: str, where: str = "") -> LogTime:
     """A site's `logtime`. Raises ConfigError, which begins with `where`, for a text that is none."""
-    # Its patterns take 4 ms to compile, which nobody else should wait for.
+    # Its patterns take 4 ms to compile, so they are compiled only when needed.
     from pbs_fast.matching.rewrite.logtime import LogTime
 
     return LogTime(text, where)
@@ -44,7 +44,7 @@ class Lines(NamedTuple):
 
 
 class Rewriter:
-    """What stands around or before the lines of one source. Not for several threads at once."""
+    """The wrapper or unusual timestamps of one source. Not thread-safe."""
 
     def __init__(self, logtime: LogTime | None = None) -> None:
         self.logtime = logtime
@@ -59,7 +59,7 @@ class Rewriter:
         self.wrapper = None
 
     def doubt(self) -> None:
-        """Lines of which nothing is known came: an entry may be the end of anything."""
+        """Unknown lines were skipped: the next entry may be the end of anything."""
         self._streams.lose()
 
     def lines(self, data: bytes, start: int, stop: int) -> Lines:

@@ -1,9 +1,8 @@
-"""What containers' runtimes put around a line: Docker's json-file and CRI's log entries.
+"""What container runtimes put around a line: Docker's json-file and CRI's log entries.
 
 An entry of either may be a part of a line. A stranger's text decides where a runtime cuts, so neither the parts nor the
-entry that ends them is handed on, and no stream is believed to stand at a line's start before an entry of it has ended
-one: runtimes rotate between two parts, too, so not even a file's first entry is. Knows no formats. Imports
-formats.stamps only.
+entry that ends them is passed on. A stream counts as being at the start of a line only after an entry of it has ended
+one. Runtimes also rotate between two parts, so this holds for a file's first entry too.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Found(NamedTuple):
 
 
 class Streams:
-    """Which streams of a source stand at a line's start."""
+    """Which streams of a source are at the start of a line."""
 
     def __init__(self) -> None:
         self._within: dict[str, bool] = {}

@@ -1,8 +1,8 @@
-"""Timestamps that a site describes with `logtime`: a strptime format, or a regular expression, at a line's start.
+"""Timestamps that a site describes with `logtime`: a strptime format or a regular expression, at the start of a line.
 
-What it finds becomes a stamp of docs/MATCHING.md, 2: ISO where it has a year, BSD where it has none. Each distinct text
-is read once, so lines of one second cost one look-up. English names of months and days only, as logs have them: the
-process's locale plays no part, and neither does its zone.
+A match is rewritten to a timestamp of docs/MATCHING.md, 2: ISO if it has a year, otherwise BSD. Each distinct text is
+parsed once, so the lines of one second cost one look-up each. Names of months and days are English, as in logs; the
+process's locale and time zone are not used.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class LogTime:
             missing = [name for name in ("month", "day", "hour", "minute") if name not in names]
             raise ConfigError(f"{where}logtime '{text}': it does not tell {' and '.join(missing)}; {_HELP}")
         if self._match(b"") is not None:
-            raise ConfigError(f"{where}logtime '{text}': it matches where nothing stands; {_HELP}")
+            raise ConfigError(f"{where}logtime '{text}': it matches empty text; {_HELP}")
         self._known: dict[tuple[bytes | None, ...], bytes | None] = {}
 
     def head(self, line: bytes) -> tuple[bytes, int] | None:
