@@ -23,8 +23,8 @@ from pbs_fast.formats.structure import (
     units,
 )
 
-#: Units of one byte in a pattern, counted repetitions written out. The packaged catalogue's largest has 790.
-MOST_UNITS: Final = 1_000
+#: Units of one byte in a pattern, counted repetitions written out. The packaged catalogue's largest has 1,095.
+MOST_UNITS: Final = 2_000
 
 #: What is on either side of a place in a text, as `\\b` sees it.
 EDGE, NO_WORD, WORD = 0, 1, 2
