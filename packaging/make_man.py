@@ -71,8 +71,8 @@ _FORMAT = {
     "counted": "false where the ends of its sessions are not always written, so that count_sessions leaves them alone",
     "cut": "length in bytes from which a record counts as cut by its writer; any counts as cut from 700 on",
     "cut_prefix": "texts that the writer repeats before each part of a record; cut is then for messages that start so",
-    "cut_whole": "lengths at which messages begin, and cease, to be whole parts, in turn: for a minute after one its writer"
-    " makes no login",
+    "cut_whole": "lengths at which messages begin, and cease, to be whole parts, in turn: for a minute after one its"
+    " writer makes no login",
     "marked": "numbers of the login patterns that no refused login can end like, which newer servers write",
     "unmarked": "numbers of those that the end of a refused login may look like: refused once there was a marked one",
     "own_log": "a table, where the server writes a log itself: prefix (what may stand before the stamp), probe (a"

@@ -80,9 +80,7 @@ SPLITTERS = (
         ("courier-imap", "courier-pop3", "courier-tcpd"),
         mixes=(1, 2, 3, 10),
     ),
-    Splitter(
-        "logger of util-linux", (1024 - 220, 1024 - 90, 1024 - 29), "1 KiB with the head; misc-utils/logger.c"
-    ),
+    Splitter("logger of util-linux", (1024 - 220, 1024 - 90, 1024 - 29), "1 KiB with the head; misc-utils/logger.c"),
     Splitter("s6-log -l", (1000 - 40, 8192 - 40), "`-l`, no limit without it; src/daemontools-extras/s6-log.c"),
     Splitter("rsyslog", (8096, 8192), "`maxMessageSize` 8k"),
     Splitter("syslog-ng, journald's stdout", (48 * 1024, 64 * 1024 - 60), "`log-msg-size` 64 KiB, `LineMax=` 48 KiB"),

@@ -105,7 +105,7 @@ def processor_seconds() -> float:
             "cut =",
             "zzz =",
             9,
-            "unknown key 'zzz'; known: aborted, counted, cut, cut_prefix, cut_whole, killed, line_login, line_logout, login,",
+            "unknown key 'zzz'; known: aborted, counted, cut, cut_prefix, cut_whole, killed, line_login, line_logout,",
         ),
         ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
         ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),

@@ -9,6 +9,7 @@ import pytest
 
 from formats.injecting import CORES, MATCHERS, REFERENCE, TRUE, ZONE
 from formats.splitting import SPLITTERS, Splitter, logins, tries
+from pbs_fast.formats import Format
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import SYSLOG
 from pbs_fast.matching.backends import Core
@@ -57,9 +58,7 @@ def test_each_half_of_the_rule_is_needed(splitter: Splitter, monkeypatch: pytest
 @pytest.mark.parametrize("between", [0, 1, 2, 7, 300, 5_000])
 @pytest.mark.parametrize("seconds", [0, 59])
 @pytest.mark.parametrize("length", [495, 529, 700, 4_091, 16_300])
-def test_a_part_counts_for_a_minute_whatever_comes_between(
-    core: Core, between: int, seconds: int, length: int
-) -> None:
+def test_a_part_counts_for_a_minute_whatever_comes_between(core: Core, between: int, seconds: int, length: int) -> None:
     """A whole part, the stranger's further connections, the rest of the first record: a whole login."""
     part = f"imap-login: ID sent: k={'z' * (length - 23)}"
     other = f"imap-login: Disconnected: Connection closed: user=<>, rip={TRUE}, lip=192.0.2.1"
@@ -90,3 +89,21 @@ def test_what_a_real_server_wrote_after_an_attack_grants_nothing(core: Core, fil
         matcher.scan(data, layout=layout, reference=1_796_000_000)
     )
     assert [event.reason for event in events] == ["cut-record"]
+
+
+@pytest.mark.parametrize("between", [1, 2, 7])
+def test_a_name_that_mailutils_splits_logs_nobody_in(core: Core, between: int) -> None:
+    """Its second half is a success, and the address line of that process is true: the stranger's own address."""
+    log = ["connect from 203.0.113.5 (203.0.113.5)", f"user `{'z' * 8000}"]
+    log += ["session ended for no user x"] * between
+    log += ["POP3 login: user `quirin', source system"]
+    data = "".join(f"Mar  4 06:12:09 mx gnu-pop3d[77]: {message}\n" for message in log).encode()
+
+    def found(formats: list[Format]) -> list[str]:
+        matcher = core.Matcher(formats, ZONE)
+        stream = core.Stream(matcher, source="parts", gap=0, fold=False)
+        scan = matcher.scan(data, layout=SYSLOG, reference=REFERENCE)
+        return [str(event.reason or event.ip) for event in stream.events(scan)]
+
+    assert found([*load_catalogue()]) == ["continuation"]
+    assert found([replace(fmt, cut_whole=()) for fmt in load_catalogue()]) == ["203.0.113.5"]

@@ -13,8 +13,8 @@ REMEMBERED: Final = 4_096
 REMEMBERED_PARTS: Final = 16 * REMEMBERED
 """A whole part likewise: 30 MB of cut records at least, so that a flood of them does not end it before its time."""
 LASTS: Final = 60
-"""How long after a whole part its writer's records are refused, in seconds: the other parts wait for room in a pipe that
-the writer's processes share, for as long as what reads it is held up."""
+"""How long after a whole part its writer's records are refused, in seconds: the other parts wait for room in a pipe
+that the writer's processes share, for as long as what reads it is held up."""
 
 
 class Part(NamedTuple):

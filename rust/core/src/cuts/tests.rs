@@ -4,7 +4,8 @@ use crate::testing::catalogue;
 
 fn rule() -> Rule {
     let repeats = ["a: ".to_owned(), "b: ".to_owned()];
-    let formats: [(usize, &[String], &[usize]); 3] = [(60, &repeats, &[70, 80, 600]), (0, &repeats, &[]), (500, &[], &[])];
+    let formats: [(usize, &[String], &[usize]); 3] =
+        [(60, &repeats, &[70, 80, 600]), (0, &repeats, &[]), (500, &[], &[])];
     Rule::new(formats.into_iter())
 }
 
