@@ -55,7 +55,7 @@ def described(fmt: Format) -> str:
     lines = [("name", fmt.name), *((key, text) for key in LISTS for text in getattr(fmt, key))]
     if fmt.own_probe is not None:
         lines.append(("own_probe", fmt.own_probe))
-    lines += [(key, str(number)) for key in ("marked", "unmarked") for number in getattr(fmt, key)]
+    lines += [(key, str(number)) for key in ("marked", "unmarked", "cut_whole") for number in getattr(fmt, key)]
     if fmt.cut:
         lines.append(("cut", str(fmt.cut)))
     return "".join(f"{key}\t{text}\n" for key, text in lines)

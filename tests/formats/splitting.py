@@ -34,8 +34,8 @@ class Splitter:
     """What the server writes behind the stranger's text."""
     loses: bool = False
     """Only the first part arrives."""
-    mixes: bool = False
-    """Other processes' records come between the parts."""
+    mixes: tuple[int, ...] = ()
+    """How many records of other processes may come between two parts."""
 
 
 SPLITTERS = (
@@ -47,7 +47,24 @@ SPLITTERS = (
         ("dovecot",),
         ("imap-login: ", "pop3-login: "),
         f": user=<>, rip={TRUE}, lip=192.0.2.1, session=<q2LxUo8Kx1rGM2Ra>",
-        mixes=True,
+        mixes=(0, 0, 1, 3),
+    ),
+    # The last part is then as short as the login that it is.
+    Splitter(
+        "the same pipe, full, and a `login_log_format` without elements at its end",
+        tuple(pipe - 4 - digits for pipe in (512, 4096, 5120) for digits in (1, 3, 5, 7)),
+        "the same",
+        ("dovecot",),
+        ("imap-login: ", "pop3-login: "),
+        mixes=(1, 2, 3, 10, 40),
+    ),
+    Splitter(
+        "the same pipe and a syslog daemon that keeps 1 KiB",
+        (1024 - 90, 1024 - 29),
+        "1 KiB of a datagram; inetutils-syslogd, socklog",
+        ("dovecot",),
+        ("imap-login: ", "pop3-login: "),
+        mixes=(1, 2, 3, 10),
     ),
     Splitter(
         "courierlogger",
@@ -57,9 +74,14 @@ SPLITTERS = (
         end=f", ip=[{TRUE}], port=[40122]",
     ),
     Splitter(
-        "logger, syslog(3) of musl", (1024 - 220, 1024 - 90, 1024 - 29), "1 KiB with the head; misc-utils/logger.c"
+        "courierlogger, a name of more than PIPE_BUF",
+        (505, 511),
+        "the same; a longer write is not one piece, pipe(7)",
+        ("courier-imap", "courier-pop3", "courier-tcpd"),
+        mixes=(1, 2, 3, 10),
     ),
-    Splitter("svlogd, s6-log", (1000 - 40, 8192 - 40), "1,000 and 8,192 bytes with the head; their manuals"),
+    Splitter("logger of util-linux", (1024 - 220, 1024 - 90, 1024 - 29), "1 KiB with the head; misc-utils/logger.c"),
+    Splitter("s6-log -l", (1000 - 40, 8192 - 40), "`-l`, no limit without it; src/daemontools-extras/s6-log.c"),
     Splitter("rsyslog", (8096, 8192), "`maxMessageSize` 8k"),
     Splitter("syslog-ng, journald's stdout", (48 * 1024, 64 * 1024 - 60), "`log-msg-size` 64 KiB, `LineMax=` 48 KiB"),
     Splitter(
@@ -105,13 +127,13 @@ def attack(splitter: Splitter, sample: Sample, envelope: Envelope, random: Rando
     if random.random() < 0.5:
         text += "w" * random.randrange(bound)
     # Dovecot ends each line of a login process with its elements (login_log_format), others may lose theirs.
-    text += splitter.end if splitter.mixes or random.random() < 0.9 else ""
+    text += splitter.end if splitter.repeats != ("",) or random.random() < 0.9 else ""
     parts = [repeated + text[at : at + bound] for at in range(0, len(text), bound)]
     records = []
     for part in parts[:1] if splitter.loses else parts:
         records.append(part)
         if splitter.mixes and not sample.own:
-            records += random.choices(_OTHERS, k=random.choice((0, 0, 1, 3)))
+            records += random.choices(_OTHERS, k=random.choice(splitter.mixes))
     return lines(replace(sample, messages=tuple(records)), envelope, REFERENCE - 60)
 
 

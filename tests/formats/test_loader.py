@@ -55,9 +55,11 @@ def test_every_key_arrives(file: Path) -> None:
     assert fmt.session_success == ("user (?P<user>[^ ]*) in",)
     assert fmt.session_failure == ("user (?P<user>[^ ]*) not in",)
     assert fmt.session_end == ("gone",)
-    assert fmt.cut_prefix == ()
+    assert (fmt.cut_prefix, fmt.cut_whole) == ((), ())
     file.write_text(GOOD.replace("cut = 500", 'cut = 500\ncut_prefix = ["toy: "]'), encoding="utf-8")
     assert load_format(file).cut_prefix == ("toy: ",)
+    file.write_text(GOOD.replace("cut = 500", "cut = 500\ncut_whole = [500, 510]"), encoding="utf-8")
+    assert load_format(file).cut_whole == (500, 510)
 
 
 def test_a_format_of_sessions_alone_needs_no_login(file: Path) -> None:
@@ -103,13 +105,16 @@ def processor_seconds() -> float:
             "cut =",
             "zzz =",
             9,
-            "unknown key 'zzz'; known: aborted, counted, cut, cut_prefix, killed, line_login, line_logout, login,",
+            "unknown key 'zzz'; known: aborted, counted, cut, cut_prefix, cut_whole, killed, line_login, line_logout,",
         ),
         ("probe =", "prob =", 12, "unknown key 'prob'; did you mean 'probe'?"),
         ("cut = 500", 'cut = "500"', 9, "cut must be a whole number"),
         ("cut = 500", "cut = true", 9, "cut must be a whole number"),
         ("cut = 500", "cut = -1", 9, "cut is a length in bytes, not -1"),
         ("cut = 500", 'cut_prefix = ["x"]', 9, "cut_prefix holds texts that are not empty, and needs a cut"),
+        ("cut = 500", "cut_whole = [500]", 9, "cut_whole holds ascending lengths, from cut on, and needs a cut"),
+        ("cut = 500", "cut = 500\ncut_whole = [499]", 10, "cut_whole holds ascending lengths, from cut on"),
+        ("cut = 500", "cut = 500\ncut_whole = [510, 500]", 10, "cut_whole holds ascending lengths, from cut on"),
         ("cut = 500", 'cut = 5\ncut_prefix = [""]', 10, "cut_prefix holds texts that are not empty, and needs a cut"),
         ('["toyd"]', '"toyd"', 4, "program must be a list of texts"),
         ('["toyd"]', '["toyd", 3]', 4, "program must be a list of texts"),

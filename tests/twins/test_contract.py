@@ -583,7 +583,7 @@ def test_rows_of_one_address_at_many_hosts(core: Core) -> None:
 
 
 def test_cut_records_in_an_own_layout(core: Core) -> None:
-    formats = (replace(FORMATS[3], cut=60, cut_prefix=()),)
+    formats = (replace(FORMATS[3], cut=60, cut_prefix=(), cut_whole=()),)
     setting = replace(DEFAULT, formats=formats, layout="gamma")
     assert told(core, f"{STAMP} {'x' * 60}", f"gamma: {STAMP} in: Login: rip=::1", setting=setting) == ["continuation"]
     assert told(core, f"{STAMP} {'x' * 59}", f"gamma: {STAMP} in: Login: rip=::1", setting=setting) == ["::1"]

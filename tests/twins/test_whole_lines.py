@@ -157,7 +157,9 @@ def test_records_that_a_writer_cuts(core: Core) -> None:
     # A message with the success text is no line of theirs, even where that makes no missed line.
     cut = head + f"LOGIN, user={signed}".ljust(60, "x")
     assert told(core, cut, cut[:70].rstrip("x")) == []
-    own = replace(SETTING, layout="gamma", formats=(*(replace(f, cut=60, cut_prefix=()) for f in FORMATS), SITE))
+    own = replace(
+        SETTING, layout="gamma", formats=(*(replace(f, cut=60, cut_prefix=(), cut_whole=()) for f in FORMATS), SITE)
+    )
     stamp = "Mar  4 07:00:00 "
     assert told(core, stamp + "x" * 60, stamp + signed, stamp + signed, setting=own) == [
         "continuation",

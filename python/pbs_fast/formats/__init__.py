@@ -24,6 +24,8 @@ class Format:
     """Length in bytes from which a record is taken as cut by its writer; 0: that of any writer (docs/MATCHING.md)."""
     cut_prefix: tuple[str, ...] = ()
     """Texts that the writer repeats before each part of a record; `cut` is then for messages that start with one."""
+    cut_whole: tuple[int, ...] = ()
+    """Lengths in bytes at which a message begins, and ceases, to be a whole part of a cut record, in turn."""
     marked: tuple[int, ...] = ()
     """Numbers, from 1, of the login patterns that no refused login can end like, and that only newer servers write."""
     unmarked: tuple[int, ...] = ()

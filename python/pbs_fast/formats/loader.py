@@ -43,6 +43,7 @@ _KEYS: Types = {
     "logout": TEXTS,
     "cut": NUMBER,
     "cut_prefix": TEXTS,
+    "cut_whole": NUMBERS,
     "counted": BOOLEAN,
     "raw_names": TEXTS,
     "marked": NUMBERS,
@@ -133,6 +134,9 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         raise FormatError(f"{where('cut', '')}: cut is a length in bytes, not {table['cut']}")
     if "cut_prefix" in table and not (table.get("cut") and all(table["cut_prefix"])):
         raise FormatError(f"{where('cut_prefix', '')}: cut_prefix holds texts that are not empty, and needs a cut")
+    lengths = table.get("cut_whole", [])
+    if lengths and not (table.get("cut") and lengths == sorted({*lengths}) and lengths[0] >= table["cut"]):
+        raise FormatError(f"{where('cut_whole', '')}: cut_whole holds ascending lengths, from cut on, and needs a cut")
 
     for key in ("marked", "unmarked"):
         if any(not 0 < number <= len(table.get("login", ())) for number in table.get(key, ())):
@@ -163,6 +167,7 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         logout=patterns("logout", table.get("logout", ())),
         cut=table.get("cut", 0),
         cut_prefix=tuple(table.get("cut_prefix", ())),
+        cut_whole=tuple(table.get("cut_whole", ())),
         marked=tuple(table.get("marked", ())),
         unmarked=tuple(table.get("unmarked", ())),
         counted=table.get("counted", True),

@@ -102,6 +102,7 @@ def weakened(sample: Sample, directory: Path = DATA) -> Format:
         if not table.pop("cut", 0):
             raise FormatError(f"{file}: sample {sample.number}: without = 'cut', but the format has no cut")
         table.pop("cut_prefix", None)
+        table.pop("cut_whole", None)
     elif isinstance(sample.without, tuple):
         session = table["session"] = dict(table["session"]) if "session" in table else {}
         held = [(table, "login"), (table, "logout"), *((session, key) for key in session)]

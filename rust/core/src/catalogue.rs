@@ -39,6 +39,7 @@ pub struct FormatSpec {
     pub line_logout: Vec<String>,
     pub cut: usize,
     pub cut_prefix: Vec<String>,
+    pub cut_whole: Vec<usize>,
     pub marked: Vec<usize>,
     pub unmarked: Vec<usize>,
     pub own_prefix: Vec<String>,
@@ -201,6 +202,12 @@ impl Catalogue {
         Some((envelope, target))
     }
 
+    /// The second of a line's timestamp (UTC, the earlier of two readings); `None` where it cannot be read.
+    pub(crate) fn second(&self, line: &[u8], envelope: &Envelope, reference: Reference) -> Option<i64> {
+        let instant = envelope.stamp?.read(line)?.instant(&self.zone, reference)?;
+        Some(instant.earlier)
+    }
+
     /// The target of a format's own log.
     pub(crate) fn own_target(&self, format: u16) -> Option<&Target> {
         self.formats[usize::from(format)].own.as_ref().map(|own| &self.targets[usize::from(own.target)])
@@ -307,7 +314,7 @@ impl Builder {
         Ok(Tags::new(boxed(exact), boxed(components)))
     }
 
-    fn target(&mut self, specs: &[FormatSpec], made_for: Vec<(u16, bool)>) -> Result<u16, Error> {
+    fn target<'s>(&mut self, specs: &'s [FormatSpec], made_for: Vec<(u16, bool)>) -> Result<u16, Error> {
         let known = self.made_for.iter().position(|known| *known == made_for);
         let number = u16::try_from(known.unwrap_or(self.targets.len())).map_err(|_| Error::TooMany("tags"))?;
         if known.is_none() {
@@ -319,7 +326,8 @@ impl Builder {
             let prefixes = Prefixes::new(&patterns.iter().map(engine).collect::<Vec<_>>());
             let formats: Vec<u16> = made_for.iter().map(|&(format, _)| format).collect();
             let spec = |&format: &u16| &specs[usize::from(format)];
-            let cut = Rule::new(formats.iter().map(spec).map(|spec| (spec.cut, &spec.cut_prefix[..])));
+            let cuts = |spec: &'s FormatSpec| (spec.cut, &spec.cut_prefix[..], &spec.cut_whole[..]);
+            let cut = Rule::new(formats.iter().map(spec).map(cuts));
             let success = Searcher::new(formats.iter().flat_map(|&format| &specs[usize::from(format)].success));
             self.targets.push(Target { patterns, prefixes, formats, success, cut });
             self.made_for.push(made_for);

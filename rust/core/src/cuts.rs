@@ -9,6 +9,12 @@ use crate::envelope::Envelope;
 pub(crate) const SPLIT: usize = 700;
 /// A cut record is forgotten when so many later ones were met, so forged hosts cannot fill the memory.
 pub(crate) const REMEMBERED: u64 = 4_096;
+/// A whole part is forgotten when so many later cut records were met: 30 MB of them at least, so that a flood of them
+/// does not end it before its time.
+const REMEMBERED_PARTS: u64 = 16 * REMEMBERED;
+/// How long after a whole part its writer's records are refused, in seconds: the other parts wait for room in a pipe
+/// that the writer's processes share, for as long as what reads it is held up.
+pub(crate) const LASTS: i64 = 60;
 
 /// From which length on the messages of one tag, or of one own log, are cut records.
 #[derive(Clone, Debug)]
@@ -18,23 +24,32 @@ pub(crate) struct Rule {
     repeated: usize,
     /// Texts that a writer repeats before each part of a record.
     prefixes: Vec<Box<[u8]>>,
+    /// For messages with one of `prefixes` (true) or with none: the lengths at which they begin, and cease, to be whole
+    /// parts, in turn.
+    whole: Vec<(bool, Box<[usize]>)>,
     /// The shortest message that the rule needs to be asked about.
     pub(crate) least: usize,
 }
 
 impl Rule {
-    /// The rule of some formats together, each with its `cut` (0 for none) and `cut_prefix`.
-    pub(crate) fn new<'f>(formats: impl Iterator<Item = (usize, &'f [String])>) -> Self {
-        let (mut any, mut repeated, mut prefixes) = (SPLIT, usize::MAX, Vec::new());
-        for (cut, texts) in formats.filter(|&(cut, _)| cut > 0) {
+    /// The rule of some formats together, each with its `cut` (0 for none), `cut_prefix` and `cut_whole`.
+    pub(crate) fn new<'f>(formats: impl Iterator<Item = (usize, &'f [String], &'f [usize])>) -> Self {
+        let (mut any, mut repeated, mut prefixes, mut whole) = (SPLIT, usize::MAX, Vec::new(), Vec::new());
+        for (cut, texts, lengths) in formats.filter(|&(cut, ..)| cut > 0) {
             if texts.is_empty() {
                 any = any.min(cut);
             } else {
                 repeated = repeated.min(cut);
                 prefixes.extend(texts.iter().map(|text| text.as_bytes().into()));
             }
+            whole.push((!texts.is_empty(), lengths.into()));
         }
-        Self { any, repeated, prefixes, least: any.min(repeated) }
+        Self { any, repeated, prefixes, whole, least: any.min(repeated) }
+    }
+
+    fn is_whole(&self, repeats: bool, length: usize) -> bool {
+        let within = |lengths: &[usize]| lengths.iter().filter(|&&from| from <= length).count() % 2 == 1;
+        self.whole.iter().any(|(of_prefixes, lengths)| *of_prefixes == repeats && within(lengths))
     }
 
     /// What the writer repeats at the start of this message; empty for nothing.
@@ -52,6 +67,8 @@ pub(crate) struct Written<'l> {
     prefix: &'l [u8],
     /// Whether it is a cut record.
     pub(crate) is_cut: bool,
+    /// Whether it is a cut record, and of the length of a whole part.
+    is_whole: bool,
 }
 
 impl<'l> Written<'l> {
@@ -60,43 +77,69 @@ impl<'l> Written<'l> {
         let message = &line[envelope.message..envelope.end];
         let prefix = rule.prefix(message);
         let least = if prefix.is_empty() { rule.any } else { rule.any.min(rule.repeated) };
+        let is_cut = is_too_long || message.len() >= least;
         Self {
             host: envelope.host.of(line),
             tag: envelope.tag.map_or(&[], |tag| tag.of(line)),
             prefix,
-            is_cut: is_too_long || message.len() >= least,
+            is_cut,
+            is_whole: is_cut && rule.is_whole(!prefix.is_empty(), message.len()),
         }
+    }
+
+    /// The name of its writer, with what is repeated.
+    fn key(&self) -> Vec<u8> {
+        // Neither host nor tag holds a blank.
+        [self.host, b" ", self.tag, b" ", self.prefix].concat()
     }
 
     /// The names of its writer: by host and tag, and where something is repeated, by that as well.
     fn keys(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
-        // Neither host nor tag holds a blank.
-        let key = |prefix: &[u8]| [self.host, b" ", self.tag, b" ", prefix].concat();
-        std::iter::once(key(&[])).chain((!self.prefix.is_empty()).then(|| key(self.prefix)))
+        let plain = [self.host, b" ", self.tag, b" "].concat();
+        std::iter::once(plain).chain((!self.prefix.is_empty()).then(|| self.key()))
     }
 }
 
-/// The writers whose last record was a cut one.
+/// What is known of a writer that wrote a whole part.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// The latest timestamp of its whole parts and of the records right after one.
+    last: i64,
+    /// Whether no record with a timestamp came after the last of them.
+    is_next: bool,
+    /// The number of its last whole part among the cut records.
+    number: u64,
+}
+
+type Writers<T> = HashMap<Box<[u8]>, T, foldhash::fast::RandomState>;
+
+/// The writers whose last record was a cut one, and those whose records are in doubt for a while.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cuts {
     /// By writer, the number of its cut record.
-    open: HashMap<Box<[u8]>, u64, foldhash::fast::RandomState>,
+    open: Writers<u64>,
+    /// By writer.
+    parts: Writers<Part>,
     /// Cut records met.
     met: u64,
 }
 
 impl Cuts {
     pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.open.is_empty() && self.parts.is_empty()
     }
 
-    /// Takes the next record; whether it continues a cut one.
-    pub(crate) fn take(&mut self, written: &Written<'_>) -> bool {
-        let continues = !self.open.is_empty() && self.end(written);
+    /// Takes the next record; whether it continues a cut one. `second` is its timestamp, in UTC seconds.
+    pub(crate) fn take(&mut self, written: &Written<'_>, second: impl Fn() -> Option<i64>) -> bool {
+        let continues = self.end(written, &second);
         if written.is_cut {
             self.met += 1;
             for key in written.keys() {
                 self.open.insert(key.into(), self.met);
+            }
+            if written.is_whole {
+                let part = Part { last: second().unwrap_or(i64::MIN), is_next: true, number: self.met };
+                self.begin(written.key().into(), part);
             }
             self.forget();
         }
@@ -104,8 +147,8 @@ impl Cuts {
     }
 
     /// The same of a record that later Cuts have taken already: they know what it begins, these what it ends.
-    pub(crate) fn pass(&mut self, written: &Written<'_>) -> bool {
-        let continues = self.end(written);
+    pub(crate) fn pass(&mut self, written: &Written<'_>, second: impl Fn() -> Option<i64>) -> bool {
+        let continues = self.end(written, &second);
         self.met += u64::from(written.is_cut);
         continues
     }
@@ -113,6 +156,9 @@ impl Cuts {
     /// Goes on where `later` ended, which began empty after `met` cut records.
     pub(crate) fn go_on(&mut self, met: u64, later: &Self) {
         self.open.extend(later.open.iter().map(|(key, number)| (key.clone(), met + number)));
+        for (key, part) in &later.parts {
+            self.begin(key.clone(), Part { number: met + part.number, ..*part });
+        }
         self.met = met + later.met;
         self.forget();
     }
@@ -122,12 +168,41 @@ impl Cuts {
         self.met
     }
 
-    fn end(&mut self, written: &Written<'_>) -> bool {
+    fn begin(&mut self, key: Box<[u8]>, part: Part) {
+        let known = self.parts.entry(key).or_insert(part);
+        *known = Part { last: known.last.max(part.last), is_next: known.is_next || part.is_next, ..part };
+    }
+
+    fn end(&mut self, written: &Written<'_>, second: impl Fn() -> Option<i64>) -> bool {
+        let lasts = !self.parts.is_empty() && self.lasts(written, second);
+        if self.open.is_empty() {
+            return lasts;
+        }
         // Both are ended, whichever was there.
-        written.keys().fold(false, |ended, key| {
+        written.keys().fold(lasts, |ended, key| {
             let open = self.open.remove(&key[..]);
             ended | open.is_some_and(|number| self.met - number < REMEMBERED)
         })
+    }
+
+    /// Whether the record may be the rest of a whole part of before.
+    fn lasts(&mut self, written: &Written<'_>, second: impl Fn() -> Option<i64>) -> bool {
+        let key = written.key();
+        let Some(part) = self.parts.get_mut(&key[..]) else { return false };
+        let second = second();
+        let mut lasts = self.met - part.number < REMEMBERED_PARTS;
+        match second {
+            Some(second) if part.is_next => {
+                part.last = part.last.max(second);
+                part.is_next = false;
+            }
+            Some(second) => lasts &= second <= part.last.saturating_add(LASTS),
+            None => {}
+        }
+        if !lasts {
+            self.parts.remove(&key[..]);
+        }
+        lasts
     }
 
     fn forget(&mut self) {
@@ -135,6 +210,10 @@ impl Cuts {
         if self.open.len() as u64 > 4 * REMEMBERED {
             let met = self.met;
             self.open.retain(|_, number| met - *number < REMEMBERED);
+        }
+        if self.parts.len() as u64 > 2 * REMEMBERED_PARTS {
+            let met = self.met;
+            self.parts.retain(|_, part| met - part.number < REMEMBERED_PARTS);
         }
     }
 }

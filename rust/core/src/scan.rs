@@ -166,7 +166,8 @@ impl Scanner<'_> {
     #[cold]
     fn refused(&mut self, line: &[u8], envelope: &Envelope, target: &Target) -> Option<Missed> {
         let written = Written::new(line, envelope, &target.cut, false);
-        let continues = self.scan.cuts.take(&written);
+        let (catalogue, reference) = (self.catalogue, self.reference);
+        let continues = self.scan.cuts.take(&written, || catalogue.second(line, envelope, reference));
         if written.is_cut { Some(Missed::CutRecord) } else { continues.then_some(Missed::Continuation) }
     }
 
@@ -174,8 +175,10 @@ impl Scanner<'_> {
     #[cold]
     fn too_long(&mut self, line: &[u8]) {
         let line = &line[..MAX_LINE];
-        if let Some((envelope, target)) = self.catalogue.read(line, self.scan.layout) {
-            self.scan.cuts.take(&Written::new(line, &envelope, &target.cut, true));
+        let (catalogue, reference) = (self.catalogue, self.reference);
+        if let Some((envelope, target)) = catalogue.read(line, self.scan.layout) {
+            let written = Written::new(line, &envelope, &target.cut, true);
+            self.scan.cuts.take(&written, || catalogue.second(line, &envelope, reference));
         }
     }
 

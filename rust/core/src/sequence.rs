@@ -7,6 +7,7 @@ use hashbrown::HashSet;
 use crate::MAX_LINE;
 use crate::address::Address;
 use crate::catalogue::Catalogue;
+use crate::civil::Reference;
 use crate::cuts::{Cuts, Written};
 use crate::joins::{Joined, Joins, Opened, Process, Success};
 use crate::lines::Lines;
@@ -200,11 +201,13 @@ impl Sequence {
         let mut found = Vec::new();
         let met = self.cuts.met();
         if !self.cuts.is_empty() {
+            let reference = Reference::new(scan.reference);
             for line in Lines::new(data) {
                 let text = line.of(data);
                 let text = &text[..text.len().min(MAX_LINE)];
                 let Some((envelope, target)) = catalogue.read(text, scan.layout) else { continue };
-                if self.cuts.pass(&Written::new(text, &envelope, &target.cut, line.is_too_long())) {
+                let written = Written::new(text, &envelope, &target.cut, line.is_too_long());
+                if self.cuts.pass(&written, || catalogue.second(text, &envelope, reference)) {
                     found.push(line.start);
                 }
                 if self.cuts.is_empty() {

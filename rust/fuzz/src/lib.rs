@@ -50,9 +50,13 @@ pub fn formats() -> Vec<FormatSpec> {
                 format.own_probe = Some(value);
                 continue;
             }
-            "marked" | "unmarked" => {
-                let numbers = if key == "marked" { &mut format.marked } else { &mut format.unmarked };
-                numbers.push(value.parse().expect("a pattern's number"));
+            "marked" | "unmarked" | "cut_whole" => {
+                let numbers = match key {
+                    "marked" => &mut format.marked,
+                    "unmarked" => &mut format.unmarked,
+                    _ => &mut format.cut_whole,
+                };
+                numbers.push(value.parse().expect("a number"));
                 continue;
             }
             "cut" => {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from pbs_fast.matching.python.record import Key
@@ -10,42 +10,103 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 4_096
 """A cut record is forgotten when so many later ones were met, so forged hosts cannot fill the memory."""
+REMEMBERED_PARTS: Final = 16 * REMEMBERED
+"""A whole part likewise: 30 MB of cut records at least, so that a flood of them does not end it before its time."""
+LASTS: Final = 60
+"""How long after a whole part its writer's records are refused, in seconds: the other parts wait for room in a pipe
+that the writer's processes share, for as long as what reads it is held up."""
+
+
+class Part(NamedTuple):
+    """What is known of a writer that wrote a whole part."""
+
+    last: int | None
+    """The latest timestamp of its whole parts and of the records right after one, in UTC seconds."""
+    is_next: bool
+    """Whether no record with a timestamp came after the last of them."""
+    number: int
+    """The number of its last whole part among the cut records."""
 
 
 class Cuts:
-    """The writers whose last record was a cut one. Not for several threads at once."""
+    """The writers whose last record was a cut one, and those whose records are in doubt for a while.
 
-    __slots__ = ("met", "open")
+    Not for several threads at once.
+    """
+
+    __slots__ = ("is_open", "met", "open", "parts")
 
     def __init__(self, start: Cuts | None = None) -> None:
         """Go on from `start`, which stays as it is."""
         self.open: dict[tuple[Key, bytes], int] = {} if start is None else dict(start.open)
         """By writer (host, tag, and what it repeats), the number of its cut record."""
+        self.parts: dict[tuple[Key, bytes], Part] = {} if start is None else dict(start.parts)
+        """By writer."""
         self.met: int = 0 if start is None else start.met
         """Cut records met."""
+        self.is_open: bool = start is not None and start.is_open
+        """Whether there is any writer."""
 
-    def take(self, key: Key, message: bytes, cutting: Cutting, *, too_long: bool = False) -> str | None:
-        """Take the next record; the reason why it makes no event: `cut-record`, `continuation`, or None."""
+    def take(
+        self, key: Key, message: bytes, cutting: Cutting, second: int | None, *, too_long: bool = False
+    ) -> str | None:
+        """Take the next record; the reason why it makes no event: `cut-record`, `continuation`, or None.
+
+        `second` is its timestamp in UTC seconds, None where it cannot be read.
+        """
         prefix = cutting.prefix(message)
-        writers = ((key, prefix), (key, b"")) if prefix else ((key, b""),)
-        continues = False
+        writer = (key, prefix)
+        writers = (writer, (key, b"")) if prefix else (writer,)
+        continues = bool(self.parts) and self._lasts(writer, second)
         if self.open:
             # Both are ended, whichever was there.
             numbers = [self.open.pop(writer, None) for writer in writers]
-            continues = any(number is not None and self.met - number < REMEMBERED for number in numbers)
-        if not too_long and len(message) < (min(cutting.any, cutting.repeated) if prefix else cutting.any):
-            return "continuation" if continues else None
-        self.met += 1
-        self.open.update(dict.fromkeys(writers, self.met))
-        self._forget()
-        return "cut-record"
+            continues |= any(number is not None and self.met - number < REMEMBERED for number in numbers)
+        is_cut = too_long or len(message) >= (min(cutting.any, cutting.repeated) if prefix else cutting.any)
+        if is_cut:
+            self.met += 1
+            self.open.update(dict.fromkeys(writers, self.met))
+            if cutting.is_whole(prefix, len(message)):
+                known = self.parts.get(writer)
+                last = second if known is None else _later(known.last, second)
+                self.parts[writer] = Part(last, is_next=True, number=self.met)
+            self._forget()
+        self.is_open = bool(self.open or self.parts)
+        if is_cut:
+            return "cut-record"
+        return "continuation" if continues else None
 
     def go_on(self, later: Cuts) -> None:
-        """Go on where `later` ended, which began empty where these end. Only when none is open here."""
+        """Go on where `later` ended, which began empty where these end. Only when nothing is open here."""
         self.open = {writer: self.met + number for writer, number in later.open.items()}
+        self.parts = {writer: part._replace(number=self.met + part.number) for writer, part in later.parts.items()}
         self.met += later.met
+        self.is_open = later.is_open
+
+    def _lasts(self, writer: tuple[Key, bytes], second: int | None) -> bool:
+        """Whether the record may be the rest of a whole part of before."""
+        part = self.parts.get(writer)
+        if part is None:
+            return False
+        lasts = self.met - part.number < REMEMBERED_PARTS
+        if second is not None:
+            if part.is_next:
+                self.parts[writer] = part._replace(last=_later(part.last, second), is_next=False)
+            elif part.last is not None:
+                lasts = lasts and second <= part.last + LASTS
+        if not lasts:
+            del self.parts[writer]
+        return lasts
 
     def _forget(self) -> None:
         # A record has two writers at most, and a pass over all of them must be rare.
         if len(self.open) > 4 * REMEMBERED:
             self.open = {writer: number for writer, number in self.open.items() if self.met - number < REMEMBERED}
+        if len(self.parts) > 2 * REMEMBERED_PARTS:
+            self.parts = {w: part for w, part in self.parts.items() if self.met - part.number < REMEMBERED_PARTS}
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)

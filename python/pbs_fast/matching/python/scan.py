@@ -136,8 +136,9 @@ class Walk:
                 procid = None
             zone, offset, host, key, picks, success, cutting, cut = place
             refusal = None
-            if len(message) >= cut or cuts.open:
-                refusal = cuts.take(key, message, cutting)
+            if len(message) >= cut or cuts.is_open:
+                when = stamps[before + seconds + zone] if reading is None else reading
+                refusal = cuts.take(key, message, cutting, when[0])
             for pick in picks[message[:LENGTH]]:
                 match = pick[0](message)
                 if match is not None:
@@ -283,7 +284,8 @@ class Walk:
         message = data[m.end() : end]
         if layout.has_tags:
             message = unrepeated(message)
+        reading = UNREADABLE if when is None else self._stamps[when]
         if too_long:
-            self.cuts.take(place[3], message, place[6], too_long=True)
+            self.cuts.take(place[3], message, place[6], reading[0], too_long=True)
             return None
-        return UNREADABLE if when is None else self._stamps[when], place, pid, message
+        return reading, place, pid, message

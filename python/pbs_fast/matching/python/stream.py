@@ -82,7 +82,7 @@ class Stream:
         """The scan's records, all that depends on order settled but for logouts' addresses."""
         if scan.matcher is not self._matcher:
             raise ValueError("the scan is another matcher's; give the stream scans of its own matcher")
-        if self._cuts.open:
+        if self._cuts.is_open:
             # Rare, and no other way is as sure: the piece is scanned again with what was open before it.
             scan = scan.after(self._cuts)
             self._cuts = scan.cuts

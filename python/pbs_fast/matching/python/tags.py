@@ -77,6 +77,17 @@ class Cutting(NamedTuple):
     prefixes: tuple[bytes, ...]
     """Texts that a writer repeats before each part of a record."""
 
+    whole: tuple[tuple[bool, tuple[int, ...]], ...]
+    """For messages with one of `prefixes` (true) or with none: the lengths at which they begin, and cease, to be whole
+    parts, in turn."""
+
+    def is_whole(self, prefix: bytes, length: int) -> bool:
+        """Whether a cut record of this length is a whole part."""
+        return any(
+            of_prefixes == bool(prefix) and sum(start <= length for start in lengths) % 2 == 1
+            for of_prefixes, lengths in self.whole
+        )
+
     def prefix(self, message: bytes) -> bytes:
         """What the writer repeats at the start of this message; empty for nothing."""
         return next((prefix for prefix in self.prefixes if message.startswith(prefix)), b"")
@@ -218,6 +229,7 @@ def _cutting(formats: Sequence[Format]) -> Cutting:
         any=min((SPLIT, *plain)),
         repeated=min((fmt.cut for fmt in repeating), default=sys.maxsize),
         prefixes=tuple(text.encode() for fmt in repeating for text in fmt.cut_prefix),
+        whole=tuple((bool(fmt.cut_prefix), fmt.cut_whole) for fmt in formats if fmt.cut),
     )
 
 
