@@ -72,8 +72,8 @@ _FORMAT = {
     "cut": "length in bytes from which a record counts as cut by its writer; 700 for any writer",
     "cut_prefix": "texts that the writer repeats before each part of a record; cut then applies to messages that start"
     " with one",
-    "cut_whole": "lengths, alternately, from which and up to which a message is a whole part; for a minute after one the"
-    " writer's records grant nothing",
+    "cut_whole": "lengths, alternately, from which and up to which a message is a whole part; for a minute after one"
+    " the writer's records grant nothing",
     "marked": "numbers of the login patterns that the end of a refused login cannot match",
     "unmarked": "numbers of those that it may match: refused after the server has written a marked one",
     "own_log": "a table, if the server writes its own log: prefix (text that may precede the timestamp), probe (a"
