@@ -71,7 +71,7 @@ FORMATS = (
         killed=(r"in: died (?P<pid>[0-9]+)",),
         cut=100,
         cut_prefix=("in: ", "to: "),
-        cut_whole=(110, 120, 150),
+        cut_whole=(110, 120, 150, 160),
         own_prefix=("gamma: ", "gamma["),
         own_probe="in(?:: |\\()",
     ),
