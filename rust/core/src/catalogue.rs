@@ -6,45 +6,18 @@ use regex_syntax::hir::Hir;
 
 use crate::civil::{Reference, Zone};
 use crate::cuts::Rule;
-use crate::engine::{Engine, always_takes_ip, parse, probe};
-use crate::envelope::{self, Envelope};
 use crate::error::Error;
+use crate::head::envelope::{self, Envelope};
+use crate::head::tags::Tags;
 use crate::lines::Lines;
-use crate::prefix::Prefixes;
+use crate::pattern::engine::{Engine, always_takes_ip, parse, probe};
+use crate::pattern::prefix::Prefixes;
+use crate::pattern::wholeline::WholeLines;
 use crate::record::Said;
-use crate::tags::Tags;
-use crate::wholeline::WholeLines;
+use crate::spec::FormatSpec;
 
 /// The name of the layout that is no format's own.
 pub const SYSLOG: &str = "syslog";
-
-/// One format as its file gives it, placeholders expanded; see `pbs_fast.formats.Format`.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs)]
-pub struct FormatSpec {
-    pub name: String,
-    pub program: Vec<String>,
-    pub tls_program: Vec<String>,
-    pub success: Vec<String>,
-    pub login: Vec<String>,
-    pub logout: Vec<String>,
-    pub session_address: Vec<String>,
-    pub session_success: Vec<String>,
-    pub session_failure: Vec<String>,
-    pub session_end: Vec<String>,
-    pub restart: Vec<String>,
-    pub killed: Vec<String>,
-    pub aborted: Vec<String>,
-    pub line_login: Vec<String>,
-    pub line_logout: Vec<String>,
-    pub cut: usize,
-    pub cut_prefix: Vec<String>,
-    pub cut_whole: Vec<usize>,
-    pub marked: Vec<usize>,
-    pub unmarked: Vec<usize>,
-    pub own_prefix: Vec<String>,
-    pub own_probe: Option<String>,
-}
 
 /// Which lines a source has: syslog's, or those of one format's own log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::envelope::Envelope;
+use crate::head::envelope::Envelope;
 
 /// Length of a message, in bytes, from which any writer may have cut it: `logger` of util-linux and svlogd split at
 /// about 1,000 bytes, their own head included.

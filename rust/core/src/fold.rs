@@ -5,8 +5,8 @@ use hashbrown::HashMap;
 use crate::MAX_AHEAD;
 use crate::address::Address;
 use crate::record::{Record, What};
-use crate::sequence::{Settled, text};
-use crate::texts::{Text, Texts};
+use crate::sequence::Settled;
+use crate::texts::{Text, Texts, text};
 use crate::users::Users;
 
 /// No row.

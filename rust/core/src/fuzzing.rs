@@ -1,12 +1,12 @@
 //! What only the fuzz targets (rust/fuzz) and tests ask: the slow ways, to hold the quick ones to.
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::FormatSpec;
-use crate::engine::Engine;
-use crate::envelope;
 use crate::error::Error;
-use crate::heads::Heads;
+use crate::head::envelope;
+use crate::head::envelope_cache::Heads;
 use crate::lines::Lines;
+use crate::pattern::engine::Engine;
+use crate::spec::FormatSpec;
 
 impl Catalogue {
     /// The same catalogue with every pattern on the engine for all patterns, none on `walk`.
@@ -15,7 +15,7 @@ impl Catalogue {
     /// As `new`.
     pub fn reference(specs: &[FormatSpec], zone: &[(i64, i64)]) -> Result<Self, Error> {
         Self::with_engines(specs, zone, |pattern, structure| {
-            Engine::without_walk(pattern, crate::prefix::prefixes(structure))
+            Engine::without_walk(pattern, crate::pattern::prefix::prefixes(structure))
         })
     }
 }

@@ -11,40 +11,35 @@ mod address;
 mod catalogue;
 mod civil;
 mod cuts;
-mod engine;
-mod envelope;
 mod error;
 mod fold;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod heads;
-mod joins;
+mod head;
 mod lines;
-mod memory;
-mod prefix;
+mod pattern;
 mod record;
 mod scan;
 mod sequence;
 mod sessions;
-mod shape;
-mod stamp;
+mod span;
+mod spec;
 mod stream;
-mod tags;
 mod texts;
+mod timestamp;
 mod users;
-mod walk;
-mod wholeline;
 
 #[cfg(test)]
 mod testing;
 
 pub use address::Address;
-pub use catalogue::{Catalogue, FormatSpec, Layout, SYSLOG};
-pub use engine::one_pass;
+pub use catalogue::{Catalogue, Layout, SYSLOG};
 pub use error::Error;
 pub use fold::{Row, Rows};
+pub use pattern::engine::one_pass;
 pub use record::{Ending, Missed, What};
 pub use scan::Scan;
+pub use spec::FormatSpec;
 pub use stream::{Event, Stream};
 
 /// Longest line in bytes, without its line end; longer ones are dropped whole.

@@ -1,7 +1,8 @@
 //! What a scan keeps of a line that carries an event or was missed.
 
 use crate::address::Address;
-use crate::envelope::{Envelope, Span};
+use crate::head::envelope::Envelope;
+use crate::span::Span;
 
 /// Why a line that looks like a login made no event (docs/MATCHING.md, 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,10 @@ pub(crate) struct Record {
 
 /// Far from any stamp.
 pub(crate) const NO_STAMP: i64 = i64::MIN;
+
+/// How far before its predecessor an event may lie, in seconds, until its later reading is the better one: writers
+/// hold lines back for less than this.
+pub(crate) const ORDER_SLACK: i64 = 300;
 
 const _: () = assert!(size_of::<Record>() == 64);
 

@@ -5,14 +5,14 @@ use crate::address::Address;
 use crate::catalogue::{Catalogue, Layout, Pattern, Target};
 use crate::civil::{Civil, Day, Instant, Reference};
 use crate::cuts::{Cuts, Written};
-use crate::engine::{Cache, Groups};
-use crate::envelope::Envelope;
-use crate::heads::Heads;
+use crate::head::envelope::Envelope;
+use crate::head::envelope_cache::Heads;
 use crate::lines::Lines;
-use crate::prefix::Candidate;
+use crate::pattern::engine::{Cache, Groups};
+use crate::pattern::prefix::Candidate;
+use crate::pattern::wholeline::WholeLines;
 use crate::record::{Missed, NO_STAMP, Record, Said};
-use crate::stamp::Stamp;
-use crate::wholeline::WholeLines;
+use crate::timestamp::Stamp;
 
 /// What one piece of a source holds, not yet settled by a `Stream`.
 #[derive(Clone, Debug)]

@@ -1,7 +1,5 @@
 //! The ordered half: what depends on the lines before (docs/MATCHING.md, 6), so that scans may be cut anywhere.
 
-use std::borrow::Cow;
-
 use hashbrown::HashSet;
 
 use crate::MAX_LINE;
@@ -9,14 +7,10 @@ use crate::address::Address;
 use crate::catalogue::Catalogue;
 use crate::civil::Reference;
 use crate::cuts::{Cuts, Written};
-use crate::joins::{Joined, Joins, Opened, Process, Success};
 use crate::lines::Lines;
-use crate::record::{Missed, NO_STAMP, Record, Said, What};
+use crate::record::{Missed, NO_STAMP, ORDER_SLACK, Record, Said, What};
 use crate::scan::Scan;
-
-/// How far before its predecessor an event may lie, in seconds, until its later reading is the better one: writers
-/// hold lines back for less than this.
-pub(crate) const ORDER_SLACK: i64 = 300;
+use crate::sessions::login_sequences::{Joined, Joins, Opened, Process, Success};
 
 /// Writers of marked logins that are remembered.
 const WRITERS: usize = 4_096;
@@ -231,13 +225,4 @@ impl Sequence {
         };
         if take_later { later } else { earlier }
     }
-}
-
-/// Bytes of a line as text, which is what two user names or session ids are equal or different by.
-pub(crate) fn text(bytes: &[u8]) -> Cow<'_, [u8]> {
-    // Nearly all texts are ASCII, and the lossy conversion goes byte by byte.
-    if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
-        return Cow::Borrowed(bytes);
-    }
-    Cow::Owned(String::from_utf8_lossy(bytes).into_owned().into_bytes())
 }

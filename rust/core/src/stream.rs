@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::catalogue::Catalogue;
 use crate::fold::{Fold, Rows};
-use crate::memory::Memory;
 use crate::record::{Missed, What};
 use crate::scan::Scan;
 use crate::sequence::{Sequence, Settled};
+use crate::sessions::memory::Memory;
 
 /// One event or missed line, as a person is shown it; texts are bytes of its line, or of that of its session's login.
 #[derive(Clone, Debug)]

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::catalogue::{Catalogue, FormatSpec};
+use crate::catalogue::Catalogue;
+use crate::spec::FormatSpec;
 
 /// `SplitMix64`: the same numbers on every machine, so a failing test fails again.
 pub(crate) struct Random(u64);

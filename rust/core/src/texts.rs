@@ -1,5 +1,6 @@
 //! Many short texts in one buffer: what rows keep of lines that are gone.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 
 /// A text in `Texts`: its start above 16 bits of length, plus one, so that an optional one takes no more room.
@@ -23,4 +24,13 @@ impl Texts {
         let packed = text.0.get() - 1;
         &self.0[(packed >> 16) as usize..][..(packed & 0xffff) as usize]
     }
+}
+
+/// Bytes of a line as text, which is what two user names or session ids are equal or different by.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, [u8]> {
+    // Nearly all texts are ASCII, and the lossy conversion goes byte by byte.
+    if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
+        return Cow::Borrowed(bytes);
+    }
+    Cow::Owned(String::from_utf8_lossy(bytes).into_owned().into_bytes())
 }

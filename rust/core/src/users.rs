@@ -3,8 +3,7 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use crate::MAX_USERS;
-use crate::sequence::text;
-use crate::texts::{Text, Texts};
+use crate::texts::{Text, Texts, text};
 
 /// Nearly every row has one user, so the list of the others is made late.
 #[derive(Clone, Debug, Default)]

@@ -1,9 +1,10 @@
 //! What one line comes to: tags, order of patterns, groups, refusals (docs/MATCHING.md, 3 and 4).
 
 use crate::address::Address;
-use crate::catalogue::{Catalogue, FormatSpec, Layout};
+use crate::catalogue::{Catalogue, Layout};
 use crate::error::Error;
 use crate::record::What;
+use crate::spec::FormatSpec;
 use crate::stream::{Event, Stream};
 use crate::testing::catalogue;
 

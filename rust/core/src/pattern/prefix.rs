@@ -126,7 +126,7 @@ pub(crate) fn prefixes(pattern: &Hir) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Engine;
+    use crate::pattern::engine::Engine;
     use crate::testing::Random;
 
     fn candidates(engines: &[Engine], message: &[u8]) -> Vec<Candidate> {

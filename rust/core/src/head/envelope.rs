@@ -3,38 +3,8 @@
 //! This is the grammar, byte for byte; `scan` takes a short way for lines shaped like the one before them and comes
 //! here for all others. Every repetition below has one way to match, so nothing backtracks.
 
-use crate::stamp::Stamp;
-
-/// A piece of a line. A line has at most `MAX_LINE` = 16,384 bytes, so 16 bits name any piece.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Span {
-    start: u16,
-    len: u16,
-}
-
-impl Span {
-    /// The piece `start..end`.
-    pub(crate) fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u16, len: (end - start) as u16 }
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    pub(crate) fn start(self) -> usize {
-        usize::from(self.start)
-    }
-
-    pub(crate) fn end(self) -> usize {
-        usize::from(self.start) + usize::from(self.len)
-    }
-
-    /// The bytes of this piece of `line`.
-    pub(crate) fn of(self, line: &[u8]) -> &[u8] {
-        &line[usize::from(self.start)..][..usize::from(self.len)]
-    }
-}
+use crate::span::Span;
+use crate::timestamp::Stamp;
 
 /// What stands before a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::address::Address;
-use crate::catalogue::{Catalogue, FormatSpec, Layout};
+use crate::catalogue::{Catalogue, Layout};
 use crate::error::Error;
 use crate::record::What;
+use crate::spec::FormatSpec;
 use crate::stream::Stream;
 
 /// 2026-03-04 08:00:00 UTC.

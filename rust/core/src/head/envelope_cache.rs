@@ -3,9 +3,10 @@
 //! Every line is read the short way when its head has the shape of the one learnt last and its host is plain; what the
 //! short way passes over is sure to be of no format, and what it finds has gone through the grammar of `envelope`.
 
-use crate::envelope::{self, Envelope, FORWARDED, Span};
-use crate::shape::{Literal, Shape};
-use crate::tags::Tags;
+use crate::head::envelope::{self, Envelope, FORWARDED};
+use crate::head::shape::{Literal, Shape};
+use crate::head::tags::Tags;
+use crate::span::Span;
 
 /// Reads the head of one line after the other.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use std::num::NonZeroU16;
 
 use crate::civil::Civil;
-use crate::envelope::Span;
+use crate::span::Span;
 
 const MONTHS: [[u8; 3]; 12] =
     [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];

@@ -3,8 +3,9 @@
 use crate::address::Address;
 use crate::catalogue::Catalogue;
 use crate::record::What;
-use crate::sequence::{Settled, text};
-use crate::sessions::{LIMIT, Sessions};
+use crate::sequence::Settled;
+use crate::sessions::store::{LIMIT, Sessions};
+use crate::texts::text;
 
 /// What is remembered from scan to scan.
 #[derive(Debug)]

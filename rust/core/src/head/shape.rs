@@ -4,7 +4,7 @@
 //! has digits and the same other bytes reads the same way, because the grammar of heads is unambiguous and minds of a
 //! digit only that it is one; so `fits` is exact and costs a few operations for every 8 bytes.
 
-use crate::envelope::Head;
+use crate::head::envelope::Head;
 
 /// Longest head that is learnt; RFC 3339 with nanoseconds, `PRI` and facility has 56 bytes and fewer.
 const WORDS: usize = 8;
@@ -113,7 +113,7 @@ impl Literal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::head;
+    use crate::head::envelope::head;
     use crate::testing::Random;
 
     const HEADS: [&str; 10] = [

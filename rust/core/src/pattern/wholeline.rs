@@ -9,12 +9,13 @@ use regex_automata::meta;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::primitives::{NonMaxUsize, PatternID};
 
-use crate::catalogue::FormatSpec;
-use crate::engine::{Groups, always_takes_ip, one_line, parse, syntax_config};
-use crate::envelope::{Envelope, Span};
 use crate::error::Error;
+use crate::head::envelope::Envelope;
+use crate::pattern::engine::{Groups, always_takes_ip, one_line, parse, syntax_config};
 use crate::record::Said;
-use crate::stamp::Stamp;
+use crate::span::Span;
+use crate::spec::FormatSpec;
+use crate::timestamp::Stamp;
 
 const NAMES: [&str; 8] = ["stamp", "host", "pid", "ip", "user", "session", "lip", "tls"];
 

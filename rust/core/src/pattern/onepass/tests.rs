@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::engine::{Engine, Groups, one_pass};
+use crate::pattern::engine::{Engine, Groups, one_pass};
 use crate::testing::Random;
 
 fn pick<'t>(random: &mut Random, texts: &[&'t str]) -> &'t str {

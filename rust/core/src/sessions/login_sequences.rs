@@ -4,8 +4,9 @@
 //! this is of the ordered half and sees each step once, in order.
 
 use crate::address::Address;
-use crate::sequence::{ORDER_SLACK, text};
-use crate::sessions::{LIMIT, LONGEST, Sessions};
+use crate::record::ORDER_SLACK;
+use crate::sessions::store::{LIMIT, LONGEST, Sessions};
+use crate::texts::text;
 
 /// Longest time in seconds from the line with the address to that of the success: a client that is slow to log in, or
 /// tries several names, is dropped by every server long before.

@@ -12,9 +12,9 @@ use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
-use crate::envelope::Span;
-use crate::prefix::prefixes;
-use crate::walk::{NO_SLOT, SLOTS, Walk};
+use crate::pattern::onepass::{NO_SLOT, SLOTS, Walk};
+use crate::pattern::prefix::prefixes;
+use crate::span::Span;
 
 /// The groups that are looked at; two slots each.
 const NAMES: [&str; SLOTS / 2] = ["ip", "user", "session", "lip", "tls", "pid"];

@@ -1,0 +1,6 @@
+//! Patterns of formats, compiled: prefixes, a one-pass DFA, whole lines.
+
+pub(crate) mod engine;
+pub(crate) mod onepass;
+pub(crate) mod prefix;
+pub(crate) mod wholeline;
