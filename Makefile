@@ -27,7 +27,7 @@ test: test-rust test-python ## set up and run every test, Rust and Python
 test-rust: $(READY) ## the core's own tests
 	cargo test --quiet --locked --package pbs-core
 
-test-python: $(READY) ## everything else: twins, formats, tables, daemon, commands
+test-python: $(READY) ## everything else: backends, formats, tables, daemon, commands
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 test-unit: $(READY) ## the fast lane: what needs no server, daemon or build
@@ -36,8 +36,8 @@ test-unit: $(READY) ## the fast lane: what needs no server, daemon or build
 coverage: $(READY) ## the fast lane with the lines and branches of the package that it reaches; ALL=1 for every test
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(if $(ALL),,-m "not system") --cov --cov-report=term
 
-test-native: $(READY) ## the tests of the native module and of the twins' equality
-	$(BIN)/pytest -q tests/native tests/twins
+test-native: $(READY) ## the tests of the native module and of the backends' equality
+	$(BIN)/pytest -q tests/native tests/backends
 
 test-servers: $(READY) ## what match says of real POP and IMAP servers' lines (as root, on Debian)
 	$(BIN)/pytest -q tests/servers

@@ -38,7 +38,7 @@ class AsMatch:
             record |= {
                 "event": truth.kind,
                 "ip": truth.ip,
-                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(truth.stamp)),
+                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(truth.timestamp)),
                 "format": truth.format,
                 "user": truth.user,
             }

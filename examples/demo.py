@@ -39,9 +39,9 @@ def show(place: Path) -> int:
         ask(table, CLIENT)
         say(f"lena logs in from {CLIENT}: the mail server appends a line.")
         with log.open("a") as file:
-            stamp = time.strftime("%b %e %H:%M:%S")
+            timestamp = time.strftime("%b %e %H:%M:%S")
             file.write(
-                f"{stamp} mx1 dovecot: imap-login: Login: user=<lena@example.com>, method=PLAIN, rip={CLIENT}, "
+                f"{timestamp} mx1 dovecot: imap-login: Login: user=<lena@example.com>, method=PLAIN, rip={CLIENT}, "
                 "lip=192.0.2.10, mpid=5120, TLS, session=<0kQm3vQ7p9wgAQ24>\n"
             )
         begun = time.monotonic()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # make test-fallback: the tests that ask for no native module, in an environment that has none: the pure wheel, installed
-# as a user gets it. What compares the twins, or measures them, is left out.
+# as a user gets it. What compares the backends, or measures them, is left out.
 set -eu
 cd "$(dirname "$0")/.."
 place=$PWD/target/fallback

@@ -1,4 +1,4 @@
-"""Checks an installed pbs-fast from outside: the right twin, the data files, a login that opens a table.
+"""Checks an installed pbs-fast from outside: the right backend, the data files, a login that opens a table.
 
     python3 packaging/installed.py PROGRAM --core=rust|python [--bdb]
 
@@ -52,9 +52,9 @@ def check(program: Path, core: str, bdb: bool, place: Path) -> str:
     expect("the Dovecot format is there", "dovecot" in names, True)
 
     log, now = place / "mail.log", int(time.time())
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(now))
+    timestamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(now))
     log.write_text(
-        f"{stamp} hub dovecot: imap-login: Login: user=<ann>, method=PLAIN, rip={CLIENT}, lip=192.0.2.10, mpid=71,"
+        f"{timestamp} hub dovecot: imap-login: Login: user=<ann>, method=PLAIN, rip={CLIENT}, lip=192.0.2.10, mpid=71,"
         " TLS, session=<9mVjWnQ7pQDLAHEF>\n"
     )
     bench = json.loads(call(program, "bench", "--json", str(log)))

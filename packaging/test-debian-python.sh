@@ -32,6 +32,6 @@ enter 1200 "" "$root" "$@" sh -euc '
     cd /root/pbs-fast
     /root/venv/bin/pip install -q -c constraints.txt /root/dist/*.whl pytest pytest-timeout pytest-xdist hypothesis
     cp /root/dist/_core.abi3.so /root/venv/lib/python3*/site-packages/pbs_fast/
-    exec /root/venv/bin/pytest -q -n "$WORKERS" --dist loadfile tests/twins tests/formats tests/native tests/rewrite \
+    exec /root/venv/bin/pytest -q -n "$WORKERS" --dist loadfile tests/backends tests/formats tests/native tests/rewrite \
         --ignore=tests/native/test_stub.py tests/legacy tests/zones' || { said "FAILED" >&2; exit 1; }
 said "passed"

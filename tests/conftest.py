@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 import no_possessive  # noqa: F401  # first: it looks at every pattern that is compiled
 import own_etc
-from pbs_fast.matching.backends import Core, load_core
+from pbs_fast.matching.backends import Backend, load_backend
 
 # `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`
 # looks further, with new examples each time.
@@ -42,9 +42,9 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(params=["rust", "python"])
-def core(request: pytest.FixtureRequest) -> Core:
-    """Each twin in turn."""
-    return load_core(request.param)
+def core(request: pytest.FixtureRequest) -> Backend:
+    """Each backend in turn."""
+    return load_backend(request.param)
 
 
 class Share:

@@ -101,6 +101,6 @@ class Clients:
         return f"198.{18 + (self.logins >> 16)}.{self.logins >> 8 & 255}.{self.logins & 255}"
 
     def _line(self, ip: str) -> bytes:
-        stamp = time.strftime("%b %e %H:%M:%S")
+        timestamp = time.strftime("%b %e %H:%M:%S")
         text = f"imap-login: Login: user=<u@here.test>, method=PLAIN, rip={ip}, lip=192.0.2.1, TLS"
-        return f"{stamp} mx1 dovecot: {text}\n".encode()
+        return f"{timestamp} mx1 dovecot: {text}\n".encode()

@@ -162,7 +162,7 @@ def followed(kind: str, lines: int) -> Followed:
     with place() as directory:
         log = directory / "mail.log"
         log.touch()
-        # Stamped so that the last line is of now, and all of them lie within the grace below.
+        # Timestamped so that the last line is of now, and all of them lie within the grace below.
         options = Options(lines=lines)
         options = replace(options, start=int(time.time() - lines / options.rate))
         logins, text = 0, []

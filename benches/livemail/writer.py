@@ -25,7 +25,7 @@ MAKE = 3e-6
 def ticks(rate: int, seconds: float) -> tuple[list[bytes], int, int]:
     """What is to be written each tick, how many lines that is, and how many of them are logins.
 
-    Stamped as of when they will be written, give or take some seconds.
+    Timestamped as of when they will be written, give or take some seconds.
     """
     lines = int(rate * seconds)
     start = int(time.time() + MAKE * lines)

@@ -89,7 +89,7 @@ def alternate(contenders: list[Contender], log: Log, rounds: int) -> Samples:
     for each in contenders:
         counts = {sample.found for sample in samples[each.name]}
         assert len(counts) == 1, f"{each.name}: finds now this, now that: {counts}"
-        # Logs of a site's own may hold lines (no stamp, no UTF-8) about which regex engines rightly differ.
+        # Logs of a site's own may hold lines (no timestamp, no UTF-8) about which regex engines rightly differ.
         if each.agrees is not None and log.totals:
             true = each.agrees(logs[each.name])
             assert counts == {true}, f"{each.name}: finds {counts}, others {true}"

@@ -77,20 +77,20 @@ class Days:
             if truth.ip is not None and (spot := line.find(truth.ip.encode())) >= 0:
                 self._spots.append((out.tell() + spot, truth.ip))
             if truth.kind == "login" and truth.ip is not None:
-                self._add(truth.ip, truth.stamp)
+                self._add(truth.ip, truth.timestamp)
             totals.add(line, truth)
-            self._end = truth.stamp
+            self._end = truth.timestamp
             out.write(line + b"\n")
         self._data = out.getvalue()
         self._totals = totals.as_dict()
 
-    def _add(self, ip: str, stamp: int) -> None:
+    def _add(self, ip: str, timestamp: int) -> None:
         last = self._last.get(ip)
         if last is None:
-            self._first[ip] = stamp
-        if last is None or stamp > last + _GRACE:
+            self._first[ip] = timestamp
+        if last is None or timestamp > last + _GRACE:
             self._grants[ip] = self._grants.get(ip, 0) + 1
-        self._last[ip] = stamp if last is None else max(last, stamp)
+        self._last[ip] = timestamp if last is None else max(last, timestamp)
 
     @property
     def size(self) -> int:
@@ -104,8 +104,8 @@ class Days:
         renamed = {ip: other(ip).encode() for ip in {ip for _, ip in self._spots}}
         for spot, ip in self._spots:
             data[spot : spot + len(ip)] = renamed[ip]
-        # The latest date first, so that no date is moved twice; of stamps in other zones some are the day's before or
-        # after.
+        # The latest date first, so that no date is moved twice; of timestamps in other zones some are the day's before
+        # or after.
         dates = [
             (self._date(form, offset), self._date(form, offset + day))
             for offset, form in ((1, "%Y-%m-%d"), (0, "%Y-%m-%d"), (-1, "%Y-%m-%d"), (0, "%b %e "))
@@ -147,9 +147,9 @@ class Days:
                 granted += self._grants[ip] - (before is not None and first + shift <= before + _GRACE)
                 latest[name] = self._last[ip] + shift
         end = self._end + (days - 1) * _DAY
-        live = sum(stamp + _GRACE > end for stamp in latest.values())
+        live = sum(timestamp + _GRACE > end for timestamp in latest.values())
         digest = hashlib.sha256()
-        for text in sorted(f"{ip} {stamp}\n".encode() for ip, stamp in latest.items()):
+        for text in sorted(f"{ip} {timestamp}\n".encode() for ip, timestamp in latest.items()):
             digest.update(text)
         scaled = {key: self._totals[key] * days for key in ("lines", "bytes", "logins", "logouts")}
         counted = {"distinct_ips": len(latest), "granted": granted, "expired": granted - live}

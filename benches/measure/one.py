@@ -1,4 +1,4 @@
-"""One replay with the Rust twin, one thread, and FORMATS formats of the catalogue: `one.py FORMATS GRACE LOG`.
+"""One replay with the Rust backend, one thread, and FORMATS formats of the catalogue: `one.py FORMATS GRACE LOG`.
 
 A process of its own, because peak memory is a process's. Prints the JSON object of `bench`. A log that is read within
 milliseconds is replayed again and again, and the median run printed: else the first run's allocations are all there is
@@ -16,7 +16,7 @@ from pbs_fast.bench.repeats import median_record
 from pbs_fast.bench.replay import Replay
 from pbs_fast.bench.report import record
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 from pbs_fast.matching.zones import zone_table
 
 #: Seconds of replays, and no more of them than this.
@@ -39,7 +39,7 @@ def _timed(replay: Replay, log: str) -> dict[str, Any]:
 
 def main() -> None:
     formats, grace, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    core = load_core("rust")
+    core = load_backend("rust")
     catalogue = load_catalogue()
     # Those of the generated log first, so that more formats do not find more.
     used = ("courier-imap", "courier-pop3", "cyrus", "cyrus-rfc5424", "dovecot", "uw")

@@ -2,7 +2,7 @@
 
 Two patterns, both honest. `RARE` is what ripgrep is best at: one server's login with a literal that few lines hold.
 `JOB` is what an administrator would write to find the logins of all the log's servers with their addresses, which is
-the job, though without a tag, a stamp or an attacker in mind: it finds some lines too many.
+the job, though without a tag, a timestamp or an attacker in mind: it finds some lines too many.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def columns_per_line(samples: Samples) -> float:
 
 
 def rival_aims(samples: Samples, limits: Limits) -> list[Aim]:
-    """Against both of ripgrep's patterns, where it is installed, and the Python twin's speed."""
+    """Against both of ripgrep's patterns, where it is installed, and the Python backend's speed."""
     aims: list[Aim] = []
     whole, threads = per_line(samples, RUST_1.name), per_line(samples, RUST_N.name)
     assert whole is not None
@@ -54,9 +54,9 @@ def rival_aims(samples: Samples, limits: Limits) -> list[Aim]:
         if threads is not None:
             rows.append(("threads", "all, default threads", threads))
         aims += [Aim(f"{what}: times rg, {short}", each / base, limits.aims[key], "x") for key, what, each in rows]
-    twin = per_line(samples, PYTHON.name)
-    if twin is not None:
-        aims.append(Aim("Python twin, all", 1 / twin, limits.aims["python"], "lines/s", at_least=True))
+    backend = per_line(samples, PYTHON.name)
+    if backend is not None:
+        aims.append(Aim("Python backend, all", 1 / backend, limits.aims["python"], "lines/s", at_least=True))
     return aims
 
 

@@ -1,4 +1,4 @@
-"""The native twin (Rust). Private: use `pbs_fast.matching`. The contract is docs/MATCHING.md."""
+"""The native backend (Rust). Private: use `pbs_fast.matching`. The contract is docs/MATCHING.md."""
 
 from collections.abc import Sequence
 from typing import Final, final
@@ -45,7 +45,7 @@ class Matcher:
         layout: str = "syslog",
         reference: int,
     ) -> Scan: ...
-    def stamp(self, line: bytes, *, layout: str = "syslog", reference: int) -> int | None: ...
+    def timestamp(self, line: bytes, *, layout: str = "syslog", reference: int) -> int | None: ...
 
 #: The fields of `pbs_fast.events.Event`, in its order.
 _Event = tuple[int, str, str | None, int | None, str, str | None, str, str | None, bool | None, bool, str | None]

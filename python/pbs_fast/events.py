@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["login", "logout", "restart", "killed", "aborted"]
 """The last three are words of a server that end sessions without a logout; they are in unfolded rows only."""
 
-#: A stamp later than the reference by more than this many seconds is *ahead* (docs/MATCHING.md, 6).
+#: A timestamp later than the reference by more than this many seconds is *ahead* (docs/MATCHING.md, 6).
 MAX_AHEAD = 300
 
 
@@ -26,7 +26,7 @@ class Event(NamedTuple):
     kind: Literal["login", "logout", "missed"]
     ip: str | None
     """Canonical text; None only for a logout without address whose session was not seen, and for missed lines."""
-    stamp: int | None
+    timestamp: int | None
     """Seconds since the epoch (UTC), the fraction cut off; None for missed lines."""
     format: str
     """Name of the format; for `no-pattern`, the first of the tag's formats whose success text stands in the line; for

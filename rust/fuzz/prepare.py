@@ -28,18 +28,18 @@ SITE = Format(
     login=(r".*granted (?P<user>.*) from (?P<ip>[^ ]*)(?: .*)?",),
     logout=(r"(?:a|ab)*gone (?P<session>.*)",),
     line_login=(
-        r"(?P<stamp>[A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d) .*?(?P<ip>\d+\.\d+\.\d+\.\d+)\b",
-        r"^t=(?P<stamp>[^,]*), (?i:from) (?P<ip>\S+) id=(?P<session>\w*?)(?P<tls> tls)?$",
+        r"(?P<timestamp>[A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d) .*?(?P<ip>\d+\.\d+\.\d+\.\d+)\b",
+        r"^t=(?P<timestamp>[^,]*), (?i:from) (?P<ip>\S+) id=(?P<session>\w*?)(?P<tls> tls)?$",
     ),
-    line_logout=(r"t=(?P<stamp>[^,]*), gone (?P<session>\w+)",),
+    line_logout=(r"t=(?P<timestamp>[^,]*), gone (?P<session>\w+)",),
 )
 WORDS = (
     "Message forwarded from ", "message repeated 2 times: [ ", "]", "[ID 7 mail.info] ", "<22>1 ", "<mail.info> ",
     "2026-10-25T02:30:00+01:00 ", "Oct 25 02:30:00 ", "Oct 25 02:30:00 mx ", "192.0.2.1", "2001:db8::1",
     "::ffff:192.0.2.1", "granted ", " from ", "gone ", "t=2026-10-25T02:30:00Z, ", "\n", "\r\n",
 )  # fmt: skip
-#: UTC second of the seeds' stamps: in the hour that comes twice at the end of summer time, as `src/lib.rs` has it.
-STAMP = 1_792_888_200
+#: UTC second of the seeds' timestamps: in the hour that comes twice at the end of summer time, as `src/lib.rs` has it.
+TIMESTAMP = 1_792_888_200
 #: How many of `scan.rs`'s layouts are syslog's, before those of the formats with a log of their own.
 SYSLOG_LAYOUTS = 4
 
@@ -74,7 +74,7 @@ def main() -> None:
         envelopes = [envelope for envelope in ENVELOPES.values() if fits(sample, envelope)]
         # Each sample in some envelopes, and all envelopes with some samples: a run has a minute.
         for turn in range(min(3, len(envelopes))):
-            data = lines(sample, envelopes[(number * 3 + turn) % len(envelopes)], STAMP)
+            data = lines(sample, envelopes[(number * 3 + turn) % len(envelopes)], TIMESTAMP)
             layout = SYSLOG_LAYOUTS + own.index(sample.format) if sample.own else 0
             how = bytes([layout << 2 | number & 3, number & 0xFF])
             (HERE / "corpus" / "scan" / f"{sample}-{turn}").write_bytes(how + data)

@@ -1,4 +1,4 @@
-"""The generator: deterministic, of the shares it promises, and its truth is what both twins find, line by line."""
+"""The generator: deterministic, of the shares it promises, and its truth is what both backends find, line by line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pbs_fast.bench.hublog import Options, iter_lines
 from pbs_fast.bench.hublog.envelopes import ENVELOPES
 from pbs_fast.bench.hublog.servers import FAKE
 from pbs_fast.cli import main as program
-from pbs_fast.matching import Core
+from pbs_fast.matching import Backend
 
 LINES = 20_000
 
@@ -74,7 +74,7 @@ def test_attacks_are_in_it() -> None:
     assert {line.count(b"login") > 0 for line in posing} == {True, False}
 
 
-def check(options: Options, log: Path, core: Core, capfd: pytest.CaptureFixture[str]) -> int:
+def check(options: Options, log: Path, core: Backend, capfd: pytest.CaptureFixture[str]) -> int:
     """Hold `match --json --missed` against the truth, byte by byte; the number of records."""
     truth = log.with_suffix(".truth")
     write_both(log, truth, options)
@@ -88,13 +88,13 @@ def check(options: Options, log: Path, core: Core, capfd: pytest.CaptureFixture[
     return len(expected)
 
 
-def test_both_twins_find_the_truth(core: Core, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_both_twins_find_the_truth(core: Backend, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert check(Options(lines=LINES, seed=3), tmp_path / "hub.log", core, capfd) > 0.12 * LINES
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES)
 def test_every_server_in_every_envelope(
-    envelope: str, core: Core, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    envelope: str, core: Backend, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = Options(lines=4_000, seed=7, envelopes=envelope)
     assert check(options, tmp_path / "hub.log", core, capfd) > 400

@@ -14,7 +14,7 @@ from pbs_fast.bench.hublog import Options, iter_lines
 from pbs_fast.bench.replay import Replay
 from pbs_fast.bench.report import record
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import Core
+from pbs_fast.matching import Backend
 from pbs_fast.matching.zones import zone_table
 
 LINES = 12_000
@@ -25,7 +25,7 @@ def days() -> Days:
     return Days(LINES)
 
 
-def test_a_replay_counts_what_many_days_hold(core: Core, days: Days, tmp_path: Path) -> None:
+def test_a_replay_counts_what_many_days_hold(core: Backend, days: Days, tmp_path: Path) -> None:
     log = tmp_path / "days.log"
     matcher = core.Matcher(load_catalogue(), zone_table("UTC"))
     # A month's end is among them, and dates of one digit.

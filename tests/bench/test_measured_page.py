@@ -63,7 +63,7 @@ def test_ratios_are_of_time_a_line_to_both_references() -> None:
 def test_without_ripgrep_there_are_no_ratios() -> None:
     samples = {name: runs for name, runs in SAMPLES.items() if not name.startswith("rg")}
     assert cells(page.rivals_part(samples, ["ripgrep"], "title"))[RUST_1.name][-2:] == ["-", "-"]
-    assert [aim.what for aim in verdict.rival_aims(samples, LIMITS)] == ["Python twin, all"]
+    assert [aim.what for aim in verdict.rival_aims(samples, LIMITS)] == ["Python backend, all"]
 
 
 def test_aims_that_are_missed_stand_out() -> None:
@@ -75,7 +75,7 @@ def test_aims_that_are_missed_stand_out() -> None:
     ]
     rows = cells(page.aims_part(aims))
     assert rows["all, 1 thread: times rg, rare literal"] == ["at most 1.40", "**1.50**"]
-    assert rows["Python twin, all"] == ["at least 1 M", "1.25 M"]
+    assert rows["Python backend, all"] == ["at least 1 M", "1.25 M"]
 
 
 def test_starts_are_held_against_the_bare_program_before_them() -> None:

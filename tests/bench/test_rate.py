@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 
 from pbs_fast.bench.rate import LogRate, log_rate
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import Core
+from pbs_fast.matching import Backend
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.zones import zone_table
 
 NOW = 1_795_200_000
 
 
-def rate(core: Core, *files: Path, now: int | None = NOW + 10**6) -> LogRate | None:
+def rate(core: Backend, *files: Path, now: int | None = NOW + 10**6) -> LogRate | None:
     matcher = core.Matcher(load_catalogue(), zone_table("UTC"))
     reader = Reader(core, matcher, source="bench", gap=1800, live=False, fold=True)
     return log_rate([str(file) for file in files], reader, now)
 
 
-def line(stamp: int, text: str = "x") -> str:
-    return time.strftime("%b %e %H:%M:%S", time.gmtime(stamp)) + f" mx postfix/smtpd[1]: {text}\n"
+def line(timestamp: int, text: str = "x") -> str:
+    return time.strftime("%b %e %H:%M:%S", time.gmtime(timestamp)) + f" mx postfix/smtpd[1]: {text}\n"
 
 
 # Gaps between lines: mostly none, some beyond a minute; each with a length of text.
@@ -38,21 +38,21 @@ GAPS = st.lists(
 
 
 @given(gaps=GAPS)
-def test_the_naive_count(core: Core, tmp_path: Path, gaps: list[tuple[int, int]], share: Any) -> None:
-    stamps = [NOW]
+def test_the_naive_count(core: Backend, tmp_path: Path, gaps: list[tuple[int, int]], share: Any) -> None:
+    timestamps = [NOW]
     text = line(NOW)
     for gap, length in gaps:
-        stamps.append(stamps[-1] + gap)
-        text += line(stamps[-1], "x" * length)
+        timestamps.append(timestamps[-1] + gap)
+        text += line(timestamps[-1], "x" * length)
     log = tmp_path / "log"
     log.write_text(text)
-    counts = Counter(stamp // 60 for stamp in stamps)
+    counts = Counter(timestamp // 60 for timestamp in timestamps)
     minute, busiest = max(counts.items(), key=lambda item: (item[1], -item[0]))
     share(len(counts) > 2 and busiest > 2)
-    assert rate(core, log) == LogRate(len(stamps), NOW, stamps[-1], busiest, minute * 60)
+    assert rate(core, log) == LogRate(len(timestamps), NOW, timestamps[-1], busiest, minute * 60)
 
 
-def test_lines_without_a_stamp_belong_to_the_minute_before(core: Core, tmp_path: Path) -> None:
+def test_lines_without_a_stamp_belong_to_the_minute_before(core: Backend, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("rubbish\n" * 3 + line(NOW) + "more\n" * 50 + line(NOW + 600) * 20)
     found = rate(core, log)
@@ -62,7 +62,7 @@ def test_lines_without_a_stamp_belong_to_the_minute_before(core: Core, tmp_path:
     assert (brief.average, brief.peak) == (10, 10)
 
 
-def test_packed_and_in_several_files(core: Core, tmp_path: Path) -> None:
+def test_packed_and_in_several_files(core: Backend, tmp_path: Path) -> None:
     text = "".join(line(NOW + second // 10) for second in range(30_000))
     whole, packed = tmp_path / "log", tmp_path / "log.gz"
     whole.write_text(text)
@@ -72,7 +72,7 @@ def test_packed_and_in_several_files(core: Core, tmp_path: Path) -> None:
     assert rate(core, whole, packed) == expected._replace(lines=60_000)
 
 
-def test_nothing_to_say(core: Core, tmp_path: Path) -> None:
+def test_nothing_to_say(core: Backend, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("rubbish\n" * 100)
     assert rate(core, log) is None

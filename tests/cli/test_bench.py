@@ -1,4 +1,4 @@
-"""`pbs-fast bench`: keys and figures of its output, both twins, tables, and bad use."""
+"""`pbs-fast bench`: keys and figures of its output, both backends, tables, and bad use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pbs_fast.cli import main
-from pbs_fast.matching import Core
+from pbs_fast.matching import Backend
 from pbs_fast.tables import list_rows
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"
@@ -36,7 +36,7 @@ def bench(capfd: Output, *args: str) -> dict[str, Any]:
     return result
 
 
-def test_keys_and_figures(core: Core, capfd: Output) -> None:
+def test_keys_and_figures(core: Backend, capfd: Output) -> None:
     found = bench(capfd, f"--core={core.name}", "--threads=2", str(EXAMPLE))
     assert list(found) == KEYS
     assert list(found["stages"]) == STAGES
@@ -55,14 +55,14 @@ def test_keys_and_figures(core: Core, capfd: Output) -> None:
     assert (found["distinct_ips"], found["granted"], found["expired"]) == (18, 18, 0)
 
 
-def test_a_short_grace_ends_grants(core: Core, capfd: Output) -> None:
+def test_a_short_grace_ends_grants(core: Backend, capfd: Output) -> None:
     found = bench(capfd, f"--core={core.name}", "--grace=30", str(EXAMPLE))
     # Lena comes back after 162 s; the last line, at 08:02:51, is hers.
     assert (found["granted"], found["distinct_ips"]) == (19, 18)
     assert 10 < found["expired"] < 19
 
 
-def test_the_digest_is_that_of_the_events_that_match_shows(core: Core, capfd: Output) -> None:
+def test_the_digest_is_that_of_the_events_that_match_shows(core: Backend, capfd: Output) -> None:
     digest = bench(capfd, f"--core={core.name}", str(EXAMPLE))["digest"]
     assert main(["match", "--json", "--log-timezone=UTC", str(EXAMPLE)]) == 0
     latest: dict[str, str] = {}
@@ -103,7 +103,7 @@ def test_twins_that_disagree_are_a_failure(capfd: Output, monkeypatch: pytest.Mo
     assert err.count("\n") == 1
 
 
-def test_an_empty_log(core: Core, tmp_path: Path, capfd: Output) -> None:
+def test_an_empty_log(core: Backend, tmp_path: Path, capfd: Output) -> None:
     empty = tmp_path / "empty.log"
     empty.touch()
     found = bench(capfd, f"--core={core.name}", str(empty), str(empty))

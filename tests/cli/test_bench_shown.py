@@ -124,7 +124,7 @@ def test_what_cannot_be_said(capfd: Output, tmp_path: Path) -> None:
     assert main(["bench", str(log)]) == 0
     *_, before, last = capfd.readouterr().out.splitlines()
     assert before.startswith("No login was found. ")
-    assert last == "How many times today's log rate this is cannot be said: no line has a stamp that can be read."
+    assert last == "How many times today's log rate this is cannot be said: no line has a timestamp that can be read."
 
 
 def test_what_an_empty_log_says(capfd: Output, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pbs_fast import __version__
 from pbs_fast.cli import main
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 
 Output = pytest.CaptureFixture[str]
 
@@ -63,7 +63,7 @@ def test_an_unknown_format(name: str, line: str, capfd: Output) -> None:
 
 
 def test_version_says_which_twin_and_why(capfd: Output) -> None:
-    core = load_core()
+    core = load_backend()
     assert main(["version", "--json"]) == 0
     facts = json.loads(capfd.readouterr().out)
     assert list(facts) == ["version", "core", "reason", "build", "python", "platform"]

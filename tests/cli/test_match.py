@@ -16,7 +16,7 @@ import pytest
 
 from cli.terminals import shown
 from pbs_fast.cli import main
-from pbs_fast.matching import Core
+from pbs_fast.matching import Backend
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"
 PROGRAM = [sys.executable, "-m", "pbs_fast"]
@@ -41,7 +41,7 @@ def records(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_json_of_each_kind_of_event(core: Core, capfd: Output) -> None:
+def test_json_of_each_kind_of_event(core: Backend, capfd: Output) -> None:
     Path("a.log").write_bytes(OTHER + LOGIN + OTHER + OTHER + LOGOUT + LOGOUT)
     assert main(["match", "--json", f"--core={core.name}", "a.log"]) == 0
     out, err = capfd.readouterr()
@@ -56,7 +56,7 @@ def test_json_of_each_kind_of_event(core: Core, capfd: Output) -> None:
     assert err == ""
 
 
-def test_missed_lines_come_last_and_set_the_status(core: Core, capfd: Output) -> None:
+def test_missed_lines_come_last_and_set_the_status(core: Backend, capfd: Output) -> None:
     Path("a.log").write_bytes(MISSED.replace(b"<u>", b"<\xff>") + LOGIN)
     Path("b.log").write_bytes(LOGIN + MISSED[:-1] + b"\r\n")
     assert main(["match", "--json", "--missed", f"--core={core.name}", "a.log", "b.log"]) == 3
@@ -91,7 +91,7 @@ def test_lines_that_say_nothing_are_no_failure(capfd: Output) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_bundled_log_of_many_servers(core: Core, capfd: Output) -> None:
+def test_the_bundled_log_of_many_servers(core: Backend, capfd: Output) -> None:
     assert main(["match", "--json", "--missed", "--log-timezone=UTC", f"--core={core.name}", str(EXAMPLE)]) == 3
     found = records(capfd.readouterr().out)
     kinds = [each.get("event", each.get("missed")) for each in found]
@@ -103,16 +103,16 @@ def test_the_bundled_log_of_many_servers(core: Core, capfd: Output) -> None:
     assert "192.0.2.66" not in {each.get("ip") for each in found}
 
 
-def test_a_servers_own_log_keeps_its_layout(core: Core, capfd: Output) -> None:
+def test_a_servers_own_log_keeps_its_layout(core: Backend, capfd: Output) -> None:
     # No host, no tag: the first line that is clearly Dovecot's decides, here behind a megabyte of something else.
     line = b"Nov 21 08:00:09 imap-login: Info: Login: user=<u>, method=PLAIN, rip=203.0.113.41, lip=192.0.2.1\n"
-    rubbish = b"something without a stamp\n" * 50_000
+    rubbish = b"something without a timestamp\n" * 50_000
     Path("own.log").write_bytes(rubbish + line + LOGIN + rubbish + line)
     assert main(["match", "--json", f"--core={core.name}", "own.log"]) == 0
     assert [each["line"] for each in records(capfd.readouterr().out)] == [50_001, 100_003]
 
 
-def test_line_numbers_count_over_pieces_long_lines_and_files(core: Core, capfd: Output) -> None:
+def test_line_numbers_count_over_pieces_long_lines_and_files(core: Backend, capfd: Output) -> None:
     filler = OTHER * 40_000
     long = b"x" * 3_000_000 + b"\n"
     Path("a.log").write_bytes(filler + LOGIN + long + LOGIN + b"y" * 20_000 + b"\n" + filler + LOGIN[:-1])

@@ -383,7 +383,7 @@ def test_a_file_of_such_a_name_is_reachable(
 
 
 @pytest.mark.parametrize(
-    ("stamped", "in_journal", "line"),
+    ("timestamped", "in_journal", "line"),
     [
         (False, True, "<4>text\n"),
         (True, True, "<4>text\n"),
@@ -391,12 +391,14 @@ def test_a_file_of_such_a_name_is_reachable(
         (True, False, "Nov  2 03:04:05 text\n"),
     ],
 )
-def test_a_stream_of_the_journal_carries_the_level(stamped: bool, in_journal: bool, line: str, tmp_path: Path) -> None:
+def test_a_stream_of_the_journal_carries_the_level(
+    timestamped: bool, in_journal: bool, line: str, tmp_path: Path
+) -> None:
     with (tmp_path / "stream").open("wb") as stream:
         status = os.fstat(stream.fileno())
         inode = status.st_ino if in_journal else status.st_ino + 1
         environ = {"JOURNAL_STREAM": f"{status.st_dev}:{inode}"}
-        target = StreamTarget(stream.fileno(), stamped=stamped, clock=lambda: NOW, environ=environ)
+        target = StreamTarget(stream.fileno(), timestamped=timestamped, clock=lambda: NOW, environ=environ)
         assert target.put(Level.WARNING, ["text"]) == 0
     assert (tmp_path / "stream").read_text() == line
 

@@ -93,7 +93,7 @@ def watched(seconds: float) -> Iterator[None]:
 
 
 def test_a_stopped_reader_costs_lines_and_no_time(ends: Ends) -> None:
-    log = Log(StreamTarget(ends.writing, stamped=False))
+    log = Log(StreamTarget(ends.writing, timestamped=False))
     flags = fcntl.fcntl(ends.writing, fcntl.F_GETFL)
     ends.stop()
     with watched(PATIENCE + 1):
@@ -116,7 +116,7 @@ def test_a_stopped_reader_costs_lines_and_no_time(ends: Ends) -> None:
 
 
 def test_a_slow_reader_gets_everything(ends: Ends) -> None:
-    log = Log(StreamTarget(ends.writing, stamped=False))
+    log = Log(StreamTarget(ends.writing, timestamped=False))
     found: list[bytes] = []
     wanted = 4_000 * (len(LINE) + 1)
 
@@ -138,7 +138,7 @@ def test_a_slow_reader_gets_everything(ends: Ends) -> None:
 def test_a_run_that_ends_by_itself_waits() -> None:
     """`import-config --check` reads such a run's lines and counts on each of them."""
     ends = Ends("pipe")
-    log = Log(StreamTarget(ends.writing, stamped=False, waits=True))
+    log = Log(StreamTarget(ends.writing, timestamped=False, waits=True))
     writer = threading.Thread(target=lambda: log.infos([LINE] * 3_000), daemon=True)
     writer.start()
     time.sleep(PATIENCE + 0.3)
@@ -175,7 +175,7 @@ def test_patience_is_a_second_and_a_twentieth_of_the_time() -> None:
 def test_in_the_background_no_terminal_is_kept() -> None:
     """The descriptor becomes /dev/null; whoever waits for the end of our output must see it."""
     reading, writing = os.pipe()
-    log = Log(StreamTarget(writing, stamped=False))
+    log = Log(StreamTarget(writing, timestamped=False))
     log.info("one")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, writing)

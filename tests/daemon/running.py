@@ -26,7 +26,7 @@ PROGRAM = str(Path(sys.executable).with_name("pbs-fast"))
 PATIENCE = 15.0
 
 
-def stamp(seconds: float | None = None) -> str:
+def timestamp(seconds: float | None = None) -> str:
     """A time, by default now, as RFC 3339 in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() if seconds is None else seconds))
 
@@ -34,14 +34,14 @@ def stamp(seconds: float | None = None) -> str:
 def login(ip: str, user: str = "ann", *, at: float | None = None, host: str = "hub", lip: str = "192.0.2.10") -> str:
     """The line of a login at Dovecot through syslog; `at` is its time, by default now."""
     return (
-        f"{stamp(at)} {host} dovecot: imap-login: Login: user=<{user}>, method=PLAIN, rip={ip}, lip={lip}, "
+        f"{timestamp(at)} {host} dovecot: imap-login: Login: user=<{user}>, method=PLAIN, rip={ip}, lip={lip}, "
         "mpid=71, TLS, session=<9mVjWnQ7pQDLAHEF>"
     )
 
 
 def noise(at: float | None = None, text: str = "systemd[1]: Started something.") -> str:
     """A line that is no login."""
-    return f"{stamp(at)} hub {text}"
+    return f"{timestamp(at)} hub {text}"
 
 
 def append(log: Path, *lines: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.running import PROGRAM, Site, login, pbs, stamp
+from daemon.running import PROGRAM, Site, login, pbs, timestamp
 from mta import unavailable, wait_for
 from mta.guide import blocks
 from pbs_fast.tables.file.command import run
@@ -23,12 +23,12 @@ A, B, SIX, LOCAL = "203.0.113.5", "203.0.113.6", "2001:db8::5", "127.0.0.3"
 
 
 def sshd(ip: str, user: str = "root", at: float | None = None) -> str:
-    return f"{stamp(at)} hub sshd[71]: Failed password for invalid user {user} from {ip} port 40022 ssh2"
+    return f"{timestamp(at)} hub sshd[71]: Failed password for invalid user {user} from {ip} port 40022 ssh2"
 
 
 def dovecot(ip: str) -> str:
     return (
-        f"{stamp()} hub dovecot: imap-login: Disconnected (auth failed, 2 attempts in 9 secs): user=<ann>, "
+        f"{timestamp()} hub dovecot: imap-login: Disconnected (auth failed, 2 attempts in 9 secs): user=<ann>, "
         f"method=PLAIN, rip={ip}, lip=192.0.2.10, TLS, session=<0kQm3vQ7p9wgAQ24>"
     )
 
@@ -84,9 +84,9 @@ def test_failures_are_blocked_and_nothing_else(blocking: Blocking) -> None:
         login("198.51.100.1"),
         sshd(LOCAL),
         sshd("198.51.100.2", user="x from 198.51.100.3 port 1 ssh2"),
-        f"{stamp()} hub postfix/smtpd[9]: warning: Failed password for root from 198.51.100.4 port 1 ssh2",
+        f"{timestamp()} hub postfix/smtpd[9]: warning: Failed password for root from 198.51.100.4 port 1 ssh2",
         dovecot(SIX),
-        f'{stamp()} hub vsftpd[71]: [bob] FAIL LOGIN: Client "::ffff:{B}"',
+        f'{timestamp()} hub vsftpd[71]: [bob] FAIL LOGIN: Client "::ffff:{B}"',
     )
     blocking.wait_told(f"add {A}", f"add {SIX}", f"add {B}")
     site.append(sshd(A))  # again: nothing new to tell

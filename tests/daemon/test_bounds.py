@@ -35,12 +35,12 @@ from pbs_fast.ledger import counting, ledger, sessions
 from pbs_fast.ledger.counting import CountingLedger
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.log.logger import Log
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 from pbs_fast.matching.python import address as addresses
 from pbs_fast.matching.python import heads
 from pbs_fast.matching.python import sessions as of_lines
 from pbs_fast.matching.python import tags as routes
-from pbs_fast.matching.python import timestamp as stamps
+from pbs_fast.matching.python import timestamp as timestamps
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.rewrite import logtime
 from pbs_fast.matching.zones import zone_table
@@ -59,7 +59,7 @@ LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
     (heads, "REMEMBERED", SMALL),
     (routes, "TAGS_REMEMBERED", SMALL),
     (routes, "STARTS_REMEMBERED", SMALL),
-    (stamps, "CACHE_SIZE", SMALL),
+    (timestamps, "CACHE_SIZE", SMALL),
     (addresses, "CACHE_SIZE", SMALL),
     (of_lines, "MAX_SESSIONS", SMALL),
     (logtime, "REMEMBERED", SMALL),
@@ -124,7 +124,7 @@ class Pipeline:
     """What the daemon has between its sources and its tables."""
 
     def __init__(self, backend: str, *, counts: bool, place: Path, hosts: tuple[str, ...] = ()) -> None:
-        core = load_core(backend)
+        core = load_backend(backend)
         formats = [MINE, *load_catalogue()]
         self.matcher = core.Matcher(formats, zone_table("UTC"))
         stamps_of_site = logtime.LogTime(r"@(\S*) ")
@@ -198,7 +198,7 @@ SLOW = {"_MAX_TEXTS", "STARTS_REMEMBERED", "MAX_USERS"}
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
-    "limit", [each for each in LIMITS if each[1] not in SLOW and each[0] not in (logtime, stamps)], ids=str
+    "limit", [each for each in LIMITS if each[1] not in SLOW and each[0] not in (logtime, timestamps)], ids=str
 )
 def test_growth_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: tuple[ModuleType, str, int]
@@ -220,7 +220,7 @@ def test_a_sites_timestamps_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_users_of_many_addresses_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd, "MAX_USERS", SMALL)
-    people = crowd.Crowd(30)
+    people = crowd.SharedAddresses(30)
     for n in range(1_000):
         people.saw([f"192.0.2.{n % 20}"], [None], [f"user{n}"], [1], 1.0)
         several = sum(len(users) for users in people._users.values() if isinstance(users, set))

@@ -24,7 +24,7 @@ from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import Ends, OpenSessions, Session
 from pbs_fast.ledger.state import State
 from pbs_fast.log.logger import Log
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.wakeup import Hints
@@ -46,7 +46,7 @@ class Start:
         self.logs = [str(place / "mail.log"), str(place / "other.log")]
         for log in self.logs:
             Path(log).write_bytes(b"Nov 14 22:13:20 hub systemd[1]: Started something.\n" * 40)
-        self._core = load_core("python")
+        self._core = load_backend("python")
         self._matcher = self._core.Matcher(load_catalogue(), zone_table("UTC"))
         self._hints = Hints()
         self._log = Log(str(place / "own.log"))

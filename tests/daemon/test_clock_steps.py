@@ -39,7 +39,7 @@ class Clocks:
         fresh.replace(self._file)
 
     def now(self) -> float:
-        """What stamps are written by."""
+        """What timestamps are written by."""
         return time.time() + self.wall
 
     @property
@@ -68,7 +68,7 @@ def test_a_step_neither_extends_nor_drops_a_grant(any_site: Site, step: int) -> 
     second = time.monotonic()
     site.wait_rows(A, B, seconds=4)
     site.wait_rows(B)
-    # A stamp is cut to its second, and the row is looked for every 10 ms.
+    # A timestamp is cut to its second, and the row is looked for every 10 ms.
     assert GRACE - 1.1 < time.monotonic() - begun < GRACE + 4
     site.wait_rows()
     assert GRACE - 2.1 < time.monotonic() - second < GRACE + 4

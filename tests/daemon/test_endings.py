@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 
-from daemon.running import Site, noise, stamp
+from daemon.running import Site, noise, timestamp
 from mta import dovecot, wait_for
 from mta.dovecot import Layout, require_dovecot
 
@@ -20,7 +20,7 @@ A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
 
 
 def said(text: str, at: float | None = None) -> str:
-    return f"{stamp(at)} hub dovecot: {text}"
+    return f"{timestamp(at)} hub dovecot: {text}"
 
 
 def opened(ip: str, session: str, pid: int, at: float | None = None, user: str = "ann", log_in: str = "Login") -> str:

@@ -1,7 +1,7 @@
 """A flood of a million lines: signals, expiry, table writes, the sign of life go on meanwhile, and memory is bounded.
 
 The bounds are seconds on a machine whose processors are shared; what they stand against is a loop that first reads all
-there is (the flood takes several of them, with the Python twin some twenty).
+there is (the flood takes several of them, with the Python backend some twenty).
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ def distinct() -> list[str]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("twin", ["rust", "python"])
-def test_a_flood_of_logins_starves_nothing(site: Site, systemd: Manager, twin: str) -> None:
+@pytest.mark.parametrize("backend", ["rust", "python"])
+def test_a_flood_of_logins_starves_nothing(site: Site, systemd: Manager, backend: str) -> None:
     site.grace = 3
     site.cover()
-    daemon = spawn(site, systemd, f"--core={twin}", WATCHDOG_USEC=str(int(WATCHDOG * 1e6)))
+    daemon = spawn(site, systemd, f"--core={backend}", WATCHDOG_USEC=str(int(WATCHDOG * 1e6)))
     systemd.wait("READY")
     idle = resident(daemon)
     site.append(login("203.0.113.1"))
     site.wait_rows("203.0.113.1")
     begun = time.monotonic()
     pour(site, few())
-    # The last line, seen when all before it were; stamped ahead, as grace is short and a flood may be long.
+    # The last line, seen when all before it were; timestamped ahead, as grace is short and a flood may be long.
     site.append(login("203.0.113.2", at=time.time() + 250))
     wait_for("the first rows of the flood", lambda: "10.1.1.7" in site.rows(), seconds=5)
     for count in (1, 2, 3):

@@ -6,10 +6,10 @@ import os
 import time
 from pathlib import Path
 
-from daemon.running import Daemon, Site, login, noise, stamp
+from daemon.running import Daemon, Site, login, noise, timestamp
 
 SIZE = 1 << 30
-#: Lines between two of the stamps that the search finds.
+#: Lines between two of the timestamps that the search finds.
 BLOCK = 2_000
 
 
@@ -26,7 +26,7 @@ def test_a_gigabyte_of_yesterday_delays_nothing(site: Site) -> None:
     text = "postfix/smtpd[71]: connect from " + "x" * 140
     with site.log.open("wb", buffering=1 << 20) as log:
         while (written := log.tell()) < SIZE:
-            at = stamp(begun + (now - 60 - begun) * written / SIZE)
+            at = timestamp(begun + (now - 60 - begun) * written / SIZE)
             log.write(f"{at} hub {text}\n".encode() * BLOCK)
     site.append(login("203.0.113.1", at=now - 30), noise(now))
     daemon = site.start()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.running import Site, append, lines_with, login, noise, stamp
+from daemon.running import Site, append, lines_with, login, noise, timestamp
 from mta import unavailable
 
 _UNSAFE = 'source s {{ system(); }};\ndestination d {{ file("{log}"); }};\nlog {{ source(s); destination(d); }};\n'
@@ -30,8 +30,8 @@ REFUSED = {
 
 def _record(server: str) -> str:
     """What syslog-ng writes when a stranger closes a forged line with a header of his own: three whole lines."""
-    name = f"x\n{login(_FORGED)}\n{stamp()} hub su: "
-    return f"{stamp()} hub " + REFUSED[server].format(name)
+    name = f"x\n{login(_FORGED)}\n{timestamp()} hub su: "
+    return f"{timestamp()} hub " + REFUSED[server].format(name)
 
 
 def _with_syslog_ng(site: Site, text: str) -> Sequence[str]:
@@ -77,7 +77,7 @@ def test_nothing_counts_after_a_raw_name(site: Site, server: str, backend: str) 
 def test_a_safe_logger_costs_nothing(site: Site, text: str | None) -> None:
     site.cover()
     site.start(prefix=() if text is None else _with_syslog_ng(site, text))
-    site.append(f"{stamp()} hub " + REFUSED["nginx"].format("x y"), login("203.0.113.3"))
+    site.append(f"{timestamp()} hub " + REFUSED["nginx"].format("x y"), login("203.0.113.3"))
     site.wait_rows("203.0.113.3")
     assert "forge" not in site.said()
 

@@ -1,4 +1,4 @@
-"""What is followed: rotated, truncated, several logs, patterns, Dovecot's own layout; and stamps that are off."""
+"""What is followed: rotated, truncated, several logs, patterns, Dovecot's own layout; and timestamps that are off."""
 
 from __future__ import annotations
 
@@ -125,9 +125,9 @@ def test_a_pattern_and_what_fits_it_later(site: Site) -> None:
 
 def own_line(ip: str, at: float | None = None) -> str:
     """A login in Dovecot's own log: local time, no host, no tag."""
-    stamp = time.strftime("%b %d %H:%M:%S", time.localtime(at))
+    timestamp = time.strftime("%b %d %H:%M:%S", time.localtime(at))
     return (
-        f"{stamp} imap-login: Info: Login: user=<ann>, method=PLAIN, rip={ip}, lip=192.0.2.10, mpid=5, "
+        f"{timestamp} imap-login: Info: Login: user=<ann>, method=PLAIN, rip={ip}, lip=192.0.2.10, mpid=5, "
         "session=<9mVjWnQ7pQDLAHEF>"
     )
 
@@ -168,7 +168,7 @@ def test_a_live_line_stamped_ahead_counts_as_its_arrival(site: Site) -> None:
 
 @pytest.mark.parametrize("hosts", [("hub",), ("hub", "other")])
 def test_a_zone_fault_is_said_once_a_host(site: Site, hosts: tuple[str, ...]) -> None:
-    """Stamps of two hours ago on lines of now: nobody gets a grant, and without the warning nobody would know."""
+    """Timestamps of two hours ago on lines of now: nobody gets a grant, and without the warning nobody would know."""
     site.start()
     for number in range(6):
         site.append(*(login(f"203.0.113.{number}", at=time.time() - 7200, host=host) for host in hosts))

@@ -96,11 +96,11 @@ def test_reprocess_once_grants_only_what_holds_now(any_site: Site) -> None:
     assert lines_with(site.said(), f"removed {B} from DB", "expired")
     assert site.said().count("------ reached end of log file ------") == 1
     day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400 + 600 + site.grace))
-    assert lines_with(site.said(), f"renewed ip={A}", f"until={day}"), "each line's stamp is the clock"
+    assert lines_with(site.said(), f"renewed ip={A}", f"until={day}"), "each line's timestamp is the clock"
 
 
 def test_reprocess_without_debug_tells_the_same_grants(site: Site) -> None:
-    """Lines are then taken by the piece, and still each by its own stamp."""
+    """Lines are then taken by the piece, and still each by its own timestamp."""
     old_log(site)
     assert site.spawn("--reprocess", "--once").end()[0] == 0
     said = site.said()
@@ -119,7 +119,7 @@ def test_reprocess_goes_on_following(site: Site) -> None:
 
 
 def test_reprocess_says_when_no_stamp_could_be_read(site: Site) -> None:
-    site.append("no stamp at all", "nor here")
+    site.append("no timestamp at all", "nor here")
     status, _, _ = site.spawn("--reprocess", "--once").end()
     assert status == 0
     assert f"{site.log}: no line has a readable timestamp" in site.said()

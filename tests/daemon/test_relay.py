@@ -93,7 +93,7 @@ def open_and_shut(hub: Hub) -> None:
     for client in (A, SIX):
         reply = hub.postfix.rcpt(client)
         assert (reply.code, reply.denied) == (554, True), reply
-    stamped = time.time()
+    timestamped = time.time()
     hub.site.append(login(A), login(SIX, "eve"))
     took = hub.wait(A, True)
     assert hub.relays(SIX)
@@ -103,7 +103,7 @@ def open_and_shut(hub: Hub) -> None:
     assert hub.postfix.rcpt(B, f"bob@{LOCAL}").code == 250, "mail for this site is never touched"
     hub.wait(A, False, GRACE + 10)
     hub.wait(SIX, False)
-    assert int(stamped) + GRACE <= time.time() < stamped + GRACE + 4, "neither early nor late"
+    assert int(timestamped) + GRACE <= time.time() < timestamped + GRACE + 4, "neither early nor late"
 
 
 def test_a_login_opens_the_relay_and_grace_shuts_it(hub: Hub) -> None:

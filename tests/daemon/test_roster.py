@@ -11,11 +11,11 @@ import pytest
 from daemon.running import Site, append, lines_with, login, noise
 from pbs_fast.config import Config
 from pbs_fast.daemon.follower import Follower
-from pbs_fast.daemon.log_set import FORGET_AFTER, RESCAN, Roster
+from pbs_fast.daemon.log_set import FORGET_AFTER, RESCAN, LogSet
 from pbs_fast.daemon.watched import Watched
 from pbs_fast.events import Grant
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file import source as presence
 from pbs_fast.sources.protocol import BUDGET, Start
@@ -26,12 +26,12 @@ NOW = 1_795_000_000
 
 
 class Group:
-    """A roster on a configuration's logs, with a clock that is set."""
+    """A log_set on a configuration's logs, with a clock that is set."""
 
     def __init__(self, *specs: str) -> None:
         self.now = 0.0
         self.said: list[str] = []
-        core = load_core("auto")
+        core = load_backend("auto")
         matcher = core.Matcher(load_catalogue(), zone_table(None))
         watched = Watched(Config(watchlog=specs))
 
@@ -53,15 +53,15 @@ class Group:
             return [follow(path, "begin") for path in paths]
 
         followers = [follow(path, "replay") for path in watched.paths]
-        self.roster = Roster(followers, watched, newcomers, self.said.append, lambda: self.now)
+        self.log_set = LogSet(followers, watched, newcomers, self.said.append, lambda: self.now)
 
     def names(self) -> list[str]:
-        return [Path(follower.path).name for follower in self.roster]
+        return [Path(follower.path).name for follower in self.log_set]
 
     def turn(self) -> list[str]:
         """One scan and one poll of each log; the addresses that logged in."""
-        self.roster.scan()
-        return [ip for batch in self.roster.poll(NOW) for ip in batch.ip]
+        self.log_set.scan()
+        return [ip for batch in self.log_set.poll(NOW) for ip in batch.ip]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Group]]:
 
     yield make
     for each in made:
-        each.roster.close()
+        each.log_set.close()
 
 
 def test_logs_come_and_go_and_each_keeps_its_state(tmp_path: Path, group: Callable[..., Group]) -> None:
@@ -111,7 +111,7 @@ def test_logs_come_and_go_and_each_keeps_its_state(tmp_path: Path, group: Callab
     append(b, login("10.0.3.1", at=NOW))
     logs.now += RESCAN
     assert logs.turn() == ["10.0.3.1"]
-    assert logs.roster.counters["lines"] == 6, "those of the log that was let go count too"
+    assert logs.log_set.counters["lines"] == 6, "those of the log that was let go count too"
 
 
 def test_one_that_comes_back_in_time_is_not_let_go(tmp_path: Path, group: Callable[..., Group]) -> None:
@@ -141,8 +141,8 @@ def test_a_pattern_without_logs_is_no_end(tmp_path: Path, group: Callable[..., G
         logs.now += FORGET_AFTER
         logs.turn()
     assert logs.names() == []
-    assert not logs.roster.ended
-    assert logs.roster.timeout() > 30
+    assert not logs.log_set.ended
+    assert logs.log_set.timeout() > 30
     append(a, login("10.0.0.1", at=NOW))
     logs.now += RESCAN
     assert logs.turn() == ["10.0.0.1"]
@@ -156,13 +156,13 @@ def test_a_flood_in_one_log_does_not_keep_another_waiting(tmp_path: Path, group:
         append(tmp_path / f"quiet{n}", login(f"10.0.0.{n}", at=NOW))
     assert logs.turn() == [f"10.0.0.{n}" for n in range(9)]
     # A share is a tenth of BUDGET, but a read takes a quarter of it at the least.
-    assert logs.roster.counters["lines"] <= 9 + BUDGET / 4 / len(flood)
-    assert logs.roster.timeout() == 0, "there is more"
+    assert logs.log_set.counters["lines"] <= 9 + BUDGET / 4 / len(flood)
+    assert logs.log_set.timeout() == 0, "there is more"
     turns = 1
-    while logs.roster.timeout() == 0:
+    while logs.log_set.timeout() == 0:
         assert logs.turn() == []
         turns += 1
-    assert logs.roster.counters["lines"] == lines + 9
+    assert logs.log_set.counters["lines"] == lines + 9
     assert turns > 40
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.running import Site, login, noise, stamp
+from daemon.running import Site, login, noise, timestamp
 
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
 
@@ -21,7 +21,7 @@ def opened(ip: str, session: str, at: float | None = None) -> str:
 
 def closed(session: str, at: float | None = None) -> str:
     """The end of its session, which names no address."""
-    return f"{stamp(at)} hub dovecot: imap(ann)<71><{session}>: Disconnected: Logged out in=9 out=99 deleted=0"
+    return f"{timestamp(at)} hub dovecot: imap(ann)<71><{session}>: Disconnected: Logged out in=9 out=99 deleted=0"
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_sessions_that_are_joined_by_their_process_are_found_in_the_log(counting
     now = time.time()
 
     def popa3d(text: str, at: float) -> str:
-        return f"{stamp(at)} hub popa3d[610]: {text}"
+        return f"{timestamp(at)} hub popa3d[610]: {text}"
 
     site.append(popa3d(f"Session from {A}", now - 3600), popa3d("Authentication passed for ines", now - 3600))
     site.wait_rows(A)

@@ -15,7 +15,7 @@ import pytest
 from mta import let_others_in
 from pbs_fast.sources.file import archive as follow_archive
 from pbs_fast.sources.file import listing
-from pbs_fast.sources.file.names import Sibling, siblings
+from pbs_fast.sources.file.names import RotatedName, siblings
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.file.source import GRACE, FileSource
 
@@ -261,7 +261,7 @@ def test_a_compressor_that_is_done_between_listing_and_opening(log: Log, monkeyp
     expected = log.append()
     packed = log.rotate(".gz", gzip.compress)
     expected += log.append()
-    stale = [[Sibling(str(packed)[:-3], str(packed)[:-3], 1)]]
+    stale = [[RotatedName(str(packed)[:-3], str(packed)[:-3], 1)]]
     monkeypatch.setattr(listing, "siblings", lambda path: stale.pop() if stale else siblings(path))
     assert log.read() == expected
     assert stale == []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from follow.test_replay import NOW, SINCE, line, live, run, stamp_of
+from follow.test_replay import NOW, SINCE, line, live, run, timestamp_of
 from pbs_fast.sources.file import generations as predecessors
 from pbs_fast.sources.file import rotated as follow_old
 from pbs_fast.sources.file.position import Position
@@ -78,12 +78,12 @@ def test_a_replay_reads_the_newest(tmp_path: Path, limit: int, compressed: bool,
     written = fill(tmp_path, names, times, compressed=compressed)
     before = descriptors()
     with limited(limit):
-        replay = Replay(FileSource(tmp_path / "mail.log", start="replay"), SINCE, stamp_of, now=NOW)
+        replay = Replay(FileSource(tmp_path / "mail.log", start="replay"), SINCE, timestamp_of, now=NOW)
         assert descriptors() - before < 100
         # The source follows one that may have been rotated just now.
         found = {*run(replay), *live(replay.source)}
     replay.source.close()
-    assert found >= {each for each in written if (stamp_of(each, 0) or 0) >= SINCE}
+    assert found >= {each for each in written if (timestamp_of(each, 0) or 0) >= SINCE}
     assert replay.coverage.complete, replay.coverage.reason
 
 
@@ -92,7 +92,7 @@ def test_where_all_of_them_are_needed_all_are_read(tmp_path: Path) -> None:
     written = fill(tmp_path, "number", "random", compressed=True, first=MANY - 1_000, step=1)
     before = descriptors()
     with limited(256):
-        replay = Replay(FileSource(tmp_path / "mail.log", start="replay"), NOW - 900, stamp_of, now=NOW)
+        replay = Replay(FileSource(tmp_path / "mail.log", start="replay"), NOW - 900, timestamp_of, now=NOW)
         assert descriptors() - before < 100
         # The next rotation renames them meanwhile.
         for n in range(MANY - 1_000, MANY):
@@ -102,14 +102,14 @@ def test_where_all_of_them_are_needed_all_are_read(tmp_path: Path) -> None:
                     path.rename(tmp_path / f"mail.log.{MANY - n + 1}{suffix}")
         found = [*run(replay), *live(replay.source)]
     replay.source.close()
-    wanted = [each for each in written if (stamp_of(each, 0) or 0) >= NOW - 900]
+    wanted = [each for each in written if (timestamp_of(each, 0) or 0) >= NOW - 900]
     assert [each for each in found if each in set(wanted)] == wanted
     assert replay.coverage.complete, replay.coverage.reason
 
 
 def test_a_file_that_is_gone_when_its_turn_comes_is_said(tmp_path: Path) -> None:
     fill(tmp_path, "number", "true", compressed=False, first=MANY - 200, step=1)
-    replay = Replay(FileSource(tmp_path / "mail.log", start="replay"), NOW - 190, stamp_of, now=NOW)
+    replay = Replay(FileSource(tmp_path / "mail.log", start="replay"), NOW - 190, timestamp_of, now=NOW)
     (tmp_path / "mail.log.150").unlink()
     run(replay)
     replay.source.close()

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pbs_fast.sources.file import generations as predecessors
 from pbs_fast.sources.file import replay as module
 from pbs_fast.sources.file import search as window
-from pbs_fast.sources.file.names import Sibling, siblings
+from pbs_fast.sources.file.names import RotatedName, siblings
 from pbs_fast.sources.file.replay import Replay
 from pbs_fast.sources.file.search import SLACK, find_start
 from pbs_fast.sources.file.source import FileSource
@@ -37,19 +37,19 @@ HOUR = 3600
 SINCE = NOW - 1800
 
 
-def stamp_of(line: bytes, _reference: int) -> int | None:
+def timestamp_of(line: bytes, _reference: int) -> int | None:
     try:
         return int(datetime.fromisoformat(line[:20].decode()).timestamp())
     except ValueError:
         return None
 
 
-def line(stamp: int, text: str = "") -> bytes:
-    return f"{datetime.fromtimestamp(stamp, UTC):%Y-%m-%dT%H:%M:%SZ} hub dovecot: {text or stamp}\n".encode()
+def line(timestamp: int, text: str = "") -> bytes:
+    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%dT%H:%M:%SZ} hub dovecot: {text or timestamp}\n".encode()
 
 
 def lines(start: int, stop: int, step: int = 60) -> bytes:
-    return b"".join(line(stamp) for stamp in range(start, stop, step))
+    return b"".join(line(timestamp) for timestamp in range(start, stop, step))
 
 
 def run(replay: Replay) -> list[bytes]:
@@ -78,7 +78,7 @@ def put(path: Path, data: bytes, mtime: float = NOW - 5000) -> Path:
 
 
 def make(path: Path, since: float = SINCE) -> Replay:
-    return Replay(FileSource(path, start="replay", hints=Hints(enabled=False)), since, stamp_of, now=NOW)
+    return Replay(FileSource(path, start="replay", hints=Hints(enabled=False)), since, timestamp_of, now=NOW)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_predecessor_of_any_name_and_compression_comes_first(log: Path, name: 
     r = make(log)
     found = run(r)
     assert found == (old + new).splitlines(keepends=True)[-len(found) :]
-    first = stamp_of(found[0], 0)
+    first = timestamp_of(found[0], 0)
     assert first is not None
     assert first <= SINCE
     assert r.coverage.complete, r.coverage
@@ -145,7 +145,7 @@ def test_a_predecessor_that_is_compressed_under_our_eyes(log: Path, monkeypatch:
     put(log, parts[2])
     plain = str(log.with_name("mail.log-20261121"))
     older = [one for one in siblings(str(log)) if one.plain != plain]
-    stale = [[*older, Sibling(plain, plain, None)]]
+    stale = [[*older, RotatedName(plain, plain, None)]]
     monkeypatch.setattr(predecessors, "siblings", lambda path: stale.pop() if stale else siblings(path))
     r = make(log)
     assert run(r) == b"".join(parts).splitlines(keepends=True)
@@ -265,11 +265,12 @@ def test_an_unreadable_predecessor_costs_coverage_only_in_the_window(log: Path) 
 
 
 def search(path: Path) -> Counter[str]:
-    """Search random logs: stamps out of order by up to an hour, lines without stamps, long ones; what was done."""
+    """Search random logs: timestamps out of order by up to an hour, lines without timestamps, long ones; what was
+    done."""
     done: Counter[str] = Counter()
 
     @settings(deadline=None, max_examples=100, database=None, derandomize=True)
-    # Whole blocks without a stamp: random search alone found such a log in most runs only.
+    # Whole blocks without a timestamp: random search alone found such a log in most runs only.
     @example(seed=1, disorder=0, bare=0.99)
     @example(seed=2, disorder=300, bare=0.99)
     @example(seed=3, disorder=3600, bare=0.99)
@@ -283,17 +284,17 @@ def search(path: Path) -> Counter[str]:
         while at < NOW:
             at += r.randrange(20)
             text = "x" * r.choice((10, 200, 2000))
-            stamped = line(at - r.randrange(disorder + 1), text)
-            out.append(b"-- no stamp " + text.encode() + b"\n" if r.random() < bare else stamped)
+            timestamped = line(at - r.randrange(disorder + 1), text)
+            out.append(b"-- no timestamp " + text.encode() + b"\n" if r.random() < bare else timestamped)
         put(path, b"".join(out))
         size = path.stat().st_size
         with path.open("rb") as file:
-            start = find_start(file.fileno(), size, SINCE - SLACK, lambda one: stamp_of(one, 0))
+            start = find_start(file.fileno(), size, SINCE - SLACK, lambda one: timestamp_of(one, 0))
         head = path.read_bytes()[:start]
         assert head == b"" or head.endswith(b"\n")
-        stamps = [stamp_of(one, 0) for one in head.splitlines()]
-        newest = max((one for one in stamps if one is not None), default=0)
-        # A line before the place is older than the place's newest stamp, but for the disorder.
+        timestamps = [timestamp_of(one, 0) for one in head.splitlines()]
+        newest = max((one for one in timestamps if one is not None), default=0)
+        # A line before the place is older than the place's newest timestamp, but for the disorder.
         assert newest < min(SINCE, SINCE - SLACK + disorder + 1)
         done["examples"] += 1
         done["skipped most"] += start > 0.5 * size
@@ -308,14 +309,14 @@ def test_no_line_of_the_window_is_before_the_found_start(tmp_path: Path) -> None
     assert done["skipped most"] > 0.5 * done["examples"]
 
 
-@pytest.mark.parametrize("broken", ["one stamp", "no stamp is old"])
+@pytest.mark.parametrize("broken", ["one timestamp", "no timestamp is old"])
 def test_a_broken_search_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     really = window.greatest
-    if broken == "one stamp":
-        monkeypatch.setattr(window, "STAMPS", 1)
+    if broken == "one timestamp":
+        monkeypatch.setattr(window, "TIMESTAMPS", 1)
         monkeypatch.setattr(sys.modules[__name__], "SLACK", 300)
     else:
-        monkeypatch.setattr(window, "greatest", lambda lines, stamp: really(lines, stamp) or 0)
+        monkeypatch.setattr(window, "greatest", lambda lines, timestamp: really(lines, timestamp) or 0)
     with pytest.raises(AssertionError):
         search(tmp_path / "log")
 
@@ -335,13 +336,13 @@ def test_without_slack_the_doubled_hour_is_cut_off(log: Path, monkeypatch: pytes
 
 
 def test_a_large_log_is_searched_not_read(log: Path) -> None:
-    """100 MB with a day of lines: under a twentieth of the stamps' cost of reading it all."""
+    """100 MB with a day of lines: under a twentieth of the timestamps' cost of reading it all."""
     count = 0
 
     def counted(one: bytes, reference: int) -> int | None:
         nonlocal count
         count += 1
-        return stamp_of(one, reference)
+        return timestamp_of(one, reference)
 
     day = b"".join(line(NOW - 48 * HOUR + second // 4, "x" * 250) for second in range(4 * 48 * HOUR))
     put(log, day)
@@ -350,7 +351,7 @@ def test_a_large_log_is_searched_not_read(log: Path) -> None:
     got = r.step(1)
     assert time.perf_counter() - began < 2
     assert count < 2000
-    first = stamp_of(got[0].piece.data[got[0].piece.start :], 0)
+    first = timestamp_of(got[0].piece.data[got[0].piece.start :], 0)
     assert first is not None
     assert SINCE - SLACK - 600 < first <= SINCE - SLACK
     r.close()
@@ -359,7 +360,7 @@ def test_a_large_log_is_searched_not_read(log: Path) -> None:
 def test_the_reference_is_the_files_time(log: Path) -> None:
     put(log.with_name("mail.log.1"), lines(NOW - 3 * HOUR, NOW - 900), NOW - 890)
     put(log, lines(NOW - 900, NOW), NOW - 5)
-    r = Replay(FileSource(log, start="replay"), SINCE, stamp_of, now=NOW)
+    r = Replay(FileSource(log, start="replay"), SINCE, timestamp_of, now=NOW)
     seen = []
     while not r.done:
         seen += [(one.reference, Path(one.path).name) for one in r.step()]

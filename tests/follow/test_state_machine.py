@@ -33,11 +33,11 @@ from pbs_fast.sources.file import listing
 from pbs_fast.sources.file import plain as follow_file
 from pbs_fast.sources.file import rotated as follow_old
 from pbs_fast.sources.file import source as module
-from pbs_fast.sources.file.archive import FollowedArchive
+from pbs_fast.sources.file.archive import Archive
 from pbs_fast.sources.file.followed import Followed
-from pbs_fast.sources.file.plain import FollowedFile, TruncatedError
+from pbs_fast.sources.file.plain import PlainFile, TruncatedError
 from pbs_fast.sources.file.position import Position
-from pbs_fast.sources.file.rotated import OldFiles
+from pbs_fast.sources.file.rotated import RotatedFiles
 from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.lines import TOO_LONG, Cut, Piece
 from pbs_fast.sources.protocol import BUDGET
@@ -115,7 +115,8 @@ class Log(RuleBasedStateMachine):
         self.modified(self.writer)
 
     def modified(self, file: int | str) -> None:
-        """Kernels stamp files with a tick of 1 to 10 ms. Real rotations are further apart, so here each change is."""
+        """Kernels timestamp files with a tick of 1 to 10 ms. Real rotations are further apart, so here each change
+        is."""
         self.tick += 1
         os.utime(file, (self.tick, self.tick))
 
@@ -343,11 +344,11 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def rotated_file_is_closed_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(OldFiles, "enlist", lambda _self, file, before=None: file.close())  # noqa: ARG005
+    patch.setattr(RotatedFiles, "enlist", lambda _self, file, before=None: file.close())  # noqa: ARG005
 
 
 def rotated_file_is_closed_at_its_end(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(OldFiles, "finished", lambda *_: True)
+    patch.setattr(RotatedFiles, "finished", lambda *_: True)
 
 
 def path_is_never_looked_at_again(patch: pytest.MonkeyPatch) -> None:
@@ -390,16 +391,16 @@ def holes_are_taken_for_text(patch: pytest.MonkeyPatch) -> None:
 
 
 def only_a_smaller_size_is_a_truncation(patch: pytest.MonkeyPatch) -> None:
-    read = FollowedFile.read
+    read = PlainFile.read
 
-    def by_size(self: FollowedFile, limit: int | None = None) -> list[Piece]:
+    def by_size(self: PlainFile, limit: int | None = None) -> list[Piece]:
         if os.fstat(self.fd).st_size < self.offset:
             raise TruncatedError(self)
         self.head = b""
         self.tail = os.pread(self.fd, len(self.tail), self.offset - len(self.tail))
         return read(self, limit)
 
-    patch.setattr(FollowedFile, "read", by_size)
+    patch.setattr(PlainFile, "read", by_size)
 
 
 def truncation_goes_unseen(patch: pytest.MonkeyPatch) -> None:
@@ -416,7 +417,7 @@ def compressed_files_are_not_looked_at(patch: pytest.MonkeyPatch) -> None:
 
 
 def compressed_files_are_read_from_their_start(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FollowedArchive, "start_at", lambda *_: None)
+    patch.setattr(Archive, "start_at", lambda *_: None)
 
 
 def what_was_read_is_read_again_from_its_archive(patch: pytest.MonkeyPatch) -> None:
@@ -424,13 +425,13 @@ def what_was_read_is_read_again_from_its_archive(patch: pytest.MonkeyPatch) -> N
 
 
 def restart_knows_one_place_only(patch: pytest.MonkeyPatch) -> None:
-    position = OldFiles.position
+    position = RotatedFiles.position
 
-    def one(self: OldFiles, current: Followed | None) -> Position | None:
+    def one(self: RotatedFiles, current: Followed | None) -> Position | None:
         found = position(self, current)
         return found and replace(found, others=())
 
-    patch.setattr(OldFiles, "position", one)
+    patch.setattr(RotatedFiles, "position", one)
 
 
 def files_between_two_looks_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
@@ -449,12 +450,12 @@ def files_that_were_there_before_are_read_again(patch: pytest.MonkeyPatch) -> No
 
 
 def restart_trusts_the_number_alone(patch: pytest.MonkeyPatch) -> None:
-    def start_at(self: FollowedFile, position: Position) -> None:
+    def start_at(self: PlainFile, position: Position) -> None:
         self.offset = min(position.offset, os.fstat(self.fd).st_size)
         self.head, self.tail = b"", os.pread(self.fd, min(256, self.offset), max(0, self.offset - 256))
 
     patch.setattr(Position, "fits", lambda _self, _fd: True)
-    patch.setattr(FollowedFile, "start_at", start_at)
+    patch.setattr(PlainFile, "start_at", start_at)
 
 
 def restart_begins_at_the_end(patch: pytest.MonkeyPatch) -> None:

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import SYSLOG
-from pbs_fast.matching.backends import Core, load_core
+from pbs_fast.matching.backends import Backend, load_backend
 
 TRUE, FAKE = "203.0.113.5", "192.0.2.6"
 ZONE = ((-(2**62), 0),)
 REFERENCE = 1_772_604_800
-CORES = tuple(load_core(name) for name in ("rust", "python"))
+CORES = tuple(load_backend(name) for name in ("rust", "python"))
 MATCHERS = {core.name: core.Matcher(load_catalogue(), ZONE) for core in CORES}
 
 Real = Callable[[object], None]
 
 
-def granted(core: Core, tag: str, messages: Iterable[str], layout: str = SYSLOG) -> set[str | None]:
-    """Addresses of the logins in consecutive records; in a server's own layout the tag stands before the stamp."""
+def granted(core: Backend, tag: str, messages: Iterable[str], layout: str = SYSLOG) -> set[str | None]:
+    """Addresses of the logins in consecutive records; in a server's own layout the tag stands before the timestamp."""
     head = "{tag}Mar  4 06:12:09 " if layout != SYSLOG else "Mar  4 06:12:09 mx {tag}: "
     log = [f"{head.format(tag=tag)}{message}\n".encode() for message in messages]
     whole = _logins(core, [b"".join(log)], layout)
@@ -32,7 +32,7 @@ def granted(core: Core, tag: str, messages: Iterable[str], layout: str = SYSLOG)
     return set(whole)
 
 
-def _logins(core: Core, pieces: Iterable[bytes], layout: str) -> list[str | None]:
+def _logins(core: Backend, pieces: Iterable[bytes], layout: str) -> list[str | None]:
     matcher = MATCHERS[core.name]
     stream = core.Stream(matcher, source="injection", gap=0, fold=False)
     scans = [matcher.scan(piece, layout=layout, reference=REFERENCE) for piece in pieces]

@@ -13,7 +13,7 @@ from random import Random
 from formats.injecting import MATCHERS, REFERENCE
 from pbs_fast.formats.samples import ENVELOPES, Envelope, Sample, fits, lines, load_samples
 from pbs_fast.matching import SYSLOG
-from pbs_fast.matching.backends import Core
+from pbs_fast.matching.backends import Backend
 
 TRUE = "203.0.113.5"
 
@@ -150,7 +150,7 @@ def _filled(message: str, user: str | None, bound: int) -> str:
     return message.replace(user, user + "y" * (bound - len(message.encode())), 1) if user else message
 
 
-def logins(core: Core, log: bytes, sample: Sample) -> int:
+def logins(core: Backend, log: bytes, sample: Sample) -> int:
     """How many logins come out; the log is scanned whole and line by line, with the same outcome."""
     matcher = MATCHERS[core.name]
     layout = sample.format if sample.own else SYSLOG

@@ -104,7 +104,7 @@ def test_dovecot_without_login(user: str, head: str, share: Real) -> None:
     ).map("".join),
 )
 def test_dovecot_name_with_line_feeds_in_the_own_log(prefix: str, name: str, share: Real) -> None:
-    """Every line behind the feed may even have a stamp that its author typed."""
+    """Every line behind the feed may even have a timestamp that its author typed."""
     log = prefix.format(name=name) + "Disconnected: Logged out in=11 out=346"
     data = "".join(f"Mar 04 06:12:09 {line}\n" for line in log.split("\n")).encode()
     for core in CORES:

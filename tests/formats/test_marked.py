@@ -10,11 +10,11 @@ from random import Random
 
 import pytest
 
+from backends.running import DEFAULT, line_starts, run
 from pbs_fast.formats import Format
 from pbs_fast.formats.loader import load_catalogue, only_marked
 from pbs_fast.matching import Matcher
-from pbs_fast.matching.backends import Core
-from twins.running import DEFAULT, line_starts, run
+from pbs_fast.matching.backends import Backend
 
 ZONE = ((-(2**62), 0),)
 REFERENCE = 1_772_604_800
@@ -32,7 +32,7 @@ TOY = Format(
 )
 
 
-def told(core: Core, *records: str) -> list[str | None]:
+def told(core: Backend, *records: str) -> list[str | None]:
     lines = [f"Mar  4 07:12:09 {host} {tag}: {text}" for host, tag, text in (each.split(" ", 2) for each in records)]
     data = "".join(f"{line}\n" for line in lines).encode()
     setting = replace(DEFAULT, formats=(TOY,))
@@ -57,7 +57,7 @@ def told(core: Core, *records: str) -> list[str | None]:
         (["mx toyd " + "x" * 700, "mx toyd in ::2, marked", "mx toyd in ::3"], ["continuation", "::3"]),
     ],
 )
-def test_a_writer_that_marks_its_logins_is_held_to_it(core: Core, records: list[str], outcome: list[str]) -> None:
+def test_a_writer_that_marks_its_logins_is_held_to_it(core: Backend, records: list[str], outcome: list[str]) -> None:
     assert told(core, *records) == outcome
 
 
@@ -82,13 +82,13 @@ def refused_logins(number: int, seed: int, *, before: str = "") -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def granted(core: Core, formats: tuple[Format, ...], data: bytes) -> int:
+def granted(core: Backend, formats: tuple[Format, ...], data: bytes) -> int:
     matcher: Matcher = core.Matcher(formats, ZONE)
     stream = core.Stream(matcher, source="udp", gap=0, fold=False)
     return sum(event.kind == "login" for event in stream.events(matcher.scan(data, reference=REFERENCE)))
 
 
-def test_a_lost_datagram_grants_nothing(core: Core) -> None:
+def test_a_lost_datagram_grants_nothing(core: Backend) -> None:
     marked = "Mar  4 06:12:09 mx pop3d: LOGIN, user=lena, ip=[203.0.113.5], port=[40122], protocol=POP3"
     for seed in range(3):
         assert granted(core, load_catalogue(), refused_logins(20_000, seed, before=marked)) == 1  # lena
@@ -98,7 +98,7 @@ def test_a_lost_datagram_grants_nothing(core: Core) -> None:
     assert granted(core, load_catalogue(), refused_logins(20_000, 0)) > 5
 
 
-def test_what_courier_5_2_writes_is_read(core: Core) -> None:
+def test_what_courier_5_2_writes_is_read(core: Backend) -> None:
     """Debian 13: no protocol at POP3 logins, `stls=1` over TLS; that much is left where a site asks for marks."""
     lines = [
         f"2026-03-04T06:12:09+00:00 mx pop3d[5174]: LOGIN, user=otto, ip=[::ffff:192.0.2.{n}], port=[33143]{end}\n"

@@ -1,4 +1,5 @@
-"""A site's own formats: what works in both twins, what is refused with its line and the way out, what is a warning."""
+"""A site's custom formats: what works in both backends, what is refused with its line and the way out, what is a
+warning."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import pytest
 from pbs_fast.cli import main
 from pbs_fast.config import load, merge
 from pbs_fast.errors import ConfigError
-from pbs_fast.matching import Core, load_core
+from pbs_fast.matching import Backend, load_backend
 from pbs_fast.matching.site import Site, cost, site_formats
 
 Output = pytest.CaptureFixture[str]
@@ -49,7 +50,7 @@ def one(login: str, key: str = "login", more: str = "") -> str:
     return f"[[format]]\nname = 'mine'\nprogram = ['mypop']\n{key} = ['{login}']\n{more}"
 
 
-def test_both_ways_of_writing_one_work_in_both_twins(tmp_path: Path, core: Core, capfd: Output) -> None:
+def test_both_ways_of_writing_one_work_in_both_backends(tmp_path: Path, core: Backend, capfd: Output) -> None:
     (tmp_path / "pbs.toml").write_text(TAGGED + WHOLE + "[formats.dovecot]\nprogram = ['backend']\n")
     log = tmp_path / "mail.log"
     log.write_text(
@@ -79,7 +80,7 @@ def test_a_sites_own_stand_before_the_catalogue(tmp_path: Path) -> None:
     found = site(tmp_path, TAGGED)
     assert found.formats[0].name == "mypop"
     assert (found.warnings, found.slow, len(found.formats) > 10) == ((), (), True)
-    assert cost(load_core("python"), found) is None
+    assert cost(load_backend("python"), found) is None
 
 
 @pytest.mark.parametrize(

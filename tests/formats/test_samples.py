@@ -1,4 +1,4 @@
-"""Every sample in every envelope by both twins; every attack with its rule, and without it.
+"""Every sample in every envelope by both backends; every attack with its rule, and without it.
 
 The tests are the product of what the format files and `samples.ENVELOPES` hold: a new format or envelope needs no test
 of its own.
@@ -17,29 +17,29 @@ from pbs_fast.formats.lint import fits_tag
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.formats.samples import ENVELOPES, OFFSET, Envelope, Sample, fits, lines, load_samples, tag_of, weakened
 from pbs_fast.matching import SYSLOG, Matcher
-from pbs_fast.matching.backends import Core
+from pbs_fast.matching.backends import Backend
 
 CATALOGUE = load_catalogue()
 SAMPLES = load_samples()
 ATTACKS = [sample for sample in SAMPLES if sample.kind == "attack"]
 ZONE = ((-(2**62), OFFSET),)
 #: 2026-03-04 06:12:09 UTC; a day of one figure, so that padding is tried.
-STAMP = 1_772_604_729
+TIMESTAMP = 1_772_604_729
 _MATCHERS: dict[str, Matcher] = {}
 
 
 @pytest.fixture
-def matcher(core: Core) -> Matcher:
-    """The catalogue, compiled once a twin."""
+def matcher(core: Backend) -> Matcher:
+    """The catalogue, compiled once a backend."""
     if core.name not in _MATCHERS:
         _MATCHERS[core.name] = core.Matcher(CATALOGUE, ZONE)
     return _MATCHERS[core.name]
 
 
-def events(core: Core, matcher: Matcher, log: bytes, layout: str = SYSLOG) -> list[Event]:
+def events(core: Backend, matcher: Matcher, log: bytes, layout: str = SYSLOG) -> list[Event]:
     """Logins and logouts of a log."""
     stream = core.Stream(matcher, source="sample", gap=0, fold=False)
-    found = stream.events(matcher.scan(log, layout=layout, reference=STAMP + 60))
+    found = stream.events(matcher.scan(log, layout=layout, reference=TIMESTAMP + 60))
     assert sum(value for name, value in stream.counters.items() if name not in ("lines", "logout_no_address")) == (
         log.count(b"\n")
     )
@@ -62,7 +62,7 @@ def expected(sample: Sample, envelope: Envelope, log: bytes) -> Sequence[Event]:
             offset=log.rstrip(b"\n").rfind(b"\n") + 1,
             kind=sample.event,
             ip=sample.ip,
-            stamp=STAMP,
+            timestamp=TIMESTAMP,
             format=sample.format,
             user=sample.user,
             host=envelope.host,
@@ -75,12 +75,12 @@ def expected(sample: Sample, envelope: Envelope, log: bytes) -> Sequence[Event]:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def test_sample_gives_what_it_says_in_every_envelope(core: Core, matcher: Matcher, sample: Sample) -> None:
+def test_sample_gives_what_it_says_in_every_envelope(core: Backend, matcher: Matcher, sample: Sample) -> None:
     tried = envelopes(sample)
     assert len(tried) >= (4 if sample.own else 22)
     assert not sample.joined or sum(envelope.pid for envelope in tried) >= 15
     for envelope in tried:
-        log = lines(sample, envelope, STAMP)
+        log = lines(sample, envelope, TIMESTAMP)
         found = events(core, matcher, log, layout_of(sample))
         assert (envelope.name, found[-1:]) == (envelope.name, expected(sample, envelope, log))
         # A session of several lines ends with a logout only after its login.
@@ -89,7 +89,7 @@ def test_sample_gives_what_it_says_in_every_envelope(core: Core, matcher: Matche
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
-def test_without_its_rule_the_attack_grants_the_fake_address(core: Core, attack: Sample) -> None:
+def test_without_its_rule_the_attack_grants_the_fake_address(core: Backend, attack: Sample) -> None:
     weak = weakened(attack)
     others = CATALOGUE
     if attack.without == "cut":  # a rule of the tag: the least `cut` of its formats counts
@@ -99,7 +99,7 @@ def test_without_its_rule_the_attack_grants_the_fake_address(core: Core, attack:
     for envelope in envelopes(attack):
         if attack.joined and not envelope.pid:
             continue
-        found = events(core, matcher, lines(attack, envelope, STAMP, tag), layout_of(attack))
+        found = events(core, matcher, lines(attack, envelope, TIMESTAMP, tag), layout_of(attack))
         granted = {event.ip for event in found if event.kind == "login"}
         assert attack.fake in granted, (envelope.name, found)
 
@@ -112,7 +112,7 @@ def test_an_attack_names_a_fake_address_that_is_not_the_true_one() -> None:
 
 
 @pytest.mark.parametrize("fmt", CATALOGUE, ids=lambda fmt: fmt.name)
-def test_a_whole_sample_in_the_middle_of_another_line_is_nothing(core: Core, matcher: Matcher, fmt: Format) -> None:
+def test_a_whole_sample_in_the_middle_of_another_line_is_nothing(core: Backend, matcher: Matcher, fmt: Format) -> None:
     """What a stranger gets into a line of his own (a subject, a host name, a file name) is no message."""
     for sample in (sample for sample in SAMPLES if sample.format == fmt.name and sample.event is not None):
         for before in ("x ", "status=sent (", "warning: ", "imap-login: ID sent: name="):
@@ -128,7 +128,7 @@ def test_a_whole_sample_in_the_middle_of_another_line_is_nothing(core: Core, mat
 def test_syslog_lines_are_sniffed_as_syslog(matcher: Matcher, envelope: Envelope) -> None:
     for sample in SAMPLES:
         if fits(sample, envelope):
-            assert matcher.sniff(lines(sample, envelope, STAMP)) == SYSLOG, sample
+            assert matcher.sniff(lines(sample, envelope, TIMESTAMP)) == SYSLOG, sample
 
 
 def test_own_logs_are_sniffed_as_their_servers(matcher: Matcher) -> None:
@@ -136,10 +136,10 @@ def test_own_logs_are_sniffed_as_their_servers(matcher: Matcher) -> None:
     assert own
     for sample in own:
         for envelope in envelopes(sample):
-            assert matcher.sniff(lines(sample, envelope, STAMP)) == sample.format
+            assert matcher.sniff(lines(sample, envelope, TIMESTAMP)) == sample.format
 
 
-def test_formats_differ_on_every_sample(core: Core) -> None:
+def test_formats_differ_on_every_sample(core: Backend) -> None:
     """No line is taken by two formats, though imapd and pop3d are tags of three."""
     tags = {fmt.name: (*fmt.program, *fmt.tls_program) for fmt in CATALOGUE}
     shared = 0
@@ -150,7 +150,7 @@ def test_formats_differ_on_every_sample(core: Core) -> None:
                 continue
             for tag in tags[sample.format]:
                 shared += tag in tags[fmt.name]
-                assert events(core, alone, lines(sample, ENVELOPES["rfc3164"], STAMP, tag.replace("*", "x"))) == []
+                assert events(core, alone, lines(sample, ENVELOPES["rfc3164"], TIMESTAMP, tag.replace("*", "x"))) == []
     assert shared > 100
 
 

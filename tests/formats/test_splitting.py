@@ -12,7 +12,7 @@ from formats.splitting import SPLITTERS, Splitter, logins, tries
 from pbs_fast.formats import Format
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import SYSLOG
-from pbs_fast.matching.backends import Core
+from pbs_fast.matching.backends import Backend
 from pbs_fast.matching.python.cuts import Cuts
 
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.log"))
@@ -33,7 +33,7 @@ def test_no_part_of_a_record_grants(splitter: Splitter) -> None:
     assert granted == []
 
 
-def granting(core: Core, splitter: Splitter) -> float:
+def granting(core: Backend, splitter: Splitter) -> float:
     """The share of tries that grant."""
     made = [bool(logins(core, log, sample)) for sample, _, log in tries(splitter, 1, 7)]
     return sum(made) / len(made)
@@ -58,7 +58,9 @@ def test_each_half_of_the_rule_is_needed(splitter: Splitter, monkeypatch: pytest
 @pytest.mark.parametrize("between", [0, 1, 2, 7, 300, 5_000])
 @pytest.mark.parametrize("seconds", [0, 59])
 @pytest.mark.parametrize("length", [495, 529, 700, 4_091, 16_300])
-def test_a_part_counts_for_a_minute_whatever_comes_between(core: Core, between: int, seconds: int, length: int) -> None:
+def test_a_part_counts_for_a_minute_whatever_comes_between(
+    core: Backend, between: int, seconds: int, length: int
+) -> None:
     """A whole part, the stranger's further connections, the rest of the first record: a whole login."""
     part = f"imap-login: ID sent: k={'z' * (length - 23)}"
     other = f"imap-login: Disconnected: Connection closed: user=<>, rip={TRUE}, lip=192.0.2.1"
@@ -80,7 +82,7 @@ def test_a_part_counts_for_a_minute_whatever_comes_between(core: Core, between: 
 
 
 @pytest.mark.parametrize("file", ATTACKS, ids=lambda file: file.stem)
-def test_what_a_real_server_wrote_after_an_attack_grants_nothing(core: Core, file: Path) -> None:
+def test_what_a_real_server_wrote_after_an_attack_grants_nothing(core: Backend, file: Path) -> None:
     """Dovecot 2.3.19 with `imap_id_log = *`, after one IMAP ID of 8 KB by a client without an account."""
     matcher, data = core.Matcher(load_catalogue(), ((-(2**62), 0),)), file.read_bytes()
     layout = matcher.sniff(data)
@@ -92,7 +94,7 @@ def test_what_a_real_server_wrote_after_an_attack_grants_nothing(core: Core, fil
 
 
 @pytest.mark.parametrize("between", [1, 2, 7])
-def test_a_name_that_mailutils_splits_logs_nobody_in(core: Core, between: int) -> None:
+def test_a_name_that_mailutils_splits_logs_nobody_in(core: Backend, between: int) -> None:
     """Its second half is a success, and the address line of that process is true: the stranger's own address."""
     log = ["connect from 203.0.113.5 (203.0.113.5)", f"user `{'z' * 8000}"]
     log += ["session ended for no user x"] * between

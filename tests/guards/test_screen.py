@@ -223,7 +223,7 @@ LOGINS = st.lists(
     st.builds(
         Login,
         ip=st.sampled_from(IPS),
-        stamp=st.integers(NOW - 2000, NOW + 400),
+        timestamp=st.integers(NOW - 2000, NOW + 400),
         user=st.sampled_from(["alice", "bob", "carol", "mallory", None]),
         kind=st.sampled_from(["login", "login", "login", "logout"]),
         host=st.sampled_from(["mx1", "mx1", "mx1", "evil", ""]),

@@ -10,7 +10,7 @@ from pbs_fast.events import MAX_AHEAD, Batch, Kind
 
 class Login(NamedTuple):
     ip: str
-    stamp: int
+    timestamp: int
     user: str | None = "alice"
     format: str = "dovecot"
     kind: Kind = "login"
@@ -25,14 +25,14 @@ def batch(logins: Iterable[Login | tuple[str, int]], *, gap: int | None = None, 
     seen: list[set[str | None]] = []
     for offset, each in enumerate(logins):
         login = Login(*each)
-        key = (login.ip, login.kind, login.stamp > reference + MAX_AHEAD)
-        if gap is not None and key in greatest and login.stamp > greatest[key] + gap:
+        key = (login.ip, login.kind, login.timestamp > reference + MAX_AHEAD)
+        if gap is not None and key in greatest and login.timestamp > greatest[key] + gap:
             open_rows.pop(key)
-        greatest[key] = max(greatest.get(key, login.stamp), login.stamp)
+        greatest[key] = max(greatest.get(key, login.timestamp), login.timestamp)
         rows = open_rows.setdefault(key, {})
         if gap is not None and login.format in rows:
             row = rows[login.format]
-            result.last[row] = max(result.last[row], login.stamp)
+            result.last[row] = max(result.last[row], login.timestamp)
             result.n[row] += 1
             result.user_last[row] = login.user
             seen[row].add(login.user)
@@ -42,8 +42,8 @@ def batch(logins: Iterable[Login | tuple[str, int]], *, gap: int | None = None, 
         seen.append({login.user})
         for column, value in (
             (result.ip, "".join(login.ip)),
-            (result.first, login.stamp),
-            (result.last, login.stamp),
+            (result.first, login.timestamp),
+            (result.last, login.timestamp),
             (result.n, 1),
             (result.kind, login.kind),
             (result.format, login.format),

@@ -18,8 +18,8 @@ ROWS = 10_000
 START = 1_700_000_000
 
 
-def batch(low: int, stamp: int) -> Batch:
-    """Logins of ROWS addresses from the low-th on, all at one stamp."""
+def batch(low: int, timestamp: int) -> Batch:
+    """Logins of ROWS addresses from the low-th on, all at one timestamp."""
     users: list[str | None] = [f"user{number:07}@example.org" for number in range(low, low + ROWS)]
     ones = [1] * ROWS
     # Two formats and hosts in turn, made anew each time.
@@ -30,8 +30,8 @@ def batch(low: int, stamp: int) -> Batch:
     return Batch(
         source="scale",
         ip=[f"{number >> 16 & 255 | 64}.{number >> 8 & 255}.{number & 255}.7" for number in range(low, low + ROWS)],
-        first=[stamp] * ROWS,
-        last=[stamp] * ROWS,
+        first=[timestamp] * ROWS,
+        last=[timestamp] * ROWS,
         n=ones,
         kind=["login"] * ROWS,
         format=[texts[number & 1][0] for number in range(ROWS)],
@@ -61,10 +61,10 @@ def main(addresses: int) -> None:
     memory = []
     for turn in range(4):
         for low in range(0, addresses, ROWS):
-            stamp = START + turn * 1000 + low * 900 // addresses
+            timestamp = START + turn * 1000 + low * 900 // addresses
             # The clock goes with the logins, so the queue is walked while the later turns renew.
-            ledger.expire(stamp)
-            ledger.observe(batch(low, stamp), stamp)
+            ledger.expire(timestamp)
+            ledger.observe(batch(low, timestamp), timestamp)
         queued.append(ledger.queued())
         memory.append(resident_mb())
     report |= {"rows": len(ledger), "queued": queued, "mb": memory, "counters": dict(ledger.counters)}

@@ -1,4 +1,4 @@
-"""Steps of the wall clock neither extend nor drop grants, and new stamps are read right after one."""
+"""Steps of the wall clock neither extend nor drop grants, and new timestamps are read right after one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_step_moves_no_expiry(step: float) -> None:
     clock.advance(10)
     delta = ledger.observe(batch([(B, int(clock.wall()))]), clock.now(), shift=clock.shift())
     assert not ledger.counters["ahead"]
-    # The stamp is cut to whole seconds, and so is the shift.
+    # The timestamp is cut to whole seconds, and so is the shift.
     assert delta.set[B].expires == pytest.approx(clock.now() + GRACE, abs=1)
     assert clock.to_wall(delta.set[B].expires) == int(clock.wall()) + GRACE
     clock.advance(GRACE - 10.5)

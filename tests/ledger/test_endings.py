@@ -23,7 +23,7 @@ def open_sessions(ledger: Ledger) -> list[str | int]:
 
 def word(
     kind: str,
-    stamp: int,
+    timestamp: int,
     *,
     process: str = "",
     session: str | None = None,
@@ -32,14 +32,14 @@ def word(
     user: str = "lena",
 ) -> Batch:
     """A row of what ends sessions without a logout."""
-    made = batch(Say("logout", "", session, stamp, format_, process, host))
+    made = batch(Say("logout", "", session, timestamp, format_, process, host))
     made.kind[0] = kind  # type: ignore[call-overload]
     made.user_last[0] = user
     return made
 
 
-def login(ip: str, session: str | None, stamp: int, **further: str) -> Say:
-    return Say("login", ip, session, stamp, **further)  # type: ignore[arg-type]
+def login(ip: str, session: str | None, timestamp: int, **further: str) -> Say:
+    return Say("login", ip, session, timestamp, **further)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("after", [10, GRACE + 50, LONGEST - 1])
@@ -168,9 +168,9 @@ def test_a_word_alone_grants_nothing_and_forgets_nothing() -> None:
 def test_a_replay_keeps_no_session_of_before_a_start() -> None:
     ledger = new_ledger(replaying=True)
     now = START + 500
-    ledger.observe(batch(login(IPS[0], "a", START), login(IPS[1], "b", START)), now, ahead="refuse")
-    ledger.observe(word("restart", START + 200), now, ahead="refuse")
-    ledger.observe(batch(login(IPS[1], "c", START + 201)), now, ahead="refuse")
+    ledger.observe(batch(login(IPS[0], "a", START), login(IPS[1], "b", START)), now, ahead="reject")
+    ledger.observe(word("restart", START + 200), now, ahead="reject")
+    ledger.observe(batch(login(IPS[1], "c", START + 201)), now, ahead="reject")
     assert ledger.finish_replay(now).set.keys() == {IPS[1]}
     assert open_sessions(ledger) == ["c"]
 
@@ -179,7 +179,7 @@ def test_a_word_of_now_waits_for_the_logins_that_the_replay_has_still_to_find() 
     ledger = new_ledger(replaying=True)
     now = START + 500
     ledger.observe(word("restart", now), now)
-    ledger.observe(batch(login(IPS[0], "a", START)), now, ahead="refuse")
+    ledger.observe(batch(login(IPS[0], "a", START)), now, ahead="reject")
     assert not ledger.finish_replay(now).set
     assert not open_sessions(ledger)
 
@@ -382,11 +382,11 @@ def test_a_replay_judges_when_it_has_seen_all() -> None:
         ledger = new_ledger(replaying=True)
         said: list[tuple[str, str]] = []
         ledger.sessions.on_unrecognised = lambda *server, said=said: said.append(server)  # type: ignore[misc]
-        ledger.observe(batch(*logins), now, ahead="refuse")
+        ledger.observe(batch(*logins), now, ahead="reject")
         ledger.expire(now)
         assert not said
         if ends:
-            ledger.observe(batch(*logouts), now, ahead="refuse")
+            ledger.observe(batch(*logouts), now, ahead="reject")
         ledger.finish_replay(now)
         assert (said, len(ledger)) == ([] if ends else [("dovecot", "mx")], rows)
 

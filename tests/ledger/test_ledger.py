@@ -73,7 +73,7 @@ def test_older_than_grace_grants_nothing(ledger: Ledger, age: int, outcome: str)
 
 def test_far_ahead_counts_as_its_arrival_live_and_not_at_all_in_a_replay(ledger: Ledger) -> None:
     ahead = batch([(A, NOW + 301), (B, NOW + 300)])
-    assert ledger.observe(ahead, NOW + 0.9, ahead="refuse").set.keys() == {B}
+    assert ledger.observe(ahead, NOW + 0.9, ahead="reject").set.keys() == {B}
     assert ledger.get(B).expires == NOW + 300 + GRACE  # type: ignore[union-attr]
     assert ledger.counters["refused_ahead"] == 1
     assert ledger.observe(ahead, NOW + 0.9).set == {A: Grant(NOW + GRACE, "alice", "dovecot", "new", "mx")}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.events import MAX_AHEAD, Delta
-from pbs_fast.ledger.ledger import OUTCOMES, Ahead, Ledger
+from pbs_fast.ledger.ledger import OUTCOMES, FutureTimestamp, Ledger
 from pbs_fast.ledger.sessions import OpenSessions
 
 from .rows import Login, batch
@@ -31,27 +31,27 @@ class Model:
         self.users: dict[str, str | None] = {}
         self.counts: Counter[str] = Counter()
 
-    def login(self, login: Login, now: float | None, ahead: Ahead) -> None:
-        stamp = login.stamp
-        if now is not None and stamp > now + MAX_AHEAD:
-            if ahead == "refuse":
+    def login(self, login: Login, now: float | None, ahead: FutureTimestamp) -> None:
+        timestamp = login.timestamp
+        if now is not None and timestamp > now + MAX_AHEAD:
+            if ahead == "reject":
                 self.counts["refused_ahead"] += 1
                 return
-            stamp = floor(now)
-        elif now is not None and now >= stamp + GRACE:
+            timestamp = floor(now)
+        elif now is not None and now >= timestamp + GRACE:
             self.counts["too_old"] += 1
             return
         end = self.ends.get(login.ip)
-        if end is None or stamp > end:
+        if end is None or timestamp > end:
             self.counts["granted"] += 1
-        elif stamp + GRACE < end:
+        elif timestamp + GRACE < end:
             self.counts["late"] += 1
             return
         else:
             self.counts["renewed"] += 1
-            if stamp + GRACE == end:
+            if timestamp + GRACE == end:
                 return
-        self.ends[login.ip] = stamp + GRACE
+        self.ends[login.ip] = timestamp + GRACE
         self.users[login.ip] = login.user
 
     def expire(self, now: float) -> set[str]:
@@ -61,8 +61,8 @@ class Model:
         return gone
 
 
-#: Stamps relative to now: mostly near, some late, too old, slightly and far ahead.
-STAMPS = st.one_of(
+#: Timestamps relative to now: mostly near, some late, too old, slightly and far ahead.
+TIMESTAMPS = st.one_of(
     st.integers(-20, 0),
     st.integers(-20, 0),
     st.integers(-GRACE - 5, 5),
@@ -70,15 +70,15 @@ STAMPS = st.one_of(
 )
 LOGINS = st.lists(
     st.tuples(
-        st.sampled_from(IPS), STAMPS, st.sampled_from(["alice", "bob", None]), st.sampled_from(["dovecot", "cyrus"])
+        st.sampled_from(IPS), TIMESTAMPS, st.sampled_from(["alice", "bob", None]), st.sampled_from(["dovecot", "cyrus"])
     ),
     min_size=1,
     max_size=12,
 )
 OPERATIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("observe"), LOGINS, st.sampled_from(["arrival", "refuse"])),
-        st.tuples(st.just("observe"), LOGINS, st.sampled_from(["arrival", "refuse"])),
+        st.tuples(st.just("observe"), LOGINS, st.sampled_from(["clamp", "reject"])),
+        st.tuples(st.just("observe"), LOGINS, st.sampled_from(["clamp", "reject"])),
         st.tuples(st.just("pass"), st.floats(0, GRACE * 0.8), st.none()),
         st.tuples(st.just("expire"), st.floats(0, GRACE * 1.5), st.none()),
     ),
@@ -112,7 +112,7 @@ def test_ledger_equals_the_model(fold: bool, counting: bool, share: Callable[[ob
     """Where no session opens, logins do the same with and without `count_sessions`."""
 
     @given(OPERATIONS)
-    def run(operations: list[tuple[str, object, Ahead]]) -> None:
+    def run(operations: list[tuple[str, object, FutureTimestamp]]) -> None:
         ledger = Ledger(GRACE, sessions=OpenSessions(10 * GRACE, {}) if counting else None)
         model, table = Model(), dict[str, int]()
         now = START + 0.25

@@ -24,7 +24,7 @@ class Say(NamedTuple):
     kind: Literal["login", "logout"]
     ip: str
     session: str | None
-    stamp: int
+    timestamp: int
     format: str = "dovecot"
     process: str = "imap-login"
     host: str = "mx"
@@ -35,8 +35,8 @@ def batch(*lines: Say, source: str = "log") -> Batch:
     for offset, line in enumerate(lines):
         values = {
             "ip": line.ip,
-            "first": line.stamp,
-            "last": line.stamp,
+            "first": line.timestamp,
+            "last": line.timestamp,
             "n": 1,
             "kind": line.kind,
             "format": line.format,
@@ -70,15 +70,15 @@ class Model:
         self.ends: dict[str, int] = {}
 
     def login(self, line: Say) -> None:
-        self.ends[line.ip] = max(self.ends.get(line.ip, 0), line.stamp + GRACE)
+        self.ends[line.ip] = max(self.ends.get(line.ip, 0), line.timestamp + GRACE)
         if line.format in ENDS and (line.format != "dovecot" or line.session is not None):
-            self.sessions[line.format, line.session] = (line.ip, line.stamp)
+            self.sessions[line.format, line.session] = (line.ip, line.timestamp)
 
     def logout(self, line: Say) -> None:
         session = self.sessions.pop((line.format, line.session), None)
         if session is not None:
             ip, opened = session
-            self.ends[ip] = max(self.ends.get(ip, 0), min(line.stamp + GRACE, opened + LONGEST + GRACE))
+            self.ends[ip] = max(self.ends.get(ip, 0), min(line.timestamp + GRACE, opened + LONGEST + GRACE))
 
     def expire(self, now: float) -> None:
         self.sessions = {key: each for key, each in self.sessions.items() if each[1] + LONGEST > now}
@@ -125,7 +125,7 @@ STEPS = st.lists(
 
 
 def lines_of(steps: list[tuple[str, int, int, int]]) -> list[Say | int]:
-    """Events with their stamps, and times at which nothing happens. A session keeps its address, each id is new."""
+    """Events with their timestamps, and times at which nothing happens. A session keeps its address, each id is new."""
     told: list[Say | int] = []
     now = START
     ids: dict[int, tuple[str, str]] = {}
@@ -145,7 +145,7 @@ def lines_of(steps: list[tuple[str, int, int, int]]) -> list[Say | int]:
 def live_through(told: list[Say | int], share: Callable[[object], None] | None = None) -> tuple[Ledger, Model]:
     model, ledger, table = Model(), new_ledger(), dict[str, int]()
     for each in told:
-        now = each if isinstance(each, int) else each.stamp
+        now = each if isinstance(each, int) else each.timestamp
         model.expire(now)
         publish(table, ledger.expire(now))
         if isinstance(each, Say):
@@ -173,18 +173,18 @@ def test_a_replay_finds_what_living_through_it_left(share: Callable[[object], No
     def run(steps: list[tuple[str, int, int, int]], later: int) -> None:
         told = lines_of(steps)
         last = told[-1]
-        now = (last if isinstance(last, int) else last.stamp) + later
+        now = (last if isinstance(last, int) else last.timestamp) + later
         lived, model = live_through([*told, now])
         ledger = new_ledger(replaying=True)
         table: dict[str, int] = {}
-        said = [each for each in told if isinstance(each, Say) and each.stamp > now - LONGEST]
-        publish(table, ledger.observe(batch(*said), now, ahead="refuse"))
+        said = [each for each in told if isinstance(each, Say) and each.timestamp > now - LONGEST]
+        publish(table, ledger.observe(batch(*said), now, ahead="reject"))
         # Nothing is granted on the way that the end of the log does not grant.
         assert table.keys() <= model.ends.keys()
         publish(table, ledger.finish_replay(now))
         publish(table, ledger.expire(now))
         check(ledger, table, now)
-        begun_before = {each.ip for each in told if isinstance(each, Say) and each.stamp <= now - LONGEST}
+        begun_before = {each.ip for each in told if isinstance(each, Say) and each.timestamp <= now - LONGEST}
         assert {ip: end for ip, end in alive(ledger).items() if ip not in begun_before} == {
             ip: end for ip, end in model.ends.items() if ip not in begun_before
         }
@@ -203,9 +203,9 @@ def test_a_restored_state_goes_on_where_it_was_left(share: Callable[[object], No
         before, _ = live_through(told[:cut])
         ledger, rest = new_ledger(), told[cut:]
         start = told[cut - 1] if cut else START
-        ledger.restore(before.state(), start if isinstance(start, int) else start.stamp)
+        ledger.restore(before.state(), start if isinstance(start, int) else start.timestamp)
         for each in rest:
-            now = each if isinstance(each, int) else each.stamp
+            now = each if isinstance(each, int) else each.timestamp
             ledger.expire(now)
             if isinstance(each, Say):
                 ledger.observe(batch(each), now)
@@ -259,7 +259,7 @@ def test_a_logout_of_now_waits_for_the_login_that_the_replay_has_still_to_find()
     ledger = new_ledger(replaying=True)
     ledger.observe(batch(Say("login", IPS[1], "b", now), Say("logout", "", "a", now)), now)
     assert ledger.rows().keys() == {IPS[1]}
-    ledger.observe(batch(Say("login", IPS[0], "a", START)), now, ahead="refuse")
+    ledger.observe(batch(Say("login", IPS[0], "a", START)), now, ahead="reject")
     assert ledger.rows().keys() == {IPS[1]}
     assert ledger.finish_replay(now).set[IPS[0]].expires == now + GRACE
     assert [session.ip for _, session in ledger.sessions.items()] == [IPS[1]]
@@ -330,7 +330,7 @@ def test_two_nameless_sessions_of_one_second_are_two() -> None:
     login = Say("login", IPS[0], None, START, "courier", "imapd")
     ledger.observe(batch(login, login), START)
     assert len(ledger.sessions) == 2
-    logout = login._replace(kind="logout", stamp=START + 10)
+    logout = login._replace(kind="logout", timestamp=START + 10)
     ledger.observe(batch(logout), START + 10)
     assert len(ledger.sessions) == 1
 
@@ -338,7 +338,7 @@ def test_two_nameless_sessions_of_one_second_are_two() -> None:
 def test_a_process_id_used_again_is_another_session() -> None:
     ledger = new_ledger()
     first = Say("login", IPS[0], None, START, "uw", "imapd[7]")
-    ledger.observe(batch(first, first._replace(stamp=START + 300)), START + 300)
+    ledger.observe(batch(first, first._replace(timestamp=START + 300)), START + 300)
     assert [session.opened for _, session in ledger.sessions.items()] == [START + 300]
 
 
@@ -351,7 +351,7 @@ def test_a_session_whose_process_id_another_address_uses_is_over() -> None:
     assert ledger.held() == 1
     now = START + GRACE + 50
     table = {ip: row.expires for ip, row in ledger.rows().items()}
-    publish(table, ledger.observe(batch(first._replace(ip=IPS[1], stamp=now)), now))
+    publish(table, ledger.observe(batch(first._replace(ip=IPS[1], timestamp=now)), now))
     publish(table, ledger.expire(now))
     check(ledger, table, now)
     assert table == {IPS[1]: now + LONGEST}

@@ -11,13 +11,13 @@ from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.legacy.convert import Conversion, convert
 from pbs_fast.legacy.evaluate import Old, evaluate
 from pbs_fast.legacy.patterns import Recognizer
-from pbs_fast.matching import Matcher, load_core
+from pbs_fast.matching import Matcher, load_backend
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.rewrite.logtime import LogTime
 from pbs_fast.matching.site import Site, site_formats
 
-CORE = load_core(None)
+CORE = load_backend(None)
 RECOGNIZER = Recognizer(CORE, load_catalogue())
 LOGTIME = r"(\w\w\w +\d+ \d+:\d+:\d+)"
 #: 2026-03-05.

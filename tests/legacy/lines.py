@@ -1,6 +1,6 @@
 """Lines that an old pattern takes, drawn at random from its own syntax tree.
 
-A stamp and an address stand in its captures; what takes any text gets words, or (`odd`) text with the marks that
+A timestamp and an address stand in its captures; what takes any text gets words, or (`odd`) text with the marks that
 servers use themselves: quotes, brackets, commas, blanks.
 """
 
@@ -21,16 +21,16 @@ LONGEST = 8
 
 @st.composite
 def lines(draw: st.DrawFn, pattern: str, *, odd: bool) -> tuple[str, str]:
-    """(line, address) of a pattern whose captures are a stamp and an address."""
+    """(line, address) of a pattern whose captures are a timestamp and an address."""
     tree = _parser.parse(pattern)
     groups = re.compile(pattern).groups
     ip = ".".join(str(draw(st.integers(1, 254))) for _ in range(4))
     weekday = r"\w\w\w (" in pattern
-    stamp = f"Mar {draw(st.integers(1, 4)):2} 0{draw(st.integers(0, 9))}:12:{draw(st.integers(10, 59))}"
+    timestamp = f"Mar {draw(st.integers(1, 4)):2} 0{draw(st.integers(0, 9))}:12:{draw(st.integers(10, 59))}"
     if r"\d\d\d\d)" in pattern or r"\d\d\d\d \d" in pattern:
-        month, day, time = stamp.split()
-        stamp = f"{month} {day:>2} {time} 2026" if weekday else f"{month} {day:>2} 2026 {time}"
-    captured = {groups - 1: stamp, groups: ip}
+        month, day, time = timestamp.split()
+        timestamp = f"{month} {day:>2} {time} 2026" if weekday else f"{month} {day:>2} 2026 {time}"
+    captured = {groups - 1: timestamp, groups: ip}
     text = _sequence(draw, tree, captured, ODD if odd else PLAIN)
     if weekday:
         text = re.sub(r"^\S+ ", "Wed ", text, count=1)

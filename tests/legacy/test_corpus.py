@@ -25,7 +25,7 @@ from pbs_fast.events import Event
 from pbs_fast.legacy.convert import convert
 from pbs_fast.legacy.evaluate import evaluate
 from pbs_fast.match.lines import Run, Source
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import site_formats
 from pbs_fast.matching.zones import zone_table
@@ -51,15 +51,15 @@ LEFT_OUT = {
     "override-of-add": ["sub add_DB (line "],
     "override-of-networks": ["sub mynet_postfix (line "],
     "own-reader": ["$tail_init_func = \\&open_remote", "$tail_getline_func = \\&read_remote"],
-    "stamp-not-replaced": ["holds [LOGTIME]"],
-    "stamp-not-replaced-older": ["holds [LOGTIME]"],
+    "timestamp-not-replaced": ["holds [LOGTIME]"],
+    "timestamp-not-replaced-older": ["holds [LOGTIME]"],
     "search-path": ["$ENV{'PATH'}"],
     "several-lines-odd-prefix": ["$PID_pat and its companions, line "],
     "several-lines-out-alone": ["$OUT_pat (line "],
     "several-lines-overlap": ["$OUT_pat (line "],
 }
 #: Files that grant nothing.
-NOTHING = ("nothing-matches", "several-lines-odd-prefix", "stamp-not-replaced", "stamp-not-replaced-older")
+NOTHING = ("nothing-matches", "several-lines-odd-prefix", "timestamp-not-replaced", "timestamp-not-replaced-older")
 #: Lines that only the old file grants although all is carried over, with words of the note that says so.
 REFUSED = {
     "solidpop": ({1}, "it would also take lines such as"),
@@ -67,14 +67,14 @@ REFUSED = {
 }
 #: Words of the TOML.
 WRITTEN = {
-    "address-first": ["(?P<ip>", "(?P<stamp>"],
+    "address-first": ["(?P<ip>", "(?P<timestamp>"],
     "berkeleydb": ['dbfile = "hash:/etc/postfix/pop-before-smtp"'],
     "blocking": ["catalogue = false", "grace = 10800", 'mynetworks = ["127.0.0.0/8", "192.168.1.0/24"]'],
     "cdb-of-exim": ['dbfile = "cdb:/etc/exim4/pop-before-smtp?suffix=none"'],
     "courier": ['dbfile = "courier:/etc/courier/smtpaccess"', "mynetworks = []", "count_sessions = true"],
     "debian-default": ['dbfile = "hash:/var/lib/pop-before-smtp/hosts"'],
     "grace-and-value": ["grace = 5400", 'value = "RELAY"', 'dbfile = "hash:/srv/relay/hosts"', "write = true"],
-    "iso-stamps": ["(?P<stamp>\\\\d\\\\d\\\\d\\\\d-\\\\d\\\\d-\\\\d\\\\d"],
+    "iso-timestamps": ["(?P<timestamp>\\\\d\\\\d\\\\d\\\\d-\\\\d\\\\d-\\\\d\\\\d"],
     "logto-beside-syslog": ['logto = "/var/log/pop-before-smtp"'],
     "many-patterns": ["count_sessions = true", "catalogue = false"],
     "ndbm": ['dbfile = "hash:/etc/postfix/pop-before-smtp"'],
@@ -85,7 +85,7 @@ WRITTEN = {
     "several-files": ["grace = 600", "count_sessions = true"],
     "several-lines": ["[format.session]", 'failure = ["{rest}"]'],
     "several-lines-fail-out": ["count_sessions = true", 'end = ["bye"]'],
-    "stamps-of-its-own": ['logtime = "%d/%b/%Y:%H:%M:%S"'],
+    "timestamps-of-its-own": ['logtime = "%d/%b/%Y:%H:%M:%S"'],
     "stdin": ['watchlog = "-"'],
     "syslog": ['logto = "syslog"'],
     "tcprules": ['dbfile = "tcprules:/etc/tcp.smtp?program=/command/tcprules"'],
@@ -150,7 +150,7 @@ def by_ours(toml: str, log: Path, place: Path, core: str) -> Events:
     config = place / "pbs-fast.toml"
     config.write_text(toml)
     settings = merge(load(str(config)), ())
-    backend = load_core(core)
+    backend = load_backend(core)
     keep = Keep()
     Run(
         backend,
@@ -235,7 +235,7 @@ def test_a_narrow_pattern_says_what_is_granted_beyond(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["exclusion-first", "narrow-domain", "several-lines-fail-out", "stamps-of-its-own", "untouched"]
+    "name", ["exclusion-first", "narrow-domain", "several-lines-fail-out", "timestamps-of-its-own", "untouched"]
 )
 def test_check_shows_both_differences_by_line(name: str, capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same comparison as above, by the program's own --check, with relative paths."""

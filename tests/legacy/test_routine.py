@@ -93,7 +93,7 @@ def read(body: str, place: Path) -> list[str]:
     for each in tried(evaluate(str(file))):
         word = each.pattern.removeprefix("(?i:").split()[1]
         mark = " -" if each.logout else " +" if each.counts else " i" if each.pattern.startswith("(?i:") else ""
-        found.append(f"{word} {each.stamp} {each.ip}{mark}")
+        found.append(f"{word} {each.timestamp} {each.ip}{mark}")
     return found
 
 

@@ -52,7 +52,7 @@ class Syslog:
                 datagram = self._socket.recv(65536)
                 if not datagram:
                     return
-                # `<22>Nov 22 23:01:12 dovecot: …`: priority, stamp of 15 characters, then what the program wrote.
+                # `<22>Nov 22 23:01:12 dovecot: …`: priority, timestamp of 15 characters, then what the program wrote.
                 found = re.fullmatch(rb"<\d+>(.{15}) (.*?)[\n\0]*", datagram, re.DOTALL)
                 if found is not None:
                     log.write(found[1] + b" " + self._host + b" " + found[2].replace(b"\n", b"#012") + b"\n")

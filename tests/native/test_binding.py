@@ -1,4 +1,4 @@
-"""The binding itself: arguments, errors, lifetimes, threads. What comes out of lines is tested on both twins."""
+"""The binding itself: arguments, errors, lifetimes, threads. What comes out of lines is tested on both backends."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_layout_that_no_format_has_is_refused(matcher: Matcher, layout: str) -
     with pytest.raises(ValueError, match="no format has a log of its own"):
         matcher.scan(LINE, layout=layout, reference=NOW)
     with pytest.raises(ValueError, match="no format has a log of its own"):
-        matcher.stamp(LINE, layout=layout, reference=NOW)
+        matcher.timestamp(LINE, layout=layout, reference=NOW)
 
 
 def test_bad_formats_and_zones_are_refused_in_one_line() -> None:
@@ -93,7 +93,7 @@ def test_bad_formats_and_zones_are_refused_in_one_line() -> None:
     ("bad", "said"),
     [
         ({"session_end": ("x", "(")}, r"session\.end pattern 2: unclosed group at byte 0"),
-        ({"line_login": ("(?P<stamp>x)", "(?P<ip>x)")}, r"line_login pattern 2: it has no group 'stamp'"),
+        ({"line_login": ("(?P<timestamp>x)", "(?P<ip>x)")}, r"line_login pattern 2: it has no group 'timestamp'"),
         ({"line_logout": ("(?=x)",)}, r"line_logout pattern 1: look-around"),
     ],
 )

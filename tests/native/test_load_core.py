@@ -1,4 +1,4 @@
-"""Which twin is loaded: a missing native module is a visible fallback, a broken one an error."""
+"""Which backend is loaded: a missing native module is a visible fallback, a broken one an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import pbs_fast
 from pbs_fast import _core
 from pbs_fast.errors import CoreError, UsageError
-from pbs_fast.matching import Core, load_core
+from pbs_fast.matching import Backend, load_backend
 from pbs_fast.matching.backends import VARIABLE
 
 PACKAGE = Path(pbs_fast.__file__).parent
@@ -19,9 +19,9 @@ PACKAGE = Path(pbs_fast.__file__).parent
 ASK = """
 import sys
 from pbs_fast.errors import PbsError
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 try:
-    core = load_core(*sys.argv[1:])
+    core = load_backend(*sys.argv[1:])
 except PbsError as error:
     print(type(error).__name__, error)
 else:
@@ -35,7 +35,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(tmp_path: Path, native: bytes | None, *choice: str) -> str:
-    """What load_core says in a copy of the package whose native module holds these bytes, or is not there."""
+    """What load_backend says in a copy of the package whose native module holds these bytes, or is not there."""
     package = tmp_path / "pbs_fast"
     package.mkdir(exist_ok=True)
     for source in PACKAGE.iterdir():
@@ -51,38 +51,38 @@ def ask(tmp_path: Path, native: bytes | None, *choice: str) -> str:
 
 
 def test_auto_takes_the_native_twin() -> None:
-    core = load_core()
+    core = load_backend()
     assert (core.name, core.profile) == ("rust", _core.PROFILE)
     assert core.Matcher is _core.Matcher
     assert "Rust backend is installed" in core.reason
 
 
 def test_each_twin_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_core("rust").name == "rust"
-    assert load_core("python").name == "python"
+    assert load_backend("rust").name == "rust"
+    assert load_backend("python").name == "python"
     monkeypatch.setenv(VARIABLE, "python")
-    core = load_core()
+    core = load_backend()
     assert (core.name, core.reason) == ("python", "PBS_FAST_CORE=python")
     assert core.profile.startswith("CPython 3.")
-    assert load_core("rust").reason == "--core=rust"
+    assert load_backend("rust").reason == "--core=rust"
     monkeypatch.setenv(VARIABLE, "")
-    assert load_core().name == "rust"
+    assert load_backend().name == "rust"
 
 
 def test_a_core_cannot_be_changed() -> None:
-    core = load_core()
+    core = load_backend()
     with pytest.raises(AttributeError):
         core.name = "python"  # type: ignore[misc]
-    assert isinstance(core, Core)
+    assert isinstance(core, Backend)
 
 
 @pytest.mark.parametrize(("choice", "nearest"), [("rsut", "rust"), ("Python", "python"), ("automatic", "auto")])
 def test_an_unknown_choice_names_the_nearest(choice: str, nearest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=f"--core={choice}: .*did you mean {nearest}"):
-        load_core(choice)
+        load_backend(choice)
     monkeypatch.setenv(VARIABLE, choice)
     with pytest.raises(UsageError, match=f"PBS_FAST_CORE={choice}: .*did you mean {nearest}"):
-        load_core()
+        load_backend()
 
 
 def test_without_a_native_module_auto_falls_back_and_says_so(tmp_path: Path) -> None:
@@ -118,4 +118,4 @@ def test_python_does_not_touch_a_broken_native_module(tmp_path: Path) -> None:
 def test_a_native_module_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pbs_fast, "__version__", "9.9.9")
     with pytest.raises(CoreError, match=rf"version {_core.VERSION}, the package 9\.9\.9; reinstall"):
-        load_core()
+        load_backend()

@@ -46,14 +46,14 @@ def naive(events: Sequence[dict[str, str]], reference: int) -> Naive:
     for event in events:
         if event["event"] != "login":
             continue
-        ip, stamp = event["ip"], int(datetime.fromisoformat(event["time"]).timestamp())
-        latest[ip] = max(stamp, latest.get(ip, stamp))
-        if stamp > reference + 300:
+        ip, timestamp = event["ip"], int(datetime.fromisoformat(event["time"]).timestamp())
+        latest[ip] = max(timestamp, latest.get(ip, timestamp))
+        if timestamp > reference + 300:
             refused += 1
             continue
-        clock = max(clock, stamp)
-        granted += ip not in ends or stamp > ends[ip]
-        ends[ip] = max(stamp + GRACE, ends.get(ip, 0))
+        clock = max(clock, timestamp)
+        granted += ip not in ends or timestamp > ends[ip]
+        ends[ip] = max(timestamp + GRACE, ends.get(ip, 0))
     live = sum(end > clock for end in ends.values())
     return Naive(granted, granted - live, refused, latest, ends)
 

@@ -17,7 +17,7 @@ from pbs_fast.errors import SourceError
 from pbs_fast.events import Delta
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.matching import Core
+from pbs_fast.matching import Backend
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.replay.expiries import SpilledExpiries
 
@@ -33,15 +33,15 @@ def test_past_is_a_map_of_latest_ends(
     with closing(SpilledExpiries(limit)) as past:
         for update in updates:
             past.keep((ip for ip, _ in update), (end for _, end in update))
-            for ip, stamp in update:
-                model[ip] = max(stamp, model.get(ip, stamp))
+            for ip, timestamp in update:
+                model[ip] = max(timestamp, model.get(ip, timestamp))
             assert not asks or past.of([*model, "192.0.2.1"]) == model
         share(len(model) > limit)
         assert past.of([*model, "192.0.2.1"]) == model
-        assert past.later_than(later) == {ip: stamp for ip, stamp in model.items() if stamp > later}
+        assert past.later_than(later) == {ip: timestamp for ip, timestamp in model.items() if timestamp > later}
         rows = list(past.ordered())
         assert [ip for ip, _ in rows] == sorted(ip for ip, _ in rows)
-        assert {ip: max(stamp for other, stamp in rows if other == ip) for ip, _ in rows} == model
+        assert {ip: max(timestamp for other, timestamp in rows if other == ip) for ip, _ in rows} == model
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def most(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_the_ledger_holds_live_rows_only(core: Core, tmp_path: Path, most: list[int]) -> None:
+def test_the_ledger_holds_live_rows_only(core: Backend, tmp_path: Path, most: list[int]) -> None:
     log = tmp_path / "hub.log"
     totals = write_log(log, Options(lines=30_000, rate=3.0))
     replay = Replay(core, core.Matcher(load_catalogue(), zone_table("UTC")), grace=600, kept=64)
@@ -69,7 +69,9 @@ def test_the_ledger_holds_live_rows_only(core: Core, tmp_path: Path, most: list[
     assert result.distinct_ips > 1_200
 
 
-def test_the_file_on_the_disk_goes_with_the_replay(core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_on_the_disk_goes_with_the_replay(
+    core: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connections: list[sqlite3.Connection] = []
 
     def kept(*args: Any, **more: Any) -> sqlite3.Connection:
@@ -89,7 +91,9 @@ def test_the_file_on_the_disk_goes_with_the_replay(core: Core, tmp_path: Path, m
             connection.execute("SELECT 1")
 
 
-def test_what_does_not_fit_on_the_disk_is_one_line(core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_on_the_disk_is_one_line(
+    core: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_args: object, **_more: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 

@@ -1,4 +1,4 @@
-"""`match`, `bench` and `run` read the same from the same file of entries, or of odd stamps."""
+"""`match`, `bench` and `run` read the same from the same file of entries, or of odd timestamps."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def text(ip: str) -> str:
     return f"dovecot: imap-login: Login: user=<u>, method=PLAIN, rip={ip}, lip=192.0.2.10, TLS, session=<s>"
 
 
-def odd(what: str, *, stamp: str, part: bool = False) -> bytes:
+def odd(what: str, *, timestamp: str, part: bool = False) -> bytes:
     """A line of the site's own making; a part of one is none of its own."""
-    when = time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
+    when = time.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ")
     return (time.strftime("%d/%b/%Y:%H:%M:%S +0000 ", when) + ("x: " if part else "") + what + "\n").encode()
 
 
@@ -41,18 +41,18 @@ WRAPS = pytest.mark.parametrize(
 )
 
 
-def stamp(ago: int) -> str:
+def timestamp(ago: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))
 
 
 def entries(wrap: Wrap) -> list[bytes]:
     """The past half hour, and one line of before it."""
     return [
-        wrap("systemd: x", stamp=stamp(7200)),
-        wrap(text(A), stamp=stamp(600)),
-        wrap("dovecot: imap-login: Login: user=<x", stamp=stamp(500), part=True),
-        wrap("y" if wrap is odd else text(D), stamp=stamp(500)),
-        wrap(f"Mar  4 07:00:00 hub {text(B)}", stamp=stamp(400)),
+        wrap("systemd: x", timestamp=timestamp(7200)),
+        wrap(text(A), timestamp=timestamp(600)),
+        wrap("dovecot: imap-login: Login: user=<x", timestamp=timestamp(500), part=True),
+        wrap("y" if wrap is odd else text(D), timestamp=timestamp(500)),
+        wrap(f"Mar  4 07:00:00 hub {text(B)}", timestamp=timestamp(400)),
     ]
 
 
@@ -86,11 +86,15 @@ def test_run(site: Site, wrap: Wrap, options: list[str]) -> None:
     site.start()
     site.wait_rows(A, B)
     with site.log.open("ab", buffering=0) as log:
-        log.write(wrap(text(C), stamp=stamp(0))[:-1])
-        log.write(b"\n" + wrap("x", stamp=stamp(0), part=True) + wrap("y" if wrap is odd else text(D), stamp=stamp(0)))
+        log.write(wrap(text(C), timestamp=timestamp(0))[:-1])
+        log.write(
+            b"\n"
+            + wrap("x", timestamp=timestamp(0), part=True)
+            + wrap("y" if wrap is odd else text(D), timestamp=timestamp(0))
+        )
     site.wait_rows(A, B, C)
     site.log.rename(site.log.with_name("mail.log.1"))
-    site.log.write_bytes(wrap(text(D), stamp=stamp(0)))
+    site.log.write_bytes(wrap(text(D), timestamp=timestamp(0)))
     site.wait_rows(A, B, C, D)
 
 

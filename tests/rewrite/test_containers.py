@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends.grammar import mutate
+from backends.inline import FORMATS, REFERENCE, ZONE
+from backends.running import DEFAULT, matcher, run
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.backends import Core
-from rewrite.wrapping import AT, LOGIN, STAMP, WRAPPERS, Outcome, cri, docker, line_ends, told
-from twins.grammar import mutate
-from twins.inline import FORMATS, REFERENCE, ZONE
-from twins.running import DEFAULT, matcher, run
+from pbs_fast.matching.backends import Backend
+from rewrite.wrapping import AT, LOGIN, TIMESTAMP, WRAPPERS, Outcome, cri, docker, line_ends, told
 
 Reporter = Callable[[object], None]
 IP = "192.0.2.7"
@@ -40,28 +40,28 @@ def wrap(request: pytest.FixtureRequest) -> Callable[..., bytes]:
         "<22>1 - mx alphad 1 - - " + LOGIN.partition(": ")[2],
     ],
 )
-def test_the_stamp_is_the_runtimes(core: Core, wrap: Callable[..., bytes], inner: str) -> None:
-    for stamp in (STAMP, "2026-03-04T07:00:00.1+01:00", "2026-03-04T02:00:00-04:00"):
-        data = wrap("noise", stamp=stamp) + wrap(inner, stamp=stamp)
+def test_the_stamp_is_the_runtimes(core: Backend, wrap: Callable[..., bytes], inner: str) -> None:
+    for timestamp in (TIMESTAMP, "2026-03-04T07:00:00.1+01:00", "2026-03-04T02:00:00-04:00"):
+        data = wrap("noise", timestamp=timestamp) + wrap(inner, timestamp=timestamp)
         (event,) = Outcome(core.name, data).events
-        assert (event.stamp, event.ip, event.offset) == (AT, IP, len(wrap("noise", stamp=stamp)))
+        assert (event.timestamp, event.ip, event.offset) == (AT, IP, len(wrap("noise", timestamp=timestamp)))
 
 
-def test_an_own_log_in_entries(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_an_own_log_in_entries(core: Backend, wrap: Callable[..., bytes]) -> None:
     lines = ("Mar  4 07:00:00 imap-login: Info: Login: user=<u>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, TLS",)
     outcome = Outcome(core.name, b"".join(map(wrap, lines)), formats=load_catalogue())
-    assert [(e.format, e.ip, e.stamp) for e in outcome.events] == [("dovecot", IP, AT)]
+    assert [(e.format, e.ip, e.timestamp) for e in outcome.events] == [("dovecot", IP, AT)]
     assert outcome.layout == "dovecot"
 
 
-def test_what_a_message_holds(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_what_a_message_holds(core: Backend, wrap: Callable[..., bytes]) -> None:
     """Quotes, backslashes, other scripts; no control character comes through Docker's escapes as itself."""
     for user, seen in (('a"b\\c', 'a"b\\c'), ("ü\u2028é", "ü\u2028é"), ("<u>&", "<u>&")):
         (event,) = Outcome(core.name, wrap(LOGIN.replace("lena", user))).events
         assert event.user == seen
 
 
-def test_control_characters_in_dockers_entries(core: Core) -> None:
+def test_control_characters_in_dockers_entries(core: Backend) -> None:
     for raw, seen in (("\t", "#011"), ("a\nMar", "a#012Mar"), ("\r", "#015"), ("\0\x7f", "#000#177"), ("\x85", "\x85")):
         assert [event.user for event in Outcome(core.name, docker(LOGIN.replace("lena", raw))).events] == [seen]
     forged = "x\n2026-03-04T07:00:00 " + LOGIN
@@ -96,7 +96,7 @@ def test_control_characters_in_dockers_entries(core: Core) -> None:
     ],
 )
 def test_what_is_no_entry_makes_no_event_and_its_stream_is_in_doubt(
-    core: Core, wrap: Callable[..., bytes], line: bytes
+    core: Backend, wrap: Callable[..., bytes], line: bytes
 ) -> None:
     """A runtime that died writes half a line; what follows it may be the end of anything."""
     first, after, last = (wrap(LOGIN.replace("lena", name)) for name in ("a", "b", "c"))
@@ -105,7 +105,7 @@ def test_what_is_no_entry_makes_no_event_and_its_stream_is_in_doubt(
     assert [event.offset for event in outcome.events] == [0, len(first + line) + 1 + len(after)]
 
 
-def test_parts_make_no_event(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_parts_make_no_event(core: Backend, wrap: Callable[..., bytes]) -> None:
     def part(text: str = LOGIN, stream: str = "stdout") -> bytes:
         return wrap(text, stream=stream, part=True)
 
@@ -119,7 +119,7 @@ def test_parts_make_no_event(core: Core, wrap: Callable[..., bytes]) -> None:
     assert told(core.name, part(), part(stream="stderr"), whole("x"), whole("x", "stderr"), whole("1")) == [IP]
 
 
-def test_where_reading_begins_a_line_may_be_going_on(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_where_reading_begins_a_line_may_be_going_on(core: Backend, wrap: Callable[..., bytes]) -> None:
     """Each stream's first entry is in doubt, also the first of a file: it may have been rotated between two parts."""
     entries = [wrap(LOGIN), wrap(LOGIN, stream="stderr"), wrap(LOGIN), wrap(LOGIN, stream="stderr")]
     assert told(core.name, *entries) == [IP] * 4
@@ -129,7 +129,7 @@ def test_where_reading_begins_a_line_may_be_going_on(core: Core, wrap: Callable[
     assert (outcome.counters["parts"], outcome.counters["other"], outcome.counters["login"]) == (2, 2, 2)
 
 
-def test_entries_that_are_too_long(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_entries_that_are_too_long(core: Backend, wrap: Callable[..., bytes]) -> None:
     """Runtimes cut at 16 KiB: such an entry is too long a line, and nothing is believed of what follows it."""
     long = wrap("x" * 16_384, part=True)
     outcome = Outcome(core.name, wrap(LOGIN) + long + wrap(LOGIN) + wrap(LOGIN))
@@ -140,7 +140,7 @@ def test_entries_that_are_too_long(core: Core, wrap: Callable[..., bytes]) -> No
     assert (cut.counters["too_long"], cut.counters["login"]) == (1, 1)
 
 
-def test_a_wrapper_is_found_by_the_first_line_that_tells(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_a_wrapper_is_found_by_the_first_line_that_tells(core: Backend, wrap: Callable[..., bytes]) -> None:
     plain = f"Mar  4 07:00:00 {LOGIN}\n".encode()
     # Behind what is no entry, the first is in doubt.
     assert told(core.name, b"noise\n\n", wrap(LOGIN), wrap(LOGIN)) == [IP]
@@ -152,7 +152,9 @@ def test_a_wrapper_is_found_by_the_first_line_that_tells(core: Core, wrap: Calla
     assert told(core.name, wrap(LOGIN, part=True)[:-1]) == []
 
 
-def test_the_next_file_has_its_own_wrapper_and_goes_on_with_its_lines(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_the_next_file_has_its_own_wrapper_and_goes_on_with_its_lines(
+    core: Backend, wrap: Callable[..., bytes]
+) -> None:
     from pbs_fast.matching.reader import Reader
 
     m = matcher(core.name, FORMATS, ZONE)
@@ -172,7 +174,7 @@ def test_the_next_file_has_its_own_wrapper_and_goes_on_with_its_lines(core: Core
     assert layouts == [f"syslog ({name})"] * 2 + ["syslog", f"syslog ({name})"]
 
 
-def test_priming_knows_what_is_open(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_priming_knows_what_is_open(core: Backend, wrap: Callable[..., bytes]) -> None:
     from pbs_fast.matching.reader import Reader
 
     for before, wanted in ((wrap("x"), 2), (wrap("x", part=True), 1), (b"", 1)):
@@ -185,14 +187,14 @@ def test_priming_knows_what_is_open(core: Core, wrap: Callable[..., bytes]) -> N
         assert len(reader.take()) == wanted
 
 
-def test_the_stamp_of_one_line(core: Core, wrap: Callable[..., bytes]) -> None:
+def test_the_stamp_of_one_line(core: Backend, wrap: Callable[..., bytes]) -> None:
     from pbs_fast.matching.reader import Reader
 
     reader = Reader(core, matcher(core.name, FORMATS, ZONE), source="s", gap=0, live=False, fold=True)
-    assert reader.stamp(b"noise", REFERENCE) is None
+    assert reader.timestamp(b"noise", REFERENCE) is None
     for text in (wrap(LOGIN), wrap(LOGIN, part=True), wrap("Mar  4 01:00:00 x y: z"), wrap(LOGIN)[:-1] + b"\r\n"):
-        assert reader.stamp(text[:-1].removesuffix(b"\r"), REFERENCE) == AT
-    assert reader.stamp(b"noise", REFERENCE) is None
+        assert reader.timestamp(text[:-1].removesuffix(b"\r"), REFERENCE) == AT
+    assert reader.timestamp(b"noise", REFERENCE) is None
 
 
 _RESTS = (
@@ -204,17 +206,18 @@ _RESTS = (
 _INNER = (
     "", "", "Mar  4 07:00:00 ", "<22>Oct 25 02:30:00 ", "2026-10-25 02:30:00,5   ", "2020-01-01T00:00:00-0930 ",
 )  # fmt: skip
-_STAMPS = (STAMP, STAMP, "2026-03-04T07:00:01+01:00", "2026-10-25T00:30:00.5Z", "2026-02-30T00:00:00Z")
+_STAMPS = (TIMESTAMP, TIMESTAMP, "2026-03-04T07:00:01+01:00", "2026-10-25T00:30:00.5Z", "2026-02-30T00:00:00Z")
 
 
 @given(st.integers(0, 2**64 - 1), st.sampled_from(sorted(WRAPPERS)), st.booleans(), st.sampled_from(("rust", "python")))
 def test_entries_are_their_lines(share: Reporter, seed: int, name: str, is_open: bool, core: str) -> None:
-    """What comes of whole entries is what comes of their lines under the runtime's stamps, at the entries' offsets."""
+    """What comes of whole entries is what comes of their lines under the runtime's timestamps, at the entries'
+    offsets."""
     random, wrapped, lines = Random(seed), [], []
     for _ in range(random.randrange(1, 12)):
-        stamp, stream, rest = random.choice(_STAMPS), random.choice(("stdout", "stderr")), random.choice(_RESTS)
-        wrapped.append(WRAPPERS[name](random.choice(_INNER) + rest, stamp=stamp, stream=stream))
-        lines.append(f"{stamp} {rest}\n".encode())
+        timestamp, stream, rest = random.choice(_STAMPS), random.choice(("stdout", "stderr")), random.choice(_RESTS)
+        wrapped.append(WRAPPERS[name](random.choice(_INNER) + rest, timestamp=timestamp, stream=stream))
+        lines.append(f"{timestamp} {rest}\n".encode())
     data, plain = b"".join(wrapped), b"".join(lines)
     if is_open:
         data, plain = data[:-1], plain[:-1]
@@ -230,7 +233,7 @@ def test_entries_are_their_lines(share: Reporter, seed: int, name: str, is_open:
 @given(
     st.integers(0, 2**64 - 1),
     st.sampled_from(sorted(WRAPPERS)),
-    st.sampled_from((LOGIN, f"{STAMP} {LOGIN}", f"Mar  4 07:00:00 {LOGIN}", "mx deltad[1]: from 192.0.2.7")),
+    st.sampled_from((LOGIN, f"{TIMESTAMP} {LOGIN}", f"Mar  4 07:00:00 {LOGIN}", "mx deltad[1]: from 192.0.2.7")),
     st.sampled_from(("rust", "python")),
 )
 def test_a_stranger_who_cuts_gains_nothing(share: Reporter, seed: int, name: str, forged: str, core: str) -> None:
@@ -281,7 +284,7 @@ def _any_log(random: Random) -> bytes:
 
 @given(st.integers(0, 2**64 - 1))
 def test_any_bytes(share: Reporter, seed: int) -> None:
-    """No exception, each line counted once, both twins and all cuts alike (Outcome holds the sums)."""
+    """No exception, each line counted once, both backends and all cuts alike (Outcome holds the sums)."""
     random = Random(seed)
     data = _any_log(random)
     whole = Outcome("python", data)

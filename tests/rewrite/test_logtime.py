@@ -1,4 +1,4 @@
-"""`logtime`: a site's own way to write stamps, as a strptime format or a pattern."""
+"""`logtime`: a site's own way to write timestamps, as a strptime format or a pattern."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pbs_fast.errors import ConfigError
 from pbs_fast.formats.bounded import is_proved
-from pbs_fast.matching.backends import Core
+from pbs_fast.matching.backends import Backend
 from pbs_fast.matching.rewrite import logtime
 from pbs_fast.matching.rewrite.logtime import LogTime
 from rewrite.wrapping import AT, LOGIN, Outcome, cri, docker, line_ends, told
@@ -64,17 +64,17 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("pattern", "stamp"), CASES)
+@pytest.mark.parametrize(("pattern", "timestamp"), CASES)
 @pytest.mark.parametrize("between", [" ", ": ", ""])
-def test_a_stamp_is_read(core: Core, pattern: str, stamp: str, between: str) -> None:
+def test_a_stamp_is_read(core: Backend, pattern: str, timestamp: str, between: str) -> None:
     rest = LOGIN if between == " " else LOGIN.removeprefix("mx ")
     if between == ": ":
         pattern = pattern + ":"
-    if between == "" and (pattern[-1] in "fsz+?" or stamp[-1].isalnum()):
+    if between == "" and (pattern[-1] in "fsz+?" or timestamp[-1].isalnum()):
         between = " "
-    data = f"{stamp}{between}{rest}\n".encode()
+    data = f"{timestamp}{between}{rest}\n".encode()
     outcome = Outcome(core.name, b"x\n" + data, logtime=LogTime(pattern))
-    assert [(event.ip, event.stamp, event.offset) for event in outcome.events] == [(IP, AT, 2)]
+    assert [(event.ip, event.timestamp, event.offset) for event in outcome.events] == [(IP, AT, 2)]
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,17 @@ def test_a_stamp_is_read(core: Core, pattern: str, stamp: str, between: str) -> 
         ("%I:%M %p %d %m", "13:00 pm 04 03 "),
     ],
 )
-def test_a_line_without_such_a_stamp_is_left_as_it_is(core: Core, pattern: str, line: str) -> None:
-    stamps = LogTime(pattern)
-    assert stamps.head((line + LOGIN).encode()) is None
+def test_a_line_without_such_a_stamp_is_left_as_it_is(core: Backend, pattern: str, line: str) -> None:
+    timestamps = LogTime(pattern)
+    assert timestamps.head((line + LOGIN).encode()) is None
     plain = f"Mar  4 07:00:00 {LOGIN}\n".encode()
     assert told(core.name, f"{line}{LOGIN}\n".encode(), plain, logtime=LogTime(pattern)) == [IP]
 
 
-def test_impossible_dates_are_the_matchers_to_refuse(core: Core) -> None:
+def test_impossible_dates_are_the_matchers_to_refuse(core: Backend) -> None:
     lines = [
-        f"{stamp} {LOGIN}\n".encode() for stamp in ("30/02/2026 07:00:00", "04/03/2026 27:00:00", "04/03/1969 07:00:00")
+        f"{timestamp} {LOGIN}\n".encode()
+        for timestamp in ("30/02/2026 07:00:00", "04/03/2026 27:00:00", "04/03/1969 07:00:00")
     ]
     assert told(core.name, *lines, logtime=LogTime("%d/%m/%Y %H:%M:%S")) == ["bad-stamp"] * 3
 
@@ -132,38 +133,38 @@ def test_what_is_no_logtime(text: str, fault: str) -> None:
 
 def test_a_second_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    read = logtime._stamp
+    read = logtime._timestamp
 
     def counted(parts: Mapping[str, str]) -> bytes | None:
         calls.append(parts)
         return read(parts)
 
-    monkeypatch.setattr(logtime, "_stamp", counted)
-    stamps = LogTime("%b %e %T.%f")
+    monkeypatch.setattr(logtime, "_timestamp", counted)
+    timestamps = LogTime("%b %e %T.%f")
     for fraction in range(50):
-        assert stamps.head(f"Mar  4 07:00:00.{fraction:06} mx".encode()) == (b"Mar  4 07:00:00", 22)
+        assert timestamps.head(f"Mar  4 07:00:00.{fraction:06} mx".encode()) == (b"Mar  4 07:00:00", 22)
     assert len(calls) == 1
     monkeypatch.setattr(logtime, "REMEMBERED", 2)
     for second in range(10):
-        stamps.head(f"Mar  4 07:00:{second:02}.1 mx".encode())
-    assert len(stamps._known) <= 2
+        timestamps.head(f"Mar  4 07:00:{second:02}.1 mx".encode())
+    assert len(timestamps._known) <= 2
 
 
-def test_a_stamp_behind_it_is_dropped(core: Core) -> None:
+def test_a_stamp_behind_it_is_dropped(core: Backend) -> None:
     """socklog: UTC, then syslogd's own."""
     lines = [
         f"2026-03-04_06:00:00.12345 {inner}{LOGIN}\n".encode()
         for inner in ("", "Mar  4 01:00:00 ", "<22>Mar  4 01:00:00 ", "2026-03-04T01:00:00 ")
     ]
     found = Outcome(core.name, b"".join(lines), logtime=LogTime("%F_%T.%f")).events
-    assert [event.stamp for event in found] == [AT - 3600] * 4
+    assert [event.timestamp for event in found] == [AT - 3600] * 4
 
 
-def test_it_is_also_looked_for_in_containers_entries(core: Core) -> None:
+def test_it_is_also_looked_for_in_containers_entries(core: Backend) -> None:
     for wrap in (docker, cri):
         inner = f"04/Mar/2026 01:00:00 {LOGIN}"
         found = Outcome(core.name, wrap(inner) + wrap(LOGIN), logtime=LogTime("%d/%b/%Y %T")).events
-        assert [event.stamp for event in found] == [AT, AT]
+        assert [event.timestamp for event in found] == [AT, AT]
 
 
 @given(
@@ -183,11 +184,11 @@ def test_what_strftime_writes_is_read(share: Reporter, when: datetime, offset: i
     if "%y" in form and when.year < 1971:
         return
     moment = when.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=offset)))
-    stamp = moment.strftime(form)
-    found = LogTime(form).head(f"{stamp} mx".encode())
-    assert found is not None, stamp
+    timestamp = moment.strftime(form)
+    found = LogTime(form).head(f"{timestamp} mx".encode())
+    assert found is not None, timestamp
     text, end = found
-    assert end == len(stamp)
+    assert end == len(timestamp)
     assert datetime.fromisoformat(text.decode()) == moment
     share(offset)
 
@@ -201,12 +202,14 @@ def test_epochs(share: Reporter, epoch: int) -> None:
 
 
 @given(
-    st.lists(st.sampled_from([stamp for _, stamp in CASES]), min_size=1, max_size=8), st.sampled_from(CASES), st.data()
+    st.lists(st.sampled_from([timestamp for _, timestamp in CASES]), min_size=1, max_size=8),
+    st.sampled_from(CASES),
+    st.data(),
 )
-def test_lines_stay_lines(share: Reporter, stamps: list[str], case: tuple[str, str], data: st.DataObject) -> None:
-    """Counts and offsets, whatever matches; both twins alike."""
+def test_lines_stay_lines(share: Reporter, timestamps: list[str], case: tuple[str, str], data: st.DataObject) -> None:
+    """Counts and offsets, whatever matches; both backends alike."""
     ends = st.sampled_from((b"\n", b"\r\n", b"\n\n"))
-    log = b"".join(f"{stamp} {LOGIN}".encode() + data.draw(ends) for stamp in stamps)
+    log = b"".join(f"{timestamp} {LOGIN}".encode() + data.draw(ends) for timestamp in timestamps)
     log = data.draw(st.sampled_from((log, log.rstrip(b"\r\n"))))
     cuts = data.draw(st.lists(st.sampled_from(line_ends(log)), max_size=3)) if line_ends(log) else []
     outcomes = [Outcome(core, log, cuts, logtime=LogTime(case[0])) for core in ("rust", "python")]
@@ -214,13 +217,13 @@ def test_lines_stay_lines(share: Reporter, stamps: list[str], case: tuple[str, s
     assert outcomes[0].counters == outcomes[1].counters
     for event in outcomes[0].events:
         assert event.offset == 0 or log[event.offset - 1] == 10
-    share(case[1] in stamps or outcomes[0].events)
+    share(case[1] in timestamps or outcomes[0].events)
 
 
-@pytest.mark.parametrize(("pattern", "stamp"), [case for case in CASES if "%" in case[0]])
-def test_strptime_formats_are_one_pass(pattern: str, stamp: str) -> None:
+@pytest.mark.parametrize(("pattern", "timestamp"), [case for case in CASES if "%" in case[0]])
+def test_strptime_formats_are_one_pass(pattern: str, timestamp: str) -> None:
     """So `re` runs them, which is quick. Numbers that run together have to be tried."""
-    del stamp
+    del timestamp
     assert is_proved(logtime._of_format(pattern)) or pattern == "%y%m%d %T"
 
 
@@ -235,22 +238,22 @@ def test_strptime_formats_are_one_pass(pattern: str, stamp: str) -> None:
     ],
 )
 def test_a_line_costs_its_length(pattern: str) -> None:
-    stamps = LogTime(pattern)
+    timestamps = LogTime(pattern)
     for text in (b"a", b"x", b"a ", b",", b"a-b."):
         took = []
         for size in (4_000, 8_000, 16_000):
             line = text * (size // len(text))
             started = time.thread_time()
-            assert stamps.head(line) is None
+            assert timestamps.head(line) is None
             took.append(time.thread_time() - started)
         assert took[2] < 3 * took[1] + 0.01
         assert took[2] < 1
 
 
 def test_only_the_head_of_a_line_is_looked_at_where_a_stamp_has_an_end() -> None:
-    stamps = LogTime("(?P<month>[0-9]?[0-9])(?P<day>[0-9]?[0-9])(?P<hour>[0-9]{2})(?P<minute>[0-9]{2})\\b")
-    assert stamps.head(b"03040700 " + b"x" * 16_000) == (b"Mar  4 07:00:00", 8)
-    assert stamps.head(b"03040700x") is None
+    timestamps = LogTime("(?P<month>[0-9]?[0-9])(?P<day>[0-9]?[0-9])(?P<hour>[0-9]{2})(?P<minute>[0-9]{2})\\b")
+    assert timestamps.head(b"03040700 " + b"x" * 16_000) == (b"Mar  4 07:00:00", 8)
+    assert timestamps.head(b"03040700x") is None
 
 
 @pytest.mark.parametrize(

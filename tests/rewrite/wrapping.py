@@ -7,31 +7,33 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from backends.inline import FORMATS, REFERENCE, ZONE
+from backends.running import columns, matcher
 from pbs_fast.events import Event
 from pbs_fast.formats import Format
-from pbs_fast.matching.backends import load_core
+from pbs_fast.matching.backends import load_backend
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.rewrite.logtime import LogTime
-from twins.inline import FORMATS, REFERENCE, ZONE
-from twins.running import columns, matcher
 
-STAMP = "2026-03-04T06:00:00.123456789Z"
+TIMESTAMP = "2026-03-04T06:00:00.123456789Z"
 AT = 1772604000
 LOGIN = "mx alphad: LOGIN, user=lena, ip=[192.0.2.7]"
 
 
-def docker(text: str, *, stamp: str = STAMP, stream: str = "stdout", part: bool = False, end: str = "\n") -> bytes:
+def docker(
+    text: str, *, timestamp: str = TIMESTAMP, stream: str = "stdout", part: bool = False, end: str = "\n"
+) -> bytes:
     """An entry of Docker's json-file, as dockerd writes it (compact, `<`, `>` and `&` escaped)."""
-    record = {"log": text + ("" if part else end), "stream": stream, "time": stamp}
+    record = {"log": text + ("" if part else end), "stream": stream, "time": timestamp}
     found = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     for char in "<>&":
         found = found.replace(char, f"\\u{ord(char):04x}")
     return found.encode("utf-8", "surrogatepass") + b"\n"
 
 
-def cri(text: str, *, stamp: str = STAMP, stream: str = "stdout", part: bool = False) -> bytes:
+def cri(text: str, *, timestamp: str = TIMESTAMP, stream: str = "stdout", part: bool = False) -> bytes:
     """An entry as CRI's runtimes write it."""
-    return f"{stamp} {stream} {'P' if part else 'F'} {text}\n".encode("utf-8", "surrogatepass")
+    return f"{timestamp} {stream} {'P' if part else 'F'} {text}\n".encode("utf-8", "surrogatepass")
 
 
 WRAPPERS = {"docker": docker, "cri": cri}
@@ -56,7 +58,7 @@ class Outcome:
 
         def reader(*, fold: bool) -> Reader:
             m = matcher(core, formats, ZONE)
-            made = Reader(load_core(core), m, source="s", gap=1800, live=False, fold=fold, logtime=logtime)
+            made = Reader(load_backend(core), m, source="s", gap=1800, live=False, fold=fold, logtime=logtime)
             if after_others:
                 made.prime(docker("x") + docker("x", stream="stderr"), 0, reference=REFERENCE)
                 made.begin_file()

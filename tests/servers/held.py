@@ -34,7 +34,8 @@ class Said(NamedTuple):
 
 
 def said(log: Path, core: str) -> tuple[list[Said], list[str]]:
-    """All events of a log, in order, and its missed lines. AssertionError where a stamp is not of the last minutes."""
+    """All events of a log, in order, and its missed lines. AssertionError where a timestamp is not of the last
+    minutes."""
     command = [sys.executable, "-m", "pbs_fast", "match", "--json", "--missed", f"--core={core}", str(log)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode in (0, 3), done.stderr
@@ -72,7 +73,7 @@ def hold(
     ends: Collection[End] = ("logout", "drop"),
     ends_name_user: bool = True,
 ) -> None:
-    """Play deeds, then hold the log against them, by both twins.
+    """Play deeds, then hold the log against them, by both backends.
 
     Eight clients come at a time, so their sessions' lines mix. A login for each deed that the server took and for no
     other; a logout for those of them that ended in one of `ends`, which are those that this server writes a line of.

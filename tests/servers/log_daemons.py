@@ -199,13 +199,13 @@ def observe(daemon: Daemon, suite: str) -> Row:
     return Row(*made, longest=_longest(found), forged=_forged(found))
 
 
-def _stamp() -> bytes:
+def _timestamp() -> bytes:
     return time.strftime("%b %e %H:%M:%S", time.gmtime()).encode()
 
 
 def _message(text: bytes) -> bytes:
     """As syslog(3) sends it, for the facility mail."""
-    return b"<22>%s %s" % (_stamp(), text)
+    return b"<22>%s %s" % (_timestamp(), text)
 
 
 def _login(ip: str) -> bytes:
@@ -219,7 +219,7 @@ def _messages() -> list[bytes]:
     made = [_message(b"probe: %s<%s>%s" % (name.encode(), byte, name.encode())) for name, byte in BYTES.items()]
     for how, ip in FORGED.items():
         byte = BYTES[how.split(" ")[0]]
-        head = b"<22>%s " % _stamp() if "priority" in how else b"%s %s " % (_stamp(), HOST.encode())
+        head = b"<22>%s " % _timestamp() if "priority" in how else b"%s %s " % (_timestamp(), HOST.encode())
         # A refused name that closes with a header of its own what the server writes behind it.
         name = b"x%s%s%s%s%stail: " % (byte, head, _login(ip), byte, head)
         refused = b'nginx: 2026/11/30 08:00:00 [info] 7#7: *9 client login failed: "no" while in http auth state, '
@@ -286,7 +286,7 @@ def _forged(log: bytes) -> str:
 def _believed(log: bytes) -> list[str]:
     """The logins that count where the file is known to be one in which strangers can write lines."""
     from pbs_fast.formats.loader import load_catalogue
-    from pbs_fast.matching import load_core
+    from pbs_fast.matching import load_backend
     from pbs_fast.matching.distrust import Distrust
     from pbs_fast.matching.reader import Reader
     from pbs_fast.matching.zones import zone_table
@@ -294,7 +294,7 @@ def _believed(log: bytes) -> list[str]:
     formats = load_catalogue()
     found = []
     for name in ("rust", "python"):
-        core = load_core(name)
+        core = load_backend(name)
         distrust = Distrust([tag for each in formats for tag in each.raw_names])
         matcher = core.Matcher(formats, zone_table("UTC"))
         reader = Reader(core, matcher, source="", gap=0, live=True, fold=False, distrust=distrust)

@@ -9,7 +9,7 @@ import pytest
 
 from mta.dovecot import require_dovecot
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.backends import load_core
+from pbs_fast.matching.backends import load_backend
 from servers.clients import deeds
 from servers.held import hold
 from servers.stage import PEM, UNNAMED, USERS, Stage, stage
@@ -106,7 +106,7 @@ def test_an_imap_id_that_fills_records_grants_nothing(log: Literal["syslog", "ow
     forged = [line for line in text.splitlines() if "imap-login: " in line and ": Login: user=<x>" in line]
     assert any(line.endswith(">") for line in forged), "no block was a whole login"
     for name in ("rust", "python"):
-        core = load_core(name)
+        core = load_backend(name)
         matcher = core.Matcher(load_catalogue(), ((-(2**62), 0),))
         layout = matcher.sniff(text.encode())
         assert layout == ("syslog" if log == "syslog" else "dovecot")

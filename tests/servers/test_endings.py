@@ -13,7 +13,7 @@ import pytest
 from mta.dovecot import require_dovecot
 from pbs_fast.events import Batch
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.backends import load_core
+from pbs_fast.matching.backends import load_backend
 from servers import test_courier, test_mailutils, test_nginx, test_perdition
 from servers.clients import Client, Deed, Protocol
 from servers.held import CORES
@@ -36,7 +36,7 @@ def processes(here: Stage, name: str) -> set[int]:
 
 def rows(here: Stage, core: str) -> Batch:
     """The rows of the log, none folded."""
-    made = load_core(core)
+    made = load_backend(core)
     matcher = made.Matcher(load_catalogue(), ((-(2**62), 0),))
     data = here.log.read_bytes()
     stream = made.Stream(matcher, source="log", gap=0, fold=False)

@@ -22,7 +22,7 @@ from pbs_fast.sources.journal import source as journal
 from pbs_fast.sources.journal.source import JournalSource
 from pbs_fast.sources.journal.spec import parse_journal
 from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.protocol import Notice, Past, Start, Wishes
+from pbs_fast.sources.protocol import Notice, Past, SourceOptions, Start
 from sources.journals import Journald, fields, message, program, store
 
 NOW = time.time()
@@ -38,11 +38,11 @@ def messages(pieces: list[Piece]) -> list[str]:
 class Opened:
     """A source with what it said and all that came from it."""
 
-    def __init__(self, spec: str, **wishes: object) -> None:
+    def __init__(self, spec: str, **source_options: object) -> None:
         self.notices: list[Notice] = []
         self.source = JournalSource(
             parse_journal(spec),
-            Wishes(on_notice=self.notices.append, tags=TAGS, **wishes),  # type: ignore[arg-type]
+            SourceOptions(on_notice=self.notices.append, tags=TAGS, **source_options),  # type: ignore[arg-type]
         )
         self.pieces: list[Piece] = []
         self.past: Past | None = None
@@ -85,8 +85,8 @@ class Opened:
 def opened() -> Iterator[Callable[..., Opened]]:
     made: list[Opened] = []
 
-    def make(spec: str, **wishes: object) -> Opened:
-        made.append(Opened(spec, **wishes))
+    def make(spec: str, **source_options: object) -> Opened:
+        made.append(Opened(spec, **source_options))
         return made[-1]
 
     yield make
@@ -433,7 +433,7 @@ def test_a_journalctl_that_always_fails_is_said_once_and_tried_ever_later(
     now = [1_000.0]
     said: list[Notice] = []
     source = JournalSource(
-        parse_journal(f"directory={tmp_path}"), Wishes(start, on_notice=said.append), clock=lambda: now[0]
+        parse_journal(f"directory={tmp_path}"), SourceOptions(start, on_notice=said.append), clock=lambda: now[0]
     )
     with pytest.raises(SourceError, match="status 3: broken"):
         source.open()
@@ -460,7 +460,7 @@ def test_output_that_is_no_export_restarts_it(monkeypatch: pytest.MonkeyPatch, t
     (tmp_path / "a.journal").touch()
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     said: list[Notice] = []
-    source = JournalSource(parse_journal(f"directory={tmp_path}"), Wishes(on_notice=said.append))
+    source = JournalSource(parse_journal(f"directory={tmp_path}"), SourceOptions(on_notice=said.append))
     wait_for("the fault", lambda: source.poll() == [] and said)
     source.close()
     assert "is damaged" in said[0].text

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pbs_fast.errors import UsageError
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import Core
+from pbs_fast.matching import Backend
 from pbs_fast.sources.journal.export import Entry
 from pbs_fast.sources.journal.parts import REMEMBERED, Parts
 from pbs_fast.sources.journal.render import Renderer
@@ -210,7 +210,7 @@ HOSTILE = st.one_of(
     honest=st.booleans(),
 )
 def test_no_content_makes_an_event_that_the_server_did_not_write(
-    core: Core, parts: list[str], host: str, tag: str, honest: bool, share: Callable[[object], None]
+    core: Backend, parts: list[str], host: str, tag: str, honest: bool, share: Callable[[object], None]
 ) -> None:
     text = "".join(parts)
     if honest:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.open import LogFile, open_log
+from pbs_fast.sources.open import LogReader, open_log
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -33,7 +33,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 packed = pytest.mark.parametrize("kind", PACKERS)
 
 
-def read_all(log: LogFile, size: int = 1 << 16) -> bytes:
+def read_all(log: LogReader, size: int = 1 << 16) -> bytes:
     parts = []
     while data := log.read(size):
         assert len(data) <= size
@@ -41,7 +41,7 @@ def read_all(log: LogFile, size: int = 1 << 16) -> bytes:
     return b"".join(parts)
 
 
-def read_to_the_fault(log: LogFile, read: list[bytes]) -> None:
+def read_to_the_fault(log: LogReader, read: list[bytes]) -> None:
     while data := log.read(1 << 16):
         read.append(data)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.compressed import compression
 from pbs_fast.sources.lines import MAX_LINE, PIECE, TOO_LONG, Piece, aligned, pieces
-from pbs_fast.sources.open import LogFile, open_log
+from pbs_fast.sources.open import LogReader, open_log
 
 Line = tuple[int, bytes | None]
 
@@ -56,7 +56,7 @@ def check(found: list[Piece], text: bytes) -> None:
         position = piece.end
 
 
-def ranged(log: LogFile, size: int) -> list[Piece]:
+def ranged(log: LogReader, size: int) -> list[Piece]:
     return [piece for part in aligned(log, size) for piece in part.read()]
 
 

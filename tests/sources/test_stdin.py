@@ -21,7 +21,7 @@ from daemon.running import PATIENCE, PROGRAM, Site, login, pbs
 from mta import private_directory, wait_for
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.lines import MAX_LINE, TOO_LONG, Piece
-from pbs_fast.sources.protocol import Wishes
+from pbs_fast.sources.protocol import SourceOptions
 from pbs_fast.sources.stdin import StdinSource
 
 
@@ -49,7 +49,7 @@ def drain(source: StdinSource) -> bytes:
 @pytest.fixture
 def pipe() -> Iterator[tuple[StdinSource, int]]:
     read, write = os.pipe()
-    yield StdinSource(Wishes(), read), write
+    yield StdinSource(SourceOptions(), read), write
     os.close(read)
 
 
@@ -118,7 +118,7 @@ def test_a_budget_is_kept_and_the_rest_is_said_to_be_there(pipe: tuple[StdinSour
 def test_the_lines_are_those_that_were_written(parts: list[bytes], share: Callable[[object], None]) -> None:
     read, write = os.pipe()
     try:
-        source = StdinSource(Wishes(), read)
+        source = StdinSource(SourceOptions(), read)
         found = b""
         for part in parts:
             os.write(write, part)
@@ -135,7 +135,7 @@ def test_the_lines_are_those_that_were_written(parts: list[bytes], share: Callab
 def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"a\nb\nc")
     fd = os.open(tmp_path / "log", os.O_RDONLY)
-    source = StdinSource(Wishes(), fd)
+    source = StdinSource(SourceOptions(), fd)
     source.open()
     assert drain(source) == b"a\nb\n"
     assert source.counters["partial_lost"] == 1
@@ -146,7 +146,7 @@ def test_a_fifo_ends_with_its_last_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     read = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     write = os.open(tmp_path / "fifo", os.O_WRONLY)
-    source = StdinSource(Wishes(), read)
+    source = StdinSource(SourceOptions(), read)
     os.write(write, b"a\n")
     assert text(source.poll()) == b"a\n"
     assert not at_end(source)
@@ -157,7 +157,7 @@ def test_a_fifo_ends_with_its_last_writer(tmp_path: Path) -> None:
 
 def test_a_terminal_ends_with_control_d_and_stays_blocking() -> None:
     master, slave = pty.openpty()
-    source = StdinSource(Wishes(), slave)
+    source = StdinSource(SourceOptions(), slave)
     source.open()
     os.write(master, b"typed\n")
     assert text(source.poll()) == b"typed\n"
@@ -173,7 +173,7 @@ def test_a_terminal_that_hangs_up_is_an_end_that_is_said() -> None:
     master, slave = pty.openpty()
     tty.setraw(slave)
     said: list[str] = []
-    source = StdinSource(Wishes(on_notice=lambda notice: said.append(notice.text)), slave)
+    source = StdinSource(SourceOptions(on_notice=lambda notice: said.append(notice.text)), slave)
     os.close(master)
     assert drain(source) == b""
     assert source.counters["read_errors"] == len(said)
@@ -183,14 +183,14 @@ def test_a_terminal_that_hangs_up_is_an_end_that_is_said() -> None:
 def test_a_closed_descriptor_and_a_directory_are_refused(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     with pytest.raises(SourceError, match="is a directory"):
-        StdinSource(Wishes(), fd).open()
+        StdinSource(SourceOptions(), fd).open()
     os.close(fd)
     with pytest.raises(SourceError, match="is closed"):
-        StdinSource(Wishes(), fd).open()
+        StdinSource(SourceOptions(), fd).open()
 
 
 def test_it_never_covers() -> None:
-    past = StdinSource(Wishes(), 0).replay(0.0, lambda _line, _reference: 0, 1.0)
+    past = StdinSource(SourceOptions(), 0).replay(0.0, lambda _line, _reference: 0, 1.0)
     assert past.done
     assert not past.coverage.complete
     assert "standard input" in past.coverage.reason

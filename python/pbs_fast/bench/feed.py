@@ -16,10 +16,10 @@ from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
-from pbs_fast.matching import SYSLOG, Core, Scan
+from pbs_fast.matching import SYSLOG, Backend, Scan
 from pbs_fast.matching.reader import Reader, Ready
 from pbs_fast.sources.lines import MAX_LINE, PIECE, Piece, Range, aligned, pieces
-from pbs_fast.sources.open import LogFile, open_log
+from pbs_fast.sources.open import LogReader, open_log
 
 #: Pieces under way beyond one a thread, so that no thread waits while the consumer folds.
 _AHEAD = 2
@@ -44,8 +44,8 @@ class Scanned(NamedTuple):
     """That of what was `ready`."""
     end: int
     """Where the piece ends in its log, in bytes of text."""
-    last_stamp: int | None
-    """Stamp of the piece's last line that has a readable one."""
+    last_timestamp: int | None
+    """Timestamp of the piece's last line that has a readable one."""
     read_seconds: float
 
 
@@ -60,7 +60,7 @@ class FileEnd(NamedTuple):
 _Job = Callable[[], list[Scanned]]
 
 
-def default_threads(core: Core) -> int:
+def default_threads(core: Backend) -> int:
     """One per processor for Rust, which releases the interpreter lock; one for Python, which cannot."""
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     if core.name == "python" and gil:
@@ -102,7 +102,7 @@ def scans(
             pool.shutdown(cancel_futures=True)
 
 
-def _reference(log: LogFile, now: int | None) -> int:
+def _reference(log: LogReader, now: int | None) -> int:
     if now is not None:
         return now
     return int(time.time()) if log.mtime is None else log.mtime
@@ -121,7 +121,7 @@ def _ordered(jobs: Iterator[_Job], pool: ThreadPoolExecutor | None, window: int)
         yield from scanned
 
 
-def _jobs(log: LogFile, reader: Reader, reference: int, size: int) -> Iterator[_Job]:
+def _jobs(log: LogReader, reader: Reader, reference: int, size: int) -> Iterator[_Job]:
     """Jobs for a log's lines, in order."""
     if not log.seekable:
         yield from _in_turn(pieces(log, size), reader, reference)
@@ -169,18 +169,18 @@ def _read_and_scan(part: Range, reader: Reader, layout: str, reference: int) -> 
 
 def _scan(ready: Ready, end: int, read_seconds: float, reader: Reader, reference: int) -> list[Scanned]:
     scan = reader.scan(ready, reference)
-    return [Scanned(scan, reference, ready.offset, end, last_stamp_of(ready, reader, reference), read_seconds)]
+    return [Scanned(scan, reference, ready.offset, end, last_timestamp_of(ready, reader, reference), read_seconds)]
 
 
-def last_stamp_of(ready: Ready, reader: Reader, reference: int) -> int | None:
-    """In a log this is the stamp of the piece's last line; only rubbish makes it look further back."""
+def last_timestamp_of(ready: Ready, reader: Reader, reference: int) -> int | None:
+    """In a log this is the timestamp of the piece's last line; only rubbish makes it look further back."""
     data, stop = ready.data, ready.stop
     while stop > ready.start:
         end = stop - 1 if data[stop - 1] == 0x0A else stop
         start = data.rfind(b"\n", ready.start, end) + 1 or ready.start
         if end - start <= MAX_LINE:
-            stamp = reader.stamp_of(data[start:end].removesuffix(b"\r"), ready.layout, reference)
-            if stamp is not None:
-                return stamp
+            timestamp = reader.timestamp_of(data[start:end].removesuffix(b"\r"), ready.layout, reference)
+            if timestamp is not None:
+                return timestamp
         stop = start
     return None

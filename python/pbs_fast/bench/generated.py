@@ -11,7 +11,7 @@ from typing import Any
 from pbs_fast.bench.hublog import Options, Truth, write_log
 from pbs_fast.errors import CoreError, SourceError
 
-#: The zone of its stamps that name none.
+#: The zone of its timestamps that name none.
 ZONE = "UTC"
 
 

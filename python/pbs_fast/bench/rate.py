@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pbs_fast.bench.feed import last_stamp_of
+from pbs_fast.bench.feed import last_timestamp_of
 from pbs_fast.bench.inputs import once
 from pbs_fast.matching.reader import Reader, Ready
 from pbs_fast.sources.lines import MAX_LINE, pieces
@@ -23,7 +23,7 @@ class LogRate(NamedTuple):
 
     lines: int
     first: int
-    """Least and greatest stamp, seconds since the epoch."""
+    """Least and greatest timestamp, seconds since the epoch."""
     last: int
     busiest: int
     """Lines in the busiest minute."""
@@ -69,24 +69,24 @@ class _Stamps:
         self._reader = reader
         self._reference = reference
 
-    def stamp(self, start: int) -> int | None:
+    def timestamp(self, start: int) -> int | None:
         """That of the line which starts here."""
         end = self.data.find(b"\n", start, self.stop)
         end = self.stop if end < 0 else end
         if end - start > MAX_LINE:
             return None
-        return self._reader.stamp_of(self.data[start:end].removesuffix(b"\r"), self._ready.layout, self._reference)
+        return self._reader.timestamp_of(self.data[start:end].removesuffix(b"\r"), self._ready.layout, self._reference)
 
     def next_line(self, place: int, before: int) -> int:
         """Where the first line starts after this place, `before` when none starts earlier."""
         return self.data.find(b"\n", place, before) + 1 or before
 
     def first(self, start: int) -> tuple[int, int] | None:
-        """Start and stamp of the first line from here on that has a stamp."""
+        """Start and timestamp of the first line from here on that has a timestamp."""
         while start < self.stop:
-            stamp = self.stamp(start)
-            if stamp is not None:
-                return start, stamp
+            timestamp = self.timestamp(start)
+            if timestamp is not None:
+                return start, timestamp
             start = self.next_line(start, self.stop)
         return None
 
@@ -111,14 +111,14 @@ class _Stamps:
                 low = place
 
     def _is_later(self, start: int, minute: int) -> bool:
-        """A line without stamp belongs to the minute before."""
-        stamp = self.stamp(start)
-        return stamp is not None and stamp // 60 != minute
+        """A line without timestamp belongs to the minute before."""
+        timestamp = self.timestamp(start)
+        return timestamp is not None and timestamp // 60 != minute
 
 
 def log_rate(files: Sequence[str], reader: Reader, now: int | None) -> LogRate | None:
-    """Read the logs once more; `reader` must be a fresh one. None when no line has a stamp, or when one of them cannot
-    be read again (`inputs.once`). Raises SourceError.
+    """Read the logs once more; `reader` must be a fresh one. None when no line has a timestamp, or when one of them
+    cannot be read again (`inputs.once`). Raises SourceError.
 
     `now` is the second that years are judged from; None means each file's time of last modification.
     """
@@ -133,14 +133,14 @@ def log_rate(files: Sequence[str], reader: Reader, now: int | None) -> LogRate |
             reference = now if now is not None else int(time.time()) if log.mtime is None else log.mtime
             for piece in pieces(log):
                 ready = reader.ready(piece.data, piece.start, piece.stop, offset=piece.offset)
-                stamps = _Stamps(ready, reader, reference)
+                timestamps = _Stamps(ready, reader, reference)
                 place = ready.start
-                while found := stamps.first(place):
-                    stamp = found[1]
-                    first = stamp if first is None else min(first, stamp)
-                    end = stamps.end_of_minute(found[0], stamp // 60)
-                    minutes.add(stamp // 60, ready.data.count(b"\n", place, end))
+                while found := timestamps.first(place):
+                    timestamp = found[1]
+                    first = timestamp if first is None else min(first, timestamp)
+                    end = timestamps.end_of_minute(found[0], timestamp // 60)
+                    minutes.add(timestamp // 60, ready.data.count(b"\n", place, end))
                     place = end
-                last = max(last, last_stamp_of(ready, reader, reference) or last)
+                last = max(last, last_timestamp_of(ready, reader, reference) or last)
                 reader.forget()
     return None if first is None else LogRate(minutes.lines, first, last, minutes.busiest, minutes.busiest_at)

@@ -21,7 +21,7 @@ from pbs_fast.guards import Guards, Machine
 from pbs_fast.guards.deny import DenyList
 from pbs_fast.guards.netblocks import Netblocks
 from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.matching import Core, Matcher
+from pbs_fast.matching import Backend, Matcher
 from pbs_fast.matching.reader import Reader
 from pbs_fast.replay.expiries import LIMIT
 from pbs_fast.replay.replayer import Replayer
@@ -70,9 +70,9 @@ class Result:
     granted: int
     """Logins that opened the relay: those later than the end of the address's grant before, if any."""
     expired: int
-    """Grants that ended by the time of the logs' last readable stamp."""
+    """Grants that ended by the time of the logs' last readable timestamp."""
     digest: str
-    """SHA-256 over `IP SPACE EPOCH NEWLINE` of each address with its greatest login stamp, sorted bytewise."""
+    """SHA-256 over `IP SPACE EPOCH NEWLINE` of each address with its greatest login timestamp, sorted bytewise."""
     stages: Stages
 
 
@@ -81,7 +81,7 @@ class Replay:
 
     def __init__(
         self,
-        core: Core,
+        core: Backend,
         matcher: Matcher,
         *,
         grace: int,
@@ -140,7 +140,7 @@ class Replay:
         started = time.perf_counter()
         file_bytes = waiting = 0
         reference = 0
-        last_stamp: int | None = None
+        last_timestamp: int | None = None
 
         def position(index: int, place: int) -> None:
             on_position(index, place, self._lines)
@@ -148,18 +148,18 @@ class Replay:
         for found in scans(files, self._reader, now=now, threads=threads, size=piece, on_position=position):
             if isinstance(found, FileEnd):
                 self._bytes += found.bytes
-                self._turn(reference, last_stamp)
-                self._replayer.end_log(last_stamp, reference)
+                self._turn(reference, last_timestamp)
+                self._replayer.end_log(last_timestamp, reference)
                 file_bytes = waiting = 0
-                last_stamp = None
+                last_timestamp = None
                 continue
             waiting += found.end - file_bytes
             file_bytes, reference = found.end, found.reference
-            if found.last_stamp is not None:
-                last_stamp = found.last_stamp
+            if found.last_timestamp is not None:
+                last_timestamp = found.last_timestamp
             self._add(found)
             if waiting >= batch:
-                self._turn(reference, last_stamp)
+                self._turn(reference, last_timestamp)
                 waiting = 0
         self._replayer.finish()
         self._publish(last=True)
@@ -190,12 +190,12 @@ class Replay:
         self._stages.scan += found.scan.seconds
         self._reader.add(found.scan, found.offset)
 
-    def _turn(self, reference: int, last_stamp: int | None) -> None:
+    def _turn(self, reference: int, last_timestamp: int | None) -> None:
         """Give the rows since the last time to the ledger, end the grants whose time has come, write the table."""
         batch = self._reader.take()
         started = time.perf_counter()
         self._replayer.take(batch, reference)
-        self._replayer.advance(last_stamp, reference)
+        self._replayer.advance(last_timestamp, reference)
         self._stages.ledger += time.perf_counter() - started
         self._publish()
 
@@ -228,14 +228,14 @@ def _digest(ordered: Iterable[tuple[str, int]]) -> tuple[str, int]:
     sha256 = hashlib.sha256()
     distinct = 0
     before, latest = "", 0
-    for ip, stamp in ordered:
+    for ip, timestamp in ordered:
         if ip == before:
-            latest = max(latest, stamp)
+            latest = max(latest, timestamp)
             continue
         if distinct:
             sha256.update(f"{before} {latest}\n".encode("ascii"))
         distinct += 1
-        before, latest = ip, stamp
+        before, latest = ip, timestamp
     if distinct:
         sha256.update(f"{before} {latest}\n".encode("ascii"))
     return sha256.hexdigest(), distinct

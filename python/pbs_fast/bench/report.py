@@ -94,7 +94,7 @@ def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None, *, onc
             " --missed LOG\n"
         )
     if rate is None:
-        why = f"{once} cannot be read a second time" if once else "no line has a stamp that can be read"
+        why = f"{once} cannot be read a second time" if once else "no line has a timestamp that can be read"
         return text + f"How many times today's log rate this is cannot be said: {why}.\n"
     minute = time.strftime("%Y-%m-%d %H:%M", time.gmtime(rate.busiest_at))
     text += (

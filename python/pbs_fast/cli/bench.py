@@ -13,8 +13,8 @@ from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, Site, ma
 if TYPE_CHECKING:
     from pbs_fast.bench.rate import LogRate
     from pbs_fast.bench.replay import Replay
-    from pbs_fast.matching import Core
-    from pbs_fast.matching.rewrite.logtime import LogTime as Stamps
+    from pbs_fast.matching import Backend
+    from pbs_fast.matching.rewrite.logtime import LogTime as Timestamps
     from pbs_fast.tables import Table
 
 
@@ -107,7 +107,7 @@ def register(app: typer.Typer) -> None:
 
         if plot is not None:
             drawing.check(plot)
-        twins = _twins(core)
+        backends = _backends(core)
         _check_generate(
             logs,
             generate,
@@ -116,12 +116,12 @@ def register(app: typer.Typer) -> None:
         )
         check_again(logs or [], core=core, repeat=repeat)
         with _logs(logs, generate, keep, grace, not json) as (paths, totals):
-            site = read_site(config, "bench", twins[0], log_timezone, logtime) if totals is None else _packaged()
+            site = read_site(config, "bench", backends[0], log_timezone, logtime) if totals is None else _packaged()
             reference = parse_now(now, site.log_timezone)
             with _scratch(table) as scratch:
                 plan = _Plan(paths, site, grace, reference, threads, scratch, repeat, totals, not json)
-                records = _run(twins, plan)
-            rate = None if json else _rate(twins[0], plan)
+                records = _run(backends, plan)
+            rate = None if json else _rate(backends[0], plan)
         typer.echo(
             as_json(records) + "\n"
             if json
@@ -192,7 +192,7 @@ def _packaged() -> Site:
     return Site(load_catalogue(), ZONE, None)
 
 
-def _run(twins: list[Core], plan: _Plan) -> list[dict[str, Any]]:
+def _run(backends: list[Backend], plan: _Plan) -> list[dict[str, Any]]:
     """The record of each backend. Each round runs every backend once, so that a busy machine slows both equally.
 
     Raises CoreError if runs disagree or the counts differ from what was generated.
@@ -204,54 +204,54 @@ def _run(twins: list[Core], plan: _Plan) -> list[dict[str, Any]]:
     from pbs_fast.bench.report import differences, record
     from pbs_fast.errors import CoreError
 
-    runs: list[list[dict[str, Any]]] = [[] for _ in twins]
+    runs: list[list[dict[str, Any]]] = [[] for _ in backends]
     for run in range(1, plan.repeat + 1):
-        for twin, records in zip(twins, runs, strict=True):
-            with progress(title(twin.name, run, plan.repeat), plan.logs, plan.progress) as on_position:
-                replay = _make(twin, plan.site, plan.grace, plan.table)
-                threads = plan.threads or default_threads(twin)
+        for backend, records in zip(backends, runs, strict=True):
+            with progress(title(backend.name, run, plan.repeat), plan.logs, plan.progress) as on_position:
+                replay = _make(backend, plan.site, plan.grace, plan.table)
+                threads = plan.threads or default_threads(backend)
                 records.append(record(replay(plan.logs, now=plan.now, threads=threads, on_position=on_position)))
             if plan.totals is not None:
                 check(records[-1], plan.totals)
     if differing := differences([each for records in runs for each in records]):
-        who = "the backends disagree" if len(twins) > 1 else "runs disagree"
+        who = "the backends disagree" if len(backends) > 1 else "runs disagree"
         raise CoreError(f"{who} about these logs: {'; '.join(differing)}; please report it")
     return [median_record(records) for records in runs]
 
 
-def _rate(twin: Core, plan: _Plan) -> LogRate | None:
+def _rate(backend: Backend, plan: _Plan) -> LogRate | None:
     from pbs_fast.bench.rate import log_rate
     from pbs_fast.matching.reader import Reader
 
     site = plan.site
-    matcher = make_matcher(twin, site.formats, site.log_timezone)
-    reader = Reader(twin, matcher, source="bench", gap=plan.grace, live=False, fold=True, logtime=_stamps(site))
+    matcher = make_matcher(backend, site.formats, site.log_timezone)
+    reader = Reader(backend, matcher, source="bench", gap=plan.grace, live=False, fold=True, logtime=_timestamps(site))
     return log_rate(plan.logs, reader, plan.now)
 
 
-def _twins(choice: str | None) -> list[Core]:
+def _backends(choice: str | None) -> list[Backend]:
     from pbs_fast.cli.errors import nearest
     from pbs_fast.errors import UsageError
-    from pbs_fast.matching import load_core
+    from pbs_fast.matching import load_backend
     from pbs_fast.matching.backends import CHOICES
 
     if choice == "both":
-        return [load_core("rust"), load_core("python")]
+        return [load_backend("rust"), load_backend("python")]
     if choice is not None and choice not in CHOICES and nearest(choice, (*CHOICES, "both")) == "both":
         raise UsageError(f"--core={choice}: no such core; did you mean both?")
-    return [load_core(choice)]
+    return [load_backend(choice)]
 
 
-def _make(twin: Core, site: Site, grace: int, table: Table | None) -> Replay:
+def _make(backend: Backend, site: Site, grace: int, table: Table | None) -> Replay:
     from pbs_fast.bench.replay import Replay
 
     if table is not None:
         table.rebuild({})
-    matcher = make_matcher(twin, site.formats, site.log_timezone)
-    return Replay(twin, matcher, grace=grace, table=table, logtime=_stamps(site))
+    matcher = make_matcher(backend, site.formats, site.log_timezone)
+    return Replay(backend, matcher, grace=grace, table=table, logtime=_timestamps(site))
 
 
-def _stamps(site: Site) -> Stamps | None:
+def _timestamps(site: Site) -> Timestamps | None:
     from pbs_fast.matching.rewrite import read_logtime
 
     return None if site.logtime is None else read_logtime(site.logtime, site.logtime_from)

@@ -64,14 +64,14 @@ def register(app: typer.Typer) -> None:
         import platform
 
         from pbs_fast import __version__
-        from pbs_fast.matching import load_core
+        from pbs_fast.matching import load_backend
 
-        twin = load_core(core)
+        backend = load_backend(core)
         facts = {
             "version": __version__,
-            "core": twin.name,
-            "reason": twin.reason,
-            "build": twin.profile,
+            "core": backend.name,
+            "reason": backend.reason,
+            "build": backend.profile,
             "python": f"{platform.python_implementation()} {platform.python_version()}",
             "platform": platform.platform(),
         }

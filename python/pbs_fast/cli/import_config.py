@@ -48,12 +48,12 @@ def register(app: typer.Typer) -> None:
         from pbs_fast.legacy.convert import convert
         from pbs_fast.legacy.evaluate import evaluate
         from pbs_fast.legacy.patterns import Recognizer
-        from pbs_fast.matching import load_core
+        from pbs_fast.matching import load_backend
 
         old = evaluate(file)
         if (account := perl.account_for(file)) is not None:
             typer.echo(f"note: {file} is a program; its code runs as {account.name}, not as root", err=True)
-        found = convert(old, None if keep_patterns else Recognizer(load_core(None), load_catalogue()))
+        found = convert(old, None if keep_patterns else Recognizer(load_backend(None), load_catalogue()))
         for note in found.notes:
             if note not in found.left_out:
                 typer.echo(printable(f"note: {note}"), err=True)

@@ -50,12 +50,12 @@ def register(app: typer.Typer) -> None:
         line contains an event.
         """
         from pbs_fast.match.lines import AsJson, AsText, Run
-        from pbs_fast.matching import load_core, rewrite
+        from pbs_fast.matching import load_backend, rewrite
         from pbs_fast.util.text import printable
 
-        twin = load_core(core)
-        site = read_site(config, "match", twin, log_timezone, logtime)
-        matcher = make_matcher(twin, site.formats, site.log_timezone)
+        backend = load_backend(core)
+        site = read_site(config, "match", backend, log_timezone, logtime)
+        matcher = make_matcher(backend, site.formats, site.log_timezone)
         painter = _painter()
         names = files or ["-"]
         chatty = sys.stderr is not None and sys.stderr.isatty()
@@ -73,7 +73,7 @@ def register(app: typer.Typer) -> None:
                 sys.stdout.flush()
 
         run = Run(
-            twin,
+            backend,
             matcher,
             now=parse_now(now, site.log_timezone),
             render=AsJson() if json else AsText(painter, site.formats),

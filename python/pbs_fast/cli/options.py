@@ -53,7 +53,7 @@ Table = Annotated[list[str] | None, _text("table", "TYPE:PATH")]
 Logto = Annotated[str | None, _text("logto", "FILE")]
 Grace = Annotated[str | None, _text("grace", "SECONDS")]
 Daemon = Annotated[str | None, _text("daemon", "PIDFILE")]
-Core = Annotated[str | None, _text("core", "auto|rust|python")]
+Backend = Annotated[str | None, _text("core", "auto|rust|python")]
 ConfigFile = Annotated[
     str | None,
     typer.Option(
@@ -78,7 +78,7 @@ _PARAMETERS: dict[str, Any] = {
     "daemon": Daemon,
     "reprocess": Reprocess,
     "once": Once,
-    "core": Core,
+    "core": Backend,
 }
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pbs_fast.formats import Format
-    from pbs_fast.matching import Core as Twin
+    from pbs_fast.matching import Backend as Backend
     from pbs_fast.matching import Matcher
 
 Now = Annotated[
@@ -87,7 +87,7 @@ def parse_now(text: str | None, zone: str | None) -> int | None:
         raise UsageError(f"--now={text}: not a valid time; write it like 2026-11-22T10:00:00Z") from error
 
 
-def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logtime: str | None) -> Site:
+def read_site(file: str | None, command: str, backend: Backend, zone: str | None, logtime: str | None) -> Site:
     """The formats and timestamp settings of a configuration `file`, by default the daemon's; options override it.
 
     Warnings about custom formats go to standard error. Raises ConfigError.
@@ -97,14 +97,14 @@ def read_site(file: str | None, command: str, twin: Twin, zone: str | None, logt
 
     settings = merge(load(file), ())
     found = site_formats(settings)
-    for warning in (*found.warnings, *filter(None, [cost(twin, found)])):
+    for warning in (*found.warnings, *filter(None, [cost(backend, found)])):
         typer.echo(printable(f"pbs-fast {command}: warning: {warning}"), err=True)
     origin = "" if logtime else f"{settings.origin('logtime')}: "
     return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime, origin)
 
 
-def make_matcher(twin: Twin, formats: Sequence[Format], zone: str | None) -> Matcher:
+def make_matcher(backend: Backend, formats: Sequence[Format], zone: str | None) -> Matcher:
     """The matcher of one backend. Raises PbsError for an invalid format or zone."""
     from pbs_fast.matching.zones import zone_table
 
-    return twin.Matcher(formats, zone_table(zone))
+    return backend.Matcher(formats, zone_table(zone))

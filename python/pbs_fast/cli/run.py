@@ -80,7 +80,7 @@ def _serve(settings: Settings, program: str) -> int:
     from pbs_fast.errors import PbsError
     from pbs_fast.log.logger import STDOUT, Log, is_file
     from pbs_fast.log.targets import IDENT
-    from pbs_fast.log.tee import SyslogVoice
+    from pbs_fast.log.tee import TeeHandler
 
     name = program or "pbs-fast run"
     directory = started_in()
@@ -99,7 +99,7 @@ def _serve(settings: Settings, program: str) -> int:
         # Before our own log, the tables and the mail log are opened: that account may control their names.
         if user is not None:
             drop_to(user)
-        voice = SyslogVoice if background is not None and config.logto in (None, STDOUT) else Log
+        voice = TeeHandler if background is not None and config.logto in (None, STDOUT) else Log
         log = voice(config.logto, debug=config.debug, waits=config.once, ident=program or IDENT)
         if user != config.user:
             log.info(f"started by root; running as {user}, who controls the tables' directory")

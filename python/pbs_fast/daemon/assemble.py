@@ -16,7 +16,7 @@ from pbs_fast.config import Config, Settings, load, merge
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.left_tables import LeftTables
-from pbs_fast.daemon.log_set import Roster
+from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
@@ -36,9 +36,9 @@ from pbs_fast.guards.netblocks import Netblocks, read_netblocks
 from pbs_fast.health.loggers import raw_line_feeds
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import OpenSessions
-from pbs_fast.log.bridge import engine_words
+from pbs_fast.log.bridge import logging_bridge
 from pbs_fast.log.logger import Log
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import cost, site_formats
 from pbs_fast.matching.zones import zone_table
@@ -71,7 +71,7 @@ def run(
     with ExitStack() as stack:
         notifier = stack.enter_context(Notifier(log.warning))
         watched = Watched(config)
-        stack.enter_context(engine_words(log))
+        stack.enter_context(logging_bridge(log))
         signals = stack.enter_context(Signals())
         parts = Parts(settings, log, directory, clock or Clock())
         log.info(f"starting up (v{__version__}): {parts.core.name} backend ({parts.core.reason})")
@@ -82,7 +82,7 @@ def run(
         tables = open_tables(config, log, parts.clock) if config.write else []
         publisher = Publisher(tables, left_tables(tables, config, log))
         daemon = Daemon(
-            logs=Roster(followers, watched, parts.newcomers, log.info),
+            logs=LogSet(followers, watched, parts.newcomers, log.info),
             guards=parts.guards,
             ledger=parts.ledger,
             publisher=publisher,
@@ -130,7 +130,7 @@ class Parts:
         self._config = config
         self.clock = clock
         self.counters = Counters()
-        self.core = load_core(config.core if "core" in settings.origins else None)
+        self.core = load_backend(config.core if "core" in settings.origins else None)
         self._tags = [tag for each in site.formats for tag in (*each.program, *each.tls_program)]
         self._matcher = self.core.Matcher(site.formats, zone_table(config.log_timezone))
         self._logtime = (

@@ -14,12 +14,12 @@ from pbs_fast.errors import SourceError
 from pbs_fast.matching.distrust import Distrust
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.file.position import Position
-from pbs_fast.sources.protocol import BUDGET, Coverage, Past, Start, Wishes
+from pbs_fast.sources.protocol import BUDGET, Coverage, Past, SourceOptions, Start
 from pbs_fast.sources.registry import make_source
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
-    from pbs_fast.matching import Core, Matcher
+    from pbs_fast.matching import Backend, Matcher
     from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.sources.lines import Piece
     from pbs_fast.sources.protocol import Notice
@@ -35,7 +35,7 @@ class Follower:
     def __init__(
         self,
         spec: str,
-        core: Core,
+        core: Backend,
         matcher: Matcher,
         *,
         grace: int,
@@ -55,7 +55,7 @@ class Follower:
         the formats: a source that refuses lines says so of those that carry one.
         `say` takes what an administrator should know now, `tell` what is in order, such as a rotation.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
-        `logtime` is how this site writes its stamps, where the matcher does not know it. `raw_tags` are given for a
+        `logtime` is how this site writes its timestamps, where the matcher does not know it. `raw_tags` are given for a
         file into which the logging daemon writes line feeds as they are: from the first line of these programs on, no
         login in it counts.
         """
@@ -67,7 +67,7 @@ class Follower:
         """Set by who read the past without `begin_replay`."""
         self.busy = False
         """The last poll found lines."""
-        self.source = make_source(spec, Wishes(start, hints, self._on_notice, tags))
+        self.source = make_source(spec, SourceOptions(start, hints, self._on_notice, tags))
         self.path = self.source.name
         """What messages call the log."""
         self._headers = HeaderWatch(self.path, say)
@@ -111,7 +111,7 @@ class Follower:
 
     def begin_replay(self, since: float, now: float) -> None:
         """Plan to read what was logged since `since`; both in seconds since the epoch."""
-        self._replay = self.source.replay(since, self._past.stamp, now)
+        self._replay = self.source.replay(since, self._past.timestamp, now)
         self._prime()
 
     def resume(self, coverage: Coverage, now: float) -> None:
@@ -178,9 +178,9 @@ class Follower:
             self._feed(self._present, piece, reference)
         return clipped(self._present.take())
 
-    def stamp(self, line: bytes, reference: int) -> int | None:
-        """The stamp of one line in this log's layout."""
-        return self._present.stamp(line, reference)
+    def timestamp(self, line: bytes, reference: int) -> int | None:
+        """The timestamp of one line in this log's layout."""
+        return self._present.timestamp(line, reference)
 
     @property
     def counters(self) -> dict[str, int]:

@@ -43,7 +43,7 @@ class HeaderWatch:
         for begin in _unusual(piece):
             end = piece.data.find(b"\n", begin, piece.stop)
             line = piece.data[begin : piece.stop if end < 0 else end]
-            if reader.stamp_of(line, reader.layout, reference) is None:
+            if reader.timestamp_of(line, reader.layout, reference) is None:
                 self.count += 1
                 first = begin if first is None else first
         if first is not None and (now := self._clock()) >= self._quiet_until:

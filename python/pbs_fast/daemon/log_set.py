@@ -25,7 +25,7 @@ RESCAN = 2.0
 FORGET_AFTER = 3600.0
 
 
-class Roster:
+class LogSet:
     """The followers, in the order they came. Not for several threads at once."""
 
     def __init__(

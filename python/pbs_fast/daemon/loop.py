@@ -26,7 +26,7 @@ from pbs_fast.util.gc import old_objects_aside
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.checkpoint import Checkpoints
-    from pbs_fast.daemon.log_set import Roster
+    from pbs_fast.daemon.log_set import LogSet
     from pbs_fast.daemon.notify import Notifier
     from pbs_fast.daemon.publisher import Publisher
     from pbs_fast.daemon.signals import Signals
@@ -50,7 +50,7 @@ class Daemon:
     def __init__(
         self,
         *,
-        logs: Roster,
+        logs: LogSet,
         guards: Guards,
         ledger: Ledger,
         publisher: Publisher,
@@ -219,7 +219,7 @@ class Daemon:
         self.explain.refused(screened.refused)
         if live:
             self._watch(screened.batch)  # lines that guards refuse prove nothing about clocks
-        delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="arrival" if live else "refuse")
+        delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="clamp" if live else "reject")
         if back := self._leaving.keys() & delta.set.keys():
             self._let_go([(ip, self._leaving.pop(ip)) for ip in back])
         self._publisher.add(delta)

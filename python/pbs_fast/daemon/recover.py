@@ -48,7 +48,7 @@ def reconcile(
     """Compare the rows found in a table with those the replay explains.
 
     `found` comes from `Table.load`, so all of it is ours. `covered`: every source was read without a gap back to a line
-    stamped at or before the start of the grace time. Otherwise each unexplained row ends at `latest(address)`, in
+    timestamped at or before the start of the grace time. Otherwise each unexplained row ends at `latest(address)`, in
     seconds on the clock of `live`, which is at `now`; or earlier if the row has an end itself (`Row.expires`, seconds
     since the epoch, where `wall_now` is the current time).
     """

@@ -101,7 +101,7 @@ def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now
             replayer.advance(last, reference)
     replayer.end_log(last, reference)
     if first is None and follower.source.trouble is None:
-        log.warning(f"{follower.path}: no line's stamp could be read")
+        log.warning(f"{follower.path}: no line's timestamp could be read")
     follower.covered = _coverage(follower, first, now - replayer.ledger.grace, now)
 
 
@@ -116,14 +116,14 @@ def _timestamp(follower: Follower, piece: Piece, reference: int, *, last: bool) 
     """The first timestamp that can be read in the piece's lines, from their end if `last`."""
     text = piece.data[piece.start : piece.stop]
     lines = text.rsplit(b"\n", _LINES)[:0:-1] if last else text.split(b"\n", _LINES)[:_LINES]
-    return next((stamp for line in lines if (stamp := follower.stamp(line, reference)) is not None), None)
+    return next((timestamp for line in lines if (timestamp := follower.timestamp(line, reference)) is not None), None)
 
 
 def _coverage(follower: Follower, first: int | None, since: float, now: float) -> Coverage:
     if follower.source.uncovered is not None:
         return Coverage(False, follower.source.uncovered)
     if first is None:
-        return Coverage(False, f"{follower.path} holds no line with a stamp")
+        return Coverage(False, f"{follower.path} holds no line with a timestamp")
     if first > since:
         return Coverage(False, not_covering(follower.path, first, since, now))
     begins = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

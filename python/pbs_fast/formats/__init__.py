@@ -53,5 +53,5 @@ class Format:
     aborted: tuple[str, ...] = ()
     """The login that user `user` has just made came to nothing, and no logout follows."""
     line_login: tuple[str, ...] = ()
-    """Patterns searched in whole lines, envelope included, with a group `stamp`; only in custom formats."""
+    """Patterns searched in whole lines, envelope included, with a group `timestamp`; only in custom formats."""
     line_logout: tuple[str, ...] = ()

@@ -168,7 +168,7 @@ def _without(value: object, where: Path) -> str | tuple[tuple[str, str], ...] | 
     raise FormatError(f"{where}: without must be a list of [from, to], or 'cut', or 'program'")
 
 
-#: The zone of the stamps that name none, in seconds east of UTC; the rendered ones that name one say +01:00.
+#: The zone of the timestamps that name none, in seconds east of UTC; the rendered ones that name one say +01:00.
 OFFSET = 3600
 
 
@@ -265,9 +265,9 @@ def fits(sample: Sample, envelope: Envelope) -> bool:
     return sample.own == envelope.own and not (envelope.cuts_tag and "/" in sample.program)
 
 
-def lines(sample: Sample, envelope: Envelope, stamp: int, tag: str | None = None) -> bytes:
-    """The sample's records as lines, each with its newline; `stamp` is the UTC second of all of them."""
-    time = datetime.fromtimestamp(stamp, timezone(timedelta(seconds=OFFSET))).replace(microsecond=123456)
+def lines(sample: Sample, envelope: Envelope, timestamp: int, tag: str | None = None) -> bytes:
+    """The sample's records as lines, each with its newline; `timestamp` is the UTC second of all of them."""
+    time = datetime.fromtimestamp(timestamp, timezone(timedelta(seconds=OFFSET))).replace(microsecond=123456)
     if tag is None:
         tag = sample.prefix if sample.own else sample.program
     return join(envelope.render(time, tag, message) for message in sample.messages)

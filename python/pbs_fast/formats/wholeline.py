@@ -10,32 +10,33 @@ import re
 from typing import Final
 
 from pbs_fast.errors import FormatError
-from pbs_fast.formats.stamps import BSD, ISO
+from pbs_fast.formats.timestamps import BSD, ISO
 
 LOGTIME: Final = "[LOGTIME]"
 #: The meaning of unnamed captures, in order, unless named groups already have it.
-_CAPTURES: Final = ("stamp", "ip")
+_CAPTURES: Final = ("timestamp", "ip")
 
 #: An escape, `[LOGTIME]`, a class, the opening of a group that is named or captures nothing, or of a capture.
 _UNIT = re.compile(r"\\.|\[LOGTIME\]|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?P<(?P<name>\w+)>|\(\?|(?P<capture>\()", re.DOTALL)
 
 
 def named(pattern: str) -> str:
-    """The pattern with groups `stamp` and `ip` for `[LOGTIME]` and its first captures; further ones are plain groups.
+    """The pattern with groups `timestamp` and `ip` for `[LOGTIME]` and its first captures; further ones are plain
+    groups.
 
-    Raises FormatError when nothing in it is the stamp.
+    Raises FormatError when nothing in it is the timestamp.
     """
     units = list(_UNIT.finditer(pattern))
     told = {unit["name"] for unit in units if unit["name"]}
     if any(unit[0] == LOGTIME for unit in units):
-        told.add("stamp")
+        told.add("timestamp")
     wanted = [name for name in _CAPTURES if name not in told]
-    if "stamp" in wanted and not any(unit["capture"] for unit in units):
-        raise FormatError(f"'{pattern}' says nowhere what the stamp is; write {LOGTIME} for it")
+    if "timestamp" in wanted and not any(unit["capture"] for unit in units):
+        raise FormatError(f"'{pattern}' says nowhere what the timestamp is; write {LOGTIME} for it")
 
     def replace(unit: re.Match[str]) -> str:
         if unit[0] == LOGTIME:
-            return f"(?P<stamp>{BSD}|{ISO})"
+            return f"(?P<timestamp>{BSD}|{ISO})"
         if unit["capture"]:
             return f"(?P<{wanted.pop(0)}>" if wanted else "(?:"
         return unit[0]

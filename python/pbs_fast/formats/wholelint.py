@@ -70,7 +70,7 @@ def _unwise(pattern: str) -> Iterator[Advice]:
         body = _group(pattern, "ip")
         if any(re.fullmatch(body.encode(), text) for text in (b"zz", b"z.example", b"[z]", b"z z")):
             yield Advice(False, f"takes anything for the address ({body}); write {{ip}}, only addresses are accepted")
-        between = pattern[pattern.find("(?P<stamp>") :] if "(?P<stamp>" in pattern else pattern
+        between = pattern[pattern.find("(?P<timestamp>") :] if "(?P<timestamp>" in pattern else pattern
         before = between.partition("(?P<ip>")[0]
         if free := _free_text(before):
             yield Advice(

@@ -17,7 +17,7 @@ from pbs_fast.guards.deny import DenyList, fold_user
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
 from pbs_fast.guards.networks import PRIVATE, SPECIAL
-from pbs_fast.guards.shared_addresses import Crowd
+from pbs_fast.guards.shared_addresses import SharedAddresses
 from pbs_fast.util.addresses import Network, NetworkTable, parse_canonical, parse_network
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Guards:
     ) -> None:
         """Counts into `counters`: `local`, and `refused_NAME` for each guard, in events; `logout_refused`."""
         self.counters = Counters() if counters is None else counters
-        self._crowd = Crowd(config.max_users_per_address)
+        self._crowd = SharedAddresses(config.max_users_per_address)
         self._limits = Limits(config.max_rows, config.max_new_per_minute)
         self._hosts = Hosts(config.hosts)
         self.reload(config, netblocks, machine, deny)

@@ -18,7 +18,7 @@ MAX_ADDRESSES = 131_072
 MAX_USERS = 262_144
 
 
-class Crowd:
+class SharedAddresses:
     """Distinct users of each address of late."""
 
     def __init__(self, limit: int) -> None:

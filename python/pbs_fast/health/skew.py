@@ -31,7 +31,7 @@ class SkewWatch:
     def __len__(self) -> int:
         return len(self._stale)
 
-    def saw(self, host: str, stamp: int, now: float) -> str | None:
+    def saw(self, host: str, timestamp: int, now: float) -> str | None:
         """Note one live login's timestamp (seconds since the epoch). Returns the warning if it is due."""
         stale = self._stale.get(host)
         if stale is None:
@@ -41,7 +41,7 @@ class SkewWatch:
             self._stale[host] = 0
         if stale >= STALE_LOGINS:
             return None
-        age = now - stamp
+        age = now - timestamp
         if age <= self._grace:
             self._stale[host] = STALE_LOGINS
             return None

@@ -70,7 +70,7 @@ class HeldRows:
             line = Line(batch.source, host, format_, process, session, ip, last + shift)
             if kind == "login":
                 if now is None:
-                    self._end_overdue(line.stamp, changed)
+                    self._end_overdue(line.timestamp, changed)
                 before = self._rows.get(ip)
                 if before is not None and ip in self.idle:
                     # The login is judged by what the logins before it gave, not by how long sessions may last.
@@ -129,7 +129,7 @@ class HeldRows:
             if ip in self._sessions:
                 self._hold(ip, row, before or row, changed)
         elif opened:
-            self._waiting[ip] = max(self._waiting.get(ip, 0), line.stamp + self._grace)
+            self._waiting[ip] = max(self._waiting.get(ip, 0), line.timestamp + self._grace)
         if self._sessions.replaced:
             self._lose(self._sessions.replaced, "session_lost", changed)
             self._sessions.replaced.clear()
@@ -140,7 +140,7 @@ class HeldRows:
             self._logout(line, changed, now)
             return
         if now is not None:
-            line = line._replace(stamp=min(line.stamp, floor(now)))
+            line = line._replace(timestamp=min(line.timestamp, floor(now)))
         if kind == "restart":
             lost = self._sessions.restarted(line)
         elif kind == "killed":
@@ -155,8 +155,8 @@ class HeldRows:
             self._counters["logout_unused"] += 1
             return
         self._counters["session_closed"] += 1
-        over = line.stamp if now is None else min(line.stamp, floor(now))
-        if line.stamp >= self._cap(session):
+        over = line.timestamp if now is None else min(line.timestamp, floor(now))
+        if line.timestamp >= self._cap(session):
             over = session.opened  # a session that was overdue gives no grace after its end
         self._ended(session, over + self._grace, changed, now)
 

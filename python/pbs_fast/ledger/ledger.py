@@ -25,9 +25,9 @@ from pbs_fast.ledger.expiry import ExpiryQueue
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.ledger.state import State
 
-#: What becomes of rows stamped more than MAX_AHEAD s ahead: `arrival` (live) counts them as of now, `refuse` (replay)
-#: takes none of them.
-Ahead = Literal["arrival", "refuse"]
+#: What becomes of rows timestamped more than MAX_AHEAD s ahead: `clamp` (live) counts them as of now, `reject`
+#: (replay) takes none of them.
+FutureTimestamp = Literal["clamp", "reject"]
 
 #: Each event of a login row ends in exactly one of these counters.
 OUTCOMES = ("granted", "renewed", "late", "too_old", "refused_ahead")
@@ -106,14 +106,14 @@ class Ledger:
         times = [time for time in (self._queue.next(), self.sessions.next_overdue()) if time is not None]
         return min(times, default=None)
 
-    def observe(self, batch: Batch, now: float | None, *, shift: int = 0, ahead: Ahead = "arrival") -> Delta:
+    def observe(self, batch: Batch, now: float | None, *, shift: int = 0, ahead: FutureTimestamp = "clamp") -> Delta:
         """Take the logins of a batch; the Delta sets new and renewed rows and removes none. Logouts, and what else ends
         sessions, count where sessions are counted. Raises ValueError for a folded row there: it hides its sessions.
 
-        `shift` is added to each stamp to put it on the ledger's clock. `now` None means that each row's own stamp is
-        the clock (a whole log is reprocessed): then nothing is too old or ahead, and a row that ended before the next
-        login of its address counts as expired and granted anew. How often `expire` is called in between changes these
-        counts only where stamps run backwards.
+        `shift` is added to each timestamp to put it on the ledger's clock. `now` None means that each row's own
+        timestamp is the clock (a whole log is reprocessed): then nothing is too old or ahead, and a row that ended
+        before the next login of its address counts as expired and granted anew. How often `expire` is called in between
+        changes these counts only where timestamps run backwards.
         """
         if now is not None and batch and max(batch.last) + shift > now + MAX_AHEAD:
             batch = self._without_ahead(batch, now, shift, ahead)
@@ -123,11 +123,11 @@ class Ledger:
         changed: dict[str, Grant] = {}
         granted = renewed = expired = 0
         over = _NEVER if now is None else floor(now)
-        stamp, end = 0, life
+        timestamp, end = 0, life
         for ip, first, last, n, user, format_, host in self._logins(batch, now, shift, ahead, changed):
-            if last != stamp:
+            if last != timestamp:
                 # One int object a second instead of one a row: 32 bytes less a row.
-                stamp, end = last, last + life
+                timestamp, end = last, last + life
             if end <= over:
                 self._unchanged(ip, "too_old", n)
                 continue
@@ -158,29 +158,29 @@ class Ledger:
                 self.counters[name] += n
         return Delta(set=changed)
 
-    def _without_ahead(self, batch: Batch, now: float, shift: int, ahead: Ahead) -> Batch:
+    def _without_ahead(self, batch: Batch, now: float, shift: int, ahead: FutureTimestamp) -> Batch:
         """A batch with logins that are ahead of the clock, without these, or with the clock for their timestamps."""
         limit, arrival = now + MAX_AHEAD - shift, floor(now) - shift
         is_ahead = [last > limit and kind == "login" for last, kind in zip(batch.last, batch.kind, strict=True)]
-        if ahead == "refuse":
+        if ahead == "reject":
             for ip, n in zip(compress(batch.ip, is_ahead), compress(batch.n, is_ahead), strict=True):
                 self._unchanged(ip, "refused_ahead", n)
             return batch.select(map(not_, is_ahead))
         self.counters["ahead"] += sum(compress(batch.n, is_ahead))
         first, last = (
-            [arrival if late else stamp for late, stamp in zip(is_ahead, column, strict=True)]
+            [arrival if late else timestamp for late, timestamp in zip(is_ahead, column, strict=True)]
             for column in (batch.first, batch.last)
         )
         return replace(batch, first=first, last=last)
 
     def _logins(
-        self, batch: Batch, now: float | None, shift: int, ahead: Ahead, changed: dict[str, Grant]
+        self, batch: Batch, now: float | None, shift: int, ahead: FutureTimestamp, changed: dict[str, Grant]
     ) -> Iterable[LoginRow]:
         """The rows for the loop. With counted sessions a generator, which the loop advances after each row."""
         texts = self._shared(batch.format), self._shared(batch.host)
         if self._counts_sessions:
             batch = replace(batch, format=texts[0], host=texts[1])
-            return self._held.logins(batch, changed, now, shift=shift, at_once=now is None or ahead == "refuse")
+            return self._held.logins(batch, changed, now, shift=shift, at_once=now is None or ahead == "reject")
         columns: list[list[Any]] = [batch.ip, batch.first, batch.last, batch.n, batch.user_last, *texts]
         if batch.kind.count("login") < len(batch):
             is_login = [kind == "login" for kind in batch.kind]
@@ -227,7 +227,7 @@ class Ledger:
         return Delta(set=changed, removed=tuple(ended))
 
     def unexpire(self, rows: Mapping[str, Grant]) -> None:
-        """Undo `expire` for these rows, none of which is live: for a reprocessed log whose stamps run backwards."""
+        """Undo `expire` for these rows, none of which is live: for a reprocessed log whose timestamps run backwards."""
         for ip, row in rows.items():
             self._queue.add(ip, row.expires)
         self._rows.update(rows)

@@ -52,8 +52,8 @@ class Recognition:
         self._watched: OrderedDict[Server, _Watch] = OrderedDict()
         self._next_look = float("-inf")
 
-    def opened(self, server: Server, session: Hashable, stamp: int) -> None:
-        """A session began at `stamp`."""
+    def opened(self, server: Server, session: Hashable, timestamp: int) -> None:
+        """A session began at `timestamp`."""
         watch = self._watched.get(server)
         if watch is None:
             watch = self._watched[server] = _Watch()
@@ -62,7 +62,7 @@ class Recognition:
         if watch.left:
             watch.left -= 1
             watch.open.add(session)
-            watch.since = max(watch.since, stamp)
+            watch.since = max(watch.since, timestamp)
 
     def closed(self, server: Server, session: Hashable) -> None:
         """A session ended by a line that was recognised."""

@@ -1,8 +1,8 @@
 """Which sessions are open, and from which address: what `count_sessions` keeps next to the ledger's rows.
 
-Pure: no clock, no I/O; stamps are seconds on the ledger's clock. A session is known by what its server writes about it
-(`identity`); where a server writes nothing that tells two sessions of one address apart, they are counted. Invariants,
-held by tests/ledger:
+Pure: no clock, no I/O; timestamps are seconds on the ledger's clock. A session is known by what its server writes about
+it (`identity`); where a server writes nothing that tells two sessions of one address apart, they are counted.
+Invariants, held by tests/ledger:
 - a session is open from its login to its logout, its address's `forget`, or `max_session` seconds after its login;
 - the same session seen in two logs is one session, and ends once;
 - no session is open that began before its server's latest start;
@@ -51,7 +51,7 @@ class Line(NamedTuple):
     session: str | None
     ip: str
     """Empty for a logout whose line does not name it."""
-    stamp: int
+    timestamp: int
 
 
 class Session(NamedTuple):
@@ -90,7 +90,7 @@ class OpenSessions:
         self._of: dict[str, dict[Key, None]] = {}
         self._caps: dict[int, dict[Key, None]] = {}
         self._minutes: list[int] = []
-        #: Ended sessions: the stamp of their login, or (None, stamp of the logout) where that came first.
+        #: Ended sessions: the timestamp of their login, or (None, timestamp of the logout) where that came first.
         self._ended: OrderedDict[Key, int | tuple[None, int]] = OrderedDict()
         #: Nameless logins and logouts by what they have: how often each source told them.
         self._told: OrderedDict[tuple[str, ...], dict[str, int]] = OrderedDict()
@@ -99,7 +99,7 @@ class OpenSessions:
         self._named: dict[tuple[str, ...], dict[Key, None]] = {}
         #: The latest start of each server.
         self._starts: OrderedDict[Server, int] = OrderedDict()
-        #: Errors that came before their logins: format, host and user -> stamp.
+        #: Errors that came before their logins: format, host and user -> timestamp.
         self._errors: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._recognition = Recognition(max_session)
         self._uncounted: OrderedDict[Server, None] = OrderedDict()
@@ -135,7 +135,7 @@ class OpenSessions:
         if how is None or (name is None and how != "address"):
             return False
         server: Server = line.format, line.host
-        if server in self._uncounted or line.stamp < self._starts.get(server, line.stamp):
+        if server in self._uncounted or line.timestamp < self._starts.get(server, line.timestamp):
             return False
         if user is not None and self._errors and self._error_of(line, user):
             return False
@@ -146,20 +146,20 @@ class OpenSessions:
             name = self._number
         key: Key = (line.host, line.format, line.ip if how == "address" else "", name)
         if (ended := self._ended.get(key)) is not None:
-            if ended == line.stamp:
+            if ended == line.timestamp:
                 return False
             if isinstance(ended, tuple):
                 del self._ended[key]
-                if abs(line.stamp - ended[1]) <= EARLY:
+                if abs(line.timestamp - ended[1]) <= EARLY:
                     return False
         if (old := self._open.get(key)) is not None:
-            if old.ip == line.ip and old.opened >= line.stamp:
+            if old.ip == line.ip and old.opened >= line.timestamp:
                 return False
             self._remove(key)
             if old.ip != line.ip:
                 self.replaced.append(old)
-        self._add(key, Session(line.ip, line.stamp, user, line.format, line.host, line.process))
-        self._recognition.opened(server, key, line.stamp)
+        self._add(key, Session(line.ip, line.timestamp, user, line.format, line.host, line.process))
+        self._recognition.opened(server, key, line.timestamp)
         return True
 
     def close(self, line: Line) -> Session | None:
@@ -178,7 +178,7 @@ class OpenSessions:
         key: Key = (*place, name)
         if key not in self._open:
             if line.session is not None and key not in self._ended:
-                self._remember(key, (None, line.stamp))
+                self._remember(key, (None, line.timestamp))
             return None
         session = self._closed(key)
         self._remember(key, session.opened)
@@ -187,26 +187,26 @@ class OpenSessions:
     def restarted(self, line: Line) -> list[Session]:
         """A server started or stopped, which ends its sessions; an older login that is told later opens none."""
         server: Server = line.format, line.host
-        _put(self._starts, server, max(line.stamp, self._starts.get(server, line.stamp)), _SERVERS)
+        _put(self._starts, server, max(line.timestamp, self._starts.get(server, line.timestamp)), _SERVERS)
         self._recognition.anew(server)
         self._uncounted.pop(server, None)
-        return self._lost(key for key in self._of_server(server) if self._open[key].opened <= line.stamp)
+        return self._lost(key for key in self._of_server(server) if self._open[key].opened <= line.timestamp)
 
     def killed(self, line: Line) -> list[Session]:
         """A process ended: the sessions that it served, and the one that the line names."""
         keys = dict(self._named.get(("process", line.format, line.host, line.process), {}))
         if line.session is not None and self.ends.get(line.format) == "session":
             keys[line.host, line.format, "", line.session] = None
-        return self._lost(key for key in keys if key in self._open and self._open[key].opened <= line.stamp)
+        return self._lost(key for key in keys if key in self._open and self._open[key].opened <= line.timestamp)
 
     def aborted(self, line: Line, user: str | None) -> list[Session]:
         """An error ended a login of a user: the sessions of all that it can be."""
         if user is None:
             return []
         keys = self._named.get(("user", line.format, line.host, user), ())
-        lost = self._lost(key for key in keys if -ABORT_EARLY <= line.stamp - self._open[key].opened <= ABORT)
+        lost = self._lost(key for key in keys if -ABORT_EARLY <= line.timestamp - self._open[key].opened <= ABORT)
         if not lost:
-            _put(self._errors, (line.format, line.host, user), line.stamp, _REMEMBERED)
+            _put(self._errors, (line.format, line.host, user), line.timestamp, _REMEMBERED)
         return lost
 
     def unrecognised(self, now: float) -> Iterator[Session]:
@@ -300,15 +300,15 @@ class OpenSessions:
 
     def _error_of(self, line: Line, user: str) -> bool:
         """Whether this login's error was seen already."""
-        stamp = self._errors.pop((line.format, line.host, user), None)
-        return stamp is not None and 0 <= line.stamp - stamp <= ABORT_EARLY
+        timestamp = self._errors.pop((line.format, line.host, user), None)
+        return timestamp is not None and 0 <= line.timestamp - timestamp <= ABORT_EARLY
 
     def _remember(self, key: Key, what: int | tuple[None, int]) -> None:
         _put(self._ended, key, what, _REMEMBERED)
 
     def _was_told(self, line: Line, kind: str) -> bool:
         """Whether another source told this nameless event: it counts as often as the source that has it most often."""
-        event = (kind, line.host, line.format, line.ip, str(line.stamp))
+        event = (kind, line.host, line.format, line.ip, str(line.timestamp))
         told = self._told.get(event)
         if told is None:
             told = self._told[event] = {}

@@ -20,7 +20,7 @@ from pbs_fast.legacy import perl
 from pbs_fast.legacy.convert import Conversion
 from pbs_fast.legacy.evaluate import Old, check, read
 from pbs_fast.match.lines import Run, Source
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import site_formats
 from pbs_fast.matching.zones import zone_table
@@ -131,7 +131,7 @@ def _ours(found: Conversion, log: str) -> Grants:
         file.write_text(found.toml)
         settings = merge(load(str(file)), ())
         site = site_formats(settings)
-    core = load_core(None)
+    core = load_backend(None)
     matcher = core.Matcher(site.formats, zone_table(settings.config.log_timezone))
     keep = _Keep()
     logtime = settings.config.logtime

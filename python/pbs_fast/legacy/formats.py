@@ -1,7 +1,7 @@
 """The old patterns as formats: those of the catalogue if it has them, otherwise `[[format]]` tables.
 
-A pattern is kept as it was, its stamp and its IPv4 address too, so that it takes no line that it did not take; only its
-spelling changes. Imports what evaluated the configuration, its routine read as patterns, and the recognizer.
+A pattern is kept as it was, its timestamp and its IPv4 address too, so that it takes no line that it did not take; only
+its spelling changes. Imports what evaluated the configuration, its routine read as patterns, and the recognizer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from pbs_fast.errors import PbsError
 from pbs_fast.formats.custom import own_formats
-from pbs_fast.formats.stamps import BSD, ISO
+from pbs_fast.formats.timestamps import BSD, ISO
 from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.joined import several_lines
@@ -30,7 +30,7 @@ class _Pattern:
     text: str
     logout: bool = False
     counts: bool = False
-    stamp: int = 1
+    timestamp: int = 1
     ip: int = 2
     own_code: bool = False
     """Whether the file's own code tries it."""
@@ -97,7 +97,7 @@ def _of_routine(old: Old, report: Report) -> list[_Pattern] | None:
             each.pattern,
             each.logout,
             each.counts,
-            each.stamp,
+            each.timestamp,
             each.ip,
             own_code=True,
         )
@@ -226,23 +226,23 @@ def _kept(old: Old, each: _Pattern, out: Formats, report: Report) -> str:
     text = each.text.replace(LOGTIME, logtime)
     text = at_end_of_line(spelled(text))
     found = captures(text)
-    if len(found) < max(each.stamp, each.ip):
+    if len(found) < max(each.timestamp, each.ip):
         raise ValueError("has no captures for the timestamp and the address")
-    stamp = text[slice(*found[each.stamp - 1])]
-    names = {each.stamp: "stamp", each.ip: "ip"}
-    if takes_stamp(stamp):
+    timestamp = text[slice(*found[each.timestamp - 1])]
+    names = {each.timestamp: "timestamp", each.ip: "ip"}
+    if takes_stamp(timestamp):
         return named_captures(text, names)
-    # A stamp that is not read as it is: `logtime` describes it, at the line's start only, and makes it one that is.
-    if not re.match(r"\^?$", text[: found[each.stamp - 1][0]]):
+    # A timestamp that is not read as it is: `logtime` describes it, at the line's start only, and makes it one that is.
+    if not re.match(r"\^?$", text[: found[each.timestamp - 1][0]]):
         raise ValueError("has a timestamp of its own that does not begin the line")
-    if out.logtime is None and not _set_logtime(stamp, each.where, out, report):
+    if out.logtime is None and not _set_logtime(timestamp, each.where, out, report):
         raise ValueError("has a timestamp that cannot be read")
-    if spelled(out.logtime_pattern) != stamp:
+    if spelled(out.logtime_pattern) != timestamp:
         raise ValueError("has another timestamp than the patterns before it")
-    inner = len(captures(stamp)) - 1
-    begin, end = found[each.stamp - 1]
-    text = text[:begin] + f"(?P<stamp>{ISO if has_year(stamp) else BSD})" + text[end:]
-    return named_captures(text, {each.ip - (1 + inner if each.ip > each.stamp else 0): "ip"})
+    inner = len(captures(timestamp)) - 1
+    begin, end = found[each.timestamp - 1]
+    text = text[:begin] + f"(?P<timestamp>{ISO if has_year(timestamp) else BSD})" + text[end:]
+    return named_captures(text, {each.ip - (1 + inner if each.ip > each.timestamp else 0): "ip"})
 
 
 def _known(known: Known, each: _Pattern, out: Formats, report: Report) -> None:

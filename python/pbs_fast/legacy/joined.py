@@ -23,7 +23,7 @@ from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.routine import joins_lines
 from pbs_fast.legacy.spelling import at_end_of_line, captures, named_captures, spelled
 
-#: `^STAMP HOST TAG[PID]: `, which is all that a $PID_pat may say, or the tag alone would not be it.
+#: `^TIMESTAMP HOST TAG[PID]: `, which is all that a $PID_pat may say, or the tag alone would not be it.
 _PREFIX = re.compile(
     r"\^(?:\[LOGTIME\]|\((?:\\.|[^()\\])*\)) ?(?:\\S\+|\\S\*|\[\^ \]\+|\.\*\??) "
     r"(?P<tag>(?:[\w/-]|\\[./-])+|\(\?:(?:[\w/|-]|\\[./-])+\))"

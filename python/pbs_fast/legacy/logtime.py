@@ -11,7 +11,7 @@ from pbs_fast.errors import PbsError
 from pbs_fast.legacy.spelling import spelled
 from pbs_fast.matching.rewrite import read_logtime
 
-#: Stamps that are read without being told (docs/MATCHING.md, 2).
+#: Timestamps that are read without being told (docs/MATCHING.md, 2).
 _READ_ANYWAY = (
     "Mar  4 07:12:09",
     "Mar  4 2026 07:12:09",
@@ -19,7 +19,7 @@ _READ_ANYWAY = (
     "2026-03-04 07:12:09",
     "2026-03-04T07:12:09.123456+01:00",
 )
-#: Stamps of other servers, and the strptime format where `logtime` does not read them by itself; `?` for none.
+#: Timestamps of other servers, and the strptime format where `logtime` does not read them by itself; `?` for none.
 _STAMPS = (
     ("04.03.2026 07:12:09", "?"),
     ("04/03/2026 07:12:09", "?"),
@@ -41,23 +41,23 @@ _STAMPS = (
 
 
 def takes_stamp(pattern: str) -> bool:
-    """Whether a pattern for a stamp takes one that is read without being told."""
+    """Whether a pattern for a timestamp takes one that is read without being told."""
     try:
-        return any(re.fullmatch(pattern, stamp) is not None for stamp in _READ_ANYWAY)
+        return any(re.fullmatch(pattern, timestamp) is not None for timestamp in _READ_ANYWAY)
     except re.error:
         return False
 
 
 def logtime_of(pattern: str) -> str:
     """The `logtime` for a pattern: itself, or a strptime format. Raises ValueError with what is wrong with it."""
-    for stamp, wanted in _STAMPS:
+    for timestamp, wanted in _STAMPS:
         try:
-            if re.fullmatch(pattern, stamp) is None:
+            if re.fullmatch(pattern, timestamp) is None:
                 continue
             if wanted == "?":
                 raise ValueError("whether the day or the month comes first cannot be told")
             chosen = wanted or spelled(pattern)
-            if read_logtime(chosen).head(f"{stamp} x".encode()) is not None:
+            if read_logtime(chosen).head(f"{timestamp} x".encode()) is not None:
                 return chosen
         except (PbsError, re.error) as error:
             raise ValueError(str(error)) from error
@@ -66,4 +66,6 @@ def logtime_of(pattern: str) -> str:
 
 def has_year(pattern: str) -> bool:
     """Whether the timestamps of a pattern that `logtime_of` takes name their year."""
-    return any("20" in stamp or "1772608329" in stamp for stamp, _ in _STAMPS if re.fullmatch(pattern, stamp))
+    return any(
+        "20" in timestamp or "1772608329" in timestamp for timestamp, _ in _STAMPS if re.fullmatch(pattern, timestamp)
+    )

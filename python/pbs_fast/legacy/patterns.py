@@ -19,12 +19,12 @@ from pbs_fast.formats.wholeline import LOGTIME
 from pbs_fast.legacy.examples import UnclearError, examples
 from pbs_fast.legacy.nested import nested
 from pbs_fast.legacy.spelling import spelled
-from pbs_fast.matching import SYSLOG, Core, Matcher
+from pbs_fast.matching import SYSLOG, Backend, Matcher
 from pbs_fast.matching.python.envelope import LINE, TAG
 
 _STAMP = "Mar  4 07:12:09"
 _ADDRESS = "203.0.113.9"
-#: 2026-03-05, a day after the examples' stamp.
+#: 2026-03-05, a day after the examples' timestamp.
 _REFERENCE = 1_772_668_800
 #: How the address stood in patterns of IPv4's time: with what takes away the front of a mapped address, where it is.
 _DOTTED = re.compile(
@@ -61,7 +61,7 @@ def modern(pattern: str) -> str:
 class Recognizer:
     """Asks the matcher with all formats of the catalogue."""
 
-    def __init__(self, core: Core, catalogue: Sequence[Format]) -> None:
+    def __init__(self, core: Backend, catalogue: Sequence[Format]) -> None:
         self._core = core
         self._formats = {each.name: each for each in catalogue}
         self._tags = list(dict.fromkeys(tag for each in catalogue for tag in (*each.program, *each.tls_program)))
@@ -208,6 +208,6 @@ def _stamped(pattern: str) -> str:
 
 
 def _lines(pattern: str) -> list[str]:
-    """Plain lines that a pattern takes, with a stamp and an address of ours."""
+    """Plain lines that a pattern takes, with a timestamp and an address of ours."""
     text = _stamped(pattern)
     return list(examples(text, {1: _STAMP, 2: _ADDRESS} if re.compile(text).groups > 1 else {1: _ADDRESS}))

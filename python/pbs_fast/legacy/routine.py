@@ -1,6 +1,6 @@
 """A `sub custom_match` read as the patterns that it tries, in order.
 
-Read is only what is known to do nothing else: loops over lists of patterns and single matches that return stamp and
+Read is only what is known to do nothing else: loops over lists of patterns and single matches that return timestamp and
 address. Whatever else a sub does (a return for an excluded line, a look-up, a count) may decide about grants, so it is
 never read in part. Works on the code as perl understood it (B::Deparse). Imports what evaluated the file.
 """
@@ -28,8 +28,8 @@ class Tried(NamedTuple):
     logout: bool
     counts: bool
     """Whether a login opens a session that a logout ends."""
-    stamp: int
-    """Number of the capture that is the stamp."""
+    timestamp: int
+    """Number of the capture that is the timestamp."""
     ip: int
 
 

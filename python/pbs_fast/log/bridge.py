@@ -25,7 +25,7 @@ class _Words(logging.Handler):
 
 
 @contextmanager
-def engine_words(log: Log) -> Iterator[None]:
+def logging_bridge(log: Log) -> Iterator[None]:
     """While it lasts, the records of the package's loggers are lines of `log` and go nowhere else."""
     logger = logging.getLogger("pbs_fast")
     handler = _Words(log)

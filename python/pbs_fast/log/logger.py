@@ -38,9 +38,9 @@ class Log:
     """Our own log at one of three levels: debug (only when asked for), info (audit lines too), warning.
 
     `logto` is a file's path, `-` for standard output, `syslog`, `journal`, or None: then only warnings are written, to
-    standard error and without a stamp. Where a stream ends in the journal, the level stands before each line instead.
-    A Target of one's own will do as well. Raises LogError when the file cannot be opened, or when nobody listens for
-    syslog or journal.
+    standard error and without a timestamp. Where a stream ends in the journal, the level stands before each line
+    instead. A Target of one's own will do as well. Raises LogError when the file cannot be opened, or when nobody
+    listens for syslog or journal.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ def is_file(logto: str | None) -> TypeGuard[str]:
 
 def _target(logto: str | None, waits: bool, now: Callable[[], float], clock: Callable[[], float], ident: str) -> Target:
     if logto is None:
-        return StreamTarget(2, stamped=False, waits=waits)
+        return StreamTarget(2, timestamped=False, waits=waits)
     if logto == STDOUT:
-        return StreamTarget(1, stamped=True, waits=waits, clock=now)
+        return StreamTarget(1, timestamped=True, waits=waits, clock=now)
     if logto == SYSLOG:
         return SyslogTarget(DEV_LOG, clock, ident=ident)
     return JournalTarget(JOURNAL_SOCKET, ident) if logto == JOURNAL else FileTarget(logto, now)

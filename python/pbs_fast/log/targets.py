@@ -62,7 +62,7 @@ class Target(Protocol):
         """Lines put afterwards are lost."""
 
 
-def stamp(clock: Clock) -> str:
+def timestamp(clock: Clock) -> str:
     """`Nov  2 03:04:05`, local time."""
     return time.strftime("%b %e %T", time.localtime(clock()))
 
@@ -109,9 +109,9 @@ class FileTarget(_Descriptor):
         super().__init__(_open(self._path))
 
     def put(self, level: Level, lines: Sequence[str]) -> int:
-        """Write the lines behind their stamp, as the old program did; it had no levels."""
+        """Write the lines behind their timestamp, as the old program did; it had no levels."""
         del level
-        return self._put(f"{stamp(self._clock)} ", lines)
+        return self._put(f"{timestamp(self._clock)} ", lines)
 
     def reopen(self) -> None:
         """Open the path anew; raises LogError."""
@@ -128,7 +128,7 @@ class FileTarget(_Descriptor):
 
 
 class StreamTarget(_Descriptor):
-    """Standard output or error, which stay open; with the level instead of a stamp where the journal reads them.
+    """Standard output or error, which stay open; with the level instead of a timestamp where the journal reads them.
 
     A reader that reads slowly is waited for, PATIENCE seconds at most and a twentieth of the time at most; what it then
     does not take is lost. With `waits`, it is waited for without end: for a run that ends by itself and grants nobody.
@@ -138,7 +138,7 @@ class StreamTarget(_Descriptor):
         self,
         descriptor: int,
         *,
-        stamped: bool,
+        timestamped: bool,
         waits: bool = False,
         clock: Clock = time.time,
         environ: Mapping[str, str] = os.environ,
@@ -147,12 +147,14 @@ class StreamTarget(_Descriptor):
         self._waits = waits
         self._patience = Patience()
         self._journal = journal_reads(descriptor, environ)
-        self._stamped = stamped
+        self._stamped = timestamped
         self._clock = clock
 
     def put(self, level: Level, lines: Sequence[str]) -> int:
         """Write the lines."""
-        return self._put(f"<{level}>" if self._journal else f"{stamp(self._clock)} " if self._stamped else "", lines)
+        return self._put(
+            f"<{level}>" if self._journal else f"{timestamp(self._clock)} " if self._stamped else "", lines
+        )
 
     def _written(self, data: bytes) -> Iterator[int]:
         if self._waits:
@@ -290,7 +292,7 @@ class SyslogTarget(_Datagrams):
 
     def put(self, level: Level, lines: Sequence[str]) -> int:
         """Send each line."""
-        head = f"<{_FACILITY << 3 | level}>{stamp(self._clock)} {self._ident}[{os.getpid()}]: "
+        head = f"<{_FACILITY << 3 | level}>{timestamp(self._clock)} {self._ident}[{os.getpid()}]: "
         return self._send([f"{head}{line}" for line in lines])
 
 

@@ -9,7 +9,7 @@ from pbs_fast.log.logger import Log
 from pbs_fast.log.targets import IDENT, SyslogTarget
 
 
-class SyslogVoice(Log):
+class TeeHandler(Log):
     """A Log whose warnings go to syslog too; `logto` is None or `-`. That no syslog daemon runs is no fault."""
 
     def __init__(self, logto: str | None, *, debug: bool = False, waits: bool = False, ident: str = IDENT) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Groups of the envelope by the field's name; each line has one of the two.
 _ENVELOPE = {"time": (WHEN, WHEN_5424), "host": (HOST, HOST_5424), "tag": (TAG, BRACKET_TAG, TAG_5424)}
 #: Groups of patterns that are shown, by the name that people know.
-_GROUPS = {"ip": "ip", "user": "user", "session": "session", "lip": "lip", "stamp": "time", "host": "host"}
+_GROUPS = {"ip": "ip", "user": "user", "session": "session", "lip": "lip", "timestamp": "time", "host": "host"}
 _REPEATED = re.compile(rb"message repeated [0-9]+ times: \[ ?(?=.*\]\Z)", re.DOTALL)
 
 

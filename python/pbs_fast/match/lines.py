@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from pbs_fast.errors import SourceError
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.lines import Piece, pieces
-from pbs_fast.sources.open import LogFile, open_log
+from pbs_fast.sources.open import LogReader, open_log
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pbs_fast.events import Event
     from pbs_fast.formats import Format
-    from pbs_fast.matching import Core, Matcher
+    from pbs_fast.matching import Backend, Matcher
     from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Missed lines are shown after all events; more than this many bytes of them wait in a temporary file.
@@ -64,7 +64,7 @@ class Run:
 
     def __init__(
         self,
-        core: Core,
+        core: Backend,
         matcher: Matcher,
         *,
         now: int | None,
@@ -100,7 +100,7 @@ class Run:
         self._summary.logouts = counters["logout"]
         return self._summary
 
-    def _log(self, log: LogFile, missed: IO[str]) -> None:
+    def _log(self, log: LogReader, missed: IO[str]) -> None:
         reference = self._now
         if reference is None:
             reference = int(time.time()) if log.mtime is None else log.mtime
@@ -151,7 +151,7 @@ class AsJson:
             "line": line,
             "event": event.kind,
             "ip": event.ip,
-            "time": iso(event.stamp),
+            "time": iso(event.timestamp),
             "format": event.format,
             "user": event.user,
         }
@@ -178,7 +178,7 @@ class AsText:
     def event(self, file: str, line: int, event: Event, source: Source) -> str:
         paint = self._paint
         kind = paint(f"{event.kind:<6}", "green" if event.kind == "login" else "blue")
-        ip, when = paint(f"{event.ip or '-':<15}", COLOURS["ip"]), paint(iso(event.stamp) or "-", COLOURS["time"])
+        ip, when = paint(f"{event.ip or '-':<15}", COLOURS["ip"]), paint(iso(event.timestamp) or "-", COLOURS["time"])
         said = f"{self._place(file, line)}  {kind}  {ip}  {when}  {event.format:<13}  "
         said += paint(printable(event.user or "-"), COLOURS["user"]) + "\n"
         return said + self._line(event, *source()) if self._formats else said
@@ -201,9 +201,9 @@ class AsText:
         return self._paint(f"{printable(file)}:{line}", "cyan")
 
 
-def iso(stamp: int | None) -> str | None:
+def iso(timestamp: int | None) -> str | None:
     """A second as UTC, `2026-11-21T03:04:05Z`."""
-    return None if stamp is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp))
+    return None if timestamp is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(timestamp))
 
 
 def _shown(data: bytes) -> str:

@@ -29,7 +29,7 @@ _NATIVE = "pbs_fast._core"
 
 
 @dataclass(frozen=True, slots=True)
-class Core:
+class Backend:
     """One backend, ready for use, and why it was chosen."""
 
     name: Literal["rust", "python"]
@@ -41,7 +41,7 @@ class Core:
     """Why this backend, in a few words for `version`, the log and the benchmark's record."""
 
 
-def load_core(choice: str | None = None) -> Core:
+def load_backend(choice: str | None = None) -> Backend:
     """The backend that `choice` (auto, rust, python) names; by default that of PBS_FAST_CORE, else auto.
 
     Raises UsageError for an unknown choice, and CoreError if the native module is broken or of another version, or if
@@ -73,7 +73,7 @@ def _choice(choice: str | None) -> tuple[str, str]:
     return choice, asked if choice != "auto" else "auto: the Rust backend is installed"
 
 
-def _rust(reason: str) -> Core:
+def _rust(reason: str) -> Backend:
     remedy = f"reinstall pbs-fast, or set {VARIABLE}=python to use the slower Python backend"
     try:
         core = importlib.import_module(_NATIVE)
@@ -87,12 +87,12 @@ def _rust(reason: str) -> Core:
         )
     from pbs_fast.matching import rust as native
 
-    return Core("rust", native.Matcher, native.Stream, core.PROFILE, reason)
+    return Backend("rust", native.Matcher, native.Stream, core.PROFILE, reason)
 
 
-def _python(reason: str) -> Core:
+def _python(reason: str) -> Backend:
     from pbs_fast.matching import python as pure
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
     # Its Stream takes only the Matcher and the Scans of its own backend, which the protocol cannot express.
-    return Core("python", pure.Matcher, cast("type[Stream]", pure.Stream), profile, reason)
+    return Backend("python", pure.Matcher, cast("type[Stream]", pure.Stream), profile, reason)

@@ -49,8 +49,9 @@ class Matcher(Protocol):
         Raises ValueError for a layout that no format has, or bounds outside data.
         """
 
-    def stamp(self, line: bytes, *, layout: str = SYSLOG, reference: int) -> int | None:
-        """One line's stamp (earlier reading), whatever its tag; None when it has no envelope or no possible date."""
+    def timestamp(self, line: bytes, *, layout: str = SYSLOG, reference: int) -> int | None:
+        """One line's timestamp (earlier reading), whatever its tag; None when it has no envelope or no possible
+        date."""
 
 
 class Stream(Protocol):

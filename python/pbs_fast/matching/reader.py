@@ -16,7 +16,7 @@ from pbs_fast.matching.rewrite import LOGTIME, READERS, Lines, Rewriter, find_en
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
-    from pbs_fast.matching.backends import Core
+    from pbs_fast.matching.backends import Backend
     from pbs_fast.matching.distrust import Distrust
     from pbs_fast.matching.rewrite.logtime import LogTime
 
@@ -49,7 +49,7 @@ class Reader:
 
     def __init__(
         self,
-        core: Core,
+        core: Backend,
         matcher: Matcher,
         *,
         source: str,
@@ -62,8 +62,8 @@ class Reader:
     ) -> None:
         """`gap` is the fold's, in seconds (docs/MATCHING.md, 6). `on_layout` gets the layout when it is detected.
 
-        `logtime` is how this site writes its stamps, where the matcher does not know it. `distrust` is what takes away
-        lines that a stranger may have written, where the source is such a file.
+        `logtime` is how this site writes its timestamps, where the matcher does not know it. `distrust` is what takes
+        away lines that a stranger may have written, where the source is such a file.
         """
         self._matcher = matcher
         self.stream: Stream = core.Stream(matcher, source=source, gap=gap, live=live, fold=fold)
@@ -165,8 +165,8 @@ class Reader:
             self._pieces = [piece for piece in self._pieces if piece.begin > self._added]
         return batch
 
-    def stamp(self, line: bytes, reference: int) -> int | None:
-        """The stamp of one line without its end, in the source's layout."""
+    def timestamp(self, line: bytes, reference: int) -> int | None:
+        """The timestamp of one line without its end, in the source's layout."""
         if self.layout is None:
             whole = line + b"\n"
             if self._rewriter.wrapper not in READERS:
@@ -174,11 +174,11 @@ class Reader:
             if self.rewrites:
                 self._sniff(self._rewriter.peek(line) + b"\n")
         line = self._rewriter.peek(line)
-        return self._matcher.stamp(line, layout=self.layout or SYSLOG, reference=reference)
+        return self._matcher.timestamp(line, layout=self.layout or SYSLOG, reference=reference)
 
-    def stamp_of(self, line: bytes, layout: str, reference: int) -> int | None:
-        """The stamp of one line of what is `ready`, without its end."""
-        return self._matcher.stamp(line, layout=layout, reference=reference)
+    def timestamp_of(self, line: bytes, layout: str, reference: int) -> int | None:
+        """The timestamp of one line of what is `ready`, without its end."""
+        return self._matcher.timestamp(line, layout=layout, reference=reference)
 
     def plain(self, line: bytes) -> tuple[bytes, str]:
         """One line, without its end, as it is scanned, and the layout it is read in."""

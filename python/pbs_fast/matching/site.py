@@ -15,7 +15,7 @@ from pbs_fast.matching.zones import zone_table
 if TYPE_CHECKING:
     from pbs_fast.config import Settings
     from pbs_fast.formats import Format
-    from pbs_fast.matching.backends import Core
+    from pbs_fast.matching.backends import Backend
 
 #: What most lines of a mail log are, to measure with: none of them carries an event.
 _LINES = (
@@ -36,7 +36,7 @@ class Site(NamedTuple):
     formats: tuple[Format, ...]
     warnings: tuple[str, ...]
     slow: tuple[str, ...]
-    """Names of own formats that cost more than a tag's look-up."""
+    """Names of custom formats that cost more than a tag's look-up."""
 
 
 def site_formats(settings: Settings) -> Site:
@@ -80,7 +80,7 @@ def _check_names(settings: Settings, known: Sequence[str]) -> None:
             raise ConfigError(f'{origin}: no format has the name "{name}"{_nearest(name, known)}')
 
 
-def cost(core: Core, site: Site) -> str | None:
+def cost(core: Backend, site: Site) -> str | None:
     """What a site's slow formats cost on this machine, in words; None where there is none. Takes some milliseconds."""
     if not site.slow:
         return None
@@ -92,7 +92,7 @@ def cost(core: Core, site: Site) -> str | None:
     )
 
 
-def _nanoseconds(core: Core, formats: Sequence[Format]) -> float:
+def _nanoseconds(core: Backend, formats: Sequence[Format]) -> float:
     """Time to scan one line, the best of some rounds."""
     matcher = core.Matcher(formats, zone_table("UTC"))
     data = b"\n".join(_LINES * _REPEAT) + b"\n"

@@ -15,7 +15,7 @@ from pbs_fast.errors import ConfigError
 
 #: UTC seconds between which the table is exact: 1970-01-01 and 2101-01-01. Beyond, the nearest offset holds.
 FIRST, LAST = 0, 4_133_980_800
-#: Start of the first row: below every stamp.
+#: Start of the first row: below every timestamp.
 BELOW_ALL = -(2**62)
 
 _STEP = 5 * 86_400

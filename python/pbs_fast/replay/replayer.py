@@ -3,7 +3,7 @@
 What it counts is a function of the logins in their order, the references and grace alone. It does not depend on how the
 logins are cut into Batches, on whether they are folded, or on when `advance` is called (tests/replay holds all of it):
 
-- a login stamped more than MAX_AHEAD seconds after its reference grants nothing (`refused_ahead`), as at a start;
+- a login timestamped more than MAX_AHEAD seconds after its reference grants nothing (`refused_ahead`), as at a start;
 - a login of an address is a new grant when it is later than the end of the address's last grant, so timestamps may
   run backwards: a row that has ended is brought back for an earlier login that it covers;
 - `expired` are the rows that have ended at `clock`, the greatest timestamp of all logins and of each log's last line.

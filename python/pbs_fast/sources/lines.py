@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pbs_fast.sources.open import LogFile
+from pbs_fast.sources.open import LogReader
 
 #: Longest line that the backend matches, in bytes (docs/MATCHING.md, 1).
 MAX_LINE = 16_384
@@ -89,7 +89,7 @@ def cut(data: bytes, start: int, offset: int, discarding: bool) -> Cut:
 class Range(NamedTuple):
     """The lines of a plain file that start within [start, stop). Ranges are read in any order, by any thread."""
 
-    log: LogFile
+    log: LogReader
     start: int
     stop: int
 
@@ -140,13 +140,13 @@ def _rest(data: bytes, offset: int) -> list[Piece]:
     return [Piece(data, 0, len(data), offset, offset + len(data))] if data else []
 
 
-def aligned(log: LogFile, size: int = PIECE) -> list[Range]:
+def aligned(log: LogReader, size: int = PIECE) -> list[Range]:
     """The ranges of a seekable log, up to its current size, whose lines together are the log's, in order."""
     total = log.size()
     return [Range(log, start, min(start + size, total)) for start in range(0, total, size)]
 
 
-def pieces(log: LogFile, size: int = PIECE) -> Iterator[Piece]:
+def pieces(log: LogReader, size: int = PIECE) -> Iterator[Piece]:
     """The lines of a log in order, in pieces of about `size` bytes (at least `TOO_LONG`).
 
     Pieces come as soon as there are whole lines, also from a live pipe. Raises SourceError if the log cannot be read to

@@ -13,7 +13,7 @@ from pbs_fast.errors import SourceError
 from pbs_fast.sources.compressed import MAGIC, Decompressed, compression
 
 
-class LogFile:
+class LogReader:
     """An open log; `open_log` makes it. A context manager. Not for several threads at once, except `read_at`."""
 
     def __init__(self, fd: int, name: str, *, is_input: bool) -> None:
@@ -120,17 +120,17 @@ class LogFile:
         self.seekable = regular and self.compression is None
 
 
-def open_log(path: str | os.PathLike[str] | bytes) -> LogFile:
+def open_log(path: str | os.PathLike[str] | bytes) -> LogReader:
     """Open a log for reading from its start; `-` is standard input.
 
     Raises SourceError, in one line, for a path that is missing, a directory, or not readable.
     """
     name = os.fsdecode(path)
     if name == "-":
-        log = LogFile(0, name, is_input=True)
+        log = LogReader(0, name, is_input=True)
     else:
         try:
-            log = LogFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY), name, is_input=False)
+            log = LogReader(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY), name, is_input=False)
         except (OSError, ValueError) as error:
             raise cannot_read(name, error) from error
     try:

@@ -12,8 +12,8 @@ from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.wakeup import Hints
 
-#: (line without newline, reference) -> seconds since the epoch, or None. `Matcher.stamp` with its layout.
-StampOf = Callable[[bytes, int], int | None]
+#: (line without newline, reference) -> seconds since the epoch, or None. `Matcher.timestamp` with its layout.
+TimestampOf = Callable[[bytes, int], int | None]
 
 #: About how many bytes one poll hands out at most: 1 MiB is 8,000 lines, 1 ms in the Rust backend, 10 ms in Python.
 BUDGET = 1_048_576
@@ -121,9 +121,9 @@ class Source(Protocol):
         """The lines before the first one, so that a record that was cut there is recognised; None if there are none."""
 
     def position(self) -> Position | None:
-        """How far lines were handed out, for `Wishes.start` of a later run; None if it cannot resume."""
+        """How far lines were handed out, for `SourceOptions.start` of a later run; None if it cannot resume."""
 
-    def replay(self, since: float, stamp_of: StampOf, now: float) -> Past:
+    def replay(self, since: float, timestamp_of: TimestampOf, now: float) -> Past:
         """The past since `since`; call it once, before the first poll. Times in seconds since the epoch."""
 
     def poll(self, budget: int = BUDGET) -> list[Piece]:
@@ -139,7 +139,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class SourceOptions:
     """Options for opening a source."""
 
     start: Start | Position = "replay"

@@ -12,14 +12,14 @@ from typing import NamedTuple
 from pbs_fast.sources.file.replay import FileLog
 from pbs_fast.sources.journal.source import JournalSource
 from pbs_fast.sources.journal.spec import parse_journal
-from pbs_fast.sources.protocol import Source, Wishes
+from pbs_fast.sources.protocol import Source, SourceOptions
 from pbs_fast.sources.stdin import StdinSource
 
 
 class Scheme(NamedTuple):
     """One kind of source."""
 
-    make: Callable[[str, Wishes], Source]
+    make: Callable[[str, SourceOptions], Source]
     """From the spec without scheme. Raises UsageError if it is not understood, and opens nothing."""
     inherited: bool = False
     """It reads an inherited descriptor, which a process in the background has closed."""
@@ -28,8 +28,8 @@ class Scheme(NamedTuple):
 #: By the part of a spec before the first colon; `-` is a whole spec.
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
-        "-": Scheme(lambda _, wishes: StdinSource(wishes), inherited=True),
-        "journal": Scheme(lambda options, wishes: JournalSource(parse_journal(options), wishes)),
+        "-": Scheme(lambda _, source_options: StdinSource(source_options), inherited=True),
+        "journal": Scheme(lambda options, source_options: JournalSource(parse_journal(options), source_options)),
     }
 )
 _FILE = Scheme(FileLog)
@@ -41,7 +41,7 @@ def find_scheme(spec: str) -> Scheme | None:
     return SCHEMES.get(name) if bool(colon) == (name != "-") else None
 
 
-def make_source(spec: str, wishes: Wishes) -> Source:
+def make_source(spec: str, source_options: SourceOptions) -> Source:
     """A source for a spec, not yet opened. Raises UsageError for options that are not understood."""
     scheme = find_scheme(spec)
-    return (scheme or _FILE).make(spec.partition(":")[2] if scheme else spec, wishes)
+    return (scheme or _FILE).make(spec.partition(":")[2] if scheme else spec, source_options)

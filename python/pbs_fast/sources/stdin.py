@@ -16,7 +16,7 @@ from collections import Counter
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.lines import Piece, cut
-from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, StampOf, Wishes
+from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, SourceOptions, TimestampOf
 
 #: Default capacity of a Linux pipe, in bytes (pipe(7)).
 _CHUNK = 65_536
@@ -31,13 +31,13 @@ class StdinSource:
     modified = None
     uncovered: str | None = "standard input has no past: earlier lines cannot be read again"
 
-    def __init__(self, wishes: Wishes, fd: int = 0) -> None:
+    def __init__(self, source_options: SourceOptions, fd: int = 0) -> None:
         self.counters: Counter[str] = Counter()
         """`partial_lost` (an unfinished last line), `nul_bytes`, `read_errors`."""
         self.behind = False
         self.ended = False
         self.trouble: Notice | None = None
-        self._say = wishes.on_notice
+        self._say = source_options.on_notice
         self._fd = fd
         self._offset = 0
         self._rest = b""
@@ -66,7 +66,7 @@ class StdinSource:
     def position(self) -> None:
         """None: what was read cannot be read again."""
 
-    def replay(self, since: float, stamp_of: StampOf, now: float) -> NoPast:  # noqa: ARG002 - the protocol's signature
+    def replay(self, since: float, timestamp_of: TimestampOf, now: float) -> NoPast:  # noqa: ARG002 - the protocol's signature
         return NoPast(self.uncovered or "")
 
     def poll(self, budget: int = BUDGET) -> list[Piece]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pbs_fast.errors import PbsError, TableError
 from pbs_fast.tables import open_table
-from pbs_fast.tables.file.notify import ToldTable
+from pbs_fast.tables.file.notify import NotifyingTable
 from pbs_fast.tables.leftover import Leftover, as_written, runs_programs
 from pbs_fast.tables.owner import OwnedError, TableLock
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
@@ -115,7 +115,7 @@ def _empty(spec: TableSpec, options: TableOptions, lock: TableLock) -> int:
         raise
     try:
         rows = len(table.load())
-        if rows or options.adopt or (isinstance(table, ToldTable) and table.notify_pending):
+        if rows or options.adopt or (isinstance(table, NotifyingTable) and table.notify_pending):
             table.rebuild({})
         return rows
     finally:

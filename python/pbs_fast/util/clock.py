@@ -25,7 +25,7 @@ class Clock:
         self._shift = 0
 
     def wall(self) -> float:
-        """Seconds since the epoch, as stamps are written."""
+        """Seconds since the epoch, as timestamps are written."""
         return self._wall()
 
     def now(self) -> float:
@@ -37,7 +37,7 @@ class Clock:
         return self._boot()
 
     def shift(self) -> int:
-        """Whole seconds to add to a stamp of now to put it on the ledger's clock."""
+        """Whole seconds to add to a timestamp of now to put it on the ledger's clock."""
         exact = self.now() - self.wall()
         if abs(exact - self._shift) > _STEP_S:
             self._shift = round(exact)

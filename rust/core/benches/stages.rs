@@ -1,5 +1,5 @@
 //! The core's stages, each alone: a scan of lines of other programs and of logins, the fold of what it found, one
-//! stamp.
+//! timestamp.
 //!
 //! The formats are two of the catalogue's in small, so that figures compare over time; the whole catalogue on a whole
 //! log is what `make bench` measures. `make bench-core` runs this.
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pbs_core::{Catalogue, FormatSpec, Layout, Stream};
 
-/// 2026-11-21 00:00:00 UTC; stamps without year are judged from a day after it.
+/// 2026-11-21 00:00:00 UTC; timestamps without year are judged from a day after it.
 const START: i64 = 1_795_219_200;
 const REFERENCE: i64 = START + 86_400;
 const LINES: usize = 10_000;
@@ -48,20 +48,20 @@ fn log(every: usize) -> Vec<u8> {
     for line in 0..LINES {
         let second = line / 10;
         let (minute, second) = (second / 60, second % 60);
-        let stamp = format!("Nov 21 00:{minute:02}:{second:02} mx1");
+        let timestamp = format!("Nov 21 00:{minute:02}:{second:02} mx1");
         let client = line - line % 4;
         let (a, b) = (client / 256 % 256, client % 256);
         let written = if every == 0 || line % every != 0 {
-            writeln!(text, "{stamp} postfix/smtpd[2112]: connect from mail{b}.example.org[198.51.{a}.{b}]")
+            writeln!(text, "{timestamp} postfix/smtpd[2112]: connect from mail{b}.example.org[198.51.{a}.{b}]")
         } else if line % 3 == 0 {
             writeln!(
                 text,
-                "{stamp} imapd-ssl: LOGIN, user=u{b}@example.net, ip=[::ffff:203.0.{a}.{b}], port=[40311], protocol=IMAP"
+                "{timestamp} imapd-ssl: LOGIN, user=u{b}@example.net, ip=[::ffff:203.0.{a}.{b}], port=[40311], protocol=IMAP"
             )
         } else {
             writeln!(
                 text,
-                "{stamp} dovecot: imap-login: Login: user=<u{b}@example.com>, method=PLAIN, rip=203.0.{a}.{b}, lip=192.0.2.1, TLS, session=<b7VpYI8KqNTLAHEp>"
+                "{timestamp} dovecot: imap-login: Login: user=<u{b}@example.com>, method=PLAIN, rip=203.0.{a}.{b}, lip=192.0.2.1, TLS, session=<b7VpYI8KqNTLAHEp>"
             )
         };
         written.expect("a String takes all");
@@ -103,15 +103,15 @@ fn stages(criterion: &mut Criterion) {
         });
         group.finish();
     }
-    let mut group = criterion.benchmark_group("stamp");
+    let mut group = criterion.benchmark_group("timestamp");
     for line in [
         "Nov 21 08:00:15 mx1 dovecot: x",
         "2026-11-21T09:00:45.020011+01:00 mx2 dovecot[733]: x",
         "<22>1 2026-11-21T08:00:15Z mx imapd 7 - - x",
     ] {
-        assert!(catalogue.stamp(line.as_bytes(), Layout::Syslog, REFERENCE).is_some());
+        assert!(catalogue.timestamp(line.as_bytes(), Layout::Syslog, REFERENCE).is_some());
         group.bench_function(line.split(' ').next().unwrap_or(line), |bencher| {
-            bencher.iter(|| catalogue.stamp(black_box(line.as_bytes()), Layout::Syslog, REFERENCE));
+            bencher.iter(|| catalogue.timestamp(black_box(line.as_bytes()), Layout::Syslog, REFERENCE));
         });
     }
     group.finish();

@@ -22,9 +22,9 @@ pub const SYSLOG: &str = "syslog";
 /// Which lines a source has: syslog's, or those of one format's own log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// Stamp, host, tag, message.
+    /// Timestamp, host, tag, message.
     Syslog,
-    /// Stamp and message, of the format with this number.
+    /// Timestamp and message, of the format with this number.
     Own(u16),
 }
 
@@ -145,15 +145,15 @@ impl Catalogue {
         envelope::syslog(line).is_some() || self.whole_lines.as_ref().is_some_and(|patterns| patterns.matches(line))
     }
 
-    /// The stamp (earlier reading, UTC seconds) of one line, whatever its tag; `None` when it has no envelope or no
+    /// The timestamp (earlier reading, UTC seconds) of one line, whatever its tag; `None` when it has no envelope or no
     /// possible date.
     #[must_use]
-    pub fn stamp(&self, line: &[u8], layout: Layout, reference: i64) -> Option<i64> {
+    pub fn timestamp(&self, line: &[u8], layout: Layout, reference: i64) -> Option<i64> {
         if line.len() > crate::MAX_LINE {
             return None;
         }
-        let stamp = self.envelope(line, layout)?.stamp?;
-        Some(stamp.read(line)?.instant(&self.zone, Reference::new(reference))?.earlier)
+        let timestamp = self.envelope(line, layout)?.timestamp?;
+        Some(timestamp.read(line)?.instant(&self.zone, Reference::new(reference))?.earlier)
     }
 
     pub(crate) fn envelope(&self, line: &[u8], layout: Layout) -> Option<Envelope> {
@@ -177,7 +177,7 @@ impl Catalogue {
 
     /// The second of a line's timestamp (UTC, the earlier of two readings); `None` where it cannot be read.
     pub(crate) fn second(&self, line: &[u8], envelope: &Envelope, reference: Reference) -> Option<i64> {
-        let instant = envelope.stamp?.read(line)?.instant(&self.zone, reference)?;
+        let instant = envelope.timestamp?.read(line)?.instant(&self.zone, reference)?;
         Some(instant.earlier)
     }
 

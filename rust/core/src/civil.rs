@@ -5,23 +5,24 @@ use crate::error::Error;
 /// Seconds of one day.
 pub(crate) const DAY: i64 = 86_400;
 
-/// How far after the reference a stamp without year may lie: a day and two hours, for clocks and zones that are off.
+/// How far after the reference a timestamp without year may lie: a day and two hours, for clocks and zones that are
+/// off.
 const YEAR_SLACK: i64 = 26 * 3_600;
 
 /// A date and time as a line writes it; every field is in its range and the day exists in its month of some year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Civil {
-    /// `None` when the stamp has no year.
+    /// `None` when the timestamp has no year.
     pub(crate) year: Option<u16>,
     pub(crate) month: u8,
     pub(crate) day: u8,
     /// Second of the day, 0 to 86,400 (`23:59:60`).
     pub(crate) second: u32,
-    /// Offset from UTC in seconds, where the stamp has a zone.
+    /// Offset from UTC in seconds, where the timestamp has a zone.
     pub(crate) zone: Option<i32>,
 }
 
-/// UTC seconds of a stamp: the earlier reading, and how much later the other one is (0: there is none).
+/// UTC seconds of a timestamp: the earlier reading, and how much later the other one is (0: there is none).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Instant {
     pub(crate) earlier: i64,
@@ -84,7 +85,7 @@ impl Zone {
     }
 }
 
-/// What a stamp without year is judged by.
+/// What a timestamp without year is judged by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reference {
     year: i64,
@@ -134,7 +135,7 @@ pub(crate) struct Day {
 }
 
 impl Day {
-    /// The day of a stamp, when it is such a day.
+    /// The day of a timestamp, when it is such a day.
     pub(crate) fn of(civil: Civil, zone: &Zone, reference: Reference) -> Option<Self> {
         let midnight = Civil { second: 0, ..civil }.instant(zone, reference)?;
         let next = Civil { second: DAY as u32, ..civil }.instant(zone, reference)?;
@@ -143,7 +144,7 @@ impl Day {
         (plain && steady).then_some(Self { date: civil.date(), midnight: midnight.earlier })
     }
 
-    /// The instant of another stamp of the same day.
+    /// The instant of another timestamp of the same day.
     pub(crate) fn instant(&self, civil: Civil) -> Option<Instant> {
         let same = civil.date() == self.date;
         same.then(|| Instant { earlier: self.midnight + i64::from(civil.second), later: 0 })

@@ -17,9 +17,9 @@ const NONE: u32 = u32::MAX;
 pub struct Row {
     /// Client address; `None` only in rows that are not folded, for what is no login.
     pub address: Option<Address>,
-    /// Stamp of the first event in order, UTC seconds.
+    /// Timestamp of the first event in order, UTC seconds.
     pub first: i64,
-    /// Greatest stamp.
+    /// Greatest timestamp.
     pub last: i64,
     /// Number of events.
     pub n: u64,
@@ -94,7 +94,7 @@ impl Rows {
 
     fn extend(&mut self, row: usize, event: &Settled<'_>, line: &[u8]) {
         let (row, texts) = (&mut self.rows[row], &mut self.texts);
-        row.last = row.last.max(event.stamp);
+        row.last = row.last.max(event.timestamp);
         row.n += 1;
         if let Some(user) = event.user(line) {
             row.users.add(texts, user);
@@ -105,8 +105,8 @@ impl Rows {
         let number = self.rows.len();
         self.rows.push(Row {
             address: event.address,
-            first: event.stamp,
-            last: event.stamp,
+            first: event.timestamp,
+            last: event.timestamp,
             n: 0,
             what: event.what,
             format: event.record.format,
@@ -161,7 +161,7 @@ struct Group {
 /// Rows in the making.
 #[derive(Debug)]
 pub(crate) struct Fold {
-    /// Seconds; an event later than the greatest stamp by more opens new rows.
+    /// Seconds; an event later than the greatest timestamp by more opens new rows.
     gap: i64,
     /// Else every event is a row.
     folds: bool,
@@ -204,14 +204,14 @@ impl Fold {
         }
         let Some(address) = event.address.filter(|_| event.what == What::Login) else { return };
         let host = self.host(event.record.host.of(line));
-        let stamp = event.stamp;
-        let ahead = stamp > reference.saturating_add(MAX_AHEAD);
-        let fresh = Group { greatest: stamp, first_row: NONE, since: 0, rows: 0 };
+        let timestamp = event.timestamp;
+        let ahead = timestamp > reference.saturating_add(MAX_AHEAD);
+        let fresh = Group { greatest: timestamp, first_row: NONE, since: 0, rows: 0 };
         let group = self.groups[usize::from(ahead)].entry(address).or_insert(fresh);
-        if stamp > group.greatest.saturating_add(self.gap) {
+        if timestamp > group.greatest.saturating_add(self.gap) {
             (group.first_row, group.since, group.rows) = (NONE, self.rows.rows.len() as u32, 0);
         }
-        group.greatest = group.greatest.max(stamp);
+        group.greatest = group.greatest.max(timestamp);
         let key = (event.record.format, host, event.tls, event.looped);
         let found = self.rows.find(group, key).or_else(|| {
             let row = if group.rows > FEW { *self.crowds.get(&(address, ahead, key))? } else { NONE };

@@ -45,7 +45,7 @@ pub use stream::{Event, Stream};
 /// Longest line in bytes, without its line end; longer ones are dropped whole.
 pub const MAX_LINE: usize = 16_384;
 
-/// Seconds after the reference from which on a stamp is *ahead*.
+/// Seconds after the reference from which on a timestamp is *ahead*.
 pub const MAX_AHEAD: i64 = 300;
 
 /// Distinct users that a row counts.

@@ -128,8 +128,8 @@ impl Said {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) line: usize,
-    /// Earlier reading, UTC seconds; `NO_STAMP` for missed lines and for steps whose stamp is none.
-    pub(crate) stamp: i64,
+    /// Earlier reading, UTC seconds; `NO_TIMESTAMP` for missed lines and for steps whose timestamp is none.
+    pub(crate) timestamp: i64,
     /// Seconds to the later reading; 0 when there is none.
     pub(crate) later: u32,
     pub(crate) format: u16,
@@ -148,8 +148,8 @@ pub(crate) struct Record {
     pub(crate) pid: Span,
 }
 
-/// Far from any stamp.
-pub(crate) const NO_STAMP: i64 = i64::MIN;
+/// Far from any timestamp.
+pub(crate) const NO_TIMESTAMP: i64 = i64::MIN;
 
 /// How far before its predecessor an event may lie, in seconds, until its later reading is the better one: writers
 /// hold lines back for less than this.
@@ -162,7 +162,7 @@ impl Record {
     pub(crate) fn new(line: usize, format: u16, envelope: &Envelope) -> Self {
         Self {
             line,
-            stamp: NO_STAMP,
+            timestamp: NO_TIMESTAMP,
             later: 0,
             format,
             said: Said::Missed(Missed::NoPattern),
@@ -184,6 +184,6 @@ impl Record {
 
     /// The same line as a missed one.
     pub(crate) fn missed(self, reason: Missed) -> Self {
-        Self { said: Said::Missed(reason), stamp: NO_STAMP, ..self }
+        Self { said: Said::Missed(reason), timestamp: NO_TIMESTAMP, ..self }
     }
 }

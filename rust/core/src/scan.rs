@@ -11,8 +11,8 @@ use crate::lines::Lines;
 use crate::pattern::engine::{Cache, Groups};
 use crate::pattern::prefix::Candidate;
 use crate::pattern::wholeline::WholeLines;
-use crate::record::{Missed, NO_STAMP, Record, Said};
-use crate::timestamp::Stamp;
+use crate::record::{Missed, NO_TIMESTAMP, Record, Said};
+use crate::timestamp::Timestamp;
 
 /// What one piece of a source holds, not yet settled by a `Stream`.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ impl Scanner<'_> {
         let Pattern { format, said, has_tls, .. } = self.catalogue.patterns[usize::from(number)];
         let tls = if tag_tls || groups.tls.is_some() { Some(true) } else { has_tls.then_some(false) };
         let record = Record { said, tls, ..Record::new(start, format, envelope) };
-        self.taken(record, line, envelope.stamp, &groups, refused);
+        self.taken(record, line, envelope.timestamp, &groups, refused);
         Left::Nothing
     }
 
@@ -149,15 +149,22 @@ impl Scanner<'_> {
         let Some((pattern, envelope, groups)) = patterns.find(line) else { return };
         let tls = if groups.tls.is_some() { Some(true) } else { pattern.has_tls.then_some(false) };
         let record = Record { said: pattern.said, tls, ..Record::new(start, pattern.format, &envelope) };
-        self.taken(record, line, envelope.stamp, &groups, refused);
+        self.taken(record, line, envelope.timestamp, &groups, refused);
     }
 
     /// Keeps what a pattern took of a line, unless it is a step that comes to nothing where records are cut.
-    fn taken(&mut self, record: Record, line: &[u8], stamp: Option<Stamp>, groups: &Groups, refused: Option<Missed>) {
+    fn taken(
+        &mut self,
+        record: Record,
+        line: &[u8],
+        timestamp: Option<Timestamp>,
+        groups: &Groups,
+        refused: Option<Missed>,
+    ) {
         let record = match refused {
             Some(_) if !record.said.is_event() => return,
             Some(reason) => record.missed(reason),
-            None => self.read(record, line, stamp, groups).unwrap_or_else(|reason| record.missed(reason)),
+            None => self.read(record, line, timestamp, groups).unwrap_or_else(|reason| record.missed(reason)),
         };
         self.scan.records.push(record);
     }
@@ -194,7 +201,13 @@ impl Scanner<'_> {
     }
 
     /// The record with what the groups took. A step keeps what of it can be read.
-    fn read(&mut self, record: Record, line: &[u8], stamp: Option<Stamp>, groups: &Groups) -> Result<Record, Missed> {
+    fn read(
+        &mut self,
+        record: Record,
+        line: &[u8],
+        timestamp: Option<Timestamp>,
+        groups: &Groups,
+    ) -> Result<Record, Missed> {
         let parsed = groups.ip.map(|text| Address::parse(text.of(line)));
         let address = match (record.said, parsed) {
             (said, None) if said.is_login() => return Err(Missed::BadAddress),
@@ -202,14 +215,14 @@ impl Scanner<'_> {
             (said, address) if said.is_login() || matches!(said, Said::Logout | Said::Address) => address.flatten(),
             _ => None,
         };
-        let civil = stamp.and_then(|stamp| stamp.read(line));
+        let civil = timestamp.and_then(|timestamp| timestamp.read(line));
         let instant = civil.and_then(|civil| self.instant(civil));
         if instant.is_none() && record.said.is_event() {
             return Err(Missed::BadStamp);
         }
         let local = groups.lip.and_then(|text| self.local(text.of(line)));
         Ok(Record {
-            stamp: instant.map_or(NO_STAMP, |instant| instant.earlier),
+            timestamp: instant.map_or(NO_TIMESTAMP, |instant| instant.earlier),
             later: instant.map_or(0, |instant| instant.later),
             looped: address.is_some() && local == address,
             address,

@@ -8,7 +8,7 @@ use crate::catalogue::Catalogue;
 use crate::civil::Reference;
 use crate::cuts::{Cuts, Written};
 use crate::lines::Lines;
-use crate::record::{Missed, NO_STAMP, ORDER_SLACK, Record, Said, What};
+use crate::record::{Missed, NO_TIMESTAMP, ORDER_SLACK, Record, Said, What};
 use crate::scan::Scan;
 use crate::sessions::login_sequences::{Joined, Joins, Opened, Process, Success};
 
@@ -20,8 +20,8 @@ const WRITERS: usize = 4_096;
 pub(crate) struct Settled<'s> {
     pub(crate) record: &'s Record,
     pub(crate) what: What,
-    /// UTC seconds; `NO_STAMP` for missed lines.
-    pub(crate) stamp: i64,
+    /// UTC seconds; `NO_TIMESTAMP` for missed lines.
+    pub(crate) timestamp: i64,
     /// `None` for missed lines and for a logout whose address is not known (or not yet: `Memory`).
     pub(crate) address: Option<Address>,
     pub(crate) looped: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Settled<'s> {
 impl<'s> Settled<'s> {
     fn missed(record: &'s Record, reason: Missed) -> Self {
         let what = What::Missed(reason);
-        Self { record, what, stamp: NO_STAMP, address: None, looped: false, tls: None, opened: None }
+        Self { record, what, timestamp: NO_TIMESTAMP, address: None, looped: false, tls: None, opened: None }
     }
 
     /// A logout of which nobody knows whose it is.
@@ -66,7 +66,7 @@ impl<'s> Settled<'s> {
 #[derive(Debug)]
 pub(crate) struct Sequence {
     live: bool,
-    /// Stamp of the event or step before, as settled.
+    /// Timestamp of the event or step before, as settled.
     before: Option<i64>,
     /// Writers whose last record was a cut one.
     cuts: Cuts,
@@ -108,25 +108,25 @@ impl Sequence {
                 sink(Settled::missed(record, reason));
                 continue;
             }
-            let stamp = self.stamp(record, scan.reference);
-            if stamp != NO_STAMP {
-                self.before = Some(stamp);
+            let timestamp = self.timestamp(record, scan.reference);
+            if timestamp != NO_TIMESTAMP {
+                self.before = Some(timestamp);
             }
             let line = &data[record.line..];
             let what = match (said, said.ending()) {
                 (Said::Login, _) => What::Login,
                 (Said::Logout, _) => What::Logout,
-                (_, Some(_)) if stamp == NO_STAMP => continue,
+                (_, Some(_)) if timestamp == NO_TIMESTAMP => continue,
                 (_, Some(ending)) => What::Ending(ending),
                 _ => {
-                    if let Some(settled) = self.step(record, line, stamp) {
+                    if let Some(settled) = self.step(record, line, timestamp) {
                         sink(settled);
                     }
                     continue;
                 }
             };
             let Record { address, looped, tls, .. } = *record;
-            sink(Settled { record, what, stamp, address, looped, tls, opened: None });
+            sink(Settled { record, what, timestamp, address, looped, tls, opened: None });
         }
     }
 
@@ -145,7 +145,7 @@ impl Sequence {
 
     /// The event that one step of a session over several lines makes, if any.
     #[cold]
-    fn step<'s>(&mut self, record: &'s Record, line: &[u8], stamp: i64) -> Option<Settled<'s>> {
+    fn step<'s>(&mut self, record: &'s Record, line: &[u8], timestamp: i64) -> Option<Settled<'s>> {
         let process = Process { host: record.host.of(line), tag: record.tag.of(line), pid: record.pid.of(line) };
         let joins = &mut self.joins[usize::from(record.format)];
         match record.said {
@@ -158,29 +158,31 @@ impl Sequence {
                     user: record.user.map(|user| user.of(line)).map(owned),
                     session: record.session_id(line).map(owned),
                 };
-                match joins.succeed(process, stamp, record.tls, opened) {
+                match joins.succeed(process, timestamp, record.tls, opened) {
                     Success::Again => None,
                     Success::Unknown => Some(Settled::missed(record, Missed::NoSession)),
                     Success::Login(address, looped, tls) => {
                         let (what, address) = (What::Login, Some(address));
-                        Some(Settled { record, what, stamp, address, looped, tls, opened: None })
+                        Some(Settled { record, what, timestamp, address, looped, tls, opened: None })
                     }
                 }
             }
             Said::End => {
                 let Joined { address, looped, tls, login, .. } = joins.end(process)?;
                 let opened = Some(login?);
-                if stamp == NO_STAMP {
+                if timestamp == NO_TIMESTAMP {
                     return Some(Settled::missed(record, Missed::BadStamp));
                 }
                 let (what, address) = (What::Logout, Some(address));
-                Some(Settled { record, what, stamp, address, looped, tls, opened })
+                Some(Settled { record, what, timestamp, address, looped, tls, opened })
             }
             _ => {
                 joins.end(process);
-                if let (Said::Address, Some(address)) = (record.said, record.address.filter(|_| stamp != NO_STAMP)) {
+                if let (Said::Address, Some(address)) =
+                    (record.said, record.address.filter(|_| timestamp != NO_TIMESTAMP))
+                {
                     let Record { looped, tls, .. } = *record;
-                    joins.begin(process, Joined { address, looped, tls, stamp, login: None });
+                    joins.begin(process, Joined { address, looped, tls, timestamp, login: None });
                 }
                 None
             }
@@ -213,11 +215,11 @@ impl Sequence {
         found
     }
 
-    fn stamp(&self, record: &Record, reference: i64) -> i64 {
+    fn timestamp(&self, record: &Record, reference: i64) -> i64 {
         if record.later == 0 {
-            return record.stamp;
+            return record.timestamp;
         }
-        let (earlier, later) = (record.stamp, record.stamp + i64::from(record.later));
+        let (earlier, later) = (record.timestamp, record.timestamp + i64::from(record.later));
         let take_later = if self.live {
             later.abs_diff(reference) < earlier.abs_diff(reference)
         } else {

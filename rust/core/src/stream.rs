@@ -21,7 +21,7 @@ pub struct Event<'d> {
     /// `None` for missed lines and for a logout whose address is not known.
     pub address: Option<Address>,
     /// UTC seconds; `None` for missed lines.
-    pub stamp: Option<i64>,
+    pub timestamp: Option<i64>,
     /// Number of the format.
     pub format: u16,
     /// The user.
@@ -137,7 +137,7 @@ impl<'d> Event<'d> {
             line: record.line,
             what: settled.what,
             address: settled.address,
-            stamp: happened.then_some(settled.stamp),
+            timestamp: happened.then_some(settled.timestamp),
             format: record.format,
             user,
             host: record.host.of(line),

@@ -1,6 +1,7 @@
-//! The two stamp grammars, `BSD` and `ISO` (docs/MATCHING.md, 2): where a stamp's fields lie, and what they say.
+//! The two timestamp grammars, `BSD` and `ISO` (docs/MATCHING.md, 2): where a timestamp's fields lie, and what they
+//! say.
 //!
-//! `Stamp::find` checks the grammar and keeps positions only; numbers are read when a line turns out to need them.
+//! `Timestamp::find` checks the grammar and keeps positions only; numbers are read when a line turns out to need them.
 
 use std::num::NonZeroU16;
 
@@ -10,16 +11,16 @@ use crate::span::Span;
 const MONTHS: [[u8; 3]; 12] =
     [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];
 
-/// Where a stamp's fields lie in its line; 16 bits name any place in one.
+/// Where a timestamp's fields lie in its line; 16 bits name any place in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct Timestamp {
     kind: Kind,
     start: u16,
     /// First digit of the hour.
     time: u16,
     /// First byte after the time and its fraction: where a zone stands.
     time_end: u16,
-    /// First byte after the stamp.
+    /// First byte after the timestamp.
     end: u16,
 }
 
@@ -35,8 +36,8 @@ enum Kind {
     IsoBlank,
 }
 
-impl Stamp {
-    /// The stamp at `line[start..]`, when one stands there.
+impl Timestamp {
+    /// The timestamp at `line[start..]`, when one stands there.
     pub(crate) fn find(line: &[u8], start: usize) -> Option<Self> {
         match line.get(start)? {
             b'0'..=b'9' => Self::find_iso(line, start),
@@ -49,14 +50,14 @@ impl Stamp {
         Self { kind, start, time, time_end, end }
     }
 
-    /// First byte after the stamp.
+    /// First byte after the timestamp.
     pub(crate) fn end(&self) -> usize {
         usize::from(self.end)
     }
 
-    /// The stamp that a piece of a line is, from its first byte to its last.
+    /// The timestamp that a piece of a line is, from its first byte to its last.
     pub(crate) fn whole(line: &[u8], span: Span) -> Option<Self> {
-        Self::find(&line[..span.end()], span.start()).filter(|stamp| stamp.end() == span.end())
+        Self::find(&line[..span.end()], span.start()).filter(|timestamp| timestamp.end() == span.end())
     }
 
     /// Whether date and time are joined by `T`, as RFC 5424 wants.
@@ -113,7 +114,7 @@ impl Stamp {
         Some(Self::new(kind, start, time, time_end, zone_end(line, time_end)))
     }
 
-    /// What the stamp of this line says; `None` when it is no date and time of any year.
+    /// What the timestamp of this line says; `None` when it is no date and time of any year.
     pub(crate) fn read(&self, line: &[u8]) -> Option<Civil> {
         let [start, time, time_end, end] = [self.start, self.time, self.time_end, self.end].map(usize::from);
         let two = |at: usize| (line[at] & 15) * 10 + (line[at + 1] & 15);

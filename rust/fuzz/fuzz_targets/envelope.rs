@@ -15,9 +15,9 @@ fuzz_target!(|data: &[u8]| {
     // A line of a known tag is conclusive.
     assert!(known == 0 || sniffed.is_some());
     for line in data.split(|&byte| byte == b'\n') {
-        let _ = catalogue.stamp(line, Layout::Syslog, pbs_fuzz::REFERENCE);
+        let _ = catalogue.timestamp(line, Layout::Syslog, pbs_fuzz::REFERENCE);
         if let Some(layout) = catalogue.sniff(line).and_then(|name| catalogue.layout(name)) {
-            let _ = catalogue.stamp(line, layout, pbs_fuzz::REFERENCE);
+            let _ = catalogue.timestamp(line, layout, pbs_fuzz::REFERENCE);
         }
     }
 });

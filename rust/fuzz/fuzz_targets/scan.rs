@@ -46,7 +46,7 @@ fn told(catalogue: &Arc<Catalogue>, pieces: &[(usize, &[u8])], layout: Layout, l
         for mut event in listed.events(&scan, piece) {
             event.line += start;
             let missed = matches!(event.what, What::Missed(_));
-            assert_eq!(event.stamp.is_none(), missed, "{event:?}");
+            assert_eq!(event.timestamp.is_none(), missed, "{event:?}");
             assert!(event.address.is_some() || event.what != What::Login, "{event:?}");
             events.push(format!("{event:?}"));
         }

@@ -97,8 +97,8 @@ impl Matcher {
     }
 
     #[pyo3(signature = (line, *, layout = "syslog", reference))]
-    fn stamp(&self, line: &[u8], layout: &str, reference: i64) -> PyResult<Option<i64>> {
-        Ok(self.0.stamp(line, self.layout(layout)?, reference))
+    fn timestamp(&self, line: &[u8], layout: &str, reference: i64) -> PyResult<Option<i64>> {
+        Ok(self.0.timestamp(line, self.layout(layout)?, reference))
     }
 }
 
@@ -217,7 +217,7 @@ impl Stream {
             offset + event.line as u64,
             kind(py, event.what),
             event.address.map(pbs_core::Address::text),
-            event.stamp,
+            event.timestamp,
             self.catalogue.format_name(event.format),
             event.user.as_deref().map(|user| text(py, user)),
             text(py, event.host),
@@ -249,7 +249,7 @@ impl Stream {
             None => PyNone::get(py).to_owned().into_any(),
         };
         let (all, len) = (&rows.rows, rows.rows.len());
-        // One user and one stamp a row is the rule, and then one object serves both columns.
+        // One user and one timestamp a row is the rule, and then one object serves both columns.
         let (mut first_users, mut last_users) = (Vec::with_capacity(len), Vec::with_capacity(len));
         let (mut firsts, mut lasts) = (Vec::with_capacity(len), Vec::with_capacity(len));
         for row in all {
@@ -257,9 +257,9 @@ impl Stream {
             let user = optional(first);
             last_users.push(if last == first { user.clone() } else { optional(last) });
             first_users.push(user);
-            let stamp = row.first.into_pyobject(py)?;
-            lasts.push(if row.last == row.first { stamp.clone() } else { row.last.into_pyobject(py)? });
-            firsts.push(stamp);
+            let timestamp = row.first.into_pyobject(py)?;
+            lasts.push(if row.last == row.first { timestamp.clone() } else { row.last.into_pyobject(py)? });
+            firsts.push(timestamp);
         }
         let kind = |row: &Row| kind(py, row.what);
         let (sessions, processes) = if rows.folded() {
@@ -313,7 +313,7 @@ fn kind(py: Python<'_>, what: What) -> Bound<'_, PyString> {
     }
 }
 
-/// The native twin of the matcher.
+/// The native backend of the matcher.
 #[pymodule(gil_used = false)]
 mod _core {
     use pyo3::exceptions::PyValueError;

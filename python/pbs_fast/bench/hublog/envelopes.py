@@ -1,7 +1,7 @@
-"""How writers put stamp, host, tag and pid before a message: one function an envelope.
+"""How writers put timestamp, host, tag and pid before a message: one function an envelope.
 
-Each takes a machine's clock in seconds since the epoch and returns whole lines. Stamps without a zone are UTC: read the
-log with `--log-timezone=UTC`.
+Each takes a machine's clock in seconds since the epoch and returns whole lines. Timestamps without a zone are UTC: read
+the log with `--log-timezone=UTC`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-#: (stamp, host, tag, pid or 0, message) -> line without newline
+#: (timestamp, host, tag, pid or 0, message) -> line without newline
 Envelope = Callable[[float, str, str, int, str], str]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class _Second:
-    """One text a second, made when the second changes: formatting stamps is else a third of all work."""
+    """One text a second, made when the second changes: formatting timestamps is else a third of all work."""
 
     __slots__ = ("_make", "_second", "_text")
 
@@ -57,8 +57,8 @@ def _rfc3164(
 ) -> Envelope:
     second = _Second(form)
 
-    def line(stamp: float, host: str, tag: str, pid: int, message: str) -> str:
-        return f"{before}{second(int(stamp))} {host} {after}{_tag(tag, pid)} {start}{message}"
+    def line(timestamp: float, host: str, tag: str, pid: int, message: str) -> str:
+        return f"{before}{second(int(timestamp))} {host} {after}{_tag(tag, pid)} {start}{message}"
 
     return line
 
@@ -66,8 +66,8 @@ def _rfc3164(
 def _freebsd() -> Envelope:
     second = _Second(_bsd)
 
-    def line(stamp: float, host: str, tag: str, pid: int, message: str) -> str:
-        return f"{second(int(stamp))} <mail.info> {host} {_tag(tag, pid)} {message}"
+    def line(timestamp: float, host: str, tag: str, pid: int, message: str) -> str:
+        return f"{second(int(timestamp))} <mail.info> {host} {_tag(tag, pid)} {message}"
 
     return line
 
@@ -75,9 +75,9 @@ def _freebsd() -> Envelope:
 def _rfc3339(zone: str, east: int, digits: int) -> Envelope:
     second = _Second(_iso)
 
-    def line(stamp: float, host: str, tag: str, pid: int, message: str) -> str:
-        whole = int(stamp)
-        fraction = f".{int((stamp - whole) * 10**digits):0{digits}d}" if digits else ""
+    def line(timestamp: float, host: str, tag: str, pid: int, message: str) -> str:
+        whole = int(timestamp)
+        fraction = f".{int((timestamp - whole) * 10**digits):0{digits}d}" if digits else ""
         return f"{second(whole + east)}{fraction}{zone} {host} {_tag(tag, pid)} {message}"
 
     return line
@@ -86,9 +86,9 @@ def _rfc3339(zone: str, east: int, digits: int) -> Envelope:
 def _rfc5424(zone: str, east: int, data: str) -> Envelope:
     second = _Second(_iso)
 
-    def line(stamp: float, host: str, tag: str, pid: int, message: str) -> str:
-        whole = int(stamp)
-        fraction = int((stamp - whole) * 1_000_000)
+    def line(timestamp: float, host: str, tag: str, pid: int, message: str) -> str:
+        whole = int(timestamp)
+        fraction = int((timestamp - whole) * 1_000_000)
         # RFC 5424 writers end the application's name at a slash.
         app = tag.partition("/")[0]
         return f"<22>1 {second(whole + east)}.{fraction:06d}{zone} {host} {app} {pid or '-'} - {data} {message}"

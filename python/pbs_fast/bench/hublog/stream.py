@@ -42,8 +42,8 @@ class Truth(NamedTuple):
     """What one line says."""
 
     kind: str
-    """`login`, `logout`, `missed` or `other`; the columns after `stamp` are None where they say nothing."""
-    stamp: int
+    """`login`, `logout`, `missed` or `other`; the columns after `timestamp` are None where they say nothing."""
+    timestamp: int
     """Seconds since the epoch, the fraction cut off."""
     ip: str | None = None
     format: str | None = None
@@ -130,17 +130,17 @@ def iter_lines(options: Options) -> Iterator[tuple[bytes, Truth]]:
         envelope, host, following = machine.envelope, machine.host, machine.next
         for _ in range(min(8 + rng.getrandbits(6), options.lines - number)):
             tag, pid, message, fact = following(logins < options.logins * number)
-            stamp = options.start + number / options.rate
+            timestamp = options.start + number / options.rate
             number += 1
-            line = envelope(stamp, host, tag, pid, message).encode()
+            line = envelope(timestamp, host, tag, pid, message).encode()
             if fact is None:
-                yield line, Truth("other", int(stamp))
+                yield line, Truth("other", int(timestamp))
             else:
                 logins += fact.kind == "login"
-                yield line, _settle(fact, int(stamp), sessions)
+                yield line, _settle(fact, int(timestamp), sessions)
 
 
-def _settle(fact: Fact, stamp: int, sessions: dict[str, str | None]) -> Truth:
+def _settle(fact: Fact, timestamp: int, sessions: dict[str, str | None]) -> Truth:
     """A session's end takes the address of the session's login, once; none when the login was not written before."""
     kind, fmt, ip, user, session, reason = fact
     if session is not None:
@@ -148,4 +148,4 @@ def _settle(fact: Fact, stamp: int, sessions: dict[str, str | None]) -> Truth:
             sessions[session] = ip
         else:
             ip = sessions.pop(session, None)
-    return Truth(kind, stamp, ip, fmt, user, reason)
+    return Truth(kind, timestamp, ip, fmt, user, reason)

@@ -25,26 +25,26 @@ class Totals:
         self._v6 = 0
         self._bytes = 0
         self._granted = 0
-        self._stamp = 0
+        self._timestamp = 0
 
     def add(self, line: bytes, truth: Truth) -> None:
         """Count one line, given without its newline."""
         self._bytes += len(line) + 1
         self._kinds[truth.kind] += 1
-        self._stamp = max(self._stamp, truth.stamp)
+        self._timestamp = max(self._timestamp, truth.timestamp)
         if truth.kind == "login" and truth.ip is not None:
             self._v6 += ":" in truth.ip
             latest = self._latest.get(truth.ip)
             # Event by event: a login later than the end of the address's last grant is a new grant.
-            if latest is None or truth.stamp > latest + self._grace:
+            if latest is None or truth.timestamp > latest + self._grace:
                 self._granted += 1
-            self._latest[truth.ip] = truth.stamp if latest is None else max(latest, truth.stamp)
+            self._latest[truth.ip] = truth.timestamp if latest is None else max(latest, truth.timestamp)
 
     def as_dict(self) -> dict[str, Any]:
         """Keys as in the JSON object of `bench`, and `missed` and `ipv6_logins` in lines."""
-        live = sum(latest + self._grace > self._stamp for latest in self._latest.values())
+        live = sum(latest + self._grace > self._timestamp for latest in self._latest.values())
         digest = hashlib.sha256()
-        for text in sorted(f"{ip} {stamp}\n".encode() for ip, stamp in self._latest.items()):
+        for text in sorted(f"{ip} {timestamp}\n".encode() for ip, timestamp in self._latest.items()):
             digest.update(text)
         return {
             "lines": self._kinds.total(),

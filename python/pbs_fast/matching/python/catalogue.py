@@ -19,7 +19,7 @@ from pbs_fast.matching.python.address import Addresses
 from pbs_fast.matching.python.cuts import Cuts
 from pbs_fast.matching.python.scan import MAX_LINE, Layout, Scan, Walk
 from pbs_fast.matching.python.tags import Routes
-from pbs_fast.matching.python.timestamp import Clock, Stamps
+from pbs_fast.matching.python.timestamp import Clock, Timestamps
 from pbs_fast.matching.python.wholeline import WholeLines
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Matcher:
                 self._layouts[fmt.name] = Layout(*own, routes, has_tags=False)
                 self._probes[fmt.name] = compiled(fmt.own_probe, Way.START)
         self._addresses = Addresses()
-        self._stamps = Stamps(self._clock, 0)
+        self._timestamps = Timestamps(self._clock, 0)
 
     def sniff(self, data: bytes) -> str | None:
         """The layout that the first conclusive line shows: "syslog" or a format's name; None while undecided."""
@@ -69,8 +69,9 @@ class Matcher:
             start = newline + 1
         return None
 
-    def stamp(self, line: bytes, *, layout: str = SYSLOG, reference: int) -> int | None:
-        """The stamp of one line (earlier reading), whatever its tag; None when it has no envelope or no possible date.
+    def timestamp(self, line: bytes, *, layout: str = SYSLOG, reference: int) -> int | None:
+        """The timestamp of one line (earlier reading), whatever its tag; None when it has no envelope or no possible
+        date.
 
         Raises ValueError for a layout that no format has.
         """
@@ -135,12 +136,12 @@ class Matcher:
         except KeyError:
             raise ValueError(f"no format has a layout {name!r}; there are: {', '.join(self._layouts)}") from None
 
-    def _stamps_for(self, reference: int) -> Stamps:
+    def _stamps_for(self, reference: int) -> Timestamps:
         # One reference at a time is in use: a replay has one for all its pieces, a live source goes on to the next.
-        stamps = self._stamps
-        if stamps.reference != reference:
-            self._stamps = stamps = Stamps(self._clock, reference)
-        return stamps
+        timestamps = self._timestamps
+        if timestamps.reference != reference:
+            self._timestamps = timestamps = Timestamps(self._clock, reference)
+        return timestamps
 
 
 def _count_too_long(data: bytes, start: int, stop: int) -> int:

@@ -48,7 +48,7 @@ class Envelope(NamedTuple):
     """The parts of one line's envelope."""
 
     when: bytes | None
-    """Stamp without its fraction, zone included; None for RFC 5424's `-`."""
+    """Timestamp without its fraction, zone included; None for RFC 5424's `-`."""
     host: bytes
     tag: bytes | None
     """None where there is none."""
@@ -67,9 +67,9 @@ def _syslog() -> bytes:
     host = _HOST.replace(b"?P<host>", b"").replace(b"?P<from>", b"")
     tag = rb"(?:(" + NAME + rb")(?>\[((?>[0-9]+))\]|):|(?(4)(?!)|\[(" + NAME + rb")\]:?))"
     bsd = rb"(?>" + _PRI + rb"|)" + _STAMP + rb"(?> +)(?><" + FAC + rb"> |)" + host + tag + end
-    stamp = rb"(?:(" + _DATE + rb"T" + _TIME + rb")" + _FRACTION + _ZONE + rb"|-)"
+    timestamp = rb"(?:(" + _DATE + rb"T" + _TIME + rb")" + _FRACTION + _ZONE + rb"|-)"
     words = rb" (" + WORD + rb") (" + WORD + rb") (" + WORD + rb") " + WORD + rb" "
-    rfc5424 = _PRI + rb"1 " + stamp + words + _SD + rb"(?: (?>\xef\xbb\xbf|)(?> ?)|\Z)"
+    rfc5424 = _PRI + rb"1 " + timestamp + words + _SD + rb"(?: (?>\xef\xbb\xbf|)(?> ?)|\Z)"
     return rb"(?:" + bsd + rb"|" + rfc5424 + rb")" + SOLARIS
 
 
@@ -88,8 +88,8 @@ def _shapes() -> Iterator[tuple[re.Pattern[bytes], re.Pattern[bytes]]]:
 
 
 SHAPES: Final = tuple(_shapes())
-"""The usual envelopes in two pieces: up to the seconds (group 1 is the stamp's part), and from behind the fraction to
-the byte after the tag: `[` or `:`, or RFC 5424's blank (groups zone, host, from, tag). Made of the same fragments as
+"""The usual envelopes in two pieces: up to the seconds (group 1 is the timestamp's part), and from behind the fraction
+to the byte after the tag: `[` or `:`, or RFC 5424's blank (groups zone, host, from, tag). Made of the same fragments as
 `LINE`, of which they take nothing that it would read in another way."""
 
 
@@ -121,7 +121,7 @@ _WHOLE_STAMP = re.compile(_STAMP)
 
 
 def when_of(text: bytes) -> bytes | None:
-    """A whole stamp without its fraction, zone included; None for any other text."""
+    """A whole timestamp without its fraction, zone included; None for any other text."""
     m = _WHOLE_STAMP.fullmatch(text)
     return None if m is None else m[WHEN] + (m[ZONE] or b"")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pbs_fast.events import MAX_AHEAD, Batch
-from pbs_fast.matching.python.record import IP, KIND, SESSION, STAMP, WIDTH, tuples
+from pbs_fast.matching.python.record import IP, KIND, SESSION, TIMESTAMP, WIDTH, tuples
 from pbs_fast.matching.python.tags import ENDINGS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class _More:
     __slots__ = ("last", "n", "user_first", "user_last", "users")
 
     def __init__(self, first: Fields) -> None:
-        self.last: int = first[STAMP]
+        self.last: int = first[TIMESTAMP]
         self.n = 1
         self.user_first: str | None = first[_USER]
         self.user_last = self.user_first
@@ -106,7 +106,7 @@ class Fold:
     def _add_all(self, fields: Fields) -> None:
         """Those with an address, endings, and logouts that can end a session without one, by its id or a pid."""
         for record in tuples(fields):
-            if record[IP] is not None and record[STAMP] is not None:
+            if record[IP] is not None and record[TIMESTAMP] is not None:
                 self._rows.extend(record)
             elif record[KIND] in ENDINGS or (
                 record[KIND] == "logout" and (record[SESSION] is not None or record[-1] is not None)
@@ -117,15 +117,15 @@ class Fold:
         rows, more, gap = self._rows, self._more, self._gap
         here, ahead = self._open, self._open_ahead
         row = len(rows) // WIDTH
-        columns = fields[KIND::WIDTH], fields[IP::WIDTH], fields[STAMP::WIDTH], range(0, len(fields), WIDTH)
-        for kind, ip, stamp, at in zip(*columns, strict=True):
+        columns = fields[KIND::WIDTH], fields[IP::WIDTH], fields[TIMESTAMP::WIDTH], range(0, len(fields), WIDTH)
+        for kind, ip, timestamp, at in zip(*columns, strict=True):
             if kind != "login":
                 continue
-            open_rows = here if stamp <= latest_now else ahead
+            open_rows = here if timestamp <= latest_now else ahead
             # One search for a new address, and no call for one whose row the gap has closed: nearly all of a hub's.
             known = open_rows.setdefault(ip, row)
             if known != row:
-                if isinstance(known, int) and known not in more and stamp > rows[known * WIDTH + STAMP] + gap:
+                if isinstance(known, int) and known not in more and timestamp > rows[known * WIDTH + TIMESTAMP] + gap:
                     open_rows[ip] = row
                 elif self._joined(open_rows, known, fields[at : at + WIDTH], row):
                     continue
@@ -134,20 +134,20 @@ class Fold:
 
     def _joined(self, open_rows: _Open, known: int | _Group, login: Fields, new: int) -> bool:
         """Whether the login was added to an open row; else row `new` is open, and the caller appends it."""
-        ip, stamp = login[IP], login[STAMP]
+        ip, timestamp = login[IP], login[TIMESTAMP]
         latest = known.latest if isinstance(known, _Group) else self._last(known)
-        if stamp > latest + self._gap:
+        if timestamp > latest + self._gap:
             open_rows[ip] = new
             return False
         if isinstance(known, _Group):
             group = known
-            group.latest = max(latest, stamp)
+            group.latest = max(latest, timestamp)
             row = group.rows.setdefault(_key(login), new)
         else:
             row = known
             first = self._row(known)
             if _key(first) != _key(login):
-                open_rows[ip] = group = _Group(max(latest, stamp))
+                open_rows[ip] = group = _Group(max(latest, timestamp))
                 group.rows[_key(first)] = row
                 row = group.rows[_key(login)] = new
         if row == new:
@@ -161,7 +161,7 @@ class Fold:
 
     def _last(self, row: int) -> int:
         more = self._more.get(row)
-        last: int = self._rows[row * WIDTH + STAMP] if more is None else more.last
+        last: int = self._rows[row * WIDTH + TIMESTAMP] if more is None else more.last
         return last
 
     def _extend(self, row: int, login: Fields) -> None:
@@ -169,7 +169,7 @@ class Fold:
         if more is None:
             self._more[row] = more = _More(self._row(row))
         more.n += 1
-        more.last = max(more.last, login[STAMP])
+        more.last = max(more.last, login[TIMESTAMP])
         user = login[_USER]
         if user is not None:
             more.user_last = user

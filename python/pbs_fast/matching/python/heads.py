@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pbs_fast.matching.python.record import Key
     from pbs_fast.matching.python.success import Success
     from pbs_fast.matching.python.tags import Cutting, Picks, Route
-    from pbs_fast.matching.python.timestamp import Stamps
+    from pbs_fast.matching.python.timestamp import Timestamps
 
 REMEMBERED: Final = 1 << 14
 """Pieces of each kind; strangers' text where a format has `*/NAME`, so emptied at this size."""
@@ -66,11 +66,11 @@ class Places(dict[bytes, Place | None]):
 
 Head = tuple[Places, "int | None", "int | None", bytes]
 """What stands before the seconds: the Places that fit behind it; its second 0 where no zone follows, and where one
-does, read as UTC (each None where that has not one reading); the stamp's part of it."""
+does, read as UTC (each None where that has not one reading); the timestamp's part of it."""
 
 
 class Hours(dict[bytes, tuple[Places, bytes]]):
-    """From the text before the minutes to the Places that fit behind it, and the stamp's part of it."""
+    """From the text before the minutes to the Places that fit behind it, and the timestamp's part of it."""
 
     __slots__ = ("_shapes", "_unusual")
 
@@ -95,11 +95,11 @@ class Hours(dict[bytes, tuple[Places, bytes]]):
 class Heads(dict[bytes, Head]):
     """From the text before the seconds to the Head, of one reference."""
 
-    __slots__ = ("_hours", "stamps")
+    __slots__ = ("_hours", "timestamps")
 
-    def __init__(self, hours: Hours, stamps: Stamps) -> None:
+    def __init__(self, hours: Hours, timestamps: Timestamps) -> None:
         super().__init__()
-        self._hours, self.stamps = hours, stamps
+        self._hours, self.timestamps = hours, timestamps
 
     def __missing__(self, text: bytes) -> Head:
         if len(self) >= REMEMBERED:
@@ -107,8 +107,8 @@ class Heads(dict[bytes, Head]):
         # The sieve saw to the minute's two digits and their colon.
         places, before = self._hours[text[:-3]]
         before += text[-3:] if before else b""
-        minutes = self.stamps.minutes
-        # A month's name is before no zone; nothing is known of what is no stamp.
+        minutes = self.timestamps.minutes
+        # A month's name is before no zone; nothing is known of what is no timestamp.
         local = minutes[before] if before else None
         zulu = minutes[before + b"Z"] if before[:1].isdigit() else None
         head = places, local, zulu, before

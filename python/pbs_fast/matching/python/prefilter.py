@@ -1,7 +1,7 @@
 """The prefilter: finds the lines of a buffer that are worth parsing, and splits the common ones.
 
 It may pass lines that turn out to contain nothing, but never drops one for which the exact parser would find a known
-tag (tests/twins checks this). The regex starts with the newline, so that `re` goes from line to line in one loop and
+tag (tests/backends checks this). The regex starts with the newline, so that `re` goes from line to line in one loop and
 reads only their heads. A common line comes with its head in pieces that recur, so that each is parsed once and
 remembered (`heads`): the exact grammar costs 0.5 us a line, two look-ups 0.2. For other lines the message is None.
 
@@ -23,7 +23,7 @@ from pbs_fast.matching.python.envelope import FAC, SD_IN_LINE
 # There is one way to read a line: what follows a repetition starts with no byte of it, so to give bytes back finds
 # nothing, and costs little where a literal follows. Elsewhere the group is atomic. (Possessive repetitions would save
 # a tenth of this, but Debian 12's Python gets them wrong: `engine`.)
-# Of stamps `Nov 1 07:` is the shortest and `<191>1 2026-11-01T07:` the longest.
+# Of timestamps `Nov 1 07:` is the shortest and `<191>1 2026-11-01T07:` the longest.
 _BEFORE_SECONDS = rb"[^:\n]{8,20}:[0-9][0-9]:"
 _FRACTION = rb"(?:[.,](?>[0-9]{1,9})|)"
 _ZONE = rb"[^ \n]{0,6}"
@@ -57,9 +57,9 @@ def syslog(tags: Iterable[bytes], components: Iterable[bytes]) -> re.Pattern[byt
     host = rb"[^ \n]+ " + behind_host + rb"|" + component
     bracketed = rb"<[^ \n]+  *(?:[^ \n]+ " + behind_host + rb"|\[" + known + rb")"
     sender = rb" (?:" + host + rb"|" + bracketed + rb"|" + tag + rb"|\[(?:" + tag + rb")" + blank + rb")[\[:\] ]"
-    stamped = rb"(" + _BEFORE_SECONDS + rb")([0-9][0-9])" + _FRACTION + rb"(" + _ZONE + sender + rb")" + _MESSAGE
+    timestamped = rb"(" + _BEFORE_SECONDS + rb")([0-9][0-9])" + _FRACTION + rb"(" + _ZONE + sender + rb")" + _MESSAGE
     unstamped = rb"<[0-9]+>1 - [^ \n]+ " + known + rb" [^\n]*"
-    return re.compile(with_bitmaps(rb"\n(?:" + stamped + rb"|" + unstamped + rb")"))
+    return re.compile(with_bitmaps(rb"\n(?:" + timestamped + rb"|" + unstamped + rb")"))
 
 
 def _not_postfix(words: list[bytes], names: list[bytes]) -> bytes:
@@ -74,7 +74,7 @@ def _not_postfix(words: list[bytes], names: list[bytes]) -> bytes:
 
 
 def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:
-    """The sieve for a format's own layout: all lines that may start with a stamp, none of them taken apart."""
+    """The sieve for a format's own layout: all lines that may start with a timestamp, none of them taken apart."""
     names = b"|".join(re.escape(prefix.encode()) for prefix in prefixes)
     return re.compile(rb"\n(?:(?!)()()()()()()|(?:" + names + rb")?(?:[A-Z][a-z][a-z] |[0-9]{4}-)[^\n]*)")
 

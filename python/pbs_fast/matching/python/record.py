@@ -30,7 +30,7 @@ OF_EVENT: Final = 11
 """Those of `events.Event`."""
 KIND: Final = 1
 IP: Final = 2
-STAMP: Final = 3
+TIMESTAMP: Final = 3
 FORMAT: Final = 4
 SESSION: Final = 7
 REASON: Final = 10

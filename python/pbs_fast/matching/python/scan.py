@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pbs_fast.matching.python.address import Addresses
     from pbs_fast.matching.python.record import Fields, Record
     from pbs_fast.matching.python.tags import Route
-    from pbs_fast.matching.python.timestamp import Stamps
+    from pbs_fast.matching.python.timestamp import Timestamps
     from pbs_fast.matching.python.wholeline import Found, WholeLines
 
 MAX_LINE: Final = 16_384
@@ -43,7 +43,7 @@ class Scan:
     fields: Fields
     """Those of events, missed lines and steps of sessions, in order (`records`)."""
     ambiguous: dict[int, int]
-    """Offset of an event -> distance from its stamp to its later reading, in seconds."""
+    """Offset of an event -> distance from its timestamp to its later reading, in seconds."""
     cuts: Cuts
     """Writers whose last record in the piece is a cut one."""
     after: Callable[[Cuts], Scan]
@@ -71,24 +71,24 @@ class Layout:
         self._heads: Heads | None = None
         self.exact = Places(None, routes)
 
-    def heads(self, stamps: Stamps) -> Heads:
-        """Those of the stamps' reference; remembered for one reference at a time."""
+    def heads(self, timestamps: Timestamps) -> Heads:
+        """Those of the timestamps' reference; remembered for one reference at a time."""
         heads = self._heads
-        if heads is None or heads.stamps is not stamps:
-            self._heads = heads = Heads(self._hours, stamps)
+        if heads is None or heads.timestamps is not timestamps:
+            self._heads = heads = Heads(self._hours, timestamps)
         return heads
 
 
 class Walk:
     """Makes the records of one piece, part by part. One thread's."""
 
-    def __init__(self, stamps: Stamps, addresses: Addresses, whole_lines: WholeLines, cuts: Cuts) -> None:
+    def __init__(self, timestamps: Timestamps, addresses: Addresses, whole_lines: WholeLines, cuts: Cuts) -> None:
         """`cuts` is what the records before left open; it goes on with those walked here."""
         self.fields: Fields = []
         self.ambiguous: dict[int, int] = {}
         self.cuts = cuts
         self.has_steps = False
-        self._stamps, self._addresses = stamps, addresses
+        self._timestamps, self._addresses = timestamps, addresses
         self._whole_lines = whole_lines
 
     def part(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
@@ -116,9 +116,9 @@ class Walk:
     ) -> None:
         """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
         extend, addresses, ambiguous = self.fields.extend, self._addresses, self.ambiguous
-        stamps, seconds_of = self._stamps, SECONDS
-        heads, cuts = layout.heads(stamps), self.cuts
-        stamp: int | None
+        timestamps, seconds_of = self._timestamps, SECONDS
+        heads, cuts = layout.heads(timestamps), self.cuts
+        timestamp: int | None
         # A newline precedes each line.
         shift += 1
         for candidate in layout.sieve.finditer(data, low, high):
@@ -137,7 +137,7 @@ class Walk:
             zone, offset, host, key, picks, success, cutting, cut = place
             refusal = None
             if len(message) >= cut or cuts.is_open:
-                when = stamps[before + seconds + zone] if reading is None else reading
+                when = timestamps[before + seconds + zone] if reading is None else reading
                 refusal = cuts.take(key, message, cutting, when[0])
             for pick in picks[message[:LENGTH]]:
                 match = pick[0](message)
@@ -167,26 +167,26 @@ class Walk:
             if reading is None:
                 minute, second = local if offset is None else zulu, seconds_of[seconds]
                 if minute is not None and second is not None:
-                    stamp, distance = minute + second - (offset or 0), 0
+                    timestamp, distance = minute + second - (offset or 0), 0
                 else:
-                    stamp, distance = stamps[before + seconds + zone]
+                    timestamp, distance = timestamps[before + seconds + zone]
             else:
-                stamp, distance = reading
+                timestamp, distance = reading
             at = candidate.start() + shift
             if is_step:
-                if refusal is None and stamp is None and kind == "success":
+                if refusal is None and timestamp is None and kind == "success":
                     refusal = "bad-stamp"
                 if refusal is not None and kind != "success":
                     continue
                 if kind in ENDINGS:
-                    if stamp is None:
+                    if timestamp is None:
                         continue
                     ip = None
                 self.has_steps = True
             elif refusal is None:
                 if ip is None and (kind in LOGINS or ip_text is not None):
                     refusal = "bad-address"
-                elif stamp is None:
+                elif timestamp is None:
                     refusal = "bad-stamp"
             if refusal is not None:
                 extend(missed(at, name, host, refusal))
@@ -205,7 +205,7 @@ class Walk:
                     at,
                     kind,
                     ip,
-                    stamp,
+                    timestamp,
                     name,
                     user_text,
                     host,
@@ -237,12 +237,12 @@ class Walk:
         """The record of a line in which a whole-line pattern was found."""
         pick = found.pick
         ip = None if found.ip is None else self._addresses[found.ip]
-        stamp, distance = UNREADABLE if found.when is None else self._stamps[found.when]
+        timestamp, distance = UNREADABLE if found.when is None else self._timestamps[found.when]
         host = "" if found.host is None else found.host.decode("utf-8", "replace")
         if refusal is None:
             if ip is None and (pick.kind == "login" or found.ip is not None):
                 refusal = "bad-address"
-            elif stamp is None:
+            elif timestamp is None:
                 refusal = "bad-stamp"
         if refusal is not None:
             return missed(at, pick.format, host, refusal)
@@ -252,7 +252,7 @@ class Walk:
             at,
             pick.kind,
             ip,
-            stamp,
+            timestamp,
             pick.format,
             None if found.user is None else found.user.decode("utf-8", "replace"),
             host,
@@ -267,7 +267,7 @@ class Walk:
     def _exactly(
         self, layout: Layout, data: bytes, candidate: re.Match[bytes]
     ) -> tuple[Reading, Place, bytes | None, bytes] | None:
-        """Stamp, writer, pid and message by the exact grammar; None when it is no line of a known tag."""
+        """Timestamp, writer, pid and message by the exact grammar; None when it is no line of a known tag."""
         at, end = candidate.span()
         at += 1
         if data[end - 1] == 13:
@@ -284,7 +284,7 @@ class Walk:
         message = data[m.end() : end]
         if layout.has_tags:
             message = unrepeated(message)
-        reading = UNREADABLE if when is None else self._stamps[when]
+        reading = UNREADABLE if when is None else self._timestamps[when]
         if too_long:
             self.cuts.take(place[3], message, place[6], reading[0], too_long=True)
             return None

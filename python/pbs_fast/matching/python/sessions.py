@@ -21,7 +21,7 @@ LONGEST: Final = 512
 """Bytes of a session's id, of its host, tag and pid with a blank between, and of its login's user and id, that are
 remembered: 131,072 forged lines of 16 KiB would be 2 GiB."""
 ORDER_SLACK: Final = 300
-"""Seconds by which a log's stamps may go back without an hour having been set back."""
+"""Seconds by which a log's timestamps may go back without an hour having been set back."""
 MAX_AGE: Final = 600
 """Seconds from a session's address line to its success, at most."""
 
@@ -76,7 +76,7 @@ class Sessions:
 
     def _step(self, record: Record) -> Record | None:
         """The login, logout or missed line that comes of a step."""
-        kind, stamp, pid = record[1], record[3], record[12]
+        kind, timestamp, pid = record[1], record[3], record[12]
         sessions = self._by_key[record[4]]
         key = None if pid is None else (*record[11], pid)
         if kind == "success":
@@ -85,7 +85,7 @@ class Sessions:
                 return missed(record[0], record[4], record[6], "no-session")
             if known[1] == "login":
                 return None
-            if not -ORDER_SLACK <= cast(int, stamp) - cast(int, known[3]) <= MAX_AGE:
+            if not -ORDER_SLACK <= cast(int, timestamp) - cast(int, known[3]) <= MAX_AGE:
                 return missed(record[0], record[4], record[6], "no-session")
             tls = known[8] if record[8] is None else record[8]
             login: Record = (record[0], "login", known[2], *record[3:8], tls, known[9], *record[10:])
@@ -97,7 +97,7 @@ class Sessions:
         if key is None:
             return None
         if kind == "address":
-            if record[2] is None or stamp is None:
+            if record[2] is None or timestamp is None:
                 sessions.pop(key, None)
             elif sum(map(len, key)) + 2 <= LONGEST:
                 _remember(sessions, key, record)
@@ -105,9 +105,9 @@ class Sessions:
         known = sessions.pop(key, None)
         if kind == "failure" or known is None or known[1] != "login":
             return None
-        if stamp is None:
+        if timestamp is None:
             return missed(record[0], record[4], record[6], "bad-stamp")
-        return (record[0], "logout", known[2], stamp, *known[4:OF_EVENT], *record[OF_EVENT:])
+        return (record[0], "logout", known[2], timestamp, *known[4:OF_EVENT], *record[OF_EVENT:])
 
 
 def _length(text: str | None) -> int:

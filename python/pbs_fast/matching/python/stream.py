@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pbs_fast.events import Event
 from pbs_fast.matching.python.cuts import Cuts
 from pbs_fast.matching.python.fold import Fold
-from pbs_fast.matching.python.record import KIND, OF_EVENT, REASON, STAMP, WIDTH, joined, missed, tuples
+from pbs_fast.matching.python.record import KIND, OF_EVENT, REASON, TIMESTAMP, WIDTH, joined, missed, tuples
 from pbs_fast.matching.python.sessions import ORDER_SLACK, Sessions
 from pbs_fast.matching.python.tags import ENDINGS, MARKED, UNMARKED
 
@@ -95,8 +95,8 @@ class Stream:
         if scan.ambiguous:
             fields = joined(self._unambiguous(scan, fields))
         else:
-            latest_first = reversed(fields[STAMP::WIDTH])
-            self._before = next((stamp for stamp in latest_first if stamp is not None), self._before)
+            latest_first = reversed(fields[TIMESTAMP::WIDTH])
+            self._before = next((timestamp for timestamp in latest_first if timestamp is not None), self._before)
         return joined(self._sessions.stepped(tuples(fields))) if scan.has_steps else fields
 
     def _with_addresses(self, scan: Scan, fields: Fields) -> list[Record]:
@@ -116,20 +116,20 @@ class Stream:
 
     def _unambiguous(self, scan: Scan, fields: Fields) -> Iterator[Record]:
         for record in tuples(fields):
-            offset, kind, ip, stamp, *rest = record
-            if stamp is None:
+            offset, kind, ip, timestamp, *rest = record
+            if timestamp is None:
                 yield record
                 continue
             distance = scan.ambiguous.get(offset, 0)
-            if distance and self._is_later(stamp, distance, scan.reference):
-                stamp += distance
-            self._before = stamp
-            yield (offset, kind, ip, stamp, *rest)  # type: ignore[misc]
+            if distance and self._is_later(timestamp, distance, scan.reference):
+                timestamp += distance
+            self._before = timestamp
+            yield (offset, kind, ip, timestamp, *rest)  # type: ignore[misc]
 
-    def _is_later(self, stamp: int, distance: int, reference: int) -> bool:
+    def _is_later(self, timestamp: int, distance: int, reference: int) -> bool:
         if self._live:
-            return abs(stamp + distance - reference) < abs(stamp - reference)
-        return self._before is not None and stamp < self._before - ORDER_SLACK
+            return abs(timestamp + distance - reference) < abs(timestamp - reference)
+        return self._before is not None and timestamp < self._before - ORDER_SLACK
 
     def _count(self, scan: Scan, fields: Fields, nameless: int) -> None:
         counters = self._counters

@@ -15,7 +15,7 @@ Reading = tuple[int | None, int]
 
 UNREADABLE: Reading = (None, 0)
 YEAR_AHEAD = 26 * 3600
-"""A yearless stamp lies at most this many seconds after the reference."""
+"""A yearless timestamp lies at most this many seconds after the reference."""
 CACHE_SIZE = 1 << 17
 SECONDS: dict[bytes, int | None] = {b"%02d" % second: second if second < 60 else None for second in range(100)}
 """A minute's seconds by their text; None for a leap second and for what is no second. Its minutes are the same."""
@@ -69,7 +69,7 @@ class Clock:
 
 
 class Hours(dict[bytes, "int | None"]):
-    """Stamp text without minutes and seconds -> their first second, where the whole hour is read alike; else None.
+    """Timestamp text without minutes and seconds -> their first second, where the whole hour is read alike; else None.
 
     So a log's further minutes cost 0.5 us each, not 8.
     """
@@ -96,9 +96,9 @@ class Hours(dict[bytes, "int | None"]):
 
 
 class Minutes(dict[bytes, "int | None"]):
-    """Stamp text without its seconds -> their second 0, where the whole minute has one reading; else None.
+    """Timestamp text without its seconds -> their second 0, where the whole minute has one reading; else None.
 
-    A log of a day has 86,400 seconds but 1,440 minutes: a stamp costs an addition (0.1 us against 4 us).
+    A log of a day has 86,400 seconds but 1,440 minutes: a timestamp costs an addition (0.1 us against 4 us).
     """
 
     __slots__ = ("_hours", "_read")
@@ -124,8 +124,8 @@ class Minutes(dict[bytes, "int | None"]):
         return begin if plain else None
 
 
-class Stamps(dict[bytes, Reading]):
-    """Stamp text without its fraction -> Reading, for one reference; computed on first sight, emptied when full.
+class Timestamps(dict[bytes, Reading]):
+    """Timestamp text without its fraction -> Reading, for one reference; computed on first sight, emptied when full.
 
     Texts come from the envelope's grammar, so their shape is known; their numbers are not.
     """

@@ -14,7 +14,7 @@ from pbs_fast.matching.python import envelope
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
 
-GROUPS: Final = ("stamp", "ip", "user", "session", "host", "lip", "tls", "pid")
+GROUPS: Final = ("timestamp", "ip", "user", "session", "host", "lip", "tls", "pid")
 
 
 class LinePick(NamedTuple):
@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
     pick: LinePick
     when: bytes | None
-    """The stamp without its fraction; None for what is no stamp."""
+    """The timestamp without its fraction; None for what is no timestamp."""
     ip: bytes | None
     user: bytes | None
     session: bytes | None
@@ -65,9 +65,11 @@ class WholeLines:
             m = pick.search(line)
             if m is not None:
                 groups = m.groups()
-                stamp, ip, user, session, host, lip, tls, pid = [groups[at] for at in pick.groups]
+                timestamp, ip, user, session, host, lip, tls, pid = [groups[at] for at in pick.groups]
                 over_tls = True if tls is not None else False if pick.has_tls else None
-                return Found(pick, envelope.when_of(stamp or b""), ip, user, session, host, lip, over_tls, pid or None)
+                return Found(
+                    pick, envelope.when_of(timestamp or b""), ip, user, session, host, lip, over_tls, pid or None
+                )
         return None
 
 

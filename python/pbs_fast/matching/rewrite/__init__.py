@@ -11,7 +11,7 @@ import re
 from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pbs_fast.formats.stamps import BSD, ISO
+from pbs_fast.formats.timestamps import BSD, ISO
 from pbs_fast.matching.rewrite.containers import MAX_LINE, READERS, Entry, Streams, find_entry
 
 if TYPE_CHECKING:
@@ -109,20 +109,20 @@ class Rewriter:
     def _unwrapped(self, entry: Entry) -> bytes:
         text = entry.text
         if m := _RFC5424.match(text):
-            return m[1] + entry.stamp + text[m.end() :]
+            return m[1] + entry.timestamp + text[m.end() :]
         found = None if self.logtime is None else self.logtime.head(text)
         if found is not None:
             text = text[found[1] :].lstrip(b" ")
         elif m := _INNER.match(text):
             text = text[m.end() :].lstrip(b" ")
-        return entry.stamp + b" " + text
+        return entry.timestamp + b" " + text
 
     def _restamped(self, line: bytes) -> bytes:
         found = None if self.logtime is None else self.logtime.head(line)
         if found is None:
             return line
-        stamp, end = found
+        timestamp, end = found
         rest = line[end:].lstrip(b" ")
         if m := _INNER.match(rest):
             rest = rest[m.end() :].lstrip(b" ")
-        return stamp + b" " + rest
+        return timestamp + b" " + rest

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Final, NamedTuple
 
-from pbs_fast.formats.stamps import ISO_WITH_ZONE
+from pbs_fast.formats.timestamps import ISO_WITH_ZONE
 
 DOCKER: Final = "docker"
 CRI: Final = "cri"
@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class Entry(NamedTuple):
     """One entry of a runtime's log."""
 
-    stamp: bytes
+    timestamp: bytes
     stream: str
     text: bytes
     """What was written, without its line end."""
@@ -83,8 +83,8 @@ def _docker(line: bytes) -> Entry | None:
     log, time, stream = record.get("log"), record.get("time"), record.get("stream", "")
     if not (isinstance(log, str) and isinstance(time, str) and isinstance(stream, str)):
         return None
-    stamp = time.encode("utf-8", "surrogatepass")
-    if not _TIME.fullmatch(stamp):
+    timestamp = time.encode("utf-8", "surrogatepass")
+    if not _TIME.fullmatch(timestamp):
         return None
     text = log.removesuffix("\n")
     is_part = len(text) == len(log)
@@ -92,7 +92,7 @@ def _docker(line: bytes) -> Entry | None:
         text = text.removesuffix("\r")
     # As rsyslog writes them, so that nothing in a line can end it.
     text = _CONTROL.sub(lambda control: f"#{ord(control[0]):03o}", text)
-    return Entry(stamp, stream, text.encode("utf-8", "surrogatepass"), is_part)
+    return Entry(timestamp, stream, text.encode("utf-8", "surrogatepass"), is_part)
 
 
 def _cri(line: bytes) -> Entry | None:

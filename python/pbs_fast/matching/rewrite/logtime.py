@@ -14,10 +14,10 @@ from typing import Final
 
 from pbs_fast.errors import ConfigError
 from pbs_fast.formats.bounded import Way, compiled
-from pbs_fast.formats.stamps import BSD, ISO
+from pbs_fast.formats.timestamps import BSD, ISO
 
 REMEMBERED: Final = 1 << 14
-"""Texts of stamps; the memory is emptied at this size."""
+"""Texts of timestamps; the memory is emptied at this size."""
 
 LONGEST: Final = 512
 """Bytes of what `logtime` takes that are remembered; what a stranger wrote there may be 16 KiB."""
@@ -121,31 +121,31 @@ class LogTime:
         self._known: dict[tuple[bytes | None, ...], bytes | None] = {}
 
     def head(self, line: bytes) -> tuple[bytes, int] | None:
-        """The stamp at a line's start in the matcher's own form, and where it ends; None when there is none."""
+        """The timestamp at a line's start in the matcher's own form, and where it ends; None when there is none."""
         m = self._match(line)
         if m is None:
             return None
         texts = m.groups()
         try:
-            stamp = self._known[texts]
+            timestamp = self._known[texts]
         except KeyError:
-            stamp = self._read(texts)
+            timestamp = self._read(texts)
             if m.end() <= LONGEST:
                 if len(self._known) >= REMEMBERED:
                     self._known.clear()
-                self._known[texts] = stamp
-        return None if stamp is None else (stamp, m.end())
+                self._known[texts] = timestamp
+        return None if timestamp is None else (timestamp, m.end())
 
     def _read(self, texts: Sequence[bytes | None]) -> bytes | None:
         if self._is_named:
             found = {name: texts[place] for name, place in self._places.items()}
-            return _stamp({name: text.decode("latin-1") for name, text in found.items() if text is not None})
+            return _timestamp({name: text.decode("latin-1") for name, text in found.items() if text is not None})
         text = (texts[0] or b"").decode("latin-1").strip(" ")
         if _ISO.fullmatch(text) or _BSD.fullmatch(text):
             return text.encode("latin-1")
         for pattern in _TEXTS:
             if m := pattern.fullmatch(text):
-                return _stamp({name: part for name, part in m.groupdict().items() if part is not None})
+                return _timestamp({name: part for name, part in m.groupdict().items() if part is not None})
         return None
 
 
@@ -179,7 +179,7 @@ def _of_format(text: str) -> str:
     return "".join(out)
 
 
-def _stamp(parts: Mapping[str, str]) -> bytes | None:
+def _timestamp(parts: Mapping[str, str]) -> bytes | None:
     """The text that the matcher reads as this date and time; None when there is no such text."""
     try:
         if "epoch" in parts:
@@ -200,7 +200,7 @@ def _stamp(parts: Mapping[str, str]) -> bytes | None:
         return None
     clock = f"{hour:02}:{minute:02}:{second:02}"
     if year is None:
-        # A stamp without year can name no zone.
+        # A timestamp without year can name no zone.
         return None if zone else f"{_MONTHS[month - 1]} {day:2} {clock}".encode()
     return f"{year:04}-{month:02}-{day:02}T{clock}{zone}".encode()
 

@@ -19,7 +19,7 @@ from pbs_fast.sources.compressed import CutOffError
 from pbs_fast.sources.file.followed import Followed
 from pbs_fast.sources.file.position import LONGEST_HOLE, SAMPLE, STRIDE, Position, display
 from pbs_fast.sources.lines import Piece, cut
-from pbs_fast.sources.open import LogFile, cannot_read, open_log
+from pbs_fast.sources.open import LogReader, cannot_read, open_log
 
 
 class State(Enum):
@@ -33,10 +33,10 @@ class State(Enum):
     """It gives nothing more, for the reason in `fault`."""
 
 
-class FollowedArchive(Followed):
+class Archive(Followed):
     """A compressed file; `open_archive` makes it."""
 
-    def __init__(self, log: LogFile, counters: Counter[str], chunk: int) -> None:
+    def __init__(self, log: LogReader, counters: Counter[str], chunk: int) -> None:
         super().__init__(log.fileno(), log.name, counters)
         self.head = b""
         """The first SAMPLE bytes of its text, or all of a shorter one."""
@@ -154,7 +154,7 @@ class FollowedArchive(Followed):
             self._target, self._discarding = None, target.discarding
 
 
-def open_archive(name: str, counters: Counter[str], chunk: int) -> FollowedArchive:
+def open_archive(name: str, counters: Counter[str], chunk: int) -> Archive:
     """Open a compressed file and read the first bytes of its text.
 
     Raises SourceError, in one line, if it is gone, not readable, damaged, or compressed in an unknown way.
@@ -170,7 +170,7 @@ def open_archive(name: str, counters: Counter[str], chunk: int) -> FollowedArchi
         log.close()
         raise SourceError(f"{display(name)} is compressed in an unknown way; use gzip, xz, zstd or bzip2")
     try:
-        return FollowedArchive(log, counters, chunk)
+        return Archive(log, counters, chunk)
     except BaseException:
         log.close()
         raise

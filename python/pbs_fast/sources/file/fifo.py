@@ -15,7 +15,7 @@ from pbs_fast.sources.lines import Piece, cut
 CHUNK = 65_536
 
 
-class FollowedStream(Followed):
+class Fifo(Followed):
     """A descriptor opened with O_NONBLOCK that is read in order."""
 
     started = True

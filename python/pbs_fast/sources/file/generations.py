@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.names import Sibling, listable, siblings
+from pbs_fast.sources.file.names import RotatedName, listable, siblings
 from pbs_fast.sources.file.position import Identity, display
-from pbs_fast.sources.file.search import BLOCK, first_stamp
-from pbs_fast.sources.open import LogFile, open_log
-from pbs_fast.sources.protocol import StampOf
+from pbs_fast.sources.file.search import BLOCK, first_timestamp
+from pbs_fast.sources.open import LogReader, open_log
+from pbs_fast.sources.protocol import TimestampOf
 
 #: Bytes of text by which a copy or a compressed form of a file is recognised.
 _HEAD = 1024
@@ -33,12 +33,12 @@ _KEY = 40
 class OlderFile:
     """A rotated file, open at its start; closed until its turn comes if there are more than MOST_OPEN newer ones."""
 
-    sibling: Sibling
-    log: LogFile
+    sibling: RotatedName
+    log: LogReader
     text: bytes
     """Its beginning, which of a compressed file was used up by reading it; b"" after it was closed."""
     first: int
-    """Its first readable stamp, in seconds since the epoch."""
+    """Its first readable timestamp, in seconds since the epoch."""
     reference: int
     """Its last-modified time, from which years are inferred."""
     identity: Identity
@@ -113,21 +113,21 @@ class _Heads:
         return any(head.startswith(other) or other.startswith(head) for some in (self._short, *long) for other in some)
 
 
-def older_files(path: str, current: Identity | None, head: bytes, target: int, stamp_of: StampOf) -> OlderFiles:
+def older_files(path: str, current: Identity | None, head: bytes, target: int, timestamp_of: TimestampOf) -> OlderFiles:
     """Open the rotated files of the log `path` back to `target` (seconds since the epoch).
 
     `current` and `head` (first bytes of text) are those of the followed file, which is left out. Raises nothing.
     """
     for _ in range(_TRIES):
         found = OlderFiles()
-        if _collect(found, path, current, head, target, stamp_of):
+        if _collect(found, path, current, head, target, timestamp_of):
             break
         found.close()
     return found
 
 
 def _collect(
-    found: OlderFiles, path: str, current: Identity | None, head: bytes, target: int, stamp_of: StampOf
+    found: OlderFiles, path: str, current: Identity | None, head: bytes, target: int, timestamp_of: TimestampOf
 ) -> bool:
     """Open all of them; False if one vanished meanwhile, because it was renamed or its compressor finished."""
     if (error := listable(path)) is not None:
@@ -135,13 +135,18 @@ def _collect(
     heads = _Heads(head[:_HEAD])
     # Plain files first: of two with the same text the plain one is used.
     for sibling in sorted(siblings(path), key=lambda each: (each.compressed, each.path)):
-        if not _add(found, sibling, current, heads, target, stamp_of):
+        if not _add(found, sibling, current, heads, target, timestamp_of):
             return False
     return True
 
 
 def _add(
-    found: OlderFiles, sibling: Sibling, current: Identity | None, heads: _Heads, target: int, stamp_of: StampOf
+    found: OlderFiles,
+    sibling: RotatedName,
+    current: Identity | None,
+    heads: _Heads,
+    target: int,
+    timestamp_of: TimestampOf,
 ) -> bool:
     """Open one of them, or note why not; False if it is gone."""
     name = display(sibling.path)
@@ -164,7 +169,7 @@ def _add(
         found.faults.append((status.st_mtime, str(error)))
         return True
     begins = text.lstrip(b"\0")[:_HEAD]
-    first = first_stamp(text, lambda line: stamp_of(line, reference))
+    first = first_timestamp(text, lambda line: timestamp_of(line, reference))
     alike = heads.hold(begins)
     if first is None and begins and not alike:
         found.faults.append((status.st_mtime, f"{name} holds no line with a timestamp"))
@@ -178,7 +183,7 @@ def _add(
     return True
 
 
-def _beginning(log: LogFile) -> bytes:
+def _beginning(log: LogReader) -> bytes:
     """The first BLOCK bytes of text, or all of a shorter one. Raises SourceError."""
     text = b""
     while len(text) < BLOCK and (data := log.read(BLOCK - len(text))):

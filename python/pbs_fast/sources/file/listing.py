@@ -17,9 +17,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.archive import FollowedArchive, open_archive
-from pbs_fast.sources.file.names import Sibling, siblings
-from pbs_fast.sources.file.plain import FollowedFile
+from pbs_fast.sources.file.archive import Archive, open_archive
+from pbs_fast.sources.file.names import RotatedName, siblings
+from pbs_fast.sources.file.plain import PlainFile
 from pbs_fast.sources.file.position import Identity, Position, first_text
 
 #: How every log is opened: a FIFO must not block, a terminal must not become our controlling terminal.
@@ -130,7 +130,7 @@ def alike(text: bytes, others: Iterable[bytes]) -> bool:
 
 def copy_of(
     files: Iterable[RotatedFile], position: Position, counters: Counter[str], chunk: int, *, same: bool = False
-) -> tuple[RotatedFile, FollowedFile | FollowedArchive] | None:
+) -> tuple[RotatedFile, PlainFile | Archive] | None:
     """The rotated file that holds what was read up to `position`, opened there; None if there is none.
 
     With `same` it is the file itself if it exists, else a plain copy, else a compressed one.
@@ -154,7 +154,7 @@ def copy_of(
 
 def packed_hole(
     files: Iterable[RotatedFile], position: Position, read: Sequence[bytes], counters: Counter[str], chunk: int
-) -> tuple[RotatedFile, FollowedArchive] | None:
+) -> tuple[RotatedFile, Archive] | None:
     """The compressed form of a file of which only a hole was read; None if there is none.
 
     Only the size of the hole identifies it, and that its text is not one of those that were `read`. It is opened at its
@@ -171,7 +171,7 @@ def packed_hole(
     return None
 
 
-def open_rotated(name: str, counters: Counter[str], chunk: int) -> FollowedFile | None:
+def open_rotated(name: str, counters: Counter[str], chunk: int) -> PlainFile | None:
     """A plain rotated file, opened for reading; None if it is not a regular file or cannot be opened."""
     try:
         fd = os.open(name, OPEN_FLAGS)
@@ -180,17 +180,17 @@ def open_rotated(name: str, counters: Counter[str], chunk: int) -> FollowedFile 
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         return None
-    return FollowedFile(fd, name, counters, chunk=chunk)
+    return PlainFile(fd, name, counters, chunk=chunk)
 
 
-def _open_archive(name: str, counters: Counter[str], chunk: int) -> FollowedArchive | None:
+def _open_archive(name: str, counters: Counter[str], chunk: int) -> Archive | None:
     try:
         return open_archive(name, counters, chunk)
     except SourceError:
         return None
 
 
-def _inspect(sibling: Sibling) -> RotatedFile | None:
+def _inspect(sibling: RotatedName) -> RotatedFile | None:
     """None for anything but a regular file. Raises OSError."""
     text = b""
     if sibling.compressed:

@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\.(\d{1,4})\Z")
 _SUFFIX = r"(?:\.\d{1,4}|[-._]?(?:19|20)\d\d[-._]?\d\d[-._]?\d\d(?:[-._T]?\d[\d:.-]{0,11})?|-\d{9,11}|\.old)"
 
 
-class Sibling(NamedTuple):
+class RotatedName(NamedTuple):
     """A file in the log's directory whose name a rotation may have given it."""
 
     path: str
@@ -34,13 +34,13 @@ class Sibling(NamedTuple):
         return self.path != self.plain
 
 
-def siblings(path: str) -> list[Sibling]:
+def siblings(path: str) -> list[RotatedName]:
     """The rotated files of the log `path`, sorted by name. If a file exists plain and compressed, only the plain one.
 
     Searches the directory of the path and, for a symbolic link, that of its target. Raises nothing: a directory that
     cannot be listed gives none (see `listable`).
     """
-    found: dict[str, Sibling] = {}
+    found: dict[str, RotatedName] = {}
     for log in dict.fromkeys((path, os.path.realpath(path))):
         directory = os.path.dirname(log)
         try:
@@ -73,7 +73,7 @@ def is_rotated_name(path: str, of: str) -> bool:
     return directory == os.path.dirname(of) and _sibling(directory, os.path.basename(of), name) is not None
 
 
-def _sibling(directory: str, log: str, name: str) -> Sibling | None:
+def _sibling(directory: str, log: str, name: str) -> RotatedName | None:
     match = _COMPRESSED.match(name)
     plain = match[1] if match else name
     stem, dot, extension = log.rpartition(".")
@@ -85,7 +85,9 @@ def _sibling(directory: str, log: str, name: str) -> Sibling | None:
         if not re.fullmatch(_SUFFIX, suffix):
             return None
     number = _NUMBER.match(suffix)
-    return Sibling(os.path.join(directory, name), os.path.join(directory, plain), int(number[1]) if number else None)
+    return RotatedName(
+        os.path.join(directory, name), os.path.join(directory, plain), int(number[1]) if number else None
+    )
 
 
 def is_pattern(spec: str) -> bool:

@@ -22,11 +22,11 @@ CHUNK = 262_144
 class TruncatedError(Exception):
     """`file` no longer holds what was read from it."""
 
-    def __init__(self, file: FollowedFile) -> None:
+    def __init__(self, file: PlainFile) -> None:
         self.file = file
 
 
-class FollowedFile(Followed):
+class PlainFile(Followed):
     """A regular file, which may still be written to."""
 
     seekable = True

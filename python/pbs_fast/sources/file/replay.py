@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file.generations import OlderFile, older_files
-from pbs_fast.sources.file.plain import FollowedFile, TruncatedError, line_start
+from pbs_fast.sources.file.plain import PlainFile, TruncatedError, line_start
 from pbs_fast.sources.file.position import display
-from pbs_fast.sources.file.search import BLOCK, SLACK, ends_before, find_start, first_stamp
+from pbs_fast.sources.file.search import BLOCK, SLACK, ends_before, find_start, first_timestamp
 from pbs_fast.sources.file.source import GRACE, FileSource
 from pbs_fast.sources.lines import PIECE, cut
-from pbs_fast.sources.protocol import BUDGET, Before, Coverage, Replayed, StampOf, Wishes, not_covering
+from pbs_fast.sources.protocol import BUDGET, Before, Coverage, Replayed, SourceOptions, TimestampOf, not_covering
 
 #: Bytes returned by `before`, enough to recognise a record that its writer cut there: more than the longest line.
 _BEFORE = 65_536
@@ -32,17 +32,19 @@ class Replay:
     """Reads the past of `source`, in bounded steps.
 
     `source` must be new and made with `start="replay"`; it is opened here. `since` is the window's start and `now` its
-    end, in seconds since the epoch. `stamp_of(line, reference)` reads a line's stamp, as `Matcher.stamp` does. Lines
-    from up to SLACK seconds before `since` come too. The source may be polled at any time in between.
+    end, in seconds since the epoch. `timestamp_of(line, reference)` reads a line's timestamp, as `Matcher.timestamp`
+    does. Lines from up to SLACK seconds before `since` come too. The source may be polled at any time in between.
     """
 
-    def __init__(self, source: FileSource, since: float, stamp_of: StampOf, *, now: float | None = None) -> None:
+    def __init__(
+        self, source: FileSource, since: float, timestamp_of: TimestampOf, *, now: float | None = None
+    ) -> None:
         self.source = source
         self.done = False
         self._since, self._target = since, int(since) - SLACK
-        self._stamp_of = stamp_of
+        self._stamp_of = timestamp_of
         self._faults: list[str] = []
-        self._current: FollowedFile | None = None
+        self._current: PlainFile | None = None
         self._end = 0
         self._reference = 0
         self._first: int | None = None
@@ -101,11 +103,11 @@ class Replay:
         head = b""
         if live is not None and live.seekable:
             # A second descriptor: the source may close the first one before the replay ends.
-            self._current = FollowedFile(os.dup(live.fd), path, self.source.counters)
+            self._current = PlainFile(os.dup(live.fd), path, self.source.counters)
             self._end = live.offset
             self._reference = int(os.fstat(live.fd).st_mtime)
             text = os.pread(live.fd, min(BLOCK, self._end), 0)
-            self._first = first_stamp(text, self._stamp(self._reference))
+            self._first = first_timestamp(text, self._timestamp(self._reference))
             head = text.lstrip(b"\0")
             if self._first is not None and self._first <= self._target:
                 return
@@ -137,7 +139,7 @@ class Replay:
         """Let the source follow a file that was rotated just now, from where the replay ends: it may still grow."""
         if not newest.log.seekable:
             return
-        file = FollowedFile(os.dup(newest.log.fileno()), newest.sibling.path, self.source.counters)
+        file = PlainFile(os.dup(newest.log.fileno()), newest.sibling.path, self.source.counters)
         try:
             offset, discarding = line_start(file.fd, os.fstat(file.fd).st_size)
             file.start_at_offset(offset, discarding=discarding)
@@ -155,7 +157,7 @@ class Replay:
             try:
                 file.reopen(self.source.path)
                 if file.log.seekable:
-                    followed = FollowedFile(os.dup(file.log.fileno()), name, self.source.counters)
+                    followed = PlainFile(os.dup(file.log.fileno()), name, self.source.counters)
                     adopted, end = self._adopted
                     if adopted is not file:
                         end = os.fstat(followed.fd).st_size
@@ -176,10 +178,10 @@ class Replay:
             except OSError as error:
                 self._faults.append(f"{display(self.source.path)}: {error.strerror}")
 
-    def _plain(self, file: FollowedFile, end: int, reference: int) -> Iterator[list[Replayed]]:
+    def _plain(self, file: PlainFile, end: int, reference: int) -> Iterator[list[Replayed]]:
         """The window's lines of a plain file before byte `end`. Closes the file. Raises OSError."""
         try:
-            file.start_at_offset(find_start(file.fd, end, self._target, self._stamp(reference)))
+            file.start_at_offset(find_start(file.fd, end, self._target, self._timestamp(reference)))
             while file.offset < end:
                 pieces = file.read(end)
                 yield [Replayed(piece, reference, file.name) for piece in pieces]
@@ -192,13 +194,13 @@ class Replay:
 
     def _compressed(self, file: OlderFile) -> Iterator[list[Replayed]]:
         """The window's lines of a compressed file. Raises SourceError."""
-        stamp = self._stamp(file.reference)
+        timestamp = self._timestamp(file.reference)
         data, offset, discarding, begun = file.text, 0, False, False
         while True:
             found = cut(data, 0, offset, discarding)
             offset += found.consumed
             discarding = found.discarding
-            begun = begun or not ends_before(data[: found.consumed], self._target, stamp)
+            begun = begun or not ends_before(data[: found.consumed], self._target, timestamp)
             yield [Replayed(piece, file.reference, file.sibling.path) for piece in found.pieces] if begun else []
             rest = data[found.consumed :]
             fresh = file.log.read(PIECE)
@@ -207,7 +209,7 @@ class Replay:
                 return
             data = rest + fresh
 
-    def _stamp(self, reference: int) -> Callable[[bytes], int | None]:
+    def _timestamp(self, reference: int) -> Callable[[bytes], int | None]:
         return lambda line: self._stamp_of(line, reference)
 
 
@@ -218,8 +220,10 @@ class FileLog(FileSource):
     pending = False
     uncovered: str | None = None
 
-    def __init__(self, path: str, wishes: Wishes) -> None:
-        super().__init__(path, start=wishes.start, hints=wishes.hints, on_notice=wishes.on_notice)
+    def __init__(self, path: str, source_options: SourceOptions) -> None:
+        super().__init__(
+            path, start=source_options.start, hints=source_options.hints, on_notice=source_options.on_notice
+        )
         self.name = self.path
 
     @property
@@ -236,5 +240,5 @@ class FileLog(FileSource):
             return Before(data, start, int(os.fstat(self.current.fd).st_mtime))
         return None
 
-    def replay(self, since: float, stamp_of: StampOf, now: float) -> Replay:
-        return Replay(self, since, stamp_of, now=now)
+    def replay(self, since: float, timestamp_of: TimestampOf, now: float) -> Replay:
+        return Replay(self, since, timestamp_of, now=now)

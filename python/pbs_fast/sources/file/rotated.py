@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pbs_fast.errors import SourceError
-from pbs_fast.sources.file.archive import FollowedArchive, open_archive
+from pbs_fast.sources.file.archive import Archive, open_archive
 from pbs_fast.sources.file.followed import Followed
 from pbs_fast.sources.file.listing import (
     RotatedFile,
@@ -28,7 +28,7 @@ from pbs_fast.sources.file.listing import (
     open_rotated,
     packed_hole,
 )
-from pbs_fast.sources.file.plain import FollowedFile
+from pbs_fast.sources.file.plain import PlainFile
 from pbs_fast.sources.file.position import Identity, Position, display
 from pbs_fast.sources.protocol import Kind
 from pbs_fast.sources.wakeup import Hints
@@ -41,7 +41,7 @@ MOST_OPEN = 64
 PAST = 16
 
 
-class OldFiles:
+class RotatedFiles:
     """The rotated files of one path. `counters` are its source's."""
 
     def __init__(
@@ -89,7 +89,7 @@ class OldFiles:
             self._overtaken(existing, Since(number, old.opened_mtime), self._seen, current)
         self._seen = Seen(existing)
 
-    def truncated(self, file: FollowedFile, *, on_path: bool) -> Followed | None:
+    def truncated(self, file: PlainFile, *, on_path: bool) -> Followed | None:
         """Rewind `file`, which no longer holds what was read; return the copy with the unread lines, if there is one.
 
         `on_path`: the path names it. Otherwise the next rotation looks for files that were overtaken.
@@ -116,7 +116,7 @@ class OldFiles:
             self._seen = Seen(existing)
         return None if found is None else found[1]
 
-    def resume(self, start: Position, current: FollowedFile | None) -> None:
+    def resume(self, start: Position, current: PlainFile | None) -> None:
         """Resume at `start`: in the files that were open then, and in those created since.
 
         `current` is set to its position. Files that are gone are counted and reported. Call it once. Raises OSError.
@@ -175,7 +175,7 @@ class OldFiles:
         places = [place for file in (*self.files, current) if file is not None and (place := file.position) is not None]
         return replace(places[0], others=tuple(places[1:]), closed=tuple(self._past)) if places else None
 
-    def return_to(self, file: FollowedFile | FollowedArchive) -> None:
+    def return_to(self, file: PlainFile | Archive) -> None:
         """Resume a newly opened file where it, or the file it is a copy of, was left before. Raises OSError."""
         for past in sorted(self._past, key=lambda past: -past.offset):
             if past.text and past.offset and file.holds(past):
@@ -244,7 +244,7 @@ class OldFiles:
                 "the newest are read, lines of the others are lost"
             )
         for found in begun:
-            file: FollowedFile | FollowedArchive | None = None
+            file: PlainFile | Archive | None = None
             if not found.compressed:
                 if not alike(found.text, read):
                     file = open_rotated(found.name, self._counters, self._chunk)

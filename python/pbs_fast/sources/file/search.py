@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 SLACK = 3_900
 
 #: Timestamps that judge a place: so many lines in a row from hosts with a slow clock are unlikely.
-STAMPS = 32
+TIMESTAMPS = 32
 
 #: Bytes read to judge a place, and the size at which the search ends.
 BLOCK = 65_536
 
 
-def find_start(fd: int, end: int, target: int, stamp: Callable[[bytes], int | None]) -> int:
+def find_start(fd: int, end: int, target: int, timestamp: Callable[[bytes], int | None]) -> int:
     """The start of a line of the plain file `fd`, before byte `end`, with only lines older than `target` before it.
 
     A binary search: about 14 reads for 1 GB. Raises OSError.
@@ -31,7 +31,7 @@ def find_start(fd: int, end: int, target: int, stamp: Callable[[bytes], int | No
         middle = (low + high) // 2
         data = os.pread(fd, min(BLOCK, end - middle), middle)
         begin = data.find(b"\n") + 1
-        newest = greatest(_lines(data[begin:]), stamp) if begin else None
+        newest = greatest(_lines(data[begin:]), timestamp) if begin else None
         if newest is not None and newest < target and middle + begin < high:
             low = middle + begin
         else:
@@ -39,24 +39,24 @@ def find_start(fd: int, end: int, target: int, stamp: Callable[[bytes], int | No
     return low
 
 
-def first_stamp(data: bytes, stamp: Callable[[bytes], int | None]) -> int | None:
-    """The first stamp that can be read in the whole lines of `data`."""
-    return next((found for line in _lines(data) if (found := stamp(line)) is not None), None)
+def first_timestamp(data: bytes, timestamp: Callable[[bytes], int | None]) -> int | None:
+    """The first timestamp that can be read in the whole lines of `data`."""
+    return next((found for line in _lines(data) if (found := timestamp(line)) is not None), None)
 
 
-def ends_before(data: bytes, target: int, stamp: Callable[[bytes], int | None]) -> bool:
+def ends_before(data: bytes, target: int, timestamp: Callable[[bytes], int | None]) -> bool:
     """Are the last lines of `data`, and so all of it, older than `target`? False if unknown."""
-    newest = greatest(reversed(list(_lines(data[-BLOCK:]))[1:]), stamp)
+    newest = greatest(reversed(list(_lines(data[-BLOCK:]))[1:]), timestamp)
     return newest is not None and newest < target
 
 
-def greatest(lines: Iterator[bytes], stamp: Callable[[bytes], int | None]) -> int | None:
-    """The greatest of the first STAMPS stamps that can be read in `lines`."""
+def greatest(lines: Iterator[bytes], timestamp: Callable[[bytes], int | None]) -> int | None:
+    """The greatest of the first TIMESTAMPS timestamps that can be read in `lines`."""
     found: list[int] = []
     for line in lines:
-        if (one := stamp(line)) is not None:
+        if (one := timestamp(line)) is not None:
             found.append(one)
-            if len(found) == STAMPS:
+            if len(found) == TIMESTAMPS:
                 break
     return max(found, default=None)
 

@@ -19,12 +19,12 @@ from collections import Counter, deque
 from collections.abc import Callable
 from enum import Enum, auto
 
-from pbs_fast.sources.file.fifo import FollowedStream
+from pbs_fast.sources.file.fifo import Fifo
 from pbs_fast.sources.file.followed import Followed
 from pbs_fast.sources.file.listing import OPEN_FLAGS
-from pbs_fast.sources.file.plain import CHUNK, FollowedFile, TruncatedError, line_start
+from pbs_fast.sources.file.plain import CHUNK, PlainFile, TruncatedError, line_start
 from pbs_fast.sources.file.position import Identity, Position, display, refusal
-from pbs_fast.sources.file.rotated import OldFiles
+from pbs_fast.sources.file.rotated import RotatedFiles
 from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.protocol import BUDGET, Kind, Notice, Start
 from pbs_fast.sources.wakeup import Backoff, Hints
@@ -48,7 +48,7 @@ class State(Enum):
     """It did not; the current file, if any, was moved away."""
 
 
-class Presence:
+class PathStatus:
     """What the last polls found at one path."""
 
     def __init__(self, path: str, say: Callable[[Notice], object]) -> None:
@@ -120,9 +120,9 @@ class FileSource:
         self._chunk, self._clock = chunk, clock
         self._backoff = Backoff()
         self._current: Followed | None = None
-        self._old = OldFiles(self.path, self.counters, clock, grace, chunk, self._say, self._hints)
+        self._old = RotatedFiles(self.path, self.counters, clock, grace, chunk, self._say, self._hints)
         self._state = State.NEW
-        self._presence = Presence(self.path, self._say_to)
+        self._presence = PathStatus(self.path, self._say_to)
         self._failing: set[Identity] = set()
         self._watched: set[str] = set()
 
@@ -178,7 +178,7 @@ class FileSource:
         """Open the log now, so that following begins here and `trouble` is known. Raises nothing."""
         self._check_path()
 
-    def adopt(self, file: FollowedFile) -> None:
+    def adopt(self, file: PlainFile) -> None:
         """Also follow a rotated file that a writer may still use, before the current one."""
         self._old.enlist(file)
 
@@ -235,8 +235,8 @@ class FileSource:
     def _opened(self, fd: int) -> Followed:
         """The file of a new descriptor, set to where reading begins."""
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return FollowedStream(fd, self.path, self.counters)
-        file = FollowedFile(fd, self.path, self.counters, chunk=self._chunk)
+            return Fifo(fd, self.path, self.counters)
+        file = PlainFile(fd, self.path, self.counters, chunk=self._chunk)
         if self._state is not State.NEW:
             self._old.return_to(file)
         elif isinstance(self._start, Position):
@@ -278,7 +278,7 @@ class FileSource:
             file.active_at = self._clock()
         return spent
 
-    def _truncated(self, file: FollowedFile) -> None:
+    def _truncated(self, file: PlainFile) -> None:
         self.counters["truncated"] += 1
         text = f"{display(file.name)} was truncated after byte {file.offset} was read; reading it from its start"
         copy = self._old.truncated(file, on_path=self._state is State.ON_PATH and file is self._current)

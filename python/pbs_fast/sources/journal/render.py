@@ -1,4 +1,4 @@
-"""Renders a journal entry as one line of our own envelope: ISO stamp in UTC, host, tag[pid], message.
+"""Renders a journal entry as one line of our own envelope: ISO timestamp in UTC, host, tag[pid], message.
 
     2026-11-22T10:15:00.123456+00:00 hub dovecot[71]: imap-login: Login: ...
 
@@ -58,10 +58,10 @@ class Renderer:
         if not _HOST.fullmatch(host):
             host = _NO_HOST
         pid = _pid(fields)
-        line = b"%s %s %s%s: %s" % (self._stamp(fields, stored), host, tag, pid, message)
+        line = b"%s %s %s%s: %s" % (self._timestamp(fields, stored), host, tag, pid, message)
         return b"%s\n" % line if len(line) <= MAX_LINE else "too_long"
 
-    def _stamp(self, fields: Mapping[bytes, bytes], stored: bytes) -> bytes:
+    def _timestamp(self, fields: Mapping[bytes, bytes], stored: bytes) -> bytes:
         sent = fields.get(SENT, b"")
         second, rest = divmod(int(sent if _NUMBER.fullmatch(sent) else stored), _MICROSECONDS)
         if second != self._second:

@@ -30,12 +30,12 @@ from pbs_fast.sources.journal.render import CURSOR, same_entry
 from pbs_fast.sources.journal.take import DROPPED, WANTED, Take
 from pbs_fast.sources.journal.trust import Trust, accepted_units
 from pbs_fast.sources.lines import Piece
-from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, Wishes
+from pbs_fast.sources.protocol import BUDGET, Before, NoPast, Notice, SourceOptions
 from pbs_fast.sources.wakeup import LONGEST_ABSENT
 
 if TYPE_CHECKING:
     from pbs_fast.sources.journal.spec import JournalSpec
-    from pbs_fast.sources.protocol import Past, StampOf
+    from pbs_fast.sources.protocol import Past, TimestampOf
 
 #: First and longest pause before journalctl is restarted, in seconds.
 SHORTEST, LONGEST = 0.1, 30.0
@@ -54,7 +54,9 @@ class JournalSource:
     ended = False
     uncovered: str | None = None
 
-    def __init__(self, spec: JournalSpec, wishes: Wishes, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, spec: JournalSpec, source_options: SourceOptions, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.name = f"journal in {(*spec.directory, *spec.file)[0]}" if spec.given_files else "journal"
         self.counters: Counter[str] = Counter()
         """`entries` (read), `refused_...`, `too_long`, `notes` (journald's of what it dropped),
@@ -62,14 +64,14 @@ class JournalSource:
         """
         self.behind = False
         self.trouble: Notice | None = None
-        self.matches = _matches(accepted_units(spec), wishes.tags)
+        self.matches = _matches(accepted_units(spec), source_options.tags)
         self._trust = Trust(spec, machine_id())
         self._before = b""
-        self.take = Take(self.name, self._trust, self.counters, wishes.tags, wishes.on_notice)
+        self.take = Take(self.name, self._trust, self.counters, source_options.tags, source_options.on_notice)
         self.spec = spec
-        self._say = wishes.on_notice
+        self._say = source_options.on_notice
         self._clock = clock
-        self._reading_past = wishes.start == "begin"
+        self._reading_past = source_options.start == "begin"
         self._cursor: bytes | None = None
         """Of the last entry read; None before the first."""
         self._newest: Entry | None = None
@@ -124,7 +126,7 @@ class JournalSource:
     def position(self) -> None:
         """None: a later run finds its place by time."""
 
-    def replay(self, since: float, stamp_of: StampOf, now: float) -> Past:  # noqa: ARG002 - the protocol's signature
+    def replay(self, since: float, timestamp_of: TimestampOf, now: float) -> Past:  # noqa: ARG002 - the protocol's signature
         if self.trouble is not None:
             return NoPast(self.trouble.text.removesuffix("; waiting for it"))
         return JournalPast(self, self._newest, since, now)

@@ -19,7 +19,7 @@ from pbs_fast.tables.file.base import FileState, FileTable
 log = logging.getLogger(__name__)
 
 #: A file of more than this many times the bytes that its rows need is compacted.
-LOOSE_TIMES = 8
+BLOAT_FACTOR = 8
 #: Needs below this are counted as this many bytes, so that small files are never compacted.
 LEAST_BYTES = 1 << 20
 #: The least time between two compactions of a table that is in use, in seconds.
@@ -38,7 +38,7 @@ class CompactedTable(FileTable):
         if self._state is not FileState.CURRENT or now < self._compacted + COMPACT_SECONDS:
             return
         size, need = self._file.stat().st_size, max(self._needed(), LEAST_BYTES)
-        if size <= LOOSE_TIMES * need:
+        if size <= BLOAT_FACTOR * need:
             return
         self._compacted = now
         try:

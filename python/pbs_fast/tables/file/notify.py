@@ -22,7 +22,7 @@ def pending_file(file: Path) -> Path:
     return file.with_name(file.name + ".notify-pending")
 
 
-class ToldTable(FileTable):
+class NotifyingTable(FileTable):
     """A table that notifies another program, where one is configured."""
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:

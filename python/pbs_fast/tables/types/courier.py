@@ -23,7 +23,7 @@ from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.file.command import Command
 from pbs_fast.tables.file.foreign import identity_of, read_whole, write_new
-from pbs_fast.tables.file.notify import ToldTable
+from pbs_fast.tables.file.notify import NotifyingTable
 from pbs_fast.tables.keys import courier, courier_address
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions
@@ -37,7 +37,7 @@ WINDOW = 1.0
 LINK = "pbs-fast"
 
 
-class CourierTable(ToldTable):
+class CourierTable(NotifyingTable):
     """A text of our rules, compiled at each change."""
 
     commas = True

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pbs_fast.errors import TableError, UsageError
-from pbs_fast.tables.file.notify import ToldTable
+from pbs_fast.tables.file.notify import NotifyingTable
 from pbs_fast.tables.keys import sendmail, sendmail_address, sendmail_short
 from pbs_fast.tables.locks import locked
 from pbs_fast.tables.owner import TableLock
@@ -42,7 +42,7 @@ _PID_FILE = 16_384
 _TAG = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]{0,30}:)?")
 
 
-class SendmailTable(ToldTable, HashTable):
+class SendmailTable(NotifyingTable, HashTable):
     """A `hash:` with Sendmail's keys and lock, which may signal the daemon."""
 
     def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:

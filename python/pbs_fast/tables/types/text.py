@@ -15,7 +15,7 @@ from pathlib import Path
 from pbs_fast.errors import TableError
 from pbs_fast.tables.file.command import Command
 from pbs_fast.tables.file.foreign import DamagedError, read_whole, write_new
-from pbs_fast.tables.file.notify import ToldTable
+from pbs_fast.tables.file.notify import NotifyingTable
 from pbs_fast.tables.keys import address_of
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions
@@ -25,7 +25,7 @@ from pbs_fast.tables.registry import TableSpec
 VALUE = "ok"
 
 
-class TextTable(ToldTable):
+class TextTable(NotifyingTable):
     """Rebuilt and renamed at each change, before `command` is run."""
 
     compares_seconds = False

@@ -1,4 +1,4 @@
-//! Calendar, zone changes, years that a stamp does not write.
+//! Calendar, zone changes, years that a timestamp does not write.
 
 use super::*;
 use crate::testing::Random;

@@ -1,16 +1,16 @@
-//! The envelope of one line: stamp, host, tag, and where the message starts (docs/MATCHING.md, 2).
+//! The envelope of one line: timestamp, host, tag, and where the message starts (docs/MATCHING.md, 2).
 //!
 //! This is the grammar, byte for byte; `scan` takes a short way for lines shaped like the one before them and comes
 //! here for all others. Every repetition below has one way to match, so nothing backtracks.
 
 use crate::span::Span;
-use crate::timestamp::Stamp;
+use crate::timestamp::Timestamp;
 
 /// What stands before a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
     /// `None` for RFC 5424's `-`.
-    pub(crate) stamp: Option<Stamp>,
+    pub(crate) timestamp: Option<Timestamp>,
     /// Empty where the layout has none.
     pub(crate) host: Span,
     /// `None` for RFC 5424's `-` and in a format's own layout.
@@ -26,7 +26,7 @@ pub(crate) struct Envelope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// `None` for RFC 5424's `-`.
-    pub(crate) stamp: Option<Stamp>,
+    pub(crate) timestamp: Option<Timestamp>,
     pub(crate) rfc5424: bool,
     pub(crate) end: usize,
 }
@@ -42,15 +42,15 @@ pub(crate) fn head(line: &[u8]) -> Option<Head> {
     if start > 0 && line[start..].starts_with(b"1 ") {
         let start = start + 2;
         if line[start..].starts_with(b"- ") {
-            return Some(Head { stamp: None, rfc5424: true, end: start + 2 });
+            return Some(Head { timestamp: None, rfc5424: true, end: start + 2 });
         }
-        let stamp = Stamp::find(line, start).filter(Stamp::has_t)?;
-        return Some(Head { stamp: Some(stamp), rfc5424: true, end: one_blank(line, stamp.end())? });
+        let timestamp = Timestamp::find(line, start).filter(Timestamp::has_t)?;
+        return Some(Head { timestamp: Some(timestamp), rfc5424: true, end: one_blank(line, timestamp.end())? });
     }
-    let stamp = Stamp::find(line, start)?;
-    let end = blanks(line, stamp.end())?;
+    let timestamp = Timestamp::find(line, start)?;
+    let end = blanks(line, timestamp.end())?;
     let end = facility_in_angles(line, end).unwrap_or(end);
-    Some(Head { stamp: Some(stamp), rfc5424: false, end })
+    Some(Head { timestamp: Some(timestamp), rfc5424: false, end })
 }
 
 /// The envelope of a line whose head is known.
@@ -113,7 +113,7 @@ impl Envelope {
         let inner = if begins(message, b'm') { repeated(line, message) } else { None };
         let (message, end) = inner.unwrap_or((message, line.len()));
         let tag = (!head.rfc5424 || tagged.tag.of(line) != b"-").then_some(tagged.tag);
-        Self { stamp: head.stamp, host, tag, pid: tagged.pid, message, end }
+        Self { timestamp: head.timestamp, host, tag, pid: tagged.pid, message, end }
     }
 }
 
@@ -127,13 +127,13 @@ struct Tagged {
 /// The envelope of a line in a format's own layout.
 pub(crate) fn own(line: &[u8], prefixes: &[Box<[u8]>]) -> Option<Envelope> {
     let starts = prefixes.iter().filter(|prefix| line.starts_with(prefix)).map(|prefix| prefix.len());
-    let stamp = starts.chain([0]).find_map(|start| {
-        let stamp = Stamp::find(line, start)?;
-        blanks(line, stamp.end()).map(|_| stamp)
+    let timestamp = starts.chain([0]).find_map(|start| {
+        let timestamp = Timestamp::find(line, start)?;
+        blanks(line, timestamp.end()).map(|_| timestamp)
     })?;
-    let message = blanks(line, stamp.end())?;
+    let message = blanks(line, timestamp.end())?;
     let (host, pid) = (Span::default(), Span::default());
-    Some(Envelope { stamp: Some(stamp), host, tag: None, pid, message, end: line.len() })
+    Some(Envelope { timestamp: Some(timestamp), host, tag: None, pid, message, end: line.len() })
 }
 
 /// RFC 5424 from the app on: the app is the tag.

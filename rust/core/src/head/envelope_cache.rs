@@ -168,7 +168,7 @@ mod tests {
     fn the_short_way_and_the_grammar_agree_on_every_line() {
         let tags = tags();
         let mut random = Random::new(5);
-        let stamps = [
+        let timestamps = [
             "Mar  4 07:12:09",
             "Mar 14 2026 07:12:09",
             "<22>Mar  4 07:12:09",
@@ -226,7 +226,7 @@ mod tests {
         for _ in 0..200_000 {
             let tag = if random.below(3) > 0 { *random.pick(&known) } else { *random.pick(&OTHERS) };
             let mut line = [
-                random.pick(&stamps),
+                random.pick(&timestamps),
                 *random.pick(&gaps),
                 random.pick(&hosts),
                 *random.pick(&gaps),

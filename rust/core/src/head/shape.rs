@@ -1,8 +1,8 @@
 //! A line's head as a mould for the heads of the lines after it: which bytes are digits, and what the others are.
 //!
-//! In a log most lines differ from the one before in some digits of the stamp. A head that has digits where the mould
-//! has digits and the same other bytes reads the same way, because the grammar of heads is unambiguous and minds of a
-//! digit only that it is one; so `fits` is exact and costs a few operations for every 8 bytes.
+//! In a log most lines differ from the one before in some digits of the timestamp. A head that has digits where the
+//! mould has digits and the same other bytes reads the same way, because the grammar of heads is unambiguous and minds
+//! of a digit only that it is one; so `fits` is exact and costs a few operations for every 8 bytes.
 
 use crate::head::envelope::Head;
 

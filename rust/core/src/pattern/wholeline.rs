@@ -15,9 +15,9 @@ use crate::pattern::engine::{Groups, always_takes_ip, one_line, parse, syntax_co
 use crate::record::Said;
 use crate::span::Span;
 use crate::spec::FormatSpec;
-use crate::timestamp::Stamp;
+use crate::timestamp::Timestamp;
 
-const NAMES: [&str; 8] = ["stamp", "host", "pid", "ip", "user", "session", "lip", "tls"];
+const NAMES: [&str; 8] = ["timestamp", "host", "pid", "ip", "user", "session", "lip", "tls"];
 
 /// All whole-line patterns of a catalogue, in the order in which they decide.
 #[derive(Debug)]
@@ -96,9 +96,9 @@ impl Pattern {
         let regex = regex.map_err(|error| one_line(&error))?;
         let groups = regex.group_info();
         let slots = NAMES.map(|name| groups.slot(PatternID::ZERO, groups.to_index(PatternID::ZERO, name)?));
-        let [stamp, _, _, _, _, session, _, tls] = slots;
-        if stamp.is_none() {
-            return Err("it has no group 'stamp', which says where in the line the stamp stands".to_owned());
+        let [timestamp, _, _, _, _, session, _, tls] = slots;
+        if timestamp.is_none() {
+            return Err("it has no group 'timestamp', which says where in the line the timestamp stands".to_owned());
         }
         let needs_sessions = said == Said::Logout && session.is_some() && !always_takes_ip(&structure);
         Ok(Self { format, said, has_tls: tls.is_some(), needs_sessions, regex, slots })
@@ -108,12 +108,12 @@ impl Pattern {
     fn find(&self, line: &[u8]) -> Option<(Envelope, Groups)> {
         let mut slots: Vec<Option<NonMaxUsize>> = vec![None; self.regex.group_info().slot_len()];
         self.regex.search_slots(&Input::new(line), &mut slots)?;
-        let [stamp, host, pid, ip, user, session, lip, tls] = self.slots.map(|slot| {
+        let [timestamp, host, pid, ip, user, session, lip, tls] = self.slots.map(|slot| {
             let slot = slot?;
             Some(Span::new(slots[slot]?.get(), slots[slot + 1]?.get()))
         });
         let envelope = Envelope {
-            stamp: stamp.and_then(|span| Stamp::whole(line, span)),
+            timestamp: timestamp.and_then(|span| Timestamp::whole(line, span)),
             host: host.unwrap_or_default(),
             tag: None,
             pid: pid.unwrap_or_default(),

@@ -25,13 +25,13 @@ fn told(lines: &[u8], layout: Layout) -> Vec<String> {
             What::Missed(reason) => reason.name(),
         };
         let address = event.address.map_or("-".to_owned(), Address::text);
-        let stamp = event.stamp.map_or("-".to_owned(), |stamp| (stamp - REFERENCE).to_string());
+        let timestamp = event.timestamp.map_or("-".to_owned(), |timestamp| (timestamp - REFERENCE).to_string());
         let tls = event.tls.map_or("?", |tls| if tls { "tls" } else { "plain" });
         let format = catalogue.format_name(event.format);
         let (host, user, session) =
             (text(Some(event.host)), text(event.user.as_deref()), text(event.session.as_deref()));
         let looped = if event.looped { " loop" } else { "" };
-        format!("{what} {address} {stamp} {format} {host} {user} {session} {tls}{looped}")
+        format!("{what} {address} {timestamp} {format} {host} {user} {session} {tls}{looped}")
     };
     stream.events(&scan, lines).into_iter().map(told).collect()
 }
@@ -110,7 +110,8 @@ fn a_line_that_looks_like_a_login_and_is_none_is_missed() {
 
 #[test]
 fn an_impossible_stamp_is_missed_after_an_impossible_address() {
-    let line = |stamp: &str, ip: &str| told(format!("{stamp} mx alpha: in: a ip={ip}").as_bytes(), Layout::Syslog);
+    let line =
+        |timestamp: &str, ip: &str| told(format!("{timestamp} mx alpha: in: a ip={ip}").as_bytes(), Layout::Syslog);
     assert_eq!(line("Feb 30 07:59:00", "192.0.2.1"), ["bad-stamp - - alpha mx - - ?"]);
     assert_eq!(line("1969-12-31T23:59:59Z", "192.0.2.1"), ["bad-stamp - - alpha mx - - ?"]);
     assert_eq!(line("2026-03-04T07:59:60Z", "192.0.2.1"), ["bad-stamp - - alpha mx - - ?"]);
@@ -163,7 +164,7 @@ fn a_cut_record_and_what_follows_it_make_no_event() {
     // The least length of the tag's formats counts, and only theirs.
     assert_eq!(all(&[line("mx", "both", LONG_OTHER), line("mx", "both", "in: a ip=192.0.2.1")]), ["continuation"]);
     assert_eq!(all(&[line("mx", "alpha", LONG_OTHER), line("mx", "alpha", "in: a ip=192.0.2.1")]), ["login"]);
-    // An address or a stamp that is none does not matter.
+    // An address or a timestamp that is none does not matter.
     assert_eq!(all(&[line("mx", "beta", LONG_OTHER), line("mx", "beta", "in: a ip=x")]), ["continuation"]);
     // A line that is too long is a cut record of whoever its beginning names.
     let too_long = line("mx", "beta", &"x".repeat(crate::MAX_LINE));
@@ -221,16 +222,18 @@ fn the_first_conclusive_line_decides_the_layout() {
 #[test]
 fn one_line_has_a_stamp_whatever_its_tag() {
     let catalogue = catalogue(&[(0, 3_600)]);
-    let stamp = |line: &str, layout| catalogue.stamp(line.as_bytes(), layout, REFERENCE).map(|stamp| stamp - REFERENCE);
-    assert_eq!(stamp("Mar  4 09:00:01 mx postfix: x", Layout::Syslog), Some(1));
-    assert_eq!(stamp("2026-03-04T08:00:01Z mx postfix: x", Layout::Syslog), Some(1));
-    assert_eq!(stamp("Mar  4 09:00:01 x", Layout::Own(0)), Some(1));
-    assert_eq!(stamp("<22>1 2026-03-04T08:00:01Z mx - - - -", Layout::Syslog), Some(1));
+    let timestamp = |line: &str, layout| {
+        catalogue.timestamp(line.as_bytes(), layout, REFERENCE).map(|timestamp| timestamp - REFERENCE)
+    };
+    assert_eq!(timestamp("Mar  4 09:00:01 mx postfix: x", Layout::Syslog), Some(1));
+    assert_eq!(timestamp("2026-03-04T08:00:01Z mx postfix: x", Layout::Syslog), Some(1));
+    assert_eq!(timestamp("Mar  4 09:00:01 x", Layout::Own(0)), Some(1));
+    assert_eq!(timestamp("<22>1 2026-03-04T08:00:01Z mx - - - -", Layout::Syslog), Some(1));
     for line in ["Mar  4 09:00:01 x", "Feb 30 09:00:01 mx x: x", "<22>1 - mx x - - -", ""] {
-        assert_eq!(stamp(line, Layout::Syslog), None, "{line}");
+        assert_eq!(timestamp(line, Layout::Syslog), None, "{line}");
     }
     let long = format!("Mar  4 09:00:01 mx d: {}", "x".repeat(crate::MAX_LINE));
-    assert_eq!(stamp(&long, Layout::Syslog), None);
+    assert_eq!(timestamp(&long, Layout::Syslog), None);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(crate) struct Joined {
     /// As the success line says it, once there is one that does.
     pub(crate) tls: Option<bool>,
     /// UTC seconds, as settled.
-    pub(crate) stamp: i64,
+    pub(crate) timestamp: i64,
     pub(crate) login: Option<Box<Opened>>,
 }
 
@@ -68,19 +68,19 @@ impl Joins {
         self.processes.insert(&self.key, joined);
     }
 
-    /// The login succeeds at `stamp`, which may lie `ORDER_SLACK` before its address line; `tls` as that line says.
+    /// The login succeeds at `timestamp`, which may lie `ORDER_SLACK` before its address line; `tls` as that line says.
     /// `opened` is asked for when it is the first time.
     pub(crate) fn succeed(
         &mut self,
         process: Process<'_>,
-        stamp: i64,
+        timestamp: i64,
         tls: Option<bool>,
         opened: impl FnOnce() -> Opened,
     ) -> Success {
         self.set_key(process);
         match self.processes.get_mut(&self.key) {
             Some(joined) if joined.login.is_some() => Success::Again,
-            Some(joined) if (-ORDER_SLACK..=MAX_LOGIN).contains(&(stamp - joined.stamp)) => {
+            Some(joined) if (-ORDER_SLACK..=MAX_LOGIN).contains(&(timestamp - joined.timestamp)) => {
                 let opened = opened();
                 let len = |bytes: &Option<Box<[u8]>>| bytes.as_deref().map_or(0, |bytes| text(bytes).len());
                 let is_long = len(&opened.user) + len(&opened.session) > LONGEST;

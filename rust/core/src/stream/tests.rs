@@ -23,7 +23,7 @@ struct Told {
     offset: u64,
     what: What,
     address: Option<String>,
-    stamp: Option<i64>,
+    timestamp: Option<i64>,
     format: u16,
     host: String,
     user: Option<String>,
@@ -55,7 +55,7 @@ fn tell(event: &Event<'_>, offset: u64) -> Told {
         offset: offset + event.line as u64,
         what: event.what,
         address: event.address.map(Address::text),
-        stamp: event.stamp,
+        timestamp: event.timestamp,
         format: event.format,
         host: owned(event.host),
         user: event.user.as_deref().map(owned),
@@ -185,23 +185,23 @@ fn model(events: &[Told], gap: i64) -> Vec<Folded> {
     let mut made: Vec<(Folded, BTreeSet<String>)> = Vec::new();
     let mut open: BTreeMap<(String, bool), (i64, Vec<usize>)> = BTreeMap::new();
     for event in events {
-        let (Some(stamp), Some(address), What::Login) = (event.stamp, event.address.clone(), event.what) else {
+        let (Some(timestamp), Some(address), What::Login) = (event.timestamp, event.address.clone(), event.what) else {
             continue;
         };
-        let ahead = stamp > REFERENCE + MAX_AHEAD;
-        let (greatest, rows) = open.entry((address.clone(), ahead)).or_insert((stamp, Vec::new()));
-        if stamp > *greatest + gap {
+        let ahead = timestamp > REFERENCE + MAX_AHEAD;
+        let (greatest, rows) = open.entry((address.clone(), ahead)).or_insert((timestamp, Vec::new()));
+        if timestamp > *greatest + gap {
             rows.clear();
         }
-        *greatest = stamp.max(*greatest);
+        *greatest = timestamp.max(*greatest);
         let key = (event.format, event.host.clone(), event.tls, event.looped);
         let at = rows.iter().copied().find(|&at| made[at].0.key == key).unwrap_or_else(|| {
             let row = Folded {
                 address,
                 login: true,
                 key,
-                first: stamp,
-                last: stamp,
+                first: timestamp,
+                last: timestamp,
                 n: 0,
                 offset: event.offset,
                 session: None,
@@ -212,7 +212,7 @@ fn model(events: &[Told], gap: i64) -> Vec<Folded> {
             made.len() - 1
         });
         let (row, users) = &mut made[at];
-        row.last = row.last.max(stamp);
+        row.last = row.last.max(timestamp);
         row.n += 1;
         if let Some(user) = &event.user {
             users.insert(user.clone());

@@ -1,11 +1,11 @@
-//! What stamps say, and which of them say nothing possible.
+//! What timestamps say, and which of them say nothing possible.
 
 use super::*;
 
 fn read(text: &str) -> Option<Civil> {
-    let stamp = Stamp::find(text.as_bytes(), 0).unwrap_or_else(|| panic!("{text} is no stamp"));
-    assert_eq!(stamp.end(), text.len(), "{text}");
-    stamp.read(text.as_bytes())
+    let timestamp = Timestamp::find(text.as_bytes(), 0).unwrap_or_else(|| panic!("{text} is no timestamp"));
+    assert_eq!(timestamp.end(), text.len(), "{text}");
+    timestamp.read(text.as_bytes())
 }
 
 fn civil(year: Option<u16>, month: u8, day: u8, (h, m, s): (u32, u32, u32), zone: Option<i32>) -> Option<Civil> {

@@ -248,8 +248,8 @@ fn any_bytes_are_read_without_a_panic() {
         if let Some(envelope) = envelope {
             assert!(envelope.message <= envelope.end && envelope.end <= line.len());
         }
-        if let Some(stamp) = envelope.and_then(|envelope| envelope.stamp) {
-            stamp.read(&line);
+        if let Some(timestamp) = envelope.and_then(|envelope| envelope.timestamp) {
+            timestamp.read(&line);
         }
     }
     assert!(found > 3_000, "only {found} envelopes");

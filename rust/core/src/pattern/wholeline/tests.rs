@@ -11,7 +11,7 @@ use crate::stream::Stream;
 
 /// 2026-03-04 08:00:00 UTC.
 const REFERENCE: i64 = 1_772_611_200;
-const ISO: &str = r"(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)";
+const ISO: &str = r"(?P<timestamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)";
 
 fn specs() -> Vec<FormatSpec> {
     let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
@@ -28,7 +28,7 @@ fn specs() -> Vec<FormatSpec> {
         name: "first".to_owned(),
         line_login: vec![
             format!(r"{ISO} (?i:granted) (?P<user>\w+?) (?P<ip>[0-9a-f.:]+)(?P<tls> s)?$"),
-            r"^(?:time=(?P<stamp>[^,]*), )?from=(?P<ip>[^,]*)(?:, host=(?P<host>[^,]*))?(?:, pid=(?P<pid>[^,]*))?(?:, lip=(?P<lip>[^,]*))?".to_owned(),
+            r"^(?:time=(?P<timestamp>[^,]*), )?from=(?P<ip>[^,]*)(?:, host=(?P<host>[^,]*))?(?:, pid=(?P<pid>[^,]*))?(?:, lip=(?P<lip>[^,]*))?".to_owned(),
         ],
         line_logout: vec![format!(r"{ISO} gone (?P<session>\w*)\b")],
         ..FormatSpec::default()
@@ -63,7 +63,7 @@ fn told(lines: &[&str], layout: Layout) -> Vec<String> {
             told.push(format!(
                 "{kind} {} {} {} {} {} {} {}{}{process}",
                 event.address.map_or("-".to_owned(), Address::text),
-                event.stamp.map_or("-".to_owned(), |stamp| (stamp - REFERENCE).to_string()),
+                event.timestamp.map_or("-".to_owned(), |timestamp| (timestamp - REFERENCE).to_string()),
                 catalogue.format_name(event.format),
                 text(Some(event.host)),
                 text(event.user.as_deref()),
@@ -108,7 +108,7 @@ fn groups_stand_for_the_envelope() {
 
 #[test]
 fn what_cannot_be_read_is_missed() {
-    for (stamp, ip, want) in [
+    for (timestamp, ip, want) in [
         ("time=Mar  4 07:59:00 , ", "::1", "bad-stamp"),
         ("time= Mar  4 07:59:00, ", "::1", "bad-stamp"),
         ("time=Mar  4 07:59, ", "::1", "bad-stamp"),
@@ -117,7 +117,7 @@ fn what_cannot_be_read_is_missed() {
         ("", "::g", "bad-address"),
         ("time=, ", "", "bad-address"),
     ] {
-        assert_eq!(line(&format!("{stamp}from={ip}")), [format!("{want} - - first  - - ?")], "{stamp} {ip}");
+        assert_eq!(line(&format!("{timestamp}from={ip}")), [format!("{want} - - first  - - ?")], "{timestamp} {ip}");
     }
 }
 
@@ -185,7 +185,7 @@ fn they_are_asked_in_every_layout_and_conclude_a_sniff() {
 #[test]
 fn a_pattern_that_cannot_be_used_says_why() {
     for (pattern, want) in
-        [("(?P<ip>x", "unclosed group at byte 0"), ("(?P<ip>x)", "no group 'stamp'"), (r"(?=x)", "look-around")]
+        [("(?P<ip>x", "unclosed group at byte 0"), ("(?P<ip>x)", "no group 'timestamp'"), (r"(?=x)", "look-around")]
     {
         let mut specs = specs();
         specs[1].line_login.push(pattern.to_owned());

@@ -2,16 +2,16 @@
 
 use super::*;
 
-/// Stamps of one-line scans, in order, as seconds after `TWICE`.
+/// Timestamps of one-line scans, in order, as seconds after `TWICE`.
 fn settled(clocks: &[&str], live: Option<i64>) -> Vec<i64> {
     let catalogue = catalogue(&BERLIN);
     let mut stream = Stream::new(catalogue.clone(), 0, live.is_some(), true);
-    let stamp = |clock: &&str| {
+    let timestamp = |clock: &&str| {
         let line = format!("Oct 25 {clock} mx alpha: in: a ip=192.0.2.1");
         let scan = catalogue.scan(line.as_bytes(), Layout::Syslog, live.unwrap_or(REFERENCE));
-        stream.events(&scan, line.as_bytes())[0].stamp.unwrap() - TWICE
+        stream.events(&scan, line.as_bytes())[0].timestamp.unwrap() - TWICE
     };
-    clocks.iter().map(stamp).collect()
+    clocks.iter().map(timestamp).collect()
 }
 
 #[test]

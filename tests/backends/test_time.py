@@ -1,4 +1,4 @@
-"""Stamps against plain models: zones with ambiguous hours and gaps, years around new year and 29 February."""
+"""Timestamps against plain models: zones with ambiguous hours and gaps, years around new year and 29 February."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends import models
+from backends.inline import FORMATS, IP, LIP
+from backends.running import DEFAULT, matcher, run
 from pbs_fast.formats import Format
-from pbs_fast.matching.backends import Core
-from twins import models
-from twins.inline import FORMATS, IP, LIP
-from twins.running import DEFAULT, matcher, run
+from pbs_fast.matching.backends import Backend
 
 Reporter = Callable[[object], None]
 YEAR = 31_556_952
@@ -34,7 +34,7 @@ def zones(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
 
 
 @given(zones(), st.data())
-def test_local_time(share: Reporter, core: Core, zone: tuple[tuple[int, int], ...], data: st.DataObject) -> None:
+def test_local_time(share: Reporter, core: Backend, zone: tuple[tuple[int, int], ...], data: st.DataObject) -> None:
     m = matcher(core.name, FORMATS, zone)
     offsets = st.sampled_from([offset for _, offset in zone])
     hard = False
@@ -46,14 +46,14 @@ def test_local_time(share: Reporter, core: Core, zone: tuple[tuple[int, int], ..
         hard = hard or in_gap or len(wanted) > 1
         text = datetime.fromtimestamp(local, UTC).strftime("%Y-%m-%d %H:%M:%S")
         if not text.startswith("19"):
-            assert m.stamp(f"{text} mx x: y".encode(), reference=0) == wanted[0], text
+            assert m.timestamp(f"{text} mx x: y".encode(), reference=0) == wanted[0], text
     share(hard)
 
 
 @given(
     st.integers(0, 366), st.integers(0, 86_399), st.sampled_from((NEW_YEAR, LEAP_DAY, 4102444800, 951782400)), st.data()
 )
-def test_years(share: Reporter, core: Core, day: int, seconds: int, near: int, data: st.DataObject) -> None:
+def test_years(share: Reporter, core: Backend, day: int, seconds: int, near: int, data: st.DataObject) -> None:
     zone = data.draw(zones())
     reference = near + data.draw(st.integers(-3 * 86_400, 3 * 86_400))
     date = datetime.fromtimestamp(LEAP_DAY - 59 * 86_400 + day * 86_400, UTC)  # days of 2024, a leap year
@@ -65,13 +65,13 @@ def test_years(share: Reporter, core: Core, day: int, seconds: int, near: int, d
     text = f"{date:%b} {date.day:2} {hour:02}:{minute:02}:{second:02}"
     wanted = models.yearless(date.month, date.day, seconds, reference, zone)
     m = matcher(core.name, FORMATS, zone)
-    assert m.stamp(f"{text} mx x: y".encode(), reference=reference) == wanted
+    assert m.timestamp(f"{text} mx x: y".encode(), reference=reference) == wanted
     share(wanted is not None)
 
 
 @given(st.data(), st.booleans())
-def test_order_in_the_ambiguous_hour(share: Reporter, core: Core, data: st.DataObject, live: bool) -> None:
-    """A stream reads each ambiguous stamp as the page says, event by event."""
+def test_order_in_the_ambiguous_hour(share: Reporter, core: Backend, data: st.DataObject, live: bool) -> None:
+    """A stream reads each ambiguous timestamp as the page says, event by event."""
     back = 1792890000
     zone = ((-(1 << 40), 7200), (back, 3600))
     reference = back + data.draw(st.integers(-4000, 4000))
@@ -91,7 +91,7 @@ def test_order_in_the_ambiguous_hour(share: Reporter, core: Core, data: st.DataO
     log = "".join(lines).encode()
     setting = replace(DEFAULT, zone=zone, reference=reference, live=live)
     cuts = [len("".join(lines[:i]).encode()) for i in range(1, len(lines))]
-    assert [e.stamp for e in run(core, log, setting, cuts).events] == wanted
+    assert [e.timestamp for e in run(core, log, setting, cuts).events] == wanted
     share(any(len(models.readings(local, zone)) > 1 for local in locals_))
 
 
@@ -128,7 +128,7 @@ def test_what_is_remembered_of_a_time_is_no_others(
         setting = replace(DEFAULT, zone=zone, reference=reference)
         events = run("python", log, setting).events
         assert events == run("rust", log, setting).events
-    share(sum(event.stamp is not None for event in events) > len(lines) // 3)
+    share(sum(event.timestamp is not None for event in events) > len(lines) // 3)
 
 
 _hex = st.sampled_from(("0", "0", "0", "1", "ffff", "a0", "00b", "G", "12345"))
@@ -156,7 +156,7 @@ def addresses(draw: st.DrawFn) -> str:
 
 
 @given(addresses())
-def test_addresses(share: Reporter, core: Core, text: str) -> None:
+def test_addresses(share: Reporter, core: Backend, text: str) -> None:
     any_text = Format("a", "", "", ("a",), (), (), (rf"x {IP.replace('[0-9A-Fa-f:.]', '[^ ]')} {LIP}",), ())
     log = f"Mar  4 01:00:00 a: x {text} 192.0.2.7\n".encode()
     events = run(core, log, replace(DEFAULT, formats=(any_text,))).events

@@ -1,4 +1,4 @@
-"""The Python twin's sieve keeps back no line that the exact parser gives a known tag, and nothing takes long."""
+"""The Python backend's sieve keeps back no line that the exact parser gives a known tag, and nothing takes long."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.inline import FORMATS, IP
+from backends.running import BOTH, DEFAULT, run
 from pbs_fast.formats import Format
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.python import envelope
 from pbs_fast.matching.python import prefilter as sieve
 from pbs_fast.matching.python.tags import Routes
-from twins.inline import FORMATS, IP
-from twins.running import BOTH, DEFAULT, run
 
 Reporter = Callable[[object], None]
 

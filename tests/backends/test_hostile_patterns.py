@@ -8,16 +8,16 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 
+from backends.inline import REFERENCE, ZONE
 from daemon.running import Site
 from formats.hostile import lines, patterns, pumped
 from mta import private_directory
 from pbs_fast.formats import Format
 from pbs_fast.formats.automaton import Program
 from pbs_fast.formats.placeholders import expand
-from pbs_fast.formats.stamps import BSD
 from pbs_fast.formats.structure import PatternError
-from pbs_fast.matching import Core, load_core
-from twins.inline import REFERENCE, ZONE
+from pbs_fast.formats.timestamps import BSD
+from pbs_fast.matching import Backend, load_backend
 
 HEAD = b"Mar  4 07:12:09 mx mypop[1]: "
 
@@ -25,11 +25,11 @@ HEAD = b"Mar  4 07:12:09 mx mypop[1]: "
 def of_site(body: str) -> Format:
     """One format with the pattern in each place that a site can give it."""
     message = f"hi (?P<user>{body}) " + expand("from {ip}")
-    whole = f"^(?P<stamp>{BSD}) (?P<user>{body})=" + expand("{ip}$")
+    whole = f"^(?P<timestamp>{BSD}) (?P<user>{body})=" + expand("{ip}$")
     return Format("mine", "Mine", "1", ("mypop",), (), (), (message,), (), line_login=(whole,))
 
 
-def events(core: Core, fmt: Format, data: bytes) -> list[object]:
+def events(core: Backend, fmt: Format, data: bytes) -> list[object]:
     matcher = core.Matcher([fmt], ZONE)
     stream = core.Stream(matcher, source="", gap=0, fold=False)
     return list(stream.events(matcher.scan(data, reference=REFERENCE)))
@@ -49,7 +49,7 @@ def test_both_backends_take_the_same(body: str, text: bytes, share: Callable[[ob
         for each in tried
         for line in (HEAD + b"hi " + each + b" from 192.0.2.1\n", HEAD[:16] + each + b"=192.0.2.2\n")
     )
-    rust, python = (events(load_core(name), fmt, data) for name in ("rust", "python"))
+    rust, python = (events(load_backend(name), fmt, data) for name in ("rust", "python"))
     assert rust == python
     share(rust)
 
@@ -67,7 +67,7 @@ def test_the_longest_lines_cost_little(body: str, parts: tuple[bytes, bytes, byt
     data = HEAD + b"hi " + text + b" from 192.0.2.1\n" + HEAD[:16] + text + b"=192.0.2.2!\n"
     for name in ("rust", "python"):
         started = time.thread_time()
-        events(load_core(name), of_site(body), data)
+        events(load_backend(name), of_site(body), data)
         assert time.thread_time() - started < 2
 
 

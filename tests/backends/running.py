@@ -1,4 +1,4 @@
-"""Running a twin on bytes: events, rows and counters, and the order-sensitive things around them."""
+"""Running a backend on bytes: events, rows and counters, and the order-sensitive things around them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from backends.inline import FORMATS, REFERENCE, ZONE
 from pbs_fast.events import Batch, Event
 from pbs_fast.formats import Format
 from pbs_fast.matching import Matcher
-from pbs_fast.matching.backends import Core, load_core
-from twins.inline import FORMATS, REFERENCE, ZONE
+from pbs_fast.matching.backends import Backend, load_backend
 
 BOTH = ("rust", "python")
 GAP = 1800
@@ -36,23 +36,23 @@ DEFAULT = Setting()
 
 @lru_cache(maxsize=64)
 def matcher(core: str, formats: tuple[Format, ...], zone: tuple[tuple[int, int], ...]) -> Matcher:
-    return load_core(core).Matcher(formats, zone)
+    return load_backend(core).Matcher(formats, zone)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a twin makes of a source that comes in pieces."""
+    """What a backend makes of a source that comes in pieces."""
 
     events: list[Event]
     batches: list[dict[str, Any]]
     counters: dict[str, int]
 
 
-def run(core: Core | str, data: bytes, setting: Setting = DEFAULT, cuts: Iterable[int] = ()) -> Outcome:
+def run(core: Backend | str, data: bytes, setting: Setting = DEFAULT, cuts: Iterable[int] = ()) -> Outcome:
     """Scan `data` in pieces that end at `cuts` (line starts), once for events and once for rows."""
     name = core if isinstance(core, str) else core.name
     m = matcher(name, setting.formats, setting.zone)
-    make = load_core(name).Stream
+    make = load_backend(name).Stream
     bounds = [0, *sorted(set(cuts)), len(data)]
     scans = [
         m.scan(data, start=a, stop=b, offset=a, layout=setting.layout, reference=setting.reference)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import Core, load_core
+from pbs_fast.matching import Backend, load_backend
 from pbs_fast.matching.distrust import LONGEST_RECORD, Distrust
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.zones import zone_table
@@ -20,10 +20,10 @@ _HEAD = b"2026-11-30T08:00:00+00:00 hub "
 _LOGIN = _HEAD + b"dovecot: imap-login: Login: user=<x>, method=PLAIN, rip=192.0.2.%d, lip=192.0.2.10, session=<a>\n"
 _NOISE = _HEAD + b"sshd[7]: text with nginx: in it\n"
 _CARRIERS = [_HEAD + tag.encode() + b'[7]: something "x\n' for tag in _TAGS]
-_BACKENDS = {name: load_core(name) for name in ("rust", "python")}
+_BACKENDS = {name: load_backend(name) for name in ("rust", "python")}
 
 
-def _logins(core: Core, pieces: list[bytes], *, distrust: Distrust | None, offset: int = 0) -> list[str]:
+def _logins(core: Backend, pieces: list[bytes], *, distrust: Distrust | None, offset: int = 0) -> list[str]:
     matcher = core.Matcher(_FORMATS, zone_table("UTC"))
     reader = Reader(core, matcher, source="", gap=0, live=True, fold=False, distrust=distrust)
     found: list[str] = []
@@ -62,7 +62,7 @@ def test_only_what_stands_before_the_first_carrier_counts(kinds: list[str | int]
         assert len(said) == int(seen)
 
 
-def test_in_the_middle_of_a_file_a_record_may_be_going_on(core: Core) -> None:
+def test_in_the_middle_of_a_file_a_record_may_be_going_on(core: Backend) -> None:
     """The carrier's line may stand in front of where reading begins; no record is longer than this."""
     line = _LOGIN % 66
     forged = line * (LONGEST_RECORD // len(line))
@@ -75,14 +75,14 @@ def test_in_the_middle_of_a_file_a_record_may_be_going_on(core: Core) -> None:
     assert "192.0.2.66" in _logins(core, pieces, distrust=Distrust(_TAGS), offset=0)
 
 
-def test_readers_of_one_log_share_what_is_known(core: Core) -> None:
+def test_readers_of_one_log_share_what_is_known(core: Backend) -> None:
     """The past and the present are read in turns, by two readers."""
     distrust = Distrust(_TAGS)
     assert _logins(core, [_LOGIN % 1, _CARRIERS[0]], distrust=distrust) == ["192.0.2.1"]
     assert _logins(core, [_LOGIN % 2], distrust=distrust) == []
 
 
-def test_the_lines_before_are_looked_at(core: Core) -> None:
+def test_the_lines_before_are_looked_at(core: Backend) -> None:
     """`prime`: where following begins behind a carrier's line."""
     matcher = core.Matcher(_FORMATS, zone_table("UTC"))
     for before, found in ((_NOISE, ["192.0.2.1"]), (_NOISE + _CARRIERS[0], [])):

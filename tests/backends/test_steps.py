@@ -1,4 +1,4 @@
-"""Sessions over several lines, repeated messages and unfolded rows, by example, on both twins (docs/MATCHING.md)."""
+"""Sessions over several lines, repeated messages and unfolded rows, by example, on both backends (docs/MATCHING.md)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from backends.inline import AUTUMN, FORMATS, REFERENCE, UTC
+from backends.running import DEFAULT, line_starts, run
 from pbs_fast.events import Event
-from pbs_fast.matching.backends import Core
-from twins.inline import AUTUMN, FORMATS, REFERENCE, UTC
-from twins.running import DEFAULT, line_starts, run
+from pbs_fast.matching.backends import Backend
 
 AT = REFERENCE - 3600
 """07:00:00 in a zone one hour east of UTC."""
@@ -22,7 +22,7 @@ def line(message: str, second: int = 0, *, host: str = "mx", tag: str = "deltad[
     return f"Mar  4 {7 + minute // 60:02}:{minute % 60:02}:{second:02} {host} {tag}: {message}"
 
 
-def events(core: Core, *lines: str) -> list[Event]:
+def events(core: Backend, *lines: str) -> list[Event]:
     """What comes of the lines, whole and cut after every line, which must be the same."""
     data = "".join(text + "\n" for text in lines).encode()
     whole, pieces = run(core, data), run(core, data, cuts=line_starts(data))
@@ -31,12 +31,12 @@ def events(core: Core, *lines: str) -> list[Event]:
     return whole.events
 
 
-def told(core: Core, *lines: str) -> list[str | None]:
+def told(core: Backend, *lines: str) -> list[str | None]:
     """Kind and address of each event, reason of each missed line."""
     return [event.reason or f"{event.kind} {event.ip}" for event in events(core, *lines)]
 
 
-def test_a_login_of_three_lines(core: Core) -> None:
+def test_a_login_of_three_lines(core: Backend) -> None:
     lines = [
         line(f"from {IP}, to {IP}, TLS"),
         line("hello lena <s1>", 2),
@@ -62,7 +62,7 @@ def test_a_login_of_three_lines(core: Core) -> None:
     ],
 )
 def test_tls_is_that_of_the_success_and_else_of_the_address(
-    core: Core, address: str, success: str, tag: str, tls: bool
+    core: Backend, address: str, success: str, tag: str, tls: bool
 ) -> None:
     tag += "[1]"
     lines = [line(f"from {IP}{address}", tag=tag), line(f"hello{success}", tag=tag), line("gone", tag=tag)]
@@ -90,12 +90,12 @@ def test_tls_is_that_of_the_success_and_else_of_the_address(
         (("from", "hello  x"), ["no-pattern"]),
     ],
 )
-def test_what_comes_of_steps(core: Core, lines: tuple[str, ...], want: list[str]) -> None:
+def test_what_comes_of_steps(core: Backend, lines: tuple[str, ...], want: list[str]) -> None:
     full = [text + {"from": f" {IP}", "hello": " lena"}.get(text, "") for text in lines]
     assert told(core, *map(line, full)) == [one if "-" in one else f"{one} {IP}" for one in want]
 
 
-def test_sessions_are_told_apart(core: Core) -> None:
+def test_sessions_are_told_apart(core: Backend) -> None:
     """By host, tag, pid and format, whatever the order of the lines."""
     lines = [
         line("from 192.0.2.1"),
@@ -133,7 +133,7 @@ def test_sessions_are_told_apart(core: Core) -> None:
 @pytest.mark.parametrize(
     ("second", "want"), [(-301, "no-session"), (-300, "login"), (0, "login"), (600, "login"), (601, "no-session")]
 )
-def test_a_success_comes_in_time(core: Core, second: int, want: str) -> None:
+def test_a_success_comes_in_time(core: Backend, second: int, want: str) -> None:
     lines = [line(f"from {IP}", 1000), line("hello a", 1000 + second)]
     assert told(core, *lines) == [want if want == "no-session" else f"login {IP}"]
     # One that was too late changes nothing.
@@ -144,7 +144,7 @@ def test_a_success_comes_in_time(core: Core, second: int, want: str) -> None:
     ]
 
 
-def test_steps_with_unreadable_stamps(core: Core) -> None:
+def test_steps_with_unreadable_stamps(core: Backend) -> None:
     def bad(message: str) -> str:
         return line(message).replace("07:00", "27:00")
 
@@ -158,7 +158,7 @@ def test_steps_with_unreadable_stamps(core: Core) -> None:
     assert told(core, first, bad("no a"), hello) == ["no-session"]
 
 
-def test_steps_in_cut_records_are_none(core: Core) -> None:
+def test_steps_in_cut_records_are_none(core: Backend) -> None:
     """`imapd` is also a tag of the format that cuts at 60 bytes."""
 
     def cut(message: str) -> str:
@@ -178,12 +178,12 @@ def test_steps_in_cut_records_are_none(core: Core) -> None:
     ]
 
 
-def test_a_login_of_steps_is_a_login_to_session_ids(core: Core) -> None:
+def test_a_login_of_steps_is_a_login_to_session_ids(core: Backend) -> None:
     lines = [line(f"from {IP}"), line("hello a <s>"), line("out <s>", tag="deltad"), line("out <s>"), line("gone")]
     assert told(core, *lines) == [f"login {IP}", f"logout {IP}", "logout None", f"logout {IP}"]
 
 
-def test_only_the_newest_sessions_of_steps_are_remembered(core: Core) -> None:
+def test_only_the_newest_sessions_of_steps_are_remembered(core: Backend) -> None:
     limit = 131_072
     first = [line(f"from {IP}", tag=f"deltad[{pid}]") for pid in range(limit)]
     # 0 logs in, which makes it no newer; 1 begins again, which does; one more pushes 0 out, the next one 2.
@@ -198,19 +198,19 @@ def test_only_the_newest_sessions_of_steps_are_remembered(core: Core) -> None:
 
 
 @pytest.mark.parametrize(("pid", "remembered"), [("1" * 502, True), ("1" * 503, False), ("1" * 9_000, False)])
-def test_a_process_with_a_long_name_is_not_remembered(core: Core, pid: str, remembered: bool) -> None:
+def test_a_process_with_a_long_name_is_not_remembered(core: Backend, pid: str, remembered: bool) -> None:
     """Host, tag and pid with a blank between: `mx deltad` and a pid of 502 digits are 512 bytes."""
     lines = [line(f"from {IP}", tag=f"deltad[{pid}]"), line("hello a", tag=f"deltad[{pid}]")]
     assert told(core, *lines) == ([f"login {IP}"] if remembered else ["no-session"])
 
 
 @pytest.mark.parametrize(("user", "remembered"), [("u" * 512, True), ("u" * 513, False), ("ä" * 257, False)])
-def test_a_login_with_long_names_is_made_and_forgotten(core: Core, user: str, remembered: bool) -> None:
+def test_a_login_with_long_names_is_made_and_forgotten(core: Backend, user: str, remembered: bool) -> None:
     lines = [line(f"from {IP}"), line(f"hello {user}"), line("hello again"), line("gone")]
     assert told(core, *lines) == [f"login {IP}", *([f"logout {IP}"] if remembered else ["no-session"])]
 
 
-def test_steps_in_the_ambiguous_hour(core: Core) -> None:
+def test_steps_in_the_ambiguous_hour(core: Backend) -> None:
     """Each step is the event before for the next, whatever comes of it."""
     zone = ((-(1 << 40), 7200), (AUTUMN, 3600))
 
@@ -221,7 +221,7 @@ def test_steps_in_the_ambiguous_hour(core: Core) -> None:
     setting = replace(DEFAULT, zone=zone, reference=AUTUMN + 86_400)
     for cuts in ([], line_starts(log.encode())):
         outcome = run(core, log.encode(), setting, cuts)
-        assert [e.stamp for e in outcome.events] == [AUTUMN + 630, AUTUMN + 1200]
+        assert [e.timestamp for e in outcome.events] == [AUTUMN + 630, AUTUMN + 1200]
 
 
 @pytest.mark.parametrize(
@@ -242,14 +242,14 @@ def test_steps_in_the_ambiguous_hour(core: Core) -> None:
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
-def test_a_repeated_message_is_itself(core: Core, message: str, want: str | None, end: str) -> None:
+def test_a_repeated_message_is_itself(core: Backend, message: str, want: str | None, end: str) -> None:
     login = f"Login user=lena host=[{IP}]"
     want = "no-pattern" if want is None and "{}" in message else want
     log = (line(message.format(login), tag="betad") + end).encode()
     assert [event.reason or event.kind for event in run(core, log).events] == ([want] if want else [])
 
 
-def test_what_is_cut_is_the_repeated_message(core: Core) -> None:
+def test_what_is_cut_is_the_repeated_message(core: Backend) -> None:
     login = f"LOGIN, user={{}}, ip=[{IP}]"
     short = login.format("x" * (59 - len(login) + 2))
     assert len(short) == 59
@@ -258,7 +258,7 @@ def test_what_is_cut_is_the_repeated_message(core: Core) -> None:
         assert [event.reason or event.kind for event in run(core, log).events] == want
 
 
-def test_no_repeated_messages_in_an_own_layout(core: Core) -> None:
+def test_no_repeated_messages_in_an_own_layout(core: Backend) -> None:
     login = f"in: Login: user=<u>, rip={IP}, lip=::1"
     log = f"Mar  4 07:00:00 message repeated 2 times: [ {login}]\n".encode()
     assert [event.reason for event in run(core, log, replace(DEFAULT, layout="gamma")).events] == ["no-pattern"]
@@ -266,16 +266,16 @@ def test_no_repeated_messages_in_an_own_layout(core: Core) -> None:
     assert run(core, b"Mar  4 07:00:00 mx last message repeated 2 times\n").events == []
 
 
-def test_unfolded_rows_name_their_process(core: Core) -> None:
+def test_unfolded_rows_name_their_process(core: Backend) -> None:
     login = f"in: Login: user=<u>, rip={IP}, lip=::1"
-    stamp = "2026-03-04T07:00:00"
+    timestamp = "2026-03-04T07:00:00"
     lines = [
         line(login, tag="gamma"),
         line(login, tag="gamma[007]"),
-        f"{stamp} mx [gamma] ",
-        f"<22>1 {stamp} mx gamma 12 - - {login}",
-        f"<22>1 {stamp} mx gamma 1x - - {login}",
-        f"<22>1 {stamp} mx gamma - - - {login}",
+        f"{timestamp} mx [gamma] ",
+        f"<22>1 {timestamp} mx gamma 12 - - {login}",
+        f"<22>1 {timestamp} mx gamma 1x - - {login}",
+        f"<22>1 {timestamp} mx gamma - - - {login}",
         line(f"LOGIN, user=u, ip=[{IP}]", tag="\xff/alphas[1]"),
         f"Mar  4 07:00:00 [gamma] {login}",
         f"Mar  4 07:00:00 gamma[3]: {login}",
@@ -298,13 +298,15 @@ def test_unfolded_rows_name_their_process(core: Core) -> None:
     folded = run(core, data)
     assert set(folded.batches[0]["process"]) == {""}
     assert "" not in folded.batches[0]["ip"]
-    own = run(core, f"{stamp} {login}\n{stamp} in: bye\n".encode(), replace(DEFAULT, fold=False, layout="gamma"))
+    own = run(
+        core, f"{timestamp} {login}\n{timestamp} in: bye\n".encode(), replace(DEFAULT, fold=False, layout="gamma")
+    )
     assert (own.batches[0]["process"], own.batches[0]["ip"]) == ([""], [IP])
 
 
-def test_a_success_pattern_needs_nothing_else(core: Core) -> None:
+def test_a_success_pattern_needs_nothing_else(core: Backend) -> None:
     """Neither failure nor end need be known, and each pattern of a step is one."""
     fmt = replace(FORMATS[2], session_end=(), session_failure=())
     data = (line(f"from {IP}") + "\n" + line("hello, lena") + "\n" + line("gone")).encode()
     outcome = run(core, data, replace(DEFAULT, formats=(fmt,), zone=UTC))
-    assert [(e.kind, e.user, e.stamp) for e in outcome.events] == [("login", "lena", REFERENCE)]
+    assert [(e.kind, e.user, e.timestamp) for e in outcome.events] == [("login", "lena", REFERENCE)]

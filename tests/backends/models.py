@@ -1,6 +1,6 @@
-"""Slow, plain models of what docs/MATCHING.md says, to hold the twins to: fold, consumer, zone, year, address.
+"""Slow, plain models of what docs/MATCHING.md says, to hold the backends to: fold, consumer, zone, year, address.
 
-Written from the page; shares no code with either twin.
+Written from the page; shares no code with either backend.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ def _fold_piece(events: Sequence[Event], gap: int, reference: int, *, folds: boo
         if folds and event.kind == "logout":
             continue
         # A logout without address is a row only where it has a pid or a session id, which an event does not tell.
-        if event.ip is None or event.stamp is None:
+        if event.ip is None or event.timestamp is None:
             continue
-        ahead = event.stamp > reference + 300
+        ahead = event.timestamp > reference + 300
         group = (event.ip, event.kind, ahead)
         open_rows = [row for row in rows if row["group"] == group and row["open"]]
-        if open_rows and event.stamp > max(row["last"] for row in open_rows) + gap:
+        if open_rows and event.timestamp > max(row["last"] for row in open_rows) + gap:
             for row in open_rows:
                 row["open"] = False
         key = (event.format, event.host, event.tls, event.loop)
         mine = [row for row in rows if row["group"] == group and row["open"] and row["key"] == key]
         if mine and folds:
             mine[0]["events"].append(event)
-            mine[0]["last"] = max(mine[0]["last"], event.stamp)
+            mine[0]["last"] = max(mine[0]["last"], event.timestamp)
         else:
-            rows.append({"group": group, "key": key, "open": folds, "events": [event], "last": event.stamp})
+            rows.append({"group": group, "key": key, "open": folds, "events": [event], "last": event.timestamp})
     return [_row(row["events"], folds=folds) for row in rows]
 
 
@@ -49,8 +49,8 @@ def _row(events: list[Event], *, folds: bool) -> dict[str, Any]:
     users = [e.user for e in events if e.user is not None]
     return {
         "ip": first.ip,
-        "first": first.stamp,
-        "last": max(e.stamp for e in events if e.stamp is not None),
+        "first": first.timestamp,
+        "last": max(e.timestamp for e in events if e.timestamp is not None),
         "n": len(events),
         "kind": first.kind,
         "format": first.format,

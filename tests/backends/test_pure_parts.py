@@ -1,4 +1,4 @@
-"""What the Python twin remembers or leaves out is what the exact grammar and the patterns themselves say."""
+"""What the Python backend remembers or leaves out is what the exact grammar and the patterns themselves say."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends import models
+from backends.inline import FORMATS, UTC, patterns_of
+from backends.running import DEFAULT, run
+from backends.test_sieve import ODD, head
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.python import Matcher, envelope
 from pbs_fast.matching.python.address import canonical
@@ -19,10 +23,6 @@ from pbs_fast.matching.python.classes import with_bitmaps
 from pbs_fast.matching.python.starts import LENGTH, may_start, starts
 from pbs_fast.matching.python.success import Success
 from pbs_fast.matching.python.tags import Routes
-from twins import models
-from twins.inline import FORMATS, UTC, patterns_of
-from twins.running import DEFAULT, run
-from twins.test_sieve import ODD, head
 
 Reporter = Callable[[object], None]
 
@@ -70,14 +70,14 @@ def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tup
     """Whatever the sieve takes apart and the memory knows is read as the exact grammar reads the whole line."""
     routes = Routes(formats)
     matcher = Matcher(formats, UTC)
-    layout, stamps = matcher._layouts["syslog"], matcher._stamps
+    layout, timestamps = matcher._layouts["syslog"], matcher._timestamps
     random, known = Random(seed), 0
     for _ in range(40):
         line = head(random) + random.choice(_MESSAGES)
         candidate = layout.sieve.match(b"\n" + line + b"\n")
         if candidate is None or candidate[6] is None or candidate[1] is None:
             continue
-        places, _, _, before = layout.heads(stamps)[candidate[1]]
+        places, _, _, before = layout.heads(timestamps)[candidate[1]]
         place = places[candidate[3]]
         if place is None:
             continue
@@ -167,7 +167,7 @@ def test_one_carriage_return_changes_no_other_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stamp", "events"),
+    ("timestamp", "events"),
     [
         ("Mar  4 07:12:09", 1), ("Mar  4 07:12:09.123456789", 1), ("Mar  4 07:12:09.1234567890", 0),
         ("Mar  4 07:12:09+01:00", 0), ("2026-03-04T07:12:09.5+01:00", 1), ("2026-03-04T07:12:09.1234567890+01:00", 0),
@@ -175,6 +175,6 @@ def test_one_carriage_return_changes_no_other_line() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("core", ["rust", "python"])
-def test_stamps_that_the_sieve_takes_apart_are_exact(core: str, stamp: str, events: int) -> None:
-    line = f"{stamp} mx alphad: LOGIN, user=lena, ip=[192.0.2.7]\n".encode()
+def test_stamps_that_the_sieve_takes_apart_are_exact(core: str, timestamp: str, events: int) -> None:
+    line = f"{timestamp} mx alphad: LOGIN, user=lena, ip=[192.0.2.7]\n".encode()
     assert len(run(core, line).events) == events

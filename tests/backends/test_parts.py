@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
+from backends.running import BOTH, run
 from pbs_fast.matching.python.cuts import LASTS
-from twins.running import BOTH, run
 
 #: Lengths at the edges of `cut` and `cut_whole` of the format gamma, and what is too long.
 LENGTHS = (99, 100, 109, 110, 119, 120, 149, 150, 700, 20_000)
@@ -21,10 +21,10 @@ def lines(random: Random, number: int) -> list[bytes]:
     for _ in range(number):
         second += random.choice((0, 0, 1, 5, LASTS // 2, LASTS, LASTS + 1, -LASTS, -3))
         clock = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
-        stamp = random.choice((f"Mar  4 {clock}",) * 9 + (f"Feb 30 {clock}",))
+        timestamp = random.choice((f"Mar  4 {clock}",) * 9 + (f"Feb 30 {clock}",))
         prefix = random.choice(("in: ", "in: ", "in: ", "to: ", ""))
         text = random.choice((LOGIN, LOGIN, prefix + "x", (prefix + "z" * 20_000)[: random.choice(LENGTHS)]))
-        made.append(f"{stamp} {random.choice(('mx', 'mx', 'mx', 'hub'))} gamma: {text}\n".encode())
+        made.append(f"{timestamp} {random.choice(('mx', 'mx', 'mx', 'hub'))} gamma: {text}\n".encode())
     return made
 
 

@@ -1,6 +1,6 @@
-"""The Python twin on arbitrary bytes: no exception, every line in one counter, cuts change nothing.
+"""The Python backend on arbitrary bytes: no exception, every line in one counter, cuts change nothing.
 
-The counterpart of the native twin's cargo-fuzz target; that both say the same is tested elsewhere. Bytes are put
+The counterpart of the native backend's cargo-fuzz target; that both say the same is tested elsewhere. Bytes are put
 together from what the grammar is made of, so that most of them get somewhere.
 """
 
@@ -13,10 +13,10 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.inline import FORMATS, REFERENCE
+from backends.running import DEFAULT, line_starts, matcher, run
+from backends.test_whole_lines import EARLY, SITE
 from pbs_fast.formats.loader import load_catalogue
-from twins.inline import FORMATS, REFERENCE
-from twins.running import DEFAULT, line_starts, matcher, run
-from twins.test_whole_lines import EARLY, SITE
 
 Reporter = Callable[[object], None]
 
@@ -84,8 +84,8 @@ def test_any_bytes(
     m = matcher("python", setting.formats, setting.zone)
     assert m.sniff(data) in (None, "syslog", *(fmt.name for fmt in setting.formats if fmt.own_probe is not None))
     for line in lines:
-        m.stamp(line, layout=layout, reference=REFERENCE)
+        m.timestamp(line, layout=layout, reference=REFERENCE)
     for event in whole.events:
         assert event.offset == 0 or data[event.offset - 1 : event.offset] == b"\n"
-        assert (event.kind == "missed") == (event.reason is not None) == (event.stamp is None)
+        assert (event.kind == "missed") == (event.reason is not None) == (event.timestamp is None)
     share(whole.events)

@@ -15,7 +15,7 @@ import no_possessive
 from pbs_fast.errors import CoreError
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import backends as choose
-from pbs_fast.matching import load_core
+from pbs_fast.matching import load_backend
 from pbs_fast.matching.python import engine_check as engine
 from pbs_fast.matching.python import envelope
 
@@ -116,7 +116,7 @@ def test_what_is_possessive_is_told(pattern: str | bytes, possessive: bool) -> N
 
 def test_every_pattern_is_looked_at() -> None:
     re.purge()
-    load_core("python").Matcher(load_catalogue(), [(-(10**12), 0)])
+    load_backend("python").Matcher(load_catalogue(), [(-(10**12), 0)])
     assert envelope.LINE.pattern in no_possessive.SEEN
     seen = [pattern for pattern in no_possessive.SEEN if isinstance(pattern, bytes)]
     assert any(b"Message forwarded" in pattern and b"dovecot" in pattern for pattern in seen)  # the sieve

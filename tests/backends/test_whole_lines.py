@@ -1,4 +1,5 @@
-"""Whole-line patterns of a site's own formats, on both twins (docs/MATCHING.md, 4), and as the loader names them."""
+"""Whole-line patterns of a site's custom formats, on both backends (docs/MATCHING.md, 4), and as the loader names
+them."""
 
 from __future__ import annotations
 
@@ -11,21 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends.grammar import logs
+from backends.inline import FORMATS, IP, LIP, REFERENCE
+from backends.running import BOTH, DEFAULT, Outcome, Setting, line_starts, run
 from pbs_fast.errors import FormatError
 from pbs_fast.events import Event
 from pbs_fast.formats import Format
 from pbs_fast.formats.loader import build, in_file
-from pbs_fast.formats.stamps import BSD, ISO
+from pbs_fast.formats.timestamps import BSD, ISO
 from pbs_fast.formats.wholeline import named
-from pbs_fast.matching.backends import Core
+from pbs_fast.matching.backends import Backend
 from pbs_fast.matching.python.envelope import when_of
-from twins.grammar import logs
-from twins.inline import FORMATS, IP, LIP, REFERENCE
-from twins.running import BOTH, DEFAULT, Outcome, Setting, line_starts, run
 
 Reporter = Callable[[object], None]
 
-STAMP = f"(?P<stamp>{BSD}|{ISO})"
+TIMESTAMP = f"(?P<timestamp>{BSD}|{ISO})"
 AT = REFERENCE - 3600
 SITE = Format(
     name="zsite",
@@ -37,18 +38,18 @@ SITE = Format(
     login=(),
     logout=(),
     line_login=(
-        rf"^mail: {STAMP} (?P<host>\S+) popd(?:\[(?P<pid>\w*)\])?: (?i:WELCOME) (?P<user>.*?) from {IP}"
+        rf"^mail: {TIMESTAMP} (?P<host>\S+) popd(?:\[(?P<pid>\w*)\])?: (?i:WELCOME) (?P<user>.*?) from {IP}"
         rf"(?: to {LIP})?(?P<tls> over TLS)?(?: id (?P<session>\w*))?$",
-        rf"{STAMP}.*\bSIGNED IN\b.*\[{IP}\]",
+        rf"{TIMESTAMP}.*\bSIGNED IN\b.*\[{IP}\]",
     ),
-    line_logout=(rf"{STAMP}.*GOODBYE(?: {IP})?(?: id (?P<session>\w+))?",),
+    line_logout=(rf"{TIMESTAMP}.*GOODBYE(?: {IP})?(?: id (?P<session>\w+))?",),
 )
 #: Before the formats by tag, and after them; its logouts are tried before another's logins.
-EARLY = replace(SITE, name="asite", line_login=(rf"{STAMP} early {IP}",), line_logout=(rf"{STAMP} early",))
+EARLY = replace(SITE, name="asite", line_login=(rf"{TIMESTAMP} early {IP}",), line_logout=(rf"{TIMESTAMP} early",))
 SETTING = replace(DEFAULT, formats=(EARLY, *FORMATS, SITE))
 
 
-def events(core: Core, *lines: str, setting: Setting = SETTING) -> list[Event]:
+def events(core: Backend, *lines: str, setting: Setting = SETTING) -> list[Event]:
     """What comes of the lines, whole and cut after every line, which must be the same."""
     data = "".join(text + "\n" for text in lines).encode("latin-1")
     whole, pieces = run(core, data, setting), run(core, data, setting, line_starts(data))
@@ -57,11 +58,11 @@ def events(core: Core, *lines: str, setting: Setting = SETTING) -> list[Event]:
     return whole.events
 
 
-def told(core: Core, *lines: str, setting: Setting = SETTING) -> list[str | None]:
+def told(core: Backend, *lines: str, setting: Setting = SETTING) -> list[str | None]:
     return [event.reason or f"{event.kind} {event.ip}" for event in events(core, *lines, setting=setting)]
 
 
-def test_every_group(core: Core) -> None:
+def test_every_group(core: Backend) -> None:
     line = "mail: Mar  4 07:00:00.5 mx9 popd[x1]: Welcome jo doe from 192.0.2.7 to 192.0.2.7 over TLS id s1"
     (event,) = events(core, line)
     assert event == Event(0, "login", "192.0.2.7", AT, "zsite", "jo doe", "mx9", "s1", True, True, None)
@@ -75,7 +76,7 @@ def test_every_group(core: Core) -> None:
     assert other == Event(0, "login", "192.0.2.7", AT, "zsite", None, "", None, None, False, None)
 
 
-def test_what_is_found_may_stand_anywhere(core: Core) -> None:
+def test_what_is_found_may_stand_anywhere(core: Backend) -> None:
     for line in (
         "x Mar  4 2026 07:00:00 SIGNED IN as [192.0.2.7] or so",
         "[2026-03-04 07:00:00,5] SIGNED IN as [192.0.2.7]",
@@ -104,14 +105,14 @@ def test_what_is_found_may_stand_anywhere(core: Core) -> None:
         ("betad: SIGNED IN [1.2.3]", ["bad-address"]),
     ],
 )
-def test_only_lines_that_the_tag_leaves_open(core: Core, message: str, want: list[str]) -> None:
+def test_only_lines_that_the_tag_leaves_open(core: Backend, message: str, want: list[str]) -> None:
     assert told(core, f"Mar  4 07:00:00 mx {message}") == want
 
 
-def test_stamps(core: Core) -> None:
-    site = replace(SITE, line_login=(rf"^(?P<stamp>.*?)?\| {IP}",))
+def test_stamps(core: Backend) -> None:
+    site = replace(SITE, line_login=(rf"^(?P<timestamp>.*?)?\| {IP}",))
     setting = replace(DEFAULT, formats=(site,))
-    for stamp, want in (
+    for timestamp, want in (
         ("Mar  4 07:00:00", AT),
         ("Mar 4 2026 07:00:00,123", AT),
         ("2026-03-04T02:00:00-0400", AT),
@@ -123,12 +124,12 @@ def test_stamps(core: Core) -> None:
         ("2026-03-04T07:00:00.1234567890", None),
         ("", None),
     ):
-        (event,) = events(core, f"{stamp}| 192.0.2.7", setting=setting)
-        assert (event.stamp, event.reason) == (want, None if want else "bad-stamp"), stamp
-        assert told(core, f"{stamp}| 1.2.3", setting=setting) == ["bad-address"]
+        (event,) = events(core, f"{timestamp}| 192.0.2.7", setting=setting)
+        assert (event.timestamp, event.reason) == (want, None if want else "bad-stamp"), timestamp
+        assert told(core, f"{timestamp}| 1.2.3", setting=setting) == ["bad-address"]
 
 
-def test_order_of_formats_and_patterns(core: Core) -> None:
+def test_order_of_formats_and_patterns(core: Backend) -> None:
     both = "Mar  4 07:00:00 early 192.0.2.1 SIGNED IN [192.0.2.7] GOODBYE"
     assert [(e.format, e.kind, e.ip) for e in events(core, both)] == [("asite", "login", "192.0.2.1")]
     out = both.replace(" 192.0.2.1", "")
@@ -137,7 +138,7 @@ def test_order_of_formats_and_patterns(core: Core) -> None:
     assert [(e.format, e.kind, e.ip) for e in events(core, late)] == [("zsite", "login", "192.0.2.7")]
 
 
-def test_logouts_find_their_session(core: Core) -> None:
+def test_logouts_find_their_session(core: Backend) -> None:
     login = "mail: Mar  4 07:00:00 mx popd: welcome u from 192.0.2.7 id s1"
     lines = [login, "Mar  4 07:00:09 GOODBYE id s1", "Mar  4 07:00:09 GOODBYE id s1", "Mar  4 07:00:09 GOODBYE"]
     assert told(core, *lines) == ["login 192.0.2.7", "logout 192.0.2.7", "logout None", "logout None"]
@@ -146,7 +147,7 @@ def test_logouts_find_their_session(core: Core) -> None:
     assert unfolded.counters["logout_no_address"] == 2
 
 
-def test_records_that_a_writer_cuts(core: Core) -> None:
+def test_records_that_a_writer_cuts(core: Backend) -> None:
     """A tag of a format that cuts at 60 bytes: no more comes of its records than by the tag."""
     head, signed = "Mar  4 07:00:00 mx alphad: ", "SIGNED IN [192.0.2.7]"
     assert told(core, head + signed.ljust(60, "x"), head + signed, head + signed) == [
@@ -160,15 +161,15 @@ def test_records_that_a_writer_cuts(core: Core) -> None:
     own = replace(
         SETTING, layout="gamma", formats=(*(replace(f, cut=60, cut_prefix=(), cut_whole=()) for f in FORMATS), SITE)
     )
-    stamp = "Mar  4 07:00:00 "
-    assert told(core, stamp + "x" * 60, stamp + signed, stamp + signed, setting=own) == [
+    timestamp = "Mar  4 07:00:00 "
+    assert told(core, timestamp + "x" * 60, timestamp + signed, timestamp + signed, setting=own) == [
         "continuation",
         "login 192.0.2.7",
     ]
 
 
-def test_line_ends_and_long_lines(core: Core) -> None:
-    site = replace(SITE, line_login=(rf"{STAMP}.* in \[{IP}\]$",))
+def test_line_ends_and_long_lines(core: Backend) -> None:
+    site = replace(SITE, line_login=(rf"{TIMESTAMP}.* in \[{IP}\]$",))
     setting = replace(DEFAULT, formats=(site,))
     line = b"Mar  4 07:00:00 in [192.0.2.7]"
     for data, found in (
@@ -183,7 +184,7 @@ def test_line_ends_and_long_lines(core: Core) -> None:
         ] * found
 
 
-def test_sniff(core: Core) -> None:
+def test_sniff(core: Backend) -> None:
     m = core.Matcher(SETTING.formats, DEFAULT.zone)
     assert m.sniff(b"nothing\n2026/03/04 mail\n") is None
     assert m.sniff(b"nothing\nx Mar  4 07:00:00 SIGNED IN [x] [192.0.2.7]\r\n") == "syslog"
@@ -205,23 +206,23 @@ def test_sniff(core: Core) -> None:
         (r"[(]\([(]( +)[LOGTIME] (.*)", r"(((  Mar  4 07:00:00 192.0.2.7"),
     ],
 )  # fmt: skip
-def test_patterns_of_the_old_program(core: Core, old: str, line: str) -> None:
+def test_patterns_of_the_old_program(core: Backend, old: str, line: str) -> None:
     table = {"name": "old", "title": "", "versions": "", "line_login": [old]}
     fmt = build(table, in_file(Path("x.toml")))
     groups = re.compile(fmt.line_login[0]).groupindex
     if old.startswith("[("):
-        # The first capture is the address here, because [LOGTIME] is the stamp.
+        # The first capture is the address here, because [LOGTIME] is the timestamp.
         assert told(core, line, setting=replace(DEFAULT, formats=(fmt,))) == ["bad-address"]
         return
-    assert {"stamp", "ip"} <= set(groups)
+    assert {"timestamp", "ip"} <= set(groups)
     assert re.compile(fmt.line_login[0]).groups == len(groups)
     (event,) = events(core, line, setting=replace(DEFAULT, formats=(fmt,)))
-    assert (event.ip, event.stamp) == ("192.0.2.7", AT)
+    assert (event.ip, event.timestamp) == ("192.0.2.7", AT)
 
 
 def test_a_pattern_without_stamp_is_refused() -> None:
     for pattern in ("popd: {ip}", "(?:x) {ip}", r"\(x\) [(]"):
-        with pytest.raises(FormatError, match="says nowhere what the stamp is"):
+        with pytest.raises(FormatError, match="says nowhere what the timestamp is"):
             named(pattern)
     table = {"name": "old", "title": "", "versions": "", "line_logout": ["[LOGTIME] x"], "line_login": ["popd {ip}"]}
     with pytest.raises(FormatError, match=r"x.toml: line_login: 'popd \(\?P<ip>"):
@@ -232,7 +233,7 @@ def test_a_pattern_without_stamp_is_refused() -> None:
         build({"name": "old", "title": "", "versions": "", "line_logout": ["[LOGTIME]"]}, in_file(Path("x.toml")))
 
 
-def test_what_cannot_be_compiled(core: Core) -> None:
+def test_what_cannot_be_compiled(core: Backend) -> None:
     for bad in (replace(SITE, line_login=("(",)), replace(SITE, line_logout=("[",))):
         with pytest.raises(FormatError, match=r"^format zsite: \S[^\n]+$"):
             core.Matcher((bad,), DEFAULT.zone)

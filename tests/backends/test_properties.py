@@ -1,4 +1,4 @@
-"""Both twins give the same, whatever the log; and what they give does not depend on cuts or threads."""
+"""Both backends give the same, whatever the log; and what they give does not depend on cuts or threads."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from itertools import compress, pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from backends import models
+from backends.grammar import lines, logs, mutated, settings_of
+from backends.inline import AUTUMN, FORMATS, REFERENCE, ZONE
+from backends.running import BOTH, DEFAULT, Outcome, Setting, line_starts, matcher, run, settle
 from pbs_fast.formats import samples
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching.backends import Core, load_core
-from twins import models
-from twins.grammar import lines, logs, mutated, settings_of
-from twins.inline import AUTUMN, FORMATS, REFERENCE, ZONE
-from twins.running import BOTH, DEFAULT, Outcome, Setting, line_starts, matcher, run, settle
+from pbs_fast.matching.backends import Backend, load_backend
 
 Reporter = Callable[[object], None]
 CATALOGUE = load_catalogue()
@@ -48,7 +48,7 @@ def test_twins_are_equal(share: Reporter, data: st.DataObject, setting: Setting)
 
 @many
 @given(st.data(), settings_of(("syslog", "syslog", "gamma")))
-def test_cuts_change_nothing(share: Reporter, core: Core, data: st.DataObject, setting: Setting) -> None:
+def test_cuts_change_nothing(share: Reporter, core: Backend, data: st.DataObject, setting: Setting) -> None:
     log = data.draw(logs(setting.layout))
     starts = line_starts(log)
     cuts = data.draw(st.one_of(st.just(starts), st.lists(st.sampled_from(starts)))) if starts else []
@@ -63,7 +63,9 @@ def test_cuts_change_nothing(share: Reporter, core: Core, data: st.DataObject, s
 
     kinds = ["login"] if setting.fold else ["login", "logout"]
     events = [
-        (e.ip, e.kind, e.stamp, e.stamp) for e in whole.events if e.ip and e.stamp is not None and e.kind in kinds
+        (e.ip, e.kind, e.timestamp, e.timestamp)
+        for e in whole.events
+        if e.ip and e.timestamp is not None and e.kind in kinds
     ]
     wanted = models.grants(events, setting.gap, setting.reference)
     assert models.grants(rows(whole), setting.gap, setting.reference) == wanted
@@ -73,7 +75,7 @@ def test_cuts_change_nothing(share: Reporter, core: Core, data: st.DataObject, s
 
 
 @given(st.data(), settings_of())
-def test_rows_are_those_of_the_model(share: Reporter, core: Core, data: st.DataObject, setting: Setting) -> None:
+def test_rows_are_those_of_the_model(share: Reporter, core: Backend, data: st.DataObject, setting: Setting) -> None:
     # The same lines again, so that rows have more than one event.
     log = data.draw(logs(most=10)) + b"\n"
     log += log
@@ -100,9 +102,9 @@ def test_rows_are_those_of_the_model(share: Reporter, core: Core, data: st.DataO
 
 @given(logs(most=40), settings_of(), st.randoms(use_true_random=False))
 def test_threads_change_nothing(
-    share: Reporter, core: Core, log: bytes, setting: Setting, shuffle: random.Random
+    share: Reporter, core: Backend, log: bytes, setting: Setting, shuffle: random.Random
 ) -> None:
-    m = load_core(core.name).Matcher(setting.formats, setting.zone)
+    m = load_backend(core.name).Matcher(setting.formats, setting.zone)
     bounds = [0, *line_starts(log), len(log)]
     pieces = list(enumerate(pairwise(bounds)))
     shuffle.shuffle(pieces)
@@ -129,7 +131,8 @@ RENDERED = [
 
 
 def test_every_sample_in_every_envelope() -> None:
-    """The catalogue's own tests say what must come out; here, that both twins say the same, one by one and together."""
+    """The catalogue's own tests say what must come out; here, that both backends say the same, one by one and
+    together."""
     assert len(RENDERED) > 1_000
     for layout in sorted({layout for layout, _ in RENDERED}):
         setting = replace(DEFAULT, formats=CATALOGUE, layout=layout)
@@ -191,7 +194,7 @@ def test_lines_about_the_limit(
 @given(st.data(), st.sampled_from(("syslog", "gamma")), st.sampled_from((REFERENCE, AUTUMN, 0)))
 def test_stamp(share: Reporter, data: st.DataObject, layout: str, reference: int) -> None:
     line = data.draw(lines(layout))
-    rust, python = (matcher(name, FORMATS, ZONE).stamp(line, layout=layout, reference=reference) for name in BOTH)
+    rust, python = (matcher(name, FORMATS, ZONE).timestamp(line, layout=layout, reference=reference) for name in BOTH)
     assert rust == python
     share(rust is not None)
 

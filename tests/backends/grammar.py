@@ -13,8 +13,8 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from twins.inline import AUTUMN, FORMATS, REFERENCE, SPRING, UTC, ZONE
-from twins.running import DEFAULT, Setting
+from backends.inline import AUTUMN, FORMATS, REFERENCE, SPRING, UTC, ZONE
+from backends.running import DEFAULT, Setting
 
 _DATES = ("03-04",) * 5 + ("03-29", "10-25", "10-25", "02-29", "12-31", "01-01", "02-30")
 _MONTHS = {"01": "Jan", "02": "Feb", "03": "Mar", "10": "Oct", "12": "Dec"}
@@ -78,7 +78,7 @@ _NOISE = (
 )  # fmt: skip
 
 
-def _stamp(random: Random) -> str:
+def _timestamp(random: Random) -> str:
     """Mostly one that is possible, often in the hour or at the border where reading it is hard."""
     date = random.choice(_DATES)
     hour, minute = random.choice((0, 1, 1, 2, 2, 2, 3, 23)), random.choice((0, 4, 5, 30, 59))
@@ -122,26 +122,26 @@ def _message(random: Random) -> tuple[str, str]:
     return (random.choice(_TAGS) if random.random() < 0.2 else tag), message
 
 
-def _syslog_head(random: Random, stamp: str, tag: str) -> str:
+def _syslog_head(random: Random, timestamp: str, tag: str) -> str:
     head, host, pid = random.choice(_HEADS), random.choice(_HOSTS), random.choice(_PIDS)
-    return _head(head, stamp, host, tag, pid, random.choice(_HOSTS))
+    return _head(head, timestamp, host, tag, pid, random.choice(_HOSTS))
 
 
-def _head(head: str, stamp: str, host: str, tag: str, pid: str, other: str) -> str:
-    iso = stamp.replace(" ", "T")
+def _head(head: str, timestamp: str, host: str, tag: str, pid: str, other: str) -> str:
+    iso = timestamp.replace(" ", "T")
     return {
-        "plain": f"{stamp} {host} {tag}: ",
-        "pid": f"{stamp} {host} {tag}[{pid}]: ",
-        "hostless": f"{stamp} {tag}: ",
-        "metalog": f"{stamp} [{tag}] ",
-        "metalog-colon": f"{stamp} [{tag}]: ",
-        "fac": f"{stamp} {host} mail.info {tag}[{pid}]: ",
-        "forwarded": f"{stamp} {other} Message forwarded from {host}: {tag}[{pid}]: ",
-        "forwarded-fac": f"{stamp} {other} mail.info Message forwarded from {host}: {tag}: ",
-        "hostless-forwarded": f"{stamp} Message forwarded from {host}: {tag}: ",
-        "angles": f"{stamp} <mail.info> {host} {tag}[1]: ",
-        "pri": f"<22>{stamp} {host}  {tag}[1]: ",
-        "solaris": f"{stamp} {host} {tag}: [ID 12 mail.info] ",
+        "plain": f"{timestamp} {host} {tag}: ",
+        "pid": f"{timestamp} {host} {tag}[{pid}]: ",
+        "hostless": f"{timestamp} {tag}: ",
+        "metalog": f"{timestamp} [{tag}] ",
+        "metalog-colon": f"{timestamp} [{tag}]: ",
+        "fac": f"{timestamp} {host} mail.info {tag}[{pid}]: ",
+        "forwarded": f"{timestamp} {other} Message forwarded from {host}: {tag}[{pid}]: ",
+        "forwarded-fac": f"{timestamp} {other} mail.info Message forwarded from {host}: {tag}: ",
+        "hostless-forwarded": f"{timestamp} Message forwarded from {host}: {tag}: ",
+        "angles": f"{timestamp} <mail.info> {host} {tag}[1]: ",
+        "pri": f"<22>{timestamp} {host}  {tag}[1]: ",
+        "solaris": f"{timestamp} {host} {tag}: [ID 12 mail.info] ",
         "5424": f"<22>1 {iso} {host} {tag} {pid or '-'} - - ",
         "5424-sd": f'<022>1 {iso} {host} {tag} - x [a b="\\"]\\]"][c]  ',
         "5424-bom": f"<22>1 {iso} {host} {tag} 12 - - \xef\xbb\xbf",
@@ -151,12 +151,12 @@ def _head(head: str, stamp: str, host: str, tag: str, pid: str, other: str) -> s
 
 def make_line(random: Random, layout: str) -> bytes:
     """One line without its end, mutated or not."""
-    stamp = _stamp(random)
+    timestamp = _timestamp(random)
     tag, message = _message(random)
     if layout == "syslog":
-        head = _syslog_head(random, stamp, tag)
+        head = _syslog_head(random, timestamp, tag)
     else:
-        head = random.choice(("", "", "gamma: ", "gamma[", "other ")) + stamp + random.choice((" ", " ", "  "))
+        head = random.choice(("", "", "gamma: ", "gamma[", "other ")) + timestamp + random.choice((" ", " ", "  "))
     if random.random() < 0.06:
         message = _repeated(random, message)
     # Latin-1 texts stand for raw bytes.
@@ -169,15 +169,15 @@ def _repeated(random: Random, message: str) -> str:
     return f"message repeated {random.choice(('2', '2', '10', 'x', ''))} times: {form.format(message)}"
 
 
-def _step_line(random: Random, step: str, stamp: str, *of_session: str) -> str:
+def _step_line(random: Random, step: str, timestamp: str, *of_session: str) -> str:
     if random.random() < 0.1:
-        stamp = _stamp(random)
+        timestamp = _timestamp(random)
     ip = random.choice(_GOOD_IPS if random.random() < 0.9 else _ODD_IPS)
     message = step.format(ip=ip, user=random.choice(_USERS[:6]), session=random.choice(_SESSIONS))
     if random.random() < 0.05:
         message = _repeated(random, message)
     head, *rest = of_session
-    return _head(head, stamp, *rest) + message
+    return _head(head, timestamp, *rest) + message
 
 
 def _flow(random: Random) -> list[bytes]:
@@ -189,8 +189,8 @@ def _flow(random: Random) -> list[bytes]:
         random.choice(_PIDS),
         "relay",
     )
-    stamp = _stamp(random)
-    return [_step_line(random, _STEPS[i], stamp, *of_session).encode("latin-1") for i in random.choice(_FLOWS)]
+    timestamp = _timestamp(random)
+    return [_step_line(random, _STEPS[i], timestamp, *of_session).encode("latin-1") for i in random.choice(_FLOWS)]
 
 
 def mutate(random: Random, text: bytes) -> bytes:
