@@ -86,7 +86,7 @@ def test_both_twins_in_one_object(capfd: Output) -> None:
 
 
 def test_twins_that_disagree_are_a_failure(capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pbs_fast.matching.python import Stream
+    from pbs_fast.matching.python.stream import Stream
 
     honest = Stream.take
 
@@ -252,7 +252,7 @@ def test_a_generated_log_that_is_kept(capfd: Output, tmp_path: Path) -> None:
 
 
 def test_a_generated_log_that_is_read_wrongly(capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pbs_fast.matching.python import Stream
+    from pbs_fast.matching.python.stream import Stream
 
     honest = Stream.take
 

@@ -12,7 +12,7 @@ from importlib.abc import MetaPathFinder
 from importlib.metadata import entry_points
 
 #: What has to be imported before anything can be noted.
-FIRST = ("pbs_fast", "pbs_fast.__main__", "pbs_fast.util.early_signals")
+FIRST = ("pbs_fast", "pbs_fast.__main__", "pbs_fast.util", "pbs_fast.util.early_signals")
 
 
 class Signaller(MetaPathFinder):

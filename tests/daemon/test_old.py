@@ -93,9 +93,9 @@ def test_its_errors_and_its_syslog_bear_its_name(tmp_path: Path, monkeypatch: py
     seen: list[str] = []
 
     class Seen(Log):
-        def __init__(self, logto: str | None, *, debug: bool = False, ident: str = "") -> None:
+        def __init__(self, logto: str | None, *, ident: str = "", **more: bool) -> None:
             seen.append(ident)
-            super().__init__(logto and None, debug=debug)
+            super().__init__(logto and None, **more)
 
     monkeypatch.setattr("pbs_fast.daemon.assemble.run", lambda *_, **__: 0)
     monkeypatch.setattr("pbs_fast.log.logger.Log", Seen)

@@ -122,7 +122,7 @@ def test_a_bad_new_configuration_keeps_the_old_one(site: Site) -> None:
         path.write_text(text)
         daemon.reload("the previous settings stay in force")
         assert len(site.said().splitlines()) == lines + 1, "one line"
-        assert f"reload: {complaint}" in site.said().splitlines()[-1]
+        assert f"reload failed, the previous settings stay in force: {complaint}" in site.said().splitlines()[-1]
         path.write_text(before)
     assert site.networks.read_text() == network
     site.append(login(A), login(B), login(C))

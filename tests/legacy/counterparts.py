@@ -103,8 +103,7 @@ PATTERNS: dict[str, Case] = {
         formats="cucipop",
     ),
     "vm-pop3d": _case(
-        rf"""$pat = "^[LOGTIME] \\S+ vm-pop3d\\[\\d+\\]: User '\\S+' logged in from {IP.replace(chr(92), chr(92) *
-        2)}";""",
+        rf"""$pat = "^[LOGTIME] \\S+ vm-pop3d\\[\\d+\\]: User '\\S+' logged in from {IP.replace(chr(92), chr(92) * 2)}";""",
         _login("vm-pop3d[40]: User 'petra@example.net' logged in from 203.0.113.61, nmsgs=0", "203.0.113.61"),
         formats="vm-pop3d",
     ),
@@ -131,8 +130,7 @@ $OUT_pat = $PID_pat . '\d+ \(\d+\) deleted, ';""",
         formats="popa3d-patched",
     ),
     "perdition": _case(
-        rf"""$pat = '^[LOGTIME] \S+ perdition\[\d+\]: Auth: {IP}->[\d.]+ user="\S+" server="\S+" port="\d+"
-        status="ok"';""",
+        rf"""$pat = '^[LOGTIME] \S+ perdition\[\d+\]: Auth: {IP}->[\d.]+ user="\S+" server="\S+" port="\d+" status="ok"';""",
         _login('perdition[35]: Auth: 198.51.100.33->192.0.2.5 user="tim" server="store2" port="110" status="ok"', "198.51.100.33"),
         formats="perdition",
     ),
@@ -167,8 +165,7 @@ $out_pat = '^[LOGTIME] (?:imap|pop3)-login: Info: proxy\(\S+\): disconnecting {I
         counts=True,
     ),
     "dovecot, older own log": _case(
-        rf"""$pat = '^dovecot: [LOGTIME] Info: (?:imap|pop3)-login: Login: user=<[^>]*>, method=\S+,
-        rip=(?:::ffff:)?{IP}, ';
+        rf"""$pat = '^dovecot: [LOGTIME] Info: (?:imap|pop3)-login: Login: user=<[^>]*>, method=\S+, rip=(?:::ffff:)?{IP}, ';
 $out_pat = '^dovecot: [LOGTIME] Info: (?:IMAP|POP3)\(\S+ {IP}\): Disconnected';""",
         _login("Info: imap-login: Login: user=<lena>, method=PLAIN, rip=203.0.113.41, lip=192.0.2.10, TLS", "203.0.113.41", f"dovecot: {T} "),
         formats="dovecot",

@@ -18,7 +18,7 @@ import pbs_fast
 from pbs_fast.errors import CoreError, UsageError
 
 if TYPE_CHECKING:
-    from pbs_fast.matching.protocol import Matcher, Stream
+    from pbs_fast.matching import protocol
 
 #: Environment variable that holds the default choice.
 VARIABLE = "PBS_FAST_CORE"
@@ -33,8 +33,8 @@ class Backend:
     """One backend, ready for use, and why it was chosen."""
 
     name: Literal["rust", "python"]
-    Matcher: type[Matcher]
-    Stream: type[Stream]
+    Matcher: type[protocol.Matcher]
+    Stream: type[protocol.Stream]
     profile: str
     """How it was built or what runs it: `release`, `debug`, or the interpreter's name and version."""
     reason: str
@@ -91,8 +91,13 @@ def _rust(reason: str) -> Backend:
 
 
 def _python(reason: str) -> Backend:
-    from pbs_fast.matching import python as pure
+    from pbs_fast.matching.python import engine_check
+
+    # Before anything is compiled that a faulty engine would misread.
+    engine_check.check()
+    from pbs_fast.matching.python.catalogue import Matcher
+    from pbs_fast.matching.python.stream import Stream
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
     # Its Stream takes only the Matcher and the Scans of its own backend, which the protocol cannot express.
-    return Backend("python", pure.Matcher, cast("type[Stream]", pure.Stream), profile, reason)
+    return Backend("python", Matcher, cast("type[protocol.Stream]", Stream), profile, reason)

@@ -7,6 +7,8 @@ use crate::head::envelope::Envelope;
 /// Length of a message, in bytes, from which any writer may have cut it: `logger` of util-linux and svlogd split at
 /// about 1,000 bytes, their own head included.
 pub(crate) const SPLIT: usize = 700;
+/// Bytes of a host and of a tag that tell a writer from others; writers that begin alike are one, so more is refused.
+pub(crate) const NAMED: usize = 255;
 /// A cut record is forgotten when so many later ones were met, so forged hosts cannot fill the memory.
 pub(crate) const REMEMBERED: u64 = 4_096;
 /// A whole part is forgotten when so many later cut records were met: 30 MB of them at least, so that a flood of them
@@ -79,8 +81,8 @@ impl<'l> Written<'l> {
         let least = if prefix.is_empty() { rule.any } else { rule.any.min(rule.repeated) };
         let is_cut = is_too_long || message.len() >= least;
         Self {
-            host: envelope.host.of(line),
-            tag: envelope.tag.map_or(&[], |tag| tag.of(line)),
+            host: named(envelope.host.of(line)),
+            tag: named(envelope.tag.map_or(&[], |tag| tag.of(line))),
             prefix,
             is_cut,
             is_whole: is_cut && rule.is_whole(!prefix.is_empty(), message.len()),
@@ -98,6 +100,11 @@ impl<'l> Written<'l> {
         let plain = [self.host, b" ", self.tag, b" "].concat();
         std::iter::once(plain).chain((!self.prefix.is_empty()).then(|| self.key()))
     }
+}
+
+/// The part of a host or a tag by which a writer is remembered.
+pub(crate) fn named(text: &[u8]) -> &[u8] {
+    &text[..text.len().min(NAMED)]
 }
 
 /// What is known of a writer that wrote a whole part.

@@ -6,7 +6,7 @@ use crate::MAX_LINE;
 use crate::address::Address;
 use crate::catalogue::Catalogue;
 use crate::civil::Reference;
-use crate::cuts::{Cuts, Written};
+use crate::cuts::{Cuts, Written, named};
 use crate::lines::Lines;
 use crate::record::{Missed, NO_TIMESTAMP, ORDER_SLACK, Record, Said, What};
 use crate::scan::Scan;
@@ -134,7 +134,8 @@ impl Sequence {
     #[cold]
     fn told_by_marks(&mut self, record: &Record, line: &[u8]) -> Said {
         // Neither host nor tag holds a blank.
-        let writer = [&record.format.to_le_bytes(), record.host.of(line), b" ", record.tag.of(line)].concat();
+        let writer =
+            [&record.format.to_le_bytes(), named(record.host.of(line)), b" ", named(record.tag.of(line))].concat();
         if record.said == Said::Marked && self.marking.len() < WRITERS {
             self.marking.insert(writer);
         } else if record.said == Said::Unmarked && self.marking.contains(&writer) {

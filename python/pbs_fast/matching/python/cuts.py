@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 4_096
 """A cut record is forgotten when so many later ones were met, so forged hosts cannot fill the memory."""
+NAMED: Final = 255
+"""Bytes of a host and of a tag that tell a writer from others; writers that begin alike are one, so more is refused."""
 REMEMBERED_PARTS: Final = 16 * REMEMBERED
 """A whole part likewise: 30 MB of cut records at least, so that a flood of them does not end it before its time."""
 LASTS: Final = 60
@@ -55,6 +57,7 @@ class Cuts:
         `second` is its timestamp in UTC seconds, None where it cannot be read.
         """
         prefix = cutting.prefix(message)
+        key = named(*key)
         writer = (key, prefix)
         writers = (writer, (key, b"")) if prefix else (writer,)
         continues = bool(self.parts) and self._lasts(writer, second)
@@ -104,6 +107,11 @@ class Cuts:
             self.open = {writer: number for writer, number in self.open.items() if self.met - number < REMEMBERED}
         if len(self.parts) > 2 * REMEMBERED_PARTS:
             self.parts = {w: part for w, part in self.parts.items() if self.met - part.number < REMEMBERED_PARTS}
+
+
+def named(host: bytes, tag: bytes) -> Key:
+    """What a writer is remembered by."""
+    return host[:NAMED], tag[:NAMED]
 
 
 def _later(one: int | None, other: int | None) -> int | None:

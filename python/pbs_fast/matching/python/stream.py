@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.events import Event
-from pbs_fast.matching.python.cuts import Cuts
+from pbs_fast.matching.python.cuts import Cuts, named
 from pbs_fast.matching.python.fold import Fold
 from pbs_fast.matching.python.record import KIND, OF_EVENT, REASON, TIMESTAMP, WIDTH, joined, missed, tuples
 from pbs_fast.matching.python.sessions import ORDER_SLACK, Sessions
@@ -107,7 +107,7 @@ class Stream:
 
     def _told_by_marks(self, record: Record) -> Record:
         """The record, a login that may be marked as a plain one, or as missed where its writer marks them."""
-        kind, writer = record[1], (record[4], record[11])
+        kind, writer = record[1], (record[4], named(*record[11]))
         if kind == MARKED and len(self._marking) < WRITERS:
             self._marking.add(writer)
         if kind == UNMARKED and writer in self._marking:
