@@ -89,7 +89,8 @@ def test_a_daemon_that_reads_such_lines_stops_when_told(backend: str) -> None:
             site.append(
                 f"{now} mx mypop: hi {again * (16_000 // len(again))} from 192.0.2.1", again * 8_000, again * 60
             )
-        site.append(f"{now} mx mypop: in ann 192.0.2.7")
+        # A record after one that may be cut grants nothing.
+        site.append(f"{now} mx mypop: a short record", f"{now} mx mypop: in ann 192.0.2.7")
         site.wait_rows("192.0.2.7")
         for again in ("a", "x", "a-b.", "a ", ",") * 20:
             site.append(f"{now} mx mypop: hi {again * (16_000 // len(again))} from 192.0.2.1")

@@ -176,7 +176,7 @@ def test_a_table_with_rows_may_be_in_use(tmp_path: Path, capfd: Output) -> None:
     table.close()
     assert main(["bench", f"--table={spec}", str(EXAMPLE)]) == 2
     assert capfd.readouterr().err == (
-        f"pbs-fast bench: --table={spec}: holds 1 rows, so it may be in use; name a table of the bench's own\n"
+        f"pbs-fast bench: --table={spec}: holds 1 rows, so it may be in use; name a new table\n"
     )
     assert list_rows(spec) == [("203.0.113.9", "ok")]
 

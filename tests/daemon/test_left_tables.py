@@ -184,7 +184,7 @@ def test_the_daemon_names_and_empties_it_by_itself(place: Path) -> None:
     site.spec = f"hash:{place}/relay"
     site.start().stop()
     assert f"{old}: left by an earlier configuration; it gets no new rows and will be emptied in 31 min" in site.said()
-    assert f"s; the MTA's configuration must name {site.spec}" in site.said()
+    assert f"; the MTA's configuration must name {site.spec}" in site.said()
     assert len(site.rows()) == 1
     now = time.time()
     stale = place / "relay.lmdb.owner"

@@ -60,7 +60,7 @@ def test_nothing_counts_after_a_raw_name(site: Site, server: str, backend: str) 
     site.wait_rows("203.0.113.1", "203.0.113.2")
     site.append(_record(server))
     site.append(login("203.0.113.3"))
-    site.wait_said("no login that follows in this log counts")
+    site.wait_said("no further login in this log counts")
     time.sleep(0.2)
     assert site.rows() == ["203.0.113.1", "203.0.113.2"]
     assert daemon.stop() == 0
@@ -69,7 +69,7 @@ def test_nothing_counts_after_a_raw_name(site: Site, server: str, backend: str) 
 
     # The next start does not believe what the replay reads either.
     site.start(f"--core={backend}", prefix=_with_syslog_ng(site, _UNSAFE))
-    site.wait_said("no login that follows in this log counts", 2)
+    site.wait_said("no further login in this log counts", 2)
     assert _FORGED not in site.rows()
 
 
@@ -102,7 +102,7 @@ def test_formats_that_are_not_read_make_lines_of_others(site: Site) -> None:
     site.wait_rows("203.0.113.3")
     name = f"x\n{noise(text=f'mypop: in from {_FORGED}')}\n{noise(text='su: ')}"
     site.append(noise(text=REFUSED["nginx"].format(name)))
-    site.wait_said("no login that follows in this log counts")
+    site.wait_said("no further login in this log counts")
     time.sleep(0.2)
     assert site.rows() == ["203.0.113.3"]
 

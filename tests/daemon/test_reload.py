@@ -75,7 +75,7 @@ def test_a_fault_that_no_parser_knows_is_logged_as_ours(site: Site, monkeypatch:
 
     monkeypatch.setattr(assemble, "read_deny", breaks)
     assert not parts.reload()
-    assert f"reload: ZeroDivisionError: a bug; {STAYS} (this is a fault of pbs-fast; please report it)" in site.said()
+    assert f"reload failed, {STAYS}: ZeroDivisionError: a bug (this is a bug; please report it)" in site.said()
     parts.hints.close()
     log.close()
 

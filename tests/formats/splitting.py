@@ -73,13 +73,6 @@ SPLITTERS = (
         ("courier-imap", "courier-pop3", "courier-tcpd"),
         end=f", ip=[{TRUE}], port=[40122]",
     ),
-    Splitter(
-        "courierlogger, a name of more than PIPE_BUF",
-        (505, 511),
-        "the same; a longer write is not one piece, pipe(7)",
-        ("courier-imap", "courier-pop3", "courier-tcpd"),
-        mixes=(1, 2, 3, 10),
-    ),
     Splitter("logger of util-linux", (1024 - 220, 1024 - 90, 1024 - 29), "1 KiB with the head; misc-utils/logger.c"),
     Splitter("s6-log -l", (1000 - 40, 8192 - 40), "`-l`, no limit without it; src/daemontools-extras/s6-log.c"),
     Splitter("rsyslog", (8096, 8192), "`maxMessageSize` 8k"),

@@ -212,7 +212,7 @@ def _reap(
         done = reap(spec, table_options(config), grace=config.grace)
         typer.echo(
             {
-                "absent": f"{spec}: there is no such table",
+                "absent": f"{spec}: no such table",
                 "owned": f"{spec}: in use by the running daemon",
                 "waiting": f"{spec}: no daemon is running; {done.due}",
                 "emptied": f"{spec}: emptied, {done.removed} rows removed",

@@ -101,7 +101,7 @@ def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now
             replayer.advance(last, reference)
     replayer.end_log(last, reference)
     if first is None and follower.source.trouble is None:
-        log.warning(f"{follower.path}: no line's timestamp could be read")
+        log.warning(f"{follower.path}: no line has a readable timestamp")
     follower.covered = _coverage(follower, first, now - replayer.ledger.grace, now)
 
 

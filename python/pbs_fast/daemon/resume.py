@@ -44,7 +44,7 @@ def resume(
         return None
     when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for follower in followers:
-        follower.resume(Coverage(True, f"{follower.path}: went on from the checkpoint of {when}"), wall)
+        follower.resume(Coverage(True, f"{follower.path}: continued from the checkpoint of {when}"), wall)
     state = checkpoint.state.live(wall, ledger.grace, ledger.sessions.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
     log.info(f"the checkpoint held {len(state.rows)} addresses and {len(state.sessions)} open sessions")

@@ -7,8 +7,6 @@ unassigned) and Separator except the blank. Text in a file with a syntax (JSON, 
 
 from __future__ import annotations
 
-import math
-
 
 def printable(text: str) -> str:
     r"""The text as one printable line: unsafe characters as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
@@ -22,8 +20,8 @@ def printable(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Rounded up: `27 min`, or `90 s` below two minutes."""
-    return f"{math.ceil(seconds / 60)} min" if seconds >= 120 else f"{math.ceil(seconds)} s"
+    """`27 min`, or `90 s` below two minutes."""
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def _escaped(code: int) -> str:
