@@ -16,7 +16,7 @@
 set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
-packages="$packages gcc make xz-utils liblmdb-dev libpcre2-dev m4 iproute2 nftables man-db groff-base perl"
+packages="$packages ripgrep gcc make xz-utils liblmdb-dev libpcre2-dev m4 iproute2 nftables man-db groff-base perl"
 place=/opt/pbs-fast-tests
 exim=$place/exim
 exim_lmdb=$place/exim-lmdb/exim

@@ -164,8 +164,8 @@ class Pipeline:
         return reachable(self.matcher, self.reader, self.guards, self.ledger, self.skew, self.alarm, self.explain)
 
 
-#: Memories are emptied when they are full, so sizes go up and down by a thousand or two.
-MOST_GROWTH = 3_000
+#: Memories are emptied when they are full, so sizes go up and down by some thousands.
+MOST_GROWTH = 6_000
 
 
 def growth(pipeline: Pipeline) -> int:

@@ -334,11 +334,12 @@ def test_a_clock_that_is_set_back_before_each_restart_gives_nothing(site: Site) 
         if not site.rows():
             break
         assert time.monotonic() - begun < site.grace + 4, site.said()
+        time.sleep(2)  # each restart rounds what is left down to a whole second
         daemon.kill()
         clocks.set(wall=clocks.wall - 3600)
         restarts += 1
     assert restarts >= 2
-    assert time.monotonic() - begun > site.grace / 2
+    assert time.monotonic() - begun > site.grace / 2, site.said()
     assert daemon.stop() == 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mta import wait_for
 from mta.dovecot import require_dovecot
 from pbs_fast.events import Batch
 from pbs_fast.formats.loader import load_catalogue
@@ -79,6 +80,8 @@ def test_the_words_of_a_process_end_its_session(
         client = Client(here.connect(CLIENT, deed.port), deed)
         try:
             assert client.login(USER, USERS[USER])
+            # A process may give itself this name a moment after the client's answer, and one before may still end.
+            wait_for(f"one process {name}", lambda: len(processes(here, name)) == 1)
             (pid,) = processes(here, name)
             os.kill(pid, number)
             here.wait_for_line(word)
