@@ -80,10 +80,17 @@ def test_the_words_of_a_process_end_its_session(
         client = Client(here.connect(CLIENT, deed.port), deed)
         try:
             assert client.login(USER, USERS[USER])
-            # A process may give itself this name a moment after the client's answer, and one before may still end.
-            wait_for(f"one process {name}", lambda: len(processes(here, name)) == 1)
-            (pid,) = processes(here, name)
-            os.kill(pid, number)
+            wait_for("the login's line", lambda: "login" in rows(here, CORES[0]).kind)
+            # Processes change their names as they work, and one from before may still be ending.
+            seen: set[int] = set()
+
+            def found() -> bool:
+                now = processes(here, name)
+                seen.update(now)
+                return len(now) == 1
+
+            wait_for(f"one process {name}", found)
+            os.kill(max(seen), number)
             here.wait_for_line(word)
         finally:
             client.close()
