@@ -270,7 +270,8 @@ def test_rows_of_each_type_end_though_the_daemon_is_restarted_again_and_again(si
             assert daemon.stop() == 0
         restarts += 1
     assert restarts >= 2
-    assert last - begun > site.grace / 2, "they were not removed at once"
+    # Each start rounds what is left down to a whole second, so many quick ones cost many.
+    assert last - begun + restarts > site.grace * 2 / 3, "they were not removed at once"
     assert daemon.stop() == 0
     assert not list(site.place.glob(f"*{SUFFIX}*"))
 
