@@ -28,10 +28,10 @@ _REFUSED = (
 )
 _REFUSED_COMPILED = tuple((what, re.compile(pattern), instead) for what, pattern, instead in _REFUSED)
 
-#: An escape, a class, or one byte of a pattern, with what repeats it.
-_UNIT = re.compile(r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)", re.DOTALL)
-_ENDLESS = re.compile(r"[*+]|\{[0-9]+,\}")
-_REPETITION = re.compile(r"[*+?]|\{[0-9]*,?[0-9]*\}")
+#: An escape, a class, or one byte of a pattern; what repeats it without end; what repeats it at all.
+UNIT = re.compile(r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)", re.DOTALL)
+ENDLESS = re.compile(r"[*+]|\{[0-9]+,\}")
+REPETITION = re.compile(r"[*+?]|\{[0-9]*,?[0-9]*\}")
 
 
 class Advice(NamedTuple):
@@ -47,7 +47,7 @@ def advise(pattern: str) -> Iterator[Advice]:
         yield Advice(True, "holds a byte that is not printable ASCII; write a class that leaves it out")
         return
     bare = re.sub(r"\\[^A-Za-z0-9]", "x", pattern)
-    outside = "".join("[x]" if unit.startswith("[") and len(unit) > 1 else unit for unit in _UNIT.findall(bare))
+    outside = "".join("[x]" if unit.startswith("[") and len(unit) > 1 else unit for unit in UNIT.findall(bare))
     fatal = False
     for what, found, instead in _REFUSED_COMPILED:
         if match := found.search(pattern if what == "a class of POSIX" else outside):
@@ -82,18 +82,18 @@ def _unwise(pattern: str) -> Iterator[Advice]:
 
 def _free_text(before: str) -> str:
     """The first repeated unit that takes what a stranger writes and that no byte ends; empty for none."""
-    for unit in _UNIT.finditer(before):
+    for unit in UNIT.finditer(before):
         free = unit[0] in (".", "\\S", "\\D", "\\W") or unit[0].startswith("[^")
-        if free and _ENDLESS.match(before, unit.end()) and not _is_ended(before, unit):
+        if free and ENDLESS.match(before, unit.end()) and not is_ended(before, unit):
             return before[unit.start() : unit.end() + 1]
     return ""
 
 
-def _is_ended(pattern: str, unit: re.Match[str]) -> bool:
+def is_ended(pattern: str, unit: re.Match[str]) -> bool:
     """Whether what follows a repeated unit is one byte that the unit itself cannot be."""
-    quantifier = _REPETITION.match(pattern, unit.end())
-    follows = _UNIT.match(pattern, quantifier.end() if quantifier else unit.end())
-    if follows is None or _REPETITION.match(pattern, follows.end()):
+    quantifier = REPETITION.match(pattern, unit.end())
+    follows = UNIT.match(pattern, quantifier.end() if quantifier else unit.end())
+    if follows is None or REPETITION.match(pattern, follows.end()):
         return False
     byte = follows[0][-1] if re.fullmatch(r"\\[^A-Za-z0-9]|[^()|\[\].\\]", follows[0]) else ""
     return bool(byte) and re.fullmatch(unit[0].encode(), byte.encode()) is None
@@ -103,7 +103,7 @@ def _group(pattern: str, name: str) -> str:
     """The contents of a named group."""
     begin = pattern.index(f"(?P<{name}>") + len(f"(?P<{name}>")
     level = 1
-    for unit in _UNIT.finditer(pattern, begin):
+    for unit in UNIT.finditer(pattern, begin):
         level += (unit[0] == "(") - (unit[0] == ")")
         if level == 0:
             return pattern[begin : unit.start()]

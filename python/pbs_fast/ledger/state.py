@@ -28,7 +28,7 @@ class State(NamedTuple):
         )
 
     def live(self, now: float, grace: int, max_session: int) -> State:
-        """What of it is still valid at a time on its clock, and no longer than a login of that time would be.
+        """The part that is still valid at a time on its clock; no row lasts longer than that of a login at that time.
 
         A login timestamped ahead of the clock (a log that is reprocessed, a checkpoint of a clock that was set back)
         would otherwise keep its row until that time comes.

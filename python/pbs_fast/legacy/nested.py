@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 
-#: An escape, a class, or one byte of a pattern, with what repeats it.
-_UNIT = re.compile(r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)", re.DOTALL)
-_ENDLESS = re.compile(r"[*+]|\{[0-9]+,\}")
-_REPETITION = re.compile(r"[*+?]|\{[0-9]*,?[0-9]*\}")
+from pbs_fast.formats.wholelint import ENDLESS, UNIT, is_ended
 
 
 def nested(pattern: str) -> str:
@@ -21,18 +18,18 @@ def nested(pattern: str) -> str:
     cannot: each blank ends one round.
     """
     groups: list[tuple[int, bool]] = []
-    for unit in _UNIT.finditer(pattern):
+    for unit in UNIT.finditer(pattern):
         text = unit[0]
         if text == "(":
             groups.append((unit.start(), False))
         elif text == ")" and groups:
             begin, endless = groups.pop()
-            repeated = _ENDLESS.match(pattern, unit.end()) is not None
+            repeated = ENDLESS.match(pattern, unit.end()) is not None
             if repeated and (endless or _branches_begin_alike(pattern[begin + 1 : unit.start()])):
                 return pattern[begin : unit.end() + 1]
             if groups and (endless or repeated):
                 groups[-1] = (groups[-1][0], True)
-        elif groups and _ENDLESS.match(pattern, unit.end()) and not _is_ended(pattern, unit):
+        elif groups and ENDLESS.match(pattern, unit.end()) and not is_ended(pattern, unit):
             groups[-1] = (groups[-1][0], True)
     return ""
 
@@ -42,7 +39,7 @@ def _branches_begin_alike(body: str) -> bool:
     body = re.sub(r"^\?(?::|P<\w+>)", "", body)
     firsts: list[str | None] = []
     level, begins = 0, True
-    for unit in _UNIT.finditer(body):
+    for unit in UNIT.finditer(body):
         text = unit[0]
         if begins:
             firsts.append(None if text in "(|" else text)
@@ -59,13 +56,3 @@ def _branches_begin_alike(body: str) -> bool:
             return True
         seen |= starts
     return False
-
-
-def _is_ended(pattern: str, unit: re.Match[str]) -> bool:
-    """Whether what follows a repeated unit is one byte that the unit itself cannot be."""
-    quantifier = _REPETITION.match(pattern, unit.end())
-    follows = _UNIT.match(pattern, quantifier.end() if quantifier else unit.end())
-    if follows is None or _REPETITION.match(pattern, follows.end()):
-        return False
-    byte = follows[0][-1] if re.fullmatch(r"\\[^A-Za-z0-9]|[^()|\[\].\\]", follows[0]) else ""
-    return bool(byte) and re.fullmatch(unit[0].encode(), byte.encode()) is None

@@ -39,7 +39,7 @@ class Log:
 
     `logto` is a file's path, `-` for standard output, `syslog`, `journal`, or None: then only warnings are written, to
     standard error and without a timestamp. Where a stream ends in the journal, the level stands before each line
-    instead. A Target of one's own will do as well. Raises LogError when the file cannot be opened, or when nobody
+    instead. It may also be a Target. Raises LogError when the file cannot be opened, or when nobody
     listens for syslog or journal.
     """
 
