@@ -28,7 +28,7 @@ _EDGES: Final = {"^": "begin", r"\A": "begin", "$": "end", r"\Z": "end", r"\z": 
 
 
 class PatternError(ValueError):
-    """The pattern is none that can be shown to run in bounded time; the text says what, and the way out."""
+    """The pattern cannot be shown to run in bounded time; the text names the part and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +161,7 @@ class _Parser:
             most = (int(token["most"]) if token["most"] else None) if token["range"] else least
         if (most is None or most > 1) and is_nullable(part):
             written = self._pattern[start : self._at]
-            raise PatternError(
-                f"repeats {written}, of which a round may be nothing; leave one of the two repetitions out"
-            )
+            raise PatternError(f"repeats {written}, which can match nothing; leave one of the two repetitions out")
         return Repeat(part, least, most, lazy=rest == "?")
 
 

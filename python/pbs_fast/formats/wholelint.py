@@ -15,7 +15,7 @@ from pbs_fast.formats.structure import PatternError
 
 #: What a linear-time engine, or Python's `re`, cannot run or reads in another way; how to say it otherwise.
 _REFUSED = (
-    ("look-around", r"\(\?<?[=!]", "say what may stand there instead, as [^ ]* for anything but a blank"),
+    ("look-around", r"\(\?<?[=!]", "write what may be there instead, such as [^ ]* for anything but a blank"),
     ("a back reference", r"\\[1-9]|\(\?P=|\\k|\\g", "write the text out a second time"),
     ("a possessive or atomic part", r"\(\?>|[*+?}]\+", "leave the + or ?> out: no engine here tries twice"),
     ("recursion, a condition or code", r"\(\?[R0-9(&{|]|\(\?\?\{|\(\*", "write the alternatives out"),
