@@ -260,7 +260,7 @@ def test_only_the_head_of_a_line_is_looked_at_where_a_stamp_has_an_end() -> None
     ("pattern", "said"),
     [
         (r"(?:a*)*(\d+)", "which can match nothing; leave one of the two repetitions out"),
-        (r"(?=x)(\d+)", "holds (?=x, whose time no engine here can bound"),
+        (r"(?=x)(\d+)", "holds (?=, whose time no engine here can bound"),
         (r"(\d++)", "holds a possessive repetition"),
     ],
 )
