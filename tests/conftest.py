@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,10 @@ _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, suppress_health_check=_CALM)
 settings.register_profile("long", deadline=None, max_examples=5_000, suppress_health_check=_CALM)
 settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's `&` does that, and each program that a test starts would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: Folders of the system lane: their tests start daemons, servers or builds. A single test elsewhere that does, or that

@@ -246,7 +246,7 @@ class Listener:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(5)
+        self.socket.settimeout(60)
 
     def line(self) -> str:
         return self.socket.recv(100_000).decode()
@@ -258,7 +258,7 @@ class Listener:
         except BlockingIOError:
             return True
         finally:
-            self.socket.settimeout(5)
+            self.socket.settimeout(60)
         return False
 
     def close(self) -> None:

@@ -130,7 +130,7 @@ def test_a_slow_reader_gets_everything(ends: Ends) -> None:
     for _ in range(40):
         log.infos([LINE] * 100)
         time.sleep(0.002)
-    reader.join(timeout=20)
+    reader.join(timeout=60)
     assert log.lost == 0
     assert b"".join(found) == f"{LINE}\n".encode() * 4_000
 
@@ -145,7 +145,7 @@ def test_a_run_that_ends_by_itself_waits() -> None:
     found = b""
     while len(found) < 3_000 * (len(LINE) + 1):
         found += os.read(ends.reading, 65_536)
-    writer.join(timeout=5)
+    writer.join(timeout=60)
     assert log.lost == 0
     ends.close()
 

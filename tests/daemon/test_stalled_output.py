@@ -49,10 +49,10 @@ def test_a_reader_that_hangs_stops_nothing(site: Site, kind: str, stream: str, t
                 *(login("192.0.2.1", at=late, host=f"host{part}") for _ in range(3)),
                 *(login(f"10.{part}.0.{n}") for n in range(250)),
             )
-        wait_for("all rows", lambda: len(site.rows()) == 2_000, seconds=20)
+        wait_for("all rows", lambda: len(site.rows()) == 2_000)
         started = time.monotonic()
         process.terminate()
-        assert process.wait(timeout=15) == 0
+        assert process.wait(60) == 0
         assert time.monotonic() - started < 5
     finally:
         process.kill()

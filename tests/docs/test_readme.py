@@ -74,12 +74,12 @@ def test_the_daemon(place: Site) -> None:
     place.cover()
     process = subprocess.Popen(words(line, place))
     try:
-        wait_for("the table", place.file.exists, seconds=15)
+        wait_for("the table", place.file.exists)
         place.append(login(A))
-        wait_for("the row", lambda: place.holds(A), seconds=15)
+        wait_for("the row", lambda: place.holds(A))
     finally:
         process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     assert list_rows(place.spec) == [(A, "ok")]
 
 

@@ -97,7 +97,7 @@ def test_an_imap_id_that_fills_records_grants_nothing(log: Literal["syslog", "ow
         here.wait_for_ports(143)
         for digits in range(1, 8):
             with here.connect(UNNAMED[0], 143) as client:
-                client.settimeout(10)
+                client.settimeout(60)
                 assert client.recv(1000).startswith(b"* OK")
                 client.sendall(_id_that_fills_records(digits))
                 assert b"ID completed" in client.recv(1000)

@@ -119,7 +119,7 @@ class Journald:
     def stop(self) -> None:
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def rotate(self) -> None:
         """Close the file and begin another, as it does when one is full."""

@@ -214,7 +214,7 @@ def test_the_first_short_line_of_a_live_pipe_comes_at_once(tmp_path: Path) -> No
     thread.start()
     with pipe.open("wb", buffering=0) as out:
         out.write(b"a b\n")
-        assert first.wait(10)
+        assert first.wait(60)
         out.write(b"second\n")
     thread.join(10)
     assert b"".join(seen) == b"a b\nsecond\n"

@@ -203,7 +203,7 @@ def test_a_file_that_the_administrator_compiled_is_taken_over(build: Build, dire
 
     def compile_as_he_does(content: str) -> None:
         words = [tool(build, "tcprules"), directory / "tcp.smtp.cdb", directory / "tcp.smtp.tmp"]
-        subprocess.run(words, input=content, text=True, check=True, timeout=10)
+        subprocess.run(words, input=content, text=True, check=True, timeout=60)
 
     compile_as_he_does(text.read_text())
     table = open_table(spec)
@@ -308,7 +308,7 @@ def test_what_is_written_is_what_tcprules_reads(
     assert ours is not None
     target = tmp_path_factory.mktemp("rules") / "cdb"
     words = [tool("ucspi-tcp-ipv6", "tcprules"), target, target.with_name("new")]
-    subprocess.run(words, input=f"1.2.3.4:{value}\n1.2.3.5:{ours}\n", text=True, check=True, timeout=10)
+    subprocess.run(words, input=f"1.2.3.4:{value}\n1.2.3.5:{ours}\n", text=True, check=True, timeout=60)
     first, second = (data for _, data in CdbTable.pairs(target, wait=0))
     assert first == second
     assert instructions(first) == ours.encode()
