@@ -22,21 +22,26 @@ settings.register_profile("ci", derandomize=True, deadline=None, max_examples=15
 settings.register_profile("long", deadline=None, max_examples=5_000, suppress_health_check=_CALM)
 settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell's `&` does that, and each program that a test starts would inherit it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's `&` has SIGINT ignored, `nohup` SIGHUP; each program that a test starts would inherit that, but no handler.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 #: Folders of the system lane: their tests start daemons, servers or builds. A single test elsewhere that does, or that
 #: takes seconds, bears the mark `system` itself.
-SYSTEM = {"daemon", "docs", "packaging", "replay", "servers", "tables"}
+SYSTEM = {"daemon", "docs", "packages", "replay", "servers", "tables"}
 TESTS = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    # Lean environments, which run no system tests, are without the plugin.
+    again = os.environ.get("CI") == "true" and config.pluginmanager.hasplugin("rerunfailures")
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in SYSTEM:
             item.add_marker(pytest.mark.system)
+        if again and item.get_closest_marker("system"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 _SEEN = own_etc.hide()
@@ -88,6 +93,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("examples that did something real")
         for nodeid, words in sorted(shares.items()):
             terminalreporter.write_line(f"{words}  {nodeid}")
+    again = {report.nodeid: report for report in reports if report.outcome == "rerun"}
+    if again:
+        terminalreporter.section("needed a second try: to be mended")
+        for nodeid, report in sorted(again.items()):
+            terminalreporter.write_line(f"{nodeid}: {' '.join(report.longreprtext.split())[-300:]}")
     reasons = Counter(_reason(report) for report in reports if report.skipped)
     if reasons:
         terminalreporter.section("not tested here")

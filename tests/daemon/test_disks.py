@@ -205,16 +205,15 @@ sys.stdin.read()
 def held(file: Path, kind: str) -> Iterator[Callable[[], object]]:
     """Another process holds the table's lock, as postmap does while it writes, until what is yielded is called."""
     lock = "flock" if kind == "hash" else "fcntl"
-    holder = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", HOLD, lock, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    try:
-        yield holder.communicate
-    finally:
-        holder.kill()
-        holder.wait()
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield holder.communicate
+        finally:
+            holder.kill()
 
 
 def test_a_lock_that_another_holds_for_seconds(any_site: Site) -> None:

