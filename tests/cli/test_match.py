@@ -219,7 +219,6 @@ def test_standard_input(args: list[str]) -> None:
     }
 
 
-@pytest.mark.timeout(30)
 def test_events_of_a_live_pipe_are_shown_at_once() -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     with subprocess.Popen(

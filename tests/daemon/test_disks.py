@@ -267,9 +267,12 @@ def test_postmap_at_work_at_the_start_is_waited_for(any_site: Site) -> None:
 
 
 def has_open(pid: int, file: Path) -> bool:
-    """Whether a process has this file open."""
+    """Whether a process has this file open, or one that it started for it: files are read apart."""
     with suppress(FileNotFoundError):  # one that it has just closed, or the process has ended
-        return any(each.readlink() == file for each in Path(f"/proc/{pid}/fd").iterdir())
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return any(
+            each.readlink() == file for process in (pid, *children) for each in Path(f"/proc/{process}/fd").iterdir()
+        )
     return False
 
 
