@@ -16,10 +16,11 @@ import own_etc
 from pbs_fast.matching.backends import Backend, load_backend
 
 # `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`
-# looks further, with new examples each time.
+# looks further, with new examples each time; `short` is for one more interpreter, where the same code is.
 _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, suppress_health_check=_CALM)
 settings.register_profile("long", deadline=None, max_examples=5_000, suppress_health_check=_CALM)
+settings.register_profile("short", derandomize=True, deadline=None, max_examples=40, suppress_health_check=_CALM)
 settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
 
 # A shell's `&` has SIGINT ignored, `nohup` SIGHUP; each program that a test starts would inherit that, but no handler.
