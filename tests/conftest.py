@@ -21,7 +21,8 @@ _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, suppress_health_check=_CALM)
 settings.register_profile("long", deadline=None, max_examples=5_000, suppress_health_check=_CALM)
 settings.register_profile("short", derandomize=True, deadline=None, max_examples=40, suppress_health_check=_CALM)
-settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
+PROFILE = os.environ.get("PBS_FAST_HYPOTHESIS", "ci")
+settings.load_profile(PROFILE)
 
 # A shell's `&` has SIGINT ignored, `nohup` SIGHUP; each program that a test starts would inherit that, but no handler.
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
@@ -79,12 +80,15 @@ class Share:
 
 @pytest.fixture
 def share(request: pytest.FixtureRequest) -> Iterator[Callable[[object], None]]:
-    """Call it once an example; when the test ends, 30 % and more must have been real."""
+    """Call it once an example; when the test ends, 30 % and more must have been real.
+
+    Of few examples 10 %: the first that hypothesis makes are the simplest.
+    """
     counter = Share()
     yield counter
     if counter.examples:
         # A property of the report, which comes to the process that prints from whichever worker ran the test.
-        request.node.user_properties.append(("share", counter.check(0.3)))
+        request.node.user_properties.append(("share", counter.check(0.1 if PROFILE == "short" else 0.3)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
