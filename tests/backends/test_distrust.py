@@ -11,7 +11,7 @@ from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Backend, load_backend
 from pbs_fast.matching.distrust import LONGEST_RECORD, Distrust
 from pbs_fast.matching.reader import Reader
-from pbs_fast.matching.zones import zone_table
+from support.matchers import catalogue_matcher
 
 _FORMATS = load_catalogue()
 _TAGS = [tag for each in _FORMATS for tag in each.raw_names]
@@ -24,7 +24,7 @@ _BACKENDS = {name: load_backend(name) for name in ("rust", "python")}
 
 
 def _logins(core: Backend, pieces: list[bytes], *, distrust: Distrust | None, offset: int = 0) -> list[str]:
-    matcher = core.Matcher(_FORMATS, zone_table("UTC"))
+    matcher = catalogue_matcher(core.name)
     reader = Reader(core, matcher, source="", gap=0, live=True, fold=False, distrust=distrust)
     found: list[str] = []
     for piece in pieces:
@@ -84,7 +84,7 @@ def test_readers_of_one_log_share_what_is_known(core: Backend) -> None:
 
 def test_the_lines_before_are_looked_at(core: Backend) -> None:
     """`prime`: where following begins behind a carrier's line."""
-    matcher = core.Matcher(_FORMATS, zone_table("UTC"))
+    matcher = catalogue_matcher(core.name)
     for before, found in ((_NOISE, ["192.0.2.1"]), (_NOISE + _CARRIERS[0], [])):
         reader = Reader(core, matcher, source="", gap=0, live=True, fold=False, distrust=Distrust(_TAGS))
         reader.prime(before, 0, reference=_REFERENCE)

@@ -13,9 +13,8 @@ from measure.days import Days, renamer
 from pbs_fast.bench.hublog import Options, iter_lines
 from pbs_fast.bench.replay import Replay
 from pbs_fast.bench.report import record
-from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Backend
-from pbs_fast.matching.zones import zone_table
+from support.matchers import catalogue_matcher
 
 LINES = 12_000
 
@@ -27,7 +26,7 @@ def days() -> Days:
 
 def test_a_replay_counts_what_many_days_hold(core: Backend, days: Days, tmp_path: Path) -> None:
     log = tmp_path / "days.log"
-    matcher = core.Matcher(load_catalogue(), zone_table("UTC"))
+    matcher = catalogue_matcher(core.name)
     # A month's end is among them, and dates of one digit.
     for first, stop in ((0, 1), (1, 2), (2, 13)):
         days.append(log, range(first, stop))

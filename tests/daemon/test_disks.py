@@ -241,6 +241,7 @@ def test_a_lock_that_another_holds_for_seconds(any_site: Site) -> None:
 
 def test_a_lock_that_is_never_let_go(site: Site) -> None:
     """A process that hangs with the lock keeps nobody out: a new file takes the old one's place."""
+    site.set_clocks(busy=1.0)
     daemon = site.start()
     inode = site.file.stat().st_ino
     with held(site.file, "lmdb"):
