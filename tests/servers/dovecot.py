@@ -106,7 +106,10 @@ def start_proxy(here: Stage, *, more: str = "") -> None:
     made = _CONF[version()]
     back = made.format(base="/run/back", listen="127.0.0.2", log="/run/back.log", passdb=_USERS[version()])
     here.write("/etc/dovecot/back.conf", back + _NO_PENALTY + listeners)
-    proxies = "".join(_PROXY[version()].format(protocol=name, port=port) for name, port in ports.items())
+    # The auth process wants a passdb of every protocol's as well; nobody is in this one.
+    here.write("/etc/dovecot/nobody", "")
+    nobody = _USERS[version()].replace("/etc/dovecot/users", "/etc/dovecot/nobody")
+    proxies = nobody + "".join(_PROXY[version()].format(protocol=name, port=port) for name, port in ports.items())
     front = made.format(base="/run/dovecot", listen=f"{SERVER}, {SERVER6}", log="syslog", passdb=proxies)
     here.write("/etc/dovecot/dovecot.conf", front + _NO_PENALTY + more)
     here.start("dovecot", "-F", "-c", "/etc/dovecot/back.conf")
