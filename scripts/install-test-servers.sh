@@ -29,7 +29,10 @@ grep -q '^ID=debian$' /etc/os-release || mail_servers=""
 only=${1:-all}
 case $only in
 all) ;;
-pop-imap) packages="dovecot-imapd dovecot-pop3d iproute2 nftables openssl procps" ;;
+pop-imap)
+    packages="dovecot-imapd dovecot-pop3d iproute2 nftables openssl procps"
+    beside="no MTA"
+    ;;
 *) echo "install-test-servers: knows only pop-imap, not $only" >&2; exit 2 ;;
 esac
 here=$(dirname "$0")
