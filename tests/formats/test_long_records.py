@@ -27,7 +27,7 @@ REFUSED = {
     "courier-pop3": "LOGIN FAILED, user=",
     "courier-tcpd": "LOGIN FAILED, user=",
     "mailutils": "user `",
-    "perdition": 'Auth: 203.0.113.9:50222->192.0.2.5:110 client-secure=plaintext authorisation_id=NONE authentication_id="',
+    "perdition": 'Auth: 203.0.113.9:50222->192.0.2.5:110 authorisation_id=NONE authentication_id="',
     "up-imapproxy": "LOGIN: '",
     "vm-pop3d": "User '",
 }
@@ -59,7 +59,8 @@ def logins(name: str) -> list[Sample]:
 def padded(sample: Sample, length: int) -> str:
     """The sample's message with a longer name, so that it has this length."""
     message, user = sample.messages[-1], sample.user
-    assert user is not None and user in message
+    assert user is not None
+    assert user in message
     return message.replace(user, user + "x" * (length - len(message)), 1)
 
 
@@ -104,7 +105,10 @@ def test_a_long_logout_is_one_and_hides_no_login(core: Backend) -> None:
             tried += 1
             # A logout that continues a cut record is none: its address may be anybody's.
             found = kinds(core, log_of(following, REFUSED[fmt.name].ljust(fmt.cut_rest, "x"), message))
-            assert found == [("missed", None, "continuation" if length < fmt.cut_rest else "cut-record")], (sample, length)
+            assert found == [("missed", None, "continuation" if length < fmt.cut_rest else "cut-record")], (
+                sample,
+                length,
+            )
     assert tried >= 15
 
 

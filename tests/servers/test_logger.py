@@ -1,4 +1,4 @@
-"""Where `logger` of util-linux splits what it reads: the bound for any writer (`SPLIT`, docs/MATCHING.md, 4) is below it."""
+"""Where `logger` of util-linux splits what it reads: above the bound for any writer (docs/MATCHING.md, 4, `SPLIT`)."""
 
 from __future__ import annotations
 

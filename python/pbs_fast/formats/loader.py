@@ -135,8 +135,12 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         raise FormatError(f"{where('cut', '')}: cut is a length in bytes, not {table['cut']}")
     if "cut_prefix" in table and not (table.get("cut") and all(table["cut_prefix"])):
         raise FormatError(f"{where('cut_prefix', '')}: cut_prefix holds texts that are not empty, and needs a cut")
-    if "cut_rest" in table and (table.get("cut_prefix") or table["cut_rest"] < table.get("cut", 0) or not table.get("cut")):
-        raise FormatError(f"{where('cut_rest', '')}: cut_rest is a length, from cut on, and needs a cut and no cut_prefix")
+    if "cut_rest" in table and (
+        table.get("cut_prefix") or table["cut_rest"] < table.get("cut", 0) or not table.get("cut")
+    ):
+        raise FormatError(
+            f"{where('cut_rest', '')}: cut_rest is a length, from cut on, and needs a cut and no cut_prefix"
+        )
     lengths = table.get("cut_whole", [])
     if lengths and not (table.get("cut") and lengths == sorted({*lengths}) and lengths[0] >= table["cut"]):
         raise FormatError(f"{where('cut_whole', '')}: cut_whole holds ascending lengths, from cut on, and needs a cut")

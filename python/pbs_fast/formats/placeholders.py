@@ -16,6 +16,7 @@ from pbs_fast.formats.words import escape_class, words
 #: `{name}` or `{name:argument}`; a repetition such as `{1,3}` starts with a digit and is left alone.
 _PLACEHOLDER = re.compile(r"(?<!\\)\{([A-Za-z][A-Za-z0-9-]*)(?::([^{}]*))?\}")
 
+
 def _but(group: str | None) -> Callable[[str], str]:
     """A placeholder `{name:CHARS}`: bytes other than CHARS, kept as `group` or not kept."""
 
