@@ -63,8 +63,8 @@ def to_rip(argument: str) -> str:
     """Elements up to and including the first `rip=`; further words in `ri...` are refused, which keeps it one-pass.
 
     "Words up to one that starts with rip=" has a one-pass pattern only when the way out is nested: after a word that
-    begins with r but not with ri, the words are read by a second loop, in which nothing is kept (a group can stand
-    once in a pattern), so an element that is kept must stand before such a word (`rport=`) or after the address.
+    begins with r but not with ri, the words are read by a second loop, in which nothing is kept (a group can occur
+    once in a pattern), so an element that is kept must come before such a word (`rport=`) or after the address.
 
     No word ends in a colon: Dovecot puts `: ` between what it says and its elements (login_log_format), so that a text
     of a stranger which starts like a login is not read on into the true elements behind it.
@@ -95,12 +95,12 @@ def after_rip(argument: str) -> str:
 
 #: What a proxy says it did: up to 2.2 `store2:143/otto (master admin)`, in 2.3 `<192.0.2.77> (<store2>) as user otto
 #: (master admin) (0.010 secs)`, in 2.4 `remote host from 192.0.2.1 as user otto (master admin) (0.010 secs, 2
-#: reconnects)` (src/login-common/login-proxy.c), where what stands between the first part and the last may be missing.
+#: reconnects)` (src/login-common/login-proxy.c), where what comes between the first part and the last may be missing.
 _TIMES = r"[0-9][^()]*\)"
 _HOST = rf"(?:from [^ ]+ )?(?:as user [^ ]+ )?\((?:master [^()]*\) \()?{_TIMES}"
 _PLACE = rf"<[^<>]*> (?:as user [^ ]+ )?\((?:(?:<[^<>]*>|master [^()]*)\) (?:as user [^ ]+ )?\()*{_TIMES}"
 _OLD = r":+(?:[^ :<][^ :]*(?: \(master [^()]*\))?:+)* "
-#: What stands between "proxying to " and the elements.
+#: What comes between "proxying to " and the elements.
 PROXIED_TO = rf"(?:[^ :<][^ :]*(?: (?:host {_HOST}: |\(master [^()]*\){_OLD})|{_OLD})|{_PLACE}: )"
 #: The same at a message's end, or before other punctuation; from 2.3 on.
 PROXIED = rf"(?:remote host {_HOST}|{_PLACE})"

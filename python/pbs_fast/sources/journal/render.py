@@ -4,9 +4,9 @@
 
 Whatever the entry contains, the result is one line whose message starts where the server's did: control bytes are
 escaped as rsyslog does (`#012` for a newline), an ambiguous host is left out, and an entry with an ambiguous tag is
-rejected. Blanks at the message's end, which journald strips, are there: they count for a record's length, and a stranger
-may fill one with them. The timestamp is _SOURCE_REALTIME_TIMESTAMP (sent, from the kernel), else the time when it was
-stored.
+rejected. Blanks at the message's end, which journald strips, are there: they count for a record's length, and a
+stranger may fill one with them. The timestamp is _SOURCE_REALTIME_TIMESTAMP (sent, from the kernel), else the time when
+it was stored.
 """
 
 from __future__ import annotations
