@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from functools import cache
 
-from mta import require, unavailable
+from mta import require, unavailable, wait_for
 from mta.netns import SERVER, SERVER6
 from servers.stage import PEM, USERS, Stage
 
@@ -92,6 +92,7 @@ def start(here: Stage, listen: str = "*, ::", *, log: str = "syslog", more: str 
     conf = _CONF[version()].format(base="/run/dovecot", listen=listen, log=log, passdb=_USERS[version()])
     here.write("/etc/dovecot/dovecot.conf", conf + _NO_PENALTY + more)
     here.start("dovecot", "-F")
+    _wait(here, log)
 
 
 def start_proxy(here: Stage, *, more: str = "") -> None:
@@ -113,7 +114,21 @@ def start_proxy(here: Stage, *, more: str = "") -> None:
     front = made.format(base="/run/dovecot", listen=f"{SERVER}, {SERVER6}", log="syslog", passdb=proxies)
     here.write("/etc/dovecot/dovecot.conf", front + _NO_PENALTY + more)
     here.start("dovecot", "-F", "-c", "/etc/dovecot/back.conf")
+    _wait(here, "/run/back.log")
     here.start("dovecot", "-F")
+
+
+def _wait(here: Stage, log: str) -> None:
+    """Until it listens, for it may be behind a proxy whose ports say nothing about it: its first line comes then."""
+    said = here.logged if log == "syslog" else lambda: here.sh(f"cat {log} 2>/dev/null || true")
+    wait_for(
+        "Dovecot to start", lambda: " starting up for " in said() or "Unknown setting" in _errors(here), seconds=60
+    )
+
+
+def _errors(here: Stage) -> str:
+    file = here.directory / "stderr"
+    return file.read_text() if file.exists() else ""
 
 
 def settings(of: Mapping[str, str]) -> str:
