@@ -10,8 +10,7 @@ sub-patterns read them: `to_rip` and `after_rip` any elements, behind Dovecot's 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from string import ascii_lowercase, digits
+from collections.abc import Sequence
 
 from pbs_fast.formats.words import words
 
@@ -108,21 +107,17 @@ PROXIED = rf"(?:remote host {_HOST}|{_PLACE})"
 #: Names that sites give the element of the client's address; `rip` is Dovecot's own. A line has one of them.
 _ADDRESSES = ("rip", "remote", "from", "ip", "client")
 _VALUE = "[0-9A-Za-z_.@/+-]*"
+#: Elements of a site's own: none of their names starts like one of Dovecot's or of those, which keeps patterns short.
+_OTHERS = f"[abdeghjknopqtvwxyz][a-z0-9_-]*={_VALUE}"
 #: Of the mechanisms with an A, all but ANONYMOUS.
 _METHOD = "(?:[B-Z]|A[0-9A-MO-Z-])[0-9A-Z-]*"
 _CIPHER = r"(?:v[0-9.]+ with cipher [0-9A-Za-z_-]+ \([0-9/]+ bits\))?"
 _CLOSED = r"[\])}]*"
-_NAME = ascii_lowercase + digits + "_"
 
 
 def to_address(argument: str) -> str:
-    """Elements of a known form up to and including the name of the client's address, whichever of the usual ones.
-
-    No element before it has a name that starts like one of these, unless it starts the line's elements: `user=<...>`
-    and the others of Dovecot's own do not.
-    """
-    names = "".join(each for each in ascii_lowercase if each not in {name[0] for name in _ADDRESSES})
-    return f"(?:{_element(argument, {}, names)}, )*(?:{'|'.join(_ADDRESSES)})="
+    """Elements of a known form up to and including the name of the client's address, whichever of the usual ones."""
+    return f"(?:{_element(argument)}, )*(?:{'|'.join(_ADDRESSES)})="
 
 
 def after_address(argument: str) -> str:
@@ -130,39 +125,41 @@ def after_address(argument: str) -> str:
 
     A colon behind the server's address is one of its own bytes to the pattern, so such an address is not kept.
     """
-    plain = "[0-9A-Fa-f:.]+"
-    kept = f"(?P<lip>{plain})" if _asked(argument).get("lip") else plain
-    lip = rf"=(?:\[{plain}\](?::[0-9]+)?|{kept}){_CLOSED}"
-    leaves = {**dict.fromkeys(_ADDRESSES), "lip": lip}
-    return f"(?:, {_element(argument, leaves, ascii_lowercase, f'{_CLOSED}[:;]?')})*"
+    return f"(?:, {_element(argument, closed=_CLOSED, close=f'{_CLOSED}[:;]?', further=['rport=[0-9]+'])})*"
 
 
-def _element(argument: str, leaves: Mapping[str, str | None], first: str, close: str = "") -> str:
-    """One element: one of Dovecot's own, or `NAME=VALUE` of a site's, whose name starts with one of `first`.
+def _element(argument: str, *, closed: str = "", close: str = "", further: Sequence[str] = ()) -> str:
+    """One element: one of Dovecot's own, one of `further`, or one of a site's.
 
-    `leaves` adds names that go on as their values say, or must not occur; `close` follows all others.
+    `closed` follows the server's address, `close` all others. Ways that start alike are joined, which is one-pass.
     """
     asked = _asked(argument)
-    known: dict[str, str | None] = {"method": f"={_METHOD}{close}", "secured": close}
-    for name in ("user", "session", "lip", "pid"):
+
+    def kept(name: str) -> str | None:
         start, value = _ELEMENTS[name]
-        kept = value if name in asked else re.sub(r"\(\?P<[a-z]+>", "(?:", value)
-        before, _, quote = start.partition("=")
-        known[before] = None if asked.get(name) is False else f"={quote}{kept}{close}"
-    tls = "(?P<tls>)" if asked.get("tls") else ""
-    return f"(?:TLS{tls}{_CIPHER}{close}|{_names({**known, **leaves}, first, f'={_VALUE}{close}')})"
+        if asked.get(name) is False:
+            return None
+        return start + (value if name in asked else re.sub(r"\(\?P<[a-z]+>", "(?:", value))
+
+    plain = "[0-9A-Fa-f:.]+"
+    lip = f"(?P<lip>{plain})" if asked.get("lip") else plain
+    address = None if asked.get("lip") is False else rf"lip=(?:\[{plain}\](?::[0-9]+)?|{lip}){closed}"
+    ways = [
+        f"TLS{'(?P<tls>)' if asked.get('tls') else ''}{_CIPHER}{close}",
+        _joined("se", f"secured{close}", _and(kept("session"), close)),
+        _joined("m", f"method={_METHOD}{close}", _and(kept("pid"), close)),
+        _joined("l", f"lport=[0-9]+{close}", address),
+        _and(kept("user"), close),
+        *(f"{each}{close}" for each in further),
+        f"{_OTHERS}{close}",
+    ]
+    return f"(?:{'|'.join(way for way in ways if way is not None)})"
 
 
-def _names(suffixes: Mapping[str, str | None], first: str, other: str) -> str:
-    """What follows the bytes read of a name: the rest of one of `suffixes`, or of another that is in `first`."""
-    firsts = {suffix[0] for suffix in suffixes if suffix}
-    others = "".join(each for each in first if each not in firsts)
-    ways = [f"[{others}][a-z0-9_-]*{other}"] if others else []
-    for byte in sorted(firsts):
-        below = {suffix[1:]: leaf for suffix, leaf in suffixes.items() if suffix[:1] == byte}
-        ways.append(byte + _names(below, _NAME, other))
-    if first == _NAME:  # the name may end here
-        whole = suffixes.get("", other)
-        if whole is not None:
-            ways.append(whole)
-    return f"(?:{'|'.join(ways)})"
+def _and(pattern: str | None, close: str) -> str | None:
+    return None if pattern is None else pattern + close
+
+
+def _joined(start: str, *ways: str | None) -> str:
+    """Patterns that all start with this text, of which some may be None."""
+    return f"{start}(?:{'|'.join(way.removeprefix(start) for way in ways if way is not None)})"

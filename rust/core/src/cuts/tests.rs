@@ -97,7 +97,8 @@ fn a_whole_part_puts_its_writer_in_doubt_for_a_while() {
 fn only_so_many_parts_are_remembered() {
     let mut cuts = Cuts::default();
     let mut take = |host: String, is_cut: bool| {
-        let written = Written { host: host.as_bytes(), tag: b"t", prefix: b"a: ", is_cut, is_whole: is_cut };
+        let written =
+            Written { host: host.as_bytes(), tag: b"t", prefix: b"a: ", is_cut, leaves_rest: is_cut, is_whole: is_cut };
         let continues = cuts.take(&written, || Some(0));
         assert!(cuts.parts.len() as u64 <= 2 * REMEMBERED_PARTS);
         continues
