@@ -42,8 +42,8 @@ coverage: $(READY) ## the fast lane with the lines and branches of the package t
 test-native: $(READY) ## the tests of the native module and of the backends' equality
 	$(BIN)/pytest -q tests/native tests/backends
 
-test-servers: $(READY) ## what match says of real POP and IMAP servers' lines (as root, on Debian)
-	$(BIN)/pytest -q tests/servers
+test-servers: $(READY) ## what match says of real POP and IMAP servers' lines (as root, on Debian); SUITE=trixie: of that Debian's
+	$(if $(SUITE),packaging/test-servers.sh,$(BIN)/pytest -q tests/servers)
 
 test-fallback: ## what runs without the native module, in an environment that has none
 	packaging/fallback.sh

@@ -70,6 +70,7 @@ _FORMAT = {
     "aborted": "the same for a login of {user} that failed afterwards",
     "counted": "false if its session ends are not always logged, so that count_sessions ignores it",
     "cut": "length in bytes from which a record counts as cut by its writer; 700 for any writer",
+    "cut_rest": "length from which the record after a cut one may be its rest; by default cut",
     "cut_prefix": "texts that the writer repeats before each part of a record; cut then applies to messages that start"
     " with one",
     "cut_whole": "lengths, alternately, from which and up to which a message is a whole part; for a minute after one"

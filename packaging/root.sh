@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sourced by test-deb.sh, test-fresh.sh and test-debian-python.sh: how they make a Debian root and enter it.
+# Sourced by test-deb.sh, test-fresh.sh, test-servers.sh and test-debian-python.sh: how they make a Debian root and enter it.
 
 # make_root SUITE DIRECTORY LOG: by debootstrap, with nothing but what Debian itself needs; a daemon is never started.
 make_root() {

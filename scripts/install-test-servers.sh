@@ -13,6 +13,8 @@
 # installed. One that this Debian no longer has, or whose sources are gone from the archive for now, is left out and said:
 # its tests are skipped with a reason. For Exim the account is made that Debian's build looks for; a second one, with LMDB look-ups, is built from the same sources by
 # build-test-exim.sh. The logging daemons are unpacked by unpack-log-daemons.sh.
+#
+# With `pop-imap` only what tests/servers plays against: Dovecot and $mail_servers (packaging/test-servers.sh).
 set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
@@ -24,6 +26,15 @@ beside="exim, sendmail, courier, ucspi-tcp, ucspi-tcp-ipv6"
 mail_servers="courier-imap cyrus mailutils perdition popa3d solid-pop3d imapproxy nginx"
 # What they log is tested with Debian's builds; elsewhere some do not exist, or are of other versions.
 grep -q '^ID=debian$' /etc/os-release || mail_servers=""
+only=${1:-all}
+case $only in
+all) ;;
+pop-imap)
+    packages="dovecot-imapd dovecot-pop3d iproute2 nftables openssl procps"
+    beside="no MTA"
+    ;;
+*) echo "install-test-servers: knows only pop-imap, not $only" >&2; exit 2 ;;
+esac
 here=$(dirname "$0")
 policy=/usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
@@ -33,12 +44,13 @@ installed() {
         status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || return 1
         [ "$status" = "install ok installed" ] || return 1
     done
-    [ -x "$exim/usr/sbin/exim4" ] && [ -x "$exim_lmdb" ] && getent passwd Debian-exim >/dev/null || return 1
-    [ -x "$place/sendmail/usr/libexec/sendmail/sendmail" ] && [ -x "$place/courier/usr/bin/makedat" ] || return 1
-    [ -x "$place/ucspi-tcp/usr/bin/tcpserver" ] && [ -x "$place/ucspi-tcp-ipv6/usr/bin/tcpserver" ] || return 1
     for each in $mail_servers; do
         [ -e "$place/$each/.complete" ] || return 1
     done
+    [ "$only" = all ] || return 0
+    [ -x "$exim/usr/sbin/exim4" ] && [ -x "$exim_lmdb" ] && getent passwd Debian-exim >/dev/null || return 1
+    [ -x "$place/sendmail/usr/libexec/sendmail/sendmail" ] && [ -x "$place/courier/usr/bin/makedat" ] || return 1
+    [ -x "$place/ucspi-tcp/usr/bin/tcpserver" ] && [ -x "$place/ucspi-tcp-ipv6/usr/bin/tcpserver" ] || return 1
 }
 
 # The packages of one of $mail_servers.
@@ -73,9 +85,14 @@ unpack() {
 left_out=""
 without() { left_out="$left_out $1"; }
 
-if installed; then
+more() {
+    [ "$only" = all ] || return 0
     "$here/unpack-newer-systemd.sh"
     [ -z "$mail_servers" ] || "$here/unpack-log-daemons.sh"
+}
+
+if installed; then
+    more
     echo "install-test-servers: $packages, $beside, $mail_servers: all there"
     exit 0
 fi
@@ -110,20 +127,22 @@ apt-get update -q
 # shellcheck disable=SC2086  # a list of words
 apt-get install -q -y --no-install-recommends $packages
 
-[ -x "$exim/usr/sbin/exim4" ] || unpack exim exim4-daemon-light || without exim
-getent passwd Debian-exim >/dev/null ||
-    useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin Debian-exim
-[ -x "$exim_lmdb" ] || "$here/build-test-exim.sh" || without exim-lmdb
-[ -x "$place/sendmail/usr/libexec/sendmail/sendmail" ] ||
-    unpack sendmail sendmail-bin sendmail-base sendmail-cf || without sendmail
-[ -x "$place/courier/usr/bin/makedat" ] || {
-    # The link is what installing the package makes.
-    unpack courier courier-mta courier-base courier-authlib &&
-        ln -sf makedat.courier "$place/courier/usr/bin/makedat"
-} || without courier
-for each in ucspi-tcp ucspi-tcp-ipv6; do
-    [ -x "$place/$each/usr/bin/tcpserver" ] || unpack "$each" "$each" || without "$each"
-done
+if [ "$only" = all ]; then
+    [ -x "$exim/usr/sbin/exim4" ] || unpack exim exim4-daemon-light || without exim
+    getent passwd Debian-exim >/dev/null ||
+        useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin Debian-exim
+    [ -x "$exim_lmdb" ] || "$here/build-test-exim.sh" || without exim-lmdb
+    [ -x "$place/sendmail/usr/libexec/sendmail/sendmail" ] ||
+        unpack sendmail sendmail-bin sendmail-base sendmail-cf || without sendmail
+    [ -x "$place/courier/usr/bin/makedat" ] || {
+        # The link is what installing the package makes.
+        unpack courier courier-mta courier-base courier-authlib &&
+            ln -sf makedat.courier "$place/courier/usr/bin/makedat"
+    } || without courier
+    for each in ucspi-tcp ucspi-tcp-ipv6; do
+        [ -x "$place/$each/usr/bin/tcpserver" ] || unpack "$each" "$each" || without "$each"
+    done
+fi
 for server in $mail_servers; do
     [ ! -e "$place/$server/.complete" ] || continue
     # shellcheck disable=SC2046  # a list of words
@@ -134,9 +153,7 @@ for server in $mail_servers; do
         without "$server"
     fi
 done
-
-"$here/unpack-newer-systemd.sh"
-[ -z "$mail_servers" ] || "$here/unpack-log-daemons.sh"
+more
 
 # With `policy-rc.d` nothing was started now; units that are enabled would start at the next boot.
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then

@@ -57,7 +57,7 @@ def described(fmt: Format) -> str:
         lines.append(("own_probe", fmt.own_probe))
     lines += [(key, str(number)) for key in ("marked", "unmarked", "cut_whole") for number in getattr(fmt, key)]
     if fmt.cut:
-        lines.append(("cut", str(fmt.cut)))
+        lines += [("cut", str(fmt.cut)), ("cut_rest", str(fmt.cut_rest))]
     return "".join(f"{key}\t{text}\n" for key, text in lines)
 
 

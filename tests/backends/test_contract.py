@@ -506,6 +506,23 @@ def test_cut_records(core: Backend) -> None:
         both = tuple(replace(fmt, cut=n) for fmt, n in zip(FORMATS[:2], lengths, strict=True))
         lines = [record(failed(length), tag="imapd") + "\n" + record(beta, tag="imapd") for length in (60, 59)]
         assert told(core, *lines, setting=replace(DEFAULT, formats=both)) == ["continuation", "192.0.2.7"]
+    # From `cut` on a message may have lost its end, from `cut_rest` on what follows may be its rest.
+    lenient = replace(DEFAULT, formats=(replace(FORMATS[0], cut_rest=80), *FORMATS[1:]))
+    logout = "LOGOUT, user=u, ip=[192.0.2.7]"
+    for lines, outcome in [
+        ([failed(79), LOGIN], ["192.0.2.7"]),
+        ([failed(80), LOGIN], ["continuation"]),
+        ([LOGIN.replace("lena", "x" * 40), LOGIN], ["cut-record", "192.0.2.7"]),
+        ([logout.replace("u,", "u" * 40 + ","), LOGIN], ["192.0.2.7", "192.0.2.7"]),
+        ([logout.replace("u,", "u" * 60 + ","), LOGIN], ["cut-record", "continuation"]),
+        ([failed(80), logout.replace("u,", "u" * 40 + ","), LOGIN], ["continuation", "192.0.2.7"]),
+        ([failed(80), logout.replace("u,", "u" * 60 + ","), LOGIN], ["cut-record", "continuation"]),
+        ([failed(100_000), logout.replace("u,", "u" * 40 + ",")], ["continuation"]),
+    ]:
+        data = "".join(record(line) + "\n" for line in lines)
+        for cuts in ([], [i + 1 for i, c in enumerate(data) if c == "\n"][:-1]):
+            found = run(core, data.encode(), lenient, cuts=cuts).events
+            assert [e.reason or e.ip for e in found] == outcome, (lines, cuts)
     # The dropped Solaris text is no part of the message; the tag counts without its pid.
     assert told(core, record("[ID 1 a.b] " + failed(59)), record(LOGIN)) == ["192.0.2.7"]
     assert told(core, record(failed(60), tag="alphad[1]"), record(LOGIN, tag="alphad[2]")) == ["continuation"]

@@ -73,9 +73,13 @@ SPLITTERS = (
         ("courier-imap", "courier-pop3", "courier-tcpd"),
         end=f", ip=[{TRUE}], port=[40122]",
     ),
-    Splitter("logger of util-linux", (1024 - 220, 1024 - 90, 1024 - 29), "1 KiB with the head; misc-utils/logger.c"),
+    Splitter(
+        "logger of util-linux",
+        (1024, 1024 - 220, 1024 - 29),
+        "1,024 bytes of text (`--size`), measured at 2.38.1 and 2.41.5",
+    ),
     Splitter("s6-log -l", (1000 - 40, 8192 - 40), "`-l`, no limit without it; src/daemontools-extras/s6-log.c"),
-    Splitter("rsyslog", (8096, 8192), "`maxMessageSize` 8k"),
+    Splitter("rsyslog", (8096, 8192), "`maxMessageSize` 8k; `iMaxLine`, runtime/glbl.c"),
     Splitter("syslog-ng, journald's stdout", (48 * 1024, 64 * 1024 - 60), "`log-msg-size` 64 KiB, `LineMax=` 48 KiB"),
     Splitter(
         "BusyBox syslogd",

@@ -59,6 +59,60 @@ def test_dovecot_login(user: str, session: str, head: str, order: list[str], usu
     judge("dovecot", [head.format(user=dovecot_name(user)) + elements], share)
 
 
+#: `login_log_format` of sites: the text first, then the elements first.
+SHAPES = (
+    "{text} [{elements}]",
+    "{text} -- {elements} --",
+    "{text}, {elements}",
+    "{elements}: {text}",
+    "{elements} {text}",
+    "[{elements}] {text}",
+)
+
+
+@given(
+    user=hostile(*ELEMENTS, ", from=192.0.2.6", ">: Logged in", "> Login", "Logged in [user=<", " -- ", plain="otto"),
+    shape=st.sampled_from(SHAPES),
+    address=st.sampled_from(["rip={ip}", "rip=[{ip}]:50611", "from={ip}", "client={ip}"]),
+    text=st.sampled_from(
+        ["Login", "Logged in", "proxy({user},192.0.2.77:143): Started proxying to remote host as user x (0.010 secs)"]
+    ),
+    session=st.booleans(),
+)
+@example(user="a>, from=192.0.2.6, session=<c", shape=SHAPES[3], address="rip={ip}", text="Logged in", session=True)
+def test_dovecot_login_in_other_words(
+    user: str, shape: str, address: str, text: str, session: bool, share: Real
+) -> None:
+    name = dovecot_name(user)
+    elements = f"user=<{name}>, method=PLAIN, {address.format(ip=TRUE)}, lip=192.0.2.10, mpid=812, TLS"
+    elements += ", session=<q2LxUo8Kx1rGM2Ra>" if session else ""
+    judge("dovecot", ["imap-login: " + shape.format(text=text.format(user=name), elements=elements)], share)
+
+
+@given(
+    user=hostile(
+        *ELEMENTS, ", from=192.0.2.6", ">: Logged in", "> Login", "Logged in [user=<", ": Login", plain="otto"
+    ),
+    shape=st.sampled_from(SHAPES),
+    address=st.sampled_from(["rip={ip}", "rip=[{ip}]:50611", "from={ip}"]),
+    text=st.sampled_from(
+        [
+            "Login aborted: Logged out (auth failed, 1 attempts in 2 secs) (auth_failed)",
+            "Aborted login (auth failed, 1 attempts)",
+            "ID sent: name={user}",
+            "ID sent: name=x, y={user}: Logged in",
+            "ID sent: name=x, {user}, session=<y>: Logged in",
+            "proxy({user},192.0.2.77:143): connect(192.0.2.77, 143) failed: Connection refused",
+        ]
+    ),
+)
+def test_dovecot_without_login_in_other_words(user: str, shape: str, address: str, text: str, share: Real) -> None:
+    name = dovecot_name(user)
+    elements = f"user=<{name}>, method=PLAIN, {address.format(ip=TRUE)}, lip=192.0.2.10, session=<q2LxUo8Kx1rGM2Ra>"
+    line = shape.format(text=text.format(user=name), elements=elements)
+    judge_refused("dovecot", ["imap-login: " + line], share, user)
+
+
 def dovecot_name(name: str) -> str:
     return name if len(name) <= 80 else name[:77] + "..."
 
@@ -148,6 +202,8 @@ def courier_name(plainly: int) -> st.SearchStrategy[str]:
             ("pop3d-ssl", "LOGIN, user={name}, ip=[::ffff:{ip}], port=[40122]"),
             ("courierpop3login", "LOGIN, user={name}, ip=[::ffff:{ip}]"),
             ("couriertcpd", "LOGIN, user={name}, ip=[::ffff:{ip}], port=[40122], protocol=IMAP"),
+            ("courier-imaps", "IMAP connect from @ [{ip}]INFO: LOGIN, user={name}, ip=[::ffff:{ip}], protocol=IMAP"),
+            ("courier-pop3d", "IMAP connect from @ [{ip}]INFO: LOGIN, user={name}, ip=[::ffff:{ip}]"),
         ]
     ),
 )
@@ -160,7 +216,11 @@ def test_courier_login(name: str, line: tuple[str, str], share: Real) -> None:
     pad=st.integers(0, 505),
     tag=st.sampled_from(["imapd", "imapd-ssl", "pop3d", "pop3d-ssl", "courierpop3login", "couriertcpd"]),
     line=st.sampled_from(
-        ["LOGIN FAILED, user={name}, ip=[::ffff:{ip}], port=[40122]", "LOGIN FAILED, user={name}, ip=[{ip}]"]
+        [
+            "LOGIN FAILED, user={name}, ip=[::ffff:{ip}], port=[40122]",
+            "LOGIN FAILED, user={name}, ip=[{ip}]",
+            "IMAP connect from @ [{ip}]checkmailpasswd: FAILED: {name} - no from @ [{ip}]ERR: LOGIN FAILED, ip=[{ip}]",
+        ]
     ),
 )
 @example(
@@ -208,6 +268,31 @@ def test_cyrus_login(reverse: str, user: str, line: tuple[str, str], blank: str,
 def test_cyrus_without_login(reverse: str, text: str, line: tuple[str, str], share: Real) -> None:
     reverse = re.sub(" ", "", reverse)  # the C library refuses blanks in a reverse name
     judge_refused(line[0], [line[1].format(reverse=reverse, text=text, ip=TRUE)], share, reverse, text)
+
+
+# Cyrus in logfmt: lib/logfmt.c quotes and escapes what it must.
+
+
+def logfmt(value: str) -> str:
+    if re.fullmatch(r"[!#-<>-\[\]-~]+", value):
+        return value
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@given(
+    reverse=hostile("[192.0.2.6]", '[192.0.2.6]" u.username=x', '"', plain="dsl.example.org"),
+    user=hostile(" r.clienthost=[192.0.2.6]", '" login.tls=1', "~null~", "anonymous", plain="otto"),
+    tag=st.sampled_from(["cyrus/imap", "cyrus", "imaps"]),
+    event=st.sampled_from(["good", "good", "good", "bad"]),
+)
+def test_cyrus_logfmt(reverse: str, user: str, tag: str, event: str, share: Real) -> None:
+    host = f"{re.sub(' ', '', reverse)} [{TRUE}]"
+    line = f"event=login.{event} r.sessionid=a-1 r.clienthost={logfmt(host)} u.username={logfmt(user)}"
+    line += " login.mech=PLAIN login.tls=1 login.magic=~null~" if event == "good" else f" error={logfmt(user)}"
+    if event == "good":
+        judge(tag, [line], share)
+    else:
+        judge_refused(tag, [line], share, user, reverse)
 
 
 # UW: user= and host= cut at 80 bytes each; a reverse name holds no blank.

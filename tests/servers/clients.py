@@ -84,11 +84,18 @@ class Client:
         self._deed = deed
         self._tags = iter(range(1, 100))
         self._use(connected)
-        if deed.over == "tls":
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        if self._deed.over == "tls":
             self._wrap()
         self._greeting()
-        if deed.over == "starttls":
-            assert self._says("STARTTLS" if deed.protocol == "imap" else "STLS"), f"{deed}: no TLS"
+        if self._deed.over == "starttls":
+            assert self._says("STARTTLS" if self._deed.protocol == "imap" else "STLS"), f"{self._deed}: no TLS"
             self._wrap()
 
     @classmethod

@@ -199,6 +199,19 @@ def observe(daemon: Daemon, suite: str) -> Row:
     return Row(*made, longest=_longest(found), forged=_forged(found))
 
 
+def journaled(suite: str, texts: Sequence[bytes]) -> list[bytes]:
+    """The lines that are read of these messages once that suite's journald has them."""
+    (daemon,) = (each for each in DAEMONS if each.log == "journal")
+    with log_host(suite) as host:
+        host.write({"/run/systemd/system/.here": ""})
+        host.start("/usr/lib/systemd/systemd-journald")
+        host.wait_for_socket(_JOURNAL, DGRAM)
+        log = _read(daemon, host)
+        host.send(_JOURNAL, DGRAM, [_message(text) for text in (*texts, b"probe: " + _LAST)])
+        wait_for("journald", lambda: _LAST in log(), seconds=20)
+        return log().splitlines()
+
+
 def _timestamp() -> bytes:
     return time.strftime("%b %e %H:%M:%S", time.gmtime()).encode()
 

@@ -12,6 +12,7 @@ defaultpartition: default
 partition-default: /var/spool/cyrus
 autocreate_quota: 0
 allowplaintext: yes
+allowstarttls: yes
 failedloginpause: 0
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sasldb

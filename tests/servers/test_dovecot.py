@@ -1,4 +1,4 @@
-"""Dovecot with its default login and logout lines, through syslog; and what it writes of an IMAP ID of 8 KB."""
+"""Dovecot's login and logout lines, its own and a site's, through syslog; and what it writes of an IMAP ID of 8 KB."""
 
 from __future__ import annotations
 
@@ -9,60 +9,97 @@ from typing import Literal
 import pytest
 
 from mta import wait_for
-from mta.dovecot import require_dovecot
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.backends import load_backend
+from servers import dovecot
 from servers.clients import deeds
 from servers.held import hold
-from servers.stage import PEM, UNNAMED, USERS, Stage, stage
+from servers.stage import UNNAMED, stage
 
-_CONF = """
-base_dir = /run/dovecot
-log_path = {log}
-protocols = imap pop3
-listen = {listen}
-ssl = yes
-ssl_cert = <{pem}
-ssl_key = <{pem}
-disable_plaintext_auth = no
-auth_failure_delay = 0
-mail_location = maildir:/var/lib/mail/%u
-first_valid_uid = 7001
-passdb {{
-  driver = passwd-file
-  args = /etc/dovecot/users
-}}
-service anvil {{
-  # Failures make later clients of the same network wait for seconds.
-  unix_listener anvil-auth-penalty {{
-    mode = 0
+#: How sites write what a login process logs, by version: the text and the elements in another order or punctuation.
+_FORMATS = {
+    "brackets": {"2.3": "login_log_format = %$ [%s]\n", "2.4": "login_log_format = %{message} [%{elements}]\n"},
+    "dashes": {"2.3": "login_log_format = %$ -- %s --\n", "2.4": "login_log_format = %{message} -- %{elements} --\n"},
+    "elements first": {"2.3": "login_log_format = %s: %$\n", "2.4": "login_log_format = %{elements}: %{message}\n"},
+    "elements, a blank": {"2.3": "login_log_format = %s %$\n", "2.4": "login_log_format = %{elements} %{message}\n"},
+    "other elements": {
+        "2.3": "login_log_format_elements = user=<%u> rip=[%r]:%{rport} lip=[%l] %c session=<%{session}>\n",
+        "2.4": "login_log_format_elements = user=<%{user}> rip=[%{remote_ip}]:%{remote_port} lip=[%{local_ip}] "
+        "%{secured} session=<%{session}>\n",
+    },
+    "from": {
+        "2.3": "login_log_format_elements = user=<%u> from=%r %c session=<%{session}>\n",
+        "2.4": "login_log_format_elements = user=<%{user}> from=%{remote_ip} %{secured} session=<%{session}>\n",
+    },
+}
+#: Services of a site's own, in place of the usual ones.
+_SERVICES = "".join(
+    f"""
+service {name}-login {{
+  inet_listener {name} {{
+    port = 0
+  }}
+  inet_listener {name}s {{
+    port = 0
   }}
 }}
-userdb {{
-  driver = static
-  args = uid=7001 gid=7001 home=/var/lib/mail/%u
+service {name}-login2 {{
+  type = login
+  protocol = {name}
+  executable = {name}-login
+  chroot = login
+  user = dovenull
+  inet_listener {name}2 {{
+    port = {port}
+  }}
+  inet_listener {name}s2 {{
+    port = {tls}
+    ssl = yes
+  }}
 }}
 """
-
-
-def start(here: Stage, listen: str = "*, ::", *, log: str = "syslog", more: str = "") -> None:
-    """Start Dovecot at all four ports of these addresses."""
-    here.write("/etc/dovecot/dovecot.conf", _CONF.format(pem=PEM, listen=listen, log=log) + more)
-    here.write("/etc/dovecot/users", "".join(f"{user}:{{PLAIN}}{word}::::::\n" for user, word in USERS.items()))
-    here.sh("install -d -o 7001 -g 7001 /var/lib/mail; mkdir -p /var/lib/dovecot")
-    here.start("dovecot", "-F")
+    for name, port, tls in (("imap", 143, 993), ("pop3", 110, 995))
+)
 
 
 def test_dovecot() -> None:
-    require_dovecot()
+    dovecot.version()
     with stage(None) as here:
-        start(here)
+        dovecot.start(here)
         here.wait_for_ports(110, 143, 993, 995)
         hold(here, deeds(), ["dovecot"])
 
 
 #: A record that begins as a login of nobody's, and is none.
 _WHOLE_LOGIN = re.compile(r"imap-login: (?:.*: )?Login: user=<x>.*>$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("each", _FORMATS.values(), ids=_FORMATS)
+def test_dovecot_that_writes_its_logins_otherwise(each: dict[str, str]) -> None:
+    dovecot.version()
+    with stage(None) as here:
+        dovecot.start(here, more=dovecot.settings(each))
+        here.wait_for_ports(110, 143, 993, 995)
+        hold(here, deeds(), ["dovecot"])
+
+
+def test_dovecot_with_services_of_its_own() -> None:
+    dovecot.version()
+    with stage(None) as here:
+        dovecot.start(here, more=_SERVICES)
+        here.wait_for_ports(110, 143, 993, 995)
+        hold(here, deeds(), ["dovecot"])
+        assert "imap-login2: Log" in here.logged()
+
+
+@pytest.mark.parametrize("each", [None, "brackets", "elements first"])
+def test_a_proxy(each: str | None) -> None:
+    dovecot.version()
+    with stage(None) as here:
+        dovecot.start_proxy(here, more=dovecot.settings(_FORMATS[each]) if each else "")
+        here.wait_for_ports(110, 143, 993, 995)
+        hold(here, deeds(), ["dovecot"])
+        assert "tarted proxying to " in here.logged()
 
 
 def _id_that_fills_records(digits: int) -> bytes:
@@ -97,9 +134,11 @@ def _fill(length: int) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("log", ["syslog", "own"])
 def test_an_imap_id_that_fills_records_grants_nothing(log: Literal["syslog", "own"]) -> None:
     """Anyone on the Internet, without an account, where `imap_id_log` is set."""
-    require_dovecot()
     with stage(None) as here:
-        start(here, log="syslog" if log == "syslog" else "/run/dovecot.log", more="imap_id_log = *\n")
+        dovecot.start(here, log="syslog" if log == "syslog" else "/run/dovecot.log", more="imap_id_log = *\n")
+        if dovecot.version() == "2.4":
+            assert "imap_id_log: Unknown setting" in here.sh("doveconf -n 2>&1 || true")
+            return
         here.wait_for_ports(143)
         for digits in range(1, 8):
             with here.connect(UNNAMED[0], 143) as client:

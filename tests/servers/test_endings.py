@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from mta import wait_for
-from mta.dovecot import require_dovecot
 from pbs_fast.events import Batch
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.backends import load_backend
-from servers import test_courier, test_mailutils, test_nginx, test_perdition
+from servers import dovecot, test_courier, test_mailutils, test_nginx, test_perdition
 from servers.clients import Client, Deed, Protocol
 from servers.held import CORES
 from servers.stage import UNNAMED, USERS, Stage, stage
@@ -73,7 +72,7 @@ def test_the_words_of_a_process_end_its_session(
     kind: str,
     word: str,
 ) -> None:
-    require_dovecot()
+    dovecot.version()
     with stage(package) as here:
         start(here)
         deed = Deed(protocol, CLIENT, USER, True, "drop")
@@ -104,7 +103,7 @@ def test_the_words_of_a_process_end_its_session(
 
 
 def test_nginx_says_that_it_starts() -> None:
-    require_dovecot()
+    dovecot.version()
     with stage("nginx") as here:
         test_nginx.start(here)
         for core in CORES:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from mta.dovecot import require_dovecot
 from mta.netns import SERVER
-from servers import test_dovecot
+from servers import dovecot
 from servers.clients import deeds
 from servers.held import hold
 from servers.stage import Stage, stage
@@ -35,14 +34,14 @@ auth_sasl_mech LOGIN
 
 def start(here: Stage) -> None:
     """Start Dovecot and the proxy."""
-    test_dovecot.start(here, _BACKEND, log="/run/dovecot.log")
+    dovecot.start(here, _BACKEND, log="/run/dovecot.log")
     here.write("/etc/imapproxy.conf", _CONF)
     here.start("imapproxyd", "-f", "/etc/imapproxy.conf")
     here.wait_for_ports(143, v6=False)
 
 
 def test_imapproxy() -> None:
-    require_dovecot()
+    dovecot.version()
     with stage("imapproxy") as here:
         start(here)
         hold(here, deeds(["imap"], ["clear"], v6=False), ["up-imapproxy"], ends=[])

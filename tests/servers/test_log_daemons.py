@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from formats.injecting import CORES, MATCHERS
 from mta import unavailable
 from pbs_fast.health.loggers import raw_line_feeds
-from servers.log_daemons import DAEMONS, FORGED, Daemon, observe, version, written
+from servers.log_daemons import DAEMONS, FORGED, Daemon, journaled, observe, version, written
 from servers.log_hosts import SUITES, UNPACKED
 
 _PAGE = Path(__file__).parents[2] / "SECURITY.md"
@@ -25,6 +27,21 @@ def test_is_as_written(daemon: Daemon, suite: str) -> None:
     if said is None:
         said = next(row for (name, _), row in rows.items() if name == daemon.name)
     assert observe(daemon, suite) == said
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_blanks_that_fill_a_record_are_part_of_its_length(suite: str) -> None:
+    """journald strips them, and a stranger may fill a record of courierlogger with them: the next part is a login."""
+    if not (UNPACKED / suite / ".complete").exists():
+        unavailable(f"the logging daemons of {suite} are not unpacked")
+    forged = b"imapd: LOGIN, user=y, ip=[192.0.2.6], port=[1], protocol=IMAP"
+    true = b"imapd: LOGIN, user=mia, ip=[198.51.100.14], port=[40122], protocol=IMAP"
+    for filled in (b"imapd: LOGIN FAILED, user=x".ljust(7 + 505), forged.ljust(7 + 505)):
+        log = b"\n".join(journaled(suite, [filled, forged, true])) + b"\n"
+        for core in CORES:
+            scan = MATCHERS[core.name].scan(log, layout="syslog", reference=int(time.time()))
+            events = core.Stream(MATCHERS[core.name], source="journal", gap=0, fold=False).events(scan)
+            assert [event.ip for event in events if event.kind == "login"] == ["198.51.100.14"], log
 
 
 def test_the_page_has_every_daemon() -> None:

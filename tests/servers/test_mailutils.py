@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servers.clients import deeds
+from servers.clients import Over, deeds
 from servers.held import hold
 from servers.stage import PEM, Stage, stage
 
@@ -14,16 +14,23 @@ def start(here: Stage) -> None:
     conf, pair = "", f"ssl-certificate-file /run/cert; ssl-key-file {PEM};"
     for name, service in (("pop3d", "pop3"), ("imap4d", "imap2")):
         here.write(f"/etc/pam.d/gnu-{name}", "@include common-auth\n@include common-account\n")
-        conf += f"program {name} {{ tls-mode ondemand; tls {{ {pair} }}; }};\n"
+        if "starttls" in overs(here):
+            conf += f"program {name} {{ tls-mode ondemand; tls {{ {pair} }}; }};\n"
         words = f"nowait.1000 root /usr/sbin/tcpd /usr/sbin/{name} --inetd\n"
         services += [f"{service} stream {family} {words}" for family in ("tcp", "tcp6")]
-    here.write("/etc/mailutils.conf", conf)
+    if conf:
+        here.write("/etc/mailutils.conf", conf)
     here.write("/etc/inetd.conf", "".join(services))
     here.start("inetd", "-i")
     here.wait_for_ports(110, 143)
 
 
+def overs(here: Stage) -> list[Over]:
+    """How clients may come. 3.19 (Debian 13) crashes at each connection where TLS is configured."""
+    return ["clear"] if "3.19" in here.sh("imap4d --version") else ["clear", "starttls"]
+
+
 def test_mailutils() -> None:
     with stage("mailutils") as here:
         start(here)
-        hold(here, deeds(overs=["clear", "starttls"]), ["mailutils"])
+        hold(here, deeds(overs=overs(here)), ["mailutils"])

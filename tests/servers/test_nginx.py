@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from mta.dovecot import require_dovecot
 from mta.netns import SERVER, SERVER6
-from servers import test_dovecot
+from servers import dovecot
 from servers.clients import deeds
 from servers.held import hold
 from servers.stage import PEM, USERS, Stage, stage
@@ -53,7 +52,7 @@ mail {
 
 def start(here: Stage) -> None:
     """Start Dovecot and nginx."""
-    test_dovecot.start(here, _BACKEND, log="/run/dovecot.log")
+    dovecot.start(here, _BACKEND, log="/run/dovecot.log")
     conf = _CONF
     for name, value in {"@4": SERVER, "@6": SERVER6, "@backend": _BACKEND, "@pem": PEM}.items():
         conf = conf.replace(name, value)
@@ -65,7 +64,7 @@ def start(here: Stage) -> None:
 
 
 def test_nginx() -> None:
-    require_dovecot()
+    dovecot.version()
     with stage("nginx") as here:
         start(here)
         hold(here, deeds(), ["nginx"])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from mta.dovecot import require_dovecot
 from mta.netns import SERVER, SERVER6
-from servers import test_dovecot
+from servers import dovecot
 from servers.clients import Client, deeds
 from servers.held import CORES, hold, said
 from servers.stage import PEM, Stage, stage
@@ -21,7 +20,7 @@ _SERVICES = {
 
 def start(here: Stage) -> None:
     """Start Dovecot and four Perditions."""
-    test_dovecot.start(here, _BACKEND, log="/run/dovecot.log")
+    dovecot.start(here, _BACKEND, log="/run/dovecot.log")
     # Addresses of both families by name: in an IPv6 address it would look for a port.
     here.sh(f"printf '%s four\\n%s six\\n' {SERVER} {SERVER6} >>/etc/hosts")
     words = f"--no_daemon -b four,six -s {_BACKEND} -u nobody -g nogroup --ssl_cert_file {PEM} --ssl_key_file {PEM}"
@@ -32,7 +31,7 @@ def start(here: Stage) -> None:
 
 
 def test_perdition() -> None:
-    require_dovecot()
+    dovecot.version()
     with stage("perdition") as here:
         start(here)
         hold(here, deeds(v6=False), ["perdition"])
@@ -40,7 +39,7 @@ def test_perdition() -> None:
 
 def test_ipv6_is_missed() -> None:
     """The port stands behind the address with nothing to tell them apart by: no event, and a line of `--missed`."""
-    require_dovecot()
+    dovecot.version()
     with stage("perdition") as here:
         start(here)
         done = [deed for deed in deeds(["pop3"]) if ":" in deed.client and deed.taken]

@@ -15,10 +15,9 @@ from types import ModuleType
 import pytest
 
 from mta import wait_for
-from mta.dovecot import require_dovecot
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.distrust import LONGEST_RECORD
-from servers import test_courier, test_cyrus, test_dovecot, test_imapproxy, test_mailutils, test_nginx, test_perdition
+from servers import dovecot, test_courier, test_cyrus, test_imapproxy, test_mailutils, test_nginx, test_perdition
 from servers.stage import UNNAMED, Stage, stage
 
 _RAW = {tag for each in load_catalogue() for tag in each.raw_names}
@@ -32,7 +31,7 @@ SERVERS: dict[str, tuple[ModuleType, str | None, set[str]]] = {
     "mailutils": (test_mailutils, "mailutils", {"imap4d"}),
     "courier": (test_courier, "courier-imap", set()),
     "cyrus": (test_cyrus, "cyrus", set()),
-    "dovecot": (test_dovecot, None, set()),
+    "dovecot": (dovecot, None, set()),
 }
 
 
@@ -73,7 +72,7 @@ def _raw_names(log: str) -> set[str]:
 @pytest.mark.parametrize("server", SERVERS)
 def test_which_names_come_out_raw(server: str) -> None:
     module, package, expected = SERVERS[server]
-    require_dovecot()
+    dovecot.version()
     with stage(package) as here:
         module.start(here)
         here.wait_for_ports(143, v6=False)

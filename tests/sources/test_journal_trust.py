@@ -161,6 +161,14 @@ def rendered(**other: Any) -> bytes:
     return found
 
 
+def test_blanks_that_journald_stripped_are_part_of_the_message() -> None:
+    raw = "<22>Nov 22 10:15:00 dovecot[71]: hello"
+    assert rendered(SYSLOG_RAW=f"{raw}  \t ").endswith(b": hello  #011 \n")
+    assert rendered(SYSLOG_RAW=f"{raw} \n\x00").endswith(b": hello \n")
+    assert rendered(SYSLOG_RAW=raw) == rendered(SYSLOG_RAW=f"{raw}\n") == line()
+    assert line(SYSLOG_RAW=raw + " " * 16_384) == "too_long"
+
+
 def test_a_line() -> None:
     assert line() == b"2025-11-22T10:15:00.250000+00:00 hub dovecot[71]: hello\n"
     assert rendered(_SOURCE_REALTIME_TIMESTAMP="1763806499999999").startswith(b"2025-11-22T10:14:59.999999+00:00 ")

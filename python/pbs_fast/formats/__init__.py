@@ -22,6 +22,8 @@ class Format:
     logout: tuple[str, ...]
     cut: int = 0
     """Length in bytes from which a record is taken as cut by its writer; 0: that of any writer (docs/MATCHING.md)."""
+    cut_rest: int = 0
+    """Length in bytes from which the record after a cut one may be its rest; 0 or less than `cut`: from that on."""
     cut_prefix: tuple[str, ...] = ()
     """Texts that the writer repeats before each part of a record; `cut` is then for messages that start with one."""
     cut_whole: tuple[int, ...] = ()

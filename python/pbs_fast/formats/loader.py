@@ -42,6 +42,7 @@ _KEYS: Types = {
     "login": TEXTS,
     "logout": TEXTS,
     "cut": NUMBER,
+    "cut_rest": NUMBER,
     "cut_prefix": TEXTS,
     "cut_whole": NUMBERS,
     "counted": BOOLEAN,
@@ -134,6 +135,12 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         raise FormatError(f"{where('cut', '')}: cut is a length in bytes, not {table['cut']}")
     if "cut_prefix" in table and not (table.get("cut") and all(table["cut_prefix"])):
         raise FormatError(f"{where('cut_prefix', '')}: cut_prefix holds texts that are not empty, and needs a cut")
+    if "cut_rest" in table and (
+        table.get("cut_prefix") or table["cut_rest"] < table.get("cut", 0) or not table.get("cut")
+    ):
+        raise FormatError(
+            f"{where('cut_rest', '')}: cut_rest is a length, from cut on, and needs a cut and no cut_prefix"
+        )
     lengths = table.get("cut_whole", [])
     if lengths and not (table.get("cut") and lengths == sorted({*lengths}) and lengths[0] >= table["cut"]):
         raise FormatError(f"{where('cut_whole', '')}: cut_whole holds ascending lengths, from cut on, and needs a cut")
@@ -166,6 +173,7 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         login=patterns("login", table.get("login", ())),
         logout=patterns("logout", table.get("logout", ())),
         cut=table.get("cut", 0),
+        cut_rest=table.get("cut_rest", 0),
         cut_prefix=tuple(table.get("cut_prefix", ())),
         cut_whole=tuple(table.get("cut_whole", ())),
         marked=tuple(table.get("marked", ())),

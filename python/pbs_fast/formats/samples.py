@@ -101,6 +101,7 @@ def weakened(sample: Sample, directory: Path = DATA) -> Format:
     if sample.without == "cut":
         if not table.pop("cut", 0):
             raise FormatError(f"{file}: sample {sample.number}: without = 'cut', but the format has no cut")
+        table.pop("cut_rest", None)
         table.pop("cut_prefix", None)
         table.pop("cut_whole", None)
     elif isinstance(sample.without, tuple):

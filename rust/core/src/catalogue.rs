@@ -299,8 +299,7 @@ impl Builder {
             let prefixes = Prefixes::new(&patterns.iter().map(engine).collect::<Vec<_>>());
             let formats: Vec<u16> = made_for.iter().map(|&(format, _)| format).collect();
             let spec = |&format: &u16| &specs[usize::from(format)];
-            let cuts = |spec: &'s FormatSpec| (spec.cut, &spec.cut_prefix[..], &spec.cut_whole[..]);
-            let cut = Rule::new(formats.iter().map(spec).map(cuts));
+            let cut = Rule::new(formats.iter().map(spec));
             let success = Searcher::new(formats.iter().flat_map(|&format| &specs[usize::from(format)].success));
             self.targets.push(Target { patterns, prefixes, formats, success, cut });
             self.made_for.push(made_for);

@@ -3,6 +3,8 @@
 use hashbrown::HashMap;
 
 use crate::head::envelope::Envelope;
+use crate::record::{Missed, Said};
+use crate::spec::FormatSpec;
 
 /// Length of a message, in bytes, from which any writer may have cut it: `logger` of util-linux and svlogd split at
 /// about 1,000 bytes, their own head included.
@@ -22,6 +24,8 @@ pub(crate) const LASTS: i64 = 60;
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     any: usize,
+    /// From which length on the record that follows may be the rest of a cut one.
+    rest: usize,
     /// For messages that start with one of `prefixes`.
     repeated: usize,
     /// Texts that a writer repeats before each part of a record.
@@ -34,19 +38,22 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// The rule of some formats together, each with its `cut` (0 for none), `cut_prefix` and `cut_whole`.
-    pub(crate) fn new<'f>(formats: impl Iterator<Item = (usize, &'f [String], &'f [usize])>) -> Self {
-        let (mut any, mut repeated, mut prefixes, mut whole) = (SPLIT, usize::MAX, Vec::new(), Vec::new());
-        for (cut, texts, lengths) in formats.filter(|&(cut, ..)| cut > 0) {
+    /// The rule of some formats together.
+    pub(crate) fn new<'f>(formats: impl Iterator<Item = &'f FormatSpec>) -> Self {
+        let (mut any, mut rest, mut repeated) = (SPLIT, SPLIT, usize::MAX);
+        let (mut prefixes, mut whole) = (Vec::new(), Vec::new());
+        for FormatSpec { cut, cut_rest, cut_prefix: texts, cut_whole: lengths, .. } in formats.filter(|f| f.cut > 0) {
+            let cut = *cut;
             if texts.is_empty() {
                 any = any.min(cut);
+                rest = rest.min(cut.max(*cut_rest));
             } else {
                 repeated = repeated.min(cut);
                 prefixes.extend(texts.iter().map(|text| text.as_bytes().into()));
             }
-            whole.push((!texts.is_empty(), lengths.into()));
+            whole.push((!texts.is_empty(), lengths.as_slice().into()));
         }
-        Self { any, repeated, prefixes, whole, least: any.min(repeated) }
+        Self { any, rest, repeated, prefixes, whole, least: any.min(repeated) }
     }
 
     fn is_whole(&self, repeats: bool, length: usize) -> bool {
@@ -69,7 +76,9 @@ pub(crate) struct Written<'l> {
     prefix: &'l [u8],
     /// Whether it is a cut record.
     pub(crate) is_cut: bool,
-    /// Whether it is a cut record, and of the length of a whole part.
+    /// Whether it is a cut record whose rest may follow.
+    pub(crate) leaves_rest: bool,
+    /// Whether it is such a cut record, and of the length of a whole part.
     is_whole: bool,
 }
 
@@ -78,14 +87,16 @@ impl<'l> Written<'l> {
     pub(crate) fn new(line: &'l [u8], envelope: &Envelope, rule: &Rule, is_too_long: bool) -> Self {
         let message = &line[envelope.message..envelope.end];
         let prefix = rule.prefix(message);
-        let least = if prefix.is_empty() { rule.any } else { rule.any.min(rule.repeated) };
-        let is_cut = is_too_long || message.len() >= least;
+        let most = if prefix.is_empty() { usize::MAX } else { rule.repeated };
+        let from = |length: usize| is_too_long || message.len() >= length.min(most);
+        let leaves_rest = from(rule.rest);
         Self {
             host: named(envelope.host.of(line)),
             tag: named(envelope.tag.map_or(&[], |tag| tag.of(line))),
             prefix,
-            is_cut,
-            is_whole: is_cut && rule.is_whole(!prefix.is_empty(), message.len()),
+            is_cut: from(rule.any),
+            leaves_rest,
+            is_whole: leaves_rest && rule.is_whole(!prefix.is_empty(), message.len()),
         }
     }
 
@@ -99,6 +110,23 @@ impl<'l> Written<'l> {
     fn keys(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         let plain = [self.host, b" ", self.tag, b" "].concat();
         std::iter::once(plain).chain((!self.prefix.is_empty()).then(|| self.key()))
+    }
+}
+
+/// What speaks against the events of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doubt {
+    pub(crate) is_cut: bool,
+    pub(crate) leaves_rest: bool,
+    pub(crate) continues: bool,
+}
+
+impl Doubt {
+    /// Why a record that says this makes no event. A logout that is no longer than an honest one may be makes one: it
+    /// grants nothing.
+    pub(crate) fn reason(self, said: Said) -> Option<Missed> {
+        let is_cut = if said == Said::Logout { self.leaves_rest } else { self.is_cut };
+        if is_cut { Some(Missed::CutRecord) } else { self.continues.then_some(Missed::Continuation) }
     }
 }
 
@@ -139,7 +167,7 @@ impl Cuts {
     /// Takes the next record; whether it continues a cut one. `second` is its timestamp, in UTC seconds.
     pub(crate) fn take(&mut self, written: &Written<'_>, second: impl Fn() -> Option<i64>) -> bool {
         let continues = self.end(written, &second);
-        if written.is_cut {
+        if written.leaves_rest {
             self.met += 1;
             for key in written.keys() {
                 self.open.insert(key.into(), self.met);
@@ -156,7 +184,7 @@ impl Cuts {
     /// The same of a record that later Cuts have taken already: they know what it begins, these what it ends.
     pub(crate) fn pass(&mut self, written: &Written<'_>, second: impl Fn() -> Option<i64>) -> bool {
         let continues = self.end(written, &second);
-        self.met += u64::from(written.is_cut);
+        self.met += u64::from(written.leaves_rest);
         continues
     }
 

@@ -4,7 +4,7 @@ use crate::MAX_LINE;
 use crate::address::Address;
 use crate::catalogue::{Catalogue, Layout, Pattern, Target};
 use crate::civil::{Civil, Day, Instant, Reference};
-use crate::cuts::{Cuts, Written};
+use crate::cuts::{Cuts, Doubt, Written};
 use crate::head::envelope::Envelope;
 use crate::head::envelope_cache::Heads;
 use crate::lines::Lines;
@@ -59,7 +59,7 @@ impl Catalogue {
 enum Left {
     Nothing,
     /// It is a cut record or a continuation where this says so.
-    Undecided(Option<Missed>),
+    Undecided(Option<Doubt>),
 }
 
 struct Scanner<'c> {
@@ -145,7 +145,7 @@ impl Scanner<'_> {
     }
 
     /// What the patterns for whole lines make of a line that nothing else decided.
-    fn whole_line(&mut self, start: usize, line: &[u8], patterns: &WholeLines, refused: Option<Missed>) {
+    fn whole_line(&mut self, start: usize, line: &[u8], patterns: &WholeLines, refused: Option<Doubt>) {
         let Some((pattern, envelope, groups)) = patterns.find(line) else { return };
         let tls = if groups.tls.is_some() { Some(true) } else { pattern.has_tls.then_some(false) };
         let record = Record { said: pattern.said, tls, ..Record::new(start, pattern.format, &envelope) };
@@ -159,9 +159,9 @@ impl Scanner<'_> {
         line: &[u8],
         timestamp: Option<Timestamp>,
         groups: &Groups,
-        refused: Option<Missed>,
+        refused: Option<Doubt>,
     ) {
-        let record = match refused {
+        let record = match refused.and_then(|doubt| doubt.reason(record.said)) {
             Some(_) if !record.said.is_event() => return,
             Some(reason) => record.missed(reason),
             None => self.read(record, line, timestamp, groups).unwrap_or_else(|reason| record.missed(reason)),
@@ -169,13 +169,14 @@ impl Scanner<'_> {
         self.scan.records.push(record);
     }
 
-    /// Why a record that a writer cut, or that continues one, makes no event.
+    /// What speaks against the events of a record: a writer cut it, or it continues one.
     #[cold]
-    fn refused(&mut self, line: &[u8], envelope: &Envelope, target: &Target) -> Option<Missed> {
+    fn refused(&mut self, line: &[u8], envelope: &Envelope, target: &Target) -> Option<Doubt> {
         let written = Written::new(line, envelope, &target.cut, false);
         let (catalogue, reference) = (self.catalogue, self.reference);
         let continues = self.scan.cuts.take(&written, || catalogue.second(line, envelope, reference));
-        if written.is_cut { Some(Missed::CutRecord) } else { continues.then_some(Missed::Continuation) }
+        let Written { is_cut, leaves_rest, .. } = written;
+        (is_cut || continues).then_some(Doubt { is_cut, leaves_rest, continues })
     }
 
     /// A line that is too long is a cut record; its beginning tells whose.

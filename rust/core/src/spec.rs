@@ -20,6 +20,7 @@ pub struct FormatSpec {
     pub line_login: Vec<String>,
     pub line_logout: Vec<String>,
     pub cut: usize,
+    pub cut_rest: usize,
     pub cut_prefix: Vec<String>,
     pub cut_whole: Vec<usize>,
     pub marked: Vec<usize>,

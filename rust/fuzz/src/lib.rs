@@ -59,6 +59,10 @@ pub fn formats() -> Vec<FormatSpec> {
                 numbers.push(value.parse().expect("a number"));
                 continue;
             }
+            "cut_rest" => {
+                format.cut_rest = value.parse().expect("a number");
+                continue;
+            }
             "cut" => {
                 format.cut = value.parse().expect("a number of bytes");
                 continue;

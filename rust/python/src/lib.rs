@@ -49,6 +49,7 @@ fn format_spec(format: &Bound<'_, PyAny>) -> PyResult<FormatSpec> {
         marked: format.getattr("marked")?.extract()?,
         unmarked: format.getattr("unmarked")?.extract()?,
         cut_whole: format.getattr("cut_whole")?.extract()?,
+        cut_rest: format.getattr("cut_rest")?.extract()?,
         cut_prefix: format.getattr("cut_prefix")?.extract()?,
         own_prefix: format.getattr("own_prefix")?.extract()?,
         own_probe: format.getattr("own_probe")?.extract()?,

@@ -30,6 +30,13 @@ class Part(NamedTuple):
     """The number of its last whole part among the cut records."""
 
 
+class Refusal(NamedTuple):
+    """Why a record makes no event: `cut-record`, `continuation`, or None where it makes one."""
+
+    of_any: str | None
+    of_logout: str | None
+
+
 class Cuts:
     """The writers whose last record was a cut one, and those whose records are in doubt for a while.
 
@@ -51,8 +58,8 @@ class Cuts:
 
     def take(
         self, key: Key, message: bytes, cutting: Cutting, second: int | None, *, too_long: bool = False
-    ) -> str | None:
-        """Take the next record; the reason why it makes no event: `cut-record`, `continuation`, or None.
+    ) -> Refusal | None:
+        """Take the next record; why it makes no event, or None where nothing speaks against it.
 
         `second` is its timestamp in UTC seconds, None where it cannot be read.
         """
@@ -65,8 +72,10 @@ class Cuts:
             # Both are ended, whichever was there.
             numbers = [self.open.pop(writer, None) for writer in writers]
             continues |= any(number is not None and self.met - number < REMEMBERED for number in numbers)
-        is_cut = too_long or len(message) >= (min(cutting.any, cutting.repeated) if prefix else cutting.any)
-        if is_cut:
+        most = cutting.repeated if prefix else len(message) + 1
+        is_cut = too_long or len(message) >= min(cutting.any, most)
+        leaves_rest = too_long or len(message) >= min(cutting.rest, most)
+        if leaves_rest:
             self.met += 1
             self.open.update(dict.fromkeys(writers, self.met))
             if cutting.is_whole(prefix, len(message)):
@@ -75,9 +84,11 @@ class Cuts:
                 self.parts[writer] = Part(last, is_next=True, number=self.met)
             self._forget()
         self.is_open = bool(self.open or self.parts)
-        if is_cut:
-            return "cut-record"
-        return "continuation" if continues else None
+        if not is_cut and not continues:
+            return None
+        other = "continuation" if continues else None
+        # A logout that is no longer than an honest one may be makes an event: it grants nothing.
+        return Refusal("cut-record" if is_cut else other, "cut-record" if leaves_rest else other)
 
     def go_on(self, later: Cuts) -> None:
         """Go on where `later` ended, which began empty where these end. Only when nothing is open here."""

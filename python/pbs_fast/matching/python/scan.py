@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pbs_fast.matching.python.cuts import Cuts
+from pbs_fast.matching.python.cuts import Cuts, Refusal
 from pbs_fast.matching.python.envelope import envelope_of, unrepeated
 from pbs_fast.matching.python.heads import Heads, Hours, Place, Places
 from pbs_fast.matching.python.record import NOBODY, joined, missed, tuples
@@ -112,7 +112,7 @@ class Walk:
         *,
         usual: bool,
         decided: set[int] | None = None,
-        refusals: dict[int, str] | None = None,
+        refusals: dict[int, Refusal] | None = None,
     ) -> None:
         """Offsets of lines decided here go into `decided`, what forbids any event in another into `refusals`."""
         extend, addresses, ambiguous = self.fields.extend, self._addresses, self.ambiguous
@@ -135,10 +135,11 @@ class Walk:
                 reading, place, pid, message = found
                 procid = None
             zone, offset, host, key, picks, success, cutting, cut = place
-            refusal = None
+            refused = refusal = None
             if len(message) >= cut or cuts.is_open:
                 when = timestamps[before + seconds + zone] if reading is None else reading
-                refusal = cuts.take(key, message, cutting, when[0])
+                refused = cuts.take(key, message, cutting, when[0])
+                refusal = None if refused is None else refused.of_any
             for pick in picks[message[:LENGTH]]:
                 match = pick[0](message)
                 if match is not None:
@@ -155,8 +156,8 @@ class Walk:
                 if decided is not None and refusals is not None:
                     if lost is not None:
                         decided.add(candidate.start() + shift)
-                    elif refusal is not None:
-                        refusals[candidate.start() + shift] = refusal
+                    elif refused is not None:
+                        refusals[candidate.start() + shift] = refused
                 continue
             if decided is not None:
                 decided.add(candidate.start() + shift)
@@ -173,6 +174,8 @@ class Walk:
             else:
                 timestamp, distance = reading
             at = candidate.start() + shift
+            if refused is not None and kind == "logout":
+                refusal = refused.of_logout
             if is_step:
                 if refusal is None and timestamp is None and kind == "success":
                     refusal = "bad-stamp"
@@ -220,7 +223,7 @@ class Walk:
 
     def _with_whole_lines(self, layout: Layout, data: bytes, low: int, high: int, shift: int, *, usual: bool) -> None:
         decided: set[int] = set()
-        refusals: dict[int, str] = {}
+        refusals: dict[int, Refusal] = {}
         first = len(self.fields)
         self._by_tag(layout, data, low, high, shift, usual=usual, decided=decided, refusals=refusals)
         at = low + 1 + shift
@@ -233,9 +236,10 @@ class Walk:
             at += len(text) + 1
         self.fields[first:] = joined(sorted(tuples(self.fields[first:]), key=lambda record: record[0]))
 
-    def _of_line(self, at: int, found: Found, refusal: str | None) -> Record:
+    def _of_line(self, at: int, found: Found, refused: Refusal | None) -> Record:
         """The record of a line in which a whole-line pattern was found."""
         pick = found.pick
+        refusal = None if refused is None else refused.of_logout if pick.kind == "logout" else refused.of_any
         ip = None if found.ip is None else self._addresses[found.ip]
         timestamp, distance = UNREADABLE if found.when is None else self._timestamps[found.when]
         host = "" if found.host is None else found.host.decode("utf-8", "replace")

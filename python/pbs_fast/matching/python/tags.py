@@ -72,6 +72,8 @@ class Cutting(NamedTuple):
     """From which length on messages are cut records (docs/MATCHING.md, 4)."""
 
     any: int
+    rest: int
+    """From which length on the record that follows may be the rest of a cut one."""
     repeated: int
     """For messages that start with one of `prefixes`."""
     prefixes: tuple[bytes, ...]
@@ -224,9 +226,11 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
 
 def _cutting(formats: Sequence[Format]) -> Cutting:
     plain = [fmt.cut for fmt in formats if fmt.cut and not fmt.cut_prefix]
+    rests = [max(fmt.cut, fmt.cut_rest) for fmt in formats if fmt.cut and not fmt.cut_prefix]
     repeating = [fmt for fmt in formats if fmt.cut and fmt.cut_prefix]
     return Cutting(
         any=min((SPLIT, *plain)),
+        rest=min((SPLIT, *rests)),
         repeated=min((fmt.cut for fmt in repeating), default=sys.maxsize),
         prefixes=tuple(text.encode() for fmt in repeating for text in fmt.cut_prefix),
         whole=tuple((bool(fmt.cut_prefix), fmt.cut_whole) for fmt in formats if fmt.cut),

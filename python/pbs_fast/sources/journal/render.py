@@ -4,7 +4,9 @@
 
 Whatever the entry contains, the result is one line whose message starts where the server's did: control bytes are
 escaped as rsyslog does (`#012` for a newline), an ambiguous host is left out, and an entry with an ambiguous tag is
-rejected. The timestamp is _SOURCE_REALTIME_TIMESTAMP (sent, from the kernel), else the time when it was stored.
+rejected. Blanks at the message's end, which journald strips, are there: they count for a record's length, and a
+stranger may fill one with them. The timestamp is _SOURCE_REALTIME_TIMESTAMP (sent, from the kernel), else the time when
+it was stored.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from pbs_fast.sources.lines import MAX_LINE
 CURSOR, STORED, SENT = b"__CURSOR", b"__REALTIME_TIMESTAMP", b"_SOURCE_REALTIME_TIMESTAMP"
 IDENTIFIER, COMMAND, PID, GIVEN_PID = b"SYSLOG_IDENTIFIER", b"_COMM", b"_PID", b"SYSLOG_PID"
 HOST, MESSAGE = b"_HOSTNAME", b"MESSAGE"
+#: The datagram, where journald changed the message: it strips blanks at both ends (systemd.journal-fields(7)).
+RAW = b"SYSLOG_RAW"
 #: Fields that a line is made of.
-FIELDS = (CURSOR, STORED, SENT, IDENTIFIER, COMMAND, PID, GIVEN_PID, HOST, MESSAGE)
+FIELDS = (CURSOR, STORED, SENT, IDENTIFIER, COMMAND, PID, GIVEN_PID, HOST, MESSAGE, RAW)
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 #: docs/MATCHING.md, 2: NAME, without anything that could be part of a message.
@@ -42,16 +46,18 @@ class Renderer:
     def render(self, entry: Entry) -> bytes | str:
         """The line with its newline, or why there is none: `malformed` or `too_long`."""
         fields = entry.fields
-        if (entry.repeated or entry.cut) and not ((entry.repeated | entry.cut) - {MESSAGE}).isdisjoint(FIELDS):
+        if (entry.repeated or entry.cut) and not ((entry.repeated | entry.cut) - {MESSAGE, RAW}).isdisjoint(FIELDS):
             return "malformed"
         message = fields.get(MESSAGE)
         stored = fields.get(STORED, b"")
         tag = fields.get(IDENTIFIER) or fields.get(COMMAND, b"")
         if message is None or MESSAGE in entry.repeated or not (_TAG.fullmatch(tag) and _NUMBER.fullmatch(stored)):
             return "malformed"
-        if MESSAGE in entry.cut:
+        if MESSAGE in entry.cut or RAW in entry.cut:
             return "too_long"
         message = message.rstrip(b"\r\n")
+        if raw := fields.get(RAW, b"").rstrip(b"\r\n\x00"):
+            message += raw[len(raw.rstrip(b" \t")) :]
         if _CONTROL.search(message):
             message = _CONTROL.sub(lambda match: b"#%03o" % match[0][0], message)
         host = fields.get(HOST, b"")

@@ -4,9 +4,15 @@ use crate::testing::catalogue;
 
 fn rule() -> Rule {
     let repeats = ["a: ".to_owned(), "b: ".to_owned()];
-    let formats: [(usize, &[String], &[usize]); 3] =
-        [(60, &repeats, &[70, 80, 600]), (0, &repeats, &[]), (500, &[], &[])];
-    Rule::new(formats.into_iter())
+    let spec = |cut, cut_rest, cut_prefix: &[String], cut_whole: &[usize]| FormatSpec {
+        cut,
+        cut_rest,
+        cut_prefix: cut_prefix.to_vec(),
+        cut_whole: cut_whole.to_vec(),
+        ..FormatSpec::default()
+    };
+    let formats = [spec(60, 0, &repeats, &[70, 80, 600]), spec(0, 0, &repeats, &[]), spec(500, 0, &[], &[])];
+    Rule::new(formats.iter())
 }
 
 fn told(cuts: &mut Cuts, host: &str, message: &str) -> (bool, bool) {
@@ -27,8 +33,23 @@ fn the_least_lengths_of_all_formats_count() {
     let rule = rule();
     assert_eq!((rule.any, rule.repeated, rule.least), (500, 60, 60));
     assert_eq!((rule.prefix(b"b: x"), rule.prefix(b"c: x")), (&b"b: "[..], &b""[..]));
-    let plain = Rule::new([(0, &[][..], &[][..])].into_iter());
-    assert_eq!((plain.any, plain.least), (SPLIT, SPLIT));
+    let plain = Rule::new([FormatSpec::default()].iter());
+    assert_eq!((plain.any, plain.rest, plain.least), (SPLIT, SPLIT, SPLIT));
+}
+
+#[test]
+fn a_rest_follows_only_from_its_own_length_on() {
+    let of = |cut, cut_rest| FormatSpec { cut, cut_rest, ..FormatSpec::default() };
+    let told = |formats: &[FormatSpec]| {
+        let rule = Rule::new(formats.iter());
+        (rule.any, rule.rest, rule.least)
+    };
+    assert_eq!(told(&[of(200, 500)]), (200, 500, 200));
+    assert_eq!(told(&[of(200, 0)]), (200, 200, 200));
+    assert_eq!(told(&[of(200, 100)]), (200, 200, 200));
+    assert_eq!(told(&[of(200, 900)]), (200, SPLIT, 200));
+    // Of several formats, the smallest of each.
+    assert_eq!(told(&[of(200, 500), of(300, 0), of(0, 0)]), (200, 300, 200));
 }
 
 #[test]
@@ -76,7 +97,8 @@ fn a_whole_part_puts_its_writer_in_doubt_for_a_while() {
 fn only_so_many_parts_are_remembered() {
     let mut cuts = Cuts::default();
     let mut take = |host: String, is_cut: bool| {
-        let written = Written { host: host.as_bytes(), tag: b"t", prefix: b"a: ", is_cut, is_whole: is_cut };
+        let written =
+            Written { host: host.as_bytes(), tag: b"t", prefix: b"a: ", is_cut, leaves_rest: is_cut, is_whole: is_cut };
         let continues = cuts.take(&written, || Some(0));
         assert!(cuts.parts.len() as u64 <= 2 * REMEMBERED_PARTS);
         continues
