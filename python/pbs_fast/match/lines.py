@@ -75,7 +75,7 @@ class Run:
         logtime: LogTime | None = None,
     ) -> None:
         """`now` is the second that years are judged from; None means each file's time of last modification."""
-        self._reader = Reader(core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime)
+        self._reader = Reader(core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime, starts_whole=True)
         self._now = now
         self._render = render
         self._write = write

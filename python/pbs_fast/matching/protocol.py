@@ -53,6 +53,10 @@ class Matcher(Protocol):
         """One line's timestamp (earlier reading), whatever its tag; None when it has no envelope or no possible
         date."""
 
+    @property
+    def nested(self) -> Sequence[tuple[str, str]]:
+        """The formats whose own log lines may be messages of syslog: the first tag and the probe of each."""
+
 
 class Stream(Protocol):
     """The ordered half: takes the scans of one source in order; settles, folds, counts. For one thread at a time."""

@@ -93,6 +93,9 @@ class Cutting(NamedTuple):
         return next((prefix for prefix in self.prefixes if message.startswith(prefix)), b"")
 
 
+Nested = Callable[[bytes], bool]
+
+
 class Route(NamedTuple):
     """What is tried on the message of a tag."""
 
@@ -101,6 +104,8 @@ class Route(NamedTuple):
     cutting: Cutting
     cut: int
     """The shortest message that `cutting` needs to be asked about."""
+    nested: Nested | None
+    """Finds the probe of a format whose own lines may be messages at a text's start; None where there is none."""
 
 
 class Tags(dict[bytes, "Route | None"]):
@@ -219,7 +224,13 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
         success=Success((fmt.name, fmt.success) for fmt, _ in members),
         cutting=cutting,
         cut=min(cutting.any, cutting.repeated),
+        nested=_nested([fmt for fmt, _ in members]),
     )
+
+
+def _nested(formats: Sequence[Format]) -> Nested | None:
+    probes = [compiled(fmt.own_probe, Way.START) for fmt in formats if fmt.own_in_syslog and fmt.own_probe]
+    return (lambda text: any(probe.run(text) for probe in probes)) if probes else None
 
 
 def _cutting(formats: Sequence[Format]) -> Cutting:

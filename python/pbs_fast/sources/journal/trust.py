@@ -107,6 +107,13 @@ def accepted_units(spec: JournalSpec) -> list[str]:
     return [unit for server in known["server"] for unit in server["units"]]
 
 
+@cache
+def unit_tags() -> Mapping[bytes, bytes]:
+    """Unit -> tag of its log lines, for the units of which every line has the same."""
+    servers = [server for server in _data()["server"] if "tag" in server]
+    return {unit.encode(): server["tag"].encode() for server in servers for unit in server["units"]}
+
+
 def _rules(spec: JournalSpec) -> list[Rule]:
     known = _data()
     accounts = {unit: server["accounts"] for server in known["server"] for unit in server["units"]}

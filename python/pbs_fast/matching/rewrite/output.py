@@ -1,0 +1,77 @@
+"""What a program wrote to its standard output or error: a line that may begin with a header of its own.
+
+Behind a container's engine or a supervisor a line has up to two headers. The outer one (or none) gives the timestamp.
+The text then is one of: a line of a server's own log (`Format.own_in_syslog`), told by its process and level; a syslog
+line. Which of these is decided by the text alone and only one of them is possible: what a server's own log writes behind
+the timestamp is a word that ends in `:`, `(` or `<`, and no such word is taken as a host.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from pbs_fast.formats.bounded import Way, compiled
+from pbs_fast.formats.timestamps import BSD, ISO
+from pbs_fast.matching.rewrite.wrapper import Entry
+
+UNDATED: Final = b"0000-00-00T00:00:00Z"
+"""The timestamp of a line that has none: no date, so the line makes no event (`bad-stamp`)."""
+
+_PRI = rb"(?:<[0-9]{1,3}>)?"
+HEADER: Final = re.compile(_PRI + rb"(" + BSD.encode() + rb"|" + ISO.encode() + rb")(?= )")
+"""A timestamp at a text's start, and a priority before it."""
+#: RFC 5424's timestamp is between other fields and stays there.
+_RFC5424 = re.compile(rb"(<[0-9]{1,3}>1 )(" + ISO.encode() + rb"|-)(?= )")
+#: socklog writes facility and level, and the sender's address before them if it came by UDP.
+_SOCKLOG = re.compile(rb"(?:[0-9A-Fa-f.:]{2,45}: )?[a-z0-9]+\.[a-z]+: (?=" + HEADER.pattern + rb")")
+#: How a process begins a line of its own log; no host looks like this.
+_PROCESS = re.compile(rb"[^ (<\[]+[(<]")
+_HOST = rb"(?:[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]*[0-9A-Fa-f])"
+SENDER: Final = re.compile(_HOST + rb" +(?:[a-z0-9]+\.[a-z]+ )?[^\x00-\x20:\[\]<>]+(?:\[[0-9]+\])?:(?: |\Z)")
+"""Host, perhaps a facility, tag."""
+_TAG = re.compile(rb"[^\x00-\x20:\[\]<>()]+(?:\[[0-9]+\])?: ")
+
+
+class Output:
+    """Makes syslog lines of what programs wrote. Immutable."""
+
+    def __init__(self, nested: Sequence[tuple[str, str]]) -> None:
+        """`nested` is that of the matcher: tag and probe of each format whose own lines are known by themselves."""
+        self._probes = [(tag.encode(), compiled(probe, Way.START)) for tag, probe in nested]
+
+    def line(self, entry: Entry, undated: bytes) -> bytes:
+        """The syslog line of a program's text; empty for one that is nobody's.
+
+        The timestamp is the wrapper's, if it has one, else the text's own, else `undated`.
+        """
+        timestamp, text, host, tag = entry.timestamp, entry.text, entry.host, entry.tag
+        if m := _SOCKLOG.match(text):
+            text = text[m.end() :]
+        if m := _RFC5424.match(text):
+            return m[1] + (timestamp or m[2]) + text[m.end() :]
+        rest, own = text, b""
+        # `docker compose logs -t` writes a further timestamp in front of the line's own.
+        while m := HEADER.match(rest):
+            own = own or m[1]
+            rest = rest[m.end() :].lstrip(b" ")
+        when = timestamp or own or undated
+        for name, probe in self._probes:
+            if probe.run(rest):
+                sender = b"%s %s" % (host, tag if tag.partition(b"[")[0] == name else name) if host else name
+                return b"%s %s: %s" % (when, sender, rest)
+        if tag and not (own and SENDER.match(rest)):
+            return b"%s %s %s: %s" % (when, host, tag, text)
+        return b"" if _PROCESS.match(rest) else b"%s %s" % (when, rest)
+
+    def is_conclusive(self, text: bytes) -> bool:
+        """Whether a text shows by itself what it is: an own log's line, or a timestamp and a sender."""
+        if m := _SOCKLOG.match(text):
+            text = text[m.end() :]
+        rest, dated = text, False
+        while m := HEADER.match(rest):
+            rest, dated = rest[m.end() :].lstrip(b" "), True
+        if any(probe.run(rest) for _, probe in self._probes):
+            return True
+        return _RFC5424.match(text) is not None or (dated and (SENDER.match(rest) or _TAG.match(rest)) is not None)
