@@ -20,6 +20,7 @@ from pbs_fast.sources.registry import make_source
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
     from pbs_fast.matching import Backend, Matcher
+    from pbs_fast.matching.rewrite import Shape
     from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.sources.lines import Piece
     from pbs_fast.sources.protocol import Notice
@@ -46,6 +47,7 @@ class Follower:
         tags: Sequence[str] = (),
         fold_past: bool = True,
         logtime: LogTime | None = None,
+        shape: Shape | None = None,
         raw_tags: Sequence[str] = (),
     ) -> None:
         """`start`: "replay" (what comes from now on; `begin_replay` gives the past), "begin" (all that there is) or the
@@ -55,7 +57,8 @@ class Follower:
         the formats: a source that refuses lines says so of those that carry one.
         `say` takes what an administrator should know now, `tell` what is in order, such as a rotation.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
-        `logtime` is how this site writes its timestamps, where the matcher does not know it. `raw_tags` are given for a
+        `logtime` is how this site writes its timestamps, where the matcher does not know it, `shape` that of its JSON
+        records. `raw_tags` are given for a
         file into which the logging daemon writes line feeds as they are: from the first line of these programs on, no
         login in it counts.
         """
@@ -82,6 +85,8 @@ class Follower:
                 live=live,
                 fold=fold,
                 logtime=logtime,
+                shape=shape,
+                of_containers=self.source.of_containers,
                 on_layout=self._on_layout,
                 distrust=self._distrust,
             )

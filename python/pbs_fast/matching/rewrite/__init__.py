@@ -11,6 +11,7 @@ import re
 from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pbs_fast.errors import ConfigError
 from pbs_fast.formats.timestamps import BSD, ISO
 from pbs_fast.matching.rewrite.containers import RUNTIMES
 from pbs_fast.matching.rewrite.output import UNDATED, Output
@@ -20,12 +21,12 @@ from pbs_fast.matching.rewrite.streams import Streams
 from pbs_fast.sources.lines import MAX_LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.matching.rewrite.wrapper import Entry, Wrapper
 
-__all__ = ["LOGTIME", "Lines", "Rewriter", "Shape", "read_logtime"]
+__all__ = ["LOGTIME", "Lines", "Rewriter", "Shape", "read_logtime", "read_shape"]
 
 LOGTIME: Final = "logtime"
 
@@ -39,6 +40,19 @@ def read_logtime(text: str, where: str = "") -> LogTime:
     from pbs_fast.matching.rewrite.logtime import LogTime
 
     return LogTime(text, where)
+
+
+def read_shape(keys: Mapping[str, str | None], where: str = "") -> Shape | None:
+    """The shape of a site's JSON records, from the keys of `[json]`; None if none is set.
+
+    Raises ConfigError, which begins with `where`, without a message or a timestamp.
+    """
+    named = {name: (key,) for name, key in keys.items() if key is not None}
+    if not named:
+        return None
+    if missing := [name for name in ("message", "timestamp") if name not in named]:
+        raise ConfigError(f"{where}[json] does not name the key of the {missing[0]}; set json.{missing[0]}")
+    return Shape("of [json]", **named)
 
 
 class Lines(NamedTuple):

@@ -142,12 +142,8 @@ _UNMISTAKABLE: Final = (
         _monotonic,
     ),
 )
-_DOUBLED: Final = Prefix(
-    "a timestamp before each line", _DATED + rb" {1,2}(.*)", lambda m: Entry(m[1], m[2])
-)
-_SOCKLOG: Final = Prefix(
-    "socklog", rb"((?:[0-9A-Fa-f.:]{2,45}: )?[a-z0-9]+\.[a-z]+: .*)", lambda m: Entry(b"", m[1])
-)
+_DOUBLED: Final = Prefix("a timestamp before each line", _DATED + rb" {1,2}(.*)", lambda m: Entry(m[1], m[2]))
+_SOCKLOG: Final = Prefix("socklog", rb"((?:[0-9A-Fa-f.:]{2,45}: )?[a-z0-9]+\.[a-z]+: .*)", lambda m: Entry(b"", m[1]))
 _RELAY: Final = Prefix(
     "a relay's header before each line",
     _PRI + _DATED + rb" +[^ ]+ +(?=" + _PRI + _DATED.replace(b"(", b"(?:", 1) + rb" |(?:<[0-9]{1,3}>)?1 [0-9]{4}-)(.*)",
