@@ -249,7 +249,7 @@ def build(values: Mapping[str, object]) -> Config:
             formats.setdefault(format_name, {})[last] = value
     return Config(
         **top,  # type: ignore[arg-type]  # each value came through its key's Kind
-        **{name: TABLES[name](**keys) for name, keys in tables.items()},  # type: ignore[arg-type]
+        **{name: TABLES[name](**keys) for name, keys in tables.items()},
         formats=MappingProxyType({name: FormatKeys(**keys) for name, keys in formats.items()}),  # type: ignore[arg-type]
     )
 

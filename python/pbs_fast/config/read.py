@@ -158,11 +158,8 @@ def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
         here = {name: f"{prefix}.{name}" for name in keys}
     else:
         here = {name.rpartition(".")[2]: name for name in keys if name.rpartition(".")[0] == prefix}
-    tables = (
-        {"guards": "[guards]", "json": "[json]", "formats": "[formats.NAME]", "format": "[[format]]"}
-        if depth == 1
-        else {}
-    )
+    tables = {name: f"[{name}]" for name in TABLES} | {"formats": "[formats.NAME]", "format": "[[format]]"}
+    tables = tables if depth == 1 else {}
     elsewhere = {name.rpartition(".")[2]: name for name in KEYS}
     for names in (here | tables, elsewhere):
         if near := get_close_matches(last, names, n=1, cutoff=0.6):

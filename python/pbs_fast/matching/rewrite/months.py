@@ -5,6 +5,8 @@ means different months in two languages (`lip`, `lis`, `srp`, `Kas`) is left out
 an old login a new date.
 """
 
+# ruff: noqa: RUF001 - letters of other scripts are the point
+
 from __future__ import annotations
 
 from typing import Final

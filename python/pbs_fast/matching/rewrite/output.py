@@ -1,9 +1,9 @@
 """What a program wrote to its standard output or error: a line that may begin with a header of its own.
 
 Behind a container's engine or a supervisor a line has up to two headers. The outer one (or none) gives the timestamp.
-The text then is one of: a line of a server's own log (`Format.own_in_syslog`), told by its process and level; a syslog
-line. Which of these is decided by the text alone and only one of them is possible: what a server's own log writes behind
-the timestamp is a word that ends in `:`, `(` or `<`, and no such word is taken as a host.
+The text then is a line of a server's own log (`Format.own_in_syslog`), told by its process and level, or a syslog line.
+The text alone decides, and only one is possible: what a server's own log writes behind the timestamp is a word that ends
+in `:`, `(` or `<`, and no such word is taken as a host.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HEADER: Final = re.compile(_PRI + rb"(" + BSD.encode() + rb"|" + ISO.encode() + 
 #: RFC 5424's timestamp is between other fields and stays there.
 _RFC5424 = re.compile(rb"(<[0-9]{1,3}>1 )(" + ISO.encode() + rb"|-)(?= )")
 #: socklog writes facility and level, and the sender's address before them if it came by UDP.
-_SOCKLOG = re.compile(rb"(?:[0-9A-Fa-f.:]{2,45}: )?[a-z0-9]+\.[a-z]+: (?=" + HEADER.pattern + rb")")
+SOCKLOG: Final = re.compile(rb"(?:[0-9A-Fa-f.:]{2,45}: )?[a-z0-9]+\.[a-z]+: (?=" + HEADER.pattern + rb")")
 #: How a process begins a line of its own log; no host looks like this.
 _PROCESS = re.compile(rb"[^ (<\[]+[(<]")
 _HOST = rb"(?:[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]*[0-9A-Fa-f])"
@@ -47,10 +47,11 @@ class Output:
         The timestamp is the wrapper's, if it has one, else the text's own, else `undated`.
         """
         timestamp, text, host, tag = entry.timestamp, entry.text, entry.host, entry.tag
-        if m := _SOCKLOG.match(text):
+        if m := SOCKLOG.match(text):
             text = text[m.end() :]
         if m := _RFC5424.match(text):
-            return m[1] + (timestamp or m[2]) + text[m.end() :]
+            # Another timestamp than ISO 8601's is none there.
+            return m[1] + (timestamp if timestamp[10:11] == b"T" else m[2]) + text[m.end() :]
         rest, own = text, b""
         # `docker compose logs -t` writes a further timestamp in front of the line's own.
         while m := HEADER.match(rest):
@@ -67,7 +68,7 @@ class Output:
 
     def is_conclusive(self, text: bytes) -> bool:
         """Whether a text shows by itself what it is: an own log's line, or a timestamp and a sender."""
-        if m := _SOCKLOG.match(text):
+        if m := SOCKLOG.match(text):
             text = text[m.end() :]
         rest, dated = text, False
         while m := HEADER.match(rest):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pbs_fast.formats.timestamps import BSD, ISO
 from pbs_fast.matching.rewrite.months import MONTHS
-from pbs_fast.matching.rewrite.output import HEADER, SENDER
+from pbs_fast.matching.rewrite.output import HEADER, SENDER, SOCKLOG
 from pbs_fast.matching.rewrite.wrapper import Entry, Wrapper
 from pbs_fast.sources.journal.trust import unit_tags
 
@@ -224,4 +224,4 @@ def find_prefix(line: bytes, output: Output) -> Wrapper | None:
 
 
 def _has_header(text: bytes) -> bool:
-    return HEADER.match(text) is not None or text.startswith(b"<") or re.match(rb"[^ ]+\.[a-z]+: ", text) is not None
+    return HEADER.match(text) is not None or text.startswith(b"<") or SOCKLOG.match(text) is not None

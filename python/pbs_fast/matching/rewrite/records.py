@@ -58,20 +58,20 @@ SHAPES: Final = (
         ("PID",),
     ),
     Shape(
-        "rsyslog",
-        ("msg", "message"),
-        ("timereported", "timestamp", "@timestamp", "timegenerated", "time"),
-        ("programname", "syslogtag", "syslog-tag", "syslogTag", "app-name", "tag"),
-        ("hostname", "host", "source", "fromhost"),
-        ("procid",),
+        "program by itself",
+        ("msg", "message", "MESSAGE", "log"),
+        ("timereported", "timestamp", "@timestamp", "time", "timegenerated", "date", "datetime", "ts", "fluent"),
+        (
+            *("programname", "appname", "app-name", "app_name", "program", "ident", "SYSLOG_IDENTIFIER"),
+            *("syslog_identifier", "process.name", "process", "syslogtag", "syslog-tag", "syslogTag", "tag"),
+        ),
+        ("hostname", "host", "host.name", "_HOSTNAME", "fromhost", "source"),
+        ("procid", "proc_id", "pid", "process.pid", "_PID"),
     ),
     Shape(
-        "JSON",
-        ("message", "MESSAGE", "msg", "log"),
-        ("timestamp", "@timestamp", "time", "date", "datetime", "ts", "__REALTIME_TIMESTAMP", "fluent"),
-        ("appname", "app_name", "program", "ident", "syslog_identifier", "SYSLOG_IDENTIFIER", "process", "tag"),
-        ("hostname", "host", "_HOSTNAME"),
-        ("procid", "proc_id", "pid", "_PID"),
+        "lines of programs",
+        ("message", "msg", "MESSAGE", "log"),
+        ("timestamp", "@timestamp", "time", "date", "datetime", "ts", "fluent"),
     ),
 )
 
@@ -84,7 +84,7 @@ class Records:
     proves_starts = False
 
     def __init__(self, shape: Shape) -> None:
-        self.name = f"JSON lines, {shape.name}" if shape.name != "JSON" else "JSON lines"
+        self.name = f"JSON lines: {shape.name}"
         self._shape = shape
 
     def read(self, line: bytes) -> Entry | None:
@@ -126,21 +126,21 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def entry(record: Mapping[str, Any], shape: Shape) -> Entry | None:
-    """What a record says in this shape; None if it has no message or no timestamp there."""
-    message, timestamp = _message(_first(record, shape.message)), _timestamp(_first(record, shape.timestamp))
+    """What a record says in this shape; None without a message, a timestamp and, if the shape has one, a program."""
+    message = _message(_first(record, shape.message))
+    timestamp = next(filter(None, (_timestamp(_first(record, (key,))) for key in shape.timestamp)), None)
     if message is None or timestamp is None:
         return None
     text = _CONTROL.sub(lambda control: f"#{ord(control[0]):03o}", message.rstrip("\r\n"))
     stream = "|".join(str(record.get(key, "")) for key in ("_STREAM_ID", "CONTAINER_ID", "PRIORITY", "_PID", "stream"))
     is_part = _is_part(record)
-    program = _first(record, shape.program)
-    if not isinstance(program, str) or program in ("", "-"):
+    if not shape.program:
         # Nothing names the program, so the message is a line with a header of its own.
-        ends = shape.message[0] != "log" or message.endswith("\n")
-        return Entry(timestamp, _encoded(text), stream=stream, is_part=is_part or not ends)
-    tag = _TAG.fullmatch(program.strip(" "))
+        return Entry(timestamp, _encoded(text), stream=stream, is_part=is_part)
+    program = _first(record, shape.program)
+    tag = _TAG.fullmatch(program.strip(" ")) if isinstance(program, str) else None
     if tag is None:
-        return Entry(timestamp, b"", is_line=True, stream=stream, is_part=is_part)
+        return None
     host, pid = _first(record, shape.host), tag[2] or str(_first(record, shape.pid) or "")
     named = host if isinstance(host, str) and _HOST.fullmatch(host) else "-"
     process = f"[{pid}]" if pid.isascii() and pid.isdigit() and len(pid) <= 16 else ""

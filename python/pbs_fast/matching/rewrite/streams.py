@@ -1,8 +1,8 @@
 """Which streams of a source are at the start of a line, where wrappers cut lines into entries.
 
 A stranger's text decides where a runtime or a supervisor cuts, so neither parts nor the entry that ends them are passed
-on. Runtimes mark their parts; other writers do not, so any text of `SPLIT` bytes may be one. Runtimes also rotate between
-two parts, so the beginning of a file proves nothing about its first entry.
+on. Runtimes mark their parts; other writers do not, so any text of `SPLIT` bytes may be one. Runtimes also rotate
+between two parts, so the beginning of a file proves nothing about its first entry.
 """
 
 from __future__ import annotations

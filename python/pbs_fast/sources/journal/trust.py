@@ -95,11 +95,8 @@ class Trust:
         elif any(name in fields for name in CONTAINERS):
             return "container"
         unit, uid = fields.get(UNIT), fields.get(UID)
-        if (
-            uid == _ROOT.encode()
-            and fields.get(WRITER) in self._writers
-            and (unit or b"").endswith((b".service", b".scope"))
-        ):
+        is_engine = uid == _ROOT.encode() and fields.get(WRITER) in self._writers
+        if is_engine and unit is not None and unit.endswith((b".service", b".scope")):
             return None
         rules = [rule for rule in self._rules if unit is not None and rule.units.fullmatch(unit)]
         if not rules:
