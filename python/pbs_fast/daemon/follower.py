@@ -94,6 +94,7 @@ class Follower:
         self._new_reader = new_reader
         self._past = new_reader(live=False, fold=fold_past)
         self._present = new_reader(live=start != "begin", fold=False)
+        self._live = start != "begin"
         self._resumed_at: int | None = None
         self._replay: Past | None = None
 
@@ -175,6 +176,7 @@ class Follower:
     def go_live(self) -> None:
         """From here on the lines are those of now, not of a log that is read from its beginning."""
         self._past, self._present = self._present, self._new_reader(live=True, fold=False)
+        self._live = True
         self._prime()
 
     def read(self, pieces: Iterable[Piece], reference: int) -> Batch:
@@ -207,7 +209,8 @@ class Follower:
     def _feed(self, reader: Reader, piece: Piece, reference: int) -> None:
         if piece.offset == 0:
             reader.begin_file()
-        reader.feed(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
+        arrived = self._live and reader is self._present and self._resumed_at is None
+        reader.feed(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference, arrived=arrived)
         self._headers.saw(piece, reader, reference)
 
     def _prime(self) -> None:

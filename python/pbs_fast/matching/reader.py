@@ -15,6 +15,7 @@ from pbs_fast.matching.distrust import LONGEST_RECORD
 from pbs_fast.matching.protocol import SYSLOG, Matcher, Scan, Stream
 from pbs_fast.matching.rewrite import Lines, Rewriter
 from pbs_fast.matching.rewrite.containers import Journal
+from pbs_fast.matching.rewrite.output import UNDATED
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
@@ -77,7 +78,6 @@ class Reader:
         self.stream: Stream = core.Stream(matcher, source=source, gap=gap, live=live, fold=fold)
         self.layout: str | None = None
         """What the first conclusive line showed; None until there was one."""
-        self._live = live
         self._rewriter = Rewriter(
             matcher.nested,
             logtime,
@@ -98,10 +98,13 @@ class Reader:
         """Whether lines are rewritten, which has to be done in their order."""
         return self._rewriter.rewrites
 
-    def feed(self, data: bytes, start: int, stop: int, *, offset: int, reference: int) -> None:
-        """Take the whole lines data[start:stop], which begin at byte `offset` of the source."""
-        if self._live:
-            self._rewriter.undated = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(reference)).encode()
+    def feed(self, data: bytes, start: int, stop: int, *, offset: int, reference: int, arrived: bool = False) -> None:
+        """Take the whole lines data[start:stop], which begin at byte `offset` of the source.
+
+        `arrived`: they were written just now, at `reference`, which is then the timestamp of lines that have none.
+        """
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(reference)).encode() if arrived else UNDATED
+        self._rewriter.undated = when
         ready = self.ready(data, start, stop, offset=offset)
         self.add(self.scan(ready, reference), ready.offset)
 

@@ -181,7 +181,7 @@ class Rewriter:
             self._streams.lose()
             if entry is None or wrapper.proves_starts:
                 return line
-            # It stays too long, and its head tells whose next record may be the rest of it.
+            # It stays too long, and its head tells whose next record may be its rest.
             return self._unwrapped(entry).ljust(MAX_LINE + 1, b"?") + end
         if entry is None:
             if wrapper.keeps_others:

@@ -52,11 +52,7 @@ class Output:
         if m := _RFC5424.match(text):
             # Another timestamp than ISO 8601's is none there.
             return m[1] + (timestamp if timestamp[10:11] == b"T" else m[2]) + text[m.end() :]
-        rest, own = text, b""
-        # `docker compose logs -t` writes a further timestamp in front of the line's own.
-        while m := HEADER.match(rest):
-            own = own or m[1]
-            rest = rest[m.end() :].lstrip(b" ")
+        rest, own = _behind_headers(text)
         when = timestamp or own or undated
         for name, probe in self._probes:
             if probe.run(rest):
@@ -70,9 +66,21 @@ class Output:
         """Whether a text shows by itself what it is: an own log's line, or a timestamp and a sender."""
         if m := SOCKLOG.match(text):
             text = text[m.end() :]
-        rest, dated = text, False
-        while m := HEADER.match(rest):
-            rest, dated = rest[m.end() :].lstrip(b" "), True
+        rest, own = _behind_headers(text)
         if any(probe.run(rest) for _, probe in self._probes):
             return True
-        return _RFC5424.match(text) is not None or (dated and (SENDER.match(rest) or _TAG.match(rest)) is not None)
+        is_sent = own and (SENDER.match(rest) or _TAG.match(rest))
+        return bool(is_sent) or _RFC5424.match(text) is not None
+
+
+def _behind_headers(text: bytes) -> tuple[bytes, bytes]:
+    """What follows a text's own timestamp, and that timestamp, empty if there is none."""
+    own = b""
+    # `docker compose logs -t` writes a further timestamp in front of the line's own.
+    for _ in range(2):
+        m = HEADER.match(text)
+        if m is None:
+            break
+        own = own or m[1]
+        text = text[m.end() :].lstrip(b" ")
+    return text, own

@@ -51,7 +51,7 @@ class Prefix:
 
 
 def _openwrt(m: re.Match[bytes]) -> Entry:
-    return Entry(b"%s %s %s" % (m[1], m[3], m[2]), m[4], is_line=True)
+    return Entry(b"%s %s %s" % (m[1], m[3], m[2]), m[4], is_line=True, is_whole=True)
 
 
 def _full(m: re.Match[bytes]) -> Entry | None:
@@ -81,7 +81,7 @@ def _sent(timestamp: bytes, text: bytes) -> Entry | None:
     if (unit := _UNIT.search(text, 0, m.end())) is not None:
         # `-o with-unit` writes the unit in the tag's place.
         text = text[: unit.start()] + unit_tags().get(unit[0], unit[0]) + text[unit.end() :]
-    return Entry(timestamp, text, is_line=True)
+    return Entry(timestamp, text, is_line=True, is_whole=True)
 
 
 def _tai64(m: re.Match[bytes]) -> Entry | None:
@@ -104,7 +104,7 @@ def _relayed(m: re.Match[bytes]) -> Entry | None:
 def _twice(m: re.Match[bytes]) -> Entry | None:
     first, second = m[2].lower(), m[3].lower()
     same = first == second or first.startswith(second + b".") or second.startswith(first + b".")
-    return Entry(m[1], m[3] + b" " + m[4], is_line=True) if same else None
+    return Entry(m[1], m[3] + b" " + m[4], is_line=True, is_whole=True) if same else None
 
 
 _UNIT = re.compile(rb"(?<= )[^ \[:]+\.service(?=[\[:])")
@@ -174,7 +174,13 @@ class Service:
     def read(self, line: bytes) -> Entry | None:
         """See `Wrapper.read`."""
         m = self._pattern.fullmatch(line)
-        return Entry(b"", m[2]) if m is not None and _NUMBER.sub(b"", m[1]) == self._service else None
+        if m is None:
+            return None
+        # Another's line does not go on in this one's next.
+        is_other = _NUMBER.sub(b"", m[1]) != self._service
+        return (
+            Entry(b"", b"", is_line=True, is_whole=True) if is_other else Entry(b"", m[2], stream=m[1].decode("ascii"))
+        )
 
 
 _FOREIGN = re.compile(
@@ -197,7 +203,7 @@ class Months:
         m = _FOREIGN.fullmatch(line)
         if m is None or SENDER.match(m[4]) is None:
             return None
-        return Entry(b"%s %2d %s" % (MONTHS[m[1]], int(m[2]), m[3]), m[4], is_line=True)
+        return Entry(b"%s %2d %s" % (MONTHS[m[1]], int(m[2]), m[3]), m[4], is_line=True, is_whole=True)
 
 
 MONTHS_WRAPPER: Final = Months()
