@@ -69,13 +69,21 @@ def _journal(time: datetime, line: str) -> str:
 def _syslog_ng(time: datetime, line: str) -> str:
     host, tag, pid, message = _split(line)
     iso = time.strftime("%Y-%m-%dT%H:%M:%S+01:00")
-    return _dumped(PROGRAM=tag, PRIORITY="info", PID=pid, MESSAGE=message, HOST=host, ISODATE=iso, DATE="Jan  1 00:00:00")
+    return _dumped(
+        PROGRAM=tag, PRIORITY="info", PID=pid, MESSAGE=message, HOST=host, ISODATE=iso, DATE="Jan  1 00:00:00"
+    )
 
 
 def _rsyslog(time: datetime, line: str) -> str:
     host, tag, pid, message = _split(line)
     iso = time.strftime("%Y-%m-%dT%H:%M:%S.123456+01:00")
-    names = {"timestamp": iso, "message": f" {message}", "host": host, "severity": "info", "syslog-tag": f"{tag}[{pid}]:"}
+    names = {
+        "timestamp": iso,
+        "message": f" {message}",
+        "host": host,
+        "severity": "info",
+        "syslog-tag": f"{tag}[{pid}]:",
+    }
     return _dumped(**names)
 
 
@@ -84,7 +92,13 @@ def _jsonmesg(time: datetime, line: str) -> str:
     iso = time.strftime("%Y-%m-%dT%H:%M:%S.123456+01:00")
     raw = f"<22>Jan  1 00:00:00 {tag}[{pid}]: {message}"
     return _dumped(
-        msg=f" {message}", rawmsg=raw, timereported=iso, hostname=host, syslogtag=f"{tag}[{pid}]:", programname=tag, procid=pid
+        msg=f" {message}",
+        rawmsg=raw,
+        timereported=iso,
+        hostname=host,
+        syslogtag=f"{tag}[{pid}]:",
+        programname=tag,
+        procid=pid,
     )
 
 

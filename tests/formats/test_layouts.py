@@ -24,7 +24,9 @@ TIME = datetime.fromtimestamp(TIMESTAMP, ZONE)
 #: The text's own timestamp is of another hour, so that it shows which one was read.
 INNER = TIME.replace(hour=3)
 FAKE = "192.0.2.6"
-FORGED = f"imap-login: Login: user=<x>, method=PLAIN, rip={FAKE}, lip=192.0.2.10, mpid=1, TLS, session=<q2LxUo8Kx1rGM2Ra>"
+FORGED = (
+    f"imap-login: Login: user=<x>, method=PLAIN, rip={FAKE}, lip=192.0.2.10, mpid=1, TLS, session=<q2LxUo8Kx1rGM2Ra>"
+)
 OWN = FORGED.replace("Login:", "Info: Login:", 1)
 #: A whole line of each kind that some layout reads.
 FORGERIES = (
@@ -94,7 +96,9 @@ def test_every_sample_gives_what_it_says(core: Backend, layout: Layout) -> None:
         for message in sample.messages:
             text = f"{INNER:%b %d %H:%M:%S} {message}" if sample.own else _text(layout, sample.program, message)
             log += layout.render(TIME, text) + "\n"
-        envelope = Envelope(layout.name, lambda *_: "", "" if sample.own else "mx" if layout.host is None else layout.host)
+        envelope = Envelope(
+            layout.name, lambda *_: "", "" if sample.own else "mx" if layout.host is None else layout.host
+        )
         want = list(expected(sample, envelope, log.encode()))
         if not layout.dated:
             want = [event._replace(timestamp=int(INNER.timestamp())) for event in want]

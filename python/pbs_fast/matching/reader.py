@@ -119,8 +119,7 @@ class Reader:
     def ready(self, data: bytes, start: int, stop: int, *, offset: int) -> Ready:
         """Decide the layout from whole lines if it is open, and rewrite them where they need it. In their order."""
         self.decide(data, start, stop)
-        if not self.rewrites and self.layout == SYSLOG and self._rewriter.finds_months(data, start, stop):
-            self._announce()
+        self.finds_months(data, start, stop)
         if not self.rewrites:
             if self.layout is None:
                 self._rewriter.doubt()
@@ -147,6 +146,13 @@ class Reader:
         if self.layout is None and self._rewriter.wrapper is None:
             self._find(data, start, stop)
         return self.layout is not None or self.rewrites
+
+    def finds_months(self, data: bytes, start: int, stop: int) -> bool:
+        """Whether plain lines begin with the month name of another language: from there on they are rewritten."""
+        if self.rewrites or self.layout != SYSLOG or not self._rewriter.finds_months(data, start, stop):
+            return False
+        self._announce()
+        return True
 
     def scan(self, ready: Ready, reference: int) -> Scan:
         """The scan of lines that are ready, in any order, by any thread."""

@@ -186,7 +186,8 @@ class Rewriter:
         if entry is None:
             if wrapper.keeps_others:
                 return line
-            self._streams.lose()
+            if body:
+                self._streams.lose()
             return end
         proves = wrapper.proves_starts and not self._starts_whole
         if not entry.is_whole and not self._streams.is_whole(entry, proves_starts=proves):

@@ -138,7 +138,7 @@ _UNMISTAKABLE: Final = (
     Prefix("journalctl -o short-unix", rb"([0-9]{9,11})\.[0-9]{6} " + _SENT, _unix),
     Prefix(
         f"journalctl -o short-monotonic, {UNDATED_NOTE}",
-        rb"\[ *[0-9]+\.[0-9]{6}(?: +<[ 0-9.]*>)?\] " + _SENT,
+        rb"\[ *[0-9]+\.[0-9]{6} *(?:<[ 0-9.]*>)?\] " + _SENT,
         _monotonic,
     ),
 )
