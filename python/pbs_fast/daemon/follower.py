@@ -14,6 +14,7 @@ from pbs_fast.daemon.headers import HeaderWatch
 from pbs_fast.errors import SourceError
 from pbs_fast.log.records import event
 from pbs_fast.matching.distrust import Distrust
+from pbs_fast.matching.protocol import SYSLOG
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.protocol import BUDGET, Coverage, Past, SourceOptions, Start
@@ -230,6 +231,8 @@ class Follower:
     def _on_layout(self, layout: str) -> None:
         if self._layout not in (None, layout):
             log.warning(f"{self.path}: the layout of the lines changed from {self._layout} to {layout}")
+        elif self._layout is None and layout != SYSLOG:
+            log.info(f"{self.path}: the layout of the lines is {layout}")
         self._layout = layout
 
     def _on_raw_name(self, tag: str) -> None:

@@ -2,8 +2,8 @@
 
 Behind a container's engine or a supervisor a line has up to two headers. The outer one (or none) gives the timestamp.
 The text then is a line of a server's own log (`Format.own_in_syslog`), told by its process and level, or a syslog line.
-The text alone decides, and only one is possible: what a server's own log writes behind the timestamp is a word that ends
-in `:`, `(` or `<`, and no such word is taken as a host.
+The text alone decides, and only one is possible: what a server's own log writes behind the timestamp is a word that
+ends in `:`, `(` or `<`, and no such word is taken as a host.
 """
 
 from __future__ import annotations
