@@ -136,6 +136,12 @@ _UNMISTAKABLE: Final = (
         _full,
     ),
     Prefix("journalctl -o short-unix", rb"([0-9]{9,11})\.[0-9]{6} " + _SENT, _unix),
+    # Line feeds of messages are written as they are there, so no line proves anything.
+    Prefix(
+        "journalctl -o export, which is not read: use -o json or follow journal:",
+        rb"__CURSOR=.*",
+        lambda _: Entry(b"", b"", is_line=True, is_whole=True),
+    ),
     Prefix(
         f"journalctl -o short-monotonic, {UNDATED_NOTE}",
         rb"\[ *[0-9]+\.[0-9]{6} *(?:<[ 0-9.]*>)?\] " + _SENT,
