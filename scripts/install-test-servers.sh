@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the real servers that the tests play against (Debian, Ubuntu): Postfix with lmdb and cdb, Dovecot with IMAP and
-# POP3, the tools of systemd and logrotate, loggers of supervisors (s6, runit, daemontools, socklog), and the headers that the `berkeleydb` module is built with. Beside them lie
+# POP3, the tools of systemd and logrotate, loggers of supervisors (s6, runit, daemontools, socklog), and the headers that
+# the `berkeleydb` module is built with. Beside them lie
 # further POP and IMAP servers: Courier, Cyrus, Mailutils (with inetd and tcpd), Perdition, popa3d, solid-pop3d, imapproxy and
 # the mail proxy of nginx.
 #

@@ -59,13 +59,13 @@ def test_socklog(core: Backend, tmp_path: Path) -> None:
     with log.open("wb") as out:
         child = subprocess.Popen(["socklog", "unix", str(path)], stdout=out, stderr=subprocess.DEVNULL)
     try:
-        wait_for(path.exists, "socklog's socket")
+        wait_for("socklog's socket", path.exists)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
             to.connect(str(path))
             to.send(b"<22>Mar 12 10:00:00 cron[1]: x")
             to.send(f"<22>Mar 12 10:00:00 dovecot: {login(1)}".encode())
             to.send(f"<22>Mar 12 10:00:00 postfix/smtpd[1]: Mar 12 10:00:00 dovecot: {login(2)}".encode())
-        wait_for(lambda: log.read_bytes().count(b"\n") >= 3, "three lines")
+        wait_for("three lines", lambda: log.read_bytes().count(b"\n") >= 3, seconds=60)
     finally:
         child.terminate()
         child.wait(60)

@@ -140,7 +140,7 @@ _UNMISTAKABLE: Final = (
     Prefix(
         "journalctl -o export, which is not read: use -o json or follow journal:",
         rb"__CURSOR=.*",
-        lambda _: Entry(b"", b"", is_line=True, is_whole=True),
+        lambda _: Entry(b"", b"- export:", is_line=True, is_whole=True),
     ),
     Prefix(
         f"journalctl -o short-monotonic, {UNDATED_NOTE}",
