@@ -14,6 +14,9 @@ Zone = Sequence[tuple[int, int]]
 
 SYSLOG = "syslog"
 
+SPLIT = 700
+"""Length of a message, in bytes, from which any writer may have cut it (docs/MATCHING.md, 4)."""
+
 
 class Scan(Protocol):
     """What one piece of a source holds, in order, not yet resolved by a Stream. Immutable; keeps its bytes alive."""

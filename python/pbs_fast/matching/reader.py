@@ -6,6 +6,7 @@ the gap of the fold.
 
 from __future__ import annotations
 
+import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pbs_fast.matching.distrust import LONGEST_RECORD
 from pbs_fast.matching.protocol import SYSLOG, Matcher, Scan, Stream
 from pbs_fast.matching.rewrite import Lines, Rewriter
 from pbs_fast.matching.rewrite.containers import Journal
-from pbs_fast.matching.rewrite.output import UNDATED
+from pbs_fast.matching.rewrite.wrapper import UNDATED
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Offsets of rewritten lines start here, beyond any log's size, until they are turned back into those of their source.
 _REWRITTEN: Final = 1 << 60
+#: svlogd's timestamp in UTC, which looks like one of local time.
+_SVLOGD: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[T_][0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{5} ")
 
 
 class Ready(NamedTuple):
@@ -230,13 +233,13 @@ class Reader:
             newline = data.find(b"\n", at, stop)
             end = stop if newline < 0 else newline
             line = data[at:end].removesuffix(b"\r")
-            if rewriter.find(line):
-                return
-            # A site's own timestamps are looked for where there is no wrapper.
-            if rewriter.logtime is None:
+            # A site's own timestamps are looked for where there is no wrapper. Nearly always the first line tells.
+            if rewriter.logtime is None and not _SVLOGD.match(line):
                 self._sniff(line + b"\n")
                 if self.layout is not None:
                     return
+            if rewriter.find(line):
+                return
             at = end + 1
         rewriter.uses_logtime = rewriter.logtime is not None
 

@@ -15,7 +15,7 @@ from pbs_fast.errors import FormatError
 from pbs_fast.formats.automaton import Program
 from pbs_fast.formats.bounded import Way, compiled
 from pbs_fast.formats.structure import PatternError
-from pbs_fast.matching.protocol import SYSLOG
+from pbs_fast.matching.protocol import SPLIT, SYSLOG
 from pbs_fast.matching.python.classes import with_bitmaps
 from pbs_fast.matching.python.starts import may_start, starts
 from pbs_fast.matching.python.success import Success
@@ -34,8 +34,6 @@ LOGINS: Final = frozenset(("login", MARKED, UNMARKED))
 GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
-SPLIT: Final = 700
-"""Length of a message, in bytes, from which any writer may have cut it (docs/MATCHING.md, 4)."""
 LONGEST_TAG: Final = 512
 """Bytes of a tag that is remembered."""
 STARTS_REMEMBERED: Final = 4096

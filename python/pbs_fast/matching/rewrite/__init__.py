@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pbs_fast.errors import ConfigError
 from pbs_fast.formats.timestamps import BSD, ISO
 from pbs_fast.matching.rewrite.containers import RUNTIMES
-from pbs_fast.matching.rewrite.output import UNDATED, Output
-from pbs_fast.matching.rewrite.prefixes import MONTHS_WRAPPER, find_prefix
-from pbs_fast.matching.rewrite.records import Shape, find_records
 from pbs_fast.matching.rewrite.streams import Streams
+from pbs_fast.matching.rewrite.wrapper import UNDATED, Shape
 from pbs_fast.sources.lines import MAX_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pbs_fast.matching.rewrite.logtime import LogTime
+    from pbs_fast.matching.rewrite.output import Output
     from pbs_fast.matching.rewrite.wrapper import Entry, Wrapper
 
 __all__ = ["LOGTIME", "Lines", "Rewriter", "Shape", "read_logtime", "read_shape"]
@@ -32,6 +31,11 @@ LOGTIME: Final = "logtime"
 
 _PRI = rb"(?:<[0-9]{1,3}>)?"
 _INNER = re.compile(_PRI + rb"(?:" + BSD.encode() + rb"|" + ISO.encode() + rb")(?= )")
+
+
+#: How plain lines begin, nearly always.
+_ENGLISH = frozenset((b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"))
+_OTHERS = b"0123456789<"
 
 
 def read_logtime(text: str, where: str = "") -> LogTime:
@@ -91,7 +95,17 @@ class Rewriter:
         self._shape = shape
         self._starts_whole = starts_whole
         self._streams = Streams()
-        self._output = Output(nested)
+        self._nested = nested
+        self._made: Output | None = None
+
+    @property
+    def _output(self) -> Output:
+        # For plain logs, this and the modules of most wrappers are not even imported.
+        if self._made is None:
+            from pbs_fast.matching.rewrite.output import Output
+
+            self._made = Output(self._nested)
+        return self._made
 
     @property
     def rewrites(self) -> bool:
@@ -121,6 +135,9 @@ class Rewriter:
         """Take the wrapper that a line, without its end, shows beyond doubt; False if it shows none."""
         if len(line) > MAX_LINE:
             return False
+        from pbs_fast.matching.rewrite.prefixes import find_prefix
+        from pbs_fast.matching.rewrite.records import find_records
+
         self.wrapper = next((each for each in RUNTIMES if each.read(line) is not None), None)
         self.wrapper = self.wrapper or find_records(line, self._shape)
         if self.wrapper is None and self.logtime is None:
@@ -132,8 +149,10 @@ class Rewriter:
 
         Names of some months are English ones too, so a source shows it late.
         """
-        if self.logtime is not None or data[start : start + 1].isdigit():
+        if self.logtime is not None or data[start : start + 3] in _ENGLISH or data[start : start + 1] in _OTHERS:
             return False
+        from pbs_fast.matching.rewrite.prefixes import MONTHS_WRAPPER
+
         newline = data.find(b"\n", start, stop)
         line = data[start : min(stop if newline < 0 else newline, start + MAX_LINE)]
         if MONTHS_WRAPPER.read(line) is None:

@@ -17,9 +17,6 @@ from pbs_fast.formats.bounded import Regex, Way, compiled
 from pbs_fast.formats.timestamps import BSD, ISO
 from pbs_fast.matching.rewrite.wrapper import Entry
 
-UNDATED: Final = b"0000-00-00T00:00:00Z"
-"""The timestamp of a line that has none: no date, so the line makes no event (`bad-stamp`)."""
-
 _PRI = rb"(?:<[0-9]{1,3}>)?"
 HEADER: Final = re.compile(_PRI + rb"(" + BSD.encode() + rb"|" + ISO.encode() + rb")(?= )")
 """A timestamp at a text's start, and a priority before it."""

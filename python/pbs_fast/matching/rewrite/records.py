@@ -11,11 +11,10 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pbs_fast.formats.timestamps import BSD, ISO
-from pbs_fast.matching.rewrite.wrapper import Entry
+from pbs_fast.matching.rewrite.wrapper import Entry, Shape
 
 _DATED = re.compile(rf"{BSD}|{ISO}")
 _NUMBER = re.compile(r"[0-9]{9,19}(?:\.[0-9]+)?")
@@ -26,18 +25,6 @@ _BEFORE = re.compile(rb"(?:\x1e|data: )?(?= *\{)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TAG = re.compile(r"([^\x00-\x20\x7f:\[\]<>]{1,255})(?:\[([0-9]{1,16})\])?:?")
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{0,254}[A-Za-z0-9_.-]")
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """For each part of a line the keys that may hold it, the best first; `a.b` is the key `b` within `a`."""
-
-    name: str
-    message: tuple[str, ...]
-    timestamp: tuple[str, ...]
-    program: tuple[str, ...] = ()
-    host: tuple[str, ...] = ()
-    pid: tuple[str, ...] = ()
 
 
 SHAPES: Final = (

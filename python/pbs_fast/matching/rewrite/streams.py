@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from pbs_fast.matching.python.tags import SPLIT
+from pbs_fast.matching.protocol import SPLIT
 
 if TYPE_CHECKING:
     from pbs_fast.matching.rewrite.wrapper import Entry

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+UNDATED: Final = b"0000-00-00T00:00:00Z"
+"""The timestamp of a line that has none: no date, so the line makes no event (`bad-stamp`)."""
 
 
 class Entry(NamedTuple):
@@ -46,3 +49,14 @@ class Wrapper(Protocol):
 
     def read(self, line: bytes) -> Entry | None:
         """One line without its end; None if it is not wrapped like this."""
+
+
+class Shape(NamedTuple):
+    """For each part of a line the keys of a JSON record that may hold it, best first; `a.b` is the key `b` in `a`."""
+
+    name: str
+    message: tuple[str, ...]
+    timestamp: tuple[str, ...]
+    program: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    pid: tuple[str, ...] = ()
