@@ -20,6 +20,11 @@ NOT_SET = {
     "daemon": '"/run/pbs-fast.pid"',
     "log_timezone": '"Europe/Berlin"',
     "logtime": '"%d/%b/%Y:%H:%M:%S %z"',
+    "message": '"log.original"',
+    "timestamp": '"@timestamp"',
+    "program": '"process.name"',
+    "host": '"host.name"',
+    "pid": '"process.pid"',
 }
 #: Set for the packages: root starts the SysV script; systemd's unit already runs as this user.
 SET = {"user": '"pbs-fast"'}

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the real servers that the tests play against (Debian, Ubuntu): Postfix with lmdb and cdb, Dovecot with IMAP and
-# POP3, the tools of systemd and logrotate, and the headers that the `berkeleydb` module is built with. Beside them lie
+# POP3, the tools of systemd and logrotate, loggers of supervisors (s6, runit, daemontools, socklog), and the headers that
+# the `berkeleydb` module is built with. Beside them lie
 # further POP and IMAP servers: Courier, Cyrus, Mailutils (with inetd and tcpd), Perdition, popa3d, solid-pop3d, imapproxy and
 # the mail proxy of nginx.
 #
@@ -18,6 +19,7 @@
 set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
+packages="$packages s6 runit daemontools socklog"
 packages="$packages ripgrep gcc make xz-utils liblmdb-dev libpcre2-dev m4 iproute2 nftables man-db groff-base perl"
 place=/opt/pbs-fast-tests
 exim=$place/exim

@@ -55,6 +55,8 @@ def described(fmt: Format) -> str:
     lines = [("name", fmt.name), *((key, text) for key in LISTS for text in getattr(fmt, key))]
     if fmt.own_probe is not None:
         lines.append(("own_probe", fmt.own_probe))
+    if fmt.own_in_syslog:
+        lines.append(("own_in_syslog", "true"))
     lines += [(key, str(number)) for key in ("marked", "unmarked", "cut_whole") for number in getattr(fmt, key)]
     if fmt.cut:
         lines += [("cut", str(fmt.cut)), ("cut_rest", str(fmt.cut_rest))]

@@ -157,6 +157,10 @@ def make_line(random: Random, layout: str) -> bytes:
         head = _syslog_head(random, timestamp, tag)
     else:
         head = random.choice(("", "", "gamma: ", "gamma[", "other ")) + timestamp + random.choice((" ", " ", "  "))
+    if random.random() < 0.08:
+        # A second header: that of an own log, or a whole one.
+        inner = _timestamp(random)
+        message = (f"{inner} " if random.random() < 0.5 else _syslog_head(random, inner, tag)) + message
     if random.random() < 0.06:
         message = _repeated(random, message)
     # Latin-1 texts stand for raw bytes.

@@ -74,6 +74,7 @@ FORMATS = (
         cut_whole=(110, 120, 150, 160),
         own_prefix=("gamma: ", "gamma["),
         own_probe="in(?:: |\\()",
+        own_in_syslog=True,
     ),
 )
 

@@ -109,6 +109,28 @@ def test_a_container_is_believed_by_name_and_through_its_engine_alone() -> None:
     assert refusal("unit=docker.service", **docker) == "container"
 
 
+def test_a_quadlets_unit_has_any_name_but_root_and_conmon_write_it() -> None:
+    podman = {
+        "CONTAINER_NAME": "mail",
+        "CONTAINER_ID": "4f2a",
+        "_TRANSPORT": "journal",
+        "_UID": "0",
+        "_COMM": "conmon",
+        "_EXE": "/usr/bin/conmon",
+        "_SYSTEMD_UNIT": "mail.service",
+        "SYSLOG_IDENTIFIER": "mail",
+    }
+    assert refusal("container=mail", **podman) is None
+    assert refusal("container=mail", **{**podman, "CONTAINER_NAME": "web"}) == "container"
+    assert refusal("container=mail", **{**podman, "_EXE": "/usr/bin/logger"}) == "unit"
+    assert refusal("container=mail", **{**podman, "_EXE": None}) == "unit"
+    assert refusal("container=mail", **{**podman, "_UID": "1000"}) == "unit"
+    assert refusal("container=mail", **{**podman, "_SYSTEMD_UNIT": None}) == "unit"
+    # A unit that is named is the only one.
+    assert refusal("container=mail,unit=web.service", **podman) == "unit"
+    assert refusal("", **podman) == "container"
+
+
 def test_servers_with_units_of_their_own_have_theirs() -> None:
     units = accepted_units(JournalSpec())
     names = {each.name.partition("-")[0] for each in load_catalogue()}

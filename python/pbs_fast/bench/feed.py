@@ -32,6 +32,8 @@ _SHARED_SECONDS = 0.0005
 
 #: Bytes in which a log's first conclusive line is looked for before whole pieces are.
 _HEAD = 1 << 16
+#: Bytes of a piece in which its first line begins, nearly always.
+_FIRST = 1 << 12
 
 
 class Scanned(NamedTuple):
@@ -142,7 +144,9 @@ def _is_rewritten(ranges: Sequence[Range], reader: Reader) -> bool:
     for part in chain(head, ranges):
         if any(reader.decide(piece.data, piece.start, piece.stop) for piece in part.read()):
             break
-    return reader.rewrites
+    # Month names of another language may begin anywhere; the lines before them are read as they are in any case.
+    firsts = (part._replace(stop=min(part.stop, part.start + _FIRST)) for part in ranges)
+    return reader.rewrites or any(reader.finds_months(*piece[:3]) for part in firsts for piece in part.read())
 
 
 def _in_turn(parts: Iterator[Piece], reader: Reader, reference: int) -> Iterator[_Job]:

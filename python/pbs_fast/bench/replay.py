@@ -28,6 +28,7 @@ from pbs_fast.replay.replayer import Replayer
 from pbs_fast.util.gc import collector_aside
 
 if TYPE_CHECKING:
+    from pbs_fast.matching.rewrite import Shape
     from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.tables import Table
 
@@ -87,6 +88,7 @@ class Replay:
         grace: int,
         table: Table | None = None,
         logtime: LogTime | None = None,
+        shape: Shape | None = None,
         kept: int = LIMIT,
     ) -> None:
         """`table`, where given, gets all rows, also those of long ago: it must not be one that an MTA asks.
@@ -94,7 +96,9 @@ class Replay:
         `kept` is how many addresses without grant stay in memory.
         """
         self._core = core
-        self._reader = Reader(core, matcher, source="bench", gap=grace, live=False, fold=True, logtime=logtime)
+        self._reader = Reader(
+            core, matcher, source="bench", gap=grace, live=False, fold=True, logtime=logtime, shape=shape
+        )
         guards = Guards(
             GuardConfig(max_rows=_NO_LIMIT, max_new_per_minute=_NO_LIMIT, max_users_per_address=_NO_LIMIT),
             Netblocks(),

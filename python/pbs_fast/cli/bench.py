@@ -225,7 +225,16 @@ def _rate(backend: Backend, plan: _Plan) -> LogRate | None:
 
     site = plan.site
     matcher = make_matcher(backend, site.formats, site.log_timezone)
-    reader = Reader(backend, matcher, source="bench", gap=plan.grace, live=False, fold=True, logtime=_timestamps(site))
+    reader = Reader(
+        backend,
+        matcher,
+        source="bench",
+        gap=plan.grace,
+        live=False,
+        fold=True,
+        logtime=_timestamps(site),
+        shape=site.shape,
+    )
     return log_rate(plan.logs, reader, plan.now)
 
 
@@ -248,7 +257,7 @@ def _make(backend: Backend, site: Site, grace: int, table: Table | None) -> Repl
     if table is not None:
         table.rebuild({})
     matcher = make_matcher(backend, site.formats, site.log_timezone)
-    return Replay(backend, matcher, grace=grace, table=table, logtime=_timestamps(site))
+    return Replay(backend, matcher, grace=grace, table=table, logtime=_timestamps(site), shape=site.shape)
 
 
 def _timestamps(site: Site) -> Timestamps | None:

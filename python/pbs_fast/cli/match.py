@@ -81,6 +81,7 @@ def register(app: typer.Typer) -> None:
             complain=lambda error: typer.echo(printable(f"pbs-fast match: {error}"), err=True),
             show_missed=missed,
             logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime, site.logtime_from),
+            shape=site.shape,
         )
         summary = run(names)
         if chatty:

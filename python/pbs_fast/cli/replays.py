@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pbs_fast.formats import Format
     from pbs_fast.matching import Backend as Backend
     from pbs_fast.matching import Matcher
+    from pbs_fast.matching.rewrite import Shape
 
 Now = Annotated[
     str | None,
@@ -63,6 +64,7 @@ class Site(NamedTuple):
     logtime: str | None
     logtime_from: str = ""
     """`FILE:LINE: ` if `logtime` is from a configuration file, else empty."""
+    shape: Shape | None = None
 
 
 def parse_now(text: str | None, zone: str | None) -> int | None:
@@ -92,7 +94,10 @@ def read_site(file: str | None, command: str, backend: Backend, zone: str | None
 
     Warnings about custom formats go to standard error. Raises ConfigError.
     """
+    from dataclasses import asdict
+
     from pbs_fast.config import load, merge
+    from pbs_fast.matching.rewrite import read_shape
     from pbs_fast.matching.site import cost, site_formats
 
     settings = merge(load(file), ())
@@ -100,7 +105,8 @@ def read_site(file: str | None, command: str, backend: Backend, zone: str | None
     for warning in (*found.warnings, *filter(None, [cost(backend, found)])):
         typer.echo(printable(f"pbs-fast {command}: warning: {warning}"), err=True)
     origin = "" if logtime else f"{settings.origin('logtime')}: "
-    return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime, origin)
+    shape = read_shape(asdict(settings.config.json), f"{settings.file}: ")
+    return Site(found.formats, zone or settings.config.log_timezone, logtime or settings.config.logtime, origin, shape)
 
 
 def make_matcher(backend: Backend, formats: Sequence[Format], zone: str | None) -> Matcher:

@@ -61,6 +61,21 @@ class Guards:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JsonKeys:
+    """`[json]`: where a record of JSON lines has what a line is made of, if it has an unusual shape."""
+
+    message: str | None = _key(None, kinds.text(), "JSON lines: key of the message; a.b is the key b within a")
+    timestamp: str | None = _key(
+        None, kinds.text(), "JSON lines: key of the timestamp: ISO 8601, as in syslog, or a number since 1970"
+    )
+    program: str | None = _key(
+        None, kinds.text(), "JSON lines: key of the program; not set: the message is a whole line with its own header"
+    )
+    host: str | None = _key(None, kinds.text(), "JSON lines: key of the host")
+    pid: str | None = _key(None, kinds.text(), "JSON lines: key of the process id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormatKeys:
     """`[formats.NAME]`: what this site adds to a format of the catalogue."""
 
@@ -159,6 +174,7 @@ class Config:
     )
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     guards: Guards = field(default_factory=Guards)
+    json: JsonKeys = field(default_factory=JsonKeys)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
     format: tuple[OwnFormat, ...] = ()
     """The custom formats, `[[format]]`."""
@@ -196,8 +212,15 @@ def keys_of(model: type, prefix: str = "") -> Iterator[Key]:
             yield Key(prefix + each.name, each.metadata["kind"], each.default, each.metadata["doc"])
 
 
+#: The tables with fixed names.
+TABLES: Mapping[str, type] = MappingProxyType({"guards": Guards, "json": JsonKeys})
 #: Each key with a fixed name, in the order in which they are shown.
-KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in (*keys_of(Config), *keys_of(Guards, "guards."))})
+KEYS: Mapping[str, Key] = MappingProxyType(
+    {
+        key.name: key
+        for key in (*keys_of(Config), *(key for name, model in TABLES.items() for key in keys_of(model, f"{name}.")))
+    }
+)
 #: The keys that a `[formats.NAME]` may hold, by their name in it.
 FORMAT_KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in keys_of(FormatKeys)})
 
@@ -213,20 +236,20 @@ def find_key(name: str) -> Key:
 def build(values: Mapping[str, object]) -> Config:
     """The Config of checked values by dotted name; a key without a value has its default."""
     top: dict[str, object] = {}
-    guards: dict[str, object] = {}
+    tables: dict[str, dict[str, object]] = {name: {} for name in TABLES}
     formats: dict[str, dict[str, object]] = {}
     for name, value in values.items():
         table, _, rest = name.partition(".")
         if not rest:
             top[name] = value
-        elif table == "guards":
-            guards[rest] = value
+        elif table in tables:
+            tables[table][rest] = value
         else:
             format_name, _, last = rest.partition(".")
             formats.setdefault(format_name, {})[last] = value
     return Config(
         **top,  # type: ignore[arg-type]  # each value came through its key's Kind
-        guards=Guards(**guards),  # type: ignore[arg-type]
+        **{name: TABLES[name](**keys) for name, keys in tables.items()},
         formats=MappingProxyType({name: FormatKeys(**keys) for name, keys in formats.items()}),  # type: ignore[arg-type]
     )
 
@@ -234,7 +257,8 @@ def build(values: Mapping[str, object]) -> Config:
 def values_of(config: Config) -> dict[str, object]:
     """The value of each key by dotted name: what `build` takes."""
     values = {key.name: getattr(config, key.name) for key in keys_of(Config)}
-    values |= {f"guards.{key.name}": getattr(config.guards, key.name) for key in keys_of(Guards)}
+    for table, model in TABLES.items():
+        values |= {f"{table}.{key.name}": getattr(getattr(config, table), key.name) for key in keys_of(model)}
     for name, keys in config.formats.items():
         values |= {f"formats.{name}.{key.name}": getattr(keys, key.name) for key in keys_of(FormatKeys)}
     if config.format:

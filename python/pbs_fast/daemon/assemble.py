@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.log.handlers import OwnLog
 from pbs_fast.log.records import event
 from pbs_fast.matching import load_backend
-from pbs_fast.matching.rewrite import read_logtime
+from pbs_fast.matching.rewrite import read_logtime, read_shape
 from pbs_fast.matching.site import cost, site_formats
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file.position import Position
@@ -138,6 +139,7 @@ class Parts:
         self._logtime = (
             None if config.logtime is None else read_logtime(config.logtime, f"{settings.origin('logtime')}: ")
         )
+        self._shape = read_shape(asdict(config.json), f"{settings.file}: ")
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         self._tell_networks(netblocks)
         machine = read_machine()
@@ -191,6 +193,7 @@ class Parts:
             tags=self._tags,
             fold_past=not (self.guards.wants_events or self._config.count_sessions),
             logtime=self._logtime,
+            shape=self._shape,
             raw_tags=self._raw_tags if path in self._forgeable and self._config.raw_line_feeds == "refuse" else (),
         )
 

@@ -14,6 +14,7 @@ from pbs_fast.daemon.headers import HeaderWatch
 from pbs_fast.errors import SourceError
 from pbs_fast.log.records import event
 from pbs_fast.matching.distrust import Distrust
+from pbs_fast.matching.protocol import SYSLOG
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.protocol import BUDGET, Coverage, Past, SourceOptions, Start
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pbs_fast.events import Batch
     from pbs_fast.log.records import Kind
     from pbs_fast.matching import Backend, Matcher
+    from pbs_fast.matching.rewrite import Shape
     from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.sources.lines import Piece
     from pbs_fast.sources.protocol import Notice
@@ -57,6 +59,7 @@ class Follower:
         tags: Sequence[str] = (),
         fold_past: bool = True,
         logtime: LogTime | None = None,
+        shape: Shape | None = None,
         raw_tags: Sequence[str] = (),
     ) -> None:
         """`start`: "replay" (what comes from now on; `begin_replay` gives the past), "begin" (all that there is) or the
@@ -65,7 +68,8 @@ class Follower:
         `spec` is a path or what `sources.scheme` knows; UsageError for one that is not understood. `tags` are those of
         the formats: a source that refuses lines says so of those that carry one.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
-        `logtime` is how this site writes its timestamps, where the matcher does not know it. `raw_tags` are given for a
+        `logtime` is how this site writes its timestamps, where the matcher does not know it, `shape` that of its JSON
+        records. `raw_tags` are given for a
         file into which the logging daemon writes line feeds as they are: from the first line of these programs on, no
         login in it counts.
         """
@@ -91,6 +95,8 @@ class Follower:
                 live=live,
                 fold=fold,
                 logtime=logtime,
+                shape=shape,
+                of_containers=self.source.of_containers,
                 on_layout=self._on_layout,
                 distrust=self._distrust,
             )
@@ -98,6 +104,7 @@ class Follower:
         self._new_reader = new_reader
         self._past = new_reader(live=False, fold=fold_past)
         self._present = new_reader(live=start != "begin", fold=False)
+        self._live = start != "begin"
         self._resumed_at: int | None = None
         self._replay: Past | None = None
 
@@ -179,6 +186,7 @@ class Follower:
     def go_live(self) -> None:
         """From here on the lines are those of now, not of a log that is read from its beginning."""
         self._past, self._present = self._present, self._new_reader(live=True, fold=False)
+        self._live = True
         self._prime()
 
     def read(self, pieces: Iterable[Piece], reference: int) -> Batch:
@@ -211,7 +219,8 @@ class Follower:
     def _feed(self, reader: Reader, piece: Piece, reference: int) -> None:
         if piece.offset == 0:
             reader.begin_file()
-        reader.feed(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
+        arrived = self._live and reader is self._present and self._resumed_at is None
+        reader.feed(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference, arrived=arrived)
         self._headers.saw(piece, reader, reference)
 
     def _prime(self) -> None:
@@ -222,6 +231,8 @@ class Follower:
     def _on_layout(self, layout: str) -> None:
         if self._layout not in (None, layout):
             log.warning(f"{self.path}: the layout of the lines changed from {self._layout} to {layout}")
+        elif self._layout is None and layout != SYSLOG:
+            log.info(f"{self.path}: the layout of the lines is {layout}")
         self._layout = layout
 
     def _on_raw_name(self, tag: str) -> None:

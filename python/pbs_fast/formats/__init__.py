@@ -40,6 +40,8 @@ class Format:
     """Texts that may precede the timestamp in the server's own log file."""
     own_probe: str | None = None
     """What the message of a line of the server's own log starts with; None when it has no such file."""
+    own_in_syslog: bool = False
+    """Whether a line of its own log, header included, may be the message of a syslog line with one of its tags."""
     session_address: tuple[str, ...] = ()
     """Line with the address of a login that takes several lines, which are joined by host, tag and pid."""
     session_success: tuple[str, ...] = ()

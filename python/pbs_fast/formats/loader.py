@@ -63,7 +63,7 @@ TABLE_KEYS = frozenset(_KEYS)
 _REQUIRED = ("name", "title", "versions")
 #: Of a format that has lines of a tag.
 _REQUIRED_OF_TAGS = ("program", "success")
-_OWN_LOG_KEYS: Types = {"prefix": TEXTS, "probe": TEXT}
+_OWN_LOG_KEYS: Types = {"prefix": TEXTS, "probe": TEXT, "in_syslog": BOOLEAN}
 _SESSION_KEYS: Types = {"address": TEXTS, "success": TEXTS, "failure": TEXTS, "end": TEXTS}
 #: Samples come last in a file, so that a start need not parse them (they are nine tenths of it).
 _FIRST_SAMPLE = re.compile(r"^\[\[sample\]\]", re.MULTILINE)
@@ -182,6 +182,7 @@ def build(table: Mapping[str, Any], where: Where) -> Format:
         raw_names=tuple(table.get("raw_names", ())),
         own_prefix=tuple(own.get("prefix", ())),
         own_probe=patterns("probe", [own["probe"]], "own_log")[0] if own else None,
+        own_in_syslog=own.get("in_syslog", False),
         session_address=step("address"),
         session_success=step("success"),
         session_failure=step("failure"),

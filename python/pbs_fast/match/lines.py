@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pbs_fast.events import Event
     from pbs_fast.formats import Format
     from pbs_fast.matching import Backend, Matcher
+    from pbs_fast.matching.rewrite import Shape
     from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Missed lines are shown after all events; more than this many bytes of them wait in a temporary file.
@@ -73,9 +74,13 @@ class Run:
         complain: Callable[[SourceError], object],
         show_missed: bool,
         logtime: LogTime | None = None,
+        shape: Shape | None = None,
     ) -> None:
         """`now` is the second that years are judged from; None means each file's time of last modification."""
-        self._reader = Reader(core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime)
+        # Nothing is granted, so a container's first entry is shown.
+        self._reader = Reader(
+            core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime, shape=shape, starts_whole=True
+        )
         self._now = now
         self._render = render
         self._write = write

@@ -14,6 +14,9 @@ Zone = Sequence[tuple[int, int]]
 
 SYSLOG = "syslog"
 
+SPLIT = 700
+"""Length of a message, in bytes, from which any writer may have cut it (docs/MATCHING.md, 4)."""
+
 
 class Scan(Protocol):
     """What one piece of a source holds, in order, not yet resolved by a Stream. Immutable; keeps its bytes alive."""
@@ -52,6 +55,10 @@ class Matcher(Protocol):
     def timestamp(self, line: bytes, *, layout: str = SYSLOG, reference: int) -> int | None:
         """One line's timestamp (earlier reading), whatever its tag; None when it has no envelope or no possible
         date."""
+
+    @property
+    def nested(self) -> Sequence[tuple[str, str]]:
+        """The formats whose own log lines may be messages of syslog: the first tag and the probe of each."""
 
 
 class Stream(Protocol):

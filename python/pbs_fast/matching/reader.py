@@ -6,22 +6,29 @@ the gap of the fold.
 
 from __future__ import annotations
 
+import re
+import time
 from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.matching.distrust import LONGEST_RECORD
 from pbs_fast.matching.protocol import SYSLOG, Matcher, Scan, Stream
-from pbs_fast.matching.rewrite import LOGTIME, READERS, Lines, Rewriter, find_entry
+from pbs_fast.matching.rewrite import Lines, Rewriter
+from pbs_fast.matching.rewrite.containers import Journal
+from pbs_fast.matching.rewrite.wrapper import UNDATED
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
     from pbs_fast.matching.backends import Backend
     from pbs_fast.matching.distrust import Distrust
+    from pbs_fast.matching.rewrite import Shape
     from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Offsets of rewritten lines start here, beyond any log's size, until they are turned back into those of their source.
 _REWRITTEN: Final = 1 << 60
+#: svlogd's timestamp in UTC, which looks like one of local time.
+_SVLOGD: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[T_][0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{5} ")
 
 
 class Ready(NamedTuple):
@@ -59,17 +66,28 @@ class Reader:
         logtime: LogTime | None = None,
         on_layout: Callable[[str], object] | None = None,
         distrust: Distrust | None = None,
+        shape: Shape | None = None,
+        of_containers: bool = False,
+        starts_whole: bool = False,
     ) -> None:
         """`gap` is the fold's, in seconds (docs/MATCHING.md, 6). `on_layout` gets the layout when it is detected.
 
         `logtime` is how this site writes its timestamps, where the matcher does not know it. `distrust` is what takes
-        away lines that a stranger may have written, where the source is such a file.
+        away lines that a stranger may have written, where the source is such a file. `shape` is that of this site's
+        JSON records. `of_containers`: the source is the journal of containers. `starts_whole`: the first entry of each
+        stream of a container is taken as a whole line, which is only for readers that grant nothing.
         """
         self._matcher = matcher
         self.stream: Stream = core.Stream(matcher, source=source, gap=gap, live=live, fold=fold)
         self.layout: str | None = None
         """What the first conclusive line showed; None until there was one."""
-        self._rewriter = Rewriter(logtime)
+        self._rewriter = Rewriter(
+            matcher.nested,
+            logtime,
+            shape=shape,
+            wrapper=Journal() if of_containers else None,
+            starts_whole=starts_whole,
+        )
         self._pieces: list[_Piece] = []
         self._next = _REWRITTEN
         self._added = 0
@@ -81,10 +99,15 @@ class Reader:
     @property
     def rewrites(self) -> bool:
         """Whether lines are rewritten, which has to be done in their order."""
-        return self._rewriter.wrapper is not None
+        return self._rewriter.rewrites
 
-    def feed(self, data: bytes, start: int, stop: int, *, offset: int, reference: int) -> None:
-        """Take the whole lines data[start:stop], which begin at byte `offset` of the source."""
+    def feed(self, data: bytes, start: int, stop: int, *, offset: int, reference: int, arrived: bool = False) -> None:
+        """Take the whole lines data[start:stop], which begin at byte `offset` of the source.
+
+        `arrived`: they were written just now, at `reference`, which is then the timestamp of lines that have none.
+        """
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(reference)).encode() if arrived else UNDATED
+        self._rewriter.undated = when
         ready = self.ready(data, start, stop, offset=offset)
         self.add(self.scan(ready, reference), ready.offset)
 
@@ -99,6 +122,7 @@ class Reader:
     def ready(self, data: bytes, start: int, stop: int, *, offset: int) -> Ready:
         """Decide the layout from whole lines if it is open, and rewrite them where they need it. In their order."""
         self.decide(data, start, stop)
+        self.finds_months(data, start, stop)
         if not self.rewrites:
             if self.layout is None:
                 self._rewriter.doubt()
@@ -111,6 +135,10 @@ class Reader:
         lines = self._rewriter.lines(data, start, stop)
         if self.layout is None:
             self._sniff(lines.data)
+        if self._distrust is not None and not self._rewriter.escapes:
+            unproven = self._unproven if offset else 0
+            self._unproven = max(0, unproven - (stop - start))
+            lines = lines._replace(data=self._distrust.screened(lines.data, 0, len(lines.data), unproven))
         begin = self._next
         self._next += len(lines.data) + 1
         self._pieces.append(_Piece(begin, offset, lines))
@@ -118,9 +146,16 @@ class Reader:
 
     def decide(self, data: bytes, start: int, stop: int) -> bool:
         """Decide wrapper or layout from whole lines, if both are open; whether one of them is decided now."""
-        if self.layout is None and self._rewriter.wrapper not in READERS:
+        if self.layout is None and self._rewriter.wrapper is None:
             self._find(data, start, stop)
         return self.layout is not None or self.rewrites
+
+    def finds_months(self, data: bytes, start: int, stop: int) -> bool:
+        """Whether plain lines begin with the month name of another language: from there on they are rewritten."""
+        if self.rewrites or self.layout != SYSLOG or not self._rewriter.finds_months(data, start, stop):
+            return False
+        self._announce()
+        return True
 
     def scan(self, ready: Ready, reference: int) -> Scan:
         """The scan of lines that are ready, in any order, by any thread."""
@@ -169,7 +204,7 @@ class Reader:
         """The timestamp of one line without its end, in the source's layout."""
         if self.layout is None:
             whole = line + b"\n"
-            if self._rewriter.wrapper not in READERS:
+            if self._rewriter.wrapper is None:
                 self._find(whole, 0, len(whole))
             if self.rewrites:
                 self._sniff(self._rewriter.peek(line) + b"\n")
@@ -193,25 +228,30 @@ class Reader:
     def _find(self, data: bytes, start: int, stop: int) -> None:
         """The wrapper of the lines, else their layout: whichever a line shows first."""
         rewriter = self._rewriter
-        if rewriter.logtime is None:
-            # Nearly always the first line tells, and the search for entries is spared.
-            newline = data.find(b"\n", start, stop)
-            self._sniff(data[start : stop if newline < 0 else newline + 1])
-            if self.layout is not None:
+        at = start
+        while at < stop:
+            newline = data.find(b"\n", at, stop)
+            end = stop if newline < 0 else newline
+            line = data[at:end].removesuffix(b"\r")
+            # A site's own timestamps are looked for where there is no wrapper. Nearly always the first line tells.
+            if rewriter.logtime is None and not _SVLOGD.match(line):
+                self._sniff(line + b"\n")
+                if self.layout is not None:
+                    return
+            if rewriter.find(line):
                 return
-        entry = find_entry(data, start, stop)
-        if entry is not None and (entry.start == start or self._matcher.sniff(data[start : entry.start]) is None):
-            rewriter.wrapper = entry.wrapper
-        elif rewriter.logtime is not None:
-            rewriter.wrapper = LOGTIME
-        else:
-            self._sniff(data[start:stop])
+            at = end + 1
+        rewriter.uses_logtime = rewriter.logtime is not None
 
     def _sniff(self, data: bytes) -> None:
         self.layout = self._matcher.sniff(data)
-        if self.layout is not None and self._on_layout is not None:
-            wrapper = self._rewriter.wrapper
-            self._on_layout(self.layout if wrapper is None else f"{self.layout} ({wrapper})")
+        if self.layout is not None:
+            self._announce()
+
+    def _announce(self) -> None:
+        if self._on_layout is not None and self.layout is not None:
+            name = self._rewriter.name
+            self._on_layout(self.layout if name is None else f"{self.layout} ({name})")
 
     def _original(self, offset: int) -> int:
         """The offset of a line in the source, from its offset in the scanned text."""

@@ -95,6 +95,10 @@ class Source(Protocol):
         """Its name in messages."""
 
     @property
+    def of_containers(self) -> bool:
+        """Its lines are a journal's entries of containers, whose text may have a header of its own."""
+
+    @property
     def ended(self) -> bool:
         """No more lines will ever come."""
 

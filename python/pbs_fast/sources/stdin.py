@@ -29,6 +29,7 @@ class StdinSource:
 
     name = "standard input"
     modified = None
+    of_containers = False
     uncovered: str | None = "standard input has no past: earlier lines cannot be read again"
 
     def __init__(self, source_options: SourceOptions, fd: int = 0) -> None:

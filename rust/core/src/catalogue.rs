@@ -37,6 +37,7 @@ pub struct Catalogue {
     pub(crate) tags: Tags,
     pub(crate) whole_lines: Option<WholeLines>,
     pub(crate) zone: Zone,
+    nested: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -76,6 +77,8 @@ pub(crate) struct Target {
     success: Option<Searcher>,
     /// Which records are cut ones.
     pub(crate) cut: Rule,
+    /// The formats whose own lines may be its messages.
+    nested: Vec<u16>,
 }
 
 impl Catalogue {
@@ -101,7 +104,12 @@ impl Catalogue {
         for pattern in whole_lines.iter().flat_map(WholeLines::patterns) {
             formats[usize::from(pattern.format)].needs_sessions |= pattern.needs_sessions;
         }
-        Ok(Self { formats, patterns, targets, tags, whole_lines, zone })
+        let nests = |spec: &FormatSpec| {
+            let tag = spec.program.iter().find(|tag| !tag.starts_with("*/"))?;
+            spec.own_probe.as_ref().filter(|_| spec.own_in_syslog).map(|probe| (tag.clone(), probe.clone()))
+        };
+        let nested = specs.iter().filter_map(nests).collect();
+        Ok(Self { formats, patterns, targets, tags, whole_lines, zone, nested })
     }
 
     /// Name of a format.
@@ -172,7 +180,40 @@ impl Catalogue {
             Layout::Syslog => &self.targets[usize::from(self.tags.find(envelope.tag?.of(line))?)],
             Layout::Own(format) => self.own_target(format)?,
         };
-        Some((envelope, target))
+        Some((self.second_header(line, &envelope, target).unwrap_or(envelope), target))
+    }
+
+    /// The envelope with the message behind a second header, where the message starts with one (docs/MATCHING.md, 2).
+    #[inline]
+    pub(crate) fn second_header(&self, line: &[u8], envelope: &Envelope, target: &Target) -> Option<Envelope> {
+        // Nearly all messages start with a small letter, and no header does.
+        let may_start = |byte: &u8| *byte < b'a';
+        if target.nested.is_empty() || envelope.tag.is_none() || !line.get(envelope.message).is_some_and(may_start) {
+            return None;
+        }
+        self.behind_header(line, envelope, target)
+    }
+
+    #[cold]
+    fn behind_header(&self, line: &[u8], envelope: &Envelope, target: &Target) -> Option<Envelope> {
+        let line = &line[..envelope.end];
+        let own = |format: &u16| self.formats[usize::from(*format)].own.as_ref();
+        if let Some(found) = envelope::own_at(line, envelope.message) {
+            if target.nested.iter().filter_map(own).any(|own| own.starts(&line[found..])) {
+                return Some(Envelope { message: found, ..*envelope });
+            }
+        }
+        let message = &line[envelope.message..];
+        let inner = envelope::syslog(message)?;
+        let tagged = self.tags.find(inner.tag?.of(message))?;
+        let is_same = std::ptr::eq(&raw const self.targets[usize::from(tagged)], target);
+        let place = |at: usize| envelope.message + at;
+        is_same.then(|| Envelope { message: place(inner.message), end: place(inner.end), ..*envelope })
+    }
+
+    /// The formats whose own lines may be messages, each as its first tag and its probe.
+    pub fn nested(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.nested.iter().map(|(tag, probe)| (tag.as_str(), probe.as_str()))
     }
 
     /// The second of a line's timestamp (UTC, the earlier of two readings); `None` where it cannot be read.
@@ -301,7 +342,12 @@ impl Builder {
             let spec = |&format: &u16| &specs[usize::from(format)];
             let cut = Rule::new(formats.iter().map(spec));
             let success = Searcher::new(formats.iter().flat_map(|&format| &specs[usize::from(format)].success));
-            self.targets.push(Target { patterns, prefixes, formats, success, cut });
+            let nests = |&&format: &&u16| {
+                let spec = &specs[usize::from(format)];
+                spec.own_in_syslog && spec.own_probe.is_some()
+            };
+            let nested = formats.iter().filter(nests).copied().collect();
+            self.targets.push(Target { patterns, prefixes, formats, success, cut, nested });
             self.made_for.push(made_for);
         }
         Ok(number)

@@ -122,6 +122,8 @@ impl Scanner<'_> {
 
     /// What the patterns of a line's tag or own log make of it.
     fn record(&mut self, start: usize, line: &[u8], envelope: &Envelope, target: &Target) -> Left {
+        let inner = self.catalogue.second_header(line, envelope, target);
+        let envelope = inner.as_ref().unwrap_or(envelope);
         let line = &line[..envelope.end];
         let message = &line[envelope.message..];
         // Nearly all records are short, and no writer has a cut one open.

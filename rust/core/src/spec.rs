@@ -27,4 +27,5 @@ pub struct FormatSpec {
     pub unmarked: Vec<usize>,
     pub own_prefix: Vec<String>,
     pub own_probe: Option<String>,
+    pub own_in_syslog: bool,
 }

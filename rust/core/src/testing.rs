@@ -47,6 +47,7 @@ pub(crate) fn specs() -> Vec<FormatSpec> {
         logout: texts(&[r"out: id=(?P<session>[^ ]*)", r"out: ip=(?P<ip>[^ ]+)(?: id=(?P<session>[^ ]*))?"]),
         own_prefix: texts(&["alpha: "]),
         own_probe: Some("(?:in|out|note): ".to_owned()),
+        own_in_syslog: true,
         ..FormatSpec::default()
     };
     let beta = FormatSpec {

@@ -50,6 +50,10 @@ pub fn formats() -> Vec<FormatSpec> {
                 format.own_probe = Some(value);
                 continue;
             }
+            "own_in_syslog" => {
+                format.own_in_syslog = true;
+                continue;
+            }
             "marked" | "unmarked" | "cut_whole" => {
                 let numbers = match key {
                     "marked" => &mut format.marked,

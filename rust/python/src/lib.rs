@@ -53,6 +53,7 @@ fn format_spec(format: &Bound<'_, PyAny>) -> PyResult<FormatSpec> {
         cut_prefix: format.getattr("cut_prefix")?.extract()?,
         own_prefix: format.getattr("own_prefix")?.extract()?,
         own_probe: format.getattr("own_probe")?.extract()?,
+        own_in_syslog: format.getattr("own_in_syslog")?.extract()?,
     })
 }
 
@@ -95,6 +96,11 @@ impl Matcher {
         let found = detached(py, || self.0.scan(&data[start..stop], layout, reference));
         let seconds = began.elapsed().as_secs_f64();
         Ok(Scan { found, catalogue: Arc::clone(&self.0), data, start, stop, offset, seconds })
+    }
+
+    #[getter]
+    fn nested(&self) -> Vec<(&str, &str)> {
+        self.0.nested().collect()
     }
 
     #[pyo3(signature = (line, *, layout = "syslog", reference))]

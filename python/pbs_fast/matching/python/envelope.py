@@ -126,6 +126,9 @@ def when_of(text: bytes) -> bytes | None:
     return None if m is None else m[WHEN] + (m[ZONE] or b"")
 
 
+OWN_HEADER: Final = re.compile(_STAMP + rb"(?> +)")
+"""Matches the timestamp, and the blanks behind it, that a line of a format's own log begins with."""
+
 _REPEATED = re.compile(rb"message repeated (?>[0-9]+) times: \[(?> ?)(.*)\]", re.DOTALL)
 
 

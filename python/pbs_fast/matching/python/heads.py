@@ -17,7 +17,7 @@ from pbs_fast.matching.python.timestamp import offset_of
 if TYPE_CHECKING:
     from pbs_fast.matching.python.record import Key
     from pbs_fast.matching.python.success import Success
-    from pbs_fast.matching.python.tags import Cutting, Picks, Route
+    from pbs_fast.matching.python.tags import Cutting, Nested, Picks, Route
     from pbs_fast.matching.python.timestamp import Timestamps
 
 REMEMBERED: Final = 1 << 14
@@ -27,7 +27,7 @@ LONGEST: Final = 512
 """Bytes of a text that is remembered; a stranger's may be 16 KiB long, and is taken apart each time it comes."""
 
 
-Place = tuple[bytes, "int | None", str, "Key", "Picks", "Success", "Cutting", int]
+Place = tuple[bytes, "int | None", str, "Key", "Picks", "Success", "Cutting", int, "Nested | None"]
 """Who wrote a line: zone, what this is east of UTC in seconds (None where there is none), host, Key, the route's parts.
 
 Like all that is taken apart for each line a plain tuple: one with names costs 0.1 us more.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.matching.python.cuts import Cuts, Refusal
-from pbs_fast.matching.python.envelope import envelope_of, unrepeated
+from pbs_fast.matching.python.envelope import OWN_HEADER, envelope_of, unrepeated
 from pbs_fast.matching.python.heads import Heads, Hours, Place, Places
 from pbs_fast.matching.python.record import NOBODY, joined, missed, tuples
 from pbs_fast.matching.python.starts import LENGTH
@@ -22,7 +22,7 @@ from pbs_fast.matching.python.timestamp import SECONDS, UNREADABLE, Reading
 if TYPE_CHECKING:
     from pbs_fast.matching.python.address import Addresses
     from pbs_fast.matching.python.record import Fields, Record
-    from pbs_fast.matching.python.tags import Route
+    from pbs_fast.matching.python.tags import Nested, Picks, Route
     from pbs_fast.matching.python.timestamp import Timestamps
     from pbs_fast.matching.python.wholeline import Found, WholeLines
 
@@ -134,7 +134,10 @@ class Walk:
                     continue
                 reading, place, pid, message = found
                 procid = None
-            zone, offset, host, key, picks, success, cutting, cut = place
+            zone, offset, host, key, picks, success, cutting, cut, nested = place
+            # Nearly all messages start with a small letter, and no header does.
+            if nested is not None and message[:1] < b"a" and layout.has_tags:
+                message = self._behind_header(layout, message, nested, picks)
             refused = refusal = None
             if len(message) >= cut or cuts.is_open:
                 when = timestamps[before + seconds + zone] if reading is None else reading
@@ -268,6 +271,19 @@ class Walk:
             found.pid,
         )
 
+    def _behind_header(self, layout: Layout, message: bytes, nested: Nested, picks: Picks) -> bytes:
+        """The message behind a second header, or the message if it starts with none (docs/MATCHING.md, 2)."""
+        if m := OWN_HEADER.match(message):
+            rest = message[m.end() :]
+            if nested(rest):
+                return rest
+        if m := layout.line.match(message):
+            tag = envelope_of(m).tag
+            place = None if tag is None else layout.exact.place(b"", tag)
+            if place is not None and place[4] is picks:
+                return unrepeated(message[m.end() :])
+        return message
+
     def _exactly(
         self, layout: Layout, data: bytes, candidate: re.Match[bytes]
     ) -> tuple[Reading, Place, bytes | None, bytes] | None:
@@ -290,6 +306,8 @@ class Walk:
             message = unrepeated(message)
         reading = UNREADABLE if when is None else self._timestamps[when]
         if too_long:
+            if place[8] is not None and layout.has_tags:
+                message = self._behind_header(layout, message, place[8], place[4])
             self.cuts.take(place[3], message, place[6], reading[0], too_long=True)
             return None
         return reading, place, pid, message

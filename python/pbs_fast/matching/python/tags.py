@@ -15,7 +15,7 @@ from pbs_fast.errors import FormatError
 from pbs_fast.formats.automaton import Program
 from pbs_fast.formats.bounded import Way, compiled
 from pbs_fast.formats.structure import PatternError
-from pbs_fast.matching.protocol import SYSLOG
+from pbs_fast.matching.protocol import SPLIT, SYSLOG
 from pbs_fast.matching.python.classes import with_bitmaps
 from pbs_fast.matching.python.starts import may_start, starts
 from pbs_fast.matching.python.success import Success
@@ -34,8 +34,6 @@ LOGINS: Final = frozenset(("login", MARKED, UNMARKED))
 GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
-SPLIT: Final = 700
-"""Length of a message, in bytes, from which any writer may have cut it (docs/MATCHING.md, 4)."""
 LONGEST_TAG: Final = 512
 """Bytes of a tag that is remembered."""
 STARTS_REMEMBERED: Final = 4096
@@ -95,6 +93,9 @@ class Cutting(NamedTuple):
         return next((prefix for prefix in self.prefixes if message.startswith(prefix)), b"")
 
 
+Nested = Callable[[bytes], bool]
+
+
 class Route(NamedTuple):
     """What is tried on the message of a tag."""
 
@@ -103,6 +104,8 @@ class Route(NamedTuple):
     cutting: Cutting
     cut: int
     """The shortest message that `cutting` needs to be asked about."""
+    nested: Nested | None
+    """Finds the probe of a format whose own lines may be messages at a text's start; None where there is none."""
 
 
 class Tags(dict[bytes, "Route | None"]):
@@ -221,7 +224,13 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
         success=Success((fmt.name, fmt.success) for fmt, _ in members),
         cutting=cutting,
         cut=min(cutting.any, cutting.repeated),
+        nested=_nested([fmt for fmt, _ in members]),
     )
+
+
+def _nested(formats: Sequence[Format]) -> Nested | None:
+    probes = [compiled(fmt.own_probe, Way.START) for fmt in formats if fmt.own_in_syslog and fmt.own_probe]
+    return (lambda text: any(probe.run(text) for probe in probes)) if probes else None
 
 
 def _cutting(formats: Sequence[Format]) -> Cutting:

@@ -1,76 +1,51 @@
-"""What container runtimes put around a line: Docker's json-file and CRI's log entries.
-
-An entry of either may be a part of a line. A stranger's text decides where a runtime cuts, so neither the parts nor the
-entry that ends them is passed on. A stream counts as being at the start of a line only after an entry of it has ended
-one. Runtimes also rotate between two parts, so this holds for a file's first entry too.
-"""
+"""What container runtimes put around a line: Docker's json-file and CRI's log entries, and the journal's."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 
 from pbs_fast.formats.timestamps import ISO_WITH_ZONE
-
-DOCKER: Final = "docker"
-CRI: Final = "cri"
-MAX_LINE: Final = 16_384
-"""docs/MATCHING.md, 1."""
+from pbs_fast.matching.rewrite.wrapper import Entry
 
 _TIME = re.compile(ISO_WITH_ZONE.encode())
 _CRI = re.compile(rb"(" + ISO_WITH_ZONE.encode() + rb") (stdout|stderr) ([FP])(?::[^ ]+)? (.*)", re.DOTALL)
-_HEAD = re.compile(rb"(?:\A|\n)(?:\{\"|" + ISO_WITH_ZONE.encode() + rb" std(?:out|err) [FP][ :])")
+#: What `sources.journal.render` makes of an entry.
+_JOURNAL = re.compile(rb"([^ ]+) ([^ ]+) ([^ :]+): (.*)", re.DOTALL)
 #: C0 and DEL, which a line of text does not hold.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class Entry(NamedTuple):
-    """One entry of a runtime's log."""
+class Runtime:
+    """The log of a runtime that marks parts of lines."""
 
-    timestamp: bytes
-    stream: str
-    text: bytes
-    """What was written, without its line end."""
-    is_part: bool
-    """Its line goes on in the stream's next entry."""
+    proves_starts = True
+    escapes = True
+    keeps_others = False
 
-
-class Found(NamedTuple):
-    """A line that is an entry."""
-
-    wrapper: str
-    start: int
+    def __init__(self, name: str, read: Callable[[bytes], Entry | None]) -> None:
+        self.name = name
+        self.read = read
 
 
-class Streams:
-    """Which streams of a source are at the start of a line."""
+class Journal:
+    """The journal's entries of containers: their text may have a header of its own, or none but the journal's.
 
-    def __init__(self) -> None:
-        self._within: dict[str, bool] = {}
+    Parts of lines were taken out by the source.
+    """
 
-    def lose(self) -> None:
-        """An entry that cannot be read: any stream may be within a line."""
-        self._within.clear()
+    name = "journal of containers"
+    proves_starts = False
+    escapes = True
+    keeps_others = False
 
-    def is_whole(self, entry: Entry) -> bool:
-        """Whether this entry is a whole line; keeps the books of the next."""
-        within = self._within.get(entry.stream, True)
-        self._within[entry.stream] = entry.is_part
-        return not within and not entry.is_part
-
-
-def find_entry(data: bytes, start: int, stop: int) -> Found | None:
-    """The first line of data[start:stop] that is an entry."""
-    text = data[start:stop]
-    for head in _HEAD.finditer(text):
-        at = head.start() + (text[head.start()] == 0x0A)
-        newline = text.find(b"\n", at)
-        line = text[at : len(text) if newline < 0 else newline].removesuffix(b"\r")
-        for name, read in READERS.items():
-            if read(line) is not None:
-                return Found(name, start + at)
-    return None
+    def read(self, line: bytes) -> Entry | None:
+        """See `Wrapper.read`."""
+        m = _JOURNAL.fullmatch(line)
+        # Each entry is known to be whole, so none is of a stream.
+        return None if m is None else Entry(m[1], m[4], host=m[2], tag=m[3], is_whole=True)
 
 
 def _docker(line: bytes) -> Entry | None:
@@ -92,13 +67,13 @@ def _docker(line: bytes) -> Entry | None:
         text = text.removesuffix("\r")
     # As rsyslog writes them, so that nothing in a line can end it.
     text = _CONTROL.sub(lambda control: f"#{ord(control[0]):03o}", text)
-    return Entry(timestamp, stream, text.encode("utf-8", "surrogatepass"), is_part)
+    return Entry(timestamp, text.encode("utf-8", "surrogatepass"), stream=stream, is_part=is_part)
 
 
 def _cri(line: bytes) -> Entry | None:
     m = _CRI.fullmatch(line)
-    return None if m is None else Entry(m[1], m[2].decode(), m[4], m[3] == b"P")
+    return None if m is None else Entry(m[1], m[4], stream=m[2].decode(), is_part=m[3] == b"P")
 
 
-READERS: Final = {DOCKER: _docker, CRI: _cri}
-"""Reads one line without its end, for each wrapper; None when it is no entry."""
+RUNTIMES: Final = (Runtime("docker", _docker), Runtime("cri", _cri))
+"""Any entry shows these beyond doubt."""

@@ -91,6 +91,8 @@ class FileSource:
     read from their first byte.
     """
 
+    of_containers = False
+
     def __init__(
         self,
         path: str | bytes | os.PathLike[str],

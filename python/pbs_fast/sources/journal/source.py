@@ -57,6 +57,7 @@ class JournalSource:
     def __init__(
         self, spec: JournalSpec, source_options: SourceOptions, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self.of_containers = bool(spec.container)
         self.name = f"journal in {(*spec.directory, *spec.file)[0]}" if spec.given_files else "journal"
         self.counters: Counter[str] = Counter()
         """`entries` (read), `refused_...`, `too_long`, `notes` (journald's of what it dropped),

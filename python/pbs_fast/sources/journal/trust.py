@@ -10,7 +10,8 @@ removes such fields from what clients send. An entry is accepted if
   of the fields;
 - it was not written for a container, unless that one is configured: root in a container can write anything through
   the engine's trusted unit;
-- `_SYSTEMD_UNIT` is an accepted unit. Services of users run in `user@UID.service`, whatever their name in
+- `_SYSTEMD_UNIT` is an accepted unit, or, for a container, root's conmon wrote it in whatever unit: a quadlet's service
+  has a name of the site's choice. Services of users run in `user@UID.service`, whatever their name in
   _SYSTEMD_USER_UNIT, and their logins in `session-N.scope`;
 - `_UID` is root's or that of the account under which this server writes (`units.toml`): programs of mail users run in a
   server's unit too.
@@ -31,8 +32,9 @@ from pbs_fast.sources.journal.spec import ANY, JournalSpec
 
 #: Fields that the decision depends on.
 UNIT, UID, TRANSPORT, MACHINE = b"_SYSTEMD_UNIT", b"_UID", b"_TRANSPORT", b"_MACHINE_ID"
+WRITER = b"_EXE"
 CONTAINERS = (b"CONTAINER_NAME", b"CONTAINER_ID", b"CONTAINER_ID_FULL")
-TRUSTED = (UNIT, UID, TRANSPORT, MACHINE, *CONTAINERS)
+TRUSTED = (UNIT, UID, TRANSPORT, MACHINE, WRITER, *CONTAINERS)
 
 _TRANSPORTS = frozenset((b"syslog", b"journal", b"stdout"))
 _ROOT = "0"
@@ -57,6 +59,10 @@ class Trust:
         self._machines = frozenset(each.encode() for each in machines) or None
         self._containers = frozenset(each.encode() for each in spec.container)
         self._rules = _rules(spec)
+        # A unit that the administrator names is the only one.
+        self._writers = frozenset(
+            writer.encode() for writer in _data()["containers"]["writers"] if spec.container and not spec.unit
+        )
         self._known: dict[tuple[bytes | None, ...], str | None] = {}
 
     def refusal(self, entry: Entry) -> str | None:
@@ -89,6 +95,9 @@ class Trust:
         elif any(name in fields for name in CONTAINERS):
             return "container"
         unit, uid = fields.get(UNIT), fields.get(UID)
+        is_engine = uid == _ROOT.encode() and fields.get(WRITER) in self._writers
+        if is_engine and unit is not None and unit.endswith((b".service", b".scope")):
+            return None
         rules = [rule for rule in self._rules if unit is not None and rule.units.fullmatch(unit)]
         if not rules:
             return "unit"
@@ -105,6 +114,13 @@ def accepted_units(spec: JournalSpec) -> list[str]:
     if spec.container:
         return list(known["containers"]["units"])
     return [unit for server in known["server"] for unit in server["units"]]
+
+
+@cache
+def unit_tags() -> Mapping[bytes, bytes]:
+    """Unit -> tag of its log lines, for the units of which every line has the same."""
+    servers = [server for server in _data()["server"] if "tag" in server]
+    return {unit.encode(): server["tag"].encode() for server in servers for unit in server["units"]}
 
 
 def _rules(spec: JournalSpec) -> list[Rule]:

@@ -127,13 +127,15 @@ struct Tagged {
 /// The envelope of a line in a format's own layout.
 pub(crate) fn own(line: &[u8], prefixes: &[Box<[u8]>]) -> Option<Envelope> {
     let starts = prefixes.iter().filter(|prefix| line.starts_with(prefix)).map(|prefix| prefix.len());
-    let timestamp = starts.chain([0]).find_map(|start| {
-        let timestamp = Timestamp::find(line, start)?;
-        blanks(line, timestamp.end()).map(|_| timestamp)
-    })?;
-    let message = blanks(line, timestamp.end())?;
+    let start = starts.chain([0]).find(|&start| own_at(line, start).is_some())?;
+    let (timestamp, message) = (Timestamp::find(line, start)?, own_at(line, start)?);
     let (host, pid) = (Span::default(), Span::default());
     Some(Envelope { timestamp: Some(timestamp), host, tag: None, pid, message, end: line.len() })
+}
+
+/// Where the message starts behind a timestamp of a format's own log at `at`.
+pub(crate) fn own_at(line: &[u8], at: usize) -> Option<usize> {
+    blanks(line, Timestamp::find(line, at)?.end())
 }
 
 /// RFC 5424 from the app on: the app is the tag.

@@ -44,6 +44,31 @@ fn message(tag: &str, message: &str) -> String {
 }
 
 #[test]
+fn a_second_header_counts_under_its_servers_tag_alone() {
+    let login = "login 192.0.2.1 -60 alpha mx lena - plain";
+    for (inner, want) in [
+        ("Mar 04 23:00:00 in: lena ip=192.0.2.1", login),
+        ("2019-03-04T23:00:00.5+11:00  in: lena ip=192.0.2.1", login),
+        ("Mar 04 23:00:00 store alpha[7]: in: lena ip=192.0.2.1", login),
+        ("<22>1 2019-03-04T23:00:00Z store alpha 7 - - in: lena ip=192.0.2.1", login),
+        ("Mar 04 23:00:00 store alpha: message repeated 2 times: [ in: lena ip=192.0.2.1]", login),
+        ("Mar 04 23:00:00 store both: in: lena ip=192.0.2.1", ""),
+        ("Mar 04 23:00:00 Mar 04 23:00:00 in: lena ip=192.0.2.1", ""),
+        ("x Mar 04 23:00:00 in: lena ip=192.0.2.1", ""),
+        ("Mar 04 23:00:00", ""),
+        ("", ""),
+    ] {
+        let told = message("alpha[7]", inner);
+        assert_eq!(
+            if told.starts_with("missed") || told.starts_with("no-pattern") { "" } else { &*told },
+            want,
+            "{inner}"
+        );
+        assert!(!message("beta", inner).starts_with("login"), "{inner}");
+    }
+}
+
+#[test]
 fn tags_decide_which_formats_are_tried() {
     for (tag, want) in [
         ("alpha", "alpha"),

@@ -1,0 +1,293 @@
+"""Wrappers found, kept and announced; lines without a date; streams of containers; JSON's shapes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pbs_fast.errors import ConfigError
+from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.matching import Matcher
+from pbs_fast.matching.backends import Backend
+from pbs_fast.matching.reader import Reader
+from pbs_fast.matching.rewrite import Shape, read_shape
+from pbs_fast.matching.rewrite.months import MONTHS
+from pbs_fast.sources.journal.spec import JournalSpec
+from pbs_fast.sources.journal.trust import accepted_units, unit_tags
+
+ZONE = ((-(2**62), 3600),)
+CATALOGUE = load_catalogue()
+NOW = 1_773_306_000  # 2026-03-12 09:00:00 UTC
+_MATCHERS: dict[str, Matcher] = {}
+
+
+def login(n: int = 41, level: str = "") -> str:
+    return f"imap-login: {level}Login: user=<u>, method=PLAIN, rip=203.0.113.{n}, lip=192.0.2.1, mpid=12, TLS"
+
+
+def own(n: int = 41) -> str:
+    return f"Mar 12 10:00:00 {login(n, 'Info: ')}"
+
+
+def reader(core: Backend, said: list[str] | None = None, **more: Any) -> Reader:
+    if core.name not in _MATCHERS:
+        _MATCHERS[core.name] = core.Matcher(CATALOGUE, ZONE)
+    on_layout = None if said is None else said.append
+    kind = {"live": False, "fold": False, **more}
+    return Reader(core, _MATCHERS[core.name], source="s", gap=0, on_layout=on_layout, **kind)
+
+
+def ips(core: Backend, *lines: str, **more: Any) -> list[int]:
+    """The last number of each login's address."""
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+    found = reader(core, **more).events(data, 0, len(data), offset=0, reference=NOW)
+    return [int(event.ip.rpartition(".")[2]) for event in found if event.kind == "login" and event.ip]
+
+
+def fed(of: Reader, line: str, *, reference: int = NOW, arrived: bool = False) -> list[tuple[str, int]]:
+    data = f"{line}\n".encode()
+    of.feed(data, 0, len(data), offset=0, reference=reference, arrived=arrived)
+    batch = of.take()
+    return list(zip(batch.ip, batch.first, strict=True))
+
+
+def test_a_layout_is_announced_once_and_kept(core: Backend) -> None:
+    said: list[str] = []
+    one = reader(core, said)
+    lines = (
+        f"mail-1  | Mar 12 10:00:00 mx dovecot: {login(1)}",
+        f"Mar 12 10:00:00 mx dovecot: {login(2)}",
+        f"Thu Mar 12 10:00:00 2026 mail.info dovecot: {login(3)}",
+        f"web-1  | Mar 12 10:00:00 mx dovecot: {login(4)}",
+        f"mail-2  | Mar 12 10:00:00 mx dovecot: {login(5)}",
+        f"mail-1  | Mar 12 10:00:00 mx dovecot: {login(6)}",
+    )
+    found = [ip for line in lines for ip, _ in fed(one, line)]
+    # A line of another kind may be the rest of one, so the next entry of each stream grants nothing.
+    assert found == ["203.0.113.1"]
+    assert [ip for ip, _ in fed(one, lines[0])] == ["203.0.113.1"]
+    assert said == ["syslog (docker compose logs, of mail only)"]
+    one.begin_file()
+    assert [ip for ip, _ in fed(one, lines[1])] == ["203.0.113.2"]
+    assert said[1:] == ["syslog"]
+
+
+def test_other_services_do_not_disturb(core: Backend) -> None:
+    lines = [f"{name}  | Mar 12 10:00:00 mx dovecot: {login(n)}" for n, name in enumerate(("mail-1", "web-1") * 3)]
+    assert ips(core, *lines) == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[ 1234.567890] mx dovecot[9]: {}",
+        "[ 1234.567890                ] mx dovecot[9]: {}",
+        "[    0.000001 <    0.5 >] mx dovecot: {}",
+    ],
+)
+def test_undated_lines_count_as_of_their_arrival_and_in_a_replay_not_at_all(core: Backend, line: str) -> None:
+    said: list[str] = []
+    one = reader(core, said, live=True)
+    assert fed(one, line.format(login()), arrived=True) == [("203.0.113.41", NOW)]
+    assert fed(one, line.format(login()), reference=NOW + 7, arrived=True) == [("203.0.113.41", NOW + 7)]
+    assert fed(one, line.format(login())) == []
+    assert one.counters["missed_bad_stamp"] == 1
+    assert "no dates: live lines count as of their arrival, in a replay they grant nothing" in said[0]
+    assert one.timestamp(line.format(login()).encode(), NOW) is None
+
+
+def test_month_names_are_found_late_and_announced(core: Backend) -> None:
+    said: list[str] = []
+    one = reader(core, said)
+    april = NOW + 50 * 86_400
+    assert len(fed(one, f"Apr 30 10:00:00 mx dovecot[9]: {login()}", reference=april)) == 1
+    ((_, timestamp),) = fed(one, f"Mai  1 10:00:00 mx dovecot[9]: {login()}", reference=april)
+    assert datetime.fromtimestamp(timestamp, UTC).isoformat() == "2026-05-01T09:00:00+00:00"
+    # June's name is English, too.
+    assert len(fed(one, f"Jun  1 10:00:00 mx dovecot[9]: {login()}", reference=april + 32 * 86_400)) == 1
+    assert said == ["syslog", "syslog (month names of another language)"]
+
+
+def test_a_months_name_means_one_month() -> None:
+    assert {MONTHS[name.encode()] for name in ("Dez", "déc.", "дек", "gru", "Ara")} == {b"Dec"}
+    assert MONTHS["Mär".encode("latin-1")] == MONTHS["Mär".encode()] == b"Mar"
+    assert not {b"lis", b"srp", b"lip", b"Kas"} & set(MONTHS)
+    assert not {b"Jan", b"Apr", b"May"} & set(MONTHS)
+    assert len(MONTHS) > 200
+
+
+def test_nul_bytes_are_no_line(core: Backend) -> None:
+    """The cutter drops them; a wrapper that they hide is found all the same."""
+    from pbs_fast.sources.lines import cut
+
+    data = b"\0" * 4096 + f"2026-03-12T09:00:00.1Z {own(1)}\n2026-03-12T09:00:01.1Z {own(2)}\n".encode()
+    one, found = reader(core), []
+    for piece in cut(data, 0, 0, False).pieces:
+        found += one.events(piece.data, piece.start, piece.stop, offset=piece.offset, reference=NOW)
+    assert [event.ip for event in found] == ["203.0.113.1", "203.0.113.2"]
+
+
+# -- containers -----------------------------------------------------------------------------------------------------
+
+
+def docker(n: int, second: int, stream: str = "stdout", end: str = "\n", **more: str) -> str:
+    time = datetime.fromtimestamp(NOW + second, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+    return json.dumps({"log": own(n) + end, "stream": stream, "attrs": {"tag": "mail"}, "time": time, **more})
+
+
+def test_a_stream_that_was_silent_for_a_minute_is_at_the_start_of_a_line(core: Backend) -> None:
+    out = [docker(n, n) for n in range(0, 100, 20)]
+    assert ips(core, *out, docker(101, 60, "stderr"), docker(102, 61, "stderr")) == [20, 40, 60, 80, 102]
+    assert ips(core, *out, docker(101, 61, "stderr"), docker(102, 61, "stderr")) == [20, 40, 60, 80, 101, 102]
+    # Not while one of its lines is known to go on.
+    cut = docker(100, 1, "stderr", end="")
+    assert ips(core, docker(0, 0), cut, docker(101, 200, "stderr"), docker(102, 201, "stderr")) == [102]
+
+
+def test_the_first_entry_of_a_file_is_shown_where_nothing_is_granted(core: Backend) -> None:
+    assert ips(core, docker(1, 0)) == []
+    assert ips(core, docker(1, 0), starts_whole=True) == [1]
+    assert ips(core, docker(1, 0, end=""), docker(2, 0), docker(3, 0), starts_whole=True) == [3]
+
+
+def test_a_container_with_an_own_log_and_a_syslog(core: Backend) -> None:
+    time = "2026-03-12T09:00:00.1Z"
+    texts = (
+        own(1),
+        f"Mar 12 10:00:00 6f4d dovecot: {login(2)}",
+        login(3, "Info: "),
+        f"2026-03-12T01:00:00Z mx dovecot: {login(4)}",
+    )
+    assert ips(core, f"{time} {texts[0]}", *(f"{time} {text}" for text in texts)) == [1, 1, 2, 3, 4]
+
+
+def test_the_journal_of_containers(core: Backend) -> None:
+    texts = {
+        "5fda83a7192b[812]": (own(1), f"Mar 12 10:00:00 6f4d dovecot: {login(2)}", login(3, "Info: ")),
+        "dovecot[812]": (login(4), own(5), f"2026-03-12T01:00:00Z mail dovecot: {login(6)}"),
+    }
+    lines = [f"2026-03-12T09:00:00.1+00:00 hub {tag}: {text}" for tag, found in texts.items() for text in found]
+    assert ips(core, *lines, of_containers=True) == [1, 2, 3, 4, 5, 6]
+    assert ips(core, *lines) == [4, 5, 6]
+    others = (
+        "x " + own(),
+        login(),
+        f"Mar 12 10:00:00 6f4d postfix/smtpd[1]: {login()}",
+        f"imap(x dovecot: {login()}",
+        f"x dovecot: {login()}",
+    )
+    assert (
+        ips(core, *(f"2026-03-12T09:00:00.1+00:00 hub web[812]: {text}" for text in others), of_containers=True) == []
+    )
+
+
+def test_units_are_in_one_list() -> None:
+    assert "dovecot2.service" in accepted_units(JournalSpec())
+    assert unit_tags()[b"dovecot2.service"] == b"dovecot"
+    assert b"cyrus-imapd.service" not in unit_tags()
+    assert set(unit_tags()) < {unit.encode() for unit in accepted_units(JournalSpec())}
+
+
+def test_a_units_name_is_its_tag_and_no_other_units(core: Backend) -> None:
+    def line(unit: str, n: int) -> str:
+        return f"Thu 2026-03-12 10:00:00 CET mx {unit}[9]: {login(n)}"
+
+    units = (
+        "dovecot.service",
+        "dovecot2.service",
+        "user@1000.service/dovecot.service",
+        "xdovecot.service",
+        "dovecot.scope",
+        "courier-imap.service",
+    )
+    assert ips(core, line("cron.service", 9), *(line(unit, n) for n, unit in enumerate(units))) == [0, 1]
+
+
+# -- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_comes_twice_is_refused(core: Backend) -> None:
+    good = {"timestamp": "2026-03-12T09:00:00Z", "host": "mx", "program": "cron", "message": "x"}
+    forged = json.dumps({**good, "program": "postfix"}).replace(
+        '"message": "x"', f'"message": "x", "program": "dovecot", "message": "{login()}"'
+    )
+    honest = json.dumps({**good, "program": "dovecot", "message": login(2)})
+    assert ips(core, json.dumps(good), forged, json.dumps(good), honest) == [2]
+    assert ips(core, forged) == []
+
+
+@pytest.mark.parametrize("program", ["", "-", None, 5, "a b", "dovecot: x", "x\ndovecot", "[dovecot]", "postfix/smtpd"])
+def test_what_is_no_program_is_nobody(core: Backend, program: object) -> None:
+    record = {"timestamp": "2026-03-12T09:00:00Z", "host": "mx", "program": "cron", "message": "x"}
+    assert ips(core, json.dumps(record), json.dumps({**record, "program": program, "message": login()})) == []
+
+
+def test_a_host_is_a_name(core: Backend) -> None:
+    record = {"timestamp": "2026-03-12T09:00:00Z", "program": "cron", "message": login()}
+    for host in ("mx dovecot: x", "dovecot:", "x\n", ["mx"], {"name": "mx"}):
+        assert ips(core, json.dumps({**record, "host": host})) == []
+        assert ips(core, json.dumps({**record, "program": "dovecot", "host": host})) == [41]
+
+
+def test_control_bytes_in_a_message_end_no_line(core: Backend) -> None:
+    record = {
+        "timestamp": "2026-03-12T09:00:00Z",
+        "program": "cron",
+        "message": f"x\nMar 12 10:00:00 mx dovecot: {login()}",
+    }
+    assert ips(core, json.dumps(record)) == []
+    assert ips(core, json.dumps({**record, "program": "dovecot", "message": f"{login()}\r\n"})) == [41]
+
+
+def test_parts_of_the_journals_lines(core: Backend) -> None:
+    record = {
+        "__REALTIME_TIMESTAMP": str(NOW * 1_000_000),
+        "SYSLOG_IDENTIFIER": "dovecot",
+        "_STREAM_ID": "1",
+        "MESSAGE": login(1),
+    }
+    part = {**record, "_LINE_BREAK": "line-max", "MESSAGE": "x"}
+    logs = ([record], [part, {**record, "MESSAGE": login(2)}, {**record, "MESSAGE": login(3)}])
+    assert [ips(core, *map(json.dumps, log)) for log in logs] == [[1], [3]]
+    as_bytes = {**record, "MESSAGE": list(login(4).replace("<u>", "<\xff>").encode("latin-1"))}
+    assert ips(core, json.dumps(as_bytes)) == [4]
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "2026-03-12T09:00:00Z",
+        "2026-03-12 10:00:00",
+        "Mar 12 10:00:00",
+        NOW,
+        NOW + 0.5,
+        NOW * 1000,
+        NOW * 10**6,
+        str(NOW * 10**9),
+    ],
+)
+def test_timestamps(core: Backend, timestamp: object) -> None:
+    data = json.dumps({"time": timestamp, "program": "dovecot", "message": login()}).encode()
+    (event,) = reader(core).events(data, 0, len(data), offset=0, reference=NOW)
+    assert event.timestamp == NOW
+
+
+def test_a_sites_own_keys(core: Backend) -> None:
+    shape = read_shape(
+        {"message": "log.original", "timestamp": "@t", "program": "process.name", "host": None, "pid": None}
+    )
+    assert shape == Shape("of [json]", ("log.original",), ("@t",), ("process.name",))
+    record = {
+        "@t": "2026-03-12T09:00:00Z",
+        "log": {"original": login()},
+        "process": {"name": "dovecot"},
+        "message": "x",
+    }
+    assert ips(core, json.dumps(record), shape=shape) == [41]
+    assert ips(core, json.dumps(record)) == []
+    assert read_shape(dict.fromkeys(("message", "timestamp", "program", "host", "pid"))) is None
+    with pytest.raises(ConfigError, match=r"f.toml: \[json\] does not name the key of the timestamp"):
+        read_shape({"message": "m", "timestamp": None}, "f.toml: ")
