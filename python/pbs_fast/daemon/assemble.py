@@ -17,6 +17,7 @@ from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.log_set import LogSet
+from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
@@ -34,6 +35,8 @@ from pbs_fast.guards import Guards, read_machine
 from pbs_fast.guards.deny import read_deny
 from pbs_fast.guards.netblocks import Netblocks, read_netblocks
 from pbs_fast.health.loggers import raw_line_feeds
+from pbs_fast.health.lost_lines import LOGGERS
+from pbs_fast.health.notices import Notices
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.log.bridge import logging_bridge
@@ -80,6 +83,7 @@ def run(
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open()
         tables = open_tables(config, log, parts.clock) if config.write else []
+        notices = Notices()
         publisher = Publisher(tables, left_tables(tables, config, log))
         daemon = Daemon(
             logs=LogSet(followers, watched, parts.newcomers, log.info),
@@ -93,6 +97,8 @@ def run(
             notifier=notifier,
             reload=parts.reload,
             unexplained=Unexplained(publisher.files, parts.ledger, parts.clock, log),
+            notices=notices,
+            log_watch=LogWatch(notices, log.warning, log.info, grace=config.grace, wall=parts.clock.wall),
             checkpoints=parts.checkpoints(),
         )
         try:
@@ -132,7 +138,8 @@ class Parts:
         self.counters = Counters()
         self.core = load_backend(config.core if "core" in settings.origins else None)
         self._tags = [tag for each in site.formats for tag in (*each.program, *each.tls_program)]
-        self._matcher = self.core.Matcher(site.formats, zone_table(config.log_timezone))
+        self._formats = site.formats
+        self._matcher = self.core.Matcher((*site.formats, LOGGERS), zone_table(config.log_timezone))
         self._logtime = (
             None if config.logtime is None else read_logtime(config.logtime, f"{settings.origin('logtime')}: ")
         )
@@ -191,6 +198,7 @@ class Parts:
             tags=self._tags,
             fold_past=not (self.guards.wants_events or self._config.count_sessions),
             logtime=self._logtime,
+            formats=self._formats,
             raw_tags=self._raw_tags if path in self._forgeable and self._config.raw_line_feeds == "refuse" else (),
         )
 

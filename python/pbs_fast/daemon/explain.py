@@ -1,27 +1,37 @@
 """What was done with each address, in words for our own log.
 
-One audit line (info) for each grant and each removal, with address, user, format, host and until when; the rest is
-for `--debug`. The old program's words stand first, so that what searched its log goes on finding them. Imports events,
+One audit line (info) for each grant and each removal, with address, user, format, host and until when. Of refused logins
+one line an hour for each address and reason (`health/refusals.py`); the rest is for `--debug`. The old program's words stand first, so that what searched its log goes on finding them. Imports events,
 guards and logs; decides nothing.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.guards import LOCAL, Refusal
+from pbs_fast.health.refusals import Refusals
 from pbs_fast.log.logger import Log
+
+#: The ledger's outcome of a login that is older than `grace`.
+TOO_OLD: Final = "too_old"
 
 
 class Explainer:
     """Writes the lines. `to_wall` turns the ledger's seconds into seconds since the epoch."""
 
-    def __init__(self, log: Log, to_wall: Callable[[int], int]) -> None:
+    def __init__(
+        self, log: Log, to_wall: Callable[[int], int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._log = log
         self._to_wall = to_wall
+        self._clock = clock
+        self._refusals = Refusals()
 
     def changed(self, delta: Delta) -> None:
         """The rows that a Delta sets: an audit line for a new one, a debug line for a renewed one."""
@@ -48,18 +58,33 @@ class Explainer:
         self._log.infos(f"removed {ip} from DB ({why})" for ip in ips)
 
     def unchanged(self, ip: str, outcome: str) -> None:
-        """A debug line for a login that changed nothing in the ledger; `outcome` is its counter."""
-        self._log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
+        """A line for a login that changed nothing in the ledger; `outcome` is its counter."""
+        if self._log.debugging:
+            self._log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
+        elif outcome == TOO_OLD and self._log.informing and self._refusals.is_due(ip, TOO_OLD, self._clock()):
+            self._log.info(f"refused ip={ip}: its login is older than grace (see log_timezone){self._last()}")
 
     def refused(self, refusals: Iterable[Refusal]) -> None:
-        """A debug line for each login that a guard refused, or whose address may relay anyway."""
-        if not self._log.debugging:
+        """A line for a login that a guard refused, or whose address may relay anyway."""
+        if not self._log.informing:
             return
-        for ip, guard, _, user, host in refusals:
-            if guard == LOCAL:
-                self._log.debug(f"ignoring local-net ip={ip}")
-            else:
-                self._log.debug(f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}")
+        now = self._clock()
+        for refusal in refusals:
+            if self._log.debugging:
+                self._log.debug(_refused(refusal))
+            elif self._refusals.is_due(refusal.ip, refusal.guard, now):
+                self._log.info(_refused(refusal) + self._last())
+
+    def _last(self) -> str:
+        return "; further refusals within an hour are only counted" if self._refusals.is_full else ""
+
+
+def _refused(refusal: Refusal) -> str:
+    if refusal.guard == LOCAL:
+        return f"ignoring local-net ip={refusal.ip}"
+    return (
+        f"refused ip={refusal.ip} by the guard {refusal.guard}: user={refusal.user or '-'} host={refusal.host or '-'}"
+    )
 
 
 def _granted(ip: str, grant: Grant, shift: int) -> str:

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import pwd
 import re
+import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,8 @@ _TRANSPORTS = frozenset((b"syslog", b"journal", b"stdout"))
 _ROOT = "0"
 #: Decisions cached; a machine has fewer units than that.
 _REMEMBERED = 4096
+#: Seconds after which a wrong account is looked at again: a server may have been installed, and its account made, since.
+RECHECK = 10.0
 
 
 class Rule(NamedTuple):
@@ -51,12 +54,23 @@ class Rule(NamedTuple):
 class Trust:
     """The decisions of one source."""
 
-    def __init__(self, spec: JournalSpec, machine: str | None) -> None:
-        """`machine` is this machine's id, None if it is unknown or files of any machine are read."""
+    def __init__(
+        self,
+        spec: JournalSpec,
+        machine: str | None,
+        on_account: Callable[[str, str], object] = lambda _unit, _uid: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`machine` is this machine's id, None if it is unknown or files of any machine are read. `on_account` gets
+        unit and uid of a server whose account was made after our start, once its entries are accepted."""
         machines = spec.machine or ((machine,) if machine and not spec.given_files else ())
         self._machines = frozenset(each.encode() for each in machines) or None
         self._containers = frozenset(each.encode() for each in spec.container)
+        self._spec = spec
+        self._on_account = on_account
+        self._clock = clock
         self._rules = _rules(spec)
+        self._recheck_at = float("-inf")
         self._known: dict[tuple[bytes | None, ...], str | None] = {}
 
     def refusal(self, entry: Entry) -> str | None:
@@ -66,13 +80,30 @@ class Trust:
             return "malformed"
         key = tuple(map(fields.get, TRUSTED))
         try:
-            return self._known[key]
+            verdict = self._known[key]
         except KeyError:
             verdict = self._judge(fields)
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[key] = verdict
-            return verdict
+        if verdict == "uid" and self._accounts_changed():
+            verdict = self._known[key] = self._judge(fields)
+            if verdict is None:
+                self._on_account(_shown(fields.get(UNIT, b"")), _shown(fields.get(UID, b"")))
+        return verdict
+
+    def _accounts_changed(self) -> bool:
+        """Look the accounts' numbers up again, if that was not done just now; whether they are others than before."""
+        now = self._clock()
+        if now < self._recheck_at:
+            return False
+        self._recheck_at = now + RECHECK
+        rules = _rules(self._spec)
+        if rules == self._rules:
+            return False
+        self._rules = rules
+        self._known.clear()
+        return True
 
     def covers(self, unit: bytes) -> bool:
         """Is the unit accepted?"""
@@ -105,6 +136,10 @@ def accepted_units(spec: JournalSpec) -> list[str]:
     if spec.container:
         return list(known["containers"]["units"])
     return [unit for server in known["server"] for unit in server["units"]]
+
+
+def _shown(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
 
 
 def _rules(spec: JournalSpec) -> list[Rule]:

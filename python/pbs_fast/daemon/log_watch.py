@@ -1,0 +1,95 @@
+"""Looks now and then at all followed logs, and keeps the notices about them; says what is new and what has ended.
+
+The loop calls `turned` each turn, which does something every INTERVAL seconds: per log 30 µs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from pbs_fast.health.notices import Code, Notices
+from pbs_fast.health.skew import SkewWatch
+
+if TYPE_CHECKING:
+    from pbs_fast.daemon.follower import Follower
+    from pbs_fast.events import Batch
+
+#: Seconds between two looks.
+INTERVAL: Final = 2.0
+
+
+class LogWatch:
+    """The notices about logs. Not for several threads at once."""
+
+    def __init__(
+        self,
+        notices: Notices,
+        warn: Callable[[str], object],
+        info: Callable[[str], object],
+        *,
+        grace: int,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`wall` is seconds since the epoch, `clock` is never set."""
+        self._notices = notices
+        self._warn, self._info = warn, info
+        self._grace = grace
+        self._wall, self._clock = wall, clock
+        self._skew = SkewWatch(grace)
+        self._known: frozenset[str] = frozenset()
+        self.due = clock()
+        """When `turned` has something to do, on `clock`."""
+
+    def logins(self, batch: Batch) -> None:
+        """Live logins of one log that no guard refused: are their timestamps those of now?"""
+        wall, log = self._wall(), batch.source
+        for host, kind, last in zip(batch.host, batch.kind, batch.last, strict=True):
+            if kind != "login":
+                continue
+            if (warning := self._skew.saw(log, host, last, wall)) is not None:
+                self._warn(warning)
+                self._notices.set("log_behind", log, warning, wall)
+            elif wall - last <= self._grace:
+                self._notices.clear("log_behind", log)
+
+    def turned(self, followers: Iterable[Follower]) -> None:
+        """The loop turned once."""
+        now = self._clock()
+        if now < self.due:
+            return
+        self.due = now + INTERVAL
+        wall = self._wall()
+        known = set()
+        for follower in followers:
+            known.add(follower.path)
+            self._look(follower, wall)
+        for path in self._known - known:
+            self._notices.drop(path)
+        self._known = frozenset(known)
+
+    def _look(self, follower: Follower, wall: float) -> None:
+        health, path = follower.health, follower.path
+        for text in health.turned(wall, follower.counters):
+            self._warn(f"{path}: {text}")
+        trouble = follower.source.trouble
+        self._hold("log_missing", path, trouble.text if trouble is not None else "", wall)
+        if self._hold("not_understood", path, _of(path, health.not_understood or ""), wall):
+            self._info(f"{path}: its lines are understood now")
+        if self._hold("drift", path, _of(path, health.signs), wall):
+            self._info(f"{path}: its logins are recognised as usual again")
+        self._hold("logger_lost", path, _of(path, health.lost.recent(wall)) or follower.lost, wall)
+        self._hold("refused_entries", path, follower.refused, wall)
+
+    def _hold(self, code: Code, source: str, text: str, wall: float) -> bool:
+        """The notice holds while there is a text; whether it has just ended."""
+        if text:
+            self._notices.set(code, source, text, wall)
+            return False
+        return self._notices.clear(code, source)
+
+
+def _of(path: str, text: str) -> str:
+    return f"{path}: {text}" if text else ""
