@@ -89,7 +89,7 @@ UNREAD = {
     "tags": (
         OTHER * 3 + OTHER.replace(b"postfix/qmgr", b"foo") * 2 + b"Mar  4 07:12:09 mx bar[1]: x\n"
         b"Mar  4 07:12:09 mx baz[1]: x\n",
-        "none of 7 lines is understood: no line has the tag of a known server (most frequent: postfix/qmgr 3, foo 2, ba",
+        "none of 7 lines is understood: no line has the tag of a known server (most frequent: postfix/qmgr 3, foo 2,",
         OTHER[:-1].decode(),
         'add it with [formats.NAME] program = ["TAG"]',
     ),

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
-from pbs_fast.config import Config, Settings, load, merge
+from pbs_fast.config import Config, Settings, load, merge, why_default
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.left_tables import LeftTables
@@ -20,6 +20,7 @@ from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
+from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.reprocess import reprocess
@@ -46,6 +47,7 @@ from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import cost, site_formats
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file.position import Position
+from pbs_fast.sources.journal.newest import newest_entry
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
@@ -78,6 +80,8 @@ def run(
         signals = stack.enter_context(Signals())
         parts = Parts(settings, log, directory, clock or Clock())
         log.info(f"starting up (v{__version__}): {parts.core.name} backend ({parts.core.reason})")
+        if not config.watchlog:
+            log.info(f"no watchlog is set: following {why_default(watched.paths[0])}")
         followers = parts.followers(watched.paths)
         for follower in followers:
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
@@ -98,7 +102,14 @@ def run(
             reload=parts.reload,
             unexplained=Unexplained(publisher.files, parts.ledger, parts.clock, log),
             notices=notices,
-            log_watch=LogWatch(notices, log.warning, log.info, grace=config.grace, wall=parts.clock.wall),
+            log_watch=LogWatch(
+                notices,
+                log.warning,
+                log.info,
+                grace=config.grace,
+                wall=parts.clock.wall,
+                other=OtherSource(newest_entry) if not any(map(find_scheme, watched.paths)) else None,
+            ),
             checkpoints=parts.checkpoints(),
         )
         try:

@@ -1,8 +1,8 @@
 """What was done with each address, in words for our own log.
 
-One audit line (info) for each grant and each removal, with address, user, format, host and until when. Of refused logins
-one line an hour for each address and reason (`health/refusals.py`); the rest is for `--debug`. The old program's words stand first, so that what searched its log goes on finding them. Imports events,
-guards and logs; decides nothing.
+One audit line (info) for each grant and each removal, with address, user, format, host and until when. Of refused
+logins one line an hour for each address and reason (`health/refusals.py`); the rest is for `--debug`. The old program's
+words stand first, so that what searched its log goes on finding them. Decides nothing.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ TOO_OLD: Final = "too_old"
 class Explainer:
     """Writes the lines. `to_wall` turns the ledger's seconds into seconds since the epoch."""
 
-    def __init__(
-        self, log: Log, to_wall: Callable[[int], int], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, log: Log, to_wall: Callable[[int], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._log = log
         self._to_wall = to_wall
         self._clock = clock

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
+from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.health.notices import Code, Notices
 from pbs_fast.health.skew import SkewWatch
+from pbs_fast.util.text import duration
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
@@ -32,14 +34,20 @@ class LogWatch:
         grace: int,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        other: OtherSource | None = None,
     ) -> None:
-        """`wall` is seconds since the epoch, `clock` is never set."""
+        """`wall` is seconds since the epoch, `clock` is never set. `other` is the journal, where only files are
+        followed."""
         self._notices = notices
         self._warn, self._info = warn, info
         self._grace = grace
         self._wall, self._clock = wall, clock
         self._skew = SkewWatch(grace)
+        self._behind: dict[str, str] = {}
+        """Log -> the host in it of which a `log_behind` tells."""
         self._known: frozenset[str] = frozenset()
+        self._other = other
+        self._began = wall()
         self.due = clock()
         """When `turned` has something to do, on `clock`."""
 
@@ -52,7 +60,9 @@ class LogWatch:
             if (warning := self._skew.saw(log, host, last, wall)) is not None:
                 self._warn(warning)
                 self._notices.set("log_behind", log, warning, wall)
-            elif wall - last <= self._grace:
+                self._behind[log] = host
+            elif self._behind.get(log) == host and wall - last <= self._grace:
+                del self._behind[log]
                 self._notices.clear("log_behind", log)
 
     def turned(self, followers: Iterable[Follower]) -> None:
@@ -62,12 +72,15 @@ class LogWatch:
             return
         self.due = now + INTERVAL
         wall = self._wall()
-        known = set()
+        known: dict[str, float] = {}
         for follower in followers:
-            known.add(follower.path)
+            known[follower.path] = follower.modified or self._began
             self._look(follower, wall)
-        for path in self._known - known:
+        if self._other is not None and known:
+            self._look_at_other(self._other, max(known, key=known.__getitem__), known, wall)
+        for path in self._known - known.keys():
             self._notices.drop(path)
+            self._behind.pop(path, None)
         self._known = frozenset(known)
 
     def _look(self, follower: Follower, wall: float) -> None:
@@ -82,6 +95,24 @@ class LogWatch:
             self._info(f"{path}: its logins are recognised as usual again")
         self._hold("logger_lost", path, _of(path, health.lost.recent(wall)) or follower.lost, wall)
         self._hold("refused_entries", path, follower.refused, wall)
+
+    def _look_at_other(self, other: OtherSource, path: str, modified: dict[str, float], wall: float) -> None:
+        """Does the journal grow while no followed file does? `path` is the one that was written last."""
+        last = modified[path]
+        is_new = other.turned(wall, last)
+        text = ""
+        if other.is_ahead:
+            text = (
+                f"{path} has not been written for {duration(wall - last)}, but a mail server writes to the journal: "
+                "follow it (--watchlog=journal:), or correct the logging daemon"
+            )
+        for source in self._notices.sources("log_stale"):
+            if source != path:
+                self._notices.clear("log_stale", source)
+        if self._hold("log_stale", path, text, wall):
+            self._info(f"{path} is written again")
+        if is_new:
+            self._warn(text)
 
     def _hold(self, code: Code, source: str, text: str, wall: float) -> bool:
         """The notice holds while there is a text; whether it has just ended."""

@@ -57,9 +57,7 @@ class LogHealth:
             self._may_look = min(ENOUGH, self._may_look + PER_SECOND * max(0, reference - self._reference))
             self._reference = reference
         if self._may_look:
-            self._may_look -= self.census.look(
-                reader, piece.data, piece.start, piece.stop, reference, self._may_look
-            )
+            self._may_look -= self.census.look(reader, piece.data, piece.start, piece.stop, reference, self._may_look)
 
     def turned(self, now: float, counters: Mapping[str, int]) -> list[str]:
         """Judge what was read so far, by the log's counters (docs/MATCHING.md, 7); `now` is seconds since the epoch.

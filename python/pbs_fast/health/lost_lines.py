@@ -83,7 +83,7 @@ class LostLines:
         self._units.clear()
         self._said = (
             f"the logging daemon dropped {n} lines{of}, logins perhaps, because too many came: raise its rate limits "
-            "(rsyslog: SysSock.RateLimit.Interval=\"0\"; systemd: LogRateLimitIntervalSec=0 in the server's unit; "
+            '(rsyslog: SysSock.RateLimit.Interval="0"; systemd: LogRateLimitIntervalSec=0 in the server\'s unit; '
             "syslog-ng: flags(flow-control))"
         )
         return self._said

@@ -6,7 +6,7 @@ and the logs that it follows are keys, so forged lines add none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
@@ -64,14 +64,6 @@ class Notices:
     def clear(self, code: Code, source: str) -> bool:
         """It holds no more; whether it did."""
         return self._standing.pop((code, source), None) is not None
-
-    def replace(self, code: Code, texts: Mapping[str, str], now: float) -> None:
-        """Exactly these notices of this code hold: source -> text."""
-        for source in self.sources(code):
-            if source not in texts:
-                self.clear(code, source)
-        for source, text in texts.items():
-            self.set(code, source, text, now)
 
     def drop(self, source: str) -> None:
         """Its source is gone."""

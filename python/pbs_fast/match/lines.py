@@ -78,8 +78,10 @@ class Run:
         logtime: LogTime | None = None,
         formats: Sequence[Format] | None = None,
     ) -> None:
-        """With `formats`, those of the matcher, the Summary says why few or no lines are understood. `now` is the second that years are judged from; None means each file's time of
-        last modification."""
+        """`now` is the second that years are judged from; None means each file's time of last modification.
+
+        With `formats`, those of the matcher, the Summary says why few or no lines are understood.
+        """
         self._understanding = None if formats is None else Understanding(formats)
         self._reader = Reader(core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime)
         self._now = now

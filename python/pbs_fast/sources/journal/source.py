@@ -64,7 +64,7 @@ class JournalSource:
         """
         self.behind = False
         self.trouble: Notice | None = None
-        self.matches = _matches(accepted_units(spec), source_options.tags)
+        self.matches = selected(accepted_units(spec), source_options.tags)
         self._trust = Trust(spec, machine_id(), self._on_account, clock)
         self._before = b""
         self.take = Take(self.name, self._trust, self.counters, source_options.tags, source_options.on_notice)
@@ -88,8 +88,8 @@ class JournalSource:
         self._check_at = 0.0
         self._offset = 0
 
-    def _on_account(self, unit: str, uid: str) -> None:
-        text = f"{self.name}: the account of {unit} was made after our start (uid {uid}); its entries are accepted now"
+    def _on_account(self, uid: str, units: str) -> None:
+        text = f"{self.name}: a mail server's account has been made, uid {uid}; its entries in {units} are accepted now"
         self._say(Notice("found", self.name, text))
 
     # -- start ------------------------------------------------------------------------------------------------------
@@ -261,11 +261,11 @@ class JournalSource:
             self.close()
 
 
-def _matches(units: Sequence[str], tags: Sequence[str]) -> list[str]:
+def selected(units: Sequence[str], tags: Sequence[str]) -> list[str]:
     """What journalctl selects by its index: entries of the units, entries with their tags, notes of dropped messages.
 
-    It does not decide what is accepted. Empty, so all entries, if a unit is a pattern. Of a tag `*/NAME`, which the index
-    cannot find, Debian's spelling is asked for: cyrus/NAME.
+    It does not decide what is accepted. Empty, so all entries, if a unit is a pattern. Of a tag `*/NAME`, which the
+    index cannot find, Debian's spelling is asked for: cyrus/NAME.
     """
     names = list(dict.fromkeys(f"cyrus{tag[1:]}" if tag.startswith("*/") else tag for tag in tags))
     if any("*" in unit for unit in units):

@@ -39,7 +39,7 @@ _TRANSPORTS = frozenset((b"syslog", b"journal", b"stdout"))
 _ROOT = "0"
 #: Decisions cached; a machine has fewer units than that.
 _REMEMBERED = 4096
-#: Seconds after which a wrong account is looked at again: a server may have been installed, and its account made, since.
+#: Seconds after which a wrong account is looked at again: a server, and its account, may have been installed since.
 RECHECK = 10.0
 
 
@@ -58,11 +58,11 @@ class Trust:
         self,
         spec: JournalSpec,
         machine: str | None,
-        on_account: Callable[[str, str], object] = lambda _unit, _uid: None,
+        on_account: Callable[[str, str], object] = lambda _uid, _units: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`machine` is this machine's id, None if it is unknown or files of any machine are read. `on_account` gets
-        unit and uid of a server whose account was made after our start, once its entries are accepted."""
+        the number of a server's account that was made after our start, and the units in which it is accepted now."""
         machines = spec.machine or ((machine,) if machine and not spec.given_files else ())
         self._machines = frozenset(each.encode() for each in machines) or None
         self._containers = frozenset(each.encode() for each in spec.container)
@@ -88,8 +88,6 @@ class Trust:
             self._known[key] = verdict
         if verdict == "uid" and self._accounts_changed():
             verdict = self._known[key] = self._judge(fields)
-            if verdict is None:
-                self._on_account(_shown(fields.get(UNIT, b"")), _shown(fields.get(UID, b"")))
         return verdict
 
     def _accounts_changed(self) -> bool:
@@ -98,11 +96,16 @@ class Trust:
         if now < self._recheck_at:
             return False
         self._recheck_at = now + RECHECK
-        rules = _rules(self._spec)
-        if rules == self._rules:
+        before, self._rules = self._rules, _rules(self._spec)
+        if before == self._rules:
             return False
-        self._rules = rules
         self._known.clear()
+        made: dict[bytes, list[str]] = {}
+        for unit, old, new in zip(accepted_units(self._spec), before, self._rules, strict=True):
+            for uid in (new.uids or frozenset()) - (old.uids or frozenset()):
+                made.setdefault(uid, []).append(unit)
+        for uid, units in made.items():
+            self._on_account(uid.decode(), ", ".join(units))
         return True
 
     def covers(self, unit: bytes) -> bool:
@@ -136,10 +139,6 @@ def accepted_units(spec: JournalSpec) -> list[str]:
     if spec.container:
         return list(known["containers"]["units"])
     return [unit for server in known["server"] for unit in server["units"]]
-
-
-def _shown(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")
 
 
 def _rules(spec: JournalSpec) -> list[Rule]:
