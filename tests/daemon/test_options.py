@@ -61,14 +61,18 @@ def test_debug_explains_each_address(site: Site) -> None:
 
 
 def test_the_lines_of_one_login_without_debug(site: Site) -> None:
-    """One audit line a grant and one a removal; renewals and refusals are for --debug."""
+    """One audit line a grant and one a removal, one an hour of what is refused; renewals are for --debug."""
     site.grace = 3
     site.start()
-    site.append(login(A, "ann"), login(A, "bob"), login("127.0.0.1"))
+    site.append(login(A, "ann"), login(A, "bob"), login("127.0.0.1"), login("127.0.0.1"))
     site.wait_said("(expired)")
     lines = [line[16:] for line in site.said().splitlines()]
     about = [line.split(" until=")[0] for line in lines if A in line or "127.0.0.1" in line]
-    assert [line.split(" user=")[0] for line in about] == [f"added {A} to DB", f"removed {A} from DB"]
+    assert [line.split(" user=")[0] for line in about] == [
+        "ignoring local-net ip=127.0.0.1",
+        f"added {A} to DB",
+        f"removed {A} from DB",
+    ]
 
 
 def old_log(site: Site) -> float:

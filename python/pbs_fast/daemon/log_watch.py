@@ -48,8 +48,9 @@ class LogWatch:
         self._known: frozenset[str] = frozenset()
         self._other = other
         self._began = wall()
-        self.due = clock()
-        """When `turned` has something to do, on `clock`."""
+        self.due = float("inf")
+        """When `turned` has something to do, on `clock`; infinite before its first call."""
+        self._next = float("-inf")
 
     def logins(self, batch: Batch) -> None:
         """Live logins of one log that no guard refused: are their timestamps those of now?"""
@@ -68,9 +69,9 @@ class LogWatch:
     def turned(self, followers: Iterable[Follower]) -> None:
         """The loop turned once."""
         now = self._clock()
-        if now < self.due:
+        if now < self._next:
             return
-        self.due = now + INTERVAL
+        self.due = self._next = now + INTERVAL
         wall = self._wall()
         known: dict[str, float] = {}
         for follower in followers:
