@@ -209,7 +209,8 @@ def test_refusals_of_forged_addresses_are_few_and_forgotten() -> None:
     due = Counter(n // refusals.PAUSE for n in range(4 * refusals.PAUSE) if watch.is_due(f"2001:db8::{n:x}", "x", n))
     assert set(due.values()) == {refusals.MAX_LINES}
     assert len(watch) <= 2 * refusals.MAX_LINES
-    assert watch.is_full
+    assert watch.is_full(4 * refusals.PAUSE - 1)
+    assert not watch.is_full(4 * refusals.PAUSE + 1)
 
 
 def test_notices_stand_from_their_beginning_until_they_are_cleared() -> None:

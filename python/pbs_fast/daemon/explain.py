@@ -59,22 +59,24 @@ class Explainer:
         """A line for a login that changed nothing in the ledger; `outcome` is its counter."""
         if self._log.debugging:
             self._log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
-        elif outcome == TOO_OLD and self._log.informing and self._refusals.is_due(ip, TOO_OLD, self._clock()):
-            self._log.info(f"refused ip={ip}: its login is older than grace (see log_timezone){self._last()}")
+        elif outcome == TOO_OLD and self._log.informing and self._refusals.is_due(ip, TOO_OLD, now := self._clock()):
+            self._log.info(f"refused ip={ip}: its login is older than grace (see log_timezone){self._last(now)}")
 
     def refused(self, refusals: Iterable[Refusal]) -> None:
         """A line for a login that a guard refused, or whose address may relay anyway."""
         if not self._log.informing:
             return
         now = self._clock()
+        if not self._log.debugging and self._refusals.is_full(now):
+            return  # a flood of refusals
         for refusal in refusals:
             if self._log.debugging:
                 self._log.debug(_refused(refusal))
             elif self._refusals.is_due(refusal.ip, refusal.guard, now):
-                self._log.info(_refused(refusal) + self._last())
+                self._log.info(_refused(refusal) + self._last(now))
 
-    def _last(self) -> str:
-        return "; further refusals within an hour are only counted" if self._refusals.is_full else ""
+    def _last(self, now: float) -> str:
+        return "; further refusals within an hour are only counted" if self._refusals.is_full(now) else ""
 
 
 def _refused(refusal: Refusal) -> str:

@@ -63,7 +63,8 @@ class LostLines:
 
     def taken(self, batch: Batch) -> Batch:
         """The batch without the logging daemons' rows, which are noted."""
-        if NAME not in batch.format:
+        # Equal objects are counted at 5 ns a row, so the usual batch costs nothing.
+        if batch.kind.count("login") == len(batch) or NAME not in batch.format:
             return batch
         for format_, text, unit in zip(batch.format, batch.user_last, batch.session, strict=True):
             if format_ == NAME and (unit is None or _MAIL.search(unit)):

@@ -39,7 +39,6 @@ class Refusals:
         self._lines += 1
         return True
 
-    @property
-    def is_full(self) -> bool:
+    def is_full(self, now: float) -> bool:
         """Nothing more is due within this hour."""
-        return self._lines >= MAX_LINES
+        return self._lines >= MAX_LINES and now < self._window_end
