@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,8 +15,8 @@ A, B = "203.0.113.1", "203.0.113.2"
 
 
 @pytest.fixture
-def status(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Fills with the lines of state that systemd hears when `heard` is called."""
+def status(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The messages that systemd has heard; `words in status` asks all until now."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(str(site.place / "notify"))
     listener.setblocking(False)
@@ -29,7 +30,8 @@ def status(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 except BlockingIOError:
                     return any(str(words) in text for text in self)
 
-    return Heard()
+    yield Heard()
+    listener.close()
 
 
 def test_a_log_that_is_not_understood_is_said_in_log_and_state(site: Site, status: list[str]) -> None:
@@ -45,6 +47,12 @@ def test_a_log_that_is_not_understood_is_said_in_log_and_state(site: Site, statu
     site.wait_rows(B)
     site.wait_said(f"{site.log}: its lines are understood now")
     wait_for("the state", lambda: f"; warning: {other}: its lines are not understood" in status, seconds=30)
+
+
+def test_a_short_run_says_it_too(site: Site) -> None:
+    site.append(*[f"dovecot-1  | {login(A)}"] * 25)
+    assert pbs("run", "--once", *site.arguments()).returncode == 0
+    assert f"{site.log}: its lines are not understood: 25 of 25 lines" in site.said()
 
 
 def test_refusals_are_logged_once_an_hour_each(site: Site) -> None:

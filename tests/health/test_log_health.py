@@ -138,6 +138,17 @@ def test_the_most_frequent_tags_are_found_among_forged_ones(monkeypatch: pytest.
     assert all(len(each.sample) <= census.LONGEST_SAMPLE for each in tags._tags.values())
 
 
+def test_a_tag_that_comes_late_is_not_kept_out_by_forged_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "MAX_TAGS", 20)
+    tags = TagCounts()
+    for n in range(20 * 5):
+        tags.add(b"early%d" % (n % 20), b"")
+    for n in range(500):
+        for tag in (b"late", b"x%d" % n, b"y%d" % n):
+            tags.add(tag, b"")
+    assert tags.most_frequent()[0][0] == "late"
+
+
 # -- loggers that dropped lines ---------------------------------------------------------------------------------------
 
 LOST = {

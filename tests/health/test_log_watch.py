@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from pbs_fast.config import default_log, why_default
-from pbs_fast.daemon.log_watch import INTERVAL, LogWatch
+from pbs_fast.daemon.log_watch import INTERVAL, LASTS, LogWatch
 from pbs_fast.daemon.notify import state
 from pbs_fast.daemon.other_source import IDLE, OtherSource
 from pbs_fast.events import Batch
@@ -90,6 +90,9 @@ def test_notices_come_and_go_with_what_they_tell() -> None:
     a.counters["login"] += 1
     assert site.turn() == ["refused_entries"]
     assert site.told == ["a.log: its lines are understood now"]
+    assert site.turn(LASTS) == [], "what was said once is not told for ever"
+    a.lost = "a.log: journald dropped messages"
+    assert site.turn() == ["logger_lost"]
     del site.logs[0]
     assert site.turn() == []
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks.
 INTERVAL: Final = 2.0
+#: Seconds for which there is a notice of what a source said once: that it rejects entries, or that some are lost.
+LASTS: Final = 86_400.0
 
 
 class LogWatch:
@@ -46,6 +48,8 @@ class LogWatch:
         self._behind: dict[str, str] = {}
         """Log -> the host in it of which a `log_behind` tells."""
         self._known: frozenset[str] = frozenset()
+        self._said: dict[tuple[Code, str], tuple[str, float]] = {}
+        """What sources said last, and since when it is that."""
         self._other = other
         self._began = wall()
         self.due = float("inf")
@@ -82,6 +86,7 @@ class LogWatch:
         for path in self._known - known.keys():
             self._notices.drop(path)
             self._behind.pop(path, None)
+            self._said = {key: said for key, said in self._said.items() if key[1] != path}
         self._known = frozenset(known)
 
     def _look(self, follower: Follower, wall: float) -> None:
@@ -94,8 +99,9 @@ class LogWatch:
             self._info(f"{path}: its lines are understood now")
         if self._hold("drift", path, _of(path, health.signs), wall):
             self._info(f"{path}: its logins are recognised as usual again")
-        self._hold("logger_lost", path, _of(path, health.lost.recent(wall)) or follower.lost, wall)
-        self._hold("refused_entries", path, follower.refused, wall)
+        lost = self._while_new("logger_lost", path, follower.lost, wall)
+        self._hold("logger_lost", path, _of(path, health.lost.recent(wall)) or lost, wall)
+        self._hold("refused_entries", path, self._while_new("refused_entries", path, follower.refused, wall), wall)
 
     def _look_at_other(self, other: OtherSource, path: str, modified: dict[str, float], wall: float) -> None:
         """Does the journal grow while no followed file does? `path` is the one that was written last."""
@@ -114,6 +120,14 @@ class LogWatch:
             self._info(f"{path} is written again")
         if is_new:
             self._warn(text)
+
+    def _while_new(self, code: Code, source: str, text: str, wall: float) -> str:
+        """What a source said, for LASTS seconds: it does not say that it has ended."""
+        said, since = self._said.get((code, source), ("", wall))
+        if text != said:
+            self._said[code, source] = (text, wall)
+            return text
+        return text if wall - since < LASTS else ""
 
     def _hold(self, code: Code, source: str, text: str, wall: float) -> bool:
         """The notice holds while there is a text; whether it has just ended."""

@@ -129,6 +129,7 @@ class Daemon:
         self._publisher.rebuild(self._ledger.rows())
         # From here on what is too old is refused, not found again.
         self._ledger.explain = self.explain.unchanged
+        self._log_watch.turned(self._logs)
         self._started = True
         return True
 
