@@ -55,7 +55,7 @@ def test_debug_explains_each_address(site: Site) -> None:
     assert lines_with(said, f"added {A} to DB user=ann format=dovecot host=hub until=20..-..-..T..:..:..Z$")
     assert lines_with(said, f"renewed ip={A} user=ann format=dovecot host=hub until=")
     assert f"ip={A} changes nothing: late" in said
-    assert f"ip={C} changes nothing: too old" in said
+    assert f"refused ip={C}: its login is older than grace" in said
     assert lines_with(said, f"removed {A} from DB user=ann .* \\(expired\\)$")
     assert daemon.stop() == 0
 

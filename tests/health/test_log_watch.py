@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -30,16 +31,16 @@ GRACE = 1_800
 class Site:
     """Some logs, on a clock that the test sets."""
 
-    def __init__(self, *paths: str, newest: Callable[[], float | None] | None = None) -> None:
+    def __init__(
+        self, caplog: pytest.LogCaptureFixture, *paths: str, newest: Callable[[], float | None] | None = None
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        self._records = caplog.records
         self.now = START
         self.notices = Notices()
-        self.warned: list[str] = []
-        self.told: list[str] = []
         self.other = None if newest is None else OtherSource(newest)
         self.watch = LogWatch(
             self.notices,
-            self.warned.append,
-            self.told.append,
             grace=GRACE,
             wall=lambda: self.now,
             clock=lambda: self.now,
@@ -58,6 +59,16 @@ class Site:
             for path in paths
         ]
 
+    @property
+    def warned(self) -> list[str]:
+        """The warnings so far."""
+        return [record.getMessage() for record in self._records if record.levelno == logging.WARNING]
+
+    @property
+    def told(self) -> list[str]:
+        """What else was logged so far."""
+        return [record.getMessage() for record in self._records if record.levelno == logging.INFO]
+
     def turn(self, seconds: float = INTERVAL) -> list[str]:
         """So much later; the codes of the notices that stand then."""
         self.now += seconds
@@ -73,8 +84,8 @@ class Site:
         return self.turn()
 
 
-def test_notices_come_and_go_with_what_they_tell() -> None:
-    site = Site("a.log", "b.log")
+def test_notices_come_and_go_with_what_they_tell(caplog: pytest.LogCaptureFixture) -> None:
+    site = Site(caplog, "a.log", "b.log")
     a = site.logs[0]
     assert site.turn() == []
     a.source.trouble = Notice("missing", "a.log", "a.log does not exist; waiting for it")
@@ -97,8 +108,8 @@ def test_notices_come_and_go_with_what_they_tell() -> None:
     assert site.turn() == []
 
 
-def test_between_two_looks_nothing_is_done() -> None:
-    site = Site("a.log")
+def test_between_two_looks_nothing_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    site = Site(caplog, "a.log")
     site.turn()
     site.logs[0].refused = "x"
     assert site.turn(INTERVAL / 2) == []
@@ -128,8 +139,8 @@ def login(log: str, host: str, age: float, n: int = 1) -> Batch:
     )
 
 
-def test_a_log_that_runs_behind_is_named_until_it_does_not() -> None:
-    site = Site("a.log")
+def test_a_log_that_runs_behind_is_named_until_it_does_not(caplog: pytest.LogCaptureFixture) -> None:
+    site = Site(caplog, "a.log")
     site.watch.logins(login("a.log", "mx", 7_200, 3))
     [said] = site.warned
     assert said == (
@@ -144,7 +155,7 @@ def test_a_log_that_runs_behind_is_named_until_it_does_not() -> None:
     assert site.turn() == []
 
 
-def test_a_file_that_is_written_no_more_while_the_journal_is() -> None:
+def test_a_file_that_is_written_no_more_while_the_journal_is(caplog: pytest.LogCaptureFixture) -> None:
     newest: list[float | None] = [None]
     asked: list[int] = []
 
@@ -152,7 +163,7 @@ def test_a_file_that_is_written_no_more_while_the_journal_is() -> None:
         asked.append(1)
         return newest[0]
 
-    site = Site("a.log", "b.log", newest=ask)
+    site = Site(caplog, "a.log", "b.log", newest=ask)
     site.turn(IDLE - INTERVAL * 3)
     assert site.asked() == []
     assert not asked, "a file that was just written is not doubted"
@@ -174,14 +185,14 @@ def test_a_file_that_is_written_no_more_while_the_journal_is() -> None:
     assert site.turn() == []
 
 
-def test_a_journal_that_does_not_answer_holds_nothing_up() -> None:
+def test_a_journal_that_does_not_answer_holds_nothing_up(caplog: pytest.LogCaptureFixture) -> None:
     release = threading.Event()
 
     def ask() -> float | None:
         release.wait(30)
         return START + 10 * IDLE
 
-    site = Site("a.log", newest=ask)
+    site = Site(caplog, "a.log", newest=ask)
     try:
         for _ in range(20):
             assert site.turn(IDLE) == []

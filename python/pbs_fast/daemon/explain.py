@@ -7,16 +7,21 @@ words stand first, so that what searched its log goes on finding them. Decides n
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import compress, groupby
+from operator import not_
 from typing import Final
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.guards import LOCAL, Refusal
 from pbs_fast.health.refusals import Refusals
-from pbs_fast.log.logger import Log
+from pbs_fast.log.records import log_lines
+
+log = logging.getLogger(__name__)
 
 #: The ledger's outcome of a login that is older than `grace`.
 TOO_OLD: Final = "too_old"
@@ -25,69 +30,84 @@ TOO_OLD: Final = "too_old"
 class Explainer:
     """Writes the lines. `to_wall` turns the ledger's seconds into seconds since the epoch."""
 
-    def __init__(self, log: Log, to_wall: Callable[[int], int], clock: Callable[[], float] = time.monotonic) -> None:
-        self._log = log
+    def __init__(self, to_wall: Callable[[int], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._to_wall = to_wall
         self._clock = clock
         self._refusals = Refusals()
 
     def changed(self, delta: Delta) -> None:
         """The rows that a Delta sets: an audit line for a new one, a debug line for a renewed one."""
-        if not self._log.informing:
+        if not log.isEnabledFor(logging.INFO):
             return
-        shift = self._to_wall(0)
-        if self._log.debugging:
-            for ip, grant in delta.set.items():
-                if grant.why == "renewed":
-                    self._log.debug(f"renewed ip={ip} {_about(grant, shift)}")
-                else:
-                    self._log.info(_granted(ip, grant, shift))
-        else:
-            self._log.infos(_granted(ip, grant, shift) for ip, grant in delta.set.items() if grant.why != "renewed")
+        rows = delta.set.items()
+        if not log.isEnabledFor(logging.DEBUG):
+            self.granted([row for row in rows if row[1].why != "renewed"])
+            return
+        for renewed, some in groupby(rows, lambda row: row[1].why == "renewed"):
+            if renewed:
+                log_lines(log, logging.DEBUG, [*some], partial(_renewed, self._to_wall(0)), "renewed")
+            else:
+                self.granted([*some])
+
+    def granted(self, rows: Collection[tuple[str, Grant]]) -> None:
+        """An audit line for each new row."""
+        if rows and log.isEnabledFor(logging.INFO):
+            log_lines(log, logging.INFO, rows, partial(_granted, self._to_wall(0)), "granted")
 
     def removed(self, gone: Mapping[str, Grant], why: str) -> None:
-        """An audit line for each row that goes; `why` as in `expired`."""
-        if self._log.informing:
-            shift = self._to_wall(0)
-            self._log.infos(f"removed {ip} from DB {_about(grant, shift)} ({why})" for ip, grant in gone.items())
+        """An audit line for each row that goes; `why` is "expired", or for what it is revoked."""
+        if log.isEnabledFor(logging.INFO):
+            text = partial(_removed, self._to_wall(0), why)
+            log_lines(log, logging.INFO, gone.items(), text, "expired" if why == "expired" else "revoked", why)
 
-    def dropped(self, ips: Iterable[str], why: str) -> None:
+    def dropped(self, ips: Sequence[str], why: str) -> None:
         """An audit line for each row that stood in a table and was never in the ledger."""
-        self._log.infos(f"removed {ip} from DB ({why})" for ip in ips)
+        log_lines(log, logging.INFO, ips, lambda ip: f"removed {ip} from DB ({why})", "removed", why)
 
     def unchanged(self, ip: str, outcome: str) -> None:
         """A line for a login that changed nothing in the ledger; `outcome` is its counter."""
-        if self._log.debugging:
-            self._log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
-        elif outcome == TOO_OLD and self._log.informing and self._refusals.is_due(ip, TOO_OLD, now := self._clock()):
-            self._log.info(f"refused ip={ip}: its login is older than grace (see log_timezone){self._last(now)}")
+        if outcome == TOO_OLD:
+            self.refused([Refusal(ip, TOO_OLD, 1, None, "")])
+        else:
+            log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
 
-    def refused(self, refusals: Iterable[Refusal]) -> None:
-        """A line for a login that a guard refused, or whose address may relay anyway."""
-        if not self._log.informing:
+    def refused(self, refusals: Sequence[Refusal]) -> None:
+        """A line for each login that a guard refused, or whose address may relay anyway: the due ones as info, the rest
+        as debug lines."""
+        if not refusals or not log.isEnabledFor(logging.INFO):
             return
-        now = self._clock()
-        if not self._log.debugging and self._refusals.is_full(now):
-            return  # a flood of refusals
-        for refusal in refusals:
-            if self._log.debugging:
-                self._log.debug(_refused(refusal))
-            elif self._refusals.is_due(refusal.ip, refusal.guard, now):
-                self._log.info(_refused(refusal) + self._last(now))
-
-    def _last(self, now: float) -> str:
-        return "; further refusals within an hour are only counted" if self._refusals.is_full(now) else ""
+        now, watch = self._clock(), self._refusals
+        if watch.is_full(now):  # a flood: nothing is due
+            log_lines(log, logging.DEBUG, refusals, _refused, "refused")
+            return
+        is_due = [watch.is_due(refusal.ip, refusal.guard, now) for refusal in refusals]
+        log_lines(log, logging.INFO, [*compress(refusals, is_due)], _refused, "refused")
+        log_lines(log, logging.DEBUG, [*compress(refusals, map(not_, is_due))], _refused, "refused")
+        if watch.is_full(now):
+            log.info("further refusals within an hour are only counted, and logged with --debug")
 
 
 def _refused(refusal: Refusal) -> str:
-    if refusal.guard == LOCAL:
-        return f"ignoring local-net ip={refusal.ip}"
-    return (
-        f"refused ip={refusal.ip} by the guard {refusal.guard}: user={refusal.user or '-'} host={refusal.host or '-'}"
-    )
+    ip, guard, _, user, host = refusal
+    if guard == LOCAL:
+        return f"ignoring local-net ip={ip}"
+    if guard == TOO_OLD:
+        return f"refused ip={ip}: its login is older than grace (see log_timezone)"
+    return f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}"
 
 
-def _granted(ip: str, grant: Grant, shift: int) -> str:
+def _removed(shift: int, why: str, row: tuple[str, Grant]) -> str:
+    ip, grant = row
+    return f"removed {ip} from DB {_about(grant, shift)} ({why})"
+
+
+def _renewed(shift: int, row: tuple[str, Grant]) -> str:
+    ip, grant = row
+    return f"renewed ip={ip} {_about(grant, shift)}"
+
+
+def _granted(shift: int, row: tuple[str, Grant]) -> str:
+    ip, grant = row
     if grant.why == "recovered":
         return f"kept {ip} in DB {_about(grant, shift)}, as no log explains it"
     return f"added {ip} to DB {_about(grant, shift)}"

@@ -5,6 +5,7 @@ The loop calls `turned` each turn, which does something every INTERVAL seconds: 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING, Final
 from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.health.notices import Code, Notices
 from pbs_fast.health.skew import SkewWatch
+from pbs_fast.log.records import event
 from pbs_fast.util.text import duration
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.events import Batch
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks.
 INTERVAL: Final = 2.0
@@ -30,8 +34,6 @@ class LogWatch:
     def __init__(
         self,
         notices: Notices,
-        warn: Callable[[str], object],
-        info: Callable[[str], object],
         *,
         grace: int,
         wall: Callable[[], float] = time.time,
@@ -41,7 +43,6 @@ class LogWatch:
         """`wall` is seconds since the epoch, `clock` is never set. `other` is the journal, where only files are
         followed."""
         self._notices = notices
-        self._warn, self._info = warn, info
         self._grace = grace
         self._wall, self._clock = wall, clock
         self._skew = SkewWatch(grace)
@@ -58,17 +59,17 @@ class LogWatch:
 
     def logins(self, batch: Batch) -> None:
         """Live logins of one log that no guard refused: are their timestamps those of now?"""
-        wall, log = self._wall(), batch.source
+        wall, path = self._wall(), batch.source
         for host, kind, last in zip(batch.host, batch.kind, batch.last, strict=True):
             if kind != "login":
                 continue
-            if (warning := self._skew.saw(log, host, last, wall)) is not None:
-                self._warn(warning)
-                self._notices.set("log_behind", log, warning, wall)
-                self._behind[log] = host
-            elif self._behind.get(log) == host and wall - last <= self._grace:
-                del self._behind[log]
-                self._notices.clear("log_behind", log)
+            if (warning := self._skew.saw(path, host, last, wall)) is not None:
+                log.warning(warning)
+                self._notices.set("log_behind", path, warning, wall)
+                self._behind[path] = host
+            elif self._behind.get(path) == host and wall - last <= self._grace:
+                del self._behind[path]
+                self._notices.clear("log_behind", path)
 
     def turned(self, followers: Iterable[Follower]) -> None:
         """The loop turned once."""
@@ -92,13 +93,14 @@ class LogWatch:
     def _look(self, follower: Follower, wall: float) -> None:
         health, path = follower.health, follower.path
         for text in health.turned(wall, follower.counters):
-            self._warn(f"{path}: {text}")
+            is_drift = text in health.drift.standing.values()
+            log.warning(f"{path}: {text}", extra=event("drift" if is_drift else "warning", [path]))
         trouble = follower.source.trouble
         self._hold("log_missing", path, trouble.text if trouble is not None else "", wall)
         if self._hold("not_understood", path, _of(path, health.not_understood or ""), wall):
-            self._info(f"{path}: its lines are understood now")
+            log.info(f"{path}: its lines are understood now")
         if self._hold("drift", path, _of(path, health.signs), wall):
-            self._info(f"{path}: its logins are recognised as usual again")
+            log.info(f"{path}: its logins are recognised as usual again")
         lost = self._while_new("logger_lost", path, follower.lost, wall)
         self._hold("logger_lost", path, _of(path, health.lost.recent(wall)) or lost, wall)
         self._hold("refused_entries", path, self._while_new("refused_entries", path, follower.refused, wall), wall)
@@ -117,9 +119,9 @@ class LogWatch:
             if source != path:
                 self._notices.clear("log_stale", source)
         if self._hold("log_stale", path, text, wall):
-            self._info(f"{path} is written again")
+            log.info(f"{path} is written again")
         if is_new:
-            self._warn(text)
+            log.warning(text)
 
     def _while_new(self, code: Code, source: str, text: str, wall: float) -> str:
         """What a source said, for LASTS seconds: it does not say that it has ended."""
