@@ -163,7 +163,7 @@ def test_missed_counts_the_lines_of_no_known_log_or_server(capfd: Output) -> Non
     Path("log").write_bytes(LOGIN * 10 + OTHER * 3 + b"Caused by: nothing\n" * 2)
     assert main(["match", "--json", "--missed", "log"]) == 0
     assert capfd.readouterr().err == (
-        "pbs-fast match: of 15 lines looked at, 2 begin like those of no known log and 3 have the tag of no known "
+        "pbs-fast match: of 15 lines looked at: 2 that begin like those of no known log, 3 with the tag of no known "
         "server (postfix/qmgr 3)\n"
     )
 

@@ -46,13 +46,15 @@ class Understanding:
 
     def piece(self, reader: Reader, piece: Piece, reference: int, events: Sequence[Event]) -> None:
         """A piece of the log, which `reader` has read, and its events, missed lines included."""
-        missed = sum(event.kind == "missed" for event in events)
-        self._events += len(events) - missed
+        shift = piece.start - piece.offset
+        missed = [event.offset + shift for event in events if event.kind == "missed"]
+        understood = {event.offset + shift for event in events if event.kind != "missed"}
+        self._events += len(understood)
         if missed and not self._missed_sample:
-            at = next(event.offset for event in events if event.kind == "missed") - piece.offset + piece.start
+            at = missed[0]
             self._missed_sample = piece.data[at : at + LONGEST_SAMPLE].partition(b"\n")[0].removesuffix(b"\r")
         most = PER_PIECE if self._census.lines >= WHOLE else WHOLE
-        self._census.look(reader, piece.data, piece.start, piece.stop, reference, most)
+        self._census.look(reader, piece.data, piece.start, piece.stop, reference, most, understood)
 
     def end_file(self, lines: int) -> None:
         """The log ends; it has so many lines."""
@@ -69,10 +71,10 @@ class Understanding:
             return ""
         parts = []
         if census.headless:
-            parts.append(f"{census.headless:,} begin like those of no known log")
+            parts.append(f"{census.headless:,} that begin like those of no known log")
         if census.unknown:
-            parts.append(f"{census.unknown:,} have the tag of no known server ({named(census.unknown_tags)})")
-        return f"of {census.lines:,} lines looked at, {' and '.join(parts)}"
+            parts.append(f"{census.unknown:,} with the tag of no known server ({named(census.unknown_tags)})")
+        return f"of {census.lines:,} lines looked at: {', '.join(parts)}"
 
     def findings(self, lines: int, events: int, missed: int) -> list[Unread]:
         """Why few or none of the lines were understood; empty if that is not so."""

@@ -8,7 +8,7 @@ counts are lines that it looked at. One implementation for both backends; memory
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.formats.tags import KnownTags
@@ -118,8 +118,20 @@ class Census:
         self.file_lines = self.file_headless = 0
         self._headless_sample = b""
 
-    def look(self, reader: Reader, data: bytes, start: int, stop: int, reference: int, most: int) -> int:
-        """Look at the first lines of data[start:stop], which `reader` has read; returns how many, at most `most`."""
+    def look(
+        self,
+        reader: Reader,
+        data: bytes,
+        start: int,
+        stop: int,
+        reference: int,
+        most: int,
+        understood: Container[int] = (),
+    ) -> int:
+        """Look at the first lines of data[start:stop], which `reader` has read; returns how many, at most `most`.
+
+        `understood` are the places in `data` of lines that are known to carry an event, whatever their tag.
+        """
         looked = 0
         while start < stop and looked < most:
             newline = data.find(b"\n", start, stop)
@@ -127,7 +139,12 @@ class Census:
             line = data[start:end].removesuffix(b"\r")
             if line:
                 looked += 1
-                self._line(reader, line, reference)
+                if start in understood:
+                    self.lines += 1
+                    self.file_lines += 1
+                    self.known += 1
+                else:
+                    self._line(reader, line, reference)
             start = end + 1
         return looked
 
