@@ -75,6 +75,16 @@ def test_refusals_are_logged_once_an_hour_each(site: Site) -> None:
         assert said.count(words) == 1, said
 
 
+def test_refusals_are_seen_without_logto_but_those_of_local_networks(site: Site) -> None:
+    site.networks.write_text("127.0.0.0/8 192.0.2.0/24\n")
+    site.log_to_file = False
+    now = time.time()
+    site.append(noise(now - site.grace - 600), login("192.0.2.9"), login("169.254.1.1"), login("169.254.1.1"))
+    done = pbs("run", "--once", *site.arguments())
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == ["refused ip=169.254.1.1 by the guard link_local: user=ann host=hub"]
+
+
 def test_what_the_logging_daemon_says_of_itself_is_repeated(site: Site) -> None:
     site.start()
     site.append(

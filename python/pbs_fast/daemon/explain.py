@@ -1,8 +1,8 @@
 """What was done with each address, in words for our own log.
 
 One audit line (info) for each grant and each removal, with address, user, format, host and until when. Of refused
-logins one line an hour for each address and reason (`health/refusals.py`); the rest is for `--debug`. The old program's
-words stand first, so that what searched its log goes on finding them. Decides nothing.
+logins one warning an hour for each address and reason (`health/refusals.py`); the rest is for `--debug`. The old
+program's words stand first, so that what searched its log goes on finding them. Decides nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from itertools import compress, groupby
-from operator import not_
+from itertools import groupby
 from typing import Final
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.guards import LOCAL, Refusal
+from pbs_fast.health.alarm import LIMITS
 from pbs_fast.health.refusals import Refusals
 from pbs_fast.log.records import log_lines
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: The ledger's outcome of a login that is older than `grace`.
 TOO_OLD: Final = "too_old"
+#: Reasons that are no warning: such an address may relay anyway, and a limit that is reached has a warning of its own.
+_NO_WARNING: Final = frozenset((LOCAL, *LIMITS))
 
 
 class Explainer:
@@ -72,19 +74,27 @@ class Explainer:
             log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
 
     def refused(self, refusals: Sequence[Refusal]) -> None:
-        """A line for each login that a guard refused, or whose address may relay anyway: the due ones as info, the rest
-        as debug lines."""
-        if not refusals or not log.isEnabledFor(logging.INFO):
+        """A line for each login that a guard refused, or whose address may relay anyway.
+
+        Due ones are warnings, so that they are seen without `logto` too, or info lines where nobody misses a grant or
+        there is a warning already; the rest are debug lines.
+        """
+        if not refusals:
             return
         now, watch = self._clock(), self._refusals
         if watch.is_full(now):  # a flood: nothing is due
             log_lines(log, logging.DEBUG, refusals, _refused, "refused")
             return
-        is_due = [watch.is_due(refusal.ip, refusal.guard, now) for refusal in refusals]
-        log_lines(log, logging.INFO, [*compress(refusals, is_due)], _refused, "refused")
-        log_lines(log, logging.DEBUG, [*compress(refusals, map(not_, is_due))], _refused, "refused")
+        informs = log.isEnabledFor(logging.INFO)
+        some: dict[int, list[Refusal]] = {logging.WARNING: [], logging.INFO: [], logging.DEBUG: []}
+        for refusal in refusals:
+            level = logging.INFO if refusal.guard in _NO_WARNING else logging.WARNING
+            shown = (informs or level == logging.WARNING) and watch.is_due(refusal.ip, refusal.guard, now)
+            some[level if shown else logging.DEBUG].append(refusal)
+        for level, of_level in some.items():
+            log_lines(log, level, of_level, _refused, "refused")
         if watch.is_full(now):
-            log.info("further refusals within an hour are only counted, and logged with --debug")
+            log.warning("further refusals within an hour are only counted, and logged with --debug")
 
 
 def _refused(refusal: Refusal) -> str:
