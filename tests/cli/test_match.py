@@ -83,12 +83,111 @@ def test_without_missed_lines_the_option_changes_nothing(capfd: Output) -> None:
     assert len(records(capfd.readouterr().out)) == 1
 
 
-def test_lines_that_say_nothing_are_no_failure(capfd: Output) -> None:
-    Path("a.log").write_bytes(OTHER)
-    Path("empty.log").touch()
-    Path("binary.log").write_bytes(bytes(range(256)) * 500)
-    assert main(["match", "--json", "a.log", "empty.log", "binary.log"]) == 0
-    assert capfd.readouterr() == ("", "")
+NOTHING = bytes(range(256)) * 500
+#: Two lines of each kind that is not understood, and what is said of them.
+UNREAD = {
+    "tags": (
+        OTHER * 3 + OTHER.replace(b"postfix/qmgr", b"foo") * 2 + b"Mar  4 07:12:09 mx bar[1]: x\n"
+        b"Mar  4 07:12:09 mx baz[1]: x\n",
+        "none of 7 lines is understood: no line has the tag of a known server (most frequent: postfix/qmgr 3, foo 2,",
+        OTHER[:-1].decode(),
+        'add it with [formats.NAME] program = ["TAG"]',
+    ),
+    "layout": (
+        b"web | 10:11:12 dovecot: imap-login: Login: user=<u>\nx 1\n",
+        "log: 2 of 2 lines do not begin like a line of any known log",
+        "web | 10:11:12 dovecot: imap-login: Login: user=<u>",
+        "describe their timestamps with logtime",
+    ),
+    "timestamp": (
+        LOGIN.partition(b" mx ")[2] * 2,
+        "log: 2 of 2 lines have no timestamp",
+        "dovecot: imap-login: Login: user=<u>, rip=203.0.113.41, lip=192.0.2.1, session=<S>",
+        "through syslog, or follow the journal (--watchlog=journal:)",
+    ),
+    "wording": (
+        LOGIN.replace(b"Login: ", b"They came in: ") * 2,
+        "none of 2 lines is understood: lines of a known server (dovecot 2), but none is a login",
+        LOGIN.replace(b"Login: ", b"They came in: ")[:-1].decode(),
+        "write a [[format]] for it",
+    ),
+    "missed": (
+        MISSED * 2 + LOGIN,
+        "2 of 3 lines look like a login but match no pattern, more than are understood",
+        MISSED[:-1].decode(),
+        "--missed shows them",
+    ),
+    "empty": (b"\n" * 3, "none of 3 lines is understood: all lines are empty", "", "name the log of your POP"),
+    "few": (
+        b"Caused by: nothing\n" * 200 + LOGIN,
+        "log: 200 of 201 lines have no timestamp",
+        "Caused by: nothing",
+        "follow the journal",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+@pytest.mark.parametrize("options", [(), ("--missed",), ("--json",)])
+def test_lines_that_are_not_understood_are_never_passed_over(
+    kind: str, options: tuple[str, ...], core: Backend, capfd: Output
+) -> None:
+    lines, what, sample, remedy = UNREAD[kind]
+    Path("log").write_bytes(lines)
+    assert main(["match", *options, f"--core={core.name}", "log"]) == 3
+    err = capfd.readouterr().err
+    assert f"pbs-fast match: {what}" in err
+    assert remedy in err
+    assert (f"\n  for example: {sample}" in err) if sample else "for example" not in err
+    assert err.isprintable() or err.replace("\n", "").isprintable()
+
+
+#: What is understood, whatever else the log holds.
+READ = {
+    "none": b"",
+    "mostly-postfix": OTHER * 5_000 + LOGIN,
+    "a-logout": LOGOUT,
+    "a-trace-now-and-then": (b"Caused by: nothing\n" * 90 + LOGIN) * 3,
+    "one-missed-of-two": LOGIN + MISSED,
+}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_what_is_understood_is_not_complained_of(kind: str, core: Backend, capfd: Output) -> None:
+    Path("log").write_bytes(READ[kind])
+    assert main(["match", "--json", f"--core={core.name}", "log"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_missed_counts_the_lines_of_no_known_log_or_server(capfd: Output) -> None:
+    Path("log").write_bytes(LOGIN * 10 + OTHER * 3 + b"Caused by: nothing\n" * 2)
+    assert main(["match", "--json", "--missed", "log"]) == 0
+    assert capfd.readouterr().err == (
+        "pbs-fast match: of 15 lines looked at: 2 that begin like those of no known log, 3 with the tag of no known "
+        "server (postfix/qmgr 3)\n"
+    )
+
+
+def test_one_log_of_several_that_is_not_understood_is_named(capfd: Output) -> None:
+    Path("a.log").write_bytes(LOGIN)
+    Path("quiet.log").write_bytes(OTHER)
+    for number in range(9):
+        Path(f"b{number}").write_bytes(b"rubbish\n")
+    assert main(["match", "--json", "a.log", "quiet.log"]) == 0
+    assert capfd.readouterr().err == ""
+    assert main(["match", "--json", "a.log", *(f"b{number}" for number in range(9))]) == 3
+    err = capfd.readouterr().err
+    assert err.count("1 of 1 lines have no timestamp") == 5
+    assert "the same holds for 4 more files" in err
+
+
+def test_rubbish_is_not_understood_and_shown_safely(capfd: Output) -> None:
+    Path("binary.log").write_bytes(NOTHING)
+    assert main(["match", "--json", "binary.log"]) == 3
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 2
+    assert err.replace("\n", "").isprintable()
 
 
 def test_the_bundled_log_of_many_servers(core: Backend, capfd: Output) -> None:
@@ -108,7 +207,8 @@ def test_a_servers_own_log_keeps_its_layout(core: Backend, capfd: Output) -> Non
     line = b"Nov 21 08:00:09 imap-login: Info: Login: user=<u>, method=PLAIN, rip=203.0.113.41, lip=192.0.2.1\n"
     rubbish = b"something without a timestamp\n" * 50_000
     Path("own.log").write_bytes(rubbish + line + LOGIN + rubbish + line)
-    assert main(["match", "--json", f"--core={core.name}", "own.log"]) == 0
+    # Most of it is rubbish, which is said.
+    assert main(["match", "--json", f"--core={core.name}", "own.log"]) == 3
     assert [each["line"] for each in records(capfd.readouterr().out)] == [50_001, 100_003]
 
 

@@ -29,14 +29,16 @@ from pbs_fast.guards import shared_addresses as crowd
 from pbs_fast.guards.deny import DenyList
 from pbs_fast.guards.machine import Machine
 from pbs_fast.guards.netblocks import read_netblocks
-from pbs_fast.health import skew
+from pbs_fast.health import refusals, skew
 from pbs_fast.health.alarm import LimitAlarm
+from pbs_fast.health.log_health import LogHealth
+from pbs_fast.health.lost_lines import LOGGERS
 from pbs_fast.health.skew import SkewWatch
 from pbs_fast.ledger import counting, ledger, sessions
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.log.handlers import own_log
-from pbs_fast.matching import load_backend
+from pbs_fast.matching import census, load_backend
 from pbs_fast.matching.python import address as addresses
 from pbs_fast.matching.python import cuts, heads
 from pbs_fast.matching.python import sessions as of_lines
@@ -45,11 +47,14 @@ from pbs_fast.matching.python import timestamp as timestamps
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.rewrite import logtime
 from pbs_fast.matching.zones import zone_table
+from pbs_fast.sources.lines import Piece
 
 SMALL = 100
 #: Every limit of a memory that lines fill; docs/FAULTS.md lists them.
 LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
     (skew, "MAX_HOSTS", SMALL),
+    (census, "MAX_TAGS", 10),
+    (refusals, "MAX_LINES", SMALL),
     (crowd, "MAX_ADDRESSES", SMALL),
     (crowd, "MAX_USERS", SMALL),
     (answers, "MAX_ANSWERS", SMALL),
@@ -95,6 +100,9 @@ def forged(numbers: range) -> Iterator[bytes]:
             f"{at} host{n}{tail} dovecot: imap-login: Login: user=<u{n}>, method=PLAIN, rip={ip}, lip=192.0.2.10, "
             f"mpid={n}, session=<{n}{tail}>"
         ).encode()
+        # Of no known server, and the words of a logging daemon.
+        yield f"{at} host{n}{tail} tag{n}{tail}[{n}]: {tail}".encode()
+        yield f"{at} host{n}{tail} journal: Suppressed {n} messages from mail{n}{tail}".encode()
 
 
 def reachable(*roots: object) -> int:
@@ -129,7 +137,8 @@ class Pipeline:
     def __init__(self, backend: str, *, counts: bool, place: Path, hosts: tuple[str, ...] = ()) -> None:
         core = load_backend(backend)
         formats = [MINE, *load_catalogue()]
-        self.matcher = core.Matcher(formats, zone_table("UTC"))
+        self.matcher = core.Matcher([*formats, LOGGERS], zone_table("UTC"))
+        self.health = LogHealth(formats)
         stamps_of_site = logtime.LogTime(r"@(\S*) ")
         self.reader = Reader(core, self.matcher, source="x", gap=0, live=True, fold=False, logtime=stamps_of_site)
 
@@ -154,19 +163,22 @@ class Pipeline:
         now = time.time()
         data = b"\n".join(lines) + b"\n"
         self.reader.feed(data, 0, len(data), offset=0, reference=int(now))
-        batch: Batch = clipped(self.reader.take())
+        self.health.look(self.reader, Piece(data, 0, len(data), 0, len(data)), int(now) + len(self.refused))
+        batch: Batch = self.health.lost.taken(clipped(self.reader.take()))
+        self.health.turned(now, self.reader.counters)
         screened = self.guards.screen(batch, self.ledger, now)
         self.refused |= {refusal.guard for refusal in screened.refused}
         self.alarm.saw(screened.refused, now)
         for host, kind, last in zip(screened.batch.host, screened.batch.kind, screened.batch.last, strict=True):
-            if kind == "login" and (warning := self.skew.saw(host, last, now)):
+            if kind == "login" and (warning := self.skew.saw("x", host, last, now)):
                 logging.getLogger("pbs_fast.test").warning(warning)
         self.explain.refused(screened.refused)
         self.explain.changed(self.ledger.observe(screened.batch, now))
         self.ledger.expire(now)
 
     def size(self) -> int:
-        return reachable(self.matcher, self.reader, self.guards, self.ledger, self.skew, self.alarm, self.explain)
+        watching = (self.health, self.skew, self.alarm, self.explain)
+        return reachable(self.matcher, self.reader, self.guards, self.ledger, *watching)
 
 
 #: Memories are emptied when they are full, so sizes go up and down by some thousands.
@@ -200,8 +212,8 @@ def test_nothing_grows(backend: str, counts: bool, tmp_path: Path) -> None:
 
 
 #: Memories that these lines fill by little (texts of a batch, first bytes, users of one address, a site's timestamps,
-#: hosts whose logins are recent).
-SLOW = {"_MAX_TEXTS", "STARTS_REMEMBERED", "MAX_USERS", "MAX_HOSTS"}
+#: hosts whose logins are recent; tags, of which few lines are looked at).
+SLOW = {"_MAX_TEXTS", "MAX_TAGS", "STARTS_REMEMBERED", "MAX_USERS", "MAX_HOSTS"}
 
 
 @pytest.mark.usefixtures("small")
@@ -255,9 +267,9 @@ def test_names_are_cut_once_they_are_the_daemons() -> None:
 
 def test_warnings_are_few() -> None:
     watch = SkewWatch(1800)
-    said = [watch.saw(f"host{n // 3}", 0, 100_000.0 + n / 100) for n in range(30_000)]
+    said = [watch.saw("log", f"host{n // 3}", 0, 100_000.0 + n / 100) for n in range(30_000)]
     warnings = [each for each in said if each]
     assert len(warnings) == skew.MAX_WARNINGS
     assert warnings[-1].endswith("; warnings about other hosts are suppressed for an hour")
     assert len(watch) == skew.MAX_HOSTS
-    assert [watch.saw("late", 0, 200_000.0) for _ in range(3)][2] is not None
+    assert [watch.saw("log", "late", 0, 200_000.0) for _ in range(3)][2] is not None

@@ -10,6 +10,7 @@ import pytest
 
 from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.daemon import loop
+from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.publisher import Publisher
@@ -18,6 +19,7 @@ from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.guards import Guards, Machine
 from pbs_fast.guards.deny import DenyList
 from pbs_fast.guards.netblocks import read_netblocks
+from pbs_fast.health.notices import Notices
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.sources.wakeup import Hints
 from support.clock import FakeClock
@@ -94,6 +96,7 @@ class Site:
         self.logs = Logs()
         guards = Guards(GuardConfig(), read_netblocks(()), Machine((), (), ()), DenyList())
         ledger = Ledger(GRACE)
+        notices = Notices()
         self.daemon = Daemon(
             logs=cast("Any", self.logs),
             guards=guards,
@@ -105,6 +108,8 @@ class Site:
             notifier=Notifier({}),
             reload=lambda: False,
             unexplained=Unexplained([], ledger, self.clock),
+            notices=notices,
+            log_watch=LogWatch(notices, grace=GRACE, wall=self.clock.wall),
         )
 
     def login(self, *ips: str) -> None:

@@ -179,7 +179,10 @@ def test_a_zone_fault_is_said_once_a_host(site: Site, hosts: tuple[str, ...]) ->
     site.wait_rows("198.51.100.1")
     for host in hosts:
         assert (
-            site.said().count(f"the logins of host {host} have timestamps 2 h in the past, so they grant nothing") == 1
+            site.said().count(
+                f"{site.log}: the logins of host {host} have timestamps 2 h in the past, so they grant nothing"
+            )
+            == 1
         )
     assert "the logins of host good" not in site.said()
 

@@ -58,20 +58,24 @@ def test_debug_explains_each_address(site: Site) -> None:
     assert lines_with(said, f"added {A} to DB user=ann format=dovecot host=hub until=20..-..-..T..:..:..Z$")
     assert lines_with(said, f"renewed ip={A} user=ann format=dovecot host=hub until=")
     assert f"ip={A} changes nothing: late" in said
-    assert f"ip={C} changes nothing: too old" in said
+    assert f"refused ip={C}: its login is older than grace" in said
     assert lines_with(said, f"removed {A} from DB user=ann .* \\(expired\\)$")
     assert daemon.stop() == 0
 
 
 def test_the_lines_of_one_login_without_debug(site: Site) -> None:
-    """One audit line a grant and one a removal; renewals and refusals are for --debug."""
+    """One audit line a grant and one a removal, one an hour of what is refused; renewals are for --debug."""
     site.grace = 3
     site.start()
-    site.append(login(A, "ann"), login(A, "bob"), login("127.0.0.1"))
+    site.append(login(A, "ann"), login(A, "bob"), login("127.0.0.1"), login("127.0.0.1"))
     site.wait_said("(expired)")
     lines = [line[16:] for line in site.said().splitlines()]
     about = [line.split(" until=")[0] for line in lines if A in line or "127.0.0.1" in line]
-    assert [line.split(" user=")[0] for line in about] == [f"added {A} to DB", f"removed {A} from DB"]
+    assert [line.split(" user=")[0] for line in about] == [
+        "ignoring local-net ip=127.0.0.1",
+        f"added {A} to DB",
+        f"removed {A} from DB",
+    ]
 
 
 def old_log(site: Site) -> float:

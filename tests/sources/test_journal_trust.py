@@ -5,6 +5,7 @@ from __future__ import annotations
 import pwd
 from collections import Counter
 from collections.abc import Callable, Set
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from pbs_fast.matching import Backend
 from pbs_fast.sources.journal.export import Entry
 from pbs_fast.sources.journal.parts import REMEMBERED, Parts
 from pbs_fast.sources.journal.render import Renderer
+from pbs_fast.sources.journal.source import selected
 from pbs_fast.sources.journal.spec import JournalSpec, parse_journal
 from pbs_fast.sources.journal.take import Take
-from pbs_fast.sources.journal.trust import Trust, accepted_units
+from pbs_fast.sources.journal.trust import RECHECK, Trust, accepted_units
 from pbs_fast.sources.lines import MAX_LINE
 from pbs_fast.sources.protocol import Notice
 from sources.journals import MACHINE, fields, message
@@ -96,6 +98,54 @@ def test_a_spec_changes_who_is_believed() -> None:
     assert refusal(f"machine={'e' * 32}", _MACHINE_ID="e" * 32) is None
     assert refusal(f"machine={'e' * 32}") == "machine"
     assert refusal("directory=/journal", _MACHINE_ID="e" * 32) is None
+
+
+def test_an_account_that_is_made_later_is_found_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server is installed after our start: its package makes the account, whose number nobody knew before."""
+    numbers: dict[str, int] = {}
+
+    def account(name: str) -> SimpleNamespace:
+        return SimpleNamespace(pw_uid=numbers[name])  # KeyError, as pwd's, for one that there is not
+
+    monkeypatch.setattr(pwd, "getpwnam", account)
+    now = 0.0
+    said: list[tuple[str, str]] = []
+    trust = Trust(JournalSpec(), MACHINE, lambda uid, units: said.append((uid, units)), lambda: now)
+    cyrus = entry(_SYSTEMD_UNIT="cyrus-imapd.service", _UID="117", SYSLOG_IDENTIFIER="cyrus/imap")
+    other = entry(_SYSTEMD_UNIT="cyrus-imapd.service", _UID="1000", SYSLOG_IDENTIFIER="cyrus/imap")
+    assert trust.refusal(cyrus) == "uid"
+    numbers["cyrus"] = 117
+    assert trust.refusal(cyrus) == "uid", "accounts are not looked up for each entry"
+    now += RECHECK
+    assert trust.refusal(other) == "uid"
+    assert trust.refusal(cyrus) is None
+    assert said.pop() == ("117", "cyrus-imapd.service, cyrus-master.service, cyrus.service")
+    numbers["cyrus"] = 118
+    now += RECHECK
+    assert trust.refusal(cyrus) is None
+    assert trust.refusal(other) == "uid"
+    assert trust.refusal(cyrus) == "uid", "a number that is another's now is believed no more once that shows"
+    assert said.pop()[0] == "118"
+    now += RECHECK
+    assert trust.refusal(entry(_SYSTEMD_UNIT="cyrus-imapd.service", _UID="118")) is None
+    numbers["courier"] = 119
+    assert trust.refusal(entry(_SYSTEMD_UNIT="courier-imap.service", _UID="119")) is None
+    assert [uid for uid, _ in said] == ["119"]
+
+
+def test_accounts_are_looked_up_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def account(name: str) -> SimpleNamespace:
+        asked.append(name)
+        raise KeyError(name)
+
+    monkeypatch.setattr(pwd, "getpwnam", account)
+    trust = Trust(JournalSpec(), MACHINE, clock=lambda: 1.0)
+    before = len(asked)
+    for uid in range(1, 1_000):
+        assert trust.refusal(entry(_UID=str(uid))) == "uid"
+    assert len(asked) == 2 * before
 
 
 def test_a_container_is_believed_by_name_and_through_its_engine_alone() -> None:
@@ -317,7 +367,7 @@ def test_few_streams_are_remembered() -> None:
 def taken(*entries: Entry, spec: str = "") -> tuple[list[bytes], Counter[str], list[Notice]]:
     counters: Counter[str] = Counter()
     said: list[Notice] = []
-    take = Take("journal", Trust(parse_journal(spec), MACHINE), counters, ["dovecot"], said.append)
+    take = Take("journal", Trust(parse_journal(spec), MACHINE), counters, ["dovecot", "*/imap"], said.append)
     return take.lines(entries, Parts()), counters, said
 
 
@@ -348,6 +398,12 @@ def test_who_poses_as_a_server_is_named_once() -> None:
     _, _, said = taken(forged, forged, entry(_SYSTEMD_UNIT="cron.service", SYSLOG_IDENTIFIER="cron"))
     assert [notice.kind for notice in said] == ["refused"]
     assert "tagged dovecot of session-3.scope, uid 1000, are rejected (unit)" in said[0].text
+
+
+def test_debians_tags_of_cyrus_are_asked_for_and_named() -> None:
+    assert {"SYSLOG_IDENTIFIER=cyrus/imap", "SYSLOG_IDENTIFIER=dovecot"} <= set(selected((), ["dovecot", "*/imap"]))
+    _, _, said = taken(entry(_SYSTEMD_UNIT="mycyrus.service", SYSLOG_IDENTIFIER="cyrus/imap"))
+    assert "tagged cyrus/imap of mycyrus.service, uid 0, are rejected (unit)" in said[0].text
 
 
 def test_complaints_are_bounded_and_printable() -> None:

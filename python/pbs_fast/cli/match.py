@@ -14,8 +14,8 @@ from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_mat
 if TYPE_CHECKING:
     from pbs_fast.match.lines import Summary
 
-#: `--missed` found some.
-_FOUND_MISSED = 3
+#: Few or no lines are understood, or `--missed` found some that look like a login.
+_NOT_UNDERSTOOD = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,10 @@ def register(app: typer.Typer) -> None:
             bool,
             typer.Option(
                 "--missed",
-                help="Also show the lines that look like a login but match no pattern; the exit status is then 3.",
+                help=(
+                    "Also show the lines that look like a login but match no pattern (the exit status is then 3), and"
+                    " how many belong to no known log or server."
+                ),
             ),
         ] = False,
         core: Annotated[
@@ -46,8 +49,11 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Show the logins and session ends in a log, with address, time, format and user.
 
-        Use it to test patterns. It does not apply mynetworks, guards or the deny list. The exit status is 0 even if no
-        line contains an event.
+        Use it to test patterns. It does not apply mynetworks, guards or the deny list.
+
+        If few or no lines are understood, standard error says why, with a sample and what to do, and the exit status
+        is 3: there is no login and no session end; or more lines look like a login but match no pattern than there are
+        events; or most lines of a file begin like those of no known log and fewer than 1 in 100 is an event.
         """
         from pbs_fast.match.lines import AsJson, AsText, Run
         from pbs_fast.matching import load_backend, rewrite
@@ -75,6 +81,7 @@ def register(app: typer.Typer) -> None:
         run = Run(
             backend,
             matcher,
+            formats=site.formats,
             now=parse_now(now, site.log_timezone),
             render=AsJson() if json else AsText(painter, site.formats),
             write=write,
@@ -86,9 +93,15 @@ def register(app: typer.Typer) -> None:
         summary = run(names)
         if chatty:
             typer.echo(_summary(summary, shown=missed), err=True)
+        if missed and summary.left:
+            typer.echo(f"pbs-fast match: {summary.left}", err=True)
+        for finding in summary.unread:
+            typer.echo(f"pbs-fast match: {finding.what}; {finding.remedy}", err=True)
+            if finding.sample:
+                typer.echo(f"  for example: {finding.sample}", err=True)
         if summary.faults:
             return 1
-        return _FOUND_MISSED if missed and summary.missed else 0
+        return _NOT_UNDERSTOOD if summary.unread or (missed and summary.missed) else 0
 
 
 def _summary(summary: Summary, *, shown: bool) -> str:

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pbs_fast.config.model import DEFAULT_FILE, FORMAT_KEYS, KEYS, Config, FormatKeys, Guards
-from pbs_fast.config.settings import DEFAULT, JOURNAL, STDOUT, Given, Settings, default_log, logs, merge
+from pbs_fast.config.settings import DEFAULT, JOURNAL, STDOUT, Given, Settings, default_log, logs, merge, why_default
 
 if TYPE_CHECKING:
     from pbs_fast.config.read import FileValues
@@ -33,6 +33,7 @@ __all__ = [
     "load",
     "logs",
     "merge",
+    "why_default",
 ]
 
 

@@ -92,6 +92,12 @@ def default_log(exists: Callable[[str], bool] | None = None) -> str:
     return next((path for path in DEFAULT_LOGS if (exists or on_disk)(path)), JOURNAL)
 
 
+def why_default(log: str) -> str:
+    """The default log and why it is that one, in words."""
+    names = ", ".join(DEFAULT_LOGS)
+    return f"the journal, as none of {names} exists" if log == JOURNAL else f"{log}, the first of {names} that exists"
+
+
 def logs(config: Config) -> tuple[str, ...]:
     """The logs to follow: `watchlog`, else the default log."""
     return config.watchlog or (default_log(),)

@@ -15,13 +15,15 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
-from pbs_fast.config import Config, Settings, load, merge
+from pbs_fast.config import Config, Settings, load, merge, why_default
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.log_set import LogSet
+from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.notify import Notifier
+from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.reprocess import reprocess
@@ -37,6 +39,8 @@ from pbs_fast.guards import Guards, read_machine
 from pbs_fast.guards.deny import read_deny
 from pbs_fast.guards.netblocks import Netblocks, read_netblocks
 from pbs_fast.health.loggers import raw_line_feeds
+from pbs_fast.health.lost_lines import LOGGERS
+from pbs_fast.health.notices import Notices
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.log.handlers import OwnLog
@@ -46,6 +50,7 @@ from pbs_fast.matching.rewrite import read_logtime, read_shape
 from pbs_fast.matching.site import cost, site_formats
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file.position import Position
+from pbs_fast.sources.journal.newest import newest_entry
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
@@ -79,11 +84,14 @@ def run(
         signals = stack.enter_context(Signals())
         parts = Parts(settings, own, directory, clock or Clock())
         log.info(f"starting up (v{__version__}): {parts.core.name} backend ({parts.core.reason})")
+        if not config.watchlog:
+            log.info(f"no watchlog is set: following {why_default(watched.paths[0])}")
         followers = parts.followers(watched.paths)
         for follower in followers:
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open()
         tables = open_tables(config, parts.clock) if config.write else []
+        notices = Notices()
         publisher = Publisher(tables, left_tables(tables, config))
         daemon = Daemon(
             logs=LogSet(followers, watched, parts.newcomers),
@@ -96,6 +104,13 @@ def run(
             notifier=notifier,
             reload=parts.reload,
             unexplained=Unexplained(publisher.files, parts.ledger, parts.clock),
+            notices=notices,
+            log_watch=LogWatch(
+                notices,
+                grace=config.grace,
+                wall=parts.clock.wall,
+                other=OtherSource(newest_entry) if not any(map(find_scheme, watched.paths)) else None,
+            ),
             checkpoints=parts.checkpoints(),
         )
         try:
@@ -135,7 +150,8 @@ class Parts:
         self.counters = Counters()
         self.core = load_backend(config.core if "core" in settings.origins else None)
         self._tags = [tag for each in site.formats for tag in (*each.program, *each.tls_program)]
-        self._matcher = self.core.Matcher(site.formats, zone_table(config.log_timezone))
+        self._formats = site.formats
+        self._matcher = self.core.Matcher((*site.formats, LOGGERS), zone_table(config.log_timezone))
         self._logtime = (
             None if config.logtime is None else read_logtime(config.logtime, f"{settings.origin('logtime')}: ")
         )
@@ -194,6 +210,7 @@ class Parts:
             fold_past=not (self.guards.wants_events or self._config.count_sessions),
             logtime=self._logtime,
             shape=self._shape,
+            formats=self._formats,
             raw_tags=self._raw_tags if path in self._forgeable and self._config.raw_line_feeds == "refuse" else (),
         )
 

@@ -1,29 +1,41 @@
 """What was done with each address, in words for our own log.
 
-One audit line (info) for each grant and each removal, with address, user, format, host and until when; the rest is
-for `--debug`. The old program's words stand first, so that what searched its log goes on finding them. Decides nothing.
+One audit line (info) for each grant and each removal, with address, user, format, host and until when. Of refused
+logins one warning an hour for each address and reason (`health/refusals.py`); the rest is for `--debug`. The old
+program's words stand first, so that what searched its log goes on finding them. Decides nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import groupby
+from typing import Final
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.guards import LOCAL, Refusal
+from pbs_fast.health.alarm import LIMITS
+from pbs_fast.health.refusals import Refusals
 from pbs_fast.log.records import log_lines
 
 log = logging.getLogger(__name__)
+
+#: The ledger's outcome of a login that is older than `grace`.
+TOO_OLD: Final = "too_old"
+#: Reasons that are no warning: such an address may relay anyway, and a limit that is reached has a warning of its own.
+_NO_WARNING: Final = frozenset((LOCAL, *LIMITS))
 
 
 class Explainer:
     """Writes the lines. `to_wall` turns the ledger's seconds into seconds since the epoch."""
 
-    def __init__(self, to_wall: Callable[[int], int]) -> None:
+    def __init__(self, to_wall: Callable[[int], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._to_wall = to_wall
+        self._clock = clock
+        self._refusals = Refusals()
 
     def changed(self, delta: Delta) -> None:
         """The rows that a Delta sets: an audit line for a new one, a debug line for a renewed one."""
@@ -55,18 +67,42 @@ class Explainer:
         log_lines(log, logging.INFO, ips, lambda ip: f"removed {ip} from DB ({why})", "removed", why)
 
     def unchanged(self, ip: str, outcome: str) -> None:
-        """A debug line for a login that changed nothing in the ledger; `outcome` is its counter."""
-        log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
+        """A line for a login that changed nothing in the ledger; `outcome` is its counter."""
+        if outcome == TOO_OLD:
+            self.refused([Refusal(ip, TOO_OLD, 1, None, "")])
+        else:
+            log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
 
     def refused(self, refusals: Sequence[Refusal]) -> None:
-        """A debug line for each login that a guard refused, or whose address may relay anyway."""
-        log_lines(log, logging.DEBUG, refusals, _refused, "refused")
+        """A line for each login that a guard refused, or whose address may relay anyway.
+
+        Due ones are warnings, so that they are seen without `logto` too, or info lines where nobody misses a grant or
+        there is a warning already; the rest are debug lines.
+        """
+        if not refusals:
+            return
+        now, watch = self._clock(), self._refusals
+        if watch.is_full(now):  # a flood: nothing is due
+            log_lines(log, logging.DEBUG, refusals, _refused, "refused")
+            return
+        informs = log.isEnabledFor(logging.INFO)
+        some: dict[int, list[Refusal]] = {logging.WARNING: [], logging.INFO: [], logging.DEBUG: []}
+        for refusal in refusals:
+            level = logging.INFO if refusal.guard in _NO_WARNING else logging.WARNING
+            shown = (informs or level == logging.WARNING) and watch.is_due(refusal.ip, refusal.guard, now)
+            some[level if shown else logging.DEBUG].append(refusal)
+        for level, of_level in some.items():
+            log_lines(log, level, of_level, _refused, "refused")
+        if watch.is_full(now):
+            log.warning("further refusals within an hour are only counted, and logged with --debug")
 
 
 def _refused(refusal: Refusal) -> str:
     ip, guard, _, user, host = refusal
     if guard == LOCAL:
         return f"ignoring local-net ip={ip}"
+    if guard == TOO_OLD:
+        return f"refused ip={ip}: its login is older than grace (see log_timezone)"
     return f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}"
 
 

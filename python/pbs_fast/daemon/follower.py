@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.headers import HeaderWatch
 from pbs_fast.errors import SourceError
+from pbs_fast.health.log_health import LogHealth
 from pbs_fast.log.records import event
 from pbs_fast.matching.distrust import Distrust
 from pbs_fast.matching.protocol import SYSLOG
@@ -22,6 +23,7 @@ from pbs_fast.sources.registry import make_source
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
+    from pbs_fast.formats import Format
     from pbs_fast.log.records import Kind
     from pbs_fast.matching import Backend, Matcher
     from pbs_fast.matching.rewrite import Shape
@@ -61,6 +63,7 @@ class Follower:
         logtime: LogTime | None = None,
         shape: Shape | None = None,
         raw_tags: Sequence[str] = (),
+        formats: Sequence[Format] = (),
     ) -> None:
         """`start`: "replay" (what comes from now on; `begin_replay` gives the past), "begin" (all that there is) or the
         place to which an earlier run read (`resume` gives what came since).
@@ -71,7 +74,7 @@ class Follower:
         `logtime` is how this site writes its timestamps, where the matcher does not know it, `shape` that of its JSON
         records. `raw_tags` are given for a
         file into which the logging daemon writes line feeds as they are: from the first line of these programs on, no
-        login in it counts.
+        login in it counts. `formats` are the matcher's, to tell whether the log is understood.
         """
         self._opening = False
         self._layout: str | None = None
@@ -80,6 +83,9 @@ class Follower:
         """Set by who read the past without `begin_replay`."""
         self.busy = False
         """The last poll found lines."""
+        self.health = LogHealth(formats)
+        self.refused = self.lost = ""
+        """What the source last said about entries that it rejected, and about lines that are lost; "" for nothing."""
         self.source = make_source(spec, SourceOptions(start, hints, self._on_notice, tags))
         self.path = self.source.name
         """What messages call the log."""
@@ -165,7 +171,7 @@ class Follower:
         if self._replay is not None:
             for piece, reference, _ in self._replay.step():
                 self._feed(self._past, piece, reference)
-        return clipped(self._past.take())
+        return self._taken(self._past)
 
     # -- the present ------------------------------------------------------------------------------------------------
 
@@ -173,7 +179,7 @@ class Follower:
         """The logins in what was appended since the last call, in about `budget` bytes at most; `reference` is now, in
         seconds since the epoch."""
         if self._resumed_at is not None:
-            return clipped(self._present.take())
+            return self._taken(self._present)
         pieces = self.source.poll(budget)
         self.busy = bool(pieces)
         return self.read(pieces, reference)
@@ -193,7 +199,7 @@ class Follower:
         """The logins in pieces of the source."""
         for piece in pieces:
             self._feed(self._present, piece, reference)
-        return clipped(self._present.take())
+        return self._taken(self._present)
 
     def timestamp(self, line: bytes, reference: int) -> int | None:
         """The timestamp of one line in this log's layout."""
@@ -219,9 +225,16 @@ class Follower:
     def _feed(self, reader: Reader, piece: Piece, reference: int) -> None:
         if piece.offset == 0:
             reader.begin_file()
+            self.health.begin_file()
         arrived = self._live and reader is self._present and self._resumed_at is None
         reader.feed(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference, arrived=arrived)
         self._headers.saw(piece, reader, reference)
+        if self.health.wants_lines:
+            self.health.look(reader, piece, reference)
+
+    def _taken(self, reader: Reader) -> Batch:
+        """The rows that the reader has, without those of logging daemons that dropped lines."""
+        return self.health.lost.taken(clipped(reader.take()))
 
     def _prime(self) -> None:
         """Show the live reader the lines before its first, and forget their events: the replay has them."""
@@ -243,6 +256,10 @@ class Follower:
         )
 
     def _on_notice(self, notice: Notice) -> None:
+        if notice.kind == "refused":
+            self.refused = notice.text
+        elif notice.kind == "lost":
+            self.lost = notice.text
         if not self._opening:
             level = logging.INFO if notice.kind == "rotated" else logging.WARNING
             log.log(level, notice.text, extra=event(_EVENTS.get(notice.kind, "warning"), [self.path]))

@@ -19,7 +19,6 @@ from pbs_fast.daemon.notify import state
 from pbs_fast.daemon.recover import because, recover
 from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.health.alarm import LimitAlarm
-from pbs_fast.health.skew import SkewWatch
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.log.records import event
 from pbs_fast.sources.protocol import Coverage
@@ -29,11 +28,13 @@ from pbs_fast.util.gc import old_objects_aside
 if TYPE_CHECKING:
     from pbs_fast.daemon.checkpoint import Checkpoints
     from pbs_fast.daemon.log_set import LogSet
+    from pbs_fast.daemon.log_watch import LogWatch
     from pbs_fast.daemon.notify import Notifier
     from pbs_fast.daemon.publisher import Publisher
     from pbs_fast.daemon.signals import Signals
     from pbs_fast.daemon.unexplained import Unexplained
     from pbs_fast.guards import Guards
+    from pbs_fast.health.notices import Notices
     from pbs_fast.sources.wakeup import Hints
     from pbs_fast.tables import Row
     from pbs_fast.util.clock import Clock
@@ -63,10 +64,12 @@ class Daemon:
         notifier: Notifier,
         reload: Callable[[], bool],
         unexplained: Unexplained,
+        notices: Notices,
+        log_watch: LogWatch,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         """`reload` is called on SIGHUP and says whether there is something new in force; `checkpoints`, where sessions
-        are counted, saves what is known of them."""
+        are counted, saves what is known of them. `notices` are standing ones, which `log_watch` keeps about logs."""
         self._logs = logs
         self._guards = guards
         self._ledger = ledger
@@ -78,12 +81,13 @@ class Daemon:
         self._reload = reload
         self._unexplained = unexplained
         self._checkpoints = checkpoints
+        self.notices = notices
+        self._log_watch = log_watch
         self._started = False
         self._leaving: OrderedDict[str, Grant] = OrderedDict()
         """Rows that have ended and stand in the tables still."""
         self._limits = LimitAlarm()
         self._sleep = Pause()
-        self._skew = SkewWatch(ledger.grace)
         self.explain = Explainer(clock.to_wall)
         ledger.explain = self.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
 
@@ -124,6 +128,9 @@ class Daemon:
             coverage.append(Coverage(False, f"{ahead} logins have timestamps in the future: was the clock set back?"))
         recover(found, coverage, self._ledger, self._guards, self._clock, self._unexplained, self.explain)
         self._publisher.rebuild(self._ledger.rows())
+        # From here on what is too old is refused, not found again.
+        self._ledger.explain = self.explain.unchanged
+        self._log_watch.turned(self._logs)
         self._started = True
         return True
 
@@ -146,6 +153,7 @@ class Daemon:
             while self._signals.stop is None and not self.at_end:
                 self._wait()
                 self._turn()
+                self._log_watch.turned(self._logs)
                 if self._checkpoints is not None:
                     self._checkpoints.turned(self._logs)
 
@@ -202,12 +210,6 @@ class Daemon:
             return
         self._grant(batch, live=True)
 
-    def _watch(self, batch: Batch) -> None:
-        wall = self._clock.wall()
-        for host, kind, last in zip(batch.host, batch.kind, batch.last, strict=True):
-            if kind == "login" and (warning := self._skew.saw(host, last, wall)) is not None:
-                log.warning(warning)
-
     def _grant(self, batch: Batch, *, live: bool) -> None:
         now, shift = self._clock.now(), self._clock.shift()
         screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not live)
@@ -219,7 +221,7 @@ class Daemon:
             log.warning(warning, extra=event("limit"))
         self.explain.refused(screened.refused)
         if live:
-            self._watch(screened.batch)  # lines that guards refuse prove nothing about clocks
+            self._log_watch.logins(screened.batch)  # lines that guards refuse prove nothing about clocks
         delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="clamp" if live else "reject")
         if back := self._leaving.keys() & delta.set.keys():
             self._let_go([(ip, self._leaving.pop(ip)) for ip in back])
@@ -228,7 +230,8 @@ class Daemon:
 
     def state(self) -> str:
         """How it stands, in one line for `systemctl status`."""
-        return state(len(self._ledger), self._publisher.specs, self._publisher.failing)
+        warnings = [notice.text for notice in self.notices.list()]
+        return state(len(self._ledger), self._publisher.specs, self._publisher.failing, warnings)
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
@@ -247,7 +250,7 @@ class Daemon:
         """Seconds until something is due."""
         if self._leaving:
             return 0.0
-        due = min(self._publisher.due, self._notifier.due, self._unexplained.due)
+        due = min(self._publisher.due, self._notifier.due, self._unexplained.due, self._log_watch.due)
         if self._checkpoints is not None:
             due = min(due, self._checkpoints.due)
         pause = min(_LONGEST_SLEEP, due - time.monotonic(), self._logs.timeout())

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the state for its line.
 STATUS_PAUSE: Final = 2.0
+#: Characters of a warning in the line of state.
+_SHOWN: Final = 300
 #: Longest wait in seconds for systemd to take READY=1, whose loss would have us restarted; nothing else is waited for.
 _PATIENCE: Final = 1.0
 
@@ -121,7 +123,15 @@ class Notifier:
             self._said = False
 
 
-def state(rows: int, tables: Sequence[str], failing: Sequence[str]) -> str:
-    """The line of state: how many addresses may relay, by which tables, and which of those fail."""
+def state(rows: int, tables: Sequence[str], failing: Sequence[str], warnings: Sequence[str] = ()) -> str:
+    """The line of state: how many addresses may relay, by which tables, which of those fail, and standing warnings.
+
+    Of several warnings it holds the newest, which is the last; `pbs-fast status` and our own log have all.
+    """
     words = f"{rows} {'address' if rows == 1 else 'addresses'} may relay; tables: {' '.join(tables) or 'none'}"
-    return words + "".join(f"; failing: {each}" for each in failing)
+    words += "".join(f"; failing: {each}" for each in failing)
+    if warnings:
+        more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+        text = warnings[-1]
+        words += f"; warning{more}: {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}"
+    return words

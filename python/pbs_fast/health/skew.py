@@ -1,4 +1,4 @@
-"""Warns if a host's timestamps are so far off that none of its logins counts.
+"""Warns if the timestamps of a log, or of a host in it, are so far off that none of its logins counts.
 
 With a wrong time zone (a log in UTC read as local time) every login would look older than grace, and nobody would get a
 grant. Pure: takes logins that no guard refused and the time, returns the warning to log. A forger can name any number
@@ -23,37 +23,38 @@ class SkewWatch:
 
     def __init__(self, grace: int) -> None:
         self._grace = grace
-        self._stale: dict[str, int] = {}
-        """Host -> its stale logins so far; STALE_LOGINS after a warning or a fresh login."""
+        self._stale: dict[tuple[str, str], int] = {}
+        """Log and host -> its stale logins so far; STALE_LOGINS after a warning or a fresh login."""
         self._warnings = 0
         self._pause_end = 0.0
 
     def __len__(self) -> int:
         return len(self._stale)
 
-    def saw(self, host: str, timestamp: int, now: float) -> str | None:
+    def saw(self, log: str, host: str, timestamp: int, now: float) -> str | None:
         """Note one live login's timestamp (seconds since the epoch). Returns the warning if it is due."""
-        stale = self._stale.get(host)
+        key = (log, host)
+        stale = self._stale.get(key)
         if stale is None:
             stale = 0
             if len(self._stale) >= MAX_HOSTS:
                 del self._stale[next(iter(self._stale))]
-            self._stale[host] = 0
+            self._stale[key] = 0
         if stale >= STALE_LOGINS:
             return None
         age = now - timestamp
         if age <= self._grace:
-            self._stale[host] = STALE_LOGINS
+            self._stale[key] = STALE_LOGINS
             return None
-        self._stale[host] = stale + 1
+        self._stale[key] = stale + 1
         if stale + 1 < STALE_LOGINS or not self._may_warn(now):
             return None
         quarters = round(age / 900) / 4
-        name = f"host {host}" if host else "this log"
+        of = f" of host {host}" if host else ""
         more = "; warnings about other hosts are suppressed for an hour" if self._warnings == MAX_WARNINGS else ""
         return (
-            f"the logins of {name} have timestamps {quarters:g} h in the past, so they grant nothing; "
-            f"if its clock is right, set log_timezone to its time zone{more}"
+            f"{log}: the logins{of} have timestamps {quarters:g} h in the past, so they grant nothing; "
+            f"if the clock is right, set log_timezone to the log's time zone{more}"
         )
 
     def _may_warn(self, now: float) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pbs_fast.errors import SourceError
+from pbs_fast.match.unread import Understanding
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.lines import Piece, pieces
 from pbs_fast.sources.open import LogReader, open_log
@@ -27,14 +28,12 @@ if TYPE_CHECKING:
     from pbs_fast.events import Event
     from pbs_fast.formats import Format
     from pbs_fast.matching import Backend, Matcher
+    from pbs_fast.matching.census import Unread
     from pbs_fast.matching.rewrite import Shape
     from pbs_fast.matching.rewrite.logtime import LogTime
 
 #: Missed lines are shown after all events; more than this many bytes of them wait in a temporary file.
 _KEPT_IN_MEMORY = 8 << 20
-
-#: What a terminal must not be made to obey: control characters, those that turn the direction of text, surrogates.
-
 
 #: Gives the line of an event as it was scanned, and its layout; asked only by who shows it.
 Source = Callable[[], tuple[bytes, str]]
@@ -58,6 +57,10 @@ class Summary:
     formats: dict[str, Counter[str]] = field(default_factory=dict)
     """Format -> how many of each kind of event; missed lines by the format they look like."""
     faults: list[SourceError] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    """Why few or no lines are understood, where it is so; `what` begins with the log."""
+    left: str = ""
+    """How many of the lines looked at belong to no known log or server, in words; "" if none."""
 
 
 class Run:
@@ -75,8 +78,13 @@ class Run:
         show_missed: bool,
         logtime: LogTime | None = None,
         shape: Shape | None = None,
+        formats: Sequence[Format] | None = None,
     ) -> None:
-        """`now` is the second that years are judged from; None means each file's time of last modification."""
+        """`now` is the second that years are judged from; None means each file's time of last modification.
+
+        With `formats`, those of the matcher, the Summary says why few or no lines are understood.
+        """
+        self._understanding = None if formats is None else Understanding(formats)
         # Nothing is granted, so a container's first entry is shown.
         self._reader = Reader(
             core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime, shape=shape, starts_whole=True
@@ -103,6 +111,11 @@ class Run:
         counters = self._reader.counters
         self._summary.lines, self._summary.logins = counters["lines"], counters["login"]
         self._summary.logouts = counters["logout"]
+        if self._understanding is not None:
+            summary = self._summary
+            understood = summary.logins + summary.logouts
+            summary.unread = self._understanding.findings(summary.lines, understood, summary.missed)
+            summary.left = self._understanding.left
         return self._summary
 
     def _log(self, log: LogReader, missed: IO[str]) -> None:
@@ -110,14 +123,20 @@ class Run:
         if reference is None:
             reference = int(time.time()) if log.mtime is None else log.mtime
         self._reader.begin_file()
+        if self._understanding is not None:
+            self._understanding.begin_file(log.name)
         line = 1
         for piece in pieces(log):
             lines = self._reader.counters["lines"]
             events = self._reader.events(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
+            if self._understanding is not None:
+                self._understanding.piece(self._reader, piece, reference, events)
             shown = self._piece(log.name, line, piece, events, missed)
             if shown:
                 self._write(shown)
             line += self._reader.counters["lines"] - lines
+        if self._understanding is not None:
+            self._understanding.end_file(line - 1)
 
     def _piece(self, file: str, line: int, piece: Piece, events: list[Event], missed: IO[str]) -> str:
         """The text of a piece's events; its first line has the number `line`."""

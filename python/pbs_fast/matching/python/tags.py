@@ -15,6 +15,7 @@ from pbs_fast.errors import FormatError
 from pbs_fast.formats.automaton import Program
 from pbs_fast.formats.bounded import Way, compiled
 from pbs_fast.formats.structure import PatternError
+from pbs_fast.formats.tags import listed_as
 from pbs_fast.matching.protocol import SPLIT, SYSLOG
 from pbs_fast.matching.python.classes import with_bitmaps
 from pbs_fast.matching.python.starts import may_start, starts
@@ -169,10 +170,7 @@ class Routes:
         return self._route(tuple((i, False) for i, fmt in enumerate(self._formats) if fmt.name == name))
 
     def _find(self, tag: bytes) -> Route | None:
-        text = tag.decode("utf-8", "surrogateescape")
-        names = {text}
-        if "/" in text:
-            names.add("*/" + text.rpartition("/")[2])
+        names = listed_as(tag.decode("utf-8", "surrogateescape"))
         members = tuple(
             (i, not names.isdisjoint(fmt.tls_program))
             for i, fmt in enumerate(self._formats)

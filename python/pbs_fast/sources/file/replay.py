@@ -228,7 +228,9 @@ class FileLog(FileSource):
 
     @property
     def modified(self) -> int | None:
-        return None if self.current is None else int(os.fstat(self.current.fd).st_mtime)
+        with suppress(OSError):  # a network file system that went away must not end the daemon
+            return None if self.current is None else int(os.fstat(self.current.fd).st_mtime)
+        return None
 
     def before(self) -> Before | None:
         if self.current is None or self.current.offset == 0:

@@ -65,8 +65,8 @@ class JournalSource:
         """
         self.behind = False
         self.trouble: Notice | None = None
-        self.matches = _matches(accepted_units(spec), source_options.tags)
-        self._trust = Trust(spec, machine_id())
+        self.matches = selected(accepted_units(spec), source_options.tags)
+        self._trust = Trust(spec, machine_id(), self._on_account, clock)
         self._before = b""
         self.take = Take(self.name, self._trust, self.counters, source_options.tags, source_options.on_notice)
         self.spec = spec
@@ -88,6 +88,10 @@ class JournalSource:
         self._files: frozenset[Identity] = frozenset()
         self._check_at = 0.0
         self._offset = 0
+
+    def _on_account(self, uid: str, units: str) -> None:
+        text = f"{self.name}: a mail server's account has been made, uid {uid}; its entries in {units} are accepted now"
+        self._say(Notice("found", self.name, text))
 
     # -- start ------------------------------------------------------------------------------------------------------
 
@@ -258,12 +262,13 @@ class JournalSource:
             self.close()
 
 
-def _matches(units: Sequence[str], tags: Sequence[str]) -> list[str]:
+def selected(units: Sequence[str], tags: Sequence[str]) -> list[str]:
     """What journalctl selects by its index: entries of the units, entries with their tags, notes of dropped messages.
 
-    It does not decide what is accepted. Empty, so all entries, if a unit is a pattern.
+    It does not decide what is accepted. Empty, so all entries, if a unit is a pattern. Of a tag `*/NAME`, which the
+    index cannot find, Debian's spelling is asked for: cyrus/NAME.
     """
-    names = [tag for tag in tags if "*" not in tag]
+    names = list(dict.fromkeys(f"cyrus{tag[1:]}" if tag.startswith("*/") else tag for tag in tags))
     if any("*" in unit for unit in units):
         return []
     groups = [[f"_SYSTEMD_UNIT={unit}" for unit in units], [f"SYSLOG_IDENTIFIER={tag}" for tag in names]]

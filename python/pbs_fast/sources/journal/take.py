@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from pbs_fast.formats.tags import KnownTags
 from pbs_fast.sources.file.position import display
 from pbs_fast.sources.journal.export import Entry
 from pbs_fast.sources.journal.parts import PARTS, Parts
@@ -39,7 +40,7 @@ class Take:
         self._name = name
         self._trust = trust
         self._counters = counters
-        self._tags = frozenset(tag.encode() for tag in tags)
+        self._tags = KnownTags(tags)
         self._say = say
         self._said: set[tuple[str, bytes, bytes]] = set()
         self._renderer = Renderer()

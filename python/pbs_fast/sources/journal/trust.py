@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import pwd
 import re
+import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +41,8 @@ _TRANSPORTS = frozenset((b"syslog", b"journal", b"stdout"))
 _ROOT = "0"
 #: Decisions cached; a machine has fewer units than that.
 _REMEMBERED = 4096
+#: Seconds after which a wrong account is looked at again: a server, and its account, may have been installed since.
+RECHECK = 10.0
 
 
 class Rule(NamedTuple):
@@ -53,16 +56,27 @@ class Rule(NamedTuple):
 class Trust:
     """The decisions of one source."""
 
-    def __init__(self, spec: JournalSpec, machine: str | None) -> None:
-        """`machine` is this machine's id, None if it is unknown or files of any machine are read."""
+    def __init__(
+        self,
+        spec: JournalSpec,
+        machine: str | None,
+        on_account: Callable[[str, str], object] = lambda _uid, _units: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`machine` is this machine's id, None if it is unknown or files of any machine are read. `on_account` gets
+        the number of a server's account that was made after our start, and the units in which it is accepted now."""
         machines = spec.machine or ((machine,) if machine and not spec.given_files else ())
         self._machines = frozenset(each.encode() for each in machines) or None
         self._containers = frozenset(each.encode() for each in spec.container)
+        self._spec = spec
+        self._on_account = on_account
+        self._clock = clock
         self._rules = _rules(spec)
         # A unit that the administrator names is the only one.
         self._writers = frozenset(
             writer.encode() for writer in _data()["containers"]["writers"] if spec.container and not spec.unit
         )
+        self._recheck_at = float("-inf")
         self._known: dict[tuple[bytes | None, ...], str | None] = {}
 
     def refusal(self, entry: Entry) -> str | None:
@@ -72,13 +86,33 @@ class Trust:
             return "malformed"
         key = tuple(map(fields.get, TRUSTED))
         try:
-            return self._known[key]
+            verdict = self._known[key]
         except KeyError:
             verdict = self._judge(fields)
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[key] = verdict
-            return verdict
+        if verdict == "uid" and self._accounts_changed():
+            verdict = self._known[key] = self._judge(fields)
+        return verdict
+
+    def _accounts_changed(self) -> bool:
+        """Look the accounts' numbers up again, if that was not done just now; whether they are others than before."""
+        now = self._clock()
+        if now < self._recheck_at:
+            return False
+        self._recheck_at = now + RECHECK
+        before, self._rules = self._rules, _rules(self._spec)
+        if before == self._rules:
+            return False
+        self._known.clear()
+        made: dict[bytes, list[str]] = {}
+        for unit, old, new in zip(accepted_units(self._spec), before, self._rules, strict=True):
+            for uid in (new.uids or frozenset()) - (old.uids or frozenset()):
+                made.setdefault(uid, []).append(unit)
+        for uid, units in made.items():
+            self._on_account(uid.decode(), ", ".join(units))
+        return True
 
     def covers(self, unit: bytes) -> bool:
         """Is the unit accepted?"""
