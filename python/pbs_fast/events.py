@@ -85,7 +85,7 @@ class Grant(NamedTuple):
     user: str | None
     format: str
     why: str
-    """`new`, `renewed`, `session` or `recovered`."""
+    """`new`, `renewed`, `session`, `recovered` or `manual`."""
     host: str = ""
     """The host field of the log line, for the audit; "" when the layout has none."""
 
