@@ -114,6 +114,9 @@ class Changes:
         """How many addresses have a change."""
         return len(self._set) + len(self._removed)
 
+    def __contains__(self, ip: object) -> bool:
+        return ip in self._set or ip in self._removed
+
     def add(self, delta: Delta) -> None:
         """Take up later changes."""
         for ip in delta.removed:

@@ -126,7 +126,7 @@ class Control:
         except Exception as error:
             # A running daemon must not end because of a question.
             text = f"{asked.request.do}: {type(error).__name__}: {error} (this is a bug; please report it)"
-            log.error("control socket: %s", text)
+            log.error("control socket: %s", text)  # noqa: TRY400 - our log has one line an error
             self._server.deliver(asked.client, protocol.error(asked.id, RequestError("internal", text)))
 
     def _reply(self, asked: _Asked, value: Mapping[str, object], parts: Iterator[object] | None = None) -> None:

@@ -66,7 +66,7 @@ class Ledger:
         self._rows: dict[str, Grant] = {}
         self._queue = ExpiryQueue()
         self._texts: dict[str, str] = {}
-        self._counts_sessions = sessions is not None
+        self.counts_sessions = sessions is not None
         self.sessions = OpenSessions(0, {}) if sessions is None else sessions
         """The open sessions; none is ever open where they are not counted."""
         self.marked: dict[str, int] = {_RECOVERED: 0, _MANUAL: 0}
@@ -80,7 +80,7 @@ class Ledger:
 
     def fresh(self) -> Ledger:
         """An empty ledger of the same kind, which counts into the same counters."""
-        return Ledger(self.grace, self.counters, sessions=self.sessions.fresh() if self._counts_sessions else None)
+        return Ledger(self.grace, self.counters, sessions=self.sessions.fresh() if self.counts_sessions else None)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -95,6 +95,14 @@ class Ledger:
     def rows(self) -> dict[str, Grant]:
         """A copy of all rows."""
         return self._rows.copy()
+
+    def addresses(self) -> list[str]:
+        """All addresses: 8 ms for a million."""
+        return list(self._rows)
+
+    def is_open(self, ip: str) -> bool:
+        """Whether a counted session of this address, which has a row, is open."""
+        return ip in self._held.idle
 
     def queued(self) -> int:
         """Length of the queue: that of the ledger, without the rows that are held."""
@@ -186,7 +194,7 @@ class Ledger:
     ) -> Iterable[LoginRow]:
         """The rows for the loop. With counted sessions a generator, which the loop advances after each row."""
         texts = self._shared(batch.format), self._shared(batch.host)
-        if self._counts_sessions:
+        if self.counts_sessions:
             batch = replace(batch, format=texts[0], host=texts[1])
             return self._held.logins(batch, changed, now, shift=shift, at_once=now is None or ahead == "reject")
         columns: list[list[Any]] = [batch.ip, batch.first, batch.last, batch.n, batch.user_last, *texts]

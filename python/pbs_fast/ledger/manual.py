@@ -90,7 +90,10 @@ class Manual:
 
     def forget(self, ips: Iterable[str]) -> bool:
         """Drop the grants of these addresses; whether there was one."""
-        return any([self.grants.pop(ip, None) for ip in ips])
+        before = len(self.grants)
+        for ip in ips:
+            self.grants.pop(ip, None)
+        return len(self.grants) < before
 
     def undo(self, kind: Whom, what: str) -> tuple[ManualDenial | None, ManualGrant | None]:
         """Drop the denial, and the grant, of exactly this."""
@@ -117,10 +120,10 @@ def decode(data: bytes) -> Manual:
     found = Manual()
     try:
         record = json.loads(data)
-        if not isinstance(record, dict) or record.get("version") != _VERSION:
-            raise ValueError("it is of another version")
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"it is no JSON of this version ({type(error).__name__})", found) from None
+        raise DamagedError(f"it is not JSON ({type(error).__name__})", found) from None
+    if not isinstance(record, dict) or record.get("version") != _VERSION:
+        raise DamagedError("it is of another version", found)
     damaged = 0
     for entry in _list(record.get("denials")):
         try:
@@ -160,8 +163,10 @@ def _denial(entry: Any) -> ManualDenial:
     kind, what = entry["kind"], _text(entry["what"], LONGEST_USER)
     if kind not in ("ip", "network", "user") or not what:
         raise ValueError(kind)
-    if kind != "user" and str(parse_network(what)) != what.removesuffix("/32" if "." in what else "/128"):
+    if kind == "ip" and canonical(what) != what:
         raise ValueError(what)
+    if kind == "network":
+        parse_network(what)
     return ManualDenial(kind, what, *_common(entry))
 
 
