@@ -54,7 +54,11 @@ def open_sockets(directory: Path, inherited: Mapping[str, socket.socket]) -> Soc
     """The sockets that systemd handed over, or else new ones in `directory`, which is made if its parent allows it."""
     handed = {name: inherited[name] for name in (CONTROL, STATUS) if name in inherited}
     if handed:
-        return Sockets(handed, f"control sockets from systemd: {', '.join(handed)}")
+        places = {Path(str(listener.getsockname())).parent for listener in handed.values()}
+        words = f"control sockets from systemd in {' and '.join(sorted(map(str, places)))}: {', '.join(handed)}"
+        if places != {directory}:
+            words += f"; commands look for them in {directory}: give control.directory and ListenStream= the same one"
+        return Sockets(handed, words)
     why = f"no control sockets in {directory}, so status, why, revoke and the like do not reach this daemon"
     if len(os.fsencode(directory / CONTROL)) > LONGEST_PATH:
         return Sockets({}, f"{why}: the path is too long for a socket; set control.directory to a shorter one")
