@@ -99,11 +99,11 @@ class Loop:
 
     def turn(self) -> None:
         self.control.turn(self.answer)
+        self.control.send()
 
     def happen(self, events: list[Happened]) -> None:
         """Events of one turn."""
         self.control.watchers.put(events)
-        self.control.watchers.send()
 
     def turn_until(self, probe: Callable[[], bool]) -> None:
         def turned() -> bool:

@@ -32,10 +32,10 @@ CLIENTS = 64
 #: Requests in one turn of the loop, and about how many seconds they may take.
 MOST, BUDGET = 16, 0.002
 #: Seconds for which one status serves all who ask for it: 64 clients in a loop would otherwise make one each turn.
-FRESH = 0.1
-#: The part of one processor that requests may use in the thread: some 70 requests a second, so that fewer than one in a
-#: hundred turns of the loop wait for the GIL (benches/control.py).
-SHARE = 0.005
+FRESH = 0.25
+#: The part of one processor that requests may use in the thread: some 60 requests a second, so that fewer than one of
+#: a hundred turns of the loop waits for the GIL (benches/control.py).
+SHARE = 0.001
 #: Seconds after which the interpreter takes the GIL from a thread that another one waits for; 5 ms by default.
 SWITCH = 0.0005
 
@@ -75,7 +75,6 @@ class Control:
         self._server = Server(
             [self._port(name, listener) for name, listener in listeners.items()], name="control", share=SHARE
         )
-        self.watchers.waker = self._server
         self._gone = False
         sys.setswitchinterval(SWITCH)
         self._server.start()
@@ -108,6 +107,10 @@ class Control:
             self._gone = True
             log.error("the control sockets are no longer served (this is a bug; please report it); restart pbs-fast")
 
+    def send(self) -> None:
+        """Send the answers; for the loop, before it waits, because the thread takes the GIL for it."""
+        self._server.send_delivered()
+
     def close(self) -> None:
         """Stop answering; the connections and the listeners are closed."""
         self._server.close()
@@ -119,6 +122,8 @@ class Control:
     def _step(self, waiting: _Asked | _Going, answer: Callable[[AnyRequest, Peer], Answer]) -> None:
         asked = waiting.asked if isinstance(waiting, _Going) else waiting
         try:
+            if asked.request.changes:
+                self._status = float("-inf"), b""
             found = waiting.parts if isinstance(waiting, _Going) else answer(waiting.request, waiting.peer)
             if isinstance(found, Mapping):
                 self._reply(asked, found)
@@ -184,6 +189,7 @@ class Control:
             watcher = Watcher(number, request.kinds)
             watching = {"watching": list(request.kinds or protocol.EVENTS)}
             self._server.deliver(client.number, protocol.ok(number, watching), watcher.more)
+            self._server.send_delivered()
             self.watchers.add(client.number, watcher)
             self._rouse()  # events are made from now on
             return None
