@@ -18,6 +18,7 @@ import pytest
 
 from pbs_fast.config import Config
 from pbs_fast.daemon import follower
+from pbs_fast.daemon import refusals as ring
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.follower import clipped
 from pbs_fast.events import Batch
@@ -58,6 +59,7 @@ LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
     (crowd, "MAX_ADDRESSES", SMALL),
     (crowd, "MAX_USERS", SMALL),
     (answers, "MAX_ANSWERS", SMALL),
+    (ring, "RING", SMALL),
     (sessions, "MAX_OPEN", SMALL),
     (sessions, "_REMEMBERED", SMALL),
     (counting, "_MOST_DEFERRED", SMALL),
@@ -154,6 +156,7 @@ class Pipeline:
         self.own = str(place / "own.log")
         self.explain = Explainer(lambda second: second)
         self.refused: set[str] = set()
+        self.remembered = ring.Refusals()
 
     def feed(self, lines: Iterator[bytes]) -> None:
         with own_log(self.own, debug=True):
@@ -173,11 +176,12 @@ class Pipeline:
             if kind == "login" and (warning := self.skew.saw("x", host, last, now)):
                 logging.getLogger("pbs_fast.test").warning(warning)
         self.explain.refused(screened.refused)
+        self.remembered.add(screened.refused)
         self.explain.changed(self.ledger.observe(screened.batch, now))
         self.ledger.expire(now)
 
     def size(self) -> int:
-        watching = (self.health, self.skew, self.alarm, self.explain)
+        watching = (self.health, self.skew, self.alarm, self.explain, self.remembered)
         return reachable(self.matcher, self.reader, self.guards, self.ledger, *watching)
 
 

@@ -12,6 +12,7 @@ from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.daemon import loop
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
+from pbs_fast.daemon.manual import ManualRows
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.unexplained import Unexplained
@@ -110,6 +111,7 @@ class Site:
             unexplained=Unexplained([], ledger, self.clock),
             notices=notices,
             log_watch=LogWatch(notices, grace=GRACE, wall=self.clock.wall),
+            manual=ManualRows(None, self.clock),
         )
 
     def login(self, *ips: str) -> None:

@@ -76,6 +76,17 @@ class JsonKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """`[control]`: the sockets by which the commands `status`, `why`, `revoke`, … reach the running daemon."""
+
+    directory: str = _key(
+        "/run/pbs-fast",
+        kinds.text(),
+        "directory of the sockets control and status; each daemon of a machine needs its own",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormatKeys:
     """`[formats.NAME]`: what this site adds to a format of the catalogue."""
 
@@ -172,7 +183,13 @@ class Config:
         kinds.text(),
         "with count_sessions: file that stores the open sessions over a restart",
     )
+    state_directory: str = _key(
+        "/var/lib/pbs-fast",
+        kinds.text(),
+        "directory of manual.json, which stores manual grants and denials over a restart",
+    )
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
+    control: Control = field(default_factory=Control)
     guards: Guards = field(default_factory=Guards)
     json: JsonKeys = field(default_factory=JsonKeys)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
@@ -212,8 +229,10 @@ def keys_of(model: type, prefix: str = "") -> Iterator[Key]:
             yield Key(prefix + each.name, each.metadata["kind"], each.default, each.metadata["doc"])
 
 
-#: The tables with fixed names.
-TABLES: Mapping[str, type] = MappingProxyType({"guards": Guards, "json": JsonKeys})
+#: The nested tables with a fixed name, each a field of Config, in the order in which they are shown.
+TABLES: Mapping[str, type[Control] | type[Guards] | type[JsonKeys]] = MappingProxyType(
+    {"control": Control, "guards": Guards, "json": JsonKeys}
+)
 #: Each key with a fixed name, in the order in which they are shown.
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
@@ -249,7 +268,7 @@ def build(values: Mapping[str, object]) -> Config:
             formats.setdefault(format_name, {})[last] = value
     return Config(
         **top,  # type: ignore[arg-type]  # each value came through its key's Kind
-        **{name: TABLES[name](**keys) for name, keys in tables.items()},
+        **{name: model(**tables[name]) for name, model in TABLES.items()},  # type: ignore[arg-type]
         formats=MappingProxyType({name: FormatKeys(**keys) for name, keys in formats.items()}),  # type: ignore[arg-type]
     )
 
@@ -257,8 +276,8 @@ def build(values: Mapping[str, object]) -> Config:
 def values_of(config: Config) -> dict[str, object]:
     """The value of each key by dotted name: what `build` takes."""
     values = {key.name: getattr(config, key.name) for key in keys_of(Config)}
-    for table, model in TABLES.items():
-        values |= {f"{table}.{key.name}": getattr(getattr(config, table), key.name) for key in keys_of(model)}
+    for name, model in TABLES.items():
+        values |= {f"{name}.{key.name}": getattr(getattr(config, name), key.name) for key in keys_of(model)}
     for name, keys in config.formats.items():
         values |= {f"formats.{name}.{key.name}": getattr(keys, key.name) for key in keys_of(FormatKeys)}
     if config.format:

@@ -92,8 +92,8 @@ class _Reader:
     def read(self, document: dict[str, object]) -> FileValues:
         for name, value in document.items():
             if name in TABLES:
-                for inner, held in self.table((name,), value).items():
-                    self.take((name, inner), held, KEYS, f"{name}.{inner}")
+                for inner, content in self.table((name,), value).items():
+                    self.take((name, inner), content, KEYS, f"{name}.{inner}")
             elif name == "formats":
                 for format_name, keys in self.table((name,), value).items():
                     self.format(format_name, keys)
@@ -159,9 +159,8 @@ def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
     else:
         here = {name.rpartition(".")[2]: name for name in keys if name.rpartition(".")[0] == prefix}
     tables = {name: f"[{name}]" for name in TABLES} | {"formats": "[formats.NAME]", "format": "[[format]]"}
-    tables = tables if depth == 1 else {}
     elsewhere = {name.rpartition(".")[2]: name for name in KEYS}
-    for names in (here | tables, elsewhere):
+    for names in (here | (tables if depth == 1 else {}), elsewhere):
         if near := get_close_matches(last, names, n=1, cutoff=0.6):
             return f'; nearest: "{names[near[0]]}"'
     return "; the keys are listed by: pbs-fast config"

@@ -101,8 +101,8 @@ def dump(settings: Settings, tables: Sequence[str] = ()) -> str:
     rows += [("table", spec) for spec in tables or config.tables]
     shown_above = {"watchlog", "dbfile", "logto", "table"}
     rows += [(key.name, _plain(getattr(config, key.name))) for key in keys_of(Config) if key.name not in shown_above]
-    for table, model in TABLES.items():
-        rows += [(f"{table}.{key.name}", _plain(getattr(getattr(config, table), key.name))) for key in keys_of(model)]
+    for name, model in TABLES.items():
+        rows += [(f"{name}.{key.name}", _plain(getattr(getattr(config, name), key.name))) for key in keys_of(model)]
     rows += [("format", str(each.keys.get("name", "without a name"))) for each in config.format]
     rows += [(f"formats.{name}.program", ", ".join(tags)) for name, tags in config.program_tags.items()]
     return "".join(f"{name}: {value}\n" for name, value in rows)

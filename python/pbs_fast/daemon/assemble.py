@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import chain
+from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
-from pbs_fast.config import Config, Settings, load, merge, why_default
+from pbs_fast.config import DEFAULT, Config, Settings, load, merge, why_default
+from pbs_fast.control.requests import Control
+from pbs_fast.control.sockets import open_sockets
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
+from pbs_fast.daemon.manual import ManualRows
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.daemon.paths import absolute
@@ -49,6 +54,7 @@ from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime, read_shape
 from pbs_fast.matching.site import cost, site_formats
 from pbs_fast.matching.zones import zone_table
+from pbs_fast.serving.activation import inherited
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.journal.newest import newest_entry
 from pbs_fast.sources.protocol import Start
@@ -56,6 +62,7 @@ from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import Table, TableOptions, open_table
 from pbs_fast.tables.untyped import choose
+from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
 
 if TYPE_CHECKING:
@@ -78,6 +85,7 @@ def run(
     the machine's; `program` is our name in errors. Raises PbsError when it cannot start.
     """
     config = settings.config
+    handed = inherited()
     with ExitStack() as stack:
         notifier = stack.enter_context(Notifier())
         watched = Watched(config)
@@ -92,7 +100,11 @@ def run(
             follower.open()
         tables = open_tables(config, parts.clock) if config.write else []
         notices = Notices()
-        publisher = Publisher(tables, left_tables(tables, config))
+        template = Template(config.value)
+        publisher = Publisher(
+            tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
+        )
+        control = open_control(settings, handed, stack)
         daemon = Daemon(
             logs=LogSet(followers, watched, parts.newcomers),
             guards=parts.guards,
@@ -111,6 +123,9 @@ def run(
                 wall=parts.clock.wall,
                 other=OtherSource(newest_entry) if not any(map(find_scheme, watched.paths)) else None,
             ),
+            manual=parts.manual,
+            core=parts.core.name,
+            control=control,
             checkpoints=parts.checkpoints(),
         )
         try:
@@ -160,6 +175,8 @@ class Parts:
         self._tell_networks(netblocks)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
+        self.manual = ManualRows(Path(config.state_directory) if config.write else None, clock)
+        self.guards.deny_manually(self.manual.denials())
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
         self.ledger.sessions.on_unrecognised = self._stop_counting
@@ -266,6 +283,33 @@ class Parts:
     def _warn(self, *notices: Iterable[str]) -> None:
         for notice in chain(*notices):
             log.warning(notice)
+
+
+def open_control(settings: Settings, handed: Mapping[str, socket], stack: ExitStack) -> Control | None:
+    """The control sockets, served until the stack ends; None, and our log says why, where there are none.
+
+    That is a warning if control.directory is set, else in order: an ordinary user's daemon cannot use the default.
+    None without a word for a daemon that writes nothing, next to which the real one runs, and for one that ends at
+    the end of the log.
+    """
+    config = settings.config
+    sockets = None
+    if config.write and not config.once:
+        sockets = open_sockets(Path(config.control.directory), handed)
+        stack.callback(sockets.close)
+    for name, each in handed.items():
+        if sockets is None or name not in sockets.listeners:
+            log.warning("the socket %s from systemd is not used", name)
+            each.close()
+    if sockets is None:
+        return None
+    wanted = settings.origin("control.directory") != DEFAULT
+    log.log(logging.WARNING if wanted and not sockets.listeners else logging.INFO, "%s", sockets.words)
+    if not sockets.listeners:
+        return None
+    control = Control(sockets.listeners)
+    stack.callback(control.close)
+    return control
 
 
 def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:

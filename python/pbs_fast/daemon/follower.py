@@ -7,6 +7,7 @@ hour ago. Imports matching and sources; knows no ledger and no tables.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,12 @@ class Follower:
         self.health = LogHealth(formats)
         self.refused = self.lost = ""
         """What the source last said about entries that it rejected, and about lines that are lost; "" for nothing."""
+        self.last_line: int | None = None
+        """When a line last came, in seconds since the epoch; None: none since the start."""
+        self.last_login: int | None = None
+        """The latest timestamp of a login, in seconds since the epoch."""
+        self.logins: Counter[str] = Counter()
+        """Logins by format."""
         self.source = make_source(spec, SourceOptions(start, hints, self._on_notice, tags))
         self.path = self.source.name
         """What messages call the log."""
@@ -198,6 +205,7 @@ class Follower:
     def read(self, pieces: Iterable[Piece], reference: int) -> Batch:
         """The logins in pieces of the source."""
         for piece in pieces:
+            self.last_line = reference
             self._feed(self._present, piece, reference)
         return self._taken(self._present)
 
@@ -233,8 +241,14 @@ class Follower:
             self.health.look(reader, piece, reference)
 
     def _taken(self, reader: Reader) -> Batch:
-        """The rows that the reader has, without those of logging daemons that dropped lines."""
-        return self.health.lost.taken(clipped(reader.take()))
+        """The rows that the reader has, counted by format, without those of logging daemons that dropped lines."""
+        batch = self.health.lost.taken(clipped(reader.take()))
+        for kind, format_, n, last in zip(batch.kind, batch.format, batch.n, batch.last, strict=True):
+            if kind == "login":
+                self.logins[format_] += n
+                if self.last_login is None or last > self.last_login:
+                    self.last_login = last
+        return batch
 
     def _prime(self) -> None:
         """Show the live reader the lines before its first, and forget their events: the replay has them."""

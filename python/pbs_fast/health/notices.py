@@ -7,7 +7,6 @@ and the logs that it follows are keys, so forged lines add none.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
 #: Notices kept: a bound in case that a pattern in `watchlog` fits very many logs. The newest are left out.
@@ -21,8 +20,10 @@ Code = Literal[
     "log_missing",
     "log_stale",
     "logger_lost",
+    "manual_damaged",
     "not_understood",
     "refused_entries",
+    "table_fails",
 ]
 
 
@@ -34,14 +35,6 @@ class Notice(NamedTuple):
     """One printable line: what, where, what to do."""
     since: float
     """When it began, in seconds since the epoch."""
-
-    def as_json(self) -> dict[str, str]:
-        """As `status` shows it; `since` is RFC 3339 in UTC."""
-        return {
-            "code": self.code,
-            "text": self.text,
-            "since": datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
 
 
 class Notices:
