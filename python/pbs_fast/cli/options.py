@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 from pbs_fast.config import KEYS, Config, Given, Settings, load, merge
+from pbs_fast.util.durations import allowed, read_duration
 
 P = ParamSpec("P")
 
@@ -42,6 +43,23 @@ def _text(key: str, metavar: str, *aliases: str) -> Any:
     return typer.Option(f"--{key}", *aliases, metavar=metavar, help=_help(key), show_default=False)
 
 
+def _duration(key: str) -> Any:
+    text = f"{_help(key)[:-1]}: {KEYS[key].kind.allowed}."
+    return typer.Option(f"--{key}", metavar="DURATION", help=text, show_default=False)
+
+
+def duration(low: int, high: int) -> Callable[[object], int]:
+    """The parser of an option that is a duration, for `typer.Option(parser=duration(1, 60), metavar="DURATION")`."""
+
+    def parse(value: object) -> int:
+        try:
+            return read_duration(value, low, high)
+        except ValueError:
+            raise typer.BadParameter(f"must be {allowed(low, high)}, not {value!r}") from None
+
+    return parse
+
+
 Write = Annotated[bool | None, _switch("write")]
 Debug = Annotated[bool | None, _switch("debug")]
 Flock = Annotated[bool | None, _switch("flock")]
@@ -51,7 +69,7 @@ Watchlog = Annotated[list[str] | None, _text("watchlog", "LOG", "--logfile")]
 Dbfile = Annotated[str | None, _text("dbfile", "TABLE")]
 Table = Annotated[list[str] | None, _text("table", "TYPE:PATH")]
 Logto = Annotated[str | None, _text("logto", "FILE")]
-Grace = Annotated[str | None, _text("grace", "SECONDS")]
+Grace = Annotated[str | None, _duration("grace")]
 Daemon = Annotated[str | None, _text("daemon", "PIDFILE")]
 Backend = Annotated[str | None, _text("core", "auto|rust|python")]
 ConfigFile = Annotated[
