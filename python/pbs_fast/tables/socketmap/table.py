@@ -17,7 +17,8 @@ from collections.abc import Mapping
 
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Delta, Grant
-from pbs_fast.serving.server import Server
+from pbs_fast.serving.netstring import Decoder, encode
+from pbs_fast.serving.server import Port, Server
 from pbs_fast.tables.keys import is_canonical
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import Row, TableOptions
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 NOT_FOUND = b"NOTFOUND "
 UNKNOWN = b"TEMP the log is still being read"
 OTHER_MAP = b"PERM there is no map of this name"
+
+#: The longest request in bytes: Postfix sends at most 10 000, with the map's name (dict_sockmap.c).
+LONGEST_REQUEST = 10_000
 
 #: A wider network than /56 is a whole site's (RFC 6177), so none is granted.
 WIDEST, NARROWEST = 56, 64
@@ -159,7 +163,8 @@ class SocketmapTable:
         named = self._template.names_users
         listener = self._endpoint.listen(0o660 if named else 0o666, self._options.group if named else "")
         self._bound = None if self._endpoint.path is None else self._endpoint.path.stat().st_ino
-        server = Server(listener, self.answer)
+        port = Port(listener, lambda: Decoder(LONGEST_REQUEST), lambda _, request: encode(self.answer(request)))
+        server = Server([port], name="socketmap")
         server.start()
         return server
 
