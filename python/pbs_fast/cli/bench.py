@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from pbs_fast.cli.options import duration
+from pbs_fast.cli import panels
+from pbs_fast.cli.options import Grouped, duration
 from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, Site, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _LONGEST = 3650 * 86_400
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("bench")
+    @app.command("bench", cls=Grouped, rich_help_panel=panels.LOGS)
     def bench(
         logs: Annotated[
             list[str] | None,

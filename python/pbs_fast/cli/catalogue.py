@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pbs_fast.cli import panels
+from pbs_fast.cli.options import Grouped
 from pbs_fast.cli.replays import ConfigFile
 from pbs_fast.util.text import printable
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
 
-    @app.command("formats")
+    @app.command("formats", cls=Grouped, rich_help_panel=panels.LOGS)
     def formats(
         name: Annotated[
             str | None, typer.Argument(metavar="[NAME]", help="Show this format's patterns and sample lines.")
@@ -51,7 +53,7 @@ def register(app: typer.Typer) -> None:
                 text = _page(found, samples)
         typer.echo(text, nl=False)
 
-    @app.command("version")
+    @app.command("version", cls=Grouped, rich_help_panel=panels.SETUP)
     def version(
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
         core: Annotated[

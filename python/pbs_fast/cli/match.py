@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pbs_fast.cli import panels
+from pbs_fast.cli.options import Grouped
 from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ _FOUND_MISSED = 3
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("match")
+    @app.command("match", cls=Grouped, rich_help_panel=panels.LOGS)
     def match(
         files: Annotated[
             list[str] | None,

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 from typer.core import TyperCommand
 
+from pbs_fast.cli import panels
 from pbs_fast.config import KEYS, Config, Given, Settings, load, merge
 from pbs_fast.util.durations import allowed, read_duration
 
@@ -32,20 +33,22 @@ def _help(key: str) -> str:
 
 
 def _switch(key: str) -> Any:
-    return typer.Option(f"--{key}/--no{key}", help=_help(key), show_default=False)
+    return typer.Option(f"--{key}/--no{key}", help=_help(key), show_default=False, rich_help_panel=panels.KEYS)
 
 
 def _flag(key: str) -> Any:
-    return typer.Option(f"--{key}", help=_help(key), show_default=False)
+    return typer.Option(f"--{key}", help=_help(key), show_default=False, rich_help_panel=panels.KEYS)
 
 
 def _text(key: str, metavar: str, *aliases: str) -> Any:
-    return typer.Option(f"--{key}", *aliases, metavar=metavar, help=_help(key), show_default=False)
+    return typer.Option(
+        f"--{key}", *aliases, metavar=metavar, help=_help(key), show_default=False, rich_help_panel=panels.KEYS
+    )
 
 
 def _duration(key: str) -> Any:
     text = f"{_help(key)[:-1]}: {KEYS[key].kind.allowed}."
-    return typer.Option(f"--{key}", metavar="DURATION", help=text, show_default=False)
+    return typer.Option(f"--{key}", metavar="DURATION", help=text, show_default=False, rich_help_panel=panels.KEYS)
 
 
 def duration(low: int, high: int) -> Callable[[object], int]:
@@ -79,6 +82,7 @@ ConfigFile = Annotated[
         metavar="FILE",
         help="Configuration file; by default /etc/pbs-fast/pbs-fast.toml, if it exists.",
         show_default=False,
+        rich_help_panel=panels.KEYS,
     ),
 ]
 
@@ -100,7 +104,26 @@ _PARAMETERS: dict[str, Any] = {
 }
 
 
-class _Remembering(TyperCommand):
+class Grouped(TyperCommand):
+    """A command whose help groups its options by their `rich_help_panel`, without rich."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            title = "Arguments" if param.param_type_name == "argument" else _panel(param)
+            if (record := param.get_help_record(ctx)) is not None:
+                groups.setdefault(title, []).append(record)
+        for title in sorted(groups, key=["Arguments", "Options", panels.KEYS].index):
+            with formatter.section(title):
+                formatter.write_dl(groups[title])
+
+
+def _panel(param: Any) -> str:
+    # `--help` itself is of another class.
+    return getattr(param, "rich_help_panel", None) or "Options"
+
+
+class _Remembering(Grouped):
     """A command that keeps its arguments as they were given."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -109,12 +132,12 @@ class _Remembering(TyperCommand):
 
 
 def command(
-    app: typer.Typer, name: str, keys: Sequence[str] = tuple(KEYS), base: Config | None = None
+    app: typer.Typer, name: str, keys: Sequence[str] = tuple(KEYS), base: Config | None = None, panel: str | None = None
 ) -> Callable[[Callable[Concatenate[Settings, P], object]], Callable[Concatenate[Settings, P], object]]:
     """Register a function as a command with `--config` and the options of the configuration's `keys`, by default all.
 
     The function's first parameter gets the Settings they make, from the defaults of `base`; its others are options and
-    arguments of its own.
+    arguments of its own. `panel` is the group of commands in the program's help.
     """
 
     def register(function: Callable[Concatenate[Settings, P], object]) -> Callable[Concatenate[Settings, P], object]:
@@ -137,7 +160,7 @@ def command(
         run.__name__ = function.__name__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
-        app.command(name, cls=_Remembering)(run)
+        app.command(name, cls=_Remembering, rich_help_panel=panel)(run)
         return function
 
     return register

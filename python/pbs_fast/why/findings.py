@@ -81,3 +81,8 @@ class Findings:
     """What could not be taken into account."""
     counted_sessions: bool = False
     """Open sessions keep rows longer than `ends` says."""
+
+    def replace_lines(self, fresh: dict[Line, Line]) -> None:
+        """Put lines in the place of others, as those with numbers."""
+        self.logins = [each._replace(line=fresh.get(each.line, each.line)) for each in self.logins]
+        self.missed = [each._replace(line=fresh.get(each.line, each.line)) for each in self.missed]

@@ -57,9 +57,7 @@ class Investigation:
         names = {os.path.abspath(path): path for path in self.logs if find_scheme(path) is None}  # noqa: PTH100
         return frozenset(names[log] for finding in raw_line_feeds(list(names)) for log in finding.followed)
 
-    def about(
-        self, addresses: Iterable[str] = (), user: str | None = None, *, since: int, now: int
-    ) -> Findings:
+    def about(self, addresses: Iterable[str] = (), user: str | None = None, *, since: int, now: int) -> Findings:
         """What the logs say of canonical addresses, or of a login, from `since` to `now` (seconds since the epoch)."""
         config = self._settings.config
         found = Findings(since, now, config.grace, counted_sessions=config.count_sessions)

@@ -27,7 +27,9 @@ _PROCESS = re.compile(rb"([^\s:\[\]<>]+)\[([0-9]+)\]")
 class Needles:
     """What to look for in one log. `None` in place of needles: nothing can be passed over."""
 
-    def __init__(self, exact: Iterable[bytes], folded: Iterable[bytes] = (), session_tags: Collection[str] = ()) -> None:
+    def __init__(
+        self, exact: Iterable[bytes], folded: Iterable[bytes] = (), session_tags: Collection[str] = ()
+    ) -> None:
         """`exact` are looked for as they are, `folded` (in lower case) in any case. `session_tags` are the tags of
         servers that log a login in several lines."""
         self._exact = list(dict.fromkeys(exact))

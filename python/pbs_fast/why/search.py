@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from pbs_fast.errors import PbsError
 from pbs_fast.guards.deny import fold_user
 from pbs_fast.matching.distrust import Distrust
 from pbs_fast.matching.reader import Reader
-from pbs_fast.sources.open import open_log
+from pbs_fast.sources.open import LogReader, open_log
 from pbs_fast.sources.protocol import Past, Replayed, SourceOptions
 from pbs_fast.sources.registry import find_scheme, make_source
 from pbs_fast.sources.wakeup import Hints
@@ -202,21 +203,33 @@ def _line(path: str, offset: int, text: bytes) -> Line:
     return Line(path, offset, text.rstrip(b"\r\n").decode("utf-8", "replace"))
 
 
-def numbered(line: Line) -> Line:
-    """The line with its number, if its file still holds it there. Counts the lines before it, 2 GB a second."""
-    try:
-        if not os.path.isfile(line.path):  # noqa: PTH113 - any bytes
-            return line
-        with open_log(line.path) as log:
-            count, left = 1, line.offset
-            while left and (data := log.read(min(left, 1 << 20))):
-                count += data.count(b"\n")
-                left -= len(data)
-            rest = b""
-            want = line.text.encode("utf-8", "replace")
-            while len(rest) < 4 * len(want) + 2 and b"\n" not in rest and (data := log.read(1 << 16)):
-                rest += data
-    except PbsError:
-        return line
-    here = rest.partition(b"\n")[0].rstrip(b"\r").decode("utf-8", "replace")
-    return line if left or here != line.text else line._replace(number=count)
+def numbered(lines: Iterable[Line]) -> dict[Line, Line]:
+    """The lines with their numbers, as far as their files still hold them there; each file is read once."""
+    files: dict[str, set[Line]] = {}
+    for line in lines:
+        files.setdefault(line.path, set()).add(line)
+    found = {}
+    for path, here in files.items():
+        if os.path.isfile(path):  # noqa: PTH113 - any bytes
+            with suppress(PbsError), open_log(path) as log:
+                for line, number in _counted(log, sorted(here, key=lambda line: line.offset)):
+                    found[line] = line._replace(number=number)
+    return found
+
+
+def _counted(log: LogReader, lines: Sequence[Line]) -> Iterator[tuple[Line, int]]:
+    """Each line that is at its offset, in ascending order, with its number. Counts 2 GB a second. Raises PbsError."""
+    place, count, rest = 0, 1, b""
+    for line in lines:
+        while place + len(rest) <= line.offset:
+            count += rest.count(b"\n")
+            place += len(rest)
+            if not (rest := log.read(1 << 20)):
+                return
+        skipped = line.offset - place
+        count += rest.count(b"\n", 0, skipped)
+        place, rest = line.offset, rest[skipped:]
+        while b"\n" not in rest and (more := log.read(1 << 20)):
+            rest += more
+        if rest.partition(b"\n")[0].rstrip(b"\r").decode("utf-8", "replace") == line.text:
+            yield line, count

@@ -40,6 +40,10 @@ class Look:
     paint: Paint = lambda text, _: text
 
 
+PLAIN = Look()
+"""A pipe."""
+
+
 def look(stream: TextIO | None = None) -> Look:
     """The Look of a stream, by default standard output. Colour only on a terminal, and not with NO_COLOR."""
     stream = sys.stdout if stream is None else stream
@@ -70,7 +74,7 @@ def listed(words: Sequence[str], most: int = 5) -> str:
 
 
 def table(
-    header: Sequence[str], rows: Iterable[Sequence[str | Cell]], look: Look = Look(), *, right: Iterable[int] = ()
+    header: Sequence[str], rows: Iterable[Sequence[str | Cell]], look: Look = PLAIN, *, right: Iterable[int] = ()
 ) -> str:
     """Rows in columns under a header; the columns `right` are aligned to their right.
 
@@ -123,7 +127,7 @@ def wrapped(text: str, width: int | None) -> list[str]:
     return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def paragraph(text: str, look: Look = Look(), *, indent: str = "", colour: str = "") -> str:
+def paragraph(text: str, look: Look = PLAIN, *, indent: str = "", colour: str = "") -> str:
     """One paragraph, its further lines indented by `indent`."""
     first, *rest = wrapped(printable(text), look.width)
     if rest and look.width is not None:
@@ -138,9 +142,9 @@ def paragraph(text: str, look: Look = Look(), *, indent: str = "", colour: str =
 _LABEL = 12
 
 
-def labelled(label: str, paragraphs: Iterable[str], look: Look = Look(), *, colour: str = "") -> str:
+def labelled(label: str, paragraphs: Iterable[str], look: Look = PLAIN, *, colour: str = "") -> str:
     """`  because   TEXT`: paragraphs in a column, the first behind its label."""
-    out = []
+    out: list[str] = []
     width = None if look.width is None else max(_NARROW, look.width - _LABEL)
     for text in paragraphs:
         for line in wrapped(printable(text), width):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pbs_fast.cli.render.layout import Cell, Look, paragraph, plural, table
+from pbs_fast.cli.render.layout import PLAIN, Cell, Look, paragraph, plural, table
 from pbs_fast.cli.render.times import between, clock
 from pbs_fast.util.durations import exact
 
@@ -40,7 +40,7 @@ def exit_status(reply: Status) -> int:
 SILENT = 60.0
 
 
-def as_text(reply: Status, look: Look = Look()) -> str:
+def as_text(reply: Status, look: Look = PLAIN) -> str:
     """All that an administrator should know, the most important first."""
     now = reply["now"]
     up = between(reply["started"], now)

@@ -1,4 +1,4 @@
-"""Times of replies (RFC 3339 in UTC) as people of this machine read them: local time, the date only if it is another."""
+"""Times of replies (RFC 3339, UTC) as people of this machine read them: local, with a date only if not of today."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pbs_fast.cli.render.layout import Look, labelled, listed, paragraph, plural
+from pbs_fast.cli.render.layout import PLAIN, Look, labelled, listed, paragraph, plural
 from pbs_fast.cli.render.times import between, clock, parse_time
 from pbs_fast.util.durations import exact
 
 if TYPE_CHECKING:
     from pbs_fast.control.replies import Refusal, Row, Why
-    from pbs_fast.why.findings import Findings, Login, Message
+    from pbs_fast.why.findings import Findings, Line, Login, Message
 
 #: Exit statuses; 1 is that of every answer without the daemon.
 MAY, WITHOUT_DAEMON, MAY_NOT = 0, 1, 3
@@ -52,6 +52,14 @@ _GUARDS = {
 }
 
 
+def shown_lines(reply: Why | None, found: Findings) -> list[Line]:
+    """The lines whose place may be shown, so that only these are looked for again to number them."""
+    logins: dict[str, Login] = {login.ip: login for login in found.logins if not login.guard}
+    explained = [explaining(row, found) for row in (reply["rows"] if reply is not None else [])[:_ADDRESSES]]
+    shown = [*list(logins.values())[:_ADDRESSES], *filter(None, explained), *_newest(found.logins).values()]
+    return [login.line for login in shown] + [each.line for each in found.missed[:_LINES]]
+
+
 def exit_status(reply: Why | None) -> int:
     """Whether the address, or any address of the user, may relay; WITHOUT_DAEMON if it was not asked."""
     if reply is None:
@@ -59,7 +67,7 @@ def exit_status(reply: Why | None) -> int:
     return MAY if reply["rows"] or reply["guard"] == "local" else MAY_NOT
 
 
-def as_text(what: str, reply: Why | None, found: Findings, look: Look = Look()) -> str:
+def as_text(what: str, reply: Why | None, found: Findings, look: Look = PLAIN) -> str:
     """The answer for an address or a login name `what`. Without a reply, that of the logs alone."""
     now = reply["now"] if reply is not None else _utc(found.now)
     if reply is not None and reply["user"] is not None:
@@ -157,7 +165,7 @@ def _tally(logins: Sequence[Login], now: str) -> list[str]:
     by_user: dict[str, list[int]] = {}
     for login in logins:
         by_user.setdefault(login.user or "an unnamed user", []).append(login.at)
-    texts = []
+    texts: list[str] = []
     for user, times in sorted(by_user.items(), key=lambda item: -len(item[1])):
         if len(times) == 1:
             texts.append(f"{plural(1, 'login') if not texts else '1'} by {user} ({clock(_utc(times[0]), now)})")
@@ -174,14 +182,10 @@ def _nothing(reply: Why, found: Findings, now: str) -> str:
     """What is absent, in the headline; empty if something else explains it."""
     if reply["refused"] or reply["denials"] or reply["guard"]:
         return ""
-    since = clock(_utc(_covered(found)), now)
+    since = clock(_utc(found.since), now)
     if found.logins:
         return f": no row and no refusal; its last login has ended ({clock(_utc(found.logins[-1].at), now)})"
     return f": no row, no refusal, and no login in the logs since {since}"
-
-
-def _covered(found: Findings) -> int:
-    return found.since
 
 
 def _refused(reply: Why, now: str, look: Look) -> str:
@@ -194,10 +198,10 @@ def _refused(reply: Why, now: str, look: Look) -> str:
         of_guard = [each for each in reply["refusals"] if each["guard"] == guard]
         out += labelled("refused", [_refusals(guard, count, of_guard, now), *_meaning(guard)[:1]], look)
         out += labelled("to do", _meaning(guard)[1:], look)
-    guard = reply["guard"]
-    if guard is not None and guard != "local" and guard not in named and not reply["denials"]:
-        out += labelled("guard", [f"{guard} would refuse a login", *_meaning(guard)[:1]], look)
-        out += labelled("to do", _meaning(guard)[1:], look)
+    now_refuses = reply["guard"]
+    if now_refuses is not None and now_refuses not in {*named, "local"} and not reply["denials"]:
+        out += labelled("guard", [f"{now_refuses} would refuse a login", *_meaning(now_refuses)[:1]], look)
+        out += labelled("to do", _meaning(now_refuses)[1:], look)
     return out
 
 
@@ -260,8 +264,7 @@ def _missed(found: Findings, look: Look) -> str:
         f"({listed(list(reasons))}):"
     )
     texts = [text]
-    for each in found.missed[:_LINES]:
-        texts.append(f"{each.line.place} {each.line.text}")
+    texts += [f"{each.line.place} {each.line.text}" for each in found.missed[:_LINES]]
     if len(found.missed) > _LINES:
         texts.append(f"and {plural(len(found.missed) - _LINES, 'more line')}; see: pbs-fast match --missed LOG")
     return labelled("missed", texts, look, colour="yellow")
@@ -307,9 +310,7 @@ def _logged(row: Row, now: str) -> str:
 
 
 def _by_address(logins: Iterable[Login], now: str) -> list[str]:
-    newest: dict[str, Login] = {}
-    for login in logins:
-        newest[login.ip] = login
+    newest = _newest(logins)
     texts = []
     for ip, login in list(newest.items())[:_LINES]:
         refused = f", refused by the guard {login.guard}" if login.guard else ""
@@ -317,6 +318,11 @@ def _by_address(logins: Iterable[Login], now: str) -> list[str]:
     if len(newest) > _LINES:
         texts.append(f"and {plural(len(newest) - _LINES, 'more address', 'more addresses')}")
     return texts
+
+
+def _newest(logins: Iterable[Login]) -> dict[str, Login]:
+    """The newest login of each address."""
+    return {login.ip: login for login in sorted(logins, key=lambda login: login.at)}
 
 
 # -- without the daemon ---------------------------------------------------------------------------------------------
@@ -333,13 +339,13 @@ def _without_daemon(what: str, found: Findings, now: str, look: Look) -> str:
         login = max((each for each in granted if each.ip == ip), key=lambda each: each.at, default=None)
         if login is None:
             continue
-        until = f"until {clock(_utc(end), now)}" + (", or longer if a session is open" if found.counted_sessions else "")
+        until = f"until {clock(_utc(end), now)}" + (
+            ", or longer if a session is open" if found.counted_sessions else ""
+        )
         of = f"{ip} {until}: " if ip != what else f"{until}: "
         host = f", host {login.host}" if login.host else ""
         who = f"{login.user or 'an unnamed user'} logged in at {clock(_utc(login.at), now)}"
-        out += labelled(
-            "because", [f"{of}{who}{host}, format {login.format}", login.line.place, login.line.text], look
-        )
+        out += labelled("because", [f"{of}{who}{host}, format {login.format}", login.line.place, login.line.text], look)
     newest = {ip: max((each.at for each in granted if each.ip == ip), default=0) for ip in live}
     out += labelled("before", _tally([each for each in granted if newest.get(each.ip) != each.at], now), look)
     refused = Counter(login.guard for login in found.logins if login.guard)

@@ -15,8 +15,8 @@ import time
 from collections.abc import Sequence
 
 from pbs_fast.errors import TableError, UsageError
-from pbs_fast.util.durations import allowed, read_duration
 from pbs_fast.tables.registry import TableSpec
+from pbs_fast.util.durations import allowed, read_duration
 
 #: Default and maximum of `timeout`, in seconds. The daemon grants nothing while the command runs, so it suits a signal
 #: or a reload; a transfer over a network belongs in the background.
