@@ -73,7 +73,8 @@ def test_commands_name_their_option(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--grace=1x", "/nowhere"]) == 2
     line = capfd.readouterr().err
     assert line == (
-        "pbs-fast bench: --grace: must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 3650d, not '1x'\n"
+        "pbs-fast bench: --grace: must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 3650d,"
+        " not '1x'\n"
     )
 
 

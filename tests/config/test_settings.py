@@ -74,7 +74,10 @@ def test_the_first_option_of_a_list_replaces_the_file_and_further_ones_add() -> 
 def test_an_option_of_the_wrong_kind_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         merge(None, [Given("--grace", "grace", text)])
-    assert str(caught.value) == f"--grace must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 30d, not {text!r}"
+    assert (
+        str(caught.value)
+        == f"--grace must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 30d, not {text!r}"
+    )
     assert caught.value.exit_status == 2
 
 

@@ -112,7 +112,10 @@ class Grouped(TyperCommand):
         for param in self.get_params(ctx):
             title = "Arguments" if param.param_type_name == "argument" else _panel(param)
             if (record := param.get_help_record(ctx)) is not None:
-                groups.setdefault(title, []).append(record)
+                # An argument's type says nothing that its name does not.
+                groups.setdefault(title, []).append(
+                    (record[0].partition(" <")[0] if title == "Arguments" else record[0], record[1])
+                )
         for title in sorted(groups, key=["Arguments", "Options", panels.KEYS].index):
             with formatter.section(title):
                 formatter.write_dl(groups[title])

@@ -120,7 +120,22 @@ class Notifier:
             self._said = False
 
 
-def state(rows: int, tables: Sequence[str], failing: Sequence[str]) -> str:
-    """The line of state: how many addresses may relay, by which tables, and which of those fail."""
-    words = f"{rows} {'address' if rows == 1 else 'addresses'} may relay; tables: {' '.join(tables) or 'none'}"
-    return words + "".join(f"; failing: {each}" for each in failing)
+def state(
+    rows: int,
+    tables: Sequence[str],
+    failing: Sequence[str],
+    *,
+    last_login: float | None = None,
+    troubles: Sequence[str] = (),
+    notices: Sequence[str] = (),
+) -> str:
+    """The line of state: how many addresses may relay, the last login (seconds since the epoch, shown in local time),
+    then what is wrong, because systemctl cuts the line at the terminal's edge: logs with their trouble, failing tables,
+    standing notices. Last, the tables."""
+    words = f"{rows} {'address' if rows == 1 else 'addresses'} may relay"
+    if last_login is not None:
+        words += f", last login {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(last_login))}"
+    wrong = [*(trouble.removesuffix("; waiting for it") for trouble in troubles)]
+    wrong += [f"failing: {each}" for each in failing]
+    wrong += [notice for notice in notices if notice not in wrong]
+    return "; ".join([words, *wrong, f"tables: {' '.join(tables) or 'none'}"])

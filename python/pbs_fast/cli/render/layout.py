@@ -23,6 +23,8 @@ Paint = Callable[[str, str], str]
 _GAP = "  "
 #: The narrowest terminal that is wrapped for.
 _NARROW = 30
+#: The narrowest last column that is wrapped.
+_SLIM = 12
 
 
 class Cell(NamedTuple):
@@ -38,6 +40,11 @@ class Look:
 
     width: int | None = None
     paint: Paint = lambda text, _: text
+
+    @property
+    def paint_or_none(self) -> Paint | None:
+        """None where nothing is coloured."""
+        return self.paint if self.paint is _styled else None
 
 
 PLAIN = Look()
@@ -115,7 +122,7 @@ def _row(row: Sequence[Cell], widths: Sequence[int], right: frozenset[int], look
     if number in right:
         blank = " " * (widths[number] - _width(last.text))
         return [text + blank + (look.paint(last.text, last.colour) if last.colour else last.text)]
-    lines = wrapped(last.text, None if look.width is None else max(_NARROW, look.width - place))
+    lines = wrapped(last.text, None if look.width is None else max(_SLIM, look.width - place))
     painted_lines = [look.paint(line, last.colour) if last.colour else line for line in lines] or [""]
     return [text + painted_lines[0], *(" " * place + line for line in painted_lines[1:])]
 
