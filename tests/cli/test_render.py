@@ -65,11 +65,11 @@ def test_status_of_a_daemon_that_is_well() -> None:
 
 
 LOG, TABLE = replies.STATUS["logs"][0], replies.STATUS["tables"][0]
-HUB = {
+HUB: dict[str, Any] = {
     "url": "valkeys://10.0.0.12:6380", "state": "up", "since": "2026-11-30T10:09:13.000Z", "reason": None,
     "delay_ms": 0.6, "offset_s": 0.0, "waiting": 0, "refused": {},
 }  # fmt: skip
-NODE = {
+NODE: dict[str, Any] = {
     "name": "pop2",
     "trusted": True,
     "heard": "2026-11-30T10:21:10.000Z",
@@ -352,7 +352,8 @@ def test_what_the_other_changes_say() -> None:
 def test_an_event_is_one_line() -> None:
     event: Any = {"n": 1, "at": "2026-11-30T10:12:17.204Z", "kind": "granted", "ip": "203.0.113.5", "user": "a\nb"}
     assert events.as_text(event) == "10:12:17  granted      ip=203.0.113.5 user=a\\x0ab\n"
-    assert events.as_text({**event, "text": "granted it"}) == "10:12:17  granted      granted it\n"
+    told: Any = {**event, "text": "granted it"}
+    assert events.as_text(told) == "10:12:17  granted      granted it\n"
     assert events.as_text(event, MARKED).startswith("10:12:17  <green>granted    </green>  ip=")
     assert max(len(kind) for kind in EVENTS) <= 11
     assert events.lost(1).startswith("1 event lost")

@@ -21,7 +21,7 @@ CONTEXT = 32_768
 #: More needles than this cost more than to scan everything.
 MOST = 256
 
-_PROCESS = re.compile(rb"([^\s:\[\]<>]+)\[([0-9]+)\]")
+_PROCESS = re.compile(rb"[^\s:\[\]<>]+\[[0-9]+\]")
 
 
 class Needles:
@@ -34,10 +34,12 @@ class Needles:
         servers that log a login in several lines."""
         self._exact = list(dict.fromkeys(exact))
         self._folded = list(dict.fromkeys(folded))
-        self._tags = frozenset(tag.encode() for tag in session_tags)
+        words = b"|".join(re.escape(tag.encode()) for tag in sorted(session_tags))
+        self._tags = re.compile(rb"(?<![\w.-])(?:" + words + rb")(?![\w.-])") if words else None
         self._by_user = bool(self._folded)
         self.incomplete = False
-        """A line of a session of several lines names the user, so earlier lines, without the name, matter too."""
+        """A line is of a session of several lines, and the others cannot be found by a text: earlier ones, without the
+        user, or those of a process that is not written `tag[pid]`. Everything must be read."""
 
     def hits(self, data: bytes, start: int, stop: int) -> list[int]:
         """Where a needle is in data[start:stop], in ascending order. Learns the processes of sessions."""
@@ -45,24 +47,22 @@ class Needles:
         if self._folded:
             lower = data[start:stop].lower()
             found.update(start + place for place in _places(lower, self._folded, 0, len(lower)))
-        if self._tags and found:
-            fresh = [name for place in sorted(found) for name in self._processes(data, place, start, stop)]
-            fresh = [name for name in dict.fromkeys(fresh) if name not in self._exact]
-            if fresh and self._by_user:
-                self.incomplete = True
-            elif fresh:
-                self._exact += fresh
-                found.update(_places(data, fresh, start, stop))
+        if self._tags is not None:
+            for place in sorted(found):
+                begin, end = line_at(data, place, start, stop)
+                if self._tags.search(data, begin, end) is not None:
+                    found.update(self._session(data, begin, end, stop))
         return sorted(found)
 
-    def _processes(self, data: bytes, place: int, start: int, stop: int) -> list[bytes]:
-        """`tag[pid]` of the line around a hit, where that is a server that logs in several lines."""
-        begin, end = line_at(data, place, start, stop)
-        return [
-            found[0]
-            for found in _PROCESS.finditer(data, begin, end)
-            if found[1] in self._tags or found[1].rpartition(b"/")[2] in self._tags
-        ]
+    def _session(self, data: bytes, begin: int, end: int, stop: int) -> list[int]:
+        """Where further lines of the session are that a line of such a server, data[begin:end], belongs to."""
+        processes = [name[0] for name in _PROCESS.finditer(data, begin, end)]
+        if self._by_user or not processes:
+            self.incomplete = True
+            return []
+        fresh = [name for name in processes if name not in self._exact]
+        self._exact += fresh
+        return _places(data, fresh, end, stop)
 
     def windows(self, data: bytes, start: int, stop: int) -> list[tuple[int, int]]:
         """The parts of whole lines data[start:stop] that must be scanned: whole lines, in order, none twice."""
@@ -125,9 +125,10 @@ def _texts(address: str) -> list[bytes]:
         # Also as ::ffff:cb00:7105; the more usual ::ffff:203.0.113.5 holds the address itself.
         mapped = f"{value >> 16:x}:{value & 0xFFFF:x}"
         return [address.encode(), mapped.encode(), mapped.upper().encode()]
-    # The last two groups may be written as four decimal numbers, zeros may be left out.
-    groups = [f"{value >> shift & 0xFFFF:x}" for shift in range(112, 31, -16)]
+    # The last two groups may be written as four decimal numbers, zeros may be left out; the first is that of many.
+    first, *groups = [f"{value >> shift & 0xFFFF:x}" for shift in range(112, 31, -16)]
     longest = max(groups, key=len)
+    longest = first if longest == "0" else longest
     return [] if longest == "0" else [longest.encode(), longest.upper().encode()]
 
 

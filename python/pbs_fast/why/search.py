@@ -35,7 +35,7 @@ MOST_MISSED = 100
 
 #: Postfix's smtpd names the client once a message (smtpd.c); with sasl_method the client authenticated.
 _CLIENT = re.compile(
-    rb"/smtpd\[[0-9]+\]: ([0-9A-Za-z]{6,}): client=[^ ]*\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?(?=[,\r\n]|\Z)(?!.*sasl_)"
+    rb"smtpd\b[^\n]* ([0-9A-Za-z]{6,}): client=[^ ]*\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?(?=[,\r\n]|\Z)(?!.*sasl_)"
 )
 
 
@@ -149,11 +149,11 @@ def _parts(past: Past, reader: Reader, needles: Needles | None) -> Iterator[tupl
             if piece.offset == 0:
                 reader.begin_file()
                 before = None
+            windows = [] if needles is None else needles.windows(piece.data, piece.start, piece.stop)
             if needles is None or (reader.layout is None and not reader.rewrites):
                 yield piece.data, piece.start, piece.stop, piece.offset, one
                 before, scanned = one, piece.stop
                 continue
-            windows = needles.windows(piece.data, piece.start, piece.stop)
             if windows and before is not None and windows[0][0] == piece.start and scanned < before.piece.stop:
                 tail = before.piece
                 begin = max(tail.start, scanned, tail.data.find(b"\n", tail.stop - CONTEXT, tail.stop) + 1)
