@@ -37,7 +37,7 @@ cp "$top/packaging/sysv/pbs-fast" pbs-fast.init
 cp "$top/packaging/logrotate/pbs-fast" pbs-fast.logrotate
 cp "$top/packaging/sysusers.d/pbs-fast.conf" pbs-fast.sysusers
 cp "$top/packaging/tmpfiles.d/pbs-fast.conf" pbs-fast.tmpfiles
-for unit in "$top"/packaging/systemd/pbs-fast*.service "$top"/packaging/systemd/pbs-fast*.timer; do
+for unit in "$top"/packaging/systemd/pbs-fast*.*; do
     name=$(basename "$unit")
     cp "$unit" "pbs-fast.${name#pbs-fast.}"
 done

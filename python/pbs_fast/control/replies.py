@@ -145,6 +145,9 @@ class Event(TypedDict):
     table: NotRequired[str]
 
 
+Undoable = Literal["denial", "grant"]
+
+
 class Revoked(TypedDict):
     """The answer to `revoke`."""
 
@@ -156,6 +159,8 @@ class Revoked(TypedDict):
     """Of those, at most 100."""
     until: str
     """When the denial ends."""
+    warning: NotRequired[str]
+    """Why it does not survive a restart."""
 
 
 class Granted(TypedDict):
@@ -171,7 +176,7 @@ class Undone(TypedDict):
 
     what: str
     kind: Literal["ip", "network", "user"]
-    undone: list[Literal["denial", "grant"]]
+    undone: list[Undoable]
 
 
 class Reloaded(TypedDict):

@@ -55,7 +55,7 @@ class Explainer:
         """A debug line for each login that a guard refused, or whose address may relay anyway."""
         if not self._log.debugging:
             return
-        for ip, guard, _, user, host in refusals:
+        for ip, guard, _, user, host, _, _ in refusals:
             if guard == LOCAL:
                 self._log.debug(f"ignoring local-net ip={ip}")
             else:

@@ -135,7 +135,7 @@ def state(
     words = f"{rows} {'address' if rows == 1 else 'addresses'} may relay"
     if last_login is not None:
         words += f", last login {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(last_login))}"
-    wrong = [*(trouble.removesuffix("; waiting for it") for trouble in troubles)]
-    wrong += [f"failing: {each}" for each in failing]
-    wrong += [notice for notice in notices if notice not in wrong]
+    wrong = [*troubles, *(f"failing: {each}" for each in failing)]
+    wrong += [notice for notice in notices if notice not in (*troubles, *failing)]
+    wrong = [each.removesuffix("; waiting for it") for each in wrong]
     return "; ".join([words, *wrong, f"tables: {' '.join(tables) or 'none'}"])

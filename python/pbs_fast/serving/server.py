@@ -111,7 +111,7 @@ class Server:
         self._counts = dict.fromkeys(ports, 0)
         self._number = 0
         self._resting = 0.0
-        self._deliveries: deque[tuple[int, bytes | None, More | None]] = deque()
+        self._deliveries: deque[tuple[int, bytes | More | None, More | None]] = deque()
         self._closing = False
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
@@ -149,11 +149,12 @@ class Server:
         for each in (*self._ports, self._wake, self._woken):
             each.close()
 
-    def deliver(self, number: int, data: bytes, more: More | None = None) -> None:
+    def deliver(self, number: int, data: bytes | More, more: More | None = None) -> None:
         """Send a framed reply to a client that waits for it; from any thread. Nothing happens if the client is gone.
 
-        With `more` the client goes on waiting: when all was sent, `more` is called in the server's thread for what
-        follows, and again after each `wake`. It may return nothing.
+        `data` may be a function that makes it, in the server's thread; it must not raise. With `more` the client goes
+        on waiting: when all was sent, `more` is called in the server's thread for what follows, and again after each
+        `wake`. It may return nothing.
         """
         self._deliveries.append((number, data, more))
         self._rouse()
@@ -202,7 +203,7 @@ class Server:
             if client is None:
                 continue
             if data is not None:
-                client.out += data
+                client.out += data if isinstance(data, bytes) else data()
                 client.more = more
                 client.waiting = more is not None
                 client.seen = time.monotonic()

@@ -88,6 +88,7 @@ class SocketmapTable:
         """Listen and answer. Raises UsageError for a bad endpoint or option, TableError if it cannot listen."""
         self.spec = str(spec)
         self.refused = 0
+        self.requests = 0
         self._options = options
         self._template = Template(options.value)
         self._endpoint = endpoint.parse(spec)
@@ -103,6 +104,10 @@ class SocketmapTable:
             if self._lock is not None:
                 self._lock.close()
             raise
+
+    @property
+    def clients(self) -> int:
+        return self._server.clients
 
     def load(self) -> dict[str, Row]:
         found = ((ip, self._template.parse(answer[3:])) for ip, (_, answer) in self._rows.exact.items())
@@ -143,6 +148,7 @@ class SocketmapTable:
 
     def answer(self, request: bytes) -> bytes:
         """The reply to `MAP KEY`; called in the server's thread."""
+        self.requests += 1
         name, _, raw = request.partition(b" ")
         if name != self._asked:
             return OTHER_MAP
