@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,7 +49,7 @@ def register(app: typer.Typer) -> None:
         _number(reply, found)
         escape_output()
         if json:
-            typer.echo(dumps({"daemon": reply, "logs": asdict(found)}))
+            typer.echo(dumps({"daemon": reply, "logs": found.as_dict()}))
         else:
             typer.echo(render.as_text(asked.what, reply, found, look()), nl=False)
         return render.exit_status(reply)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 
 class Line(NamedTuple):
@@ -86,3 +86,13 @@ class Findings:
         """Put lines in the place of others, as those with numbers."""
         self.logins = [each._replace(line=fresh.get(each.line, each.line)) for each in self.logins]
         self.missed = [each._replace(line=fresh.get(each.line, each.line)) for each in self.missed]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as values of JSON, under the names of its fields."""
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {name: _plain(item) for name, item in value._asdict().items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
