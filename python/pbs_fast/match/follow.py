@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
-from pbs_fast.errors import SourceError
+from pbs_fast.errors import PbsError, SourceError
 from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.open import open_log
 from pbs_fast.sources.protocol import Notice, Source, SourceOptions
@@ -34,19 +34,20 @@ class Following:
         """`complain` gets what is wrong with a log that is waited for. With `to_end`, `pieces` ends when what was there
         at the start has been read."""
         self._to_end = to_end
-        self._hints = Hints()
-        options = SourceOptions("begin", self._hints, lambda notice: self._noticed(notice, complain))
+        self._specs = list(dict.fromkeys(specs))
+        self._hints = Hints(enabled=False)
+        self._on_notice = lambda notice: self._noticed(notice, complain)
         self._sources: list[Source] = []
-        for spec in dict.fromkeys(specs):
-            if find_scheme(spec) is None:
-                _refuse_compressed(spec)
-            self._sources.append(make_source(spec, options))
 
     def __enter__(self) -> Self:
+        self._hints = Hints()
         try:
-            for source in self._sources:
-                source.open()
-        except SourceError:
+            for spec in self._specs:
+                if find_scheme(spec) is None:
+                    _refuse_compressed(spec)
+                self._sources.append(make_source(spec, SourceOptions("begin", self._hints, self._on_notice)))
+                self._sources[-1].open()
+        except PbsError:
             self.__exit__()
             raise
         return self

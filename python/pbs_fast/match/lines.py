@@ -99,8 +99,7 @@ class Run:
                         with open_log(file) as log:
                             self._log(log, missed)
                 except SourceError as error:
-                    self._summary.faults.append(error)
-                    self._complain(error)
+                    self._fault(error)
             missed.seek(0)
             while text := missed.read(1 << 20):
                 self._write(text)
@@ -123,7 +122,7 @@ class Run:
 
     def _source(self, spec: str, missed: IO[str]) -> None:
         """What a source that is no file holds now."""
-        with Following([spec], self._complain, to_end=True) as sources:
+        with Following([spec], self._fault, to_end=True) as sources:
             self._reader.begin_file()
             for source, pieces_ in sources.pieces():
                 place = _Place(source.name, self._reader)
@@ -135,6 +134,10 @@ class Run:
         place = _Place(log.name, self._reader)
         for piece in pieces(log):
             self._take(place, piece, self._year_of(log.mtime), missed.write, begins=False)
+
+    def _fault(self, error: SourceError) -> None:
+        self._summary.faults.append(error)
+        self._complain(error)
 
     def _year_of(self, modified: int | None) -> int:
         """The second from which years are judged."""
