@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,12 @@ def child(sockets: list[socket.socket], names: str | None, pid: str = "mine") ->
 
 
 @pytest.fixture
-def listeners(tmp_path: Path) -> list[socket.socket]:
-    found = []
-    for name in ("a", "b"):
-        each = socket.socket(socket.AF_UNIX)
-        each.bind(os.fspath(tmp_path / name))
-        each.listen()
-        found.append(each)
-    return found
+def listeners(tmp_path: Path) -> Iterator[list[socket.socket]]:
+    with socket.socket(socket.AF_UNIX) as a, socket.socket(socket.AF_UNIX) as b:
+        for each, name in ((a, "a"), (b, "b")):
+            each.bind(os.fspath(tmp_path / name))
+            each.listen()
+        yield [a, b]
 
 
 AGAIN = "again {} []"
@@ -88,10 +87,11 @@ def test_sockets_without_names(listeners: list[socket.socket], tmp_path: Path) -
     ]
 
 
-def test_what_is_no_listening_stream_is_refused(listeners: list[socket.socket]) -> None:
-    datagram, silent = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), socket.socket(socket.AF_UNIX)
-    assert child([datagram], "x") == ["error: descriptor 3 (x), from systemd: not a stream socket; use ListenStream="]
-    assert child([silent], "x") == ["error: descriptor 3 (x), from systemd: not listening; use Accept=no"]
+def test_what_is_no_listening_stream_is_refused() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram, socket.socket(socket.AF_UNIX) as silent:
+        of_datagram, of_silent = child([datagram], "x"), child([silent], "x")
+    assert of_datagram == ["error: descriptor 3 (x), from systemd: not a stream socket; use ListenStream="]
+    assert of_silent == ["error: descriptor 3 (x), from systemd: not listening; use Accept=no"]
     with Path(os.devnull).open() as file:
         done = child([file], "x")  # type: ignore[list-item]  # what a wrong unit may hand over
     assert done == ["error: descriptor 3 (x), from systemd: not a socket (Socket operation on non-socket)"]

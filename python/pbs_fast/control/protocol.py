@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from pbs_fast.control import replies
 from pbs_fast.util.addresses import canonical, parse_network
+from pbs_fast.util.text import printable
 
 VERSION = 1
 #: Longest request in bytes, its line feed included.
@@ -284,7 +285,7 @@ def _keys(form: type[Any]) -> dict[str, str]:
 
 
 def _unknown(word: object, names: Iterable[str]) -> str:
-    shown = word if isinstance(word, str) and len(word) <= 60 else "this"
+    shown = printable(word) if isinstance(word, str) and len(word) <= 60 else "this"
     names = list(names)
     near = get_close_matches(word[:60], names, n=1, cutoff=0.4) if isinstance(word, str) else []
     known = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
