@@ -17,7 +17,7 @@ import pytest
 
 from cli import replies
 from cli.fake_daemon import Answers, FakeDaemon
-from pbs_fast.cli import main
+from pbs_fast.cli import main, rows
 from pbs_fast.cli.alarms import PAUSE, Runner
 from pbs_fast.control import client
 from pbs_fast.control.protocol import EVENTS, IN_ORDER
@@ -236,7 +236,7 @@ def test_why_without_the_daemon_takes_the_options(call: Call, place: Path) -> No
     assert "it may not relay" in call("why", A, "--grace=1m")[1]
 
 
-def test_list(call: Call, start: Start, place: Path) -> None:
+def test_list(call: Call, start: Start) -> None:
     some = [replies.row(), replies.row(ip="192.0.2.1", user="bert")]
     pages = [{"ok": {"rows": some[:1], "more": True}}, {"ok": {"rows": some[1:], "more": False}}]
     daemon = start({"list": pages})
@@ -246,19 +246,23 @@ def test_list(call: Call, start: Start, place: Path) -> None:
     assert [json.loads(line)["user"] for line in call("list", "--json", "--sort=user")[1].splitlines()] == [
         "anna@example.org", "bert"
     ]  # fmt: skip
-    assert daemon.asked[0] == {"v": 1, "id": 1, "do": "list", "table": f"lmdb:{place}/relay"}
+    assert daemon.asked[0] == {"v": 1, "id": 1, "do": "list"}
     assert call("list", "--sort=usr") == (2, "", "pbs-fast list: --sort=usr: no such order; nearest: user\n")
 
 
-def test_list_reads_the_tables_of_another_configuration(call: Call, start: Start, place: Path) -> None:
+def test_list_reads_the_tables_of_another_configuration(
+    call: Call, start: Start, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A daemon on the socket that does not write this table must not answer for it."""
     from pbs_fast.tables import open_table
 
     open_table(f"lmdb:{place}/relay").close()
-    start({"list": [{"error": {"code": "unknown", "text": "this daemon does not write it"}}]})
+    monkeypatch.setattr(rows, "DEFAULT", f"{place}/pbs.toml:6")  # where the directory is set, as if it were the default
+    daemon = start({"list": [{"error": {"code": "unknown", "text": "this daemon does not write it"}}]})
     code, out, err = call("list")
     assert (code, out) == (0, "The database holds 0 IPs.\n")
     assert err == "pbs-fast list: this daemon does not write it; reading the tables, which hold addresses only\n"
+    assert daemon.asked[0] == {"v": 1, "id": 1, "do": "list", "table": f"lmdb:{place}/relay"}
     assert call("list", f"--dbfile=lmdb:{place}/relay") == (0, "The database holds 0 IPs.\n", ""), "not asked at all"
 
 

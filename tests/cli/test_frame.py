@@ -256,6 +256,8 @@ def test_each_shell_gets_a_script_of_its_own(shell: str) -> None:
     ("words", "offered"),
     [
         ("pbs-fast for", ["formats"]),
+        ("pbs-fast re", ["reap", "reload", "revoke"]),
+        ("pbs-fast revoke --u", ["--undo"]),
         ("pbs-fast run --watch", ["--watchlog"]),
         ("pbs-fast bench --lo", ["--log-timezone"]),
     ],

@@ -10,7 +10,7 @@ import typer
 from pbs_fast.cli import options, panels
 from pbs_fast.cli.reach import escape_output, note, socket_for
 from pbs_fast.cli.table import chosen, each_account, listing
-from pbs_fast.config import Config, Settings
+from pbs_fast.config import DEFAULT, Config, Settings
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ def _asked(settings: Settings, specs: Sequence[TableSpec]) -> list[Row] | None:
     from pbs_fast.control.client import AnsweredError, ControlError, stream
     from pbs_fast.control.protocol import List
 
-    request = List(table=str(specs[0]))
+    # Daemons that share the default directory are told apart by their tables, as far as these are configured.
+    shared = settings.origin("control.directory") == DEFAULT
+    named = any(settings.origin(key) != DEFAULT for key in ("dbfile", "table"))
+    request = List(table=str(specs[0]) if shared and named else None)
     try:
         return [row for page in stream(socket_for(settings, request), request) for row in page["rows"]]
     except ControlError as error:
