@@ -7,14 +7,17 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from control.test_status_schema import SCHEMA, faults
+from daemon.conftest import a_place
 from daemon.running import PATIENCE, Site, login, noise, pbs
 from mta import wait_for
+from mta.postfix import require_postfix, running
 
 A, B, C, D = "203.0.113.1", "203.0.113.2", "2001:db8::3", "203.0.113.4"
 
@@ -108,3 +111,29 @@ def test_list_reads_the_table_that_is_named(site: Site, option: str) -> None:
     site.wait_rows(A)
     done = pbs("list", f"--config={site.config}", f"{option}={site.spec}", "--dbfile=" + site.spec)
     assert done.stdout.count(f"\t{A}\n") >= 1
+
+
+def test_the_queue_of_a_user_at_a_real_postfix() -> None:
+    require_postfix("lmdb")
+    with a_place("lmdb") as site:
+        site.start().stop()
+        with running(site.spec, main_cf=["defer_transports = discard", "in_flow_delay = 0"]) as postfix:
+            site.configure(f'watchlog = ["{site.log}", "{postfix.log}"]\npostconf = "postconf -c {postfix.config}"\n')
+            daemon = site.start(f"--watchlog={postfix.log}")
+            for ip, user in [(A, "mallory"), (B, "bert")]:
+                site.append(login(ip, user))
+                site.wait_rows(*([A] if ip == A else [A, B]))
+                with postfix.session(ip) as client:
+                    assert client.rcpt().relayed
+                    assert client.data().code == 250
+            done = pbs("queue", f"--config={site.config}", "MALLORY", "--since=1h")
+            assert done.returncode == 0, done.stderr
+            (queue_id,) = done.stdout.split()
+            assert f"{queue_id}: client=unknown[{A}]" in postfix.log.read_text()
+            assert done.stderr.endswith("1 message of MALLORY, 1 of them still queued\n")
+            assert "1 message since" in pbs("why", f"--config={site.config}", A).stdout
+            daemon.kill()
+            postsuper = ["postsuper", "-c", str(postfix.config), "-d", "-"]
+            subprocess.run(postsuper, input=done.stdout, text=True, check=True, capture_output=True)
+            done = pbs("queue", f"--config={site.config}", A)
+            assert (done.stdout, done.returncode) == ("", 0)

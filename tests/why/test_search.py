@@ -302,3 +302,7 @@ def test_the_messages_of_a_user(tmp_path: Path, postqueue: Callable[[str], None]
     with pytest.raises(PbsError, match=r"postqueue -j failed with 69: postqueue: fatal: no right$"):
         queued(ids)
     assert queued([]) == []
+    postqueue("""echo "{\\"queue_id\\": \\"$*\\"}" """)
+    assert queued(["-j", "-c /etc/out -j"], "/usr/sbin/postconf -v -c /etc/out -h") == ["-c /etc/out -j"]
+    with pytest.raises(PbsError, match="give a command and its options"):
+        queued(ids, "postconf -c '")

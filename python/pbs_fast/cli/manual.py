@@ -117,7 +117,7 @@ def register(app: typer.Typer) -> None:
             raise UsageError(f"{whom}: is a network; name a login name or one address")
         now = int(time())
         sent, gaps = sent_by(Investigation(settings), whom_.user, whom_.ip, since=now - since, now=now)
-        waiting = queued(sent)
+        waiting = queued(sent, settings.config.postconf)
         typer.echo("".join(f"{each}\n" for each in waiting), nl=False)
         for gap in gaps:
             note("queue", gap)

@@ -7,6 +7,7 @@ one object a line, since Postfix 3.1 (postqueue(1)).
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -61,25 +62,38 @@ def _gaps(logs: Iterable[LogPart]) -> list[str]:
     return [log.reason for log in logs if not log.complete]
 
 
-def queued(ids: Iterable[str]) -> list[str]:
-    """Those of the queue ids that are in Postfix's queue now, in their order. Raises PbsError."""
+def queued(ids: Iterable[str], postconf: str = "postconf") -> list[str]:
+    """Those of the queue ids that are in Postfix's queue now, in their order. Raises PbsError.
+
+    `postconf` is the command of the configuration, whose option -c names the instance.
+    """
     wanted = list(ids)
     if not wanted:
         return []
     program = shutil.which("postqueue") or shutil.which("postqueue", path=_SBIN)
     if program is None:
         raise PbsError("postqueue: no such command; run this on the machine where Postfix is")
+    command = [program, *_instance(postconf), "-j"]
     try:
-        done = subprocess.run([program, "-j"], capture_output=True, check=False, timeout=_PATIENCE)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_PATIENCE)  # noqa: S603
     except OSError as error:
         raise PbsError(f"{program}: {error.strerror}") from error
     except subprocess.TimeoutExpired:
-        raise PbsError(f"{program} -j: no answer in {_PATIENCE:.0f} s; run it by hand") from None
+        raise PbsError(f"{shlex.join(command)}: no answer in {_PATIENCE:.0f} s; run it by hand") from None
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
-        raise PbsError(f"{program} -j failed with {done.returncode}: {said[-1]}")
+        raise PbsError(f"{shlex.join(command)} failed with {done.returncode}: {said[-1]}")
     here = {_id(line) for line in done.stdout.splitlines()}
     return [each for each in wanted if each in here]
+
+
+def _instance(postconf: str) -> list[str]:
+    """The option that names the directory of a further Postfix instance, from `postconf -c DIRECTORY`."""
+    try:
+        words = shlex.split(postconf)
+    except ValueError as error:
+        raise PbsError(f"postconf = {postconf!r}: {error}; give a command and its options") from None
+    return next((words[at : at + 2] for at, word in enumerate(words) if word == "-c"), [])
 
 
 def _id(line: bytes) -> str:
