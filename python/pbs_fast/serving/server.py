@@ -38,8 +38,11 @@ _READ = 16 << 10
 _SWEEP = 5.0
 #: Seconds without accepting after the system ran out of descriptors or memory for a connection.
 _REST = 0.1
-#: With `share`: processor seconds that may be used at once, after a time without requests.
-_CREDIT = 0.002
+#: With `share`: processor seconds that may be used at once, after a time without requests: some five requests. A longer
+#: burst would keep the GIL: a thread that releases it for a short system call mostly has it back at once.
+_CREDIT = 0.0003
+#: Longest rest in seconds.
+_LONGEST_REST = 0.1
 
 More = Callable[[], bytes]
 
@@ -101,7 +104,8 @@ class Server:
     """Serves from `start` until `close`."""
 
     def __init__(self, ports: Sequence[Port], *, name: str, share: float | None = None) -> None:
-        """`share`: the part of one processor, above 0, that the thread may use for long; None: all."""
+        """`share`: the part of one processor, above 0, that requests may use for long; None: all. What is delivered is
+        not counted: who gives answers later paces them."""
         self._ports = {port.listener: port for port in ports}
         self._most = max(1, _descriptors() - RESERVE)
         self._share = share
@@ -186,12 +190,13 @@ class Server:
             for key, events in self._selector.select(pause):
                 if key.fileobj is self._woken:
                     self._take_deliveries()
-                elif (port := self._ports.get(key.fileobj)) is not None:  # type: ignore[call-overload]
+                    continue
+                pace.begin()
+                if (port := self._ports.get(key.fileobj)) is not None:  # type: ignore[call-overload]
                     self._accept(port)
                 elif (client := self._clients.get(key.fd)) is not None:  # None: dropped in this round
                     self._serve(client, events)
-                if pace.rest():
-                    time.sleep(pace.rest())
+                pace.end()
 
     def _take_deliveries(self) -> None:
         with suppress(BlockingIOError):
@@ -330,21 +335,28 @@ class Server:
 
 
 class _Pace:
-    """How long a thread must rest so that it uses no more than its share of a processor."""
+    """Rests after work, so that it uses no more than its share of a processor."""
 
     def __init__(self, share: float | None) -> None:
         self._share = share
-        self._used, self._at = time.thread_time(), time.monotonic()
+        self._begun, self._at = 0.0, time.monotonic()
         self._credit = _CREDIT
 
-    def rest(self) -> float:
-        """Seconds; 0 while the share is not used up."""
+    def begin(self) -> None:
+        """Work begins."""
+        if self._share is not None:
+            self._begun = time.thread_time()
+
+    def end(self) -> None:
+        """It ended; rest if the share is used up."""
         if self._share is None:
-            return 0.0
-        used, now = time.thread_time(), time.monotonic()
-        self._credit = min(_CREDIT, self._credit + (now - self._at) * self._share - (used - self._used))
-        self._used, self._at = used, now
-        return max(0.0, -self._credit / self._share)
+            return
+        now = time.monotonic()
+        self._credit = min(_CREDIT, self._credit + (now - self._at) * self._share)
+        self._credit -= time.thread_time() - self._begun
+        self._at = now
+        if self._credit < 0:
+            time.sleep(min(_LONGEST_REST, -self._credit / self._share))
 
 
 def _hung_up(client: Client) -> bool:
