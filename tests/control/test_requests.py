@@ -410,7 +410,7 @@ def test_a_thousand_clients_at_once(loop: Loop) -> None:
 
 
 def happened(kind: str, text: str = "") -> Happened:
-    return Happened(kind, lambda: {"at": "now", "kind": kind, "text": text})  # type: ignore[typeddict-item]
+    return Happened(kind, lambda: {"at": "now", "kind": kind, "text": text})
 
 
 def watching(loop: Loop, *kinds: str) -> Client:

@@ -11,6 +11,7 @@ import socket
 import stat
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,14 +26,17 @@ from mta.postfix import require_postfix
 from pbs_fast.control.client import (
     AnsweredError,
     ControlError,
+    Lost,
     NoRightError,
     NotRunningError,
     OlderDaemonError,
     SilentError,
     ask,
     stream,
+    watch,
 )
-from pbs_fast.control.protocol import List, Ping, Refusals, Reload, Status, Undo, Why
+from pbs_fast.control.protocol import List, Ping, Refusals, Reload, Status, Undo, Watch, Why
+from pbs_fast.control.replies import Event
 
 A, B, C, D = "203.0.113.1", "203.0.113.2", "2001:db8::3", "203.0.113.4"
 
@@ -388,6 +392,66 @@ def test_what_is_in_trouble_is_noticed(site: Site) -> None:
     assert notice["code"] == "log_gone"
     assert str(site.log) in notice["text"]
     assert status(site)["logs"][0]["state"] == "missing"
+
+
+def test_watchers_see_what_happens(site: Site) -> None:
+    """What the audit lines say, and what the log says only in debugging, as it happens."""
+    site.deny.write_text('[[deny]]\nusers = ["mallory"]\n')
+    site.grace = 3
+    site.cover()
+    site.start()
+    events: list[Event | Lost] = []
+    wanted = Watch(("granted", "renewed", "expired", "revoked", "refused", "warning", "log_gone", "reloaded"))
+    reading = threading.Thread(target=read_events, args=(site, wanted, events))
+    reading.start()
+
+    def of(kind: str) -> list[Event]:
+        return [each for each in events if not isinstance(each, Lost) and each["kind"] == kind]
+
+    def seen(kind: str) -> Event:
+        wait_for(kind, lambda: of(kind), seconds=PATIENCE)
+        return of(kind)[0]
+
+    wait_for("the watcher", lambda: watched(site, A, of), seconds=PATIENCE)
+    assert seen("renewed")["ip"] == A
+    site.append(login(C))
+    wait_for("the grant", lambda: [each for each in of("granted") if each["ip"] == C], seconds=PATIENCE)
+    event = of("granted")[-1]
+    assert (event["ip"], event["user"], event["format"], event["host"]) == (C, "ann", "dovecot", "hub")
+    site.append(login(B, "mallory"))
+    refused = seen("refused")
+    assert (refused["ip"], refused["user"], refused["guard"], refused["log"]) == (B, "mallory", "deny", str(site.log))
+    granted(site, D, 600)
+    wait_for("the manual grant", lambda: [each for each in of("granted") if each["ip"] == D], seconds=PATIENCE)
+    revoked(site, ip=D)
+    assert "pid=" in seen("revoked")["why"]
+    assert seen("expired")["ip"] in (A, C)
+    reply = asked(site, Reload())
+    assert (reply["text"], reply["warnings"]) == (seen("reloaded")["text"], [])
+    site.deny.write_text("x = 1")
+    reply = asked(site, Reload())
+    assert not reply["reloaded"]
+    assert [seen("warning")["text"]] == reply["warnings"]
+    assert "the previous settings stay in force" in reply["warnings"][0]
+    site.log.rename(site.place / "gone")
+    assert seen("log_gone")["log"] == str(site.log)
+    site.close()
+    reading.join(PATIENCE)
+    numbers = [each["n"] for each in events if not isinstance(each, Lost)]
+    assert numbers == sorted(set(numbers))
+    assert "renewed" not in site.said(), "a watcher makes our own log no longer"
+
+
+def watched(site: Site, ip: str, of: Callable[[str], list[Event]]) -> bool:
+    """Whether events come: a login again and again until its renewal was seen."""
+    site.append(login(ip))
+    time.sleep(0.3)
+    return bool(of("renewed"))
+
+
+def read_events(site: Site, request: Watch, events: list[Event | Lost]) -> None:
+    with suppress(ControlError):
+        events.extend(watch(site.place / "run" / "status", request))
 
 
 # -- the sockets ------------------------------------------------------------------------------------------------------

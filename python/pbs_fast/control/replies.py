@@ -123,11 +123,9 @@ class Watching(TypedDict):
     """The kinds that will come."""
 
 
-class Event(TypedDict):
-    """What happened, for a watcher. Which keys are there depends on `kind`."""
+class EventBody(TypedDict):
+    """What happened. Which keys are there depends on `kind`."""
 
-    n: int
-    """+1 for each event of this run of the daemon; a gap means that a kind was left out, or events were lost."""
     at: str
     kind: str
     level: NotRequired[str]
@@ -143,6 +141,13 @@ class Event(TypedDict):
     why: NotRequired[str]
     log: NotRequired[str]
     table: NotRequired[str]
+
+
+class Event(EventBody):
+    """What happened, for a watcher."""
+
+    n: int
+    """+1 for each event of this run of the daemon; a gap means that a kind was left out, or events were lost."""
 
 
 Undoable = Literal["denial", "grant"]

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import NamedTuple, Protocol
 
 from pbs_fast.control import protocol
-from pbs_fast.control.replies import Event
+from pbs_fast.control.replies import EventBody
 
 #: Events that wait for one watcher.
 RING = 4_096
@@ -24,8 +24,7 @@ class Happened(NamedTuple):
     """One event. Its text and its keys are made when it is sent, because most are not wanted by anybody."""
 
     kind: str
-    describe: Callable[[], Event]
-    """`n` is added afterwards."""
+    describe: Callable[[], EventBody]
 
 
 class Waker(Protocol):
@@ -41,7 +40,7 @@ class Watcher:
     def __init__(self, request_id: int, kinds: Collection[str]) -> None:
         """`kinds` empty: all."""
         self._id = request_id
-        self._kinds = frozenset(kinds)
+        self.kinds = frozenset(kinds or protocol.EVENTS)
         self._ring: deque[tuple[int, Happened]] = deque()
         self._lost = self._told = 0
         self.sleeping = True
@@ -49,7 +48,7 @@ class Watcher:
 
     def put(self, number: int, event: Happened) -> bool:
         """Take an event; whether the thread must be told."""
-        if self._kinds and event.kind not in self._kinds:
+        if event.kind not in self.kinds:
             return False
         if len(self._ring) >= RING:
             try:
@@ -89,6 +88,8 @@ class Watchers:
 
     def __init__(self) -> None:
         self._watchers: dict[int, Watcher] = {}
+        self.wanted: frozenset[str] = frozenset()
+        """The kinds that somebody watches for; another object after each change."""
         self._number = 0
         self._lock = Lock()
         self.waker: Waker | None = None
@@ -99,11 +100,16 @@ class Watchers:
 
     def add(self, client: int, watcher: Watcher) -> None:
         """Events go to this client from now on."""
-        self._watchers = {**self._watchers, client: watcher}
+        self._become({**self._watchers, client: watcher})
 
     def remove(self, client: int) -> None:
         """No further events go to this client."""
-        self._watchers = {number: watcher for number, watcher in self._watchers.items() if number != client}
+        if client in self._watchers:
+            self._become({number: watcher for number, watcher in self._watchers.items() if number != client})
+
+    def _become(self, watchers: dict[int, Watcher]) -> None:
+        self._watchers = watchers
+        self.wanted = frozenset().union(*(watcher.kinds for watcher in watchers.values()))
 
     def put(self, events: Iterable[Happened]) -> None:
         """Hand events to all who watch for their kinds."""

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.control import replies
 from pbs_fast.control.protocol import Grant, RequestError, Revoke, Undo
+from pbs_fast.daemon.explain import spelled
 from pbs_fast.daemon.manual import spoken, until_of
 from pbs_fast.guards import LOCAL
 from pbs_fast.guards.deny import fold_user
 from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant
+from pbs_fast.log.records import event
 from pbs_fast.util.addresses import parse, parse_network
 from pbs_fast.util.text import rfc3339
 
@@ -66,7 +68,7 @@ class Changes:
         by = spoken(peer.uid, peer.pid, request.reason)
         unsaved = self._manual.save(state)
         self._guards.deny_manually(self._manual.denials())
-        log.info(f"denied {request.what} until={rfc3339(until)} ({by})")
+        log.info(f"denied {request.what} until={spelled(until)} ({by})")
         if unsaved is not None:
             log.warning(f"{unsaved}; the denial of {request.what} ends with this daemon")
         return self._removed(request, by, until, unsaved)
@@ -153,9 +155,10 @@ class Changes:
         delta = self._ledger.grant(grant.ip, end)
         self._publisher.add(delta)
         if delta:
-            log.info(f"added {grant.ip} to DB user=- format=- host=- until={rfc3339(grant.until)} ({by})")
+            said = f"added {grant.ip} to DB user=- format=- host=- until={spelled(grant.until)} ({by})"
+            log.info(said, extra=event("granted", [*delta.set.items()], by))
         else:
-            log.info(f"manual grant of {grant.ip} until={rfc3339(grant.until)}: a login gave it more ({by})")
+            log.info(f"manual grant of {grant.ip} until={spelled(grant.until)}: a login gave it more ({by})")
 
 
 def spoken_again(grant: ManualGrant) -> str:

@@ -90,11 +90,11 @@ def _granted(shift: int, row: tuple[str, Grant]) -> str:
 def _about(grant: Grant, shift: int) -> str:
     """`shift` is what makes the ledger's seconds those since the epoch; asked for once, as that reads two clocks."""
     user = "-" if grant.user is None else grant.user or '""'
-    until = _spelled(grant.expires + shift)
+    until = spelled(grant.expires + shift)
     return f"user={user} format={grant.format or '-'} host={grant.host or '-'} until={until}"
 
 
 @lru_cache(maxsize=4096)
-def _spelled(second: int) -> str:
+def spelled(second: int) -> str:
     """A time as RFC 3339. A replay says the same seconds again and again, and spelling one takes 8 µs."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

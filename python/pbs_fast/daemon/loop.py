@@ -15,9 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pbs_fast.control import replies
+from pbs_fast.control.watchers import Watchers
 from pbs_fast.daemon.changes import Changes
 from pbs_fast.daemon.commands import Commands
 from pbs_fast.daemon.explain import Explainer
+from pbs_fast.daemon.feed import EventFeed, Heard
 from pbs_fast.daemon.live import LiveState
 from pbs_fast.daemon.notify import state
 from pbs_fast.daemon.queries import Queries
@@ -28,6 +30,7 @@ from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.health.alarm import LimitAlarm
 from pbs_fast.health.skew import SkewWatch
 from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.log.handlers import listening
 from pbs_fast.log.records import event
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
@@ -105,6 +108,7 @@ class Daemon:
         self._board = StatusBoard(live, core)
         self._changes = Changes(live, self._revoke)
         self._control = control
+        self._feed = EventFeed(Watchers() if control is None else control.watchers, clock.to_wall)
         self._commands = Commands(
             board=self._board,
             queries=Queries(live, self._refusals),
@@ -196,6 +200,7 @@ class Daemon:
         self._publisher.flush()
         if self._control is not None:
             self._control.turn(self._commands.answer)
+            self._feed.turned()
         self._board.turned()
         self._unexplained.turned()
         self._notifier.turned(self.state)
@@ -211,8 +216,10 @@ class Daemon:
 
     def _reload_told(self) -> replies.Reloaded:
         """The same for a command, with what our log says of it."""
-        done = self._reload_now()
-        return {"reloaded": done, "text": "", "warnings": []}
+        heard = Heard("reloaded")
+        with listening(heard):
+            done = self._reload_now()
+        return {"reloaded": done, "text": heard.text, "warnings": heard.warnings}
 
     def _sweep(self) -> None:
         """Remove live rows that the guards now in force refuse; after a reload."""
@@ -329,6 +336,7 @@ class Daemon:
             self._checkpoints.write(self._logs)
         self._unexplained.save()
         self._manual.close()
+        self._feed.close()
         self._part(len(self._leaving))
         self._logs.close()
         self._hints.close()
