@@ -352,6 +352,8 @@ def test_what_the_other_changes_say() -> None:
 def test_an_event_is_one_line() -> None:
     event: Any = {"n": 1, "at": "2026-11-30T10:12:17.204Z", "kind": "granted", "ip": "203.0.113.5", "user": "a\nb"}
     assert events.as_text(event) == "10:12:17  granted      ip=203.0.113.5 user=a\\x0ab\n"
+    ending: Any = {**event, "user": None, "until": "2026-11-30T10:42:17.000Z"}
+    assert events.as_text(ending) == "10:12:17  granted      ip=203.0.113.5 until=10:42:17\n"
     told: Any = {**event, "text": "granted it"}
     assert events.as_text(told) == "10:12:17  granted      granted it\n"
     assert events.as_text(event, MARKED).startswith("10:12:17  <green>granted    </green>  ip=")

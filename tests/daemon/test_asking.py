@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from control.test_status_schema import SCHEMA, faults
 from daemon.conftest import a_place
-from daemon.running import PATIENCE, Site, login, noise, pbs
+from daemon.running import PATIENCE, PROGRAM, Site, login, noise, pbs
 from mta import wait_for
 from mta.postfix import require_postfix, running
 
@@ -137,3 +138,34 @@ def test_the_queue_of_a_user_at_a_real_postfix() -> None:
             subprocess.run(postsuper, input=done.stdout, text=True, check=True, capture_output=True)
             done = pbs("queue", f"--config={site.config}", A)
             assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_watch_and_its_program(site: Site) -> None:
+    daemon = site.start()
+    program = site.place / "alarm"
+    program.write_text(f"#!/bin/sh\ncat >> {site.place}/heard\n")
+    program.chmod(0o755)
+    words = [PROGRAM, "watch", f"--config={site.config}"]
+    with (
+        subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as all_of_it,
+        subprocess.Popen([*words, "--alarms", f"--run={program}"], stdout=subprocess.PIPE, text=True) as alarms,
+    ):
+        assert all_of_it.stdout is not None
+        assert all_of_it.stderr is not None
+        try:
+            heard = site.place / "heard"
+            # The first events may come before the watchers are there.
+            for attempt in range(60):
+                ask(site, "grant", f"198.51.100.{attempt}", "--for=10m")
+                ask(site, "revoke", f"198.51.100.{attempt}", "--for=10m")
+                time.sleep(0.5)
+                if heard.exists() and select.select([all_of_it.stdout], [], [], 0)[0]:
+                    break
+            assert json.loads(all_of_it.stdout.readline())["kind"] in ("granted", "revoked")
+            wait_for("the alarm", lambda: '"revoked"' in heard.read_text(), seconds=PATIENCE)
+            daemon.stop()
+            assert all_of_it.wait(PATIENCE) == alarms.wait(PATIENCE) == 1
+            assert all_of_it.stderr.read() == "pbs-fast watch: the daemon has ended\n"
+        finally:
+            all_of_it.kill()
+            alarms.kill()

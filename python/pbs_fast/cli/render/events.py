@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pbs_fast.cli.render.layout import PLAIN, Look, plural
-from pbs_fast.cli.render.times import parse_time
+from pbs_fast.cli.render.times import clock, parse_time
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ def as_text(event: Event, look: Look = PLAIN) -> str:
     text = event.get("text")
     if text is None:
         shown = ("ip", "user", "host", "format", "guard", "until", "log", "table", "why")
-        values = {key: event.get(key) for key in shown}
+        values: dict[str, object] = {key: event.get(key) for key in shown}
+        if (until := event.get("until")) is not None:
+            values["until"] = clock(until, event["at"])
         text = " ".join(f"{key}={value}" for key, value in values.items() if value not in (None, ""))
     when = parse_time(event["at"]).strftime("%H:%M:%S")
     name = f"{printable(kind):<{_WIDEST}}"
