@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli import replies
-from pbs_fast.cli.render import changes, events, layout, rows, status, why
+from pbs_fast.cli.render import layout, status, why
+from pbs_fast.cli.render import replies as short
 from pbs_fast.cli.render.layout import Cell, Look, listed, paragraph, plural, table
 from pbs_fast.control.protocol import EVENTS
 from pbs_fast.why.findings import Findings, Line, Login, LogPart, Message, Missed
@@ -298,20 +299,20 @@ def test_rows_in_columns() -> None:
         replies.row(ip="2001:db8::77", user=None, since=None, format=None, origin="recovered"),
         replies.row(ip="192.0.2.1", until=None, since="2026-11-29T23:00:00.000Z"),
     ]
-    assert rows.as_text(sorted(some, key=rows.ORDERS["address"]), replies.NOW) == (
+    assert short.rows(sorted(some, key=short.ORDERS["address"]), replies.NOW) == (
         "ADDRESS       USER              SINCE                UNTIL         FORMAT\n"
         "192.0.2.1     anna@example.org  2026-11-29 23:00:00  session open  dovecot\n"
         "203.0.113.5   anna@example.org  10:12:17             10:42:17      dovecot\n"
         "2001:db8::77  -                 -                    10:42:17      -        found at the start\n"
     )
-    assert rows.as_text([], replies.NOW) == "no address may relay\n"
-    fits(rows.as_text(some, replies.NOW, NARROW))
+    assert short.rows([], replies.NOW) == "no address may relay\n"
+    fits(short.rows(some, replies.NOW, NARROW))
 
 
-@pytest.mark.parametrize("order", rows.ORDERS)
+@pytest.mark.parametrize("order", short.ORDERS)
 def test_each_order_takes_what_is_not_known(order: str) -> None:
     some = [replies.row(ip=f"192.0.2.{n}", **{order: None} if n and order != "address" else {}) for n in range(3)]
-    assert len(sorted(some, key=rows.ORDERS[order])) == 3
+    assert len(sorted(some, key=short.ORDERS[order])) == 3
 
 
 def revoked(**more: Any) -> str:
@@ -319,7 +320,7 @@ def revoked(**more: Any) -> str:
         "what": "mallory@example.org", "kind": "user", "revoked": 3, "until": "2026-12-01T10:31:40.000Z",
         "addresses": ["203.0.113.77", "198.51.100.4", "2001:db8::77"],
     } | more  # fmt: skip
-    return changes.revoked(reply, replies.NOW)
+    return short.revoked(reply, replies.NOW)
 
 
 def test_what_revoke_says() -> None:
@@ -338,27 +339,27 @@ def test_what_revoke_says() -> None:
 
 def test_what_the_other_changes_say() -> None:
     granted: Any = {"ip": "203.0.113.9", "until": "2026-11-30T12:31:40.000Z"}
-    assert changes.granted(granted, replies.NOW) == (
+    assert short.granted(granted, replies.NOW) == (
         "203.0.113.9 may relay until 12:31:40 (granted by hand); guards hold for it too\n"
     )
     undone: Any = {"what": "a@b", "kind": "user", "undone": ["denial", "grant"]}
-    assert changes.undone(undone) == (
+    assert short.undone(undone) == (
         "a@b is no longer denied; its next login counts again\nthe manual grant of a@b has ended\n"
     )
     reloaded: Any = {"reloaded": True, "text": "reloaded mynetworks", "warnings": ["x is not set"]}
-    assert changes.reloaded(reloaded) == "x is not set\nreloaded mynetworks\n"
+    assert short.reloaded(reloaded) == "x is not set\nreloaded mynetworks\n"
 
 
 def test_an_event_is_one_line() -> None:
     event: Any = {"n": 1, "at": "2026-11-30T10:12:17.204Z", "kind": "granted", "ip": "203.0.113.5", "user": "a\nb"}
-    assert events.as_text(event) == "10:12:17  granted      ip=203.0.113.5 user=a\\x0ab\n"
+    assert short.event(event) == "10:12:17  granted      ip=203.0.113.5 user=a\\x0ab\n"
     ending: Any = {**event, "user": None, "until": "2026-11-30T10:42:17.000Z"}
-    assert events.as_text(ending) == "10:12:17  granted      ip=203.0.113.5 until=10:42:17\n"
+    assert short.event(ending) == "10:12:17  granted      ip=203.0.113.5 until=10:42:17\n"
     told: Any = {**event, "text": "granted it"}
-    assert events.as_text(told) == "10:12:17  granted      granted it\n"
-    assert events.as_text(event, MARKED).startswith("10:12:17  <green>granted    </green>  ip=")
+    assert short.event(told) == "10:12:17  granted      granted it\n"
+    assert short.event(event, MARKED).startswith("10:12:17  <green>granted    </green>  ip=")
     assert max(len(kind) for kind in EVENTS) <= 11
-    assert events.lost(1).startswith("1 event lost")
+    assert short.lost(1).startswith("1 event lost")
 
 
 # -- layout ----------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
         The rows are removed from the tables, and no login brings them back for a time. It survives a restart of the
         daemon. What should last belongs into deny.toml. Needs root or the daemon's account.
         """
-        from pbs_fast.cli.render import changes
+        from pbs_fast.cli.render import replies
         from pbs_fast.cli.render.layout import look
         from pbs_fast.control.protocol import Revoke, Undo
         from pbs_fast.errors import UsageError
@@ -57,10 +57,10 @@ def register(app: typer.Typer) -> None:
             if for_ is not None:
                 raise UsageError("--undo and --for do not go together; leave out --for")
             undone = answer(settings, Undo(whom_.ip, whom_.network, whom_.user, reason=reason))
-            typer.echo(changes.undone(undone, look()), nl=False)
+            typer.echo(replies.undone(undone, look()), nl=False)
             return 0
         reply = answer(settings, Revoke(whom_.ip, whom_.network, whom_.user, for_s=for_, reason=reason))
-        typer.echo(changes.revoked(reply, _now(), look()), nl=False)
+        typer.echo(replies.revoked(reply, _now(), look()), nl=False)
         return 0
 
     @options.command(app, "grant", keys=(), panel=panels.DAEMON)
@@ -78,7 +78,7 @@ def register(app: typer.Typer) -> None:
         The guards hold for it too. It survives a restart of the daemon; pbs-fast revoke ends it. Needs root or the
         daemon's account.
         """
-        from pbs_fast.cli.render import changes
+        from pbs_fast.cli.render import replies
         from pbs_fast.cli.render.layout import look
         from pbs_fast.control.protocol import Grant
         from pbs_fast.errors import UsageError
@@ -87,7 +87,7 @@ def register(app: typer.Typer) -> None:
         if ip is None:
             raise UsageError(f"{address}: is no IP address; only a single address can be granted")
         reply = answer(settings, Grant(ip, for_, reason))
-        typer.echo(changes.granted(reply, _now(), look()), nl=False)
+        typer.echo(replies.granted(reply, _now(), look()), nl=False)
         return 0
 
     @options.command(app, "queue", keys=("watchlog", "core"), panel=panels.DAEMON)

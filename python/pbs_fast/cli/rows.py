@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
         --dbfile or --table, it reads the tables themselves, which hold addresses only. Reads only: it keeps no lock and
         creates no file.
         """
-        from pbs_fast.cli.render.rows import ORDERS
+        from pbs_fast.cli.render.replies import ORDERS
 
         if sort not in ORDERS:
             from pbs_fast.cli.errors import nearest
@@ -91,7 +91,7 @@ def _show(rows: Sequence[Row], json: bool) -> None:
     from datetime import UTC, datetime
 
     from pbs_fast.cli.render.layout import look
-    from pbs_fast.cli.render.rows import as_text
+    from pbs_fast.cli.render.replies import rows as as_text
 
     typer.echo(as_text(rows, datetime.now(UTC).isoformat(), look()), nl=False)
 

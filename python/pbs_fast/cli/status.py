@@ -47,8 +47,8 @@ def register(app: typer.Typer) -> None:
         Like SIGHUP, but it says here what came of it; the exit status is 1 if the previous settings stay in force.
         Needs root or the daemon's account.
         """
-        from pbs_fast.cli.render.changes import reloaded
         from pbs_fast.cli.render.layout import look
+        from pbs_fast.cli.render.replies import reloaded
         from pbs_fast.control.protocol import Reload
 
         reply = answer(settings, Reload())

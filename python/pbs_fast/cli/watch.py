@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
         (pbs-fast-alarms.service is an example).
         """
         from pbs_fast.cli.alarms import Runner, command_of
-        from pbs_fast.cli.render import events as render
+        from pbs_fast.cli.render import replies as render
         from pbs_fast.cli.render.layout import look
         from pbs_fast.control.client import Lost
         from pbs_fast.control.client import watch as watch_events
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
                 typer.echo(dumps(event))
             else:
-                typer.echo(render.as_text(event, style), nl=False)
+                typer.echo(render.event(event, style), nl=False)
 
         for found in watch_events(socket_for(settings, wanted), wanted):
             if isinstance(found, Lost):

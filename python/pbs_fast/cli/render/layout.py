@@ -1,4 +1,4 @@
-"""How text looks on a terminal and in a pipe: columns, wrapping between words, plurals, colour.
+"""How text looks on a terminal and in a pipe: columns, wrapping between words, plurals, colour, times.
 
 Invariants: text of strangers goes through `printable` here; without a width nothing is wrapped, so that a pipe gets one
 line a row; with one, no line is longer unless it is a single word. rich can do tables too, but importing it doubles the
@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple, TextIO
 
 from pbs_fast.util.text import printable
@@ -78,6 +79,22 @@ def listed(words: Sequence[str], most: int = 5) -> str:
     if len(words) > most:
         return f"{', '.join(words[:most])} and {len(words) - most} more"
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def parse_time(text: str) -> datetime:
+    """A time of a reply, in the local time zone. Raises ValueError."""
+    return datetime.fromisoformat(text).astimezone()
+
+
+def clock(text: str, now: str) -> str:
+    """`10:42:17`, with its date in front if that is not today's."""
+    when, today = parse_time(text), parse_time(now)
+    return when.strftime("%H:%M:%S" if when.date() == today.date() else "%Y-%m-%d %H:%M:%S")
+
+
+def between(earlier: str, later: str) -> float:
+    """Seconds from one time to another."""
+    return (parse_time(later) - parse_time(earlier)).total_seconds()
 
 
 def table(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pbs_fast.cli.render.layout import PLAIN, Cell, Look, paragraph, plural, table
-from pbs_fast.cli.render.times import between, clock
+from pbs_fast.cli.render.layout import PLAIN, Cell, Look, between, clock, paragraph, plural, table
 from pbs_fast.util.durations import exact
 
 if TYPE_CHECKING:

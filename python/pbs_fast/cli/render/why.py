@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pbs_fast.cli.render.layout import PLAIN, Look, labelled, listed, paragraph, plural
-from pbs_fast.cli.render.times import between, clock, parse_time
+from pbs_fast.cli.render.guards import meaning
+from pbs_fast.cli.render.layout import PLAIN, Look, between, clock, labelled, listed, paragraph, parse_time, plural
 from pbs_fast.util.durations import exact
 
 if TYPE_CHECKING:
@@ -20,36 +20,6 @@ MAY, WITHOUT_DAEMON, MAY_NOT = 0, 1, 3
 
 #: Lines, addresses and queue ids that are shown before the rest is counted.
 _LINES, _ADDRESSES, _MESSAGES = 5, 20, 12
-
-#: Guard -> what it means, and what to do.
-_GUARDS = {
-    "local": ("it is in mynetworks, so it may relay without a row", ""),
-    "gateway": (
-        "it is this machine's default gateway: a container's proxy hides the clients behind it",
-        "let the proxy pass the client's address on (PROXY protocol; Dovecot: haproxy_trusted_networks), or list it in "
-        "guards.proxies to silence this",
-    ),
-    "own": (
-        "it is an address of this machine: the login came from web mail or a proxy here",
-        "let the web mail server use mynetworks or SMTP AUTH; for a proxy see the PROXY protocol",
-    ),
-    "loop": (
-        "both ends of the connection have this address: the login came from this machine",
-        "let the program use mynetworks or SMTP AUTH",
-    ),
-    "proxies": ("it is listed in guards.proxies: many users share it", "remove it there if it is a client's address"),
-    "deny": ("the deny list or a manual denial covers it", "pbs-fast revoke --undo ends a manual denial"),
-    "hosts": (
-        "the log line names a host that guards.hosts does not list, so another machine may have written it",
-        "add the host to guards.hosts if it is one of your servers",
-    ),
-    "max_rows": ("the table was full", "raise guards.max_rows, or find out who logs in from so many addresses"),
-    "max_new_per_minute": ("too many new addresses logged in within a minute", "raise guards.max_new_per_minute"),
-    "max_users_per_address": (
-        "too many users logged in from this private address within an hour: it is likely a proxy",
-        "list it in guards.proxies, or raise guards.max_users_per_address",
-    ),
-}
 
 
 def shown_lines(reply: Why | None, found: Findings) -> list[Line]:
@@ -196,12 +166,12 @@ def _refused(reply: Why, now: str, look: Look) -> str:
             continue
         named.add(guard)
         of_guard = [each for each in reply["refusals"] if each["guard"] == guard]
-        out += labelled("refused", [_refusals(guard, count, of_guard, now), *_meaning(guard)[:1]], look)
-        out += labelled("to do", _meaning(guard)[1:], look)
+        out += labelled("refused", [_refusals(guard, count, of_guard, now), *meaning(guard)[:1]], look)
+        out += labelled("to do", meaning(guard)[1:], look)
     now_refuses = reply["guard"]
     if now_refuses is not None and now_refuses not in {*named, "local"} and not reply["denials"]:
-        out += labelled("guard", [f"{now_refuses} would refuse a login", *_meaning(now_refuses)[:1]], look)
-        out += labelled("to do", _meaning(now_refuses)[1:], look)
+        out += labelled("guard", [f"{now_refuses} would refuse a login", *meaning(now_refuses)[:1]], look)
+        out += labelled("to do", meaning(now_refuses)[1:], look)
     return out
 
 
@@ -213,12 +183,6 @@ def _refusals(guard: str, count: int, refusals: Sequence[Refusal], now: str) -> 
     who = ", ".join(filter(None, [newest["user"], newest["host"] and f"host {newest['host']}"]))
     last = f"{clock(newest['at'], now)}{f' ({who})' if who else ''}"
     return f"{text} since {clock(oldest['at'], now)}, the last at {last}" if len(refusals) > 1 else f"{text} at {last}"
-
-
-def _meaning(guard: str) -> list[str]:
-    """What a guard means, and what to do, as far as known."""
-    what, do = _GUARDS.get(guard, ("such addresses get no grant", "switch the guard off if it is a client's address"))
-    return [what, do] if do else [what]
 
 
 def _denied(reply: Why, now: str, look: Look) -> str:
@@ -350,8 +314,8 @@ def _without_daemon(what: str, found: Findings, now: str, look: Look) -> str:
     out += labelled("before", _tally([each for each in granted if newest.get(each.ip) != each.at], now), look)
     refused = Counter(login.guard for login in found.logins if login.guard)
     for guard, count in refused.most_common():
-        out += labelled("refused", [f"{plural(count, 'login')} by the guard {guard}", *_meaning(guard)[:1]], look)
-        out += labelled("to do", _meaning(guard)[1:], look)
+        out += labelled("refused", [f"{plural(count, 'login')} by the guard {guard}", *meaning(guard)[:1]], look)
+        out += labelled("to do", meaning(guard)[1:], look)
     if not found.logins:
         out += labelled("logins", [f"none in the logs since {clock(_utc(found.since), now)}"], look)
     out += labelled("mail", _mail(found.messages, None, now), look)
