@@ -12,7 +12,7 @@ import pytest
 from typer.main import get_command
 
 from daemon.running import PROGRAM
-from packaging import SYSTEMD, tool
+from packages import SYSTEMD, tool
 from pbs_fast.cli import application
 
 EXAMPLES = SYSTEMD.parents[1] / "examples"
