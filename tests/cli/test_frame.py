@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -74,6 +75,7 @@ def test_help_of_each_command_is_plain_and_the_same_in_every_pipe(
     assert texts[0] == texts[1]
     assert max(len(line) for line in texts[0].splitlines()) <= 80
     assert texts[0].isascii()
+    assert not [line for line in texts[0].splitlines() if re.search(r"\w-$", line)], "no word is broken"
     assert texts[0].splitlines()[2].strip(), "a command explains itself in its first paragraph"
 
 

@@ -32,6 +32,7 @@ from pbs_fast.cli import (
     why,
 )
 from pbs_fast.cli.errors import bad_use, no_such_command
+from pbs_fast.cli.options import WholeWords
 from pbs_fast.errors import PbsError, UsageError
 from pbs_fast.util.text import printable
 
@@ -50,7 +51,7 @@ _PIPE_CLOSED = 141
 _ParserError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
 
-class _Commands(TyperGroup):
+class _Commands(WholeWords, TyperGroup):
     """The group of our commands; an unknown name is answered with the nearest one."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the parser's signature

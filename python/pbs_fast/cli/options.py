@@ -10,6 +10,7 @@ The parser keeps only the last value of an option and no order between options, 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Concatenate, ParamSpec
 
@@ -104,7 +105,27 @@ _PARAMETERS: dict[str, Any] = {
 }
 
 
-class Grouped(TyperCommand):
+#: Stands for a hyphen while help is wrapped, which would break `pbs-fast` in two.
+_HYPHEN = "\ue000"
+
+
+class WholeWords:
+    """A command whose help is wrapped between words only."""
+
+    def get_help(self, ctx: Any) -> str:
+        formatter = ctx.make_formatter()
+        write_text, write_dl = formatter.write_text, formatter.write_dl
+        formatter.write_text = lambda text: write_text(_glued(text))
+        formatter.write_dl = lambda rows, *more: write_dl([(term, _glued(text)) for term, text in rows], *more)
+        self.format_help(ctx, formatter)  # type: ignore[attr-defined]  # of the parser's class that this is mixed into
+        return str(formatter.getvalue()).rstrip("\n").replace(_HYPHEN, "-")
+
+
+def _glued(text: str) -> str:
+    return re.sub(r"(?<=\S)-(?=\S)", _HYPHEN, text)
+
+
+class Grouped(WholeWords, TyperCommand):
     """A command whose help groups its options by their `rich_help_panel`, without rich."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
