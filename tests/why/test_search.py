@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from pbs_fast.errors import PbsError
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.match.lines import Run
 from pbs_fast.matching import Backend
-from pbs_fast.matching.zones import zone_table
 from pbs_fast.why import judge
 from pbs_fast.why.findings import Findings
 from pbs_fast.why.judge import Investigation
 from pbs_fast.why.needles import MOST, Needles, for_addresses, for_user
 from pbs_fast.why.queue import queued, sent_by
 from pbs_fast.why.search import numbered
+from support.matchers import catalogue_matcher
 
 A, B, V6 = "203.0.113.5", "198.51.100.9", "2001:db8::77"
 
@@ -51,7 +52,7 @@ def popa3d(second: float, pid: int, ip: str, user: str) -> list[str]:
     return [f"{head}Session from {ip}\n", f"{head}Authentication passed for {user}\n"]
 
 
-#: A hub's log of 4 MB, which is read in 16 pieces, with servers that log a login in one line and in several, far from each other.
+#: A hub's log of 4 MB, read in 16 pieces, with servers that log a login in one line, or in several far from each other.
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = tmp_path_factory.mktemp("hub") / "mail.log"
@@ -79,6 +80,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return log
 
 
+@cache
+def of_hub(hub: Path, core: str) -> Investigation:
+    return investigation(hub.parent, hub, core)
+
+
 def everything(found: Findings) -> object:
     return found.logins, found.missed, found.messages, found.ends, found.logs
 
@@ -91,14 +97,15 @@ def everything(found: Findings) -> object:
     ],
 )  # fmt: skip
 def test_what_is_passed_over_changes_nothing(
-    hub: Path, core: Backend, addresses: list[str], user: str | None, logins: int, tmp_path: Path,
+    hub: Path, core: Backend, addresses: list[str], user: str | None, logins: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     since, now = START - 60, START + 3600
-    found = investigation(tmp_path, hub, core.name).about(addresses, user, since=since, now=now)
+    site = of_hub(hub, core.name)
+    found = site.about(addresses, user, since=since, now=now)
     monkeypatch.setattr(judge, "for_addresses", lambda *_: None)
     monkeypatch.setattr(judge, "for_user", lambda *_: None)
-    whole = investigation(tmp_path, hub, core.name).about(addresses, user, since=since, now=now)
+    whole = site.about(addresses, user, since=since, now=now)
     assert len(whole.logins) >= logins
     assert everything(found) == everything(whole)
 
@@ -263,9 +270,9 @@ def test_without_the_right_to_read_a_log(tmp_path: Path) -> None:
     assert "ermission" in found.logs[0].reason or "not readable" in found.logs[0].reason
 
 
-def test_it_sees_what_match_sees(hub: Path, core: Backend, tmp_path: Path) -> None:
-    found = investigation(tmp_path, hub, core.name).about([A], since=START - 60, now=START + 3600)
-    matcher = core.Matcher(load_catalogue(), zone_table(None))
+def test_it_sees_what_match_sees(hub: Path, core: Backend) -> None:
+    found = of_hub(hub, core.name).about([A], since=START - 60, now=START + 3600)
+    matcher = catalogue_matcher(core.name)
     seen: list[tuple[int, str]] = []
 
     class Render:
