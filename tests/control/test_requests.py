@@ -100,6 +100,11 @@ class Loop:
     def turn(self) -> None:
         self.control.turn(self.answer)
 
+    def happen(self, events: list[Happened]) -> None:
+        """Events of one turn."""
+        self.control.watchers.put(events)
+        self.control.watchers.send()
+
     def turn_until(self, probe: Callable[[], bool]) -> None:
         def turned() -> bool:
             self.turn()
@@ -121,6 +126,7 @@ class Loop:
 @pytest.fixture
 def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     monkeypatch.setattr(serving, "_SWEEP", 0.1)
+    monkeypatch.setattr(requests_, "SHARE", 1.0)
     found = Loop(tmp_path)
     yield found
     found.close()
@@ -406,6 +412,22 @@ def test_a_thousand_clients_at_once(loop: Loop) -> None:
     assert sum(client.is_closed() for client in clients[: 400 - CLIENTS]) == 400 - CLIENTS
 
 
+def test_what_requests_may_use_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the thread's own processor time: a client that asks without end uses no more than the share, in bursts."""
+    used: list[float] = []
+    rests: list[float] = []
+    monkeypatch.setattr(time, "thread_time", lambda: sum(used))
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)  # no credit comes back meanwhile
+    monkeypatch.setattr(time, "sleep", rests.append)
+    pace = serving._Pace(0.01)
+    while not rests:
+        pace.begin()
+        used.append(serving._CREDIT / 4)
+        pace.end()
+    assert len(used) == 5, "some at once"
+    assert rests == [pytest.approx(serving._CREDIT * 1.25 / 0.01)]
+
+
 # -- watchers ---------------------------------------------------------------------------------------------------------
 
 
@@ -424,7 +446,7 @@ def watching(loop: Loop, *kinds: str) -> Client:
 def test_watchers_get_what_they_asked_for(loop: Loop) -> None:
     every, some = watching(loop), watching(loop, "refused")
     wait_for("both", lambda: len(loop.control.watchers._watchers) == 2, seconds=PATIENCE)
-    loop.control.watchers.put([happened("granted"), happened("refused"), happened("granted")])
+    loop.happen([happened("granted"), happened("refused"), happened("granted")])
     got = [every.reply() for _ in range(3)]
     assert [(each["id"], each["event"]["n"], each["event"]["kind"]) for each in got] == [
         (7, 1, "granted"),
@@ -441,7 +463,7 @@ def test_a_watcher_that_does_not_read_loses_the_oldest_and_is_told(loop: Loop) -
     text = "x" * 500
     read: list[dict[str, Any]] = []
     for start in range(0, total, 256):
-        loop.control.watchers.put([happened("granted", text)] * 256)
+        loop.happen([happened("granted", text)] * 256)
         read += [good.reply() for _ in range(256)]
         assert len(read) == start + 256
     assert [each["event"]["n"] for each in read] == list(range(1, total + 1)), "one that reads loses nothing"
@@ -467,5 +489,5 @@ def test_one_that_only_closed_its_writing_end_goes_on_watching(loop: Loop) -> No
     client = watching(loop)
     client.socket.shutdown(socket.SHUT_WR)
     time.sleep(0.5)
-    loop.control.watchers.put([happened("ready")])
+    loop.happen([happened("ready")])
     assert client.reply()["event"]["kind"] == "ready"

@@ -33,9 +33,9 @@ CLIENTS = 64
 MOST, BUDGET = 16, 0.002
 #: Seconds for which one status serves all who ask for it: 64 clients in a loop would otherwise make one each turn.
 FRESH = 0.1
-#: The part of one processor that requests may use in the thread: the loop waits for the GIL meanwhile, so more than one
-#: in a hundred of its turns would. That is 250 requests a second.
-SHARE = 0.01
+#: The part of one processor that requests may use in the thread: some 70 requests a second, so that fewer than one in a
+#: hundred turns of the loop wait for the GIL (benches/control.py).
+SHARE = 0.005
 #: Seconds after which the interpreter takes the GIL from a thread that another one waits for; 5 ms by default.
 SWITCH = 0.0005
 

@@ -91,6 +91,8 @@ class Watchers:
         self.wanted: frozenset[str] = frozenset()
         """The kinds that somebody watches for; another object after each change."""
         self._number = 0
+        self._sleeping: set[int] = set()
+        """Clients that must be told of events."""
         self._lock = Lock()
         self.waker: Waker | None = None
         """Set before the first watcher comes."""
@@ -112,10 +114,18 @@ class Watchers:
         self.wanted = frozenset().union(*(watcher.kinds for watcher in watchers.values()))
 
     def put(self, events: Iterable[Happened]) -> None:
-        """Hand events to all who watch for their kinds."""
+        """Hand events to all who watch for their kinds; they are sent after the next `send`."""
         with self._lock:
             for event in events:
                 self._number += 1
                 for client, watcher in self._watchers.items():
-                    if watcher.put(self._number, event) and self.waker is not None:
-                        self.waker.wake(client)
+                    if watcher.put(self._number, event):
+                        self._sleeping.add(client)
+
+    def send(self) -> None:
+        """Let the thread send what waits. For the end of a turn: until then it would take the GIL from the loop."""
+        if self._sleeping and self.waker is not None:
+            with self._lock:
+                sleeping, self._sleeping = self._sleeping, set()
+            for client in sleeping:
+                self.waker.wake(client)

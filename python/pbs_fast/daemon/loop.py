@@ -200,10 +200,10 @@ class Daemon:
         self._publisher.flush()
         if self._control is not None:
             self._control.turn(self._commands.answer)
-            self._feed.turned()
         self._board.turned()
         self._unexplained.turned()
         self._notifier.turned(self.state)
+        self._feed.turned()
 
     def _reload_now(self) -> bool:
         """What SIGHUP asks for; False on an error."""

@@ -38,11 +38,12 @@ _READ = 16 << 10
 _SWEEP = 5.0
 #: Seconds without accepting after the system ran out of descriptors or memory for a connection.
 _REST = 0.1
-#: With `share`: processor seconds that may be used at once, after a time without requests: some five requests. A longer
-#: burst would keep the GIL: a thread that releases it for a short system call mostly has it back at once.
-_CREDIT = 0.0003
+#: With `share`: processor seconds that may be used at once, some ten requests; then the thread rests until it may use
+#: as many again. Few bursts cost other threads less than many single requests: each that falls into their work makes
+#: them wait for the GIL, and on a busy machine for a processor.
+_CREDIT = 0.0006
 #: Longest rest in seconds.
-_LONGEST_REST = 0.1
+_LONGEST_REST = 0.2
 
 More = Callable[[], bytes]
 
@@ -356,7 +357,7 @@ class _Pace:
         self._credit -= time.thread_time() - self._begun
         self._at = now
         if self._credit < 0:
-            time.sleep(min(_LONGEST_REST, -self._credit / self._share))
+            time.sleep(min(_LONGEST_REST, (_CREDIT - self._credit) / self._share))
 
 
 def _hung_up(client: Client) -> bool:
