@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from pbs_fast.why.judge import Investigation
 from pbs_fast.why.needles import MOST, Needles, for_addresses, for_user
 from pbs_fast.why.queue import queued, sent_by
 from pbs_fast.why.search import numbered
+from sources.journals import fields, message, store
 from support.matchers import catalogue_matcher
 
 A, B, V6 = "203.0.113.5", "198.51.100.9", "2001:db8::77"
@@ -229,6 +231,38 @@ def test_missed_lines_that_name_the_address(tmp_path: Path) -> None:
     log.write_text(text.replace("IP", "203.0.113.50") + text.replace("IP", A) + text.replace("IP", B))
     found = investigation(tmp_path, log).about([A], since=int(now) - 1800, now=int(now))
     assert [(each.reason, each.line.offset) for each in found.missed] == [("no-pattern", len(text) + 10)]
+
+
+@pytest.mark.parametrize("user", [None, "anna@example.org"])
+def test_the_entries_of_a_container(user: str | None, core: Backend, tmp_path: Path) -> None:
+    """Docker's json-file: the line that is shown is that of the file, with its number."""
+    now = time.time()
+    log = tmp_path / "c-json.log"
+    when = datetime.fromtimestamp(now - 60, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+    other = json.dumps({"log": f"{stamp(now - 99)} mx1 postfix/qmgr[1]: removed\n", "stream": "stdout", "time": when})
+    entry = json.dumps({"log": dovecot(now - 60), "stream": "stdout", "time": when})
+    # More than one piece, so that most of it is passed over.
+    log.write_text(f"{other}\n" * 4000 + f"{entry}\n" + f"{other}\n" * 4000 + f"{entry}\n")
+    site = investigation(tmp_path, log, core.name)
+    found = site.about([] if user else [A], user, since=int(now) - 1800, now=int(now))
+    found.replace_lines(numbered(login.line for login in found.logins))
+    assert [login.line.number for login in found.logins] == [4001, 8002]
+    assert found.logins[0].line.text == entry
+
+
+@pytest.mark.system
+def test_the_journal(tmp_path: Path) -> None:
+    now = time.time()
+    journal = tmp_path / "journal" / "system.journal"
+    store(journal, *[fields("nothing of interest", now - 200 + n / 100) for n in range(50)])
+    store(journal, fields(message(A, user="anna"), now - 60), fields(message(B), now - 50))
+    site = investigation(tmp_path, f"journal:directory={tmp_path}/journal")
+    found = site.about([A], since=int(now) - 1800, now=int(now))
+    found.replace_lines(numbered(login.line for login in found.logins))
+    (login,) = found.logins
+    assert (login.at, login.user, login.line.place) == (int(now - 60), "anna", f"journal in {tmp_path}/journal")
+    assert f"rip={A}" in login.line.text
+    assert [part.name for part in found.logs] == [f"journal in {tmp_path}/journal"]
 
 
 def test_what_guards_refuse_is_named(tmp_path: Path) -> None:
