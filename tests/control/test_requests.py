@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -99,11 +100,11 @@ class Loop:
 
     def turn(self) -> None:
         self.control.turn(self.answer)
+        self.control.send()
 
     def happen(self, events: list[Happened]) -> None:
         """Events of one turn."""
         self.control.watchers.put(events)
-        self.control.watchers.send()
 
     def turn_until(self, probe: Callable[[], bool]) -> None:
         def turned() -> bool:
@@ -115,8 +116,7 @@ class Loop:
     def ask(self, client: Client, request: Request[Any]) -> dict[str, Any]:
         """One request with its reply."""
         client.send(request)
-        before = len(self.asked)
-        self.turn_until(lambda: len(self.asked) > before)
+        self.turn_until(lambda: bool(select.select([client.socket], [], [], 0)[0]))
         return client.reply()
 
     def close(self) -> None:
@@ -322,14 +322,19 @@ def test_a_long_search_gives_way_to_others(loop: Loop) -> None:
     assert slow.reply()["ok"] == {"found": 1}
 
 
-def test_one_status_serves_all_who_ask_at_once(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests_, "FRESH", 60.0)
-    client = loop.client()
-    first = loop.ask(client, Status())
+def test_the_last_status_serves_all_who_ask_too_often(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests_, "RENEWED", 3600.0)
+    client, root = loop.client(), loop.client("control")
+    for number in range(requests_.SNAPSHOTS):
+        loop.answers = {"status": lambda _, number=number: {"made": number}}  # type: ignore[misc]
+        assert loop.ask(client, Status())["ok"] == {"made": number}, "each is of now"
     for number in range(20):
         client.send(Status(), number)
-        assert client.reply() == {**first, "id": number}
-    assert len(loop.asked) == 1
+        assert client.reply() == {"v": 1, "id": number, "ok": {"made": requests_.SNAPSHOTS - 1}}
+    assert len(loop.asked) == requests_.SNAPSHOTS
+    loop.ask(root, Reload())
+    assert loop.ask(client, Status())["ok"], "after a change there is a new one"
+    assert len(loop.asked) == requests_.SNAPSHOTS + 2
 
 
 def test_a_client_that_closed_its_writing_end_still_gets_its_reply(loop: Loop) -> None:
@@ -343,21 +348,22 @@ def test_a_client_that_closed_its_writing_end_still_gets_its_reply(loop: Loop) -
 
 
 def test_slow_half_and_silent_clients_hold_nobody_up(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "STALLED", 0.5)
-    monkeypatch.setattr(serving, "IDLE", 1.0)
+    monkeypatch.setattr(serving, "STALLED", 4.0)
+    monkeypatch.setattr(serving, "IDLE", 4.0)
     half, silent, gone, good = (loop.client() for _ in range(4))
     half.socket.sendall(b'{"v":1,"id":1,')
     gone.send(Why(ip="::1"))
     wait_for("its request", lambda: loop.control.asked, seconds=PATIENCE)
     gone.close()
     slow = loop.client()
-    for byte in encode_request(9, Why(user="slow")):
-        slow.socket.sendall(bytes([byte]))
+    data = encode_request(9, Why(user="slow"))
+    for start in range(0, len(data), 8):
+        slow.socket.sendall(data[start : start + 8])
         assert loop.ask(good, Why(ip="::1"))["ok"]
-    assert half.is_closed()
-    assert silent.is_closed()
     loop.turn_until(lambda: Why(user="slow") in loop.asked)
     assert slow.reply()["id"] == 9
+    assert half.is_closed()
+    assert silent.is_closed()
 
 
 def test_a_request_that_never_ends_is_cut_off(loop: Loop) -> None:

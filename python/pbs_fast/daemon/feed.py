@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from functools import partial
-from threading import get_ident
 from typing import TYPE_CHECKING
 
 from pbs_fast.control.replies import EventBody
@@ -36,14 +35,9 @@ class EventFeed(logging.Handler):
         self._to_wall = to_wall
         self._wanted: Collection[str] = ()
         self._listening = ExitStack()
-        self._loop = get_ident()
 
     def turned(self) -> None:
-        """At the end of a turn: send what happened in it, and listen if anybody watches.
-
-        No record is made for kinds that nobody wants.
-        """
-        self._watchers.send()
+        """Listen if anybody watches; no record is made for kinds that nobody wants."""
         wanted = self._watchers.wanted
         if wanted is self._wanted:
             return
@@ -63,8 +57,6 @@ class EventFeed(logging.Handler):
         kind: str = getattr(record, "event", "warning" if record.levelno >= logging.WARNING else "")
         if kind in self._wanted:
             self._watchers.put(self._events(record, kind))
-            if get_ident() != self._loop:
-                self._watchers.send()
 
     def _events(self, record: logging.LogRecord, kind: str) -> Iterable[Happened]:
         at = record.created
