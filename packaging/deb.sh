@@ -55,7 +55,7 @@ for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md 
     cp "$top"/$name files.d/
 done
 (cd files.d && ls ./*.md) | sed 's|^\./|debian/files.d/|' >pbs-fast.docs
-for name in blocking.toml block-nft; do
+for name in blocking.toml block-nft pbs-fast-alarms.service; do
     cp "$top/examples/$name" files.d/
     echo "debian/files.d/$name"
 done >pbs-fast.examples

@@ -19,6 +19,7 @@ from typer.main import get_command
 from pbs_fast import __version__
 from pbs_fast.cli import application
 from pbs_fast.cli.old import application as old_application
+from pbs_fast.cli.panels import COMMANDS
 from pbs_fast.config.model import FORMAT_KEYS, KEYS, Key
 from pbs_fast.config.show import toml_value
 from pbs_fast.formats.loader import TABLE_KEYS, load_catalogue
@@ -37,10 +38,58 @@ _EXIT = (
     ("2", "bad use: an option, a key or a format that does not exist"),
     (
         "3",
-        "match --missed: there are lines that look like a login but match no pattern. import-config --check: one of the"
-        " two programs grants addresses that the other does not",
+        "status: the daemon runs with a fault. why: the address may not relay. match --missed: there are lines that"
+        " look like a login but match no pattern. import-config --check: one of the two programs grants addresses that"
+        " the other does not",
+    ),
+    (
+        "4",
+        "status: the daemon hangs",
     ),
 )
+#: Page -> what to type, and what it does.
+_EXAMPLES = {
+    "pbs-fast.8": (
+        ("pbs-fast status", "Is the daemon well? The exit status tells a monitoring system the same."),
+        ("pbs-fast why 203.0.113.5", "May this address relay, until when, and by which login; or why not."),
+        ("pbs-fast why anna@example.org", "The addresses from which this user may relay."),
+        (
+            "pbs-fast revoke mallory@example.org --for=24h --reason='stolen password'",
+            "Stop a user at once, and make no new grant for a day.",
+        ),
+        ("pbs-fast queue mallory@example.org | postsuper -h -", "Hold what this user has in Postfix's queue."),
+        ("pbs-fast grant 203.0.113.9 --for=2h --reason='scanner'", "Let a device without a login relay for two hours."),
+        ("pbs-fast list --sort=until", "All addresses that may relay, those that end first at the top."),
+        ("pbs-fast watch --alarms --run=/usr/local/sbin/alarm", "Run a program for each event that is not in order."),
+        (
+            "pbs-fast match --follow --missed /var/log/mail.log",
+            "Show logins as they are logged, and lines that are missed.",
+        ),
+        ("pbs-fast match journal:", "The logins in systemd's journal."),
+        ("pbs-fast bench --core=both /var/log/mail.log*", "How fast this machine reads its own logs."),
+        ("pbs-fast run --watchlog=/var/log/mail.log --grace=30m --debug --nowrite", "Try it, and change nothing."),
+    ),
+    "pop-before-smtp.8": (
+        (
+            "pop-before-smtp --config=/etc/pop-before-smtp/pop-before-smtp.conf --debug",
+            "Run with the old configuration.",
+        ),
+        ("pop-before-smtp --list", "The addresses in the table."),
+        ("pop-before-smtp --dumpconfig", "The configuration in force."),
+    ),
+    "pbs-fast.toml.5": (
+        (
+            'watchlog = ["/var/log/mail.log", "journal:unit=dovecot.service"]\n'
+            'dbfile = "lmdb:/var/lib/pbs-fast/relay"\ngrace = "30m"\n\n[guards]\nproxies = ["192.0.2.7"]',
+            "A log file and the journal, one table, half an hour; a web mail host gets no grant.",
+        ),
+        (
+            'watchlog = "/var/log/other.log"\ndbfile = "lmdb:/var/lib/pbs-other/relay"\n'
+            'state_directory = "/var/lib/pbs-other"\n\n[control]\ndirectory = "/run/pbs-other"',
+            "A second daemon on the same machine, with a state and sockets of its own.",
+        ),
+    ),
+}
 _SIGNALS = (
     (
         "SIGHUP",
@@ -134,11 +183,12 @@ def _program() -> str:
         )
     )
     out.append(".SH COMMANDS\n")
-    for name, command in group.commands.items():
+    for name, command in sorted(group.commands.items(), key=lambda item: COMMANDS.index(item[1].rich_help_panel)):
         out += [f".SS {_roman(name)}\n", _paragraphs(command.help), *_options(command)]
         if name == "import-config":
             out.append(_paragraphs(_IMPORTED))
     out += [".SH SIGNALS\n", *_list(_SIGNALS), ".SH FILES\n", *_list(_FILES), ".SH EXIT STATUS\n", *_list(_EXIT)]
+    out += _examples("pbs-fast.8")
     return "".join([*out, _foot("pbs-fast.toml(5), pop-before-smtp(8), postconf(5), journalctl(1)")])
 
 
@@ -153,7 +203,7 @@ def _old_program() -> str:
             " the Perl program."
         )
     )
-    out += [*_options(command), ".SH SIGNALS\n", *_list(_SIGNALS)]
+    out += [*_options(command), ".SH SIGNALS\n", *_list(_SIGNALS), *_examples("pop-before-smtp.8")]
     return "".join([*out, _foot("pbs-fast(8), pbs-fast.toml(5)")])
 
 
@@ -177,8 +227,14 @@ def _configuration() -> str:
     out += [".SH FORMATS\n"]
     out.append(_paragraphs("A table [formats.NAME] adds to a format of the catalogue (pbs-fast formats)."))
     out += [_key(key) for key in FORMAT_KEYS.values()]
-    out += [".SH CUSTOM FORMATS\n", *_own_formats(), ".SH TABLES\n", *_tables()]
+    out += [".SH CUSTOM FORMATS\n", *_own_formats(), ".SH TABLES\n", *_tables(), *_examples("pbs-fast.toml.5")]
     return "".join([*out, _foot("pbs-fast(8)")])
+
+
+def _examples(page: str) -> Iterator[str]:
+    yield ".SH EXAMPLES\n"
+    for text, what in _EXAMPLES[page]:
+        yield f"{_paragraphs(what)}.PP\n.nf\n.RS\n{_text(text)}\n.RE\n.fi\n"
 
 
 def _own_formats() -> Iterator[str]:

@@ -89,7 +89,9 @@ def test_faults_of_file_and_options_are_one_line(tmp_path: Path, capfd: pytest.C
     assert capfd.readouterr() == ("", "pbs-fast config: --core must be one of auto, rust, python, not 'rst'\n")
     # The value that a later one hides is looked at too: what is wrong is wrong.
     assert main(["config", "--grace=x", "--grace=1"]) == 2
-    assert capfd.readouterr().err.startswith("pbs-fast config: --grace must be whole seconds from 1 to 2592000")
+    assert capfd.readouterr().err.startswith(
+        "pbs-fast config: --grace must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 30d"
+    )
 
 
 def test_what_it_prints_is_a_configuration_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -162,8 +162,9 @@ def test_the_packages_own_configuration_hides_nothing(
     said = capfd.readouterr().err
     assert f"found the old configuration {tmp_path}/old.conf and no {default} that sets anything" in said
     assert f"pbs-fast import-config {tmp_path}/old.conf > {default}" in said
-    default.write_text(text.replace("#grace = 1800", "grace = 1800"))
-    assert old.main(["--dumpconfig"]) == 0
+    for setting in ("grace = 1800", "gateway = true"):
+        default.write_text(text.replace(f"#{setting}", setting))
+        assert old.main(["--dumpconfig"]) == 0, setting
 
 
 @pytest.mark.parametrize("own_directory", [False, True])

@@ -17,6 +17,7 @@ from pbs_fast.config.model import build, values_of
 from pbs_fast.config.read import FileValues
 from pbs_fast.config.show import as_json, as_toml, dump
 from pbs_fast.errors import UsageError
+from pbs_fast.util.durations import parse_duration
 
 
 def file(**values: object) -> FileValues:
@@ -73,7 +74,10 @@ def test_the_first_option_of_a_list_replaces_the_file_and_further_ones_add() -> 
 def test_an_option_of_the_wrong_kind_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         merge(None, [Given("--grace", "grace", text)])
-    assert str(caught.value) == f"--grace must be whole seconds from 1 to 2592000, not {text!r}"
+    assert (
+        str(caught.value)
+        == f"--grace must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 30d, not {text!r}"
+    )
     assert caught.value.exit_status == 2
 
 
@@ -117,7 +121,7 @@ def values_for(name: str) -> st.SearchStrategy[object]:
     if isinstance(key.default, bool):
         return st.booleans()
     if isinstance(key.default, int):
-        low, high = (int(word) for word in key.kind.allowed.rsplit(" from ", 1)[1].split(" to "))
+        low, high = (parse_duration(word) for word in key.kind.allowed.rsplit(" from ", 1)[1].split(" to "))
         return st.integers(low, high)
     return LISTS if key.kind.many else TEXTS
 

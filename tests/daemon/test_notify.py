@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import stat
@@ -213,7 +214,27 @@ def test_a_failure_to_send_is_said_once_until_it_works_again(
 def test_the_words_of_the_state() -> None:
     assert state(1, ["hash:/a", "lmdb:/b"], []) == "1 address may relay; tables: hash:/a lmdb:/b"
     assert state(0, [], []) == "0 addresses may relay; tables: none"
-    assert state(2, ["hash:/a"], ["hash:/a: disk full"]).endswith("; failing: hash:/a: disk full")
+    assert state(2, ["hash:/a"], ["hash:/a: disk full"]) == (
+        "2 addresses may relay; failing: hash:/a: disk full; tables: hash:/a"
+    )
+
+
+def test_the_state_says_what_is_wrong_before_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    missing = "/var/log/mail.log does not exist"
+    line = state(
+        1204,
+        ["lmdb:/a"],
+        ["lmdb:/a: disk full"],
+        last_login=1_796_034_737.2,
+        troubles=[f"{missing}; waiting for it"],
+        notices=["drift: 37 lines were missed", f"{missing}; waiting for it", "lmdb:/a: disk full"],
+    )
+    assert line == (
+        "1204 addresses may relay, last login 2026-11-30 10:32:17; /var/log/mail.log does not exist; failing: lmdb:/a:"
+        " disk full; drift: 37 lines were missed; tables: lmdb:/a"
+    )
 
 
 # -- the real daemon ---------------------------------------------------------------------------------------------------
@@ -237,11 +258,9 @@ def test_start_reload_and_stop_of_the_daemon(site: Site, systemd: Manager) -> No
     daemon = spawn(site, systemd)
     ready = systemd.wait("READY")
     assert site.holds("203.0.113.5"), "ready says that the tables are in order"
-    assert ready == {
-        "READY": "1",
-        "MAINPID": str(daemon.pid),
-        "STATUS": f"1 address may relay; tables: {site.spec}",
-    }
+    status = ready["STATUS"]
+    assert ready == {"READY": "1", "MAINPID": str(daemon.pid), "STATUS": status}
+    assert re.fullmatch(rf"1 address may relay, last login [0-9-]+ [0-9:]+; tables: {re.escape(site.spec)}", status)
     site.append(login("203.0.113.6"))
     wait_for("the new state", lambda: "2 addresses may relay" in systemd.wait("STATUS", 2)["STATUS"])
     sent = time.monotonic_ns() // 1000

@@ -229,9 +229,9 @@ def test_notices_stand_from_their_beginning_until_they_are_cleared() -> None:
     assert standing.set("drift", "a.log", "a.log: one", 1_795_000_000.4)
     assert standing.set("drift", "b.log", "b.log: one", 1_795_000_001.0)
     assert not standing.set("drift", "a.log", "a.log: two", 1_795_000_002.0)
-    assert [each.as_json() for each in standing.list()] == [
-        {"code": "drift", "text": "a.log: two", "since": "2026-11-18T11:06:40Z"},
-        {"code": "drift", "text": "b.log: one", "since": "2026-11-18T11:06:41Z"},
+    assert standing.list() == [
+        ("drift", "a.log: two", 1_795_000_000.4),
+        ("drift", "b.log: one", 1_795_000_001.0),
     ]
     assert standing.clear("drift", "a.log")
     assert not standing.clear("drift", "a.log")

@@ -29,8 +29,10 @@ login() {
     echo "$(date -u +%Y-%m-%dT%H:%M:%S+00:00) hub dovecot: imap-login: Login: user=<ann>, method=PLAIN," \
         "rip=$1, lip=192.0.2.10, mpid=71, TLS, session=<9mVjWnQ7pQDLAHEF>" >>/var/log/mail.log
 }
+# What the table itself holds, whatever the daemon says.
+rows() { pbs-fast list --dbfile=/var/lib/pbs-fast/relay; }
 until_in_table() {
-    for _ in $(seq 1200); do pbs-fast list | grep -qw "$1" && return; sleep 0.05; done
+    for _ in $(seq 1200); do rows | grep -qw "$1" && return; sleep 0.05; done
 }
 until_said() {
     for _ in $(seq 1200); do journalctl -q -u pbs-fast | grep -qF "$1" && return; sleep 0.05; done
@@ -87,7 +89,7 @@ for who in root own adm stranger; do ask $who control status; done >/out/peers 2
 ask root control grant '{"ip": "203.0.113.99", "for": 3600, "reason": "by hand"}' >/out/granted
 ask root control revoke '{"ip": "203.0.113.2"}' >>/out/granted
 name=restart_manual note systemctl restart pbs-fast
-name=list_manual note pbs-fast list
+name=list_manual note rows
 ask root status status >>/out/granted
 
 name=reap note systemctl start pbs-fast-reap
@@ -126,7 +128,7 @@ systemctl daemon-reload
 systemctl restart pbs-fast
 systemctl start dovecot
 until_in_table 203.0.113.90
-name=list_journal note pbs-fast list
+name=list_journal note rows
 pgrep -a journalctl >/out/children
 
 # A loop that hangs: systemd must miss the sign of life, kill, and start it again.
@@ -140,12 +142,12 @@ kill -STOP $(main_pid)
 for _ in $(seq 1200); do [ "$(show -P NRestarts)" = 1 ] && break; sleep 0.05; done
 for _ in $(seq 1200); do [ "$(show -P ActiveState)" = active ] && break; sleep 0.05; done
 name=hung note show -p NRestarts -p ActiveState
-name=list_hung note pbs-fast list
+name=list_hung note rows
 
 name=stop note systemctl stop pbs-fast
 name=sockets_stopped note ls /run/pbs-fast
 name=stopped note show -p ActiveState -p Result
-name=list_stopped note pbs-fast list
+name=list_stopped note rows
 echo 'grce = 1' >/etc/pbs-fast/pbs-fast.toml
 name=start_bad note systemctl start pbs-fast
 sleep 3
@@ -242,14 +244,14 @@ def boot(text: str, tmp_path_factory: pytest.TempPathFactory, newer: str = "") -
 
 def test_started_means_that_the_tables_are_in_order(machine: Machine) -> None:
     assert machine.status("start") == 0, machine.journal("pbs-fast")
-    assert machine.text("list") == "The database holds 1 IP:\n\t203.0.113.1\n"
+    assert [line.split()[0] for line in machine.text("list").splitlines()] == ["ADDRESS", "203.0.113.1"]
 
 
 def test_the_state_is_shown(machine: Machine) -> None:
     shown = machine.shown("shown")
     assert shown["Type"] == ("notify" if version() < 253 else "notify-reload")
     assert (shown["ActiveState"], shown["NRestarts"], shown["WatchdogUSec"]) == ("active", "0", "2min")
-    assert shown["StatusText"].startswith("2 addresses may relay; tables: ")
+    assert shown["StatusText"].startswith("2 addresses may relay")
 
 
 def test_the_sandbox_is_shut(machine: Machine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,7 +17,9 @@ from typer.main import get_command
 
 from mta import unavailable
 from pbs_fast.cli import application
+from pbs_fast.cli.old import normalise
 from pbs_fast.config import KEYS
+from pbs_fast.config.read import read_file
 from pbs_fast.formats.loader import TABLE_KEYS
 from pbs_fast.tables.registry import TYPES
 
@@ -80,3 +83,22 @@ def test_every_key_and_table_is_in_the_page() -> None:
     for name in TYPES:
         assert re.search(rf"(?m)^       {name}:(?:$| )", text), name
     assert "login = ['user {user} logged in from {ip}']" in text
+
+
+def test_the_examples_are_true(tmp_path: Path) -> None:
+    """Each command of an EXAMPLES section has a command and options that exist, each file is a configuration."""
+    group: Any = get_command(application())
+    examples = make_man()._EXAMPLES
+    assert set(examples) == set(PAGES)
+    for page in PAGES:
+        assert ".SH EXAMPLES" in (PACKAGING / "man" / page).read_text()
+    for text, _ in examples["pbs-fast.8"]:
+        program, name, *words = shlex.split(text.partition("|")[0])
+        assert program == "pbs-fast"
+        with group.commands[name].make_context(name, words):
+            pass
+    for text, _ in examples["pop-before-smtp.8"]:
+        assert normalise(shlex.split(text)[1:])
+    for text, _ in examples["pbs-fast.toml.5"]:
+        (tmp_path / "example.toml").write_text(text)
+        assert read_file(str(tmp_path / "example.toml")).values

@@ -6,12 +6,17 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from daemon.running import PROGRAM
 from packages import SYSTEMD, tool
+from pbs_fast.cli import application
 
+EXAMPLES = SYSTEMD.parents[1] / "examples"
+ALARMS = "pbs-fast-alarms.service"
 UNITS = sorted(path.name for path in SYSTEMD.glob("pbs-fast*"))
 SERVICES = [name for name in UNITS if name.endswith(".service")]
 #: In tenths. What is left: Internet sockets may be made (postconf, see the unit), the host's network is seen (guards).
@@ -66,6 +71,19 @@ def installed(tmp_path: Path) -> Path:
 
 def test_systemd_reads_every_line(installed: Path) -> None:
     assert complaints(installed, *UNITS) == []
+
+
+def test_the_example_that_tells_of_alarms(installed: Path) -> None:
+    text = (EXAMPLES / ALARMS).read_text()
+    command = re.search(r"(?m)^ExecStart=pbs-fast (.*)$", text)
+    assert command
+    (installed / ALARMS).write_text(text.replace("ExecStart=pbs-fast", f"ExecStart={PROGRAM}"))
+    assert complaints(installed, ALARMS) == []
+    group: Any = get_command(application())
+    name, *words = command[1].split()
+    with group.commands[name].make_context(name, words) as context:
+        assert context.params["alarms"]
+        assert context.params["run"] == "/usr/local/sbin/pbs-fast-alarm"
 
 
 def test_a_line_that_systemd_does_not_know_is_seen(installed: Path) -> None:

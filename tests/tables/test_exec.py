@@ -250,7 +250,11 @@ def test_kill_9_leaves_no_address_that_nobody_knows(tmp_path: Path) -> None:
         ("?command=block", UsageError, "needs the absolute path of a program"),
         ("?command=/nowhere/block", TableError, "is not an executable program"),
         ("?command=/etc/passwd", TableError, "is not an executable program"),
-        ("?command=/bin/true&timeout=0", UsageError, "needs whole seconds from 1 to 30"),
+        (
+            "?command=/bin/true&timeout=0",
+            UsageError,
+            "must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 30s",
+        ),
         ("?timeout=3", UsageError, "timeout without a command"),
     ],
 )

@@ -253,7 +253,7 @@ def test_instructions_of_the_table(made: Callable[..., Table]) -> None:
         ('value=allow,X="{user}"', "without {user}"),
         ('value=allow,X="a\n:deny"', "needs the form allow"),
         ("rules=tcp.smtp", "needs the absolute path"),
-        ("timeout=0", "needs whole seconds"),
+        ("timeout=0", "must be seconds or a duration"),
     ],
 )
 def test_bad_options_are_named(options: str, message: str, directory: Path) -> None:

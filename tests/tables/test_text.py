@@ -117,8 +117,8 @@ def test_the_window_grows_with_the_command_s_time(opened: Opener, directory: Pat
         ("command=tell", "needs the absolute path of a program"),
         ("command=", "needs the absolute path"),
         ("command=/bin/tell 'a", "close the quotes"),
-        ("command=/bin/true&timeout=0", "needs whole seconds from 1 to 30"),
-        ("command=/bin/true&timeout=1.5", "needs whole seconds"),
+        ("command=/bin/true&timeout=0", "must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 30s"),
+        ("command=/bin/true&timeout=1.5", "must be seconds or a duration"),
         ("timeout=3", "timeout without a command"),
     ],
 )

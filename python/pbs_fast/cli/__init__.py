@@ -16,8 +16,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pbs_fast.cli import bench, catalogue, config, import_config, match, run, table
+from pbs_fast.cli import (
+    bench,
+    catalogue,
+    config,
+    import_config,
+    manual,
+    match,
+    panels,
+    rows,
+    run,
+    status,
+    table,
+    watch,
+    why,
+)
 from pbs_fast.cli.errors import bad_use, no_such_command
+from pbs_fast.cli.options import WholeWords
 from pbs_fast.errors import PbsError, UsageError
 from pbs_fast.util.text import printable
 
@@ -25,6 +40,8 @@ NAME = "pbs-fast"
 #: Help that goes into a pipe or a file does not depend on the terminal it was asked from.
 _PIPED_WIDTH = 80
 _TERMINAL_WIDTH = 100
+#: No first sentence of a command is longer.
+_SENTENCE = 500
 #: 128 + the signal's number, as a shell reports a program that the signal ended.
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
@@ -34,8 +51,19 @@ _PIPE_CLOSED = 141
 _ParserError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
 
-class _Commands(TyperGroup):
+class _Commands(WholeWords, TyperGroup):
     """The group of our commands; an unknown name is answered with the nearest one."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the parser's signature
+        """The commands in their groups, each with its whole first sentence."""
+        groups: dict[str, list[tuple[str, str]]] = {title: [] for title in panels.COMMANDS}
+        for name, command in self.commands.items():
+            title = str(getattr(command, "rich_help_panel", None))
+            groups.setdefault(title, []).append((name, command.get_short_help_str(_SENTENCE)))
+        for title, lines in groups.items():
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.commands and not args[0].startswith("-"):
@@ -85,7 +113,7 @@ def application() -> typer.Typer:
     """The program `pbs-fast` with all its commands."""
     app = blank(cls=_Commands, invoke_without_command=True)
     app.callback()(_start)
-    for module in (run, match, bench, table, catalogue, config, import_config):
+    for module in (run, table, status, why, rows, watch, manual, match, bench, catalogue, config, import_config):
         module.register(app)
     return app
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from pbs_fast.cli import panels
+from pbs_fast.cli.options import Grouped, duration
 from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, Site, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
@@ -17,11 +19,14 @@ if TYPE_CHECKING:
     from pbs_fast.matching.rewrite.logtime import LogTime as Timestamps
     from pbs_fast.tables import Table
 
+#: Longest `--grace`, in seconds: a log of ten years; no daemon holds a grant as long.
+_LONGEST = 3650 * 86_400
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("bench")
+    @app.command("bench", cls=Grouped, rich_help_panel=panels.LOGS)
     def bench(
         logs: Annotated[
             list[str] | None,
@@ -50,7 +55,12 @@ def register(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = None,
-        grace: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How long a grant lasts.")] = 1800,
+        grace: Annotated[
+            int,
+            typer.Option(
+                parser=duration(1, _LONGEST), metavar="DURATION", help="How long a grant lasts, like 1800 or 30m."
+            ),
+        ] = 1800,
         table: Annotated[
             str | None,
             typer.Option(

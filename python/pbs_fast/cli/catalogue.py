@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pbs_fast.cli import panels
+from pbs_fast.cli.options import Grouped
+from pbs_fast.cli.render.layout import look, table
 from pbs_fast.cli.replays import ConfigFile
 from pbs_fast.util.text import printable
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
 
-    @app.command("formats")
+    @app.command("formats", cls=Grouped, rich_help_panel=panels.LOGS)
     def formats(
         name: Annotated[
             str | None, typer.Argument(metavar="[NAME]", help="Show this format's patterns and sample lines.")
@@ -51,7 +54,7 @@ def register(app: typer.Typer) -> None:
                 text = _page(found, samples)
         typer.echo(text, nl=False)
 
-    @app.command("version")
+    @app.command("version", cls=Grouped, rich_help_panel=panels.SETUP)
     def version(
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
         core: Annotated[
@@ -121,16 +124,11 @@ def _samples(name: str) -> list[dict[str, Any]]:
 
 
 def _table(catalogue: tuple[Format, ...]) -> str:
-    rows = [("NAME", "SERVER", "VERSIONS", "SYSLOG TAGS")]
-    rows += [
-        (each.name, each.title, each.versions, " ".join((*each.program, *each.tls_program)) or _place(each))
+    rows = [
+        [each.name, each.title, each.versions, " ".join((*each.program, *each.tls_program)) or _place(each)]
         for each in catalogue
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "".join(
-        "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[3]]) + "\n"
-        for row in rows
-    )
+    return table(("NAME", "SERVER", "VERSIONS", "SYSLOG TAGS"), rows, look())
 
 
 def _place(found: Format) -> str:

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pbs_fast.cli import options
+from pbs_fast.cli import options, panels
 from pbs_fast.config import Settings
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @options.command(app, "config")
+    @options.command(app, "config", panel=panels.SETUP)
     def config(
         settings: Settings,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

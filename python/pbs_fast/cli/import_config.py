@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
+from pbs_fast.cli import panels
+from pbs_fast.cli.options import Grouped
 from pbs_fast.util.text import printable
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("import-config")
+    @app.command("import-config", cls=Grouped, rich_help_panel=panels.SETUP)
     def import_config(
         file: Annotated[
             str,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pbs_fast.cli import panels
+from pbs_fast.cli.options import Grouped
+from pbs_fast.cli.reach import escape_output
+from pbs_fast.cli.render.layout import look, plural, table
 from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_matcher, parse_now, read_site
 
 if TYPE_CHECKING:
@@ -21,11 +23,14 @@ _NOT_UNDERSTOOD = 3
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("match")
+    @app.command("match", cls=Grouped, rich_help_panel=panels.LOGS)
     def match(
         files: Annotated[
             list[str] | None,
-            typer.Argument(metavar="[FILE]...", help="Logs, plain or compressed; - or no FILE is standard input."),
+            typer.Argument(
+                metavar="[FILE]...",
+                help="Logs, plain or compressed; - or no FILE is standard input, journal: is systemd's journal.",
+            ),
         ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
         missed: Annotated[
@@ -36,6 +41,13 @@ def register(app: typer.Typer) -> None:
                     "Also show the lines that look like a login but match no pattern (the exit status is then 3), and"
                     " how many belong to no known log or server."
                 ),
+            ),
+        ] = False,
+        follow: Annotated[
+            bool,
+            typer.Option(
+                "--follow",
+                help="Go on as the logs grow, through rotation, until Ctrl-C; missed lines are shown where they are.",
             ),
         ] = False,
         core: Annotated[
@@ -62,15 +74,13 @@ def register(app: typer.Typer) -> None:
         backend = load_backend(core)
         site = read_site(config, "match", backend, log_timezone, logtime)
         matcher = make_matcher(backend, site.formats, site.log_timezone)
-        painter = _painter()
+        painter = look().paint_or_none
         names = files or ["-"]
         chatty = sys.stderr is not None and sys.stderr.isatty()
         if chatty and "-" in names and sys.stdin is not None and sys.stdin.isatty():
             typer.echo("reading standard input", err=True)
 
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # A user name may contain characters that the terminal cannot show.
-            sys.stdout.reconfigure(errors="backslashreplace")
+        escape_output()
 
         def write(text: str) -> None:
             if sys.stdout is not None:
@@ -90,6 +100,9 @@ def register(app: typer.Typer) -> None:
             logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime, site.logtime_from),
             shape=site.shape,
         )
+        if follow:
+            run.follow(names)
+            return 0
         summary = run(names)
         if chatty:
             typer.echo(_summary(summary, shown=missed), err=True)
@@ -106,24 +119,11 @@ def register(app: typer.Typer) -> None:
 
 def _summary(summary: Summary, *, shown: bool) -> str:
     """What was seen: lines, then a row for each format that had any."""
-    rows: list[tuple[str, ...]] = [("FORMAT", "LOGINS", "LOGOUTS", "MISSED")]
+    rows: list[list[str]] = []
     for name, kinds in sorted(summary.formats.items()):
-        rows.append((name, *(f"{kinds[kind]:,}" for kind in ("login", "logout", "missed"))))
-    rows.append(("all", f"{summary.logins:,}", f"{summary.logouts:,}", f"{summary.missed:,}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    text = f"{summary.lines:,} lines\n"
-    for row in rows:
-        text += row[0].ljust(widths[0]) + "".join(
-            f"  {cell.rjust(width)}" for cell, width in zip(row[1:], widths[1:], strict=True)
-        )
-        text += "\n"
-    return text + ("--missed shows the missed lines" if summary.missed and not shown else "").rstrip()
-
-
-def _painter() -> Callable[[str, str], str] | None:
-    """Colours for a terminal that wants them (no-color.org), else None."""
-    import os
-
-    if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return None
-    return lambda text, colour: typer.style(text, fg=colour)
+        rows.append([name, *(f"{kinds[kind]:,}" for kind in ("login", "logout", "missed"))])
+    rows.append(["all", f"{summary.logins:,}", f"{summary.logouts:,}", f"{summary.missed:,}"])
+    text = (
+        plural(summary.lines, "line") + "\n" + table(("FORMAT", "LOGINS", "LOGOUTS", "MISSED"), rows, right=(1, 2, 3))
+    )
+    return text + ("--missed shows the missed lines" if summary.missed and not shown else "")

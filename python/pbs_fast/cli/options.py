@@ -10,13 +10,16 @@ The parser keeps only the last value of an option and no order between options, 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 from typer.core import TyperCommand
 
+from pbs_fast.cli import panels
 from pbs_fast.config import KEYS, Config, Given, Settings, load, merge
+from pbs_fast.util.durations import allowed, read_duration
 
 P = ParamSpec("P")
 
@@ -31,15 +34,34 @@ def _help(key: str) -> str:
 
 
 def _switch(key: str) -> Any:
-    return typer.Option(f"--{key}/--no{key}", help=_help(key), show_default=False)
+    return typer.Option(f"--{key}/--no{key}", help=_help(key), show_default=False, rich_help_panel=panels.KEYS)
 
 
 def _flag(key: str) -> Any:
-    return typer.Option(f"--{key}", help=_help(key), show_default=False)
+    return typer.Option(f"--{key}", help=_help(key), show_default=False, rich_help_panel=panels.KEYS)
 
 
 def _text(key: str, metavar: str, *aliases: str) -> Any:
-    return typer.Option(f"--{key}", *aliases, metavar=metavar, help=_help(key), show_default=False)
+    return typer.Option(
+        f"--{key}", *aliases, metavar=metavar, help=_help(key), show_default=False, rich_help_panel=panels.KEYS
+    )
+
+
+def _duration(key: str) -> Any:
+    text = f"{_help(key)[:-1]}: {KEYS[key].kind.allowed}."
+    return typer.Option(f"--{key}", metavar="DURATION", help=text, show_default=False, rich_help_panel=panels.KEYS)
+
+
+def duration(low: int, high: int) -> Callable[[object], int]:
+    """The parser of an option that is a duration, for `typer.Option(parser=duration(1, 60), metavar="DURATION")`."""
+
+    def parse(value: object) -> int:
+        try:
+            return read_duration(value, low, high)
+        except ValueError:
+            raise typer.BadParameter(f"must be {allowed(low, high)}, not {value!r}") from None
+
+    return parse
 
 
 Write = Annotated[bool | None, _switch("write")]
@@ -51,7 +73,7 @@ Watchlog = Annotated[list[str] | None, _text("watchlog", "LOG", "--logfile")]
 Dbfile = Annotated[str | None, _text("dbfile", "TABLE")]
 Table = Annotated[list[str] | None, _text("table", "TYPE:PATH")]
 Logto = Annotated[str | None, _text("logto", "FILE")]
-Grace = Annotated[str | None, _text("grace", "SECONDS")]
+Grace = Annotated[str | None, _duration("grace")]
 Daemon = Annotated[str | None, _text("daemon", "PIDFILE")]
 Backend = Annotated[str | None, _text("core", "auto|rust|python")]
 ConfigFile = Annotated[
@@ -61,6 +83,7 @@ ConfigFile = Annotated[
         metavar="FILE",
         help="Configuration file; by default /etc/pbs-fast/pbs-fast.toml, if it exists.",
         show_default=False,
+        rich_help_panel=panels.KEYS,
     ),
 ]
 
@@ -82,7 +105,49 @@ _PARAMETERS: dict[str, Any] = {
 }
 
 
-class _Remembering(TyperCommand):
+#: Stands for a hyphen while help is wrapped, which would break `pbs-fast` in two.
+_HYPHEN = "\ue000"
+
+
+class WholeWords:
+    """A command whose help is wrapped between words only."""
+
+    def get_help(self, ctx: Any) -> str:
+        formatter = ctx.make_formatter()
+        write_text, write_dl = formatter.write_text, formatter.write_dl
+        formatter.write_text = lambda text: write_text(_glued(text))
+        formatter.write_dl = lambda rows, *more: write_dl([(term, _glued(text)) for term, text in rows], *more)
+        self.format_help(ctx, formatter)  # type: ignore[attr-defined]  # of the parser's class that this is mixed into
+        return str(formatter.getvalue()).rstrip("\n").replace(_HYPHEN, "-")
+
+
+def _glued(text: str) -> str:
+    return re.sub(r"(?<=\S)-(?=\S)", _HYPHEN, text)
+
+
+class Grouped(WholeWords, TyperCommand):
+    """A command whose help groups its options by their `rich_help_panel`, without rich."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            title = "Arguments" if param.param_type_name == "argument" else _panel(param)
+            if (record := param.get_help_record(ctx)) is not None:
+                # An argument's type says nothing that its name does not.
+                groups.setdefault(title, []).append(
+                    (record[0].partition(" <")[0] if title == "Arguments" else record[0], record[1])
+                )
+        for title in sorted(groups, key=["Arguments", "Options", panels.KEYS].index):
+            with formatter.section(title):
+                formatter.write_dl(groups[title])
+
+
+def _panel(param: Any) -> str:
+    # `--help` itself is of another class.
+    return getattr(param, "rich_help_panel", None) or "Options"
+
+
+class _Remembering(Grouped):
     """A command that keeps its arguments as they were given."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -91,12 +156,12 @@ class _Remembering(TyperCommand):
 
 
 def command(
-    app: typer.Typer, name: str, keys: Sequence[str] = tuple(KEYS), base: Config | None = None
+    app: typer.Typer, name: str, keys: Sequence[str] = tuple(KEYS), base: Config | None = None, panel: str | None = None
 ) -> Callable[[Callable[Concatenate[Settings, P], object]], Callable[Concatenate[Settings, P], object]]:
     """Register a function as a command with `--config` and the options of the configuration's `keys`, by default all.
 
     The function's first parameter gets the Settings they make, from the defaults of `base`; its others are options and
-    arguments of its own.
+    arguments of its own. `panel` is the group of commands in the program's help.
     """
 
     def register(function: Callable[Concatenate[Settings, P], object]) -> Callable[Concatenate[Settings, P], object]:
@@ -119,7 +184,7 @@ def command(
         run.__name__ = function.__name__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
-        app.command(name, cls=_Remembering)(run)
+        app.command(name, cls=_Remembering, rich_help_panel=panel)(run)
         return function
 
     return register

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pbs_fast.cli import options
+from pbs_fast.cli import options, panels
 from pbs_fast.config import Config, Settings
 from pbs_fast.util import early_signals
 from pbs_fast.util.text import printable
@@ -22,7 +22,7 @@ List = Annotated[bool, typer.Option("--list", help="Print the addresses in the t
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @options.command(app, "run")
+    @options.command(app, "run", panel=panels.WORK)
     def run(settings: Settings, version: Version = False, dumpconfig: Dumpconfig = False, list_: List = False) -> int:
         """Follow the mail log and keep the table of addresses that may relay.
 

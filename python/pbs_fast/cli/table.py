@@ -1,4 +1,4 @@
-"""`pbs-fast list`, `reap` and `clear`: show the tables, empty those that no daemon uses any more, empty them now."""
+"""`pbs-fast reap` and `clear`: empty the tables that no daemon uses any more, or all of them now."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from pbs_fast.cli import options
+from pbs_fast.cli import options, panels
 from pbs_fast.config import Config, Settings
 from pbs_fast.errors import PbsError
 from pbs_fast.util.text import printable
@@ -32,19 +32,7 @@ Named = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands."""
 
-    @options.command(app, "list", keys=("dbfile", "table", "flock"))
-    def list_(
-        settings: Settings,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object per table.")] = False,
-    ) -> int:
-        """Show the addresses that may relay now.
-
-        Reads only: it keeps no lock and creates no file.
-        """
-        specs = chosen(settings.config)
-        return _each("list", settings.config, specs, [], lambda some, _: _list(settings.config, some, len(specs), json))
-
-    @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"))
+    @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"), panel=panels.WORK)
     def reap_(settings: Settings) -> int:
         """Empty each table that no daemon has used for the grace time.
 
@@ -54,7 +42,7 @@ def register(app: typer.Typer) -> None:
         from pbs_fast.tables.leftover import directories
 
         specs = chosen(settings.config)
-        return _each(
+        return each_account(
             "reap",
             settings.config,
             specs,
@@ -62,7 +50,7 @@ def register(app: typer.Typer) -> None:
             lambda some, places: _reap(settings.config, specs, some, places),
         )
 
-    @options.command(app, "clear", keys=("dbfile", "table", "flock"))
+    @options.command(app, "clear", keys=("dbfile", "table", "flock"), panel=panels.WORK)
     def clear_(settings: Settings, tables: Named = None) -> int:
         """Empty the tables now. The daemon must be stopped first.
 
@@ -73,7 +61,7 @@ def register(app: typer.Typer) -> None:
         from pbs_fast.tables.leftover import directories
 
         specs = [parse(text) for text in tables] if tables else chosen(settings.config)
-        return _each(
+        return each_account(
             "clear",
             settings.config,
             specs,
@@ -127,7 +115,7 @@ class _Share(NamedTuple):
     places: list[Path]
 
 
-def _each(
+def each_account(
     command: str,
     config: Config,
     specs: Sequence[TableSpec],
@@ -183,23 +171,6 @@ class _Failures:
         typer.echo(printable(f"pbs-fast {self._command}: {error}"), err=True)
         self.status = max(self.status, error.exit_status)
         return True
-
-
-def _list(config: Config, specs: Sequence[TableSpec], count: int, json: bool) -> Iterable[Callable[[], None]]:
-    from pbs_fast.tables import list_rows
-
-    def show(spec: TableSpec) -> None:
-        rows = list_rows(spec, flock=config.flock)
-        if json:
-            from json import dumps
-
-            typer.echo(dumps({"table": str(spec), "rows": dict(rows)}))
-            return
-        if count > 1:
-            typer.echo(printable(str(spec)))
-        typer.echo(listing([key for key, _ in rows]), nl=False)
-
-    return [lambda spec=spec: show(spec) for spec in specs]  # type: ignore[misc]
 
 
 def _reap(

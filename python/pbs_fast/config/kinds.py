@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pbs_fast.util.durations import allowed, read_duration
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: Text around the two placeholders that a table's value may hold; any other brace is a slip of the pen.
 _VALUE = re.compile(r"(?:[ -z|~]|\{user\}|\{expires\})+")
@@ -105,8 +107,15 @@ def whole(low: int, high: int, what: str = "a whole number") -> Kind:
 
 
 def seconds(low: int, high: int) -> Kind:
-    """A duration in whole seconds of low..high."""
-    return whole(low, high, "whole seconds")
+    """A duration of low..high seconds: a TOML integer, or a text such as `30m`."""
+
+    def read(value: object) -> int:
+        try:
+            return read_duration(value, low, high)
+        except ValueError:
+            raise RefusedError from None
+
+    return Kind(allowed(low, high), read)
 
 
 def text(what: str = "a text without control characters") -> Kind:

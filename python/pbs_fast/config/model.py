@@ -134,7 +134,7 @@ class Config:
         (), kinds.specs("a table TYPE:PATH or a list of tables"), "additional table to write, as TYPE:PATH"
     )
     logto: str | None = _key(None, kinds.text(), "where pbs-fast logs: a file, - (standard output), syslog or journal")
-    grace: int = _key(1800, kinds.seconds(1, LONGEST), "how many seconds an address may relay after its last login")
+    grace: int = _key(1800, kinds.seconds(1, LONGEST), "how long an address may relay after its last login")
     daemon: str | None = _key(
         None,
         kinds.text(),
@@ -177,7 +177,7 @@ class Config:
     count_sessions: bool = _key(
         False, kinds.switch(), "keep an address while one of its sessions is open, and for grace after the last one"
     )
-    max_session: int = _key(_DAY, kinds.seconds(60, LONGEST), "with count_sessions: maximum seconds of a session")
+    max_session: int = _key(_DAY, kinds.seconds(60, LONGEST), "with count_sessions: maximum duration of a session")
     checkpoint: str = _key(
         "/var/lib/pbs-fast/sessions",
         kinds.text(),

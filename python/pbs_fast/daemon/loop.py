@@ -285,8 +285,13 @@ class Daemon:
 
     def state(self) -> str:
         """How it stands, in one line for `systemctl status`."""
-        warnings = [notice.text for notice in self.notices.list()]
-        return state(len(self._ledger), self._publisher.specs, self._publisher.failing, warnings)
+        return state(
+            len(self._ledger),
+            self._publisher.specs,
+            self._publisher.failing,
+            last_login=max((each.last_login for each in self._logs if each.last_login is not None), default=None),
+            warnings=[notice.text for notice in self.notices.list() if notice.code != "table_fails"],
+        )
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 

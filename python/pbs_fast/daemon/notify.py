@@ -123,15 +123,26 @@ class Notifier:
             self._said = False
 
 
-def state(rows: int, tables: Sequence[str], failing: Sequence[str], warnings: Sequence[str] = ()) -> str:
-    """The line of state: how many addresses may relay, by which tables, which of those fail, and standing warnings.
+def state(
+    rows: int,
+    tables: Sequence[str],
+    failing: Sequence[str],
+    *,
+    last_login: float | None = None,
+    warnings: Sequence[str] = (),
+) -> str:
+    """The line of state: how many addresses may relay, the last login (seconds since the epoch, shown in local time),
+    then what is wrong, because systemctl cuts the line at the terminal's edge: failing tables, standing warnings. Last,
+    the tables.
 
     Of several warnings it holds the newest, which is the last; `pbs-fast status` and our own log have all.
     """
-    words = f"{rows} {'address' if rows == 1 else 'addresses'} may relay; tables: {' '.join(tables) or 'none'}"
-    words += "".join(f"; failing: {each}" for each in failing)
+    words = f"{rows} {'address' if rows == 1 else 'addresses'} may relay"
+    if last_login is not None:
+        words += f", last login {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(last_login))}"
+    wrong = [f"failing: {each}" for each in failing]
     if warnings:
         more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
         text = warnings[-1]
-        words += f"; warning{more}: {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}"
-    return words
+        wrong.append(f"warning{more}: {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'}")
+    return "; ".join([words, *wrong, f"tables: {' '.join(tables) or 'none'}"])

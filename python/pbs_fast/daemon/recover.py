@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pbs_fast.events import Grant
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.tables import Row
-from pbs_fast.util.text import duration
+from pbs_fast.util.durations import rough
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.explain import Explainer
@@ -111,8 +111,8 @@ def recover(
     if kept := len(result.recovered) - len(refused):
         longest = max(end for end in ends) - int(clock.now())
         log.warning(
-            f"{kept} rows that no log explains are kept for at most {duration(longest)}, because the logs of the last "
-            f"{duration(ledger.grace)} could not be read completely: {short[0]}"
+            f"{kept} rows that no log explains are kept for at most {rough(longest)}, because the logs of the last "
+            f"{rough(ledger.grace)} could not be read completely: {short[0]}"
         )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.protocol import Coverage
-from pbs_fast.util.text import duration
+from pbs_fast.util.durations import rough
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
@@ -41,7 +41,7 @@ def resume(
         _refuse_processes(checkpoint, ledger)
         followers = _opened(checkpoint, logs, follow)
     except CheckpointError as error:
-        log.info(f"the checkpoint cannot be used: {error}; replaying the last {duration(ledger.window)} of the logs")
+        log.info(f"the checkpoint cannot be used: {error}; replaying the last {rough(ledger.window)} of the logs")
         return None
     when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for follower in followers:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pbs_fast.errors import SourceError
+from pbs_fast.match.follow import Following, is_source
 from pbs_fast.match.unread import Understanding
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.lines import Piece, pieces
@@ -85,10 +86,15 @@ class Run:
         With `formats`, those of the matcher, the Summary says why few or no lines are understood.
         """
         self._understanding = None if formats is None else Understanding(formats)
-        # Nothing is granted, so a container's first entry is shown.
-        self._reader = Reader(
-            core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime, shape=shape, starts_whole=True
-        )
+
+        def new_reader() -> Reader:
+            # Nothing is granted, so a container's first entry is shown.
+            return Reader(
+                core, matcher, source="", gap=0, live=False, fold=False, logtime=logtime, shape=shape, starts_whole=True
+            )
+
+        self._new_reader: Callable[[], Reader] = new_reader
+        self._reader = self._new_reader()
         self._now = now
         self._render = render
         self._write = write
@@ -100,11 +106,13 @@ class Run:
         with tempfile.SpooledTemporaryFile(_KEPT_IN_MEMORY, "w+", encoding="utf-8", newline="") as missed:
             for file in files:
                 try:
-                    with open_log(file) as log:
-                        self._log(log, missed)
+                    if is_source(file):
+                        self._source(file, missed)
+                    else:
+                        with open_log(file) as log:
+                            self._log(log, missed)
                 except SourceError as error:
-                    self._summary.faults.append(error)
-                    self._complain(error)
+                    self._fault(error)
             missed.seek(0)
             while text := missed.read(1 << 20):
                 self._write(text)
@@ -118,45 +126,107 @@ class Run:
             summary.left = self._understanding.left
         return self._summary
 
+    def follow(self, files: Iterable[str]) -> None:
+        """Show what is in the logs, and go on as they grow, through rotation, until the process is interrupted.
+
+        Each file is a log of its own. Missed lines are shown where they are. Raises PbsError for what waiting cannot
+        fix.
+        """
+        with Following(files, self._complain) as sources:
+            places = {source: _Place(source.name, self._new_reader()) for source in sources}
+            for source, pieces_ in sources.pieces():
+                for piece in pieces_:
+                    self._take(places[source], piece, self._year_of(source.modified), self._write)
+
+    def _source(self, spec: str, missed: IO[str]) -> None:
+        """What a source that is no file holds now."""
+        with Following([spec], self._fault, to_end=True) as sources:
+            place = self._begin(spec)
+            for source, pieces_ in sources.pieces():
+                place.file = source.name
+                for piece in pieces_:
+                    self._take(place, piece, self._year_of(None), missed.write, begins=False)
+            self._end(place)
+
     def _log(self, log: LogReader, missed: IO[str]) -> None:
-        reference = self._now
-        if reference is None:
-            reference = int(time.time()) if log.mtime is None else log.mtime
+        place = self._begin(log.name)
+        for piece in pieces(log):
+            self._take(place, piece, self._year_of(log.mtime), missed.write, begins=False)
+        self._end(place)
+
+    def _begin(self, name: str) -> _Place:
         self._reader.begin_file()
         if self._understanding is not None:
-            self._understanding.begin_file(log.name)
-        line = 1
-        for piece in pieces(log):
-            lines = self._reader.counters["lines"]
-            events = self._reader.events(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
-            if self._understanding is not None:
-                self._understanding.piece(self._reader, piece, reference, events)
-            shown = self._piece(log.name, line, piece, events, missed)
-            if shown:
-                self._write(shown)
-            line += self._reader.counters["lines"] - lines
-        if self._understanding is not None:
-            self._understanding.end_file(line - 1)
+            self._understanding.begin_file(name)
+        return _Place(name, self._reader, self._understanding)
 
-    def _piece(self, file: str, line: int, piece: Piece, events: list[Event], missed: IO[str]) -> str:
-        """The text of a piece's events; its first line has the number `line`."""
+    def _end(self, place: _Place) -> None:
+        if place.understanding is not None:
+            place.understanding.end_file(place.line - 1)
+
+    def _fault(self, error: SourceError) -> None:
+        self._summary.faults.append(error)
+        self._complain(error)
+
+    def _year_of(self, modified: int | None) -> int:
+        """The second from which years are judged."""
+        if self._now is not None:
+            return self._now
+        return int(time.time()) if modified is None else modified
+
+    def _take(
+        self,
+        place: _Place,
+        piece: Piece,
+        reference: int,
+        missed: Callable[[str], object],
+        *,
+        begins: bool = True,
+    ) -> None:
+        """Show a piece; with `begins`, one at offset 0 is the beginning of another file."""
+        reader = place.reader
+        if begins and piece.offset == 0:
+            reader.begin_file()
+            place.line = 1
+        lines = reader.counters["lines"]
+        events = reader.events(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
+        if place.understanding is not None:
+            place.understanding.piece(reader, piece, reference, events)
+        if shown := self._piece(place, piece, events, missed):
+            self._write(shown)
+        place.line += reader.counters["lines"] - lines
+
+    def _piece(self, place: _Place, piece: Piece, events: list[Event], missed: Callable[[str], object]) -> str:
+        """The text of a piece's events."""
         shown = []
-        place = piece.start
+        plain = place.reader.plain
+        line, counted = place.line, piece.start
         for event in events:
             at = event.offset - piece.offset + piece.start
-            line += piece.data.count(b"\n", place, at)
-            place = at
+            line += piece.data.count(b"\n", counted, at)
+            counted = at
             self._summary.formats.setdefault(event.format, Counter())[event.kind] += 1
             if event.kind != "missed":
                 shown.append(
-                    self._render.event(file, line, event, lambda at=at: self._reader.plain(_line(piece, at)))  # type: ignore[misc]
+                    self._render.event(place.file, line, event, lambda at=at: plain(_line(piece, at)))  # type: ignore[misc]
                 )
                 continue
             self._summary.missed += 1
             if self._show_missed:
                 text = _line(piece, at)
-                missed.write(self._render.missed(file, line, event.reason or "", text.decode("utf-8", "replace")))
+                missed(self._render.missed(place.file, line, event.reason or "", text.decode("utf-8", "replace")))
         return "".join(shown)
+
+
+@dataclass
+class _Place:
+    """How far a log was read."""
+
+    file: str
+    reader: Reader
+    understanding: Understanding | None = None
+    line: int = 1
+    """Number of the next line."""
 
 
 def _line(piece: Piece, at: int) -> bytes:

@@ -20,7 +20,7 @@ from pbs_fast.tables.leftover import Leftover, as_written, runs_programs
 from pbs_fast.tables.owner import OwnedError, TableLock
 from pbs_fast.tables.protocol import HEARTBEAT, TableOptions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.util.text import duration
+from pbs_fast.util.durations import rough
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Reaped:
     @property
     def due(self) -> str:
         """`will be emptied in 27 min`."""
-        return f"will be emptied in {duration(self.wait)}"
+        return f"will be emptied in {rough(self.wait)}"
 
 
 def clear(spec: TableSpec, options: TableOptions) -> int:

@@ -1,4 +1,4 @@
-"""Text for people: untrusted text made safe to show, durations and times.
+"""Text for people: untrusted text made safe to show, and times.
 
 `printable` is the package's only sanitiser; our own log, `match`, `list`, errors and notices use it. It escapes what
 `str.isprintable` rejects: Unicode's categories Other (control, format such as U+202E, surrogate, private use,
@@ -21,11 +21,6 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join([char if char.isprintable() else _escaped(ord(char)) for char in text])
-
-
-def duration(seconds: float) -> str:
-    """`27 min`, or `90 s` below two minutes."""
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def rfc3339(seconds: float) -> str:

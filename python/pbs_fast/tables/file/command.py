@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.registry import TableSpec
+from pbs_fast.util.durations import allowed, read_duration
 
 #: Default and maximum of `timeout`, in seconds. The daemon grants nothing while the command runs, so it suits a signal
 #: or a reload; a transfer over a network belongs in the background.
@@ -62,10 +63,11 @@ def run(words: Sequence[str], *, table: str, limit: float, text: bytes = b"") ->
 
 def time_limit(spec: TableSpec) -> int:
     """The option `timeout`, in seconds. Raises UsageError."""
-    limit = spec.option("timeout", str(LIMIT))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= LONGEST):
-        raise UsageError(f"table {spec}: timeout={limit}: needs whole seconds from 1 to {LONGEST}")
-    return int(limit)
+    text = spec.option("timeout", str(LIMIT))
+    try:
+        return read_duration(text, 1, LONGEST)
+    except ValueError:
+        raise UsageError(f"table {spec}: timeout={text}: must be {allowed(1, LONGEST)}") from None
 
 
 class Command:

@@ -1,0 +1,131 @@
+"""`pbs-fast revoke`, `grant` and `queue`: what an administrator does by hand about an address or a login."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pbs_fast.cli import options, panels
+from pbs_fast.cli.reach import answer, note, target
+from pbs_fast.config import Settings
+from pbs_fast.config.model import LONGEST
+
+Reason = Annotated[
+    str, typer.Option(metavar="TEXT", help="Why; for the daemon's log and for status.", show_default=False)
+]
+_Duration = options.duration(1, LONGEST)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+
+    @options.command(app, "revoke", keys=(), panel=panels.DAEMON)
+    def revoke(
+        settings: Settings,
+        whom: Annotated[
+            str, typer.Argument(metavar="ADDRESS|NETWORK|USER", help="An address, a network, or a login name.")
+        ],
+        for_: Annotated[
+            int | None,
+            typer.Option(
+                "--for",
+                parser=_Duration,
+                metavar="DURATION",
+                help="How long no new grant is made, like 24h or 7d; at most 30d. By default one grace period, so that"
+                " an older login does not bring the row back.",
+                show_default=False,
+            ),
+        ] = None,
+        reason: Reason = "",
+        undo: Annotated[
+            bool, typer.Option("--undo", help="End an earlier revoke, or a manual grant, before its time.")
+        ] = False,
+    ) -> int:
+        """Take the right to relay from an address, a network or a user, now.
+
+        The rows are removed from the tables, and no login brings them back for a time. It survives a restart of the
+        daemon. What should last belongs into deny.toml. Needs root or the daemon's account.
+        """
+        from pbs_fast.cli.render import replies
+        from pbs_fast.cli.render.layout import look
+        from pbs_fast.control.protocol import Revoke, Undo
+        from pbs_fast.errors import UsageError
+
+        whom_ = target(whom)
+        if undo:
+            if for_ is not None:
+                raise UsageError("--undo and --for do not go together; leave out --for")
+            undone = answer(settings, Undo(whom_.ip, whom_.network, whom_.user, reason=reason))
+            typer.echo(replies.undone(undone, look()), nl=False)
+            return 0
+        reply = answer(settings, Revoke(whom_.ip, whom_.network, whom_.user, for_s=for_, reason=reason))
+        typer.echo(replies.revoked(reply, _now(), look()), nl=False)
+        return 0
+
+    @options.command(app, "grant", keys=(), panel=panels.DAEMON)
+    def grant(
+        settings: Settings,
+        address: Annotated[str, typer.Argument(metavar="ADDRESS", help="An IP address.")],
+        for_: Annotated[
+            int,
+            typer.Option("--for", parser=_Duration, metavar="DURATION", help="How long, like 2h; at most 30d."),
+        ],
+        reason: Reason = "",
+    ) -> int:
+        """Let an address relay for a time without a login.
+
+        The guards hold for it too. It survives a restart of the daemon; pbs-fast revoke ends it. Needs root or the
+        daemon's account.
+        """
+        from pbs_fast.cli.render import replies
+        from pbs_fast.cli.render.layout import look
+        from pbs_fast.control.protocol import Grant
+        from pbs_fast.errors import UsageError
+
+        ip = target(address).ip
+        if ip is None:
+            raise UsageError(f"{address}: is no IP address; only a single address can be granted")
+        reply = answer(settings, Grant(ip, for_, reason))
+        typer.echo(replies.granted(reply, _now(), look()), nl=False)
+        return 0
+
+    @options.command(app, "queue", keys=("watchlog", "core"), panel=panels.DAEMON)
+    def queue(
+        settings: Settings,
+        whom: Annotated[str, typer.Argument(metavar="USER|ADDRESS", help="A login name, or an IP address.")],
+        since: Annotated[
+            int,
+            typer.Option(parser=_Duration, metavar="DURATION", help="How far back the logs are read, like 2h or 7d."),
+        ] = 86_400,
+    ) -> int:
+        """Print the ids of queued messages that a user sent by POP before SMTP.
+
+        Reads the logs for the addresses of the user's logins and for the messages that Postfix took from them within
+        a grace period, and asks postqueue which of these are still queued. Prints one id a line, for example for:
+        pbs-fast queue USER | postsuper -h -
+        """
+        from time import time
+
+        from pbs_fast.cli.render.layout import plural
+        from pbs_fast.errors import UsageError
+        from pbs_fast.why.judge import Investigation
+        from pbs_fast.why.queue import queued, sent_by
+
+        whom_ = target(whom)
+        if whom_.network is not None:
+            raise UsageError(f"{whom}: is a network; name a login name or one address")
+        now = int(time())
+        sent, gaps = sent_by(Investigation(settings), whom_.user, whom_.ip, since=now - since, now=now)
+        waiting = queued(sent, settings.config.postconf)
+        typer.echo("".join(f"{each}\n" for each in waiting), nl=False)
+        for gap in gaps:
+            note("queue", gap)
+        note("queue", f"{plural(len(sent), 'message')} of {whom_.what}, {len(waiting):,} of them still queued")
+        return 1 if gaps and not sent else 0
+
+
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,332 @@
+"""`why`: the daemon's reply and what the logs say, as one text and one exit status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pbs_fast.cli.render.guards import meaning
+from pbs_fast.cli.render.layout import PLAIN, Look, between, clock, labelled, listed, paragraph, parse_time, plural
+from pbs_fast.util.durations import exact
+
+if TYPE_CHECKING:
+    from pbs_fast.control.replies import Refusal, Row, Why
+    from pbs_fast.why.findings import Findings, Line, Login, Message
+
+#: Exit statuses; 1 is that of every answer without the daemon.
+MAY, WITHOUT_DAEMON, MAY_NOT = 0, 1, 3
+
+#: Lines, addresses and queue ids that are shown before the rest is counted.
+_LINES, _ADDRESSES, _MESSAGES = 5, 20, 12
+
+
+def shown_lines(reply: Why | None, found: Findings) -> list[Line]:
+    """The lines whose place may be shown, so that only these are looked for again to number them."""
+    logins: dict[str, Login] = {login.ip: login for login in found.logins if not login.guard}
+    explained = [explaining(row, found) for row in (reply["rows"] if reply is not None else [])[:_ADDRESSES]]
+    shown = [*list(logins.values())[:_ADDRESSES], *filter(None, explained), *_newest(found.logins).values()]
+    return [login.line for login in shown] + [each.line for each in found.missed[:_LINES]]
+
+
+def exit_status(reply: Why | None) -> int:
+    """Whether the address, or any address of the user, may relay; WITHOUT_DAEMON if it was not asked."""
+    if reply is None:
+        return WITHOUT_DAEMON
+    return MAY if reply["rows"] or reply["guard"] == "local" else MAY_NOT
+
+
+def as_text(what: str, reply: Why | None, found: Findings, look: Look = PLAIN) -> str:
+    """The answer for an address or a login name `what`. Without a reply, that of the logs alone."""
+    now = reply["now"] if reply is not None else _utc(found.now)
+    if reply is not None and reply["user"] is not None:
+        return _of_user(what, reply, found, now, look)
+    if reply is None:
+        return _without_daemon(what, found, now, look)
+    return _of_address(what, reply, found, now, look)
+
+
+# -- an address -----------------------------------------------------------------------------------------------------
+
+
+def _of_address(what: str, reply: Why, found: Findings, now: str, look: Look) -> str:
+    row = reply["rows"][0] if reply["rows"] else None
+    granted = [login for login in found.logins if not login.guard]
+    if row is not None:
+        out = _headline(f"{what} may relay {_until(row, now)}", look, "green")
+        out += _because(row, granted, found, now, look)
+    elif reply["guard"] == "local":
+        out = _headline(f"{what} may relay: it is in mynetworks and needs no row", look, "green")
+    else:
+        out = _headline(f"{what} may not relay{_nothing(reply, found, now)}", look, "red")
+        if not reply["ready"]:
+            out += labelled("starting", ["the daemon still replays the logs; ask again in a moment"], look)
+    out += _refused(reply, now, look)
+    out += _denied(reply, now, look)
+    if row is not None and row["origin"] != "manual":
+        out += labelled("before", _before(granted, row, now), look)
+    out += labelled("tables", ["; ".join(_tables(reply))] if reply["tables"] else [], look)
+    since = row["since"] if row is not None else None
+    out += labelled("mail", _mail(found.messages, since, now), look)
+    if row is None:
+        out += _missed(found, look)
+    return out + _gaps(found, look)
+
+
+def _until(row: Row, now: str) -> str:
+    if row["until"] is None:
+        return "while its session is open"
+    left = exact(between(now, row["until"]))
+    return f"until {clock(row['until'], now)}, for {left} more"
+
+
+def _because(row: Row, granted: Sequence[Login], found: Findings, now: str, look: Look) -> str:
+    if row["origin"] == "manual":
+        return labelled("because", [f"an administrator granted it{_since(row, now)}"], look)
+    if row["node"] is not None:
+        text = f"{row['user'] or 'somebody'} logged in{_since(row, now)} at the node {row['node']}"
+        host = f", host {row['host']}" if row["host"] else ""
+        return labelled("because", [f"{text}{host}; ask there for the log line"], look)
+    if row["origin"] == "recovered" and not granted:
+        text = "the row was in a table when the daemon started, and no log explains it; it ends by itself"
+        return labelled("because", [text], look)
+    login = _explains(row, granted)
+    where = f", host {row['host']}" if row["host"] else ""
+    format_ = f", format {row['format']}" if row["format"] else ""
+    texts = [f"{row['user'] or 'an unnamed user'} logged in{_since(row, now)}{where}{format_}"]
+    if login is None:
+        texts.append(f"its line is not in the logs that could be read since {clock(_utc(found.since), now)}")
+    else:
+        texts += [login.line.place, login.line.text]
+    return labelled("because", texts, look)
+
+
+def _since(row: Row, now: str) -> str:
+    return "" if row["since"] is None else f" at {clock(row['since'], now)}"
+
+
+def explaining(row: Row | None, found: Findings) -> Login | None:
+    """The login whose line explains a row: of its second, else the newest that is granted; None if there is none."""
+    granted = [login for login in found.logins if not login.guard]
+    if row is None:
+        return max(granted, key=lambda login: login.at, default=None)
+    return _explains(row, [login for login in granted if login.ip == row["ip"]])
+
+
+def _explains(row: Row, granted: Sequence[Login]) -> Login | None:
+    if not granted:
+        return None
+    if row["since"] is None:
+        return max(granted, key=lambda login: login.at)
+    second = parse_time(row["since"]).timestamp()
+    # A live line whose timestamp is ahead counts as of when it came, a second more or less is the clock's.
+    near = [login for login in granted if abs(login.at - second) <= 2]
+    return near[-1] if near else None
+
+
+def _before(granted: Sequence[Login], row: Row, now: str) -> list[str]:
+    this = _explains(row, granted)
+    return _tally([login for login in granted if login is not this], now)
+
+
+def _tally(logins: Sequence[Login], now: str) -> list[str]:
+    """`13 logins since 09:50:02 by anna@example.org; 1 by scan@example.org (10:03:40)`."""
+    by_user: dict[str, list[int]] = {}
+    for login in logins:
+        by_user.setdefault(login.user or "an unnamed user", []).append(login.at)
+    texts: list[str] = []
+    for user, times in sorted(by_user.items(), key=lambda item: -len(item[1])):
+        if len(times) == 1:
+            texts.append(f"{plural(1, 'login') if not texts else '1'} by {user} ({clock(_utc(times[0]), now)})")
+        else:
+            count = plural(len(times), "login") if not texts else f"{len(times):,}"
+            texts.append(f"{count} since {clock(_utc(min(times)), now)} by {user}")
+    shown = texts[:_LINES]
+    if len(texts) > _LINES:
+        shown.append(f"and {plural(len(texts) - _LINES, 'more user')}")
+    return ["; ".join(shown)] if shown else []
+
+
+def _nothing(reply: Why, found: Findings, now: str) -> str:
+    """What is absent, in the headline; empty if something else explains it."""
+    if reply["refused"] or reply["denials"] or reply["guard"]:
+        return ""
+    since = clock(_utc(found.since), now)
+    if found.logins:
+        return f": no row and no refusal; its last login has ended ({clock(_utc(found.logins[-1].at), now)})"
+    return f": no row, no refusal, and no login in the logs since {since}"
+
+
+def _refused(reply: Why, now: str, look: Look) -> str:
+    out = ""
+    named = set()
+    for guard, count in sorted(reply["refused"].items(), key=lambda item: -item[1]):
+        if guard == "local":
+            continue
+        named.add(guard)
+        of_guard = [each for each in reply["refusals"] if each["guard"] == guard]
+        out += labelled("refused", [_refusals(guard, count, of_guard, now), *meaning(guard)[:1]], look)
+        out += labelled("to do", meaning(guard)[1:], look)
+    now_refuses = reply["guard"]
+    if now_refuses is not None and now_refuses not in {*named, "local"} and not reply["denials"]:
+        out += labelled("guard", [f"{now_refuses} would refuse a login", *meaning(now_refuses)[:1]], look)
+        out += labelled("to do", meaning(now_refuses)[1:], look)
+    return out
+
+
+def _refusals(guard: str, count: int, refusals: Sequence[Refusal], now: str) -> str:
+    text = f"{plural(count, 'login')} by the guard {guard}"
+    if not refusals:
+        return text
+    newest, oldest = refusals[0], refusals[-1]
+    who = ", ".join(filter(None, [newest["user"], newest["host"] and f"host {newest['host']}"]))
+    last = f"{clock(newest['at'], now)}{f' ({who})' if who else ''}"
+    return f"{text} since {clock(oldest['at'], now)}, the last at {last}" if len(refusals) > 1 else f"{text} at {last}"
+
+
+def _denied(reply: Why, now: str, look: Look) -> str:
+    texts = []
+    for each in reply["denials"]:
+        until = "until deny.toml changes" if each["until"] is None else f"until {clock(each['until'], now)}"
+        reason = f": {each['reason']}" if each["reason"] else ""
+        undo = "" if each["by"] == "deny.toml" else f"; to end it: pbs-fast revoke --undo {each['what']}"
+        texts.append(f"{each['what']} {until}, by {each['by']}{reason}{undo}")
+    return labelled("denied", texts, look)
+
+
+def _tables(reply: Why) -> list[str]:
+    texts = []
+    for each in reply["tables"]:
+        value = "no row" if each["value"] is None else f'"{each["value"]}"'
+        waiting = ", a change waits" if each["waiting"] else ""
+        failing = f", FAILING: {each['failing']}" if each["failing"] else ""
+        texts.append(f"{each['spec']} {value}{waiting}{failing}")
+    return texts
+
+
+def _mail(messages: Sequence[Message], since: str | None, now: str) -> list[str]:
+    if since is not None:
+        second = int(parse_time(since).timestamp())
+        messages = [each for each in messages if each.at is None or each.at >= second]
+    if not messages:
+        return []
+    ids = [each.queue_id for each in messages]
+    more = f" and {len(ids) - _MESSAGES} earlier" if len(ids) > _MESSAGES else ""
+    when = f" since {clock(since, now)}" if since is not None else ""
+    return [f"{plural(len(ids), 'message')}{when}: {' '.join(ids[-_MESSAGES:])}{more}"]
+
+
+def _missed(found: Findings, look: Look) -> str:
+    if not found.missed:
+        return ""
+    reasons = Counter(each.reason for each in found.missed)
+    many = len(found.missed) != 1
+    # "no-pattern" is what `match --missed` calls it.
+    text = (
+        f"{plural(len(found.missed), 'line')} about this {'look' if many else 'looks'} like a login but did not count "
+        f"({listed(list(reasons))}):"
+    )
+    texts = [text]
+    texts += [f"{each.line.place} {each.line.text}" for each in found.missed[:_LINES]]
+    if len(found.missed) > _LINES:
+        texts.append(f"and {plural(len(found.missed) - _LINES, 'more line')}; see: pbs-fast match --missed LOG")
+    return labelled("missed", texts, look, colour="yellow")
+
+
+def _gaps(found: Findings, look: Look) -> str:
+    """What could not be read, so that the answer may lack something."""
+    texts = [log.reason for log in found.logs if not log.complete]
+    return labelled("not read", [*texts, *found.notes], look, colour="yellow")
+
+
+# -- a login --------------------------------------------------------------------------------------------------------
+
+
+def _of_user(what: str, reply: Why, found: Findings, now: str, look: Look) -> str:
+    rows = sorted(reply["rows"], key=lambda row: row["until"] or "~", reverse=True)
+    if rows:
+        head = f"{what} may relay from {plural(len(rows), 'address', 'addresses')}"
+        out = _headline(head, look, "green")
+    else:
+        out = _headline(f"{what} may not relay from any address{_nothing(reply, found, now)}", look, "red")
+    texts = []
+    for row in rows[:_ADDRESSES]:
+        login = explaining(row, found)
+        place = f" ({login.line.place})" if login is not None else ""
+        node = f", node {row['node']}" if row["node"] is not None else ""
+        texts.append(f"{row['ip']} {_until(row, now)}{_logged(row, now)}{node}{place}")
+    if len(rows) > _ADDRESSES:
+        texts.append(f"and {plural(len(rows) - _ADDRESSES, 'more address', 'more addresses')}; see: pbs-fast list")
+    out += labelled("addresses", texts, look)
+    live = {row["ip"] for row in rows}
+    earlier = [login for login in found.logins if login.ip not in live]
+    out += labelled("ended", _by_address(earlier, now), look)
+    out += _refused(reply, now, look)
+    out += _denied(reply, now, look)
+    if not rows:
+        out += _missed(found, look)
+    return out + _gaps(found, look)
+
+
+def _logged(row: Row, now: str) -> str:
+    return f"; login{_since(row, now)}" if row["since"] is not None else ""
+
+
+def _by_address(logins: Iterable[Login], now: str) -> list[str]:
+    newest = _newest(logins)
+    texts = []
+    for ip, login in list(newest.items())[:_LINES]:
+        refused = f", refused by the guard {login.guard}" if login.guard else ""
+        texts.append(f"{ip}: last login at {clock(_utc(login.at), now)}{refused} ({login.line.place})")
+    if len(newest) > _LINES:
+        texts.append(f"and {plural(len(newest) - _LINES, 'more address', 'more addresses')}")
+    return texts
+
+
+def _newest(logins: Iterable[Login]) -> dict[str, Login]:
+    """The newest login of each address."""
+    return {login.ip: login for login in sorted(logins, key=lambda login: login.at)}
+
+
+# -- without the daemon ---------------------------------------------------------------------------------------------
+
+
+def _without_daemon(what: str, found: Findings, now: str, look: Look) -> str:
+    granted = [login for login in found.logins if not login.guard]
+    live = {ip: end for ip, end in found.ends.items() if end > found.now}
+    if live:
+        out = _headline(f"{what}: by the logs alone it may relay (the daemon was not asked)", look, "yellow")
+    else:
+        out = _headline(f"{what}: by the logs alone it may not relay (the daemon was not asked)", look, "yellow")
+    for ip, end in list(live.items())[:_ADDRESSES]:
+        login = max((each for each in granted if each.ip == ip), key=lambda each: each.at, default=None)
+        if login is None:
+            continue
+        until = f"until {clock(_utc(end), now)}" + (
+            ", or longer if a session is open" if found.counted_sessions else ""
+        )
+        of = f"{ip} {until}: " if ip != what else f"{until}: "
+        host = f", host {login.host}" if login.host else ""
+        who = f"{login.user or 'an unnamed user'} logged in at {clock(_utc(login.at), now)}"
+        out += labelled("because", [f"{of}{who}{host}, format {login.format}", login.line.place, login.line.text], look)
+    newest = {ip: max((each.at for each in granted if each.ip == ip), default=0) for ip in live}
+    out += labelled("before", _tally([each for each in granted if newest.get(each.ip) != each.at], now), look)
+    refused = Counter(login.guard for login in found.logins if login.guard)
+    for guard, count in refused.most_common():
+        out += labelled("refused", [f"{plural(count, 'login')} by the guard {guard}", *meaning(guard)[:1]], look)
+        out += labelled("to do", meaning(guard)[1:], look)
+    if not found.logins:
+        out += labelled("logins", [f"none in the logs since {clock(_utc(found.since), now)}"], look)
+    out += labelled("mail", _mail(found.messages, None, now), look)
+    if not live:
+        out += _missed(found, look)
+    return out + _gaps(found, look)
+
+
+def _headline(text: str, look: Look, colour: str) -> str:
+    return paragraph(text, look, indent="  ", colour=colour)
+
+
+def _utc(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()
