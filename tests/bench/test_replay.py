@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast.bench.feed import default_threads
+from pbs_fast.replay.feed import default_threads
 from pbs_fast.bench.hublog import Options, write_log
 from pbs_fast.bench.replay import Replay, Result, digest
 from pbs_fast.bench.report import COUNTED, record

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cli.terminals import shown
-from pbs_fast.bench.progress import few
+from pbs_fast.replay.progress import few
 from pbs_fast.cli import main
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"

@@ -101,9 +101,7 @@ class Run:
         return self._summary
 
     def _log(self, log: LogReader, missed: IO[str]) -> None:
-        reference = self._now
-        if reference is None:
-            reference = int(time.time()) if log.mtime is None else log.mtime
+        reference = log.reference(self._now)
         self._reader.begin_file()
         line = 1
         for piece in pieces(log):

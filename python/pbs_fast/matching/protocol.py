@@ -74,3 +74,15 @@ class Stream(Protocol):
     @property
     def fold_seconds(self) -> float:
         """Wall time spent in add and take, in seconds."""
+
+
+class Literals(Protocol):
+    """Some texts to look for in lines: the cheap check before patterns of the caller's own. Immutable."""
+
+    def __init__(self, texts: Sequence[bytes]) -> None:
+        """Raises ValueError for a text that is empty or holds a newline."""
+
+    def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]:
+        """The lines of data[start:stop] that hold one of the texts, in order: which text (the leftmost; of two that
+        start there, the first of the list), where the line starts, where the text starts, where the line ends without
+        its line end. Too long lines hold none (docs/MATCHING.md, 9). Raises ValueError for bounds outside data."""

@@ -24,7 +24,7 @@ fn detached<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil + 
 
 fn refuse(error: &Error) -> PyErr {
     let line = error.to_string();
-    if *error == Error::Zone { PyValueError::new_err(line) } else { FormatError::new_err(line) }
+    if matches!(error, Error::Zone | Error::Literal) { PyValueError::new_err(line) } else { FormatError::new_err(line) }
 }
 
 /// What matching needs of a `pbs_fast.formats.Format`.
@@ -83,12 +83,10 @@ impl Matcher {
         layout: &str,
         reference: i64,
     ) -> PyResult<Scan> {
-        let (len, within) = (data.len(), |at: isize| usize::try_from(at).ok());
-        let bounds =
-            within(start).zip(stop.map_or(Some(len), within)).filter(|&(start, stop)| start <= stop && stop <= len);
+        let len = data.len();
         let refused =
             || PyValueError::new_err(format!("scan: {start}..{stop:?} is not within the {len} bytes of data"));
-        let (start, stop) = bounds.ok_or_else(refused)?;
+        let (start, stop) = within(len, start, stop).ok_or_else(refused)?;
         let layout = self.layout(layout)?;
         let began = Instant::now();
         let found = detached(py, || self.0.scan(&data[start..stop], layout, reference));
@@ -294,6 +292,37 @@ impl Stream {
     }
 }
 
+/// Texts to look for in lines.
+#[pyclass(frozen, module = "pbs_fast._core")]
+struct Literals(pbs_core::Literals);
+
+#[pymethods]
+impl Literals {
+    #[new]
+    fn new(texts: Vec<PyBackedBytes>) -> PyResult<Self> {
+        pbs_core::Literals::new(&texts).map(Self).map_err(|error| refuse(&error))
+    }
+
+    fn lines(
+        &self,
+        py: Python<'_>,
+        data: PyBackedBytes,
+        start: isize,
+        stop: isize,
+    ) -> PyResult<Vec<(usize, usize, usize, usize)>> {
+        let (start, stop) = within(data.len(), start, Some(stop))
+            .ok_or_else(|| PyValueError::new_err(format!("lines: {start}..{stop} is not within the data")))?;
+        let found = detached(py, || self.0.lines(&data[start..stop]));
+        Ok(found.iter().map(|held| (held.which, start + held.start, start + held.at, start + held.end)).collect())
+    }
+}
+
+/// The bounds of a part of some bytes, None where they are outside.
+fn within(len: usize, start: isize, stop: Option<isize>) -> Option<(usize, usize)> {
+    let index = |at: isize| usize::try_from(at).ok();
+    index(start).zip(stop.map_or(Some(len), index)).filter(|&(start, stop)| start <= stop && stop <= len)
+}
+
 /// A list of one object, `len` times.
 fn repeated(object: Bound<'_, PyAny>, len: usize) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::new(object.py(), [&object])?.as_sequence().repeat(len)?;
@@ -320,7 +349,7 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::{Matcher, Scan, Stream};
+    use super::{Literals, Matcher, Scan, Stream};
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
