@@ -33,7 +33,7 @@ def one_pass(pattern: str) -> str | None:
 
 @final
 class Literals:
-    """`protocol.Literals`. ValueError for a text that is empty or holds a newline, and for bounds outside data."""
+    """`protocol.Literals`. ValueError for bounds outside data."""
 
     def __new__(cls, texts: Sequence[bytes]) -> Literals: ...
     def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]: ...

@@ -1,7 +1,8 @@
 """One timed replay: scans folded, the replayer fed, the table written, everything counted.
 
 Counts and digest depend only on the logs, the references and grace, not on threads, piece sizes, the backend or the
-machine (tested). So only guards that are the same everywhere apply (`same_everywhere`). The digest is computed after the clock has stopped.
+machine (tested). So only guards that are the same everywhere apply (`same_everywhere`). The digest is computed after
+the clock has stopped.
 """
 
 from __future__ import annotations

@@ -77,12 +77,11 @@ class Stream(Protocol):
 
 
 class Literals(Protocol):
-    """Some texts to look for in lines: the cheap check before patterns of the caller's own. Immutable."""
+    """Some texts to look for where a mail server's message begins: the cheap check before patterns of the caller's own.
+    Immutable; may be used from several threads at once."""
 
-    def __init__(self, texts: Sequence[bytes]) -> None:
-        """Raises ValueError for a text that is empty or holds a newline."""
-
+    def __init__(self, texts: Sequence[bytes]) -> None: ...
     def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]:
-        """The lines of data[start:stop] that hold one of the texts, in order: which text (the leftmost; of two that
-        start there, the first of the list), where the line starts, where the text starts, where the line ends without
-        its line end. Too long lines hold none (docs/MATCHING.md, 9). Raises ValueError for bounds outside data."""
+        """The lines of data[start:stop] that have one of the texts right behind their first or second `: `
+        (docs/MATCHING.md, 9), in order: which text, where the line starts, where the text starts, where the line ends
+        without its line end. Raises ValueError for bounds outside data."""

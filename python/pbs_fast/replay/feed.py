@@ -95,7 +95,8 @@ def scans(
 
     `size` is that of a piece in bytes; None means what suits the threads. `now` is the second that years are judged
     from; None means each file's time of last modification. `on_position` gets, as scans complete, the file's index
-    and how many bytes of it on the disk were used. `also` is called for each piece, in any order. Raises SourceError when a file cannot be read to its end.
+    and how many bytes of it on the disk were used. `also` is called for each piece, in any order. Raises SourceError
+    when a file cannot be read to its end.
     """
     pool = ThreadPoolExecutor(threads, "scan") if threads > 1 else None
     kept = sys.getswitchinterval()

@@ -20,8 +20,6 @@ pub enum Error {
     Name(String),
     /// A zone table that is empty or does not ascend.
     Zone,
-    /// A text to look for that is empty or holds a newline, or too many of them.
-    Literal,
     /// More formats, patterns or tags than 16-bit numbers can name.
     TooMany(&'static str),
 }
@@ -36,7 +34,6 @@ impl fmt::Display for Error {
             Self::Zone => {
                 write!(out, "zone: the table is empty or its starts do not ascend; give (start, offset) rows")
             }
-            Self::Literal => write!(out, "literals: a text is empty or holds a newline; give texts within a line"),
             Self::TooMany(what) => {
                 write!(out, "formats: more than 65,535 {what}; split the catalogue")
             }

@@ -24,7 +24,7 @@ fn detached<T: Ungil + Send>(py: Python<'_>, work: impl FnOnce() -> T + Ungil + 
 
 fn refuse(error: &Error) -> PyErr {
     let line = error.to_string();
-    if matches!(error, Error::Zone | Error::Literal) { PyValueError::new_err(line) } else { FormatError::new_err(line) }
+    if *error == Error::Zone { PyValueError::new_err(line) } else { FormatError::new_err(line) }
 }
 
 /// What matching needs of a `pbs_fast.formats.Format`.
@@ -292,15 +292,18 @@ impl Stream {
     }
 }
 
-/// Texts to look for in lines.
+/// Texts to look for where messages begin.
 #[pyclass(frozen, module = "pbs_fast._core")]
-struct Literals(pbs_core::Literals);
+struct Literals(
+    // Its own allocation: the searcher in it is aligned to 32 bytes, Python's objects are to 16.
+    Arc<pbs_core::Literals>,
+);
 
 #[pymethods]
 impl Literals {
     #[new]
-    fn new(texts: Vec<PyBackedBytes>) -> PyResult<Self> {
-        pbs_core::Literals::new(&texts).map(Self).map_err(|error| refuse(&error))
+    fn new(texts: Vec<PyBackedBytes>) -> Self {
+        Self(Arc::new(pbs_core::Literals::new(&texts)))
     }
 
     fn lines(

@@ -1,0 +1,40 @@
+"""Days of the site's own time zone."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import date
+
+from pbs_fast.matching.zones import zone_table
+
+_DAY = 86_400
+
+
+class Days:
+    """Numbers of days, which go up by one at local midnight."""
+
+    def __init__(self, zone: str | None) -> None:
+        """`zone` is a name such as Europe/Berlin; None is local time. Raises ConfigError for an unknown one."""
+        self._table = zone_table(zone)
+        self._starts = [start for start, _ in self._table]
+        self._number = 0
+        self._begin = self._end = 0
+
+    def offset(self, second: int) -> int:
+        """Seconds by which local time is ahead of UTC."""
+        return self._table[max(0, bisect_right(self._starts, second) - 1)][1]
+
+    def number(self, second: int) -> int:
+        """The day of a second since the epoch."""
+        if not self._begin <= second < self._end:
+            local = second + self.offset(second)
+            self._number = local // _DAY
+            # Only up to the hour's end: a change of the offset is at an hour or half of one.
+            self._begin = second - local % 900
+            self._end = self._begin + 900
+        return self._number
+
+    @staticmethod
+    def date(number: int) -> date:
+        """The date of a day."""
+        return date.fromordinal(number + date(1970, 1, 1).toordinal())
