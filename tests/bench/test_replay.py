@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast.replay.feed import default_threads
 from pbs_fast.bench.hublog import Options, write_log
 from pbs_fast.bench.replay import Replay, Result, digest
 from pbs_fast.bench.report import COUNTED, record
@@ -23,6 +22,7 @@ from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Backend, Matcher, load_backend
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.replay.expiries import LIMIT
+from pbs_fast.replay.feed import default_threads
 
 _MATCHERS: dict[str, Matcher] = {}
 

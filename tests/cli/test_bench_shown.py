@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from cli.terminals import shown
-from pbs_fast.replay.progress import few
 from pbs_fast.cli import main
+from pbs_fast.replay.progress import few
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"
 

@@ -48,9 +48,7 @@ def plan(found: Findings) -> Iterator[Step]:
             f" {each.logins:,} logins",
         )
     if off := count["unused"] + count["can"]:
-        yield Step(
-            "a day without", f"{off:,} logins that do not need it, by deny.toml, which ends by itself; then for good"
-        )
+        yield Step("a day without", f"{off:,} logins that do not need it, by deny.toml; then for good")
     if count["fixed"]:
         networks = len({network for login in found.of("fixed") for network in login.networks})
         yield Step("mynetworks", f"{networks:,} networks of {count['fixed']:,} logins, by fixed.cidr")
