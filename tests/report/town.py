@@ -20,7 +20,7 @@ DAY = 86_400
 GRACE = 1_800
 
 #: A user and a greeting that would be markup, and one that would end a string or a line.
-HOSTILE_USER = "o'brien&\"<img/src=x@example.org"
+HOSTILE_USER = "o'brien&\"onload=x@example.org"
 HOSTILE_HELO = "<script>alert(1)</script>"
 
 _IDS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"

@@ -37,7 +37,7 @@ _RELAY = re.compile(rb">, (?:orig_to=<.*>, )?relay=(?:(none)|[^\[\], ]*\[([0-9A-
 _QUEUED_AS = re.compile(rb"queued as ([0-9A-Za-z]+)\)?\s*$")
 _LOGIN = re.compile(
     rb"]: pbs-fast: login=(?P<user>.*?)(?: \((?P<more>[0-9]+) more\))?(?: since=[0-9:]+)?"
-    rb"; from=<.*> helo=<(?P<helo>.*)>$"
+    rb"; from=<.* helo=<(?P<helo>.*)>$"
 )
 _HELO = re.compile(rb" helo=<(.*)>$")
 _DENIED = b": Relay access denied; from=<"
