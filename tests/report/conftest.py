@@ -35,16 +35,17 @@ def look(
     grace: int = 1_800,
     now: int | None = START + DAYS * DAY,
     pseudonyms: bool = False,
+    zone: str | None = "UTC",
 ) -> Findings:
     """What the files say."""
     return report(
         [str(file) for file in files],
         backend,
-        backend.Matcher(load_catalogue(), zone_table("UTC")),
+        backend.Matcher(load_catalogue(), zone_table(zone)),
         read_netblocks((NETWORKS,)),
         grace=grace,
         since=since,
-        zone="UTC",
+        zone=zone,
         now=now,
         threads=threads,
         pseudonyms=pseudonyms,

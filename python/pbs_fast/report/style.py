@@ -53,17 +53,17 @@ section{margin:0 0 1rem;min-width:0}
 .grid section{margin:0}
 figure{margin:.5rem 0 0}
 figcaption{font-size:.92rem;margin-top:.5rem}
-svg{display:block;width:100%;height:auto;max-width:36rem;font-size:12px;fill:var(--text);overflow:visible}
+svg{display:block;width:100%;height:auto;max-width:36rem;font-size:12.5px;fill:var(--text);overflow:visible}
 svg .end{text-anchor:end}svg .middle{text-anchor:middle}
 svg .strong{font-weight:600}
-svg .quiet{fill:var(--quiet);font-size:11px}
+svg .quiet{fill:var(--quiet);font-size:11.5px}
 svg .number{font-variant-numeric:tabular-nums;fill:var(--quiet)}
 svg .grant{fill:var(--grant)}svg .auth{fill:var(--auth)}svg .mynetworks{fill:var(--mynetworks)}
 svg .calm{fill:var(--calm)}svg .alarm{fill:var(--alarm)}
 svg line{stroke-width:1}
 svg .grid{stroke:var(--line)}svg .axis{stroke:var(--quiet)}
 svg .mark{stroke:var(--alarm);stroke-width:1.5;stroke-dasharray:4 3}
-svg .marked{fill:var(--alarm);font-weight:600;font-size:11px}
+svg .marked{fill:var(--alarm);font-weight:600;font-size:11.5px}
 svg .area{fill:var(--grant);opacity:.14}
 svg .curve{fill:none;stroke:var(--grant);stroke-width:2;stroke-linejoin:round}
 .wide{overflow-x:auto}
@@ -85,7 +85,8 @@ ol.plan li{margin:.35rem 0;max-width:65ch}
 footer{color:var(--quiet);font-size:.85rem;padding-top:.5rem;padding-bottom:2.5rem}
 code{font:.92em ui-monospace,SFMono-Regular,Menlo,monospace}
 @media (max-width:30rem){.tiles{grid-template-columns:1fr 1fr;gap:.6rem}.tiles li{padding:.8rem .9rem}
-.tiles b{font-size:1.45rem}section{padding:1rem}}
+.tiles b{font-size:1.45rem}section{padding:.9rem}main,header,footer{padding-left:.7rem;padding-right:.7rem}
+svg{font-size:14px}svg .quiet,svg .marked{font-size:12.5px}}
 """
 
 _PAPER = (

@@ -15,7 +15,7 @@ from pbs_fast.util.text import printable
 
 WIDTH = 400
 #: Longest name next to a bar.
-_NAME = 24
+_NAME = 20
 
 
 class Bar(NamedTuple):
@@ -54,7 +54,7 @@ def bars(name: str, title: str, description: str, rows: Sequence[Bar], *, mark: 
     """Bars from the left, one below the other, on a scale of powers of ten; `mark` is a line at a value."""
     left, right, step, top = 96.0, 44.0, 24.0, 22.0 if mark else 6.0
     if any(len(row.name) > 12 for row in rows):
-        left = 150.0
+        left = 158.0
     most = max([row.value for row in rows] + ([mark[0]] if mark else []), default=1)
     scale = (WIDTH - left - right) / log10(1 + max(most, 1))
     parts = []
