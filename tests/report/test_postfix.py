@@ -24,8 +24,8 @@ CLIENT = "203.0.113.77"
 
 @pytest.fixture
 def elsewhere() -> Iterator[tuple[str, str]]:
-    """Two other hosts, one that takes mail and one that refuses each recipient: sinks on an address of this machine that
-    is not the loopback's, as Postfix writes it."""
+    """Two other hosts, one that takes mail and one that refuses each recipient: sinks on an address of this machine
+    that is not the loopback's, as Postfix writes it."""
     sink = require("smtp-sink", "Postfix's smtp-sink")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

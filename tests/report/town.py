@@ -59,7 +59,6 @@ class Town:
     daily: Counter[tuple[int, str]] = field(default_factory=Counter)
     delays: Counter[int] = field(default_factory=Counter)
     lines: list[Line] = field(default_factory=list)
-    denied: int = 0
 
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
@@ -158,7 +157,6 @@ class Town:
 
     def refused(self, second: float, ip: str, helo: str, *, tag: str = "postfix/smtpd") -> None:
         """A client that may not relay, or a visitor of postscreen."""
-        self.denied += tag.endswith("/smtpd")
         self.say(
             second,
             tag,

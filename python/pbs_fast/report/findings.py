@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.report.join import WAYS
@@ -95,7 +96,6 @@ class Findings:
     lines: int
     login_lines: int
     granted: int
-    denied: int
     days: tuple[Way, ...]
     ways: dict[str, int]
     """Messages relayed, by way."""
@@ -119,9 +119,16 @@ class Findings:
         """Messages relayed in all ways."""
         return sum(self.ways.values())
 
+    @cached_property
+    def _by_verdict(self) -> dict[str, list[LoginFound]]:
+        found: dict[str, list[LoginFound]] = {}
+        for login in self.logins:
+            found.setdefault(login.verdict, []).append(login)
+        return found
+
     def of(self, name: str) -> list[LoginFound]:
         """The logins of a verdict."""
-        return [login for login in self.logins if login.verdict == name]
+        return self._by_verdict.get(name, [])
 
 
 def findings(
@@ -131,9 +138,9 @@ def findings(
     first, last = join.first or 0, join.last or 0
     days = join.days
     span = last - first
-    order = list(VERDICTS)
     found = [_login(login, verdict(login, join.authenticated, span), names) for login in join.logins.values()]
-    found.sort(key=lambda login: (order.index(login.verdict), -login.messages, -login.logins, login.name))
+    place = {name: number for number, name in enumerate(VERDICTS)}
+    found.sort(key=lambda login: (place[login.verdict], -login.messages, -login.logins, login.name))
     relaying = [login for login in join.logins.values() if login.relaying is not None and login.relaying.messages]
     messages = sum(join.delays.values())
     graces = tuple(
@@ -157,7 +164,6 @@ def findings(
         lines=lines,
         login_lines=join.login_lines,
         granted=granted,
-        denied=join.denied,
         days=ways,
         ways={way: sum(day[way] for day in join.daily.values()) for way in WAYS},
         certain=sum(login.relays().certain for login in relaying),
@@ -173,7 +179,13 @@ def findings(
 
 
 def _login(login: Login, name: str, names: Names) -> LoginFound:
-    relaying = login.relaying or _NOTHING
+    relaying = login.relaying
+    if relaying is None and name == "unused":
+        # Nearly all are.
+        return LoginFound(
+            names.login(login.name), name, "", login.logins, 0, 0, 0, 0, 0, (), (), 0, login.first, login.last
+        )
+    relaying = relaying or _NOTHING
     networks = (login.spread.fixed() or []) if name == "fixed" else []
     return LoginFound(
         name=names.login(login.name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import MAX_AHEAD
@@ -33,13 +34,8 @@ class Held(NamedTuple):
     """Several users logged in from the address within an hour."""
 
 
-class LoginLine(NamedTuple):
-    """One login."""
-
-    second: int
-    ip: str
-    user: str | None
-    tls: bool | None
+#: One login: second, address, user.
+LoginLine = tuple[int, str, str | None]
 
 
 class _Address:
@@ -64,7 +60,8 @@ class Grants:
         self._replayer = Replayer(
             Ledger(grace), same_everywhere(), on_refusal=self._on_refusal, on_expiry=self._on_expiry
         )
-        self._addresses: dict[str, _Address] = {}
+        self.addresses: dict[str, _Address] = {}
+        """Those that have, or had lately, a grant."""
 
     @property
     def granted(self) -> int:
@@ -81,22 +78,22 @@ class Grants:
             self._refused.clear()
             self._replayer.take(batch, reference)
             refused, limit = self._refused, reference + MAX_AHEAD
-            rows = zip(batch.last, batch.ip, batch.user_last, batch.tls, batch.kind, strict=True)
+            rows = zip(batch.last, batch.ip, batch.user_last, batch.kind, strict=True)
             lines += [
-                LoginLine(second, ip, user, tls)
-                for second, ip, user, tls, kind in rows
+                (second, ip, user)
+                for second, ip, user, kind in rows
                 if kind == "login" and second <= limit and ip not in refused
             ]
         # Of one second and address, the order of the log stays.
-        lines.sort(key=_second)
+        lines.sort(key=itemgetter(0))
         return lines
 
     def login(self, line: LoginLine) -> None:
         """One of the lines happens now."""
-        second, ip, user, _ = line
-        address = self._addresses.get(ip)
+        second, ip, user = line
+        address = self.addresses.get(ip)
         if address is None:
-            self._addresses[ip] = _Address(second, user)
+            self.addresses[ip] = _Address(second, user)
             return
         recent = address.recent
         latest, before = recent[-1]
@@ -114,13 +111,9 @@ class Grants:
         if len(recent) > _RECENT:
             del recent[0]
 
-    def __contains__(self, ip: object) -> bool:
-        """Whether the address has, or had lately, a grant."""
-        return ip in self._addresses
-
     def at(self, ip: str, second: int) -> Held | None:
         """The grant of an address when it sent; None when it had none."""
-        address = self._addresses.get(ip)
+        address = self.addresses.get(ip)
         if address is None:
             return None
         when, user = next((login for login in reversed(address.recent) if login[0] <= second), address.recent[0])
@@ -149,10 +142,6 @@ class Grants:
 
     def _on_expiry(self, rows: Mapping[str, Grant]) -> None:
         for ip, row in rows.items():
-            address = self._addresses.get(ip)
+            address = self.addresses.get(ip)
             if address is not None and address.recent[-1][0] + self.grace <= row.expires:
-                del self._addresses[ip]
-
-
-def _second(line: LoginLine) -> int:
-    return line.second
+                del self.addresses[ip]

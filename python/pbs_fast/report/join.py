@@ -19,15 +19,12 @@ from pbs_fast.report.mta_lines import Login as NamedLogin
 from pbs_fast.report.remembered import REMEMBERED, Remembered
 
 if TYPE_CHECKING:
-    from pbs_fast.guards.netblocks import Netblocks
     from pbs_fast.report.days import Days
     from pbs_fast.report.grants import Grants, LoginLine
     from pbs_fast.report.merge import Slice
 
 GRANT, AUTH, MYNETWORKS = WAYS = ("grant", "auth", "mynetworks")
 
-#: Clients of which it is remembered whether they are in mynetworks.
-_MOST_CLIENTS = 200_000
 #: Recipients of one message that are told apart.
 _MOST_RECIPIENTS = 100_000
 
@@ -51,8 +48,9 @@ class Message:
 class Join:
     """Counts what passes. Not for several threads at once."""
 
-    def __init__(self, grants: Grants, mynetworks: Netblocks, days: Days, *, since: float) -> None:
-        """`since` is the second from which on things count; earlier logins only grant."""
+    def __init__(self, grants: Grants, is_local: Callable[[str], bool], days: Days, *, since: float) -> None:
+        """`is_local` tells the addresses of mynetworks. `since` is the second from which on things count; earlier
+        logins only grant."""
         self.logins: dict[str, Login] = {}
         """By name, case-folded as the deny list does."""
         self.authenticated: set[str] = set()
@@ -61,17 +59,14 @@ class Join:
         """Number of the day -> messages by way."""
         self.delays: Counter[int] = Counter()
         """Seconds since the login -> messages."""
-        self.denied = 0
-        """Recipients that were refused because the client may not relay."""
         self.login_lines = 0
         self.first: int | None = None
         self.last: int | None = None
         """Least and greatest second of what counted."""
         self._grants = grants
-        self._mynetworks = mynetworks
+        self._is_local = is_local
         self.days = days
         self._since = since
-        self._local: dict[str, bool] = {}
         self._messages: Remembered[Message] = Remembered(REMEMBERED)
         self._behind_filter: Remembered[str] = Remembered(600)
         """Address -> who authenticated there lately, in front of a before-queue filter."""
@@ -90,20 +85,22 @@ class Join:
         lines = self._grants.replay(piece)
         place, end = 0, len(lines)
         for second, fact in piece.facts:
-            while place < end and lines[place].second <= second + LENIENT:
+            while place < end and lines[place][0] <= second + LENIENT:
                 self._login(lines[place])
                 place += 1
             self._react[type(fact)](fact, second)
         for line in lines[place:]:
             self._login(line)
+        for second, _, _ in lines[:1] + lines[-1:]:
+            if second >= self._since:
+                self._span(second)
         self._grants.ended(piece)
 
     def _login(self, line: LoginLine) -> None:
         self._grants.login(line)
-        second, ip, user, _ = line
+        second, ip, user = line
         if second < self._since:
             return
-        self._span(second)
         self.login_lines += 1
         name = f"[{ip}]" if user is None else user.casefold()
         login = self.logins.get(name)
@@ -132,8 +129,6 @@ class Join:
             relaying.tls += fact.tls
 
     def _greeting(self, fact: Greeting, second: int) -> None:
-        if second >= self._since:
-            self.denied += fact.denied
         login = self._at(fact.ip, second)
         if login is not None:
             login.relays().greets(fact.helo)
@@ -159,7 +154,7 @@ class Join:
                 return
             self.authenticated.add(user.casefold())
             message = Message(second, ip, AUTH)
-        elif self.is_local(ip):
+        elif self._is_local(ip):
             message = Message(second, ip, MYNETWORKS)
             message.is_local = ip.startswith("127.") or ip == "::1"
         else:
@@ -170,15 +165,6 @@ class Join:
             message.login, message.since, message.shared = login, held.since, held.shared
         if second >= self._since and not key.endswith(NOQUEUE):
             self._messages.put(key, message, second)
-
-    def is_local(self, ip: str) -> bool:
-        """Whether the address is in mynetworks."""
-        local = self._local.get(ip)
-        if local is None:
-            if len(self._local) >= _MOST_CLIENTS:
-                self._local.clear()
-            local = self._local[ip] = self._mynetworks.local(ip)
-        return local
 
     def _named(self, fact: NamedLogin, second: int) -> None:  # noqa: ARG002 - as _recipient
         message = self._messages.get(fact.key)

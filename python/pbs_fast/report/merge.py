@@ -20,7 +20,6 @@ from pbs_fast.sources.open import open_log
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
-    from pbs_fast.matching import Backend
     from pbs_fast.matching.reader import Reader
 
 #: Seconds by which lines of different writers may be out of order.
@@ -101,20 +100,16 @@ class Merged:
     def __init__(
         self,
         files: Sequence[str],
-        backend: Backend,
         make_reader: Callable[[], Reader],
-        wanted: Callable[[str], bool],
+        mta_lines: MtaLines,
         *,
         now: int | None,
         threads: int,
         since: float,
         on_position: Callable[[int, int, int], object],
     ) -> None:
-        """`since` is a second: files that were last written before it are not read. `wanted` says of an address
-        whether its mail may matter, apart from logins that are in no slice yet. Raises SourceError."""
-        self._lines_of = MtaLines(backend, lambda ip: ip in self._fresh or wanted(ip))
-        self._fresh: set[str] = set()
-        """Addresses of the logins that are in no slice yet."""
+        """`since` is a second: files that were last written before it are not read. Raises SourceError."""
+        self._mta_lines = mta_lines
         self._make_reader = make_reader
         self._now = now
         self._threads = threads
@@ -139,7 +134,7 @@ class Merged:
             if found is not None:
                 logins.append(found)
                 reference = found.reference
-                self._fresh.update(found.batch.ip)
+                self._mta_lines.fresh.update(found.batch.ip)
             # Where another log is open, logins of the same seconds may not have been read yet.
             alone = len(active) == 1 and not (self._waiting and self._waiting[0][0] <= log.read_to + SLACK)
             facts += log.facts(ended=ended, every=not alone)
@@ -165,7 +160,7 @@ class Merged:
             if any(mask):
                 ready.append(each._replace(batch=each.batch.select(mask)))
         logins[:] = late
-        self._fresh = {ip for each in late for ip in each.batch.ip}
+        self._mta_lines.fresh = {ip for each in late for ip in each.batch.ip}
         found = Slice(ready, facts[:cut], until, reference)
         del facts[:cut]
         return found
@@ -183,13 +178,13 @@ class Merged:
         def counted() -> Iterator[Scanned | FileEnd]:
             files = [self._files[index]]
             for each in scans(
-                files, reader, now=self._now, threads=self._threads, on_position=position, also=self._lines_of.hold
+                files, reader, now=self._now, threads=self._threads, on_position=position, also=self._mta_lines.hold
             ):
                 if isinstance(each, Scanned):
                     self.lines += each.scan.lines
                 yield each
 
-        return _Log(counted(), reader, self._lines_of, first)
+        return _Log(counted(), reader, self._mta_lines, first)
 
 
 def _first(file: str, reader: Reader, now: int | None) -> tuple[float, float]:

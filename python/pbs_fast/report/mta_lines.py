@@ -7,26 +7,29 @@ logs with `from=<…> to=<…> proto=… helo=<…>`, smtpd.c a session with `di
 log_adhoc.c writes a line for each recipient and attempt: `QUEUEID: to=<…>, relay=HOST[ADDRESS]:PORT, …, status=…`.
 Queue ids are 0-9A-F, or with `enable_long_queue_ids` 0-9B-Zb-z without vowels.
 
-Only a line whose own tag is a daemon of Postfix counts, and only the text right behind that tag: what a stranger put
-into another program's line, or into a name that Postfix repeats, is never taken for such a line.
+Addresses are as inet_ntop(3) writes them, as those of logins are. Only a line whose own tag is a daemon of Postfix
+counts, and only the text right behind that tag: what a stranger put into another program's line, or into a name that
+Postfix repeats, is never taken for such a line.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Container
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.report.remembered import REMEMBERED, Remembered
-from pbs_fast.util.addresses import canonical
 
 if TYPE_CHECKING:
+    from pbs_fast.guards.netblocks import Netblocks
     from pbs_fast.matching import Backend
     from pbs_fast.matching.reader import Reader, Ready
 
 TEXTS = (b"client=", b"to=<", b"disconnect from ", b"reject: ", b"info: DATA from ")
 _CLIENT, _TO, _DISCONNECT, _REJECT, _INFO = range(len(TEXTS))
 
+#: Clients of which it is remembered whether they are in mynetworks.
+_MOST_CLIENTS = 200_000
 #: The queue id of what is not in the queue (yet).
 NOQUEUE = b"NOQUEUE"
 
@@ -40,7 +43,6 @@ _LOGIN = re.compile(
     rb"; from=<.* helo=<(?P<helo>.*)>$"
 )
 _HELO = re.compile(rb" helo=<(.*)>$")
-_DENIED = b": Relay access denied; from=<"
 _LOOPBACK = re.compile(rb"127\.|::1$")
 
 
@@ -88,8 +90,6 @@ class Greeting(NamedTuple):
 
     ip: str
     helo: str
-    denied: bool
-    """It was refused because the client may not relay."""
 
 
 class Session(NamedTuple):
@@ -113,13 +113,27 @@ class Held(NamedTuple):
 class MtaLines:
     """Finds the facts in the lines of some logs, which share it."""
 
-    def __init__(self, backend: Backend, wanted: Callable[[str], bool]) -> None:
-        """`wanted` says whether a client's address may matter: nearly none of a hub's clients does, and their lines
-        are not read any further."""
+    def __init__(self, backend: Backend, live: Container[str], networks: Netblocks) -> None:
+        """`live` are the addresses with a grant, apart from logins that are only in `fresh`; `networks` are mynetworks.
+        Nearly no client of a hub is one of them, and the lines of others are not read any further."""
+        self.fresh: set[str] = set()
         self._literals = backend.Literals(TEXTS)
-        self._wanted = wanted
+        self._live = live
+        self._networks = networks
+        self._begins = tuple(f"{first}." for first, may in enumerate(networks.begins(32)) if may)
+        """How an IPv4 address may begin that is in mynetworks: a test of all that takes a tenth of a look-up."""
+        self._local: dict[str, bool] = {}
         self._ids: Remembered[bool] = Remembered(REMEMBERED)
         """Queue ids of the messages that may matter."""
+
+    def is_local(self, ip: str) -> bool:
+        """Whether an address is in mynetworks."""
+        local = self._local.get(ip)
+        if local is None:
+            if len(self._local) >= _MOST_CLIENTS:
+                self._local.clear()
+            local = self._local[ip] = self._networks.local(ip)
+        return local
 
     def hold(self, ready: Ready, reference: int) -> Held:
         """The lines that may hold facts. Pure; may be called from several threads at once."""
@@ -129,7 +143,8 @@ class MtaLines:
         """The facts in order, each with a second since the epoch: that of its line, or for all but Client that of the
         Client before, which is close enough to keep them in order. `every`: also of clients that are not wanted."""
         ready, lines, reference = held
-        data, layout, wanted, ids = ready.data, ready.layout, self._wanted, self._ids
+        data, layout, ids = ready.data, ready.layout, self._ids
+        fresh, live, begins, is_local = self.fresh, self._live, self._begins, self.is_local
         facts: list[tuple[int, Fact]] = []
         second: int | None = None
         for which, start, at, end in lines:
@@ -143,11 +158,12 @@ class MtaLines:
                 closes = data.find(b"]", opens, end)
                 if opens < 0 or closes < 0:
                     continue
-                ip = _address(data[opens + 1 : closes])
+                ip = data[opens + 1 : closes].decode("ascii", "replace")
+                matters = every or ip in fresh or ip in live or ((ip.startswith(begins) or ":" in ip) and is_local(ip))
+                # Behind a client's address it says who authenticated, or what XFORWARD gave.
+                if not matters and (which != _CLIENT or closes + 1 == end):
+                    continue
                 if which == _CLIENT:
-                    # Behind the address it says who authenticated, or what XFORWARD gave.
-                    if closes + 1 == end and ip is not None and not every and not wanted(ip):
-                        continue
                     found = reader.timestamp_of(data[start:end], layout, reference)
                     key = _queue_id(data, start, at, b"/smtpd")
                     if found is None or key is None:
@@ -156,8 +172,6 @@ class MtaLines:
                     fact = _client(data, key, ip, closes + 1, end, second)
                     if fact is not None:
                         ids.put(key[key.index(b" ") + 1 :], True, second)
-                elif ip is None or not (every or wanted(ip) or which == _REJECT):
-                    continue
                 elif which == _DISCONNECT:
                     fact = _session(data, start, at, end, ip)
                 else:
@@ -211,7 +225,7 @@ def _rfc5424(head: bytes) -> bytes | None:
     return words[2] + b" " + name
 
 
-def _client(data: bytes, key: bytes, ip: str | None, place: int, end: int, second: int) -> Client | None:
+def _client(data: bytes, key: bytes, ip: str, place: int, end: int, second: int) -> Client | None:
     """What follows the client's address from this place on."""
     user, original, forwarded = None, None, False
     if place < end:
@@ -221,8 +235,9 @@ def _client(data: bytes, key: bytes, ip: str | None, place: int, end: int, secon
         if (queue_id := _ORIGINAL_ID.search(rest)) is not None:
             original = key[: key.index(b" ") + 1] + queue_id[1]
         if (client := _ORIGINAL_CLIENT.search(rest)) is not None:
-            ip, forwarded = _address(client[1]), True
-    return None if ip is None else Client(second, key, ip, user, original, forwarded)
+            ip, forwarded = client[1].decode("ascii"), True
+    # `unknown` is no address.
+    return Client(second, key, ip, user, original, forwarded) if ip[:1].isdigit() or ":" in ip else None
 
 
 def _sent(data: bytes, start: int, at: int, end: int) -> Sent | Filtered | None:
@@ -258,14 +273,7 @@ def _greeting(data: bytes, start: int, at: int, end: int, which: int, ip: str) -
             return None
         return Login(key, _text(said["user"]), int(said["more"] or 0), _text(said["helo"]))
     helo = _HELO.search(data, at, end)
-    return None if helo is None else Greeting(ip, _text(helo[1]), data.find(_DENIED, at, end) >= 0)
-
-
-def _address(text: bytes) -> str | None:
-    """The address in the form that logins have it in; None for what is none (`unknown`)."""
-    ip = text.decode("ascii", "replace")
-    # IPv4 is written in one way only.
-    return canonical(ip) if ":" in ip or not ip[:1].isdigit() else ip
+    return None if helo is None else Greeting(ip, _text(helo[1]))
 
 
 def _text(raw: bytes) -> str:

@@ -33,7 +33,6 @@ def record(found: Findings) -> dict[str, Any]:
         "grace": found.grace,
         "pseudonyms": found.pseudonyms,
         "logs_skipped": found.skipped,
-        "relay_denied": found.denied,
         "messages": {"all": found.relayed, **found.ways, "certain": found.certain},
         "days": [
             {"day": way.day.isoformat(), "grant": way.grant, "auth": way.auth, "mynetworks": way.mynetworks}

@@ -12,6 +12,7 @@ from pbs_fast.report.findings import Findings, findings
 from pbs_fast.report.grants import Grants
 from pbs_fast.report.join import Join
 from pbs_fast.report.merge import Merged
+from pbs_fast.report.mta_lines import MtaLines
 from pbs_fast.report.pseudonyms import Names
 from pbs_fast.util.gc import collector_aside
 
@@ -47,12 +48,9 @@ def report(
 
     begin = since - grace
     grants = Grants(grace)
-    join = Join(grants, mynetworks, Days(zone), since=since)
-
-    def wanted(ip: str) -> bool:
-        return ip in grants or join.is_local(ip)
-
-    merged = Merged(files, backend, reader, wanted, now=now, threads=threads, since=begin, on_position=on_position)
+    lines = MtaLines(backend, grants.addresses, mynetworks)
+    join = Join(grants, lines.is_local, Days(zone), since=since)
+    merged = Merged(files, reader, lines, now=now, threads=threads, since=begin, on_position=on_position)
     with collector_aside(), closing(grants):
         for piece in merged:
             join.take(piece)

@@ -43,9 +43,9 @@ def suspicions(login: Login) -> list[str]:
 def verdict(login: Login, authenticated: Set[str], span: int) -> str:
     """The verdict on a login. `authenticated` are the case-folded users that were seen with SMTP AUTH, `span` the time
     that the logs cover, in seconds."""
-    if suspicions(login):
-        return "suspect"
     relaying = login.relaying
+    if (relaying is not None or login.most_addresses > MOST_ADDRESSES) and suspicions(login):
+        return "suspect"
     if relaying is None or not relaying.messages:
         return "unused"
     if login.user is not None and login.user.casefold() in authenticated:
