@@ -130,17 +130,9 @@ class Login:
     """One login: a user, or an address whose server logs no user."""
 
     __slots__ = (
-        "_last_ip",
-        "_today",
-        "first",
-        "last",
-        "logins",
-        "most_addresses",
-        "name",
-        "relaying",
-        "spread",
+        "_addresses", "_day", "_last_ip", "_spread", "first", "last", "logins", "most_addresses", "name", "relaying",
         "user",
-    )
+    )  # fmt: skip
 
     def __init__(self, name: str, user: str | None, second: int) -> None:
         self.name = name
@@ -151,26 +143,44 @@ class Login:
         """Seconds since the epoch."""
         self.most_addresses = 1
         """Most addresses (IPv6: /64) on one day."""
-        self.spread = Spread()
         self.relaying: Relaying | None = None
-        self._today: tuple[int, set[str]] = (-1, set())
+        # Most logins have one address, on a day or at all: sets and spreads are made for the second one.
         self._last_ip = ""
+        self._spread: Spread | None = None
+        self._day = -1
+        self._addresses: set[str] | None = None
+        """Those of that day, where there are several."""
 
     def seen(self, second: int, day: int, ip: str) -> None:
         """It logs in; `day` is any number that goes up at midnight."""
         self.logins += 1
-        self.last = max(self.last, second)
-        today, addresses = self._today
-        if day != today:
-            self._today = day, {ip if ":" not in ip else _site(ip)}
-        elif ip == self._last_ip:
-            return
-        else:
-            addresses.add(ip if ":" not in ip else _site(ip))
-            self.most_addresses = max(self.most_addresses, len(addresses))
-        if ip != self._last_ip:
-            self.spread.add(ip)
+        if second > self.last:
+            self.last = second
+        before = self._last_ip
+        if day != self._day:
+            self._day, self._addresses = day, None
+        elif ip != before:
+            if self._addresses is None:
+                self._addresses = {_site(before)}
+            self._addresses.add(_site(ip))
+            self.most_addresses = max(self.most_addresses, len(self._addresses))
+        if ip != before:
+            if before:
+                if self._spread is None:
+                    self._spread = Spread()
+                    self._spread.add(before)
+                self._spread.add(ip)
             self._last_ip = ip
+
+    @property
+    def spread(self) -> Spread:
+        """Where it logs in from."""
+        if self._spread is not None:
+            return self._spread
+        only = Spread()
+        if self._last_ip:
+            only.add(self._last_ip)
+        return only
 
     def relays(self) -> Relaying:
         """What it sends, from its first message on."""
@@ -180,6 +190,8 @@ class Login:
 
 
 def _site(ip: str) -> str:
-    """The /64 of an IPv6 address, as text that serves as a key."""
+    """The address, or the /64 of an IPv6 address, as text that serves as a key."""
+    if ":" not in ip:
+        return ip
     address = parse(ip)
     return ip if address is None else f"{address[1] >> 64:x}"

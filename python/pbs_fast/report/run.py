@@ -54,12 +54,12 @@ def report(
     with collector_aside(), closing(grants):
         for piece in merged:
             join.take(piece)
-    return findings(
-        join,
-        Names(pseudonyms=pseudonyms),
-        grace=grace,
-        granted=grants.granted,
-        lines=merged.lines,
-        skipped=merged.skipped,
-        pseudonyms=pseudonyms,
-    )
+        return findings(
+            join,
+            Names(pseudonyms=pseudonyms),
+            grace=grace,
+            granted=grants.granted,
+            lines=merged.lines,
+            skipped=merged.skipped,
+            pseudonyms=pseudonyms,
+        )
