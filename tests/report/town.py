@@ -274,7 +274,8 @@ def _around(hub: Town) -> None:
     rng = hub.rng
     for day in range(hub.days):
         base = START + day * DAY
-        for _ in range(12):
+        # Fewer on a Saturday and a Sunday.
+        for _ in range(5 if day % 7 in (0, 6) else 10 + rng.randrange(6)):
             hub.from_network(base + rng.randrange(80_000))
             # Strangers bring mail for the hub's own users.
             hub.mail(base + rng.randrange(80_000), f"203.0.113.{rng.randrange(1, 250)}", 0, local=1)

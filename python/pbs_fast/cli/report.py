@@ -21,14 +21,14 @@ def register(app: typer.Typer) -> None:
     @app.command("report")
     def report(
         logs: Annotated[
-            list[str],
+            list[str] | None,
             typer.Argument(
                 metavar="LOG...",
                 help="Logs of Postfix and of the POP and IMAP servers, in one file or several, rotated and compressed"
                 " ones too, or wildcards like 'mail.log*'; - is standard input.",
                 show_default=False,
             ),
-        ],
+        ] = None,
         since: Annotated[
             str | None,
             typer.Option(
@@ -102,6 +102,8 @@ def register(app: typer.Typer) -> None:
         from pbs_fast.replay.progress import progress
         from pbs_fast.report.run import report as run
 
+        if not logs:
+            raise UsageError("LOG is missing; see: pbs-fast report --help")
         if files is not None and pseudonyms:
             raise UsageError("--files and --pseudonyms do not go together: files of pseudonyms serve no program")
         backend = load_backend(core)

@@ -100,7 +100,7 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], num
         for row in rows
     )
     return (
-        f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{heads}</tr></thead>'
+        f'<div class="wide"><table{' class="short"' if len(head) < 4 else ""}><caption>{caption}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

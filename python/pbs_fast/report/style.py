@@ -80,6 +80,7 @@ tr:last-child td,tr:last-child th{border-bottom:0}
 details{margin-top:.75rem}
 summary{cursor:pointer;color:var(--link);font-size:.92rem;width:fit-content}
 summary:focus-visible{outline:2px solid var(--link);outline-offset:2px;border-radius:4px}
+table.short{max-width:34rem}
 ol.plan{padding-left:1.3rem;margin:.25rem 0}
 ol.plan li{margin:.35rem 0;max-width:65ch}
 footer{color:var(--quiet);font-size:.85rem;padding-top:.5rem;padding-bottom:2.5rem}
