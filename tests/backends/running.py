@@ -58,10 +58,10 @@ def run(core: Backend | str, data: bytes, setting: Setting = DEFAULT, cuts: Iter
         m.scan(data, start=a, stop=b, offset=a, layout=setting.layout, reference=setting.reference)
         for a, b in pairwise(bounds)
     ]
-    return settle(make, m, scans, setting)
+    return resolve_order(make, m, scans, setting)
 
 
-def settle(make: Any, m: Matcher, scans: Sequence[Any], setting: Setting) -> Outcome:
+def resolve_order(make: Any, m: Matcher, scans: Sequence[Any], setting: Setting) -> Outcome:
     listed = make(m, source="s", gap=setting.gap, live=setting.live, fold=setting.fold)
     folded = make(m, source="s", gap=setting.gap, live=setting.live, fold=setting.fold)
     events: list[Event] = []

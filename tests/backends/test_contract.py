@@ -693,7 +693,7 @@ def hour(core: Backend, *texts: str, live: bool = False, reference: int = AUTUMN
 def test_ambiguous_hour(core: Backend) -> None:
     assert hour(core, "02:00:00", "02:10:00") == [-3600, -3000]
     assert hour(core, "02:59:00", "02:00:00", "02:01:00") == [-60, 0, 60]
-    # Not more than 300 s back is disorder, not the hour set back; the event before is the one as settled.
+    # Not more than 300 s back is disorder, not the hour set back; the event before is the one as resolved.
     assert hour(core, "02:10:00", "02:05:00") == [-3000, -3300]
     assert hour(core, "02:10:00", "02:04:59") == [-3000, 299]
     assert hour(core, "02:30:00", "02:10:00", "02:06:00", "02:20:00") == [-1800, 600, 360, 1200]

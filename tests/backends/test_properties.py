@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backends import models
 from backends.grammar import lines, logs, mutated, settings_of
 from backends.inline import AUTUMN, FORMATS, REFERENCE, ZONE
-from backends.running import BOTH, DEFAULT, Outcome, Setting, line_starts, matcher, run, settle
+from backends.running import BOTH, DEFAULT, Outcome, Setting, line_starts, matcher, resolve_order, run
 from pbs_fast.formats import samples
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.backends import Backend, load_backend
@@ -115,7 +115,7 @@ def test_threads_change_nothing(
 
     with ThreadPoolExecutor(4) as pool:
         scans = [scan for _, scan in sorted(pool.map(scan, pieces), key=lambda found: found[0])]
-    outcome = settle(core.Stream, m, scans, setting)
+    outcome = resolve_order(core.Stream, m, scans, setting)
     in_turn = run(core, log, setting, bounds[1:-1])
     assert (outcome.events, outcome.batches, outcome.counters) == (in_turn.events, in_turn.batches, in_turn.counters)
     share(has_events(outcome))

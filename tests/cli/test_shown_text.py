@@ -21,11 +21,12 @@ from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.events import Delta, Event, Grant
 from pbs_fast.guards import Refusal
-from pbs_fast.log.logger import Log
+from pbs_fast.log.handlers import own_log
 from pbs_fast.log.targets import JournalTarget, SyslogTarget
 from pbs_fast.match.lines import AsJson, AsText
 from pbs_fast.sources.file.position import display
 from pbs_fast.util.text import printable
+from support.own_log import Log
 
 #: What must not come through: control, format, line and paragraph separators, surrogates, private use.
 UNSAFE = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
@@ -55,14 +56,13 @@ def logged(text: str, tmp_path: Path) -> str:
 
 def audited(text: str, tmp_path: Path) -> str:
     path = tmp_path / "own.log"
-    log = Log(str(path), debug=True)
-    explain = Explainer(log, lambda second: second)
-    for why in ("new", "renewed", "recovered"):
-        explain.changed(Delta(set={"192.0.2.1": Grant(1, text, "dovecot", why, text)}))
-    explain.removed({"192.0.2.1": Grant(1, text, "dovecot", "new", text)}, "expired")
-    explain.dropped(["192.0.2.1"], text)
-    explain.refused([Refusal("192.0.2.1", "hosts", 1, text, text)])
-    log.close()
+    explain = Explainer(lambda second: second)
+    with own_log(str(path), debug=True):
+        for why in ("new", "renewed", "recovered"):
+            explain.changed(Delta(set={"192.0.2.1": Grant(1, text, "dovecot", why, text)}))
+        explain.removed({"192.0.2.1": Grant(1, text, "dovecot", "new", text)}, "expired")
+        explain.dropped(["192.0.2.1"], text)
+        explain.refused([Refusal("192.0.2.1", "hosts", 1, text, text)])
     return path.read_text(encoding="utf-8")
 
 
@@ -90,7 +90,7 @@ def notified(text: str, tmp_path: Path) -> str:
     place = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(place)
-        with Notifier(lambda _: None, {"NOTIFY_SOCKET": place}) as notifier:
+        with Notifier({"NOTIFY_SOCKET": place}) as notifier:
             notifier.ready(text)
             return listener.recv(1 << 22).decode()
 
@@ -196,4 +196,4 @@ def test_there_is_one_sanitiser() -> None:
         str(path.relative_to(root)) for path in root.rglob("*.py") if wanted.search(path.read_text(encoding="utf-8"))
     }
     # Our own log asks whether there is anything to escape before it calls the sanitiser.
-    assert found - {"logs.py"} <= others.keys()
+    assert found - {"log/handlers.py"} <= others.keys()

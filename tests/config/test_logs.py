@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import resource
@@ -19,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.errors import LogError
-from pbs_fast.log import logger as logs
-from pbs_fast.log.logger import Log, is_file
+from pbs_fast.log import handlers as logs
+from pbs_fast.log.handlers import is_file, own_log
 from pbs_fast.log.targets import JournalTarget, Level, StreamTarget, SyslogTarget
+from support.own_log import Log
 
 #: 2026-11-02 03:04:05 UTC
 NOW = 1_793_588_645.9
@@ -50,8 +52,6 @@ def test_a_line_is_stamp_blank_text(tmp_path: Path) -> None:
 def test_debug_lines_when_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "own.log"
     log = Log(str(path), debug=True, clock=lambda: NOW)
-    assert log.informing
-    assert log.debugging
     log.debug("found it")
     assert path.read_text() == "Nov  2 03:04:05 found it\n"
     assert path.stat().st_mode & 0o137 == 0
@@ -68,8 +68,6 @@ def test_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_without_a_log_only_warnings_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     log = Log(None, debug=True)
-    assert not log.informing
-    assert not log.debugging
     log.debug("no")
     log.info("no")
     log.warning("the disk is full")
@@ -121,10 +119,10 @@ def test_reopen_follows_a_rotation_and_a_new_directory(tmp_path: Path, monkeypat
 def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "dir" / "own.log"
     path.parent.mkdir()
-    log = Log(str(path), clock=lambda: NOW)
-    path.parent.rename(tmp_path / "moved")
-    log.reopen()
-    log.info("still here")
+    with own_log(str(path), clock=lambda: NOW) as own:
+        path.parent.rename(tmp_path / "moved")
+        own.reopen()
+        logging.getLogger("pbs_fast.any").info("still here")
     lines = (tmp_path / "moved" / "own.log").read_text().splitlines()
     assert "cannot open our own log" in lines[0]
     assert "No such file or directory; still writing" in lines[0]
@@ -288,7 +286,6 @@ def test_syslog_gets_facility_level_name_and_pid(
 ) -> None:
     monkeypatch.setattr(logs, "DEV_LOG", str(listener.path))
     log = new_log("syslog", debug=True, clock=lambda: NOW)
-    assert (log.informing, log.debugging) == (True, True)
     log.warning("mind this\n<0>forged")
     log.info("added 192.0.2.1 to DB")
     log.debug("why")
@@ -409,7 +406,12 @@ def test_a_stream_of_the_journal_carries_the_level(
 )
 def test_levels_under_systemd(arguments: str, out: str, err: str, tmp_path: Path) -> None:
     """As systemd starts a service: standard output and error are one stream, which JOURNAL_STREAM names."""
-    code = f"from pbs_fast.log.logger import Log; l = Log({arguments}); l.debug('d'); l.info('i'); l.warning('w')"
+    code = (
+        "import logging\n"
+        "from pbs_fast.log.handlers import own_log\n"
+        "l = logging.getLogger('pbs_fast.any')\n"
+        f"with own_log({arguments}): l.debug('d'); l.info('i'); l.warning('w')"
+    )
     for number, expected in ((1, out), (2, err)):
         path = tmp_path / f"stream{number}"
         with path.open("wb") as stream:

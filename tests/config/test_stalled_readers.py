@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from pbs_fast.log import targets as log_targets
-from pbs_fast.log.logger import Log
 from pbs_fast.log.targets import PATIENCE, Patience, StreamTarget
+from support.own_log import Log
 
 LINE = "added 192.0.2.1 to DB user=ann format=dovecot host=hub until=2026-11-02T03:34:05Z"
 

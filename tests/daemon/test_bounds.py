@@ -6,6 +6,7 @@ counted, twice; a memory without a bound, an old one or a new one, is seen by it
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -34,7 +35,7 @@ from pbs_fast.health.skew import SkewWatch
 from pbs_fast.ledger import counting, ledger, sessions
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import OpenSessions
-from pbs_fast.log.logger import Log
+from pbs_fast.log.handlers import own_log
 from pbs_fast.matching import load_backend
 from pbs_fast.matching.python import address as addresses
 from pbs_fast.matching.python import cuts, heads
@@ -141,11 +142,15 @@ class Pipeline:
             self.ledger = Ledger(1800, sessions=OpenSessions(86_400, session_ends(formats)))
         self.skew = SkewWatch(1800)
         self.alarm = LimitAlarm()
-        self.log = Log(str(place / "own.log"), debug=True)
-        self.explain = Explainer(self.log, lambda second: second)
+        self.own = str(place / "own.log")
+        self.explain = Explainer(lambda second: second)
         self.refused: set[str] = set()
 
     def feed(self, lines: Iterator[bytes]) -> None:
+        with own_log(self.own, debug=True):
+            self._feed(lines)
+
+    def _feed(self, lines: Iterator[bytes]) -> None:
         now = time.time()
         data = b"\n".join(lines) + b"\n"
         self.reader.feed(data, 0, len(data), offset=0, reference=int(now))
@@ -155,7 +160,7 @@ class Pipeline:
         self.alarm.saw(screened.refused, now)
         for host, kind, last in zip(screened.batch.host, screened.batch.kind, screened.batch.last, strict=True):
             if kind == "login" and (warning := self.skew.saw(host, last, now)):
-                self.log.warning(warning)
+                logging.getLogger("pbs_fast.test").warning(warning)
         self.explain.refused(screened.refused)
         self.explain.changed(self.ledger.observe(screened.batch, now))
         self.ledger.expire(now)

@@ -23,7 +23,6 @@ from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import Ends, OpenSessions, Session
 from pbs_fast.ledger.state import State
-from pbs_fast.log.logger import Log
 from pbs_fast.matching import load_backend
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file.position import Position
@@ -49,11 +48,9 @@ class Start:
         self._core = load_backend("python")
         self._matcher = self._core.Matcher(load_catalogue(), zone_table("UTC"))
         self._hints = Hints()
-        self._log = Log(str(place / "own.log"))
 
     def close(self) -> None:
         self._hints.close()
-        self._log.close()
 
     def follow(self, path: str, position: Position) -> Follower:
         return Follower(
@@ -63,8 +60,6 @@ class Start:
             grace=GRACE,
             start=position,
             hints=self._hints,
-            say=lambda _: None,
-            tell=lambda _: None,
         )
 
     def record(self) -> dict[str, Any]:
@@ -93,7 +88,7 @@ class Start:
         """The ledger after a start that could go on from the file; None after one that has to replay."""
         clock = FakeClock(float(NOW))
         ledger = Ledger(GRACE, sessions=OpenSessions(LONGEST, ENDS))
-        followers = resume(self.path, self.logs, ledger, clock, self.follow, self._log)
+        followers = resume(self.path, self.logs, ledger, clock, self.follow)
         if followers is None:
             return None
         for follower in followers:

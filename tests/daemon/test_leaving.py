@@ -21,6 +21,7 @@ from pbs_fast.guards.netblocks import read_netblocks
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.sources.wakeup import Hints
 from support.clock import FakeClock
+from support.own_log import heard
 
 GRACE = 10
 
@@ -86,12 +87,11 @@ class Logs:
 class Site:
     """A daemon whose turns the test makes, on a clock that the test sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
         self.clock = FakeClock()
         self.table = Table()
         self.logs = Logs()
-        self.said: list[str] = []
-        log = SimpleNamespace(informing=True, debugging=False, warning=self.said.append, infos=self.said.extend)
         guards = Guards(GuardConfig(), read_netblocks(()), Machine((), (), ()), DenyList())
         ledger = Ledger(GRACE)
         self.daemon = Daemon(
@@ -102,10 +102,9 @@ class Site:
             clock=self.clock,
             signals=cast("Any", SimpleNamespace(stop=None, take_reload=lambda: False)),
             hints=Hints(enabled=False),
-            log=cast("Any", log),
-            notifier=Notifier(self.said.append, {}),
+            notifier=Notifier({}),
             reload=lambda: False,
-            unexplained=Unexplained([], ledger, self.clock, cast("Any", log)),
+            unexplained=Unexplained([], ledger, self.clock),
         )
 
     def login(self, *ips: str) -> None:
@@ -140,8 +139,9 @@ class Site:
 
 
 @pytest.fixture
-def site() -> Site:
-    return Site()
+def site() -> Iterator[Site]:
+    with heard() as found:
+        yield Site(found.lines)
 
 
 IPS = [f"10.1.{number >> 8}.{number & 255}" for number in range(1000)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from daemon.running import PATIENCE, Daemon, Site, login
 from mta import wait_for
 from pbs_fast.daemon.notify import STATUS_PAUSE, Notifier, state
 from pbs_fast.errors import PbsError, TableError
+from support.own_log import heard
 
 
 class Manager:
@@ -71,15 +73,23 @@ class Time:
         return self.now
 
 
-def never(text: str) -> None:
-    raise AssertionError(text)
-
-
 def unheard() -> str:
     raise AssertionError("asked for a state that nobody hears")
 
 
 NewNotifier = Callable[..., Notifier]
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    with heard(logging.WARNING) as found:
+        yield found.lines
+
+
+@pytest.fixture
+def silent(said: list[str]) -> Iterator[None]:
+    yield
+    assert said == []
 
 
 @pytest.fixture
@@ -89,10 +99,11 @@ def new_notifier() -> Iterator[NewNotifier]:
         yield lambda *arguments: stack.enter_context(Notifier(*arguments))
 
 
+@pytest.mark.usefixtures("silent")
 def test_the_life_of_a_service(manager: Manager, new_notifier: NewNotifier) -> None:
     environ = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "10000000", "WATCHDOG_PID": str(os.getpid()), "A": "b"}
     clock = Time()
-    notifier = new_notifier(never, environ, clock)
+    notifier = new_notifier(environ, clock)
     assert environ == {"A": "b"}, "children are not to speak for us"
     notifier.turned(lambda: "early")
     notifier.reloading()
@@ -111,9 +122,10 @@ def test_the_life_of_a_service(manager: Manager, new_notifier: NewNotifier) -> N
     assert manager.listen()[3:] == [{"STOPPING": "1"}]
 
 
+@pytest.mark.usefixtures("silent")
 def test_the_watchdog_hears_of_turns_at_half_its_interval(manager: Manager, new_notifier: NewNotifier) -> None:
     clock = Time()
-    notifier = new_notifier(never, {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "10000000"}, clock)
+    notifier = new_notifier({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "10000000"}, clock)
     notifier.ready("")
     assert notifier.due == 1005.0
     for second in range(21):
@@ -126,18 +138,20 @@ def test_the_watchdog_hears_of_turns_at_half_its_interval(manager: Manager, new_
 
 
 @pytest.mark.parametrize("extra", [{}, {"WATCHDOG_USEC": "10000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "0"}])
-def test_no_watchdog_that_is_not_ours(extra: dict[str, str], manager: Manager, new_notifier: NewNotifier) -> None:
-    said: list[str] = []
-    notifier = new_notifier(said.append, {"NOTIFY_SOCKET": manager.name, **extra}, Time())
+def test_no_watchdog_that_is_not_ours(
+    extra: dict[str, str], manager: Manager, new_notifier: NewNotifier, said: list[str]
+) -> None:
+    notifier = new_notifier({"NOTIFY_SOCKET": manager.name, **extra}, Time())
     assert notifier.due == float("inf")
     notifier.turned(lambda: "")
     assert manager.listen() == []
     assert len(said) == ("0" in extra.values())
 
 
+@pytest.mark.usefixtures("silent")
 def test_the_state_is_told_when_it_changed_and_not_too_often(manager: Manager, new_notifier: NewNotifier) -> None:
     clock = Time()
-    notifier = new_notifier(never, {"NOTIFY_SOCKET": manager.name}, clock)
+    notifier = new_notifier({"NOTIFY_SOCKET": manager.name}, clock)
     notifier.ready("0")
     for step in range(100):
         clock.now += STATUS_PAUSE / 10
@@ -149,9 +163,10 @@ def test_the_state_is_told_when_it_changed_and_not_too_often(manager: Manager, n
     assert 10 <= len(manager.listen()) - 2 <= 11
 
 
+@pytest.mark.usefixtures("silent")
 def test_why_it_could_not_start_is_the_last_state(manager: Manager) -> None:
     def fails(error: Exception) -> None:
-        with Notifier(never, {"NOTIFY_SOCKET": manager.name}):
+        with Notifier({"NOTIFY_SOCKET": manager.name}):
             raise error
 
     with pytest.raises(PbsError):
@@ -161,9 +176,10 @@ def test_why_it_could_not_start_is_the_last_state(manager: Manager) -> None:
     assert manager.listen() == [{"STATUS": "the disk is full"}]
 
 
+@pytest.mark.usefixtures("silent")
 def test_without_systemd_nothing_is_sent() -> None:
     sockets = [each for each in Path("/proc/self/fd").iterdir() if each.exists() and stat.S_ISSOCK(each.stat().st_mode)]
-    with Notifier(never, {"WATCHDOG_USEC": "10"}) as notifier:
+    with Notifier({"WATCHDOG_USEC": "10"}) as notifier:
         assert notifier.due == float("inf")
         notifier.ready("x")
         notifier.turned(unheard)
@@ -173,17 +189,17 @@ def test_without_systemd_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize("name", ["vsock:2:1234", "relative"])
-def test_an_address_that_we_do_not_speak_is_said(name: str) -> None:
-    said: list[str] = []
-    Notifier(said.append, {"NOTIFY_SOCKET": name}).ready("x")
+def test_an_address_that_we_do_not_speak_is_said(name: str, said: list[str]) -> None:
+    Notifier({"NOTIFY_SOCKET": name}).ready("x")
     assert len(said) == 1
     assert name in said[0]
 
 
-def test_a_failure_to_send_is_said_once_until_it_works_again(tmp_path: Path, new_notifier: NewNotifier) -> None:
-    said: list[str] = []
+def test_a_failure_to_send_is_said_once_until_it_works_again(
+    tmp_path: Path, new_notifier: NewNotifier, said: list[str]
+) -> None:
     name = str(tmp_path / "notify")
-    notifier = new_notifier(said.append, {"NOTIFY_SOCKET": name})
+    notifier = new_notifier({"NOTIFY_SOCKET": name})
     notifier.ready("x")
     notifier.stopping()
     assert said == ["cannot send our state to systemd: No such file or directory; continuing without"]

@@ -6,7 +6,7 @@ import re
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from daemon.running import Site, login
 from mta import wait_for
 from pbs_fast.cli import main, old
-from pbs_fast.log.logger import Log
+from pbs_fast.log.handlers import OwnLog, own_log
 from pbs_fast.log.targets import Level, SyslogTarget
 from pbs_fast.tables import list_rows
 
@@ -92,13 +92,12 @@ def test_its_errors_and_its_syslog_bear_its_name(tmp_path: Path, monkeypatch: py
         assert re.fullmatch(rb"<22>.{15} pop-before-smtp\[\d+\]: x", listener.recv(500))
     seen: list[str] = []
 
-    class Seen(Log):
-        def __init__(self, logto: str | None, *, ident: str = "", **more: bool) -> None:
-            seen.append(ident)
-            super().__init__(logto and None, **more)
+    def noted(_: str | None, *, ident: str, **more: bool) -> AbstractContextManager[OwnLog]:
+        seen.append(ident)
+        return own_log(None, **more)
 
     monkeypatch.setattr("pbs_fast.daemon.assemble.run", lambda *_, **__: 0)
-    monkeypatch.setattr("pbs_fast.log.logger.Log", Seen)
+    monkeypatch.setattr("pbs_fast.log.handlers.own_log", noted)
     old.main([f"--config={config}", "--logto=syslog"])
     main(["run", f"--config={config}", "--logto=syslog"])
     assert seen == ["pop-before-smtp", "pbs-fast"]

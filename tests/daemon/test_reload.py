@@ -14,7 +14,7 @@ from daemon.running import Site, login
 from pbs_fast.config import load, merge
 from pbs_fast.daemon import assemble
 from pbs_fast.guards.deny import DenyList
-from pbs_fast.log.logger import Log
+from pbs_fast.log.handlers import own_log
 from support.clock import FakeClock
 
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
@@ -67,17 +67,15 @@ def test_a_date_before_all_clocks(site: Site) -> None:
 
 
 def test_a_fault_that_no_parser_knows_is_logged_as_ours(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = Log(str(site.own))
-    parts = assemble.Parts(merge(load(str(site.config)), ()), log, "/", FakeClock())
-
     def breaks(_: str) -> DenyList:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(assemble, "read_deny", breaks)
-    assert not parts.reload()
+    with own_log(str(site.own)) as own:
+        parts = assemble.Parts(merge(load(str(site.config)), ()), own, "/", FakeClock())
+        monkeypatch.setattr(assemble, "read_deny", breaks)
+        assert not parts.reload()
     assert f"reload failed, {STAYS}: ZeroDivisionError: a bug (this is a bug; please report it)" in site.said()
     parts.hints.close()
-    log.close()
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -21,6 +21,7 @@ from pbs_fast.sources.file import source as presence
 from pbs_fast.sources.protocol import BUDGET, Start
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.tables import open_table
+from support.own_log import heard
 
 NOW = 1_795_000_000
 
@@ -30,7 +31,6 @@ class Group:
 
     def __init__(self, *specs: str) -> None:
         self.now = 0.0
-        self.said: list[str] = []
         core = load_backend("auto")
         matcher = core.Matcher(load_catalogue(), zone_table(None))
         watched = Watched(Config(watchlog=specs))
@@ -43,8 +43,6 @@ class Group:
                 grace=1800,
                 start=start,
                 hints=Hints(enabled=False),
-                say=self.said.append,
-                tell=self.said.append,
             )
             follower.source.open()
             return follower
@@ -53,7 +51,7 @@ class Group:
             return [follow(path, "begin") for path in paths]
 
         followers = [follow(path, "replay") for path in watched.paths]
-        self.log_set = LogSet(followers, watched, newcomers, self.said.append, lambda: self.now)
+        self.log_set = LogSet(followers, watched, newcomers, lambda: self.now)
 
     def names(self) -> list[str]:
         return [Path(follower.path).name for follower in self.log_set]
@@ -103,11 +101,10 @@ def test_logs_come_and_go_and_each_keeps_its_state(tmp_path: Path, group: Callab
     logs.turn()
     assert logs.names() == ["a.log", "b.log", "named", "c.log"]
     logs.now += RESCAN
-    logs.turn()
+    with heard() as found:
+        logs.turn()
     assert logs.names() == ["a.log", "named", "c.log"], "b.log is gone for an hour; a log with a name is waited for"
-    assert [text for text in logs.said if "no longer waiting" in text] == [
-        f"{b} has been missing for 1 h; no longer waiting for it"
-    ]
+    assert found.lines == [f"{b} has been missing for 1 h; no longer waiting for it"]
     append(b, login("10.0.3.1", at=NOW))
     logs.now += RESCAN
     assert logs.turn() == ["10.0.3.1"]

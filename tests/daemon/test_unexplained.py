@@ -23,6 +23,7 @@ from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.tables import Row, TableOptions, list_rows, open_table, parse
 from support.clock import FakeClock
+from support.own_log import heard
 
 GRACE = 120
 A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
@@ -42,8 +43,6 @@ class Machine:
         self.table = place / "relay.lmdb"
         self.clock = FakeClock()
         self.rows = dict.fromkeys(rows, None if not expires else 10**9)
-        self.said: list[str] = []
-        self.log = cast("Any", SimpleNamespace(warning=self.said.append, info=self.said.append))
         self.explain = cast("Any", SimpleNamespace(dropped=lambda *_: None, changed=lambda *_: None))
         self.true_boot = 0.0
         """Seconds that really passed."""
@@ -58,7 +57,7 @@ class Machine:
         """A process starts and reads the log."""
         self.new_clock()
         self.ledger = Ledger(GRACE)
-        self.unexplained = Unexplained([self.table], self.ledger, self.clock, self.log)
+        self.unexplained = Unexplained([self.table], self.ledger, self.clock)
         self._drop_ended()
 
     def _drop_ended(self) -> None:
@@ -69,9 +68,7 @@ class Machine:
         """It has read the log, and the log explained nothing."""
         found = {ip: Row("ok", None, end) for ip, end in self.rows.items()}
         coverage = [Coverage(covered, "the log begins within the window")]
-        recover(
-            found, coverage, self.ledger, cast("Any", Guards()), self.clock, self.unexplained, self.explain, self.log
-        )
+        recover(found, coverage, self.ledger, cast("Any", Guards()), self.clock, self.unexplained, self.explain)
         self.rows = dict.fromkeys(self.ledger.rows())
 
     def live(self, seconds: float) -> None:
@@ -204,10 +201,11 @@ def test_a_damaged_file_ends_the_rows_and_not_the_start(tmp_path: Path, damage: 
     machine.begin()
     machine.ready()
     machine.file.write_text(json.dumps(damage(json.loads(machine.file.read_bytes()))))
-    machine.begin()
+    with heard() as found:
+        machine.begin()
     machine.ready()
     assert not machine.rows
-    assert any("is damaged" in line and "rows that no log explains are removed now" in line for line in machine.said)
+    assert any("is damaged" in line and "rows that no log explains are removed now" in line for line in found.lines)
 
 
 def test_deep_nesting_ends_no_start(tmp_path: Path) -> None:
@@ -221,12 +219,13 @@ def test_deep_nesting_ends_no_start(tmp_path: Path) -> None:
 
 def test_where_it_cannot_be_written_that_is_said_once(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "nowhere", [A])
-    machine.begin()
-    machine.ready()
-    machine.unexplained.save()
-    machine.unexplained.save()
+    with heard() as found:
+        machine.begin()
+        machine.ready()
+        machine.unexplained.save()
+        machine.unexplained.save()
     assert set(machine.rows) == {A}
-    assert len([line for line in machine.said if "cannot write" in line and "get a new grace period" in line]) == 1
+    assert len([line for line in found.lines if "cannot write" in line and "get a new grace period" in line]) == 1
 
 
 # -- with real daemons and tables -------------------------------------------------------------------------------------

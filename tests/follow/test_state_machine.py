@@ -90,7 +90,7 @@ class Log(RuleBasedStateMachine):
         try:
             if not self.on_path:
                 self.reopen()  # a file that came and went unseen is found when the next one comes
-            self.settle()
+            self.finish()
             assert self.seen == [line for _, line in self.written]
             self.note()
             assert self.lost + self.source.counters["lost"] >= self.lossy
@@ -149,7 +149,7 @@ class Log(RuleBasedStateMachine):
     def poll(self, budget: int) -> None:
         self.take(self.source.poll(budget))
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         for _ in range(10_000):
             self.take(self.source.poll())
             if not self.source.behind:
@@ -161,7 +161,7 @@ class Log(RuleBasedStateMachine):
     @precondition(lambda self: self.on_path)
     @rule()
     def time_passes(self) -> None:
-        self.settle()
+        self.finish()
         self.now += 1000.0
         self.take(self.source.poll())
 
@@ -169,7 +169,7 @@ class Log(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         if self.deleted:
-            self.settle()
+            self.finish()
             self.deleted = False
         position = self.source.position()
         self.note()
@@ -234,7 +234,7 @@ class Log(RuleBasedStateMachine):
     @rule()
     def delete(self) -> None:
         self.take(self.source.poll(1))  # a file that was never opened cannot be read after that
-        self.settle_copies()
+        self.finish_copies()
         os.unlink(self.path)
         self.on_path, self.deleted = False, True
         self.actions.add("delete")
@@ -249,7 +249,7 @@ class Log(RuleBasedStateMachine):
         self.on_path = True
         self.generation += 1
 
-    def settle_copies(self) -> None:
+    def finish_copies(self) -> None:
         """The first poll sees a truncation, the next one opens what it needs."""
         self.take(self.source.poll(1))
 
@@ -257,7 +257,7 @@ class Log(RuleBasedStateMachine):
         """Nothing can notice the truncation of a file of which nothing was read."""
         if not any(generation == self.generation for generation, _ in self.written[: len(self.seen)]):
             self.append([20])
-            self.settle()
+            self.finish()
 
     @precondition(lambda self: self.on_path and not self.begun)
     @rule(unread=st.booleans(), hole=st.booleans(), more=st.booleans(), ending=st.sampled_from(("", *ENDINGS)))

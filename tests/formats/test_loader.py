@@ -198,7 +198,7 @@ def test_extend_refuses_an_unknown_name() -> None:
         ('kind = "login"\nmessage = 3', "sample 1: message must be a text or a list of texts"),
         ('kind = "login"\nmessage = ""\nusr = ""', "sample 1: unknown key 'usr'; did you mean 'user'"),
         ('kind = "attack"\nmessage = ""', "sample 1: key 'fake' is missing"),
-        ('kind = "login"\nmessage = ""\nprefix = "x"', "sample 1: prefix is none of own_log.prefix"),
+        ('kind = "login"\nmessage = ""\nprefix = "x"', "sample 1: prefix is not one of own_log.prefix"),
         ('kind = "attack"\nmessage = ""\nfake = ""\nrule = ""\nwithout = "x"', "sample 1: without must be a list"),
         ('kind = "attack"\nmessage = ""\nfake = ""\nrule = ""\nwithout = [["x"]]', "sample 1: without must be a list"),
     ],

@@ -99,7 +99,7 @@ def test_a_sites_own_stand_before_the_catalogue(tmp_path: Path) -> None:
         (one("hi (?P<addr>x) {ip}"), "pbs.toml:4: login pattern 1: unknown group addr"),
         (
             one("hi (?:[a-z]*)* {ip}"),
-            "pbs.toml:4: login pattern 1: repeats (?:[a-z]*)*, of which a round may be nothing",
+            "pbs.toml:4: login pattern 1: repeats (?:[a-z]*)*, which can match nothing",
         ),
         (
             one("hi {ip}", more="[[format.sample]]\nkind = 'login'\nmessage = 'ho 192.0.2.1'\n"),
@@ -169,7 +169,7 @@ def test_what_re_runs_for_ever_is_accepted_with_and_without_the_native_module(
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("(?:a*)*", "repeats (?:a*)*, of which a round may be nothing; leave one of the two repetitions out"),
+        ("(?:a*)*", "repeats (?:a*)*, which can match nothing; leave one of the two repetitions out"),
         ("(?:[a-z]{1,99}[.]){30}", "parts when its {N} are written out, 2000 at most; write + or *"),
         ("(?:" * 70 + "a" + ")" * 70, "has more than 60 groups in one another; write it flatter"),
     ],

@@ -102,7 +102,7 @@ def test_several_rows_of_one_address_in_a_batch(ledger: Ledger) -> None:
 
 
 def test_the_first_row_of_an_address_is_settled_before_its_second(ledger: Ledger) -> None:
-    """The first has lapsed, and the second is late only once the first is settled."""
+    """The first has lapsed, and the second is late only once the first is resolved."""
     ledger.observe(batch([(A, NOW)]), None)
     ledger.observe(batch([(A, NOW + GRACE + 1), (A, NOW + GRACE - 1)]), None)
     assert ledger.get(A).expires == NOW + 2 * GRACE + 1  # type: ignore[union-attr]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,3 +164,28 @@ def test_all_say_the_same(
         for ip, end in live.items():
             until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
             assert re.search(rf"{re.escape(ip)} .*until={until}", site.said()), (ip, until, site.said())
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_audit_lines_do_not_depend_on_debug(tmp_path: Path, seed: int) -> None:
+    """Without it those of one second are one record, with it each is written at once."""
+    r = random.Random(seed)
+    log, config = tmp_path / "mail.log", tmp_path / "pbs.toml"
+    at, lines = int(time.time()) - 80_000, []
+    for _ in range(600):
+        at += r.choice([0, 0, 0, 0, 1, 40, -30])
+        lines.append(login(f"203.0.113.{r.randrange(60)}", at=at) if r.random() < 0.9 else noise(at))
+    log.write_text("".join(f"{line}\n" for line in lines))
+    config.write_text('mynetworks = ["127.0.0.0/8", "203.0.113.7"]\ngrace = 60\n')
+    said = []
+    for debug in ([], ["--debug"]):
+        own = tmp_path / f"own{len(debug)}.log"
+        options = ["--nowrite", "--reprocess", "--once", f"--watchlog={log}", *debug, f"--logto={own}"]
+        assert pbs("run", f"--config={config}", *options).returncode == 0
+        said.append(re.findall(r"(?m)^.{15} (?:added|removed) .*", own.read_text()))
+    assert said[0] == said[1]
+    assert len(said[0]) > 200
+    # Seconds with several lines, and both kinds of lines by turns.
+    words = [(line[:15], line[16:21]) for line in said[0]]
+    assert sum(one == two for one, two in pairwise(words)) > 50
+    assert sum(one[1] != two[1] for one, two in pairwise(words)) > 50

@@ -102,8 +102,8 @@ def test_a_logtime_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str
     (tmp_path / "a.log").write_bytes(b"x\n")
     for command in ("match", "bench"):
         assert main([command, "--logtime=%Q", str(tmp_path / "a.log")]) == 2
-        assert "logtime '%Q': %Q is none of" in capfd.readouterr().err
+        assert "logtime '%Q': %Q is not one of" in capfd.readouterr().err
     site.configure("logtime = '%Q'\n")
     status, _, error = site.spawn().end()
     assert status == 2
-    assert "logtime '%Q': %Q is none of" in error
+    assert "logtime '%Q': %Q is not one of" in error

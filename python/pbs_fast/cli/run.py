@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated
 
@@ -72,16 +73,18 @@ def _show(settings: Settings, version: bool, dumpconfig: bool, list_: bool, prog
 
 
 def _serve(settings: Settings, program: str) -> int:
+    from logging import getLogger
+
     from pbs_fast.daemon.assemble import run
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
     from pbs_fast.daemon.privileges import drop_to, prepare_log
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
-    from pbs_fast.log.logger import STDOUT, Log, is_file
+    from pbs_fast.log.handlers import STDOUT, is_file, own_log
     from pbs_fast.log.targets import IDENT
-    from pbs_fast.log.tee import TeeHandler
 
+    log = getLogger(__name__)
     name = program or "pbs-fast run"
     directory = started_in()
     config = absolute(settings.config, directory)
@@ -94,27 +97,28 @@ def _serve(settings: Settings, program: str) -> int:
     if user is not None and config.daemon is not None and _is_theirs(config.daemon):
         drop_to(user)
     background = into_background(config.daemon) if config.daemon is not None else None
-    log: Log | None = None
-    try:
-        # Before our own log, the tables and the mail log are opened: that account may control their names.
-        if user is not None:
-            drop_to(user)
-        voice = TeeHandler if background is not None and config.logto in (None, STDOUT) else Log
-        log = voice(config.logto, debug=config.debug, waits=config.once, ident=program or IDENT)
-        if user != config.user:
-            log.info(f"started by root; running as {user}, who controls the tables' directory")
-        return run(settings, log, directory, background, program=name)
-    except PbsError as error:
-        line = printable(f"{name}: {error}")
-        if background is None:
-            raise
-        # The parent has the terminal and prints it; after the parent has exited, only our own log is left.
-        if not background.failed(line) and log is not None:
-            log.warning(line)
-        return error.exit_status
-    finally:
+    with ExitStack() as stack:
         if background is not None:
-            background.end()
+            stack.callback(background.end)
+        try:
+            # Before our own log, the tables and the mail log are opened: that account may control their names.
+            if user is not None:
+                drop_to(user)
+            tee = background is not None and config.logto in (None, STDOUT)
+            own = stack.enter_context(
+                own_log(config.logto, debug=config.debug, waits=config.once, ident=program or IDENT, tee=tee)
+            )
+            if user != config.user:
+                log.info(f"started by root; running as {user}, who controls the tables' directory")
+            return run(settings, own, directory, background, program=name)
+        except PbsError as error:
+            line = printable(f"{name}: {error}")
+            if background is None:
+                raise
+            # The parent has the terminal and prints it; after the parent has exited, only our own log is left.
+            if not background.failed(line):
+                log.warning(line)
+            return error.exit_status
 
 
 def _account(config: Config) -> str | None:

@@ -6,9 +6,11 @@ Raises PbsError with one line for the user.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
@@ -36,8 +38,8 @@ from pbs_fast.guards.netblocks import Netblocks, read_netblocks
 from pbs_fast.health.loggers import raw_line_feeds
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import OpenSessions
-from pbs_fast.log.bridge import logging_bridge
-from pbs_fast.log.logger import Log
+from pbs_fast.log.handlers import OwnLog
+from pbs_fast.log.records import event
 from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import cost, site_formats
@@ -53,10 +55,12 @@ from pbs_fast.util.clock import Clock
 if TYPE_CHECKING:
     from pbs_fast.daemon.background import Background
 
+log = logging.getLogger(__name__)
+
 
 def run(
     settings: Settings,
-    log: Log,
+    own: OwnLog,
     directory: str,
     background: Background | None = None,
     clock: Clock | None = None,
@@ -64,42 +68,40 @@ def run(
 ) -> int:
     """Run the daemon until a signal stops it, or with `once` until all there is was read; the exit status.
 
-    `directory` is where relative paths begin that a reload finds; `clock` is by default the machine's; `program` is our
-    name in errors. Raises PbsError when it cannot start.
+    `own` is reopened by a reload. `directory` is where relative paths begin that a reload finds; `clock` is by default
+    the machine's; `program` is our name in errors. Raises PbsError when it cannot start.
     """
     config = settings.config
     with ExitStack() as stack:
-        notifier = stack.enter_context(Notifier(log.warning))
+        notifier = stack.enter_context(Notifier())
         watched = Watched(config)
-        stack.enter_context(logging_bridge(log))
         signals = stack.enter_context(Signals())
-        parts = Parts(settings, log, directory, clock or Clock())
+        parts = Parts(settings, own, directory, clock or Clock())
         log.info(f"starting up (v{__version__}): {parts.core.name} backend ({parts.core.reason})")
         followers = parts.followers(watched.paths)
         for follower in followers:
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open()
-        tables = open_tables(config, log, parts.clock) if config.write else []
-        publisher = Publisher(tables, left_tables(tables, config, log))
+        tables = open_tables(config, parts.clock) if config.write else []
+        publisher = Publisher(tables, left_tables(tables, config))
         daemon = Daemon(
-            logs=LogSet(followers, watched, parts.newcomers, log.info),
+            logs=LogSet(followers, watched, parts.newcomers),
             guards=parts.guards,
             ledger=parts.ledger,
             publisher=publisher,
             clock=parts.clock,
             signals=signals,
             hints=parts.hints,
-            log=log,
             notifier=notifier,
             reload=parts.reload,
-            unexplained=Unexplained(publisher.files, parts.ledger, parts.clock, log),
+            unexplained=Unexplained(publisher.files, parts.ledger, parts.clock),
             checkpoints=parts.checkpoints(),
         )
         try:
             if config.reprocess:
-                reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, log)
+                reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, own)
             if daemon.start():
-                log.info(f"ready: {len(parts.ledger)} addresses may relay")
+                log.info(f"ready: {len(parts.ledger)} addresses may relay", extra=event("ready"))
                 if background is not None:
                     background.ready()
                 notifier.ready(daemon.state())
@@ -121,12 +123,12 @@ def run(
 class Parts:
     """Everything between logs and tables, made from the configuration."""
 
-    def __init__(self, settings: Settings, log: Log, directory: str, clock: Clock) -> None:
+    def __init__(self, settings: Settings, own: OwnLog, directory: str, clock: Clock) -> None:
         config = settings.config
         site = site_formats(settings)
         self._directory = directory
         self._file = settings.file
-        self._log = log
+        self._own = own
         self._config = config
         self.clock = clock
         self.counters = Counters()
@@ -158,7 +160,7 @@ class Parts:
         if self._config.reprocess:
             return [self._follower(path, "begin") for path in paths]
         if self._saves_sessions:
-            found = resume(self._config.checkpoint, paths, self.ledger, self.clock, self._follower, self._log)
+            found = resume(self._config.checkpoint, paths, self.ledger, self.clock, self._follower)
             if found is not None:
                 return found
         return [self._follower(path, "replay") for path in paths]
@@ -166,7 +168,7 @@ class Parts:
     def checkpoints(self) -> Checkpoints | None:
         """Who saves the open sessions, where they are counted and anything is written."""
         if self._saves_sessions:
-            return Checkpoints(self._config.checkpoint, self.ledger, self.clock, self._log)
+            return Checkpoints(self._config.checkpoint, self.ledger, self.clock)
         return None
 
     def newcomers(self, paths: Sequence[str]) -> list[Follower]:
@@ -174,7 +176,7 @@ class Parts:
         self._look_at_loggers(paths)
         found = [self._follower(path, "begin") for path in paths]
         for follower in found:
-            self._log.info(f"{follower.path} is a new log; following it from its first line")
+            log.info(f"{follower.path} is a new log; following it from its first line")
             follower.go_live()
         return found
 
@@ -186,8 +188,6 @@ class Parts:
             grace=self._config.grace,
             start=start,
             hints=self.hints,
-            say=self._log.warning,
-            tell=self._log.info,
             tags=self._tags,
             fold_past=not (self.guards.wants_events or self._config.count_sessions),
             logtime=self._logtime,
@@ -206,7 +206,7 @@ class Parts:
 
         On an error all of them stay as they were, and the log says why. Other changes in the file need a restart.
         """
-        self._log.reopen()
+        self._own.reopen()
         try:
             settings = merge(load(self._file), ())
             site_formats(settings)
@@ -216,22 +216,22 @@ class Parts:
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
             self._tell_networks(netblocks)
         except PbsError as error:
-            self._log.warning(f"reload failed, the previous settings stay in force: {error}")
+            log.warning(f"reload failed, the previous settings stay in force: {error}")
             return False
         except Exception as error:
             # Each parser turns its errors into PbsError. One that does not must not end a running daemon.
-            self._log.warning(
+            log.warning(
                 f"reload failed, the previous settings stay in force: {type(error).__name__}: {error} (this is a bug; "
                 "please report it)"
             )
             return False
         self._warn(netblocks.notices, machine.notices)
-        self._log.info("reloaded mynetworks, guards and deny list")
+        log.info("reloaded mynetworks, guards and deny list", extra=event("reloaded"))
         return True
 
     def _stop_counting(self, format_: str, host: str) -> None:
         where = f"{format_} at {host}" if host else format_
-        self._log.warning(
+        log.warning(
             f"{where}: the ends of its sessions are not recognised, so its sessions are not counted and addresses stay "
             "for grace after a login; restore its default log lines (Dovecot: mail_log_prefix) and restart it, or set "
             "count_sessions = false (docs/FORMATS.md, Ends of sessions)"
@@ -241,24 +241,21 @@ class Parts:
         """The old program's words for the networks whose addresses get no grant, for --debug."""
         words = netblocks.words
         shown = ", ".join(f"`{word}'" for word in words)
-        self._log.debug(
-            f"Using {len(words)} value{'s'[: len(words) != 1]} for pre-authorized networks: {shown or 'none'}"
-        )
+        log.debug(f"Using {len(words)} value{'s'[: len(words) != 1]} for pre-authorized networks: {shown or 'none'}")
 
     def _warn(self, *notices: Iterable[str]) -> None:
-        for some in notices:
-            for notice in some:
-                self._log.warning(notice)
+        for notice in chain(*notices):
+            log.warning(notice)
 
 
-def left_tables(tables: Sequence[Table], config: Config, log: Log) -> LeftTables | None:
+def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:
     """Empties the tables that an earlier configuration left; None if nothing is written."""
     options = TableOptions(value=config.value, flock=config.flock)
     specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
-    return LeftTables(specs, options, config.grace, log.warning, log.info) if specs else None
+    return LeftTables(specs, options, config.grace) if specs else None
 
 
-def open_tables(config: Config, log: Log, clock: Clock) -> list[Table]:
+def open_tables(config: Config, clock: Clock) -> list[Table]:
     """The tables of the configuration, each once. Raises TableError or UsageError, and then none is open."""
     options = TableOptions(
         value=config.value,

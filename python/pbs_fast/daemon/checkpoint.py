@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -28,8 +29,9 @@ from pbs_fast.util.admin_files import read_admin_file, replace_file
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.ledger.ledger import Ledger
-    from pbs_fast.log.logger import Log
     from pbs_fast.util.clock import Clock
+
+log = logging.getLogger(__name__)
 
 _VERSION = 2
 #: Seconds between two checkpoints; a kill -9 costs so much reading again, no session.
@@ -102,9 +104,9 @@ def write_checkpoint(path: str, positions: Mapping[str, Position], state: State,
 class Checkpoints:
     """Writes a checkpoint regularly; an error is logged once, and nothing else depends on it."""
 
-    def __init__(self, path: str, ledger: Ledger, clock: Clock, log: Log) -> None:
+    def __init__(self, path: str, ledger: Ledger, clock: Clock) -> None:
         self._path = path
-        self._ledger, self._clock, self._log = ledger, clock, log
+        self._ledger, self._clock = ledger, clock
         self._failed = False
         self.due = time.monotonic() + _EVERY
         """When `turned` is worth calling next, on time.monotonic's clock."""
@@ -129,7 +131,7 @@ class Checkpoints:
             write_checkpoint(self._path, positions, self._ledger.state().moved(-shift), int(self._clock.wall()))
         except OSError as error:
             if not self._failed:
-                self._log.warning(
+                log.warning(
                     f"cannot write the checkpoint {display(self._path)}: {error.strerror}; a restart will replay the "
                     "log of max_session instead"
                 )

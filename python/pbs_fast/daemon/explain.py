@@ -1,68 +1,87 @@
 """What was done with each address, in words for our own log.
 
 One audit line (info) for each grant and each removal, with address, user, format, host and until when; the rest is
-for `--debug`. The old program's words stand first, so that what searched its log goes on finding them. Imports events,
-guards and logs; decides nothing.
+for `--debug`. The old program's words stand first, so that what searched its log goes on finding them. Decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import groupby
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.guards import LOCAL, Refusal
-from pbs_fast.log.logger import Log
+from pbs_fast.log.records import log_lines
+
+log = logging.getLogger(__name__)
 
 
 class Explainer:
     """Writes the lines. `to_wall` turns the ledger's seconds into seconds since the epoch."""
 
-    def __init__(self, log: Log, to_wall: Callable[[int], int]) -> None:
-        self._log = log
+    def __init__(self, to_wall: Callable[[int], int]) -> None:
         self._to_wall = to_wall
 
     def changed(self, delta: Delta) -> None:
         """The rows that a Delta sets: an audit line for a new one, a debug line for a renewed one."""
-        if not self._log.informing:
+        if not log.isEnabledFor(logging.INFO):
             return
-        shift = self._to_wall(0)
-        if self._log.debugging:
-            for ip, grant in delta.set.items():
-                if grant.why == "renewed":
-                    self._log.debug(f"renewed ip={ip} {_about(grant, shift)}")
-                else:
-                    self._log.info(_granted(ip, grant, shift))
-        else:
-            self._log.infos(_granted(ip, grant, shift) for ip, grant in delta.set.items() if grant.why != "renewed")
+        rows = delta.set.items()
+        if not log.isEnabledFor(logging.DEBUG):
+            self.granted([row for row in rows if row[1].why != "renewed"])
+            return
+        for renewed, some in groupby(rows, lambda row: row[1].why == "renewed"):
+            if renewed:
+                log_lines(log, logging.DEBUG, [*some], partial(_renewed, self._to_wall(0)), "renewed")
+            else:
+                self.granted([*some])
+
+    def granted(self, rows: Collection[tuple[str, Grant]]) -> None:
+        """An audit line for each new row."""
+        if rows and log.isEnabledFor(logging.INFO):
+            log_lines(log, logging.INFO, rows, partial(_granted, self._to_wall(0)), "granted")
 
     def removed(self, gone: Mapping[str, Grant], why: str) -> None:
-        """An audit line for each row that goes; `why` as in `expired`."""
-        if self._log.informing:
-            shift = self._to_wall(0)
-            self._log.infos(f"removed {ip} from DB {_about(grant, shift)} ({why})" for ip, grant in gone.items())
+        """An audit line for each row that goes; `why` is "expired", or for what it is revoked."""
+        if log.isEnabledFor(logging.INFO):
+            text = partial(_removed, self._to_wall(0), why)
+            log_lines(log, logging.INFO, gone.items(), text, "expired" if why == "expired" else "revoked", why)
 
-    def dropped(self, ips: Iterable[str], why: str) -> None:
+    def dropped(self, ips: Sequence[str], why: str) -> None:
         """An audit line for each row that stood in a table and was never in the ledger."""
-        self._log.infos(f"removed {ip} from DB ({why})" for ip in ips)
+        log_lines(log, logging.INFO, ips, lambda ip: f"removed {ip} from DB ({why})", "removed", why)
 
     def unchanged(self, ip: str, outcome: str) -> None:
         """A debug line for a login that changed nothing in the ledger; `outcome` is its counter."""
-        self._log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
+        log.debug(f"ip={ip} changes nothing: {outcome.replace('_', ' ')}")
 
-    def refused(self, refusals: Iterable[Refusal]) -> None:
+    def refused(self, refusals: Sequence[Refusal]) -> None:
         """A debug line for each login that a guard refused, or whose address may relay anyway."""
-        if not self._log.debugging:
-            return
-        for ip, guard, _, user, host in refusals:
-            if guard == LOCAL:
-                self._log.debug(f"ignoring local-net ip={ip}")
-            else:
-                self._log.debug(f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}")
+        log_lines(log, logging.DEBUG, refusals, _refused, "refused")
 
 
-def _granted(ip: str, grant: Grant, shift: int) -> str:
+def _refused(refusal: Refusal) -> str:
+    ip, guard, _, user, host = refusal
+    if guard == LOCAL:
+        return f"ignoring local-net ip={ip}"
+    return f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}"
+
+
+def _removed(shift: int, why: str, row: tuple[str, Grant]) -> str:
+    ip, grant = row
+    return f"removed {ip} from DB {_about(grant, shift)} ({why})"
+
+
+def _renewed(shift: int, row: tuple[str, Grant]) -> str:
+    ip, grant = row
+    return f"renewed ip={ip} {_about(grant, shift)}"
+
+
+def _granted(shift: int, row: tuple[str, Grant]) -> str:
+    ip, grant = row
     if grant.why == "recovered":
         return f"kept {ip} in DB {_about(grant, shift)}, as no log explains it"
     return f"added {ip} to DB {_about(grant, shift)}"

@@ -6,11 +6,13 @@ hour ago. Imports matching and sources; knows no ledger and no tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.headers import HeaderWatch
 from pbs_fast.errors import SourceError
+from pbs_fast.log.records import event
 from pbs_fast.matching.distrust import Distrust
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.file.position import Position
@@ -19,12 +21,23 @@ from pbs_fast.sources.registry import make_source
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
+    from pbs_fast.log.records import Kind
     from pbs_fast.matching import Backend, Matcher
     from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.sources.lines import Piece
     from pbs_fast.sources.protocol import Notice
     from pbs_fast.sources.wakeup import Hints
 
+log = logging.getLogger(__name__)
+
+#: The events that a source's notices are; the others are warnings.
+_EVENTS: dict[str, Kind] = {
+    "missing": "log_gone",
+    "unreadable": "log_gone",
+    "not-a-log": "log_gone",
+    "found": "log_back",
+    "rotated": "log_rotated",
+}
 #: Characters of a name from a line that the daemon keeps: those of the longest host name (RFC 1035, 2.3.4).
 LONGEST = 255
 
@@ -41,8 +54,6 @@ class Follower:
         grace: int,
         start: Start | Position,
         hints: Hints,
-        say: Callable[[str], object],
-        tell: Callable[[str], object],
         tags: Sequence[str] = (),
         fold_past: bool = True,
         logtime: LogTime | None = None,
@@ -53,14 +64,12 @@ class Follower:
 
         `spec` is a path or what `sources.scheme` knows; UsageError for one that is not understood. `tags` are those of
         the formats: a source that refuses lines says so of those that carry one.
-        `say` takes what an administrator should know now, `tell` what is in order, such as a rotation.
         `fold_past` false gives the past event by event, as the present always is: its batches are small.
         `logtime` is how this site writes its timestamps, where the matcher does not know it. `raw_tags` are given for a
         file into which the logging daemon writes line feeds as they are: from the first line of these programs on, no
         login in it counts.
         """
-        self._say = say
-        self._tell = tell
+        self._opening = False
         self._layout: str | None = None
 
         self.covered: Coverage | None = None
@@ -70,7 +79,7 @@ class Follower:
         self.source = make_source(spec, SourceOptions(start, hints, self._on_notice, tags))
         self.path = self.source.name
         """What messages call the log."""
-        self._headers = HeaderWatch(self.path, say)
+        self._headers = HeaderWatch(self.path)
         self._distrust = Distrust(raw_tags, self._on_raw_name) if raw_tags else None
 
         def new_reader(*, live: bool, fold: bool) -> Reader:
@@ -97,15 +106,15 @@ class Follower:
 
         Raises SourceError for one that cannot be read or is no log: then something is to be mended first.
         """
-        say, self._say = self._say, lambda _: None
+        self._opening = True
         self.source.open()
-        self._say = say
+        self._opening = False
         trouble = self.source.trouble
         if trouble is None:
             return
         if trouble.kind != "missing":
             raise SourceError(trouble.text.removesuffix("; waiting for it"))
-        say(trouble.text)
+        self._on_notice(trouble)
 
     # -- the past ---------------------------------------------------------------------------------------------------
 
@@ -212,18 +221,20 @@ class Follower:
 
     def _on_layout(self, layout: str) -> None:
         if self._layout not in (None, layout):
-            self._say(f"{self.path}: the layout of the lines changed from {self._layout} to {layout}")
+            log.warning(f"{self.path}: the layout of the lines changed from {self._layout} to {layout}")
         self._layout = layout
 
     def _on_raw_name(self, tag: str) -> None:
-        self._say(
+        log.warning(
             f"{self.path}: {tag} logs user names unescaped and the logging daemon writes line feeds, so strangers can "
             "forge logins here: no further login in this log counts; correct the logging daemon's configuration "
             '(SECURITY.md) and restart, or set raw_line_feeds = "accept"'
         )
 
     def _on_notice(self, notice: Notice) -> None:
-        (self._tell if notice.kind == "rotated" else self._say)(notice.text)
+        if not self._opening:
+            level = logging.INFO if notice.kind == "rotated" else logging.WARNING
+            log.log(level, notice.text, extra=event(_EVENTS.get(notice.kind, "warning"), [self.path]))
 
 
 def clipped(batch: Batch) -> Batch:

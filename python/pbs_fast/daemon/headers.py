@@ -6,6 +6,7 @@ Such a line is the rest of a message in which somebody sent a line feed, so the 
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pbs_fast.matching.reader import Reader
     from pbs_fast.sources.lines import Piece
+
+log = logging.getLogger(__name__)
 
 #: Seconds until another warning about the same log.
 PAUSE: Final = 3600.0
@@ -25,13 +28,11 @@ _UNUSUAL = re.compile(rb"\n(?!" + _USUAL + rb"|\Z)")
 
 
 class HeaderWatch:
-    """The lines without a header of one log; `count` of them so far."""
+    """The lines without a header of one log, `count` of them so far. The first is logged, then at most one in PAUSE."""
 
-    def __init__(self, path: str, say: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
-        """`say` gets the warnings: one for the first such line, then at most one in PAUSE seconds."""
+    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.count = 0
         self._path = path
-        self._say = say
         self._clock = clock
         self._quiet_until = float("-inf")
 
@@ -48,7 +49,7 @@ class HeaderWatch:
                 first = begin if first is None else first
         if first is not None and (now := self._clock()) >= self._quiet_until:
             self._quiet_until = now + PAUSE
-            self._say(
+            log.warning(
                 f"{self._path}: the line at byte {piece.offset + first - piece.start} has no header ({self.count} so "
                 "far): if the logging daemon writes line feeds in user names to this file, a stranger can forge "
                 "logins; see the table of logging daemons in SECURITY.md"

@@ -6,8 +6,9 @@ start and emptied when `reap` would empty it.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pbs_fast.errors import TableError
@@ -16,23 +17,17 @@ from pbs_fast.tables.leftover import Leftover, directories, leftovers
 from pbs_fast.tables.owner import owner_file
 from pbs_fast.tables.reap import reap_leftover
 
+log = logging.getLogger(__name__)
+
 
 class LeftTables:
     """Checks each HEARTBEAT; what it finds is logged once."""
 
-    def __init__(
-        self,
-        specs: Sequence[TableSpec],
-        options: TableOptions,
-        grace: int,
-        warn: Callable[[str], None],
-        info: Callable[[str], None],
-    ) -> None:
+    def __init__(self, specs: Sequence[TableSpec], options: TableOptions, grace: int) -> None:
         """`specs` are the tables in use; `grace` is used for tables whose record has none."""
         self._specs = specs
         self._places = directories(specs)
         self._options, self._grace = options, grace
-        self._warn, self._info = warn, info
         self._logged: set[tuple[Path, str]] = set()
         self._emptied: dict[Path, int] = {}
         """Table -> its last heartbeat when it was emptied (ns since the epoch); equal as long as nobody wrote to it."""
@@ -69,12 +64,12 @@ class LeftTables:
         elif done.state == "emptied":
             self._emptied[file] = _heartbeat(file)
             if done.removed:
-                self._info(f"{spec}: left by an earlier configuration; emptied, {done.removed} rows removed")
+                log.info(f"{spec}: left by an earlier configuration; emptied, {done.removed} rows removed")
 
     def _once(self, file: Path, state: str, text: str) -> None:
         if (file, state) not in self._logged:
             self._logged.add((file, state))
-            self._warn(text)
+            log.warning(text)
 
 
 def _heartbeat(file: Path) -> int:

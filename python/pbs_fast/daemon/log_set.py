@@ -7,17 +7,21 @@ sources; knows no ledger and no tables.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pbs_fast.log.records import event
 from pbs_fast.sources.protocol import BUDGET
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.daemon.watched import Watched
     from pbs_fast.events import Batch
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks for logs that fit a pattern of `watchlog`.
 RESCAN = 2.0
@@ -33,14 +37,12 @@ class LogSet:
         followers: Sequence[Follower],
         watched: Watched | None = None,
         newcomers: Callable[[Sequence[str]], Sequence[Follower]] = lambda _: (),
-        tell: Callable[[str], object] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`newcomers` makes the followers of paths that came while we run; `tell` hears which log was let go."""
+        """`newcomers` makes the followers of paths that came while we run."""
         self._followers = list(followers)
         self._watched = watched
         self._newcomers = newcomers
-        self._tell = tell
         self._clock = clock
         self._next_scan = clock() + RESCAN
         self._gone_since: dict[str, float] = {}
@@ -109,7 +111,8 @@ class LogSet:
             follower.close()
 
     def _let_go(self, follower: Follower, watched: Watched) -> None:
-        self._tell(f"{follower.path} has been missing for {FORGET_AFTER / 3600:g} h; no longer waiting for it")
+        text = f"{follower.path} has been missing for {FORGET_AFTER / 3600:g} h; no longer waiting for it"
+        log.info(text, extra=event("log_gone", [follower.path]))
         self._counted.update(follower.counters)
         self._followers.remove(follower)
         del self._gone_since[follower.path]

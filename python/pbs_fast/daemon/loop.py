@@ -8,6 +8,7 @@ MiB of lines) at most; the table is never emptied on the way.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.health.alarm import LimitAlarm
 from pbs_fast.health.skew import SkewWatch
 from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.log.records import event
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
 from pbs_fast.util.gc import old_objects_aside
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.signals import Signals
     from pbs_fast.daemon.unexplained import Unexplained
     from pbs_fast.guards import Guards
-    from pbs_fast.log.logger import Log
     from pbs_fast.sources.wakeup import Hints
     from pbs_fast.tables import Row
     from pbs_fast.util.clock import Clock
+
+log = logging.getLogger(__name__)
 
 #: Longest sleep in seconds, when there is nothing to do and nothing to look at.
 _LONGEST_SLEEP = 30.0
@@ -57,7 +60,6 @@ class Daemon:
         clock: Clock,
         signals: Signals,
         hints: Hints,
-        log: Log,
         notifier: Notifier,
         reload: Callable[[], bool],
         unexplained: Unexplained,
@@ -72,7 +74,6 @@ class Daemon:
         self._clock = clock
         self._signals = signals
         self._hints = hints
-        self._log = log
         self._notifier = notifier
         self._reload = reload
         self._unexplained = unexplained
@@ -83,8 +84,8 @@ class Daemon:
         self._limits = LimitAlarm()
         self._sleep = Pause()
         self._skew = SkewWatch(ledger.grace)
-        self.explain = Explainer(log, clock.to_wall)
-        ledger.explain = self.explain.unchanged if log.debugging else None
+        self.explain = Explainer(clock.to_wall)
+        ledger.explain = self.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
 
     # -- start --------------------------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ class Daemon:
             return False
         for follower in self._logs:
             if follower.source.trouble is None:  # else it was said when the log was looked for
-                self._log.info(follower.coverage.reason)
+                log.info(follower.coverage.reason)
         self._part(len(self._leaving))
         still_open = self._ledger.finish_replay(self._clock.now())
         self._publisher.add(still_open)
@@ -121,7 +122,7 @@ class Daemon:
         if ahead := self._ledger.counters["refused_ahead"]:
             # What was granted by such lines before the clock was set back cannot be told from what never was.
             coverage.append(Coverage(False, f"{ahead} logins have timestamps in the future: was the clock set back?"))
-        recover(found, coverage, self._ledger, self._guards, self._clock, self._unexplained, self.explain, self._log)
+        recover(found, coverage, self._ledger, self._guards, self._clock, self._unexplained, self.explain)
         self._publisher.rebuild(self._ledger.rows())
         self._started = True
         return True
@@ -205,17 +206,17 @@ class Daemon:
         wall = self._clock.wall()
         for host, kind, last in zip(batch.host, batch.kind, batch.last, strict=True):
             if kind == "login" and (warning := self._skew.saw(host, last, wall)) is not None:
-                self._log.warning(warning)
+                log.warning(warning)
 
     def _grant(self, batch: Batch, *, live: bool) -> None:
         now, shift = self._clock.now(), self._clock.shift()
         screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not live)
         for warning in screened.warnings:
-            self._log.warning(warning)
+            log.warning(warning)
         if screened.revoke:
             self._revoke(screened.revoke, because("max_users_per_address"))
         for warning in self._limits.saw(screened.refused, now):
-            self._log.warning(warning)
+            log.warning(warning, extra=event("limit"))
         self.explain.refused(screened.refused)
         if live:
             self._watch(screened.batch)  # lines that guards refuse prove nothing about clocks
@@ -274,5 +275,5 @@ class Daemon:
         self._hints.close()
         written = self._publisher.close()
         for failure in self._publisher.failing:
-            self._log.warning(f"{failure}; the last changes are missing from that table until the next start")
+            log.warning(f"{failure}; the last changes are missing from that table until the next start")
         return written

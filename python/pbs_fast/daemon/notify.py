@@ -7,6 +7,7 @@ failure to send never ends the daemon and is said once; no child inherits the va
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -16,6 +17,8 @@ from typing import Final, Self
 
 from pbs_fast.errors import PbsError
 from pbs_fast.util.text import printable
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the state for its line.
 STATUS_PAUSE: Final = 2.0
@@ -28,15 +31,13 @@ class Notifier:
 
     def __init__(
         self,
-        say: Callable[[str], object],
         environ: MutableMapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Takes NOTIFY_SOCKET and the watchdog's variables out of `environ`. `say` gets what goes wrong."""
+        """Takes NOTIFY_SOCKET and the watchdog's variables out of `environ`."""
         name = environ.pop("NOTIFY_SOCKET", "")
         usec = environ.pop("WATCHDOG_USEC", "")
         watched = environ.pop("WATCHDOG_PID", "")
-        self._say = say
         self._clock = clock
         self._ready = False
         self._said = False
@@ -51,7 +52,7 @@ class Notifier:
         if not name:
             return
         if name[0] not in "/@":
-            say(f"NOTIFY_SOCKET={name} is neither a path nor an abstract name; systemd gets no ready signal")
+            log.warning(f"NOTIFY_SOCKET={name} is neither a path nor an abstract name; systemd gets no ready signal")
             return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         if usec and watched in ("", str(os.getpid())):
@@ -59,7 +60,7 @@ class Notifier:
                 self._interval = int(usec) / 2e6
                 self.due = clock() + self._interval
             else:
-                say(f"WATCHDOG_USEC={usec} is not a number of microseconds; systemd gets no watchdog signals")
+                log.warning(f"WATCHDOG_USEC={usec} is not a number of microseconds; systemd gets no watchdog signals")
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +115,7 @@ class Notifier:
             self._socket.sendto(message.encode(), self._address)
         except OSError as error:
             if not self._said:
-                self._say(f"cannot send our state to systemd: {error.strerror or error}; continuing without")
+                log.warning(f"cannot send our state to systemd: {error.strerror or error}; continuing without")
             self._said = True
         else:
             self._said = False

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pbs_fast.config import Config
-from pbs_fast.log.logger import is_file
+from pbs_fast.log.handlers import is_file
 from pbs_fast.sources.registry import find_scheme
 
 

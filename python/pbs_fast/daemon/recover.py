@@ -7,6 +7,7 @@ exactly the ledger's rows.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.explain import Explainer
     from pbs_fast.daemon.unexplained import Unexplained
     from pbs_fast.guards import Guards
-    from pbs_fast.log.logger import Log
     from pbs_fast.sources.protocol import Coverage
     from pbs_fast.util.clock import Clock
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,6 @@ def recover(
     clock: Clock,
     unexplained: Unexplained,
     explain: Explainer,
-    log: Log,
 ) -> None:
     """Take the rows `found` in the tables into the ledger unless they are stale or refused, and log each decision.
 

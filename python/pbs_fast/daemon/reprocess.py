@@ -6,13 +6,14 @@ real present go on into the ledger, or last year's log would open the relay.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.explain import Explainer
-from pbs_fast.events import Batch
+from pbs_fast.events import Batch, Delta, Grant
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.replay.replayer import Replayer
 from pbs_fast.sources.protocol import Coverage, not_covering
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.daemon.signals import Signals
     from pbs_fast.guards import Guards
-    from pbs_fast.log.logger import Log
+    from pbs_fast.log.handlers import OwnLog
     from pbs_fast.sources.lines import Piece
     from pbs_fast.util.clock import Clock
+
+log = logging.getLogger(__name__)
 
 #: Lines at either end of a piece in which a timestamp is looked for.
 _LINES = 100
@@ -38,41 +41,74 @@ def reprocess(
     ledger: Ledger,
     clock: Clock,
     signals: Signals,
-    log: Log,
+    own: OwnLog,
 ) -> None:
     """Read each log to the end that it has now, standard input to its end; the rows that still hold go into `ledger`.
 
-    Its counters get what this past counted. A log that is missing is passed over. When a signal asks to stop, what was
-    read so far counts for nothing.
+    What is logged bears the log's own timestamps, by `own`. The ledger's counters get what this past counted. A log
+    that is missing is passed over. When a signal asks to stop, what was read so far counts for nothing.
     """
-    explain = Explainer(log, lambda second: second)
+    audit = _Audit(own)
     past = ledger.fresh()
-    past.explain = explain.unchanged if log.debugging else None
+    past.explain = audit.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
     replayer = Replayer(
         past,
         guards,
         lag=0,
-        on_change=explain.changed,
-        on_refusal=explain.refused,
-        on_expiry=lambda gone: explain.removed(gone, "expired"),
+        on_change=audit.changed,
+        on_refusal=audit.explain.refused,
+        on_expiry=lambda gone: audit.explain.removed(gone, "expired"),
     )
     try:
         for follower in followers:
-            _one(follower, replayer, signals, log, int(clock.wall()))
+            _one(follower, replayer, signals, audit, int(clock.wall()))
             if signals.stop is not None:
                 return
             follower.go_live()
-        log.as_of(replayer.clock)
+        audit.at(replayer.clock)
         replayer.finish()
     finally:
-        log.as_of(None)
+        audit.at(None)
         replayer.close()
     log.info("------ reached end of log file ------")
     state = past.state().live(clock.wall(), past.grace, past.sessions.max_session)
     ledger.restore(state.moved(clock.shift()), clock.now())
 
 
-def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now: int) -> None:
+class _Audit:
+    """What is logged while the past is read, with the log's timestamps.
+
+    The grants of one second are one record, because making one takes as long as a login's way to its grant. Nothing
+    else is logged while they wait, but for debug lines: with those each Delta is logged at once.
+    """
+
+    def __init__(self, own: OwnLog) -> None:
+        self.explain = Explainer(lambda second: second)
+        self._own = own
+        self._second: int | None = None
+        self._waiting: list[tuple[str, Grant]] = []
+
+    def at(self, second: int | None) -> None:
+        """What comes now is logged with this timestamp, in seconds since the epoch; None: with the clock's."""
+        if second != self._second:
+            self.flush()
+            self._second = second
+            self._own.as_of(second)
+
+    def changed(self, delta: Delta) -> None:
+        """The rows that a Delta sets."""
+        if log.isEnabledFor(logging.DEBUG):
+            self.explain.changed(delta)
+        else:
+            self._waiting += [row for row in delta.set.items() if row[1].why != "renewed"]
+
+    def flush(self) -> None:
+        """Log what waits."""
+        waiting, self._waiting = self._waiting, []
+        self.explain.granted(waiting)
+
+
+def _one(follower: Follower, replayer: Replayer, signals: Signals, audit: _Audit, now: int) -> None:
     first = last = None
     reference = now
     while signals.stop is None:
@@ -87,17 +123,18 @@ def _one(follower: Follower, replayer: Replayer, signals: Signals, log: Log, now
             # A log that was written while the clock stood ahead has such a time of modification too.
             reference = min(follower.modified or now, now)
             batch = follower.read([piece], reference)
-            for part in _single_rows(batch) if log.informing else [batch]:
+            for part in _single_rows(batch) if log.isEnabledFor(logging.INFO) else [batch]:
                 if part:
-                    log.as_of(part.first[0])
+                    audit.at(part.first[0])
                     replayer.advance(part.first[0] - 1, reference)
                 replayer.take(part, reference)
             if first is None:
                 first = _timestamp(follower, piece, reference, last=False)
             if (newest := _timestamp(follower, piece, reference, last=True)) is not None:
                 last = newest
+            audit.flush()
             if last is not None:
-                log.as_of(last)
+                audit.at(last)
             replayer.advance(last, reference)
     replayer.end_log(last, reference)
     if first is None and follower.source.trouble is None:

@@ -5,6 +5,7 @@ Where anything is not as the checkpoint says, nothing of it is used, and the log
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ from pbs_fast.util.text import duration
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.ledger.ledger import Ledger
-    from pbs_fast.log.logger import Log
     from pbs_fast.sources.file.position import Position
     from pbs_fast.util.clock import Clock
+
+log = logging.getLogger(__name__)
 
 
 def resume(
@@ -28,7 +30,6 @@ def resume(
     ledger: Ledger,
     clock: Clock,
     follow: Callable[[str, Position], Follower],
-    log: Log,
 ) -> list[Follower] | None:
     """Followers that go on where the run before left them, its state in `ledger`; None when it cannot be gone on from.
 

@@ -12,6 +12,7 @@ backwards nobody knows, and the seconds count as over.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,8 +25,9 @@ from pbs_fast.util.admin_files import read_admin_file, replace_file
 
 if TYPE_CHECKING:
     from pbs_fast.ledger.ledger import Ledger
-    from pbs_fast.log.logger import Log
     from pbs_fast.util.clock import Clock
+
+log = logging.getLogger(__name__)
 
 SUFFIX: Final = ".unexplained"
 _VERSION = 1
@@ -41,10 +43,10 @@ class Unexplained:
     """The ends of rows that no log explains. Made before the rows of the tables are read, then `start_finished` and
     `turned`."""
 
-    def __init__(self, tables: Iterable[Path], ledger: Ledger, clock: Clock, log: Log) -> None:
+    def __init__(self, tables: Iterable[Path], ledger: Ledger, clock: Clock) -> None:
         """Reads what an earlier run left next to the files of the tables, and notes there that a start has begun."""
         self._files = [table.with_name(table.name + SUFFIX) for table in tables]
-        self._ledger, self._clock, self._log = ledger, clock, log
+        self._ledger, self._clock = ledger, clock
         self._failed = False
         self._shift = clock.shift()
         self._over = False
@@ -126,7 +128,7 @@ class Unexplained:
             except OSError as error:
                 failures.append(f"cannot write {file}: {error.strerror}")
         if failures and not self._failed:
-            self._log.warning(f"{failures[0]}; rows that no log explains get a new grace period at the next start")
+            log.warning(f"{failures[0]}; rows that no log explains get a new grace period at the next start")
         self._failed = bool(failures)
         if failures:
             self._due = begun + _EVERY
@@ -160,7 +162,7 @@ class Unexplained:
         else:
             return
         self._over = True
-        self._log.warning(f"cannot read {file}: {reason}; rows that no log explains are removed now")
+        log.warning(f"cannot read {file}: {reason}; rows that no log explains are removed now")
 
     def _take(self, record: dict[str, Any]) -> None:
         """Raises LookupError, TypeError, ValueError or AttributeError for what `_record` has not made."""

@@ -277,7 +277,7 @@ def two_ways(pattern: str) -> str | None:
 def compiled(pattern: str, way: Way, faster: Callable[[bytes], bytes] = bytes) -> Regex:
     """The pattern, ready to run by the engine that is right for it; `faster` rewrites it for `re`.
 
-    Raises PatternError for one whose time cannot be bounded, and for what is none.
+    Raises PatternError for a pattern whose time cannot be bounded, and for a text that is not a pattern.
     """
     if is_proved(pattern, searched=way is Way.ANYWHERE):
         # One that is held at the start need not be tried anywhere else.

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from pbs_fast.formats import Format
 from pbs_fast.formats.bounded import Way, compiled, two_ways
+from pbs_fast.formats.lexer import is_class, is_endless, tokens
 from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.samples import ENDINGS, Sample
 from pbs_fast.formats.structure import PatternError
@@ -37,10 +38,6 @@ _FORBIDDEN = (
     ("a Unicode class or escape: patterns are bytes", re.compile(r"(?P<x>\\[pPuUNxX])")),
 )
 _SET_OPERATION = re.compile(r"\[|&&|--|~~|\|\|")
-
-#: One unit of a pattern: an escape, a bracketed class, a group's opening, or any other byte.
-_UNIT = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?::|P<[a-z]+>)|.", re.DOTALL)
-_REPEAT = re.compile(r"[*+]|\{[0-9]+,[0-9]*\}")
 
 _NAME = re.compile(r"[^\x00-\x20:\[\]<>]+")
 #: Text that may precede a message when it is repeated by another program.
@@ -181,33 +178,30 @@ def _pattern(what: str, pattern: str, one_pass: Callable[[str], str | None]) -> 
 
 def _constructs(pattern: str) -> Iterator[tuple[str, str]]:
     """Constructs outside classes, then the contents of classes."""
-    outside = _UNIT.sub(lambda unit: "[x]" if unit[0].startswith("[") else unit[0], pattern)
+    outside = "".join("[x]" if is_class(token) else token[0] for token in tokens(pattern))
     # An escaped backslash or bracket is a literal; only what is not escaped can be a construct.
     outside = re.sub(r"\\[^A-Za-z0-9<>]", "x", outside)
     for name, expression in _FORBIDDEN:
         if found := expression.search(outside):
             yield "construct", f"holds {name} ({found['x']})"
-    for unit in _UNIT.findall(pattern):
-        if unit.startswith("[") and len(unit) > 1:
-            inside = re.sub(r"\\.", "x", unit[1:-1])
-            if _SET_OPERATION.search(inside):
-                yield "construct", f"holds a bracket or a set operation in the class {unit}; escape it"
+    for token in tokens(pattern):
+        if is_class(token) and _SET_OPERATION.search(re.sub(r"\\.", "x", token[0][1:-1])):
+            yield "construct", f"holds a bracket or a set operation in the class {token[0]}; escape it"
 
 
 def _boundaries(pattern: str) -> Iterator[tuple[str, str]]:
     """Repeated text in front of the address that may hold the byte which is to end it."""
-    head, found, _ = pattern.partition("(?P<ip>")
-    units = list(_UNIT.finditer(head)) if found else []
-    for unit, after in pairwise(units):
-        text = unit[0]
-        if not (text == "." or text.startswith("[")) or not _REPEAT.match(head, unit.end()):
+    head, address, _ = pattern.partition("(?P<ip>")
+    found = tokens(head) if address else []
+    for at, (token, repeat) in enumerate(pairwise(found)):
+        text = token[0]
+        if not (text == "." or is_class(token)) or not (is_endless(repeat) or repeat["range"]):
             continue
-        end = re.match(r"(?:[*+?)]|\{[0-9,]+\})+", head[after.start() :])
-        follows = _UNIT.match(head, after.start() + (end.end() if end else 0))
-        if follows is None:
+        behind = next((each for each in found[at + 1 :] if not (each["repeat"] or each["close"])), None)
+        if behind is None:
             yield "boundary", f"nothing ends {text} in front of the address"
-        elif follows[0] == "." or re.fullmatch(text, _literal(follows[0])):
-            yield "boundary", f"{text} in front of the address may hold the {follows[0]} that ends it"
+        elif behind[0] == "." or re.fullmatch(text, _literal(behind[0])):
+            yield "boundary", f"{text} in front of the address may hold the {behind[0]} that ends it"
 
 
 def _literal(unit: str) -> str:

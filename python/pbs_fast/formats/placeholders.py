@@ -99,8 +99,8 @@ def _to_rip(argument: str) -> str:
     """Elements up to and including the first `rip=`; further words in `ri...` are refused, which keeps it one-pass.
 
     "Words up to one that starts with rip=" has a one-pass pattern only when the way out is nested: after a word that
-    begins with r but not with ri, the words are read by a second loop, in which nothing is kept (a group can stand
-    once in a pattern), so an element that is kept must stand before such a word (`rport=`) or after the address.
+    begins with r but not with ri, the words are read by a second loop, in which nothing is kept (a group can occur
+    once in a pattern), so an element that is kept must come before such a word (`rport=`) or after the address.
 
     No word ends in a colon: Dovecot puts `: ` between what it says and its elements (login_log_format), so that a text
     of a stranger which starts like a login is not read on into the true elements behind it.

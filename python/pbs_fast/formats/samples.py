@@ -137,7 +137,7 @@ def sample_of(raw: Mapping[str, Any], number: int, fmt: Format, file: Path) -> S
     if own and fmt.own_probe is None:
         raise FormatError(f"{where}: own = true, but the format has no [own_log]")
     if raw.get("prefix", "") not in ("", *fmt.own_prefix):
-        raise FormatError(f"{where}: prefix is none of own_log.prefix")
+        raise FormatError(f"{where}: prefix is not one of own_log.prefix")
     messages = (raw["message"],) if isinstance(raw["message"], str) else tuple(raw["message"])
     return Sample(
         format=fmt.name,

@@ -11,24 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from pbs_fast.formats.lexer import TOKEN, Token
+
 #: Groups in groups; Python's own parser of patterns ends in a RecursionError at some hundred.
 DEEPEST: Final = 60
 
-_TOKEN = re.compile(
-    r"(?P<repeat>[*+?]|\{(?P<least>[0-9]+)(?P<range>,(?P<most>[0-9]*))?\}|\{,(?P<upto>[0-9]+)\})"
-    r"|(?P<open>\((?:\?:|\?i:|\?P<(?P<name>[A-Za-z_][A-Za-z0-9_]*)>|(?!\?)))"
-    r"|(?P<strange>\(\?.{0,2})"
-    r"|(?P<close>\))|(?P<bar>\|)"
-    r"|(?P<edge>[$^]|\\[AZzbB])"
-    r"|(?P<back>\\[1-9])"
-    r"|(?P<unit>\\x[0-9A-Fa-f]{2}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)",
-    re.DOTALL,
-)
 _EDGES: Final = {"^": "begin", r"\A": "begin", "$": "end", r"\Z": "end", r"\z": "end", r"\b": "border", r"\B": "inside"}
 
 
 class PatternError(ValueError):
-    """The pattern is none that can be shown to run in bounded time; the text says what, and the way out."""
+    """The pattern cannot be shown to run in bounded time; the text names the part and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +92,8 @@ class _Parser:
             raise PatternError(f"has a ')' too many at byte {self._at}")
         return tree
 
-    def _next(self) -> re.Match[str] | None:
-        return _TOKEN.match(self._pattern, self._at)
+    def _next(self) -> Token | None:
+        return TOKEN.match(self._pattern, self._at)
 
     def _choice(self, *, ignore_case: bool) -> Tree:
         branches = [self._sequence(ignore_case=ignore_case)]
@@ -116,7 +108,7 @@ class _Parser:
             start, self._at = self._at, token.end()
             if token["repeat"]:
                 raise PatternError(f"repeats nothing at byte {start}")
-            if token["strange"] or token["back"]:
+            if token["strange"] or token["flags"] or token["back"]:
                 raise PatternError(f"holds {token[0]}, whose time no engine here can bound; leave it out")
             if token["open"]:
                 part = self._group(token, ignore_case=ignore_case or "?i" in token[0])
@@ -127,7 +119,7 @@ class _Parser:
             parts.append(self._repeated(part, start))
         return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
 
-    def _group(self, token: re.Match[str], *, ignore_case: bool) -> Tree:
+    def _group(self, token: Token, *, ignore_case: bool) -> Tree:
         self._depth += 1
         if self._depth > DEEPEST:
             raise PatternError(f"has more than {DEEPEST} groups in one another; write it flatter")
@@ -161,9 +153,7 @@ class _Parser:
             most = (int(token["most"]) if token["most"] else None) if token["range"] else least
         if (most is None or most > 1) and is_nullable(part):
             written = self._pattern[start : self._at]
-            raise PatternError(
-                f"repeats {written}, of which a round may be nothing; leave one of the two repetitions out"
-            )
+            raise PatternError(f"repeats {written}, which can match nothing; leave one of the two repetitions out")
         return Repeat(part, least, most, lazy=rest == "?")
 
 

@@ -6,18 +6,15 @@ timestamp and the second the address. Here each becomes a group of that name (do
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from pbs_fast.errors import FormatError
+from pbs_fast.formats.lexer import TOKEN, Token, tokens
 from pbs_fast.formats.timestamps import BSD, ISO
 
 LOGTIME: Final = "[LOGTIME]"
 #: The meaning of unnamed captures, in order, unless named groups already have it.
 _CAPTURES: Final = ("timestamp", "ip")
-
-#: An escape, `[LOGTIME]`, a class, the opening of a group that is named or captures nothing, or of a capture.
-_UNIT = re.compile(r"\\.|\[LOGTIME\]|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?P<(?P<name>\w+)>|\(\?|(?P<capture>\()", re.DOTALL)
 
 
 def named(pattern: str) -> str:
@@ -26,19 +23,19 @@ def named(pattern: str) -> str:
 
     Raises FormatError when nothing in it is the timestamp.
     """
-    units = list(_UNIT.finditer(pattern))
-    told = {unit["name"] for unit in units if unit["name"]}
-    if any(unit[0] == LOGTIME for unit in units):
+    found = tokens(pattern)
+    told = {token["name"] for token in found if token["name"]}
+    if any(token[0] == LOGTIME for token in found):
         told.add("timestamp")
     wanted = [name for name in _CAPTURES if name not in told]
-    if "timestamp" in wanted and not any(unit["capture"] for unit in units):
+    if "timestamp" in wanted and not any(token["open"] == "(" for token in found):
         raise FormatError(f"'{pattern}' says nowhere what the timestamp is; write {LOGTIME} for it")
 
-    def replace(unit: re.Match[str]) -> str:
-        if unit[0] == LOGTIME:
+    def replace(token: Token) -> str:
+        if token[0] == LOGTIME:
             return f"(?P<timestamp>{BSD}|{ISO})"
-        if unit["capture"]:
+        if token["open"] == "(":
             return f"(?P<{wanted.pop(0)}>" if wanted else "(?:"
-        return unit[0]
+        return token[0]
 
-    return _UNIT.sub(replace, pattern)
+    return TOKEN.sub(replace, pattern)

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pbs_fast.formats.bounded import is_proved
+from pbs_fast.formats.lexer import TOKEN, after, is_class, is_ended, is_endless, tokens
 from pbs_fast.formats.structure import PatternError
 
 #: What a linear-time engine, or Python's `re`, cannot run or reads in another way; how to say it otherwise.
 _REFUSED = (
-    ("look-around", r"\(\?<?[=!]", "say what may stand there instead, as [^ ]* for anything but a blank"),
+    ("look-around", r"\(\?<?[=!]", "write what may be there instead, such as [^ ]* for anything but a blank"),
     ("a back reference", r"\\[1-9]|\(\?P=|\\k|\\g", "write the text out a second time"),
     ("a possessive or atomic part", r"\(\?>|[*+?}]\+", "leave the + or ?> out: no engine here tries twice"),
     ("recursion, a condition or code", r"\(\?[R0-9(&{|]|\(\?\?\{|\(\*", "write the alternatives out"),
@@ -27,11 +28,6 @@ _REFUSED = (
     ("flags other than i", r"\(\?[a-z]*[aLmsux-][a-z]*:", "leave them out: . never meets a newline here"),
 )
 _REFUSED_COMPILED = tuple((what, re.compile(pattern), instead) for what, pattern, instead in _REFUSED)
-
-#: An escape, a class, or one byte of a pattern; what repeats it without end; what repeats it at all.
-UNIT = re.compile(r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)", re.DOTALL)
-ENDLESS = re.compile(r"[*+]|\{[0-9]+,\}")
-REPETITION = re.compile(r"[*+?]|\{[0-9]*,?[0-9]*\}")
 
 
 class Advice(NamedTuple):
@@ -47,7 +43,7 @@ def advise(pattern: str) -> Iterator[Advice]:
         yield Advice(True, "holds a byte that is not printable ASCII; write a class that leaves it out")
         return
     bare = re.sub(r"\\[^A-Za-z0-9]", "x", pattern)
-    outside = "".join("[x]" if unit.startswith("[") and len(unit) > 1 else unit for unit in UNIT.findall(bare))
+    outside = "".join("[x]" if is_class(token) else token[0] for token in tokens(bare))
     fatal = False
     for what, found, instead in _REFUSED_COMPILED:
         if match := found.search(pattern if what == "a class of POSIX" else outside):
@@ -82,29 +78,20 @@ def _unwise(pattern: str) -> Iterator[Advice]:
 
 def _free_text(before: str) -> str:
     """The first repeated unit that takes what a stranger writes and that no byte ends; empty for none."""
-    for unit in UNIT.finditer(before):
-        free = unit[0] in (".", "\\S", "\\D", "\\W") or unit[0].startswith("[^")
-        if free and ENDLESS.match(before, unit.end()) and not is_ended(before, unit):
-            return before[unit.start() : unit.end() + 1]
+    found = tokens(before)
+    for at, token in enumerate(found):
+        free = token[0] in (".", "\\S", "\\D", "\\W") or token[0].startswith("[^")
+        if free and is_endless(after(found, at)) and not is_ended(found, at):
+            return before[token.start() : token.end() + 1]
     return ""
-
-
-def is_ended(pattern: str, unit: re.Match[str]) -> bool:
-    """Whether what follows a repeated unit is one byte that the unit itself cannot be."""
-    quantifier = REPETITION.match(pattern, unit.end())
-    follows = UNIT.match(pattern, quantifier.end() if quantifier else unit.end())
-    if follows is None or REPETITION.match(pattern, follows.end()):
-        return False
-    byte = follows[0][-1] if re.fullmatch(r"\\[^A-Za-z0-9]|[^()|\[\].\\]", follows[0]) else ""
-    return bool(byte) and re.fullmatch(unit[0].encode(), byte.encode()) is None
 
 
 def _group(pattern: str, name: str) -> str:
     """The contents of a named group."""
     begin = pattern.index(f"(?P<{name}>") + len(f"(?P<{name}>")
     level = 1
-    for unit in UNIT.finditer(pattern, begin):
-        level += (unit[0] == "(") - (unit[0] == ")")
+    for token in TOKEN.finditer(pattern, begin):
+        level += bool(token["open"] or token["strange"]) - bool(token["close"])
         if level == 0:
-            return pattern[begin : unit.start()]
+            return pattern[begin : token.start()]
     return pattern[begin:]

@@ -23,13 +23,13 @@ class ExpiryQueue:
         self._seconds: list[int] = []
         """A heap of the buckets' seconds, but for those of the newest buckets."""
         self.bucket: Callable[[int], list[str]] = self._buckets.__getitem__
-        """The addresses to look at at a second; whoever asks must append one. For the ledger's loop: half of `add`."""
+        """The addresses to look at at a second; the caller must append one. For the ledger's loop: half of `add`."""
 
     def __len__(self) -> int:
         return sum(map(len, self._buckets.values()))
 
     def next(self) -> int | None:
-        """The earliest second at which something is due; None when nothing stands here."""
+        """The earliest second at which something is due; None when the queue is empty."""
         seconds = self._heap()
         return seconds[0] if seconds else None
 
@@ -51,7 +51,7 @@ class ExpiryQueue:
         return list(chain.from_iterable(map(self._buckets.pop, seconds)))
 
     def discard(self, ips: Container[str]) -> None:
-        """Take out these addresses, wherever they stand. Walks the whole queue: for rare events."""
+        """Remove these addresses, wherever they are. Walks the whole queue: for rare events."""
         for bucket in self._buckets.values():
             bucket[:] = [ip for ip in bucket if ip not in ips]
 

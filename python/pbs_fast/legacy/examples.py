@@ -16,7 +16,7 @@ from re import _constants, _parser  # type: ignore[attr-defined]  # isort: skip
 #: What names, words and the like are filled with, by the first that fits.
 _FILL = ("lena", "x", "7", " ", "-", "A", "/", "[", "]", "<", ">", "(", ")", ":", ".", ",", "=", '"', "'", "@", "\t")
 
-#: Texts that mix optional parts and alternatives, beside the twelve plain ones.
+#: Texts that mix optional parts and alternatives, in addition to the twelve plain ones.
 _MIXED = 60
 
 
@@ -25,7 +25,7 @@ class UnclearError(ValueError):
 
 
 def examples(pattern: str, groups: dict[int, str]) -> Iterator[str]:
-    """Texts that `pattern` takes, without repetitions; `groups` says what stands in a group instead of its own text.
+    """Texts that `pattern` takes, without repetitions; `groups` replaces the text of a group.
 
     Raises UnclearError, and re.error for what is no pattern.
     """

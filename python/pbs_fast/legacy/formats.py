@@ -210,7 +210,7 @@ def _one(old: Old, each: _Pattern, name: str, recognizer: Recognizer | None, out
 
 
 def _covers(known: Known, each: _Pattern, recognizer: Recognizer, out: Formats) -> bool:
-    """Whether the built-in formats may stand for a pattern."""
+    """Whether the built-in formats may replace a pattern."""
     if known.foreign:
         return False
     if each.logout:
@@ -284,5 +284,5 @@ def _logouts_find_logins(out: Formats, recognizer: Recognizer | None, report: Re
                 names = " and ".join(ended)
                 report.cover(f"{was}: the sessions of the built-in format {names} end by its own patterns instead")
             else:
-                report.leave(was, "a logout pattern without a login pattern beside it ends nothing", "leave it out")
+                report.leave(was, "a logout pattern without a login pattern ends nothing", "leave it out")
                 out.counts = ""

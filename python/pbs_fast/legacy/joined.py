@@ -47,7 +47,7 @@ class Joined(NamedTuple):
 def joined(texts: dict[str, str], logtime: str, *, replaced: bool = False) -> Joined:
     """The steps; `texts` by the variables' names, `replaced` where the file has put the timestamp in place.
 
-    Raises ValueError for what cannot be said as steps.
+    Raises ValueError for code that cannot be written as steps.
     """
     # The file's last part has put $logtime_pat in place.
     if replaced and any(LOGTIME in text for text in texts.values()):

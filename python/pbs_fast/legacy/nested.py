@@ -7,8 +7,9 @@ examples, and one that is found by mistake is kept as a custom format instead.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from pbs_fast.formats.wholelint import ENDLESS, UNIT, is_ended
+from pbs_fast.formats.lexer import Token, after, is_ended, is_endless, tokens
 
 
 def nested(pattern: str) -> str:
@@ -18,33 +19,31 @@ def nested(pattern: str) -> str:
     cannot: each blank ends one round.
     """
     groups: list[tuple[int, bool]] = []
-    for unit in UNIT.finditer(pattern):
-        text = unit[0]
-        if text == "(":
-            groups.append((unit.start(), False))
-        elif text == ")" and groups:
-            begin, endless = groups.pop()
-            repeated = ENDLESS.match(pattern, unit.end()) is not None
-            if repeated and (endless or _branches_begin_alike(pattern[begin + 1 : unit.start()])):
-                return pattern[begin : unit.end() + 1]
-            if groups and (endless or repeated):
+    found = tokens(pattern)
+    for at, token in enumerate(found):
+        endless = is_endless(after(found, at))
+        if token["open"] or token["strange"]:
+            groups.append((at, False))
+        elif token["close"] and groups:
+            begin, inner = groups.pop()
+            if endless and (inner or _branches_begin_alike(found[begin + 1 : at])):
+                return pattern[found[begin].start() : token.end() + 1]
+            if groups and (inner or endless):
                 groups[-1] = (groups[-1][0], True)
-        elif groups and ENDLESS.match(pattern, unit.end()) and not is_ended(pattern, unit):
+        elif groups and endless and not is_ended(found, at):
             groups[-1] = (groups[-1][0], True)
     return ""
 
 
-def _branches_begin_alike(body: str) -> bool:
+def _branches_begin_alike(body: Sequence[Token]) -> bool:
     """Whether two branches of a group's body may begin with the same byte, or one begins with a group or nothing."""
-    body = re.sub(r"^\?(?::|P<\w+>)", "", body)
     firsts: list[str | None] = []
     level, begins = 0, True
-    for unit in UNIT.finditer(body):
-        text = unit[0]
+    for token in body:
         if begins:
-            firsts.append(None if text in "(|" else text)
-        begins = text == "|" and level == 0
-        level += (text == "(") - (text == ")")
+            firsts.append(token["unit"])
+        begins = bool(token["bar"]) and level == 0
+        level += bool(token["open"] or token["strange"]) - bool(token["close"])
     if len(firsts) < 2 and not begins:
         return False
     seen: set[int] = set()

@@ -26,7 +26,7 @@ _STAMP = "Mar  4 07:12:09"
 _ADDRESS = "203.0.113.9"
 #: 2026-03-05, a day after the examples' timestamp.
 _REFERENCE = 1_772_668_800
-#: How the address stood in patterns of IPv4's time: with what takes away the front of a mapped address, where it is.
+#: How old patterns match an IPv4 address, with or without an optional `::ffff:` in front.
 _DOTTED = re.compile(
     r"(?:\[f:\]\*|\(\?:::ffff:\)\?|(?:::ffff:)\?)?"
     r"\((?:\\d\+|\\d\{1,3\}|\[0-9\]\+|\[\\d\]\+)(?:(?:\\\.|\[\.\])(?:\\d\+|\\d\{1,3\}|\[0-9\]\+|\[\\d\]\+)){3}\)"

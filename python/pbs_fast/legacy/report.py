@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Report:
-    """What is to be said, in the file's order."""
+    """The notes to print, in the file's order."""
 
     notes: list[str] = field(default_factory=list)
-    """All that is said, what was left out included."""
+    """All notes, including those about what was left out."""
     left_out: list[str] = field(default_factory=list)
     """What decides about grants, table, log or networks and was not carried over."""
     comments: list[str] = field(default_factory=list)

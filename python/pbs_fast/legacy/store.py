@@ -121,7 +121,7 @@ def _options(old: Old, kind: str, report: Report) -> Iterator[str]:
         program = str(old.values.get("TCPRULES") or old.lexical("TCPRULES") or "").split()
         if program and program[0] != "tcprules":
             yield f"program={program[0]}"
-        report.note("tcprules: our rules are compiled beside your own ones; see docs/MTA-QMAIL.md, rules=")
+        report.note("tcprules: our rules are compiled together with your own ones; see docs/MTA-QMAIL.md, rules=")
         if old.networks and old.networks.strip() != "127.0.0.0/8":
             report.leave(
                 f"$mynet_func ({old.where('mynet_func')})",

@@ -16,7 +16,7 @@ SYSLOG = "syslog"
 
 
 class Scan(Protocol):
-    """What one piece of a source holds, in its order, not yet settled by a Stream. Immutable; keeps its bytes alive."""
+    """What one piece of a source holds, in order, not yet resolved by a Stream. Immutable; keeps its bytes alive."""
 
     @property
     def lines(self) -> int: ...
@@ -55,7 +55,7 @@ class Matcher(Protocol):
 
 
 class Stream(Protocol):
-    """The ordered half: takes the scans of one source in order; settles, folds, counts. For one thread at a time."""
+    """The ordered half: takes the scans of one source in order, resolves, folds, counts. For one thread at a time."""
 
     def __init__(self, matcher: Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True) -> None: ...
     def add(self, scan: Scan) -> None:

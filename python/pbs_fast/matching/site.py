@@ -31,7 +31,7 @@ _ROUNDS = 3
 
 
 class Site(NamedTuple):
-    """The formats in force and what is to be said about them."""
+    """The formats in force and warnings about them."""
 
     formats: tuple[Format, ...]
     warnings: tuple[str, ...]
@@ -68,7 +68,7 @@ def site_formats(settings: Settings) -> Site:
 
 
 def _check_names(settings: Settings, known: Sequence[str]) -> None:
-    """Raises ConfigError, with file and line, for a `[formats.NAME]`, or in `catalogue`, that is none of `known`."""
+    """Raises ConfigError, with file and line, for a `[formats.NAME]`, or in `catalogue`, that is not in `known`."""
     chosen = settings.config.catalogue
     for name in () if isinstance(chosen, bool) else chosen:
         if name not in known:

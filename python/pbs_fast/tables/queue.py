@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pbs_fast.errors import TableError
 from pbs_fast.events import Changes, Delta, Grant
+from pbs_fast.log.records import event
 from pbs_fast.tables.describe import WaitingError
 from pbs_fast.tables.owner import OwnedError
 from pbs_fast.tables.protocol import HEARTBEAT, LOOK, Table
@@ -86,7 +87,8 @@ class Pending:
         failure, self._failure = self._failure, None
         if failure is not None and failure.logged:
             seconds = self._clock() - failure.since
-            log.warning("%s works again; %d changes caught up after %.1f s", self.table.spec, waited, seconds)
+            text = f"{self.table.spec} works again; {waited} changes caught up after {seconds:.1f} s"
+            log.warning(text, extra=event("table_back", [self.table.spec]))
         return True
 
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
@@ -143,6 +145,5 @@ class Pending:
         failure.pause = min(LONGEST_PAUSE, 2 * failure.pause or FIRST_PAUSE)
         if not failure.logged and self._last - failure.since >= patience:
             failure.logged = True
-            log.error(
-                "%s; %s", error, f"{len(self)} changes wait and are tried again" if len(self) else "it is tried again"
-            )
+            tried = f"{len(self)} changes wait and are tried again" if len(self) else "it is tried again"
+            log.error(f"{error}; {tried}", extra=event("table_fails", [self.table.spec], str(error)))

@@ -24,7 +24,7 @@ _READ = 1 << 20
 _NOT_REGULAR = "Not a regular file"
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
-#: Where a key can stand: at the start of a line, in the brackets of a table's header, in an inline table. Anchored
+#: Where a key can be: at the start of a line, in the brackets of a table's header, in an inline table. Anchored
 #: there, so that this search itself is linear.
 _LONG_KEY = re.compile(rf"(?:^[ \t]*\[?\[?|[{{,])[ \t]*(?:{_PART}){{{KEY_PARTS}}}", re.MULTILINE)
 

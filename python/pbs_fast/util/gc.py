@@ -29,7 +29,7 @@ def collector_aside() -> Iterator[None]:
 
 @contextmanager
 def old_objects_aside() -> Iterator[None]:
-    """Collect young objects only. A cycle that grew old before it became garbage stays; none is made in going on.
+    """Collect young objects only. A cycle that grew old before it became garbage stays; the main loop makes no cycles.
 
     A collection of all walks all old objects whenever their number has grown by a quarter: the rows above all. With
     34,000 of them that took 60 ms (measured, Python 3.11), in which no login is granted; with a million it is a second.

@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 _BLANKS = re.compile(r"[ \t]*")
 _VOID = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _STRING = re.compile(
-    r'"""(?:\\.|(?!""")[^\\])*"{3,5}'  # up to two quotes may stand before the closing three
+    r'"""(?:\\.|(?!""")[^\\])*"{3,5}'  # up to two quotes may precede the closing three
     r"|'''(?:(?!''').)*'{3,5}"
     r'|"(?:\\.|[^"\\])*"'
     r"|'[^']*'",

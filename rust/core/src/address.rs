@@ -137,7 +137,7 @@ fn parse_v6(text: &[u8]) -> Option<[u8; 16]> {
     }
     match gap {
         None if n == 8 => {}
-        // The gap stands for one group and more.
+        // The gap replaces one group or more.
         Some(gap) if n < 8 => {
             groups.copy_within(gap..n, gap + 8 - n);
             groups[gap..gap + 8 - n].fill(0);

@@ -82,7 +82,7 @@ impl Catalogue {
     /// Compiles formats, in the order in which they are tried, and a zone of `(UTC second, offset)` rows.
     ///
     /// # Errors
-    /// A pattern that is none, a name given twice, a zone that is no table.
+    /// An invalid pattern, a name given twice, an invalid zone table.
     pub fn new(specs: &[FormatSpec], zone: &[(i64, i64)]) -> Result<Self, Error> {
         Self::with_engines(specs, zone, Engine::of)
     }
@@ -186,7 +186,7 @@ impl Catalogue {
         self.formats[usize::from(format)].own.as_ref().map(|own| &self.targets[usize::from(own.target)])
     }
 
-    /// The first of the target's formats whose success text stands in the message.
+    /// The first of the target's formats whose success text is in the message.
     pub(crate) fn shows_success(&self, target: &Target, message: &[u8]) -> Option<u16> {
         if target.success.as_ref().is_some_and(|success| success.find(message).is_none()) {
             return None;

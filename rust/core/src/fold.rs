@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use crate::MAX_AHEAD;
 use crate::address::Address;
 use crate::record::{Record, What};
-use crate::sequence::Settled;
+use crate::sequence::Resolved;
 use crate::texts::{Text, Texts, text};
 use crate::users::Users;
 
@@ -92,7 +92,7 @@ impl Rows {
         None
     }
 
-    fn extend(&mut self, row: usize, event: &Settled<'_>, line: &[u8]) {
+    fn extend(&mut self, row: usize, event: &Resolved<'_>, line: &[u8]) {
         let (row, texts) = (&mut self.rows[row], &mut self.texts);
         row.last = row.last.max(event.timestamp);
         row.n += 1;
@@ -101,7 +101,7 @@ impl Rows {
         }
     }
 
-    fn open(&mut self, event: &Settled<'_>, host: u32, line: &[u8], offset: u64, next: u32) -> u32 {
+    fn open(&mut self, event: &Resolved<'_>, host: u32, line: &[u8], offset: u64, next: u32) -> u32 {
         let number = self.rows.len();
         self.rows.push(Row {
             address: event.address,
@@ -122,7 +122,7 @@ impl Rows {
         number as u32
     }
 
-    fn open_alone(&mut self, event: &Settled<'_>, host: u32, line: &[u8], offset: u64) {
+    fn open_alone(&mut self, event: &Resolved<'_>, host: u32, line: &[u8], offset: u64) {
         let row = self.open(event, host, line, offset, NONE);
         self.rows[row as usize].session = event.session(line).map(|session| self.texts.add(&text(session)));
         let Record { tag, pid, .. } = event.record;
@@ -192,8 +192,8 @@ impl Fold {
     }
 
     /// Adds one event, unless it is a logout of nobody known or, where logins are folded, any logout. `line` starts
-    /// with its line, which stands at `offset` of its source.
-    pub(crate) fn add(&mut self, event: &Settled<'_>, line: &[u8], offset: u64, reference: i64) {
+    /// with its line, which is at `offset` of its source.
+    pub(crate) fn add(&mut self, event: &Resolved<'_>, line: &[u8], offset: u64, reference: i64) {
         if !self.folds {
             let ends = matches!(event.what, What::Ending(_));
             if ends || event.address.is_some() || event.session(line).is_some() || !event.record.pid.is_empty() {

@@ -128,7 +128,7 @@ impl Said {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) line: usize,
-    /// Earlier reading, UTC seconds; `NO_TIMESTAMP` for missed lines and for steps whose timestamp is none.
+    /// Earlier reading, UTC seconds; `NO_TIMESTAMP` for missed lines and for steps without a valid timestamp.
     pub(crate) timestamp: i64,
     /// Seconds to the later reading; 0 when there is none.
     pub(crate) later: u32,
@@ -158,7 +158,7 @@ pub(crate) const ORDER_SLACK: i64 = 300;
 const _: () = assert!(size_of::<Record>() == 64);
 
 impl Record {
-    /// A line of which nothing is known but who wrote it.
+    /// A line of which only the writer is known.
     pub(crate) fn new(line: usize, format: u16, envelope: &Envelope) -> Self {
         Self {
             line,

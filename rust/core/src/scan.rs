@@ -14,7 +14,7 @@ use crate::pattern::wholeline::WholeLines;
 use crate::record::{Missed, NO_TIMESTAMP, Record, Said};
 use crate::timestamp::Timestamp;
 
-/// What one piece of a source holds, not yet settled by a `Stream`.
+/// What one piece of a source holds, not yet resolved by a `Stream`.
 #[derive(Clone, Debug)]
 pub struct Scan {
     pub(crate) records: Vec<Record>,
@@ -178,7 +178,7 @@ impl Scanner<'_> {
         if written.is_cut { Some(Missed::CutRecord) } else { continues.then_some(Missed::Continuation) }
     }
 
-    /// A line that is too long is a cut record, of which the beginning tells whose.
+    /// A line that is too long is a cut record; its beginning tells whose.
     #[cold]
     fn too_long(&mut self, line: &[u8]) {
         let line = &line[..MAX_LINE];

@@ -15,9 +15,9 @@ use crate::sessions::login_sequences::{Joined, Joins, Opened, Process, Success};
 /// Writers of marked logins that are remembered.
 const WRITERS: usize = 4_096;
 
-/// A record with everything settled that depends on order.
+/// A record with everything resolved that depends on order.
 #[derive(Debug)]
-pub(crate) struct Settled<'s> {
+pub(crate) struct Resolved<'s> {
     pub(crate) record: &'s Record,
     pub(crate) what: What,
     /// UTC seconds; `NO_TIMESTAMP` for missed lines.
@@ -30,7 +30,7 @@ pub(crate) struct Settled<'s> {
     opened: Option<Box<Opened>>,
 }
 
-impl<'s> Settled<'s> {
+impl<'s> Resolved<'s> {
     fn missed(record: &'s Record, reason: Missed) -> Self {
         let what = What::Missed(reason);
         Self { record, what, timestamp: NO_TIMESTAMP, address: None, looped: false, tls: None, opened: None }
@@ -66,7 +66,7 @@ impl<'s> Settled<'s> {
 #[derive(Debug)]
 pub(crate) struct Sequence {
     live: bool,
-    /// Timestamp of the event or step before, as settled.
+    /// Timestamp of the event or step before, resolved.
     before: Option<i64>,
     /// Writers whose last record was a cut one.
     cuts: Cuts,
@@ -82,13 +82,13 @@ impl Sequence {
         Self { live, before: None, cuts: Cuts::default(), marking: HashSet::default(), joins }
     }
 
-    /// Hands the scan's events and missed lines to `sink`, settled, in order. `data` is what was scanned.
-    pub(crate) fn settle<'s>(
+    /// Hands the scan's events and missed lines to `sink`, resolved, in order. `data` is what was scanned.
+    pub(crate) fn resolve_order<'s>(
         &mut self,
         catalogue: &Catalogue,
         scan: &'s Scan,
         data: &[u8],
-        mut sink: impl FnMut(Settled<'s>),
+        mut sink: impl FnMut(Resolved<'s>),
     ) {
         let continuations = self.cross_border(catalogue, scan, data);
         for record in &scan.records {
@@ -105,7 +105,7 @@ impl Sequence {
                 said = self.told_by_marks(record, &data[record.line..]);
             }
             if let Said::Missed(reason) = said {
-                sink(Settled::missed(record, reason));
+                sink(Resolved::missed(record, reason));
                 continue;
             }
             let timestamp = self.timestamp(record, scan.reference);
@@ -119,14 +119,14 @@ impl Sequence {
                 (_, Some(_)) if timestamp == NO_TIMESTAMP => continue,
                 (_, Some(ending)) => What::Ending(ending),
                 _ => {
-                    if let Some(settled) = self.step(record, line, timestamp) {
-                        sink(settled);
+                    if let Some(resolved) = self.step(record, line, timestamp) {
+                        sink(resolved);
                     }
                     continue;
                 }
             };
             let Record { address, looped, tls, .. } = *record;
-            sink(Settled { record, what, timestamp, address, looped, tls, opened: None });
+            sink(Resolved { record, what, timestamp, address, looped, tls, opened: None });
         }
     }
 
@@ -146,12 +146,12 @@ impl Sequence {
 
     /// The event that one step of a session over several lines makes, if any.
     #[cold]
-    fn step<'s>(&mut self, record: &'s Record, line: &[u8], timestamp: i64) -> Option<Settled<'s>> {
+    fn step<'s>(&mut self, record: &'s Record, line: &[u8], timestamp: i64) -> Option<Resolved<'s>> {
         let process = Process { host: record.host.of(line), tag: record.tag.of(line), pid: record.pid.of(line) };
         let joins = &mut self.joins[usize::from(record.format)];
         match record.said {
             _ if process.pid.is_empty() => {
-                (record.said == Said::Success).then(|| Settled::missed(record, Missed::NoSession))
+                (record.said == Said::Success).then(|| Resolved::missed(record, Missed::NoSession))
             }
             Said::Success => {
                 let owned = |bytes: &[u8]| bytes.into();
@@ -161,10 +161,10 @@ impl Sequence {
                 };
                 match joins.succeed(process, timestamp, record.tls, opened) {
                     Success::Again => None,
-                    Success::Unknown => Some(Settled::missed(record, Missed::NoSession)),
+                    Success::Unknown => Some(Resolved::missed(record, Missed::NoSession)),
                     Success::Login(address, looped, tls) => {
                         let (what, address) = (What::Login, Some(address));
-                        Some(Settled { record, what, timestamp, address, looped, tls, opened: None })
+                        Some(Resolved { record, what, timestamp, address, looped, tls, opened: None })
                     }
                 }
             }
@@ -172,10 +172,10 @@ impl Sequence {
                 let Joined { address, looped, tls, login, .. } = joins.end(process)?;
                 let opened = Some(login?);
                 if timestamp == NO_TIMESTAMP {
-                    return Some(Settled::missed(record, Missed::BadStamp));
+                    return Some(Resolved::missed(record, Missed::BadStamp));
                 }
                 let (what, address) = (What::Logout, Some(address));
-                Some(Settled { record, what, timestamp, address, looped, tls, opened })
+                Some(Resolved { record, what, timestamp, address, looped, tls, opened })
             }
             _ => {
                 joins.end(process);

@@ -8,7 +8,7 @@ use crate::catalogue::Catalogue;
 use crate::fold::{Fold, Rows};
 use crate::record::{Missed, What};
 use crate::scan::Scan;
-use crate::sequence::{Sequence, Settled};
+use crate::sequence::{Resolved, Sequence};
 use crate::sessions::memory::Memory;
 
 /// One event or missed line, as a person is shown it; texts are bytes of its line, or of that of its session's login.
@@ -66,12 +66,12 @@ impl Stream {
         Self { catalogue, sequence, memory, fold: Fold::new(gap, folds), counts: Counts::default() }
     }
 
-    /// Folds the events of the next scan. `data` is what was scanned and stands at `offset` of its source.
+    /// Folds the events of the next scan. `data` is what was scanned, from `offset` of its source.
     pub fn add(&mut self, scan: &Scan, data: &[u8], offset: u64) {
         let Self { catalogue, sequence, memory, fold, counts } = self;
         counts.begin(scan);
         let folds = fold.folds();
-        sequence.settle(catalogue, scan, data, |event| {
+        sequence.resolve_order(catalogue, scan, data, |event| {
             let event = &if folds { event } else { memory.recall(catalogue, event, data) };
             counts.count(event);
             counts.logout_no_address += u64::from(!folds && event.is_anybodys_logout());
@@ -87,7 +87,7 @@ impl Stream {
         let Self { catalogue, sequence, memory, counts, .. } = self;
         counts.begin(scan);
         let mut events = Vec::with_capacity(scan.records.len());
-        sequence.settle(catalogue, scan, data, |event| {
+        sequence.resolve_order(catalogue, scan, data, |event| {
             if matches!(event.what, What::Ending(_)) {
                 return;
             }
@@ -123,27 +123,27 @@ impl Stream {
 }
 
 impl<'d> Event<'d> {
-    fn new(settled: &Settled<'_>, data: &'d [u8]) -> Self {
-        let record = settled.record;
+    fn new(resolved: &Resolved<'_>, data: &'d [u8]) -> Self {
+        let record = resolved.record;
         let line = &data[record.line..];
-        let happened = !matches!(settled.what, What::Missed(_));
+        let happened = !matches!(resolved.what, What::Missed(_));
         let owned = |text: &Option<Box<[u8]>>| text.as_ref().map(|text| Cow::Owned(text.to_vec()));
-        let (user, session) = match settled.opened() {
+        let (user, session) = match resolved.opened() {
             _ if !happened => (None, None),
             Some(opened) => (owned(&opened.user), owned(&opened.session)),
             None => (record.user.map(|user| Cow::Borrowed(user.of(line))), record.session_id(line).map(Cow::Borrowed)),
         };
         Self {
             line: record.line,
-            what: settled.what,
-            address: settled.address,
-            timestamp: happened.then_some(settled.timestamp),
+            what: resolved.what,
+            address: resolved.address,
+            timestamp: happened.then_some(resolved.timestamp),
             format: record.format,
             user,
             host: record.host.of(line),
             session,
-            tls: settled.tls.filter(|_| happened),
-            looped: settled.looped && happened,
+            tls: resolved.tls.filter(|_| happened),
+            looped: resolved.looped && happened,
         }
     }
 }
@@ -154,7 +154,7 @@ impl Counts {
         self.too_long += scan.too_long;
     }
 
-    fn count(&mut self, event: &Settled<'_>) {
+    fn count(&mut self, event: &Resolved<'_>) {
         match event.what {
             What::Login => self.login += 1,
             What::Logout => self.logout += 1,

@@ -18,7 +18,7 @@ pub(crate) struct Timestamp {
     start: u16,
     /// First digit of the hour.
     time: u16,
-    /// First byte after the time and its fraction: where a zone stands.
+    /// First byte after the time and its fraction: where a zone begins.
     time_end: u16,
     /// First byte after the timestamp.
     end: u16,
@@ -37,7 +37,7 @@ enum Kind {
 }
 
 impl Timestamp {
-    /// The timestamp at `line[start..]`, when one stands there.
+    /// The timestamp at `line[start..]`, if there is one.
     pub(crate) fn find(line: &[u8], start: usize) -> Option<Self> {
         match line.get(start)? {
             b'0'..=b'9' => Self::find_iso(line, start),

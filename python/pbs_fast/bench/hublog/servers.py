@@ -32,7 +32,7 @@ class Fact(NamedTuple):
 
 
 def posing(format_: str) -> Fact:
-    """A line with the right tag that holds the words of a success and is none: `match --missed` shows it."""
+    """A line with the right tag that holds the words of a success but is not a login: `match --missed` shows it."""
     return Fact("missed", format_, reason="no-pattern")
 
 
@@ -202,7 +202,7 @@ class Courier:
 
 
 class Cyrus:
-    """Cyrus; `prefix` is what stands before the service in the tag (`cyrus/` on Debian).
+    """Cyrus; `prefix` is what precedes the service in the tag (`cyrus/` on Debian).
 
     `cut` says that the envelope ends tags at a slash, which makes the lines another format. With `audit`, the end of a
     session is written, without address.

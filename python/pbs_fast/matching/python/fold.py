@@ -53,7 +53,7 @@ class Fold:
     def __init__(self, source: str, gap: int, *, fold: bool) -> None:
         """Raises ValueError for a negative gap."""
         if gap < 0:
-            raise ValueError(f"a gap of {gap} seconds is none; give 0 or more")
+            raise ValueError(f"a gap cannot be {gap} seconds; give 0 or more")
         self._source, self._gap, self._fold = source, gap, fold
         self._begin()
 
@@ -97,7 +97,7 @@ class Fold:
         return Batch(self._source, *done)
 
     def add(self, fields: Fields, reference: int) -> None:
-        """Settled records in order."""
+        """Resolved records in order."""
         if self._fold:
             self._add_logins(fields, reference + MAX_AHEAD)
         else:

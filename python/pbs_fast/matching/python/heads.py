@@ -65,7 +65,7 @@ class Places(dict[bytes, Place | None]):
 
 
 Head = tuple[Places, "int | None", "int | None", bytes]
-"""What stands before the seconds: the Places that fit behind it; its second 0 where no zone follows, and where one
+"""What precedes the seconds: the Places that fit behind it; its second 0 where no zone follows, and where one
 does, read as UTC (each None where that has not one reading); the timestamp's part of it."""
 
 

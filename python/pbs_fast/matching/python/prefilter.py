@@ -53,7 +53,7 @@ def syslog(tags: Iterable[bytes], components: Iterable[bytes]) -> re.Pattern[byt
         _not_postfix(words, names)
         + rb"(?:" + tag + rb"|" + _FORWARDED + known + rb"|" + facility + rb"|" + component + blank + rb")"
     )  # fmt: skip
-    # A `<FAC>` is a host here, and with a host behind it the second case; a tag without host stands first or last.
+    # A `<FAC>` is a host here, and with a host behind it the second case; a tag without host comes first or last.
     host = rb"[^ \n]+ " + behind_host + rb"|" + component
     bracketed = rb"<[^ \n]+  *(?:[^ \n]+ " + behind_host + rb"|\[" + known + rb")"
     sender = rb" (?:" + host + rb"|" + bracketed + rb"|" + tag + rb"|\[(?:" + tag + rb")" + blank + rb")[\[:\] ]"

@@ -43,7 +43,7 @@ class Sessions:
 
     def with_addresses(self, records: list[Record]) -> list[Record]:
         """The records, with the addresses of logouts that have none of their own."""
-        settled = None
+        resolved = None
         by_id = self._by_id
         for i, record in enumerate(records):
             session = record[7]
@@ -56,23 +56,23 @@ class Sessions:
                 if _length(session) <= LONGEST:
                     _remember(open_sessions, session, cast(str, record[2]))
             elif record[2] is None and record[1] == "logout":
-                settled = list(records) if settled is None else settled
+                resolved = list(records) if resolved is None else resolved
                 at, kind, ip, *rest = record
                 ip = open_sessions.pop(session, None)
-                settled[i] = (at, kind, ip, *rest)  # type: ignore[assignment]
-        return records if settled is None else settled
+                resolved[i] = (at, kind, ip, *rest)  # type: ignore[assignment]
+        return records if resolved is None else resolved
 
     def stepped(self, records: list[Record]) -> list[Record]:
         """The records, in order, with what comes of steps instead of them."""
-        settled: list[Record] = []
+        resolved: list[Record] = []
         for record in records:
             if record[1] in _STEPS:
                 event = self._step(record)
                 if event is not None:
-                    settled.append(event)
+                    resolved.append(event)
             else:
-                settled.append(record)
-        return settled
+                resolved.append(record)
+        return resolved
 
     def _step(self, record: Record) -> Record | None:
         """The login, logout or missed line that comes of a step."""

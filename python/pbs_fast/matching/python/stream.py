@@ -79,7 +79,7 @@ class Stream:
         return batch
 
     def _settle(self, scan: Scan) -> Fields:
-        """The scan's records, all that depends on order settled but for logouts' addresses."""
+        """The scan's records, with everything that depends on order resolved except logouts' addresses."""
         if scan.matcher is not self._matcher:
             raise ValueError("the scan is another matcher's; give the stream scans of its own matcher")
         if self._cuts.is_open:
@@ -100,7 +100,7 @@ class Stream:
         return joined(self._sessions.stepped(tuples(fields))) if scan.has_steps else fields
 
     def _with_addresses(self, scan: Scan, fields: Fields) -> list[Record]:
-        """The settled records, counted, with the addresses of their sessions."""
+        """The resolved records, counted, with the addresses of their sessions."""
         records = self._sessions.with_addresses(tuples(fields))
         self._count(scan, fields, sum(record[2] is None and record[1] == "logout" for record in records))
         return records

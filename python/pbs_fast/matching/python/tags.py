@@ -44,8 +44,8 @@ STARTS_REMEMBERED: Final = 4096
 
 Pick = tuple[Callable[[bytes], "Match | None"], str, bool, str, tuple[int, int, int, int, int, int], "bool | None"]
 """One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS or ENDINGS;
-whether it is one of these; the format; where GROUPS stand among the match's groups, of which the last never takes part
-and stands for one that is missing (to ask for them by number costs 0.2 us more); whether there was TLS when group `tls`
+whether it is one of these; the format; the numbers of GROUPS among the match's groups, whose last never takes part
+and replaces one that is missing (to ask for them by number costs 0.2 us more); whether there was TLS when group `tls`
 took no part. (A plain tuple, as `heads.Place`.)"""
 
 

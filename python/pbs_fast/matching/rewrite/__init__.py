@@ -28,7 +28,7 @@ _RFC5424 = re.compile(rb"(<[0-9]{1,3}>1 )(?:" + ISO.encode() + rb"|-)(?= )")
 
 
 def read_logtime(text: str, where: str = "") -> LogTime:
-    """A site's `logtime`. Raises ConfigError, which begins with `where`, for a text that is none."""
+    """A site's `logtime`. Raises ConfigError, which begins with `where`, for a text that is not a time format."""
     # Its patterns take 4 ms to compile, so they are compiled only when needed.
     from pbs_fast.matching.rewrite.logtime import LogTime
 
@@ -70,7 +70,7 @@ class Rewriter:
         while at < stop:
             newline = data.find(b"\n", at, stop)
             end = stop if newline < 0 else newline + 1
-            # A line without its end is none when it is empty.
+            # An empty rest without a line end is no line.
             new = self._line(data[at:end]) or b"-"
             starts.append(place)
             originals.append(at - start)

@@ -64,7 +64,7 @@ _SHORT: Mapping[str, str] = {"T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "F"
 
 _ISO = re.compile(ISO)
 _BSD = re.compile(BSD)
-#: What a pattern's one capture may hold besides: padded as it likes, as ctime(3), date(1) and RFC 5322 write it.
+#: What else a pattern's one capture may hold: padded as it likes, as ctime(3), date(1) and RFC 5322 write it.
 _TEXTS = (
     re.compile(
         rf"(?:{_WEEKDAY} +)?(?P<month>{_MONTH}) +(?P<day>[0-9]{{1,2}}),?(?: +(?P<year>[0-9]{{4}}))? +"
@@ -164,7 +164,7 @@ def _of_format(text: str) -> str:
                 out.append(_DIRECTIVES[name])
             else:
                 known = " ".join(f"%{each}" for each in sorted((*_DIRECTIVES, *_SHORT)))
-                raise ValueError(f"%{name} is none of {known}")
+                raise ValueError(f"%{name} is not one of {known}")
             at += 2
         elif text[at] == " ":
             # As strptime(3): any number of blanks, so a padded day is found behind one, and its padding is among them.

@@ -197,7 +197,7 @@ pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether group `ip` takes part in every match: it stands outside alternatives and optional parts.
+/// Whether group `ip` takes part in every match: it is outside alternatives and optional parts.
 pub(crate) fn always_takes_ip(pattern: &Hir) -> bool {
     use regex_syntax::hir::HirKind;
     match pattern.kind() {

@@ -93,7 +93,7 @@ impl Walk {
         let start = Place { row: 1 << walk.stride, at: 0, slots: [NO_SLOT; SLOTS] };
         walk.entries.push(start);
         for prefix in prefixes {
-            // A prefix that is none leads nowhere, and so does a message that starts with it. It may end within a text
+            // A text that is not a prefix leads nowhere, and so does a message that starts with it. It may end within a text
             // without a choice, so it is walked byte by byte.
             let end = walk.walk::<false>(prefix, start).unwrap_or(Place { row: 0, ..start });
             walk.entries.push(end);

@@ -98,7 +98,7 @@ impl Pattern {
         let slots = NAMES.map(|name| groups.slot(PatternID::ZERO, groups.to_index(PatternID::ZERO, name)?));
         let [timestamp, _, _, _, _, session, _, tls] = slots;
         if timestamp.is_none() {
-            return Err("it has no group 'timestamp', which says where in the line the timestamp stands".to_owned());
+            return Err("it has no group 'timestamp', which says where in the line the timestamp is".to_owned());
         }
         let needs_sessions = said == Said::Logout && session.is_some() && !always_takes_ip(&structure);
         Ok(Self { format, said, has_tls: tls.is_some(), needs_sessions, regex, slots })

@@ -151,7 +151,7 @@ fn a_cut_record_and_what_follows_it_make_no_event() {
         all(&[line("mx", "beta", LONG_OTHER), line("mx", "beta", LONG), line("mx", "beta", hello)]),
         ["cut-record", "continuation"]
     );
-    // Only the same host and tag, whatever the pid, and whatever stands between.
+    // Only the same host and tag, whatever the pid, and whatever is between them.
     assert_eq!(
         all(&[
             line("mx", "beta[1]", LONG),
@@ -164,9 +164,9 @@ fn a_cut_record_and_what_follows_it_make_no_event() {
     // The least length of the tag's formats counts, and only theirs.
     assert_eq!(all(&[line("mx", "both", LONG_OTHER), line("mx", "both", "in: a ip=192.0.2.1")]), ["continuation"]);
     assert_eq!(all(&[line("mx", "alpha", LONG_OTHER), line("mx", "alpha", "in: a ip=192.0.2.1")]), ["login"]);
-    // An address or a timestamp that is none does not matter.
+    // An invalid address or timestamp does not matter.
     assert_eq!(all(&[line("mx", "beta", LONG_OTHER), line("mx", "beta", "in: a ip=x")]), ["continuation"]);
-    // A line that is too long is a cut record of whoever its beginning names.
+    // A line that is too long is a cut record of the writer that its beginning names.
     let too_long = line("mx", "beta", &"x".repeat(crate::MAX_LINE));
     assert_eq!(
         all(&[too_long.clone(), line("mx", "beta", hello), line("mx", "beta", hello)]),

@@ -19,7 +19,7 @@ pub(crate) struct Joined {
     pub(crate) looped: bool,
     /// As the success line says it, once there is one that does.
     pub(crate) tls: Option<bool>,
-    /// UTC seconds, as settled.
+    /// UTC seconds, resolved.
     pub(crate) timestamp: i64,
     pub(crate) login: Option<Box<Opened>>,
 }

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::catalogue::Catalogue;
 use crate::record::What;
-use crate::sequence::Settled;
+use crate::sequence::Resolved;
 use crate::sessions::store::{LIMIT, Sessions};
 use crate::texts::text;
 
@@ -21,7 +21,7 @@ impl Memory {
 
     /// The event with the address of the session that it names, where it is a logout without one; a login's address is
     /// remembered by its session. `data` is what was scanned.
-    pub(crate) fn recall<'s>(&mut self, catalogue: &Catalogue, mut event: Settled<'s>, data: &[u8]) -> Settled<'s> {
+    pub(crate) fn recall<'s>(&mut self, catalogue: &Catalogue, mut event: Resolved<'s>, data: &[u8]) -> Resolved<'s> {
         let record = event.record;
         if record.session.is_empty() || !catalogue.formats[usize::from(record.format)].needs_sessions {
             return event;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Timestamps of one-line scans, in order, as seconds after `TWICE`.
-fn settled(clocks: &[&str], live: Option<i64>) -> Vec<i64> {
+fn resolved(clocks: &[&str], live: Option<i64>) -> Vec<i64> {
     let catalogue = catalogue(&BERLIN);
     let mut stream = Stream::new(catalogue.clone(), 0, live.is_some(), true);
     let timestamp = |clock: &&str| {
@@ -16,21 +16,21 @@ fn settled(clocks: &[&str], live: Option<i64>) -> Vec<i64> {
 
 #[test]
 fn the_hour_that_comes_twice_keeps_a_file_in_order() {
-    assert_eq!(settled(&["02:10:00"], None), [600]);
-    assert_eq!(settled(&["02:50:00", "02:10:00", "02:50:00", "03:00:00"], None), [3_000, 4_200, 6_600, 7_200]);
+    assert_eq!(resolved(&["02:10:00"], None), [600]);
+    assert_eq!(resolved(&["02:50:00", "02:10:00", "02:50:00", "03:00:00"], None), [3_000, 4_200, 6_600, 7_200]);
     // 300 seconds back is a late line, 301 is the second time.
-    assert_eq!(settled(&["02:50:00", "02:45:00"], None), [3_000, 2_700]);
-    assert_eq!(settled(&["02:50:00", "02:44:59"], None), [3_000, 6_299]);
+    assert_eq!(resolved(&["02:50:00", "02:45:00"], None), [3_000, 2_700]);
+    assert_eq!(resolved(&["02:50:00", "02:44:59"], None), [3_000, 6_299]);
     // Outside that hour there is nothing to choose.
-    assert_eq!(settled(&["02:50:00", "01:10:00", "02:10:00"], None), [3_000, -3_000, 600]);
+    assert_eq!(resolved(&["02:50:00", "01:10:00", "02:10:00"], None), [3_000, -3_000, 600]);
 }
 
 #[test]
 fn live_the_hour_that_comes_twice_is_the_one_nearest_to_now() {
-    assert_eq!(settled(&["02:10:00"], Some(TWICE + 600)), [600]);
-    assert_eq!(settled(&["02:10:00"], Some(TWICE + 2_400)), [600]);
-    assert_eq!(settled(&["02:10:00"], Some(TWICE + 2_401)), [4_200]);
-    assert_eq!(settled(&["02:50:00", "02:10:00"], Some(TWICE)), [3_000, 600]);
+    assert_eq!(resolved(&["02:10:00"], Some(TWICE + 600)), [600]);
+    assert_eq!(resolved(&["02:10:00"], Some(TWICE + 2_400)), [600]);
+    assert_eq!(resolved(&["02:10:00"], Some(TWICE + 2_401)), [4_200]);
+    assert_eq!(resolved(&["02:50:00", "02:10:00"], Some(TWICE)), [3_000, 600]);
 }
 
 /// Addresses of the events of some messages under tag `alpha`.
@@ -57,7 +57,7 @@ fn a_logout_takes_the_address_of_its_session_once() {
         addresses(&["in: u ip=192.0.2.1 id=a", "in: u ip=192.0.2.2 id=a", "out: ip=192.0.2.9 id=a", "out: id=a"])[3],
         some("192.0.2.2")
     );
-    // An empty id is none.
+    // An empty id means no id.
     assert_eq!(addresses(&["in: u ip=192.0.2.1 id=", "out: id="])[1], None);
 }
 

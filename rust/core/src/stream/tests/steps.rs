@@ -58,7 +58,7 @@ fn a_success_without_its_address_line_is_missed() {
     assert_eq!(of_one(&[(0, "ok lena")]), ["no-session"]);
     assert_eq!(of_one(&[(0, "from 192.0.2.1"), (0, "bad lena"), (0, "ok lena")]), ["no-session"]);
     assert_eq!(of_one(&[(0, "from 192.0.2.1"), (0, "end"), (0, "ok lena")]), ["no-session"]);
-    // An address line that is none ends what was known of the process.
+    // An address line with an invalid address ends what was known of the process.
     assert_eq!(of_one(&[(0, "from 192.0.2.1"), (0, "from 192.0.2.01"), (0, "ok lena")]), ["no-session"]);
     let bad = "2026-02-30T08:00:00Z mx steps[7]: from 192.0.2.2\n".to_owned();
     let (from, ok) = (line(0, "mx steps[7]", "from 192.0.2.1"), line(0, "mx steps[7]", "ok u"));
