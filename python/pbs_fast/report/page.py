@@ -99,8 +99,9 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], num
         + "</tr>"
         for row in rows
     )
+    short = ' class="short"' if len(head) < 4 else ""
     return (
-        f'<div class="wide"><table{' class="short"' if len(head) < 4 else ""}><caption>{caption}</caption><thead><tr>{heads}</tr></thead>'
+        f'<div class="wide"><table{short}><caption>{caption}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
