@@ -20,19 +20,22 @@ class Days:
         self._number = 0
         self._begin = self._end = 0
 
-    def offset(self, second: int) -> int:
+    def _offset(self, second: int) -> int:
         """Seconds by which local time is ahead of UTC."""
         return self._table[max(0, bisect_right(self._starts, second) - 1)][1]
 
     def number(self, second: int) -> int:
         """The day of a second since the epoch."""
         if not self._begin <= second < self._end:
-            local = second + self.offset(second)
-            self._number = local // _DAY
-            # Only up to the hour's end: a change of the offset is at an hour or half of one.
-            self._begin = second - local % 900
-            self._end = self._begin + 900
+            self._begin, self._end, self._number = self.around(second)
         return self._number
+
+    def around(self, second: int) -> tuple[int, int, int]:
+        """Seconds from which on and before which it is the same day as at this one, and the day's number."""
+        local = second + self._offset(second)
+        # Only a quarter of an hour: the offset changes at none of its other seconds.
+        begin = second - local % 900
+        return begin, begin + 900, local // _DAY
 
     @staticmethod
     def date(number: int) -> date:

@@ -88,9 +88,8 @@ class Grants:
         lines.sort(key=itemgetter(0))
         return lines
 
-    def login(self, line: LoginLine) -> None:
-        """One of the lines happens now."""
-        second, ip, user = line
+    def login(self, second: int, ip: str, user: str | None) -> None:
+        """A login that `replay` gave happens now."""
         address = self.addresses.get(ip)
         if address is None:
             self.addresses[ip] = _Address(second, user)

@@ -152,10 +152,11 @@ class Merged:
             cut -= 1
         ready, late = [], []
         for each in logins:
-            mask = [last <= until for last in each.batch.last]
-            if all(mask):
+            last = each.batch.last
+            if max(last) <= until:
                 ready.append(each)
                 continue
+            mask = [second <= until for second in last]
             late.append(each._replace(batch=each.batch.select([not inside for inside in mask])))
             if any(mask):
                 ready.append(each._replace(batch=each.batch.select(mask)))

@@ -232,10 +232,11 @@ def _client(data: bytes, key: bytes, ip: str, place: int, end: int, second: int)
         rest = data[place:end]
         if (sasl := _SASL.search(rest)) is not None:
             user = _text(sasl[1])
-        if (queue_id := _ORIGINAL_ID.search(rest)) is not None:
-            original = key[: key.index(b" ") + 1] + queue_id[1]
-        if (client := _ORIGINAL_CLIENT.search(rest)) is not None:
-            ip, forwarded = client[1].decode("ascii"), True
+        if b", orig_" in rest:
+            if (queue_id := _ORIGINAL_ID.search(rest)) is not None:
+                original = key[: key.index(b" ") + 1] + queue_id[1]
+            if (client := _ORIGINAL_CLIENT.search(rest)) is not None:
+                ip, forwarded = client[1].decode("ascii"), True
     # `unknown` is no address.
     return Client(second, key, ip, user, original, forwarded) if ip[:1].isdigit() or ":" in ip else None
 

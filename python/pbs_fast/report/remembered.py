@@ -35,3 +35,8 @@ class Remembered(Generic[V]):
         if second - self._turned >= self._seconds or len(self._young) >= self._most:
             self._old, self._young, self._turned = self._young, {}, second
         self._young[key] = value
+
+    def drop(self, key: bytes | str) -> None:
+        """Forget it now."""
+        self._young.pop(key, None)
+        self._old.pop(key, None)
