@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast `pbs-fast report` is next to `pbs-fast bench` on the same log, in alternating runs; and its memory.
 
-benches/report.py                      # 2 million lines of the generated hub log, and a month of relaying
+benches/report.py                      # 2 million lines of the generated hub log
 benches/report.py --lines=200000 --core=python
 benches/report.py --log /var/log/mail.log
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -118,3 +119,22 @@ def test_a_poll_right_after_the_message_does_not_hide_the_login_before(core: Bac
         hub.login(START + second, "a@example.org", "86.1.1.1")
     hub.mail(START + 600, "86.1.1.1", 1)
     assert look(core, [write(hub, tmp_path / "mail.log")]).delays == ((600, 1),)
+
+
+def test_memory_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pbs_fast.replay import feed
+    from pbs_fast.report import merge
+
+    monkeypatch.setattr(feed, "PIECE", 40_000)
+    monkeypatch.setattr(merge, "_TURN", 50_000)
+    monkeypatch.setattr(merge, "_HEAD", 4_000)
+    logs = [write(town(days=days), tmp_path / f"{days}.log") for days in (4, 4, 40)]
+    peaks = []
+    for log in logs:
+        tracemalloc.start()
+        look(load_backend(), [log], now=START + 40 * DAY)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert logs[2].stat().st_size > 7 * logs[1].stat().st_size
+    # The first only fills what is made once. A login that roams is remembered with 64 addresses at most.
+    assert peaks[2] < 1.5 * peaks[1]
