@@ -1,4 +1,4 @@
-"""The page in a real browser: no request leaves it, no error, nothing wider than a telephone."""
+"""The page in a real browser: no request leaves it, no error, nothing wider than telephone or paper."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ pytestmark = pytest.mark.system
 
 #: The page in a frame as wide as a telephone or a screen; what is wider than the frame would be scrolled sideways.
 _FRAME = """<!DOCTYPE html><title>frame</title>
-<iframe src="/report" style="width:{width}px;height:900px;border:0"></iframe>
+<iframe src="{source}" style="width:{width}px;height:900px;border:0"></iframe>
 <script>onload = () => {{ const d = document.querySelector("iframe").contentDocument;
-document.title = [d.documentElement.scrollWidth, d.querySelectorAll("svg").length,
+document.title = [d.documentElement.scrollWidth,
+[...d.querySelectorAll("section")].filter(s => s.scrollWidth > s.clientWidth).length, d.querySelectorAll("svg").length,
 Math.min(...[...d.querySelectorAll("svg text")].map(t => parseFloat(getComputedStyle(t).fontSize)
 * t.ownerSVGElement.getBoundingClientRect().width / 400)).toFixed(1),
 getComputedStyle(d.body).backgroundColor].join(" ") }}</script>"""
@@ -83,8 +84,10 @@ class Site:
 def site(town_log: Path) -> Iterator[Site]:
     page = as_page(look(load_backend(), [town_log]), made=datetime(2026, 12, 1, tzinfo=UTC))
     bad = "<!DOCTYPE html><title>x</title><img src='http://elsewhere.test/x.png'><script>missing()</script>"
-    frames = {f"/{width}": _FRAME.format(width=width) for width in (340, 1280)}
-    found = Site({"/report": page, "/bad": bad, **frames})
+    frames = {f"/{width}": _FRAME.format(width=width, source="/report") for width in (340, 1280)}
+    # What is for paper, on a screen as wide as A4 between its margins.
+    frames["/700"] = _FRAME.format(width=700, source="/paper")
+    found = Site({"/report": page, "/paper": page.replace("@media print", "@media screen"), "/bad": bad, **frames})
     yield found
     found.server.shutdown()
     found.server.server_close()
@@ -96,14 +99,15 @@ def test_the_page(site: Site, tmp_path: Path) -> None:
     assert "Who still uses POP-before-SMTP" in dom
     assert not errors
     assert site.of_page() <= {"http://report.test/report", "http://report.test/favicon.ico"}
-    for width in (340, 1280):
+    for width in (340, 700, 1280):
         dom, errors = site.visit(f"/{width}", tmp_path / "home")
         assert not errors
-        wide, pictures, text, ground = dom.partition("<title>")[2].partition("</title>")[0].split(" ", 3)
+        wide, cut, pictures, text, ground = dom.partition("<title>")[2].partition("</title>")[0].split(" ", 4)
+        assert cut == "0", f"a section of the page is cut off at {width}"
         assert int(wide) <= width
         assert pictures == "4"
         assert float(text) >= 8.5, "pixels"
-        assert ground in ("rgb(245, 246, 248)", "rgb(18, 22, 27)")
+        assert ground in ("rgb(245, 246, 248)", "rgb(18, 22, 27)", "rgb(255, 255, 255)")
     # What would be noticed.
     _, errors = site.visit("/bad", tmp_path / "home")
     assert "missing is not defined" in errors

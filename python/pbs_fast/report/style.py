@@ -93,7 +93,9 @@ svg{font-size:14px}svg .quiet,svg .marked{font-size:12.5px}}
 _PAPER = (
     "body{font-size:10pt}main,header,footer{max-width:none;padding:0}header{padding-top:0}"
     "section,.tiles li{break-inside:avoid;border-radius:0}section.long{break-inside:auto}"
-    ".grid{grid-template-columns:1fr 1fr}.tiles{grid-template-columns:repeat(4,1fr)}"
+    ".grid{display:block}.grid section{margin:0 0 1rem}.tiles{grid-template-columns:repeat(4,1fr)}"
+    "table{font-size:8.5pt}th,td{padding:.12rem .6rem .12rem 0}.wide{overflow:visible}svg{max-width:26rem}"
+    "section,tr,figure{break-inside:avoid}section:has(details),section.long{break-inside:auto}"
     "details::details-content{content-visibility:visible;display:block}summary{display:none}"
     "svg{-webkit-print-color-adjust:exact;print-color-adjust:exact}"
 )
