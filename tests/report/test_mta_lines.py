@@ -101,6 +101,19 @@ def test_a_before_queue_filter_keeps_who_authenticated(core: Backend, granted: T
     assert ways(core, granted, tmp_path) == {"grant": 0, "auth": 1, "mynetworks": 0}
 
 
+@pytest.mark.parametrize("answered", [1, 9], ids=["before", "after"])
+def test_a_filter_that_answers_before_or_after_the_delivery(
+    core: Backend, granted: Town, tmp_path: Path, answered: int
+) -> None:
+    granted.say(START + 1, "postfix/smtpd", 7, f"ABCDEF123: client=unknown[{IP}]")
+    granted.say(START + 1, "postfix/smtpd", 7, "4bXyZ1234567890: client=localhost[127.0.0.1]")
+    answer = "sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 4bXyZ1234567890)"
+    to = "ABCDEF123: to=<x@far.example>, relay=127.0.0.1[127.0.0.1]:10024, delay=1, delays=0/0/0/1, dsn=2.0.0"
+    granted.say(START + answered, "postfix/smtp", 8, f"{to}, status={answer}")
+    out(granted, "4bXyZ1234567890")
+    assert ways(core, granted, tmp_path) == {"grant": 1, "auth": 0, "mynetworks": 0}
+
+
 @pytest.mark.parametrize(
     ("tag", "message"),
     [

@@ -218,7 +218,9 @@ def test_a_hostile_user_is_denied_as_the_daemon_sees_them(command: Command, tmp_
     assert len(users) >= 4
 
 
-def test_pseudonyms_leak_nothing(command: Command, hub: Town, town_log: Path, tmp_path: Path) -> None:
+def test_pseudonyms_leak_nothing(command: Command, tmp_path: Path) -> None:
+    hub = town(days=6, info=True)
+    town_log = write(hub, tmp_path / "mail.log")
     page = tmp_path / "page.html"
     outputs = [
         command("--pseudonyms", f"--html={page}", "--caps", town_log)[1],

@@ -10,9 +10,19 @@ from pathlib import Path
 import pytest
 
 from pbs_fast.matching.backends import Backend, load_backend
+from pbs_fast.replay import feed
+from pbs_fast.report import merge
 from pbs_fast.report.findings import Findings
 from report.conftest import look
 from report.town import DAY, START, Town, town, write
+
+
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a log of these tests is many of them."""
+    monkeypatch.setattr(feed, "PIECE", 40_000)
+    monkeypatch.setattr(feed, "_SHARED_PIECE", 40_000)
+    monkeypatch.setattr(merge, "_TURN", 50_000)
+    monkeypatch.setattr(merge, "_HEAD", 4_000)
 
 
 def holds(found: Findings, hub: Town) -> None:
@@ -53,7 +63,10 @@ def test_one_log(core: Backend, hub: Town, tmp_path: Path, envelope: str) -> Non
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_logs_of_two_servers_and_rotated_ones(hub: Town, tmp_path: Path, threads: int) -> None:
+def test_logs_of_two_servers_and_rotated_ones(
+    hub: Town, tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_pieces(monkeypatch)
     pop = write(hub, tmp_path / "dovecot.log", only=("dovecot",))
     lines = write(hub, tmp_path / "all.log", only=("postfix", "sshd", "spamd")).read_bytes().splitlines(keepends=True)
     third = len(lines) // 3
@@ -67,11 +80,7 @@ def test_logs_of_two_servers_and_rotated_ones(hub: Town, tmp_path: Path, threads
 
 
 def test_the_piece_size_changes_nothing(hub: Town, town_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pbs_fast.replay import feed
-    from pbs_fast.report import merge
-
-    monkeypatch.setattr(feed, "PIECE", 40_000)
-    monkeypatch.setattr(merge, "_TURN", 50_000)
+    small_pieces(monkeypatch)
     holds(look(load_backend(), [town_log]), hub)
 
 
@@ -122,12 +131,7 @@ def test_a_poll_right_after_the_message_does_not_hide_the_login_before(core: Bac
 
 
 def test_memory_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pbs_fast.replay import feed
-    from pbs_fast.report import merge
-
-    monkeypatch.setattr(feed, "PIECE", 40_000)
-    monkeypatch.setattr(merge, "_TURN", 50_000)
-    monkeypatch.setattr(merge, "_HEAD", 4_000)
+    small_pieces(monkeypatch)
     logs = [write(town(days=days), tmp_path / f"{days}.log") for days in (4, 4, 40)]
     peaks = []
     for log in logs:
