@@ -142,3 +142,18 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.M
     assert logs[2].stat().st_size > 7 * logs[1].stat().st_size
     # The first only fills what is made once. A login that roams is remembered with 64 addresses at most.
     assert peaks[2] < 1.5 * peaks[1]
+
+
+def test_a_login_counts_that_is_read_after_the_message(core: Backend, tmp_path: Path) -> None:
+    pop, smtp = Town(), Town()
+    pop.person("a@example.org", "fixed")
+    smtp.say(START, "postfix/smtpd", 1, "connect from unknown[203.0.113.1]")
+    for second in range(1, 600):
+        pop.say(START + second, "dovecot", 0, "imap(b@example.org)<1><x>: " + "Debug: " * 100)
+    pop.login(START + 400, "a@example.org", "86.1.1.1")
+    smtp.mail(START + 500, "86.1.1.1", 1)
+    logs = [write(pop, tmp_path / "pop.log"), write(smtp, tmp_path / "mail.log")]
+    with pytest.MonkeyPatch.context() as patched:
+        small_pieces(patched)
+        found = look(core, logs)
+    assert (found.ways["grant"], found.delays) == (1, ((100, 1),))
