@@ -149,7 +149,8 @@ def test_a_login_counts_that_is_read_after_the_message(core: Backend, tmp_path: 
     pop.person("a@example.org", "fixed")
     smtp.say(START, "postfix/smtpd", 1, "connect from unknown[203.0.113.1]")
     for second in range(1, 600):
-        pop.say(START + second, "dovecot", 0, "imap(b@example.org)<1><x>: " + "Debug: " * 100)
+        for _ in range(6):
+            pop.say(START + second, "dovecot", 0, f"imap(b@example.org)<1><x>: Debug: {'x' * 60}")
     pop.login(START + 400, "a@example.org", "86.1.1.1")
     smtp.mail(START + 500, "86.1.1.1", 1)
     logs = [write(pop, tmp_path / "pop.log"), write(smtp, tmp_path / "mail.log")]
