@@ -3,7 +3,7 @@
 # POP3, the tools of systemd and logrotate, loggers of supervisors (s6, runit, daemontools, socklog), and the headers that
 # the `berkeleydb` module is built with. Beside them lie
 # further POP and IMAP servers: Courier, Cyrus, Mailutils (with inetd and tcpd), Perdition, popa3d, solid-pop3d, imapproxy and
-# the mail proxy of nginx.
+# the mail proxy of nginx. Chromium shows the page of `pbs-fast report`.
 #
 # The tests run private instances from directories of their own, so no daemon of the packages may start here: a
 # policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
@@ -20,7 +20,7 @@ set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
 packages="$packages s6 runit daemontools socklog"
-packages="$packages ripgrep gcc make xz-utils liblmdb-dev libpcre2-dev m4 iproute2 nftables man-db groff-base perl"
+packages="$packages ripgrep gcc make xz-utils liblmdb-dev libpcre2-dev m4 iproute2 nftables man-db groff-base perl chromium"
 place=/opt/pbs-fast-tests
 exim=$place/exim
 exim_lmdb=$place/exim-lmdb/exim

@@ -5,7 +5,18 @@ from typing import Final, final
 
 from pbs_fast.formats import Format
 
-__all__ = ["MAX_AHEAD", "MAX_LINE", "MAX_USERS", "PROFILE", "VERSION", "Matcher", "Scan", "Stream", "one_pass"]
+__all__ = [
+    "MAX_AHEAD",
+    "MAX_LINE",
+    "MAX_USERS",
+    "PROFILE",
+    "VERSION",
+    "Literals",
+    "Matcher",
+    "Scan",
+    "Stream",
+    "one_pass",
+]
 
 VERSION: Final[str]
 PROFILE: Final[str]
@@ -19,6 +30,13 @@ def one_pass(pattern: str) -> str | None:
 
     ValueError when it is no pattern at all.
     """
+
+@final
+class Literals:
+    """`protocol.Literals`. ValueError for bounds outside data."""
+
+    def __new__(cls, texts: Sequence[bytes]) -> Literals: ...
+    def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]: ...
 
 @final
 class Scan:

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_fast.bench.feed import default_threads
 from pbs_fast.bench.hublog import Options, write_log
 from pbs_fast.bench.replay import Replay, Result, digest
 from pbs_fast.bench.report import COUNTED, record
 from pbs_fast.errors import SourceError
 from pbs_fast.matching import Backend, load_backend
 from pbs_fast.replay.expiries import LIMIT
+from pbs_fast.replay.feed import default_threads
 from support.matchers import catalogue_matcher
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from cli.terminals import shown
-from pbs_fast.bench.progress import few
 from pbs_fast.cli import main
+from pbs_fast.replay.progress import few
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"
 
@@ -39,11 +39,11 @@ def test_a_table_for_people(capfd: Output) -> None:
     assert err == ""
 
 
-def on_terminal(*args: str, stdin: bytes | None = None) -> tuple[bytes, bytes]:
+def on_terminal(*args: str, stdin: bytes | None = None, name: str = "bench") -> tuple[bytes, bytes]:
     """Standard output, and what a terminal of 100 columns shows of standard error."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    command = [sys.executable, "-m", "pbs_fast", "bench", "--core=rust", *args]
+    command = [sys.executable, "-m", "pbs_fast", name, "--core=rust", *args]
     env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
     given = subprocess.DEVNULL if stdin is None else subprocess.PIPE
     with subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=its, env=env) as child:
@@ -84,6 +84,15 @@ def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
     assert b"left" in shown
     assert b"rust, run 1 of 2" in shown
     assert b"rust, run 2 of 2" in shown
+
+
+def test_report_has_the_same_bar(tmp_path: Path) -> None:
+    big = tmp_path / "big.log"
+    big.write_bytes(EXAMPLE.read_bytes() * 2_000)
+    out, shown = on_terminal("--mynetworks=127.0.0.0/8", str(big), name="report")
+    assert b"VERDICT" in out
+    assert b"lines/s" in shown
+    assert b"left" in shown
 
 
 def test_of_a_pipe_a_terminal_shows_lines() -> None:

@@ -7,13 +7,12 @@ places, the figures are approximate.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pbs_fast.bench.feed import last_timestamp_of
-from pbs_fast.bench.inputs import once
 from pbs_fast.matching.reader import Reader, Ready
+from pbs_fast.replay.feed import last_timestamp_of
+from pbs_fast.replay.inputs import once
 from pbs_fast.sources.lines import MAX_LINE, pieces
 from pbs_fast.sources.open import open_log
 
@@ -130,7 +129,7 @@ def log_rate(files: Sequence[str], reader: Reader, now: int | None) -> LogRate |
     for file in files:
         with open_log(file) as log:
             reader.begin_file()
-            reference = now if now is not None else int(time.time()) if log.mtime is None else log.mtime
+            reference = log.reference(now)
             for piece in pieces(log):
                 ready = reader.ready(piece.data, piece.start, piece.stop, offset=piece.offset)
                 timestamps = _Stamps(ready, reader, reference)

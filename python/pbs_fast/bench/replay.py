@@ -1,8 +1,8 @@
 """One timed replay: scans folded, the replayer fed, the table written, everything counted.
 
 Counts and digest depend only on the logs, the references and grace, not on threads, piece sizes, the backend or the
-machine (tested). So only guards that are the same everywhere apply: no mynetworks, no addresses of this machine, no
-limits. The digest is computed after the clock has stopped.
+machine (tested). So only guards that are the same everywhere apply (`same_everywhere`). The digest is computed after
+the clock has stopped.
 """
 
 from __future__ import annotations
@@ -14,17 +14,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pbs_fast.bench.feed import FileEnd, Scanned, scans
-from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.events import Changes, Delta
-from pbs_fast.guards import Guards, Machine
-from pbs_fast.guards.deny import DenyList
-from pbs_fast.guards.netblocks import Netblocks
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.matching import Backend, Matcher
 from pbs_fast.matching.reader import Reader
 from pbs_fast.replay.expiries import LIMIT
-from pbs_fast.replay.replayer import Replayer
+from pbs_fast.replay.feed import FileEnd, Scanned, scans
+from pbs_fast.replay.replayer import Replayer, same_everywhere
 from pbs_fast.util.gc import collector_aside
 
 if TYPE_CHECKING:
@@ -35,9 +31,6 @@ if TYPE_CHECKING:
 #: Bytes of text whose rows make one Batch: some 3,000 logins of a busy hub, which stay in a processor's second-level
 #: cache with all that is made of them. Eight times as much costs a quarter more.
 _BATCH = 8 << 20
-
-#: A limit on numbers that no log reaches.
-_NO_LIMIT = 1 << 62
 
 
 @dataclass
@@ -99,13 +92,7 @@ class Replay:
         self._reader = Reader(
             core, matcher, source="bench", gap=grace, live=False, fold=True, logtime=logtime, shape=shape
         )
-        guards = Guards(
-            GuardConfig(max_rows=_NO_LIMIT, max_new_per_minute=_NO_LIMIT, max_users_per_address=_NO_LIMIT),
-            Netblocks(),
-            Machine(),
-            DenyList(),
-        )
-        self._replayer = Replayer(Ledger(grace), guards, kept=kept, on_change=self._change)
+        self._replayer = Replayer(Ledger(grace), same_everywhere(), kept=kept, on_change=self._change)
         self._table = table
         self._changes = Changes()
         self._written = float("-inf")

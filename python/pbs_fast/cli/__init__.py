@@ -24,6 +24,7 @@ from pbs_fast.cli import (
     manual,
     match,
     panels,
+    report,
     rows,
     run,
     status,
@@ -113,7 +114,21 @@ def application() -> typer.Typer:
     """The program `pbs-fast` with all its commands."""
     app = blank(cls=_Commands, invoke_without_command=True)
     app.callback()(_start)
-    for module in (run, table, status, why, rows, watch, manual, match, bench, catalogue, config, import_config):
+    for module in (
+        run,
+        table,
+        status,
+        why,
+        rows,
+        watch,
+        manual,
+        match,
+        bench,
+        report,
+        catalogue,
+        config,
+        import_config,
+    ):
         module.register(app)
     return app
 

@@ -112,8 +112,8 @@ def register(app: typer.Typer) -> None:
         or machine.
         """
         from pbs_fast.bench import plot as drawing
-        from pbs_fast.bench.inputs import check_again, once
         from pbs_fast.bench.report import as_json, as_sentences, as_table
+        from pbs_fast.replay.inputs import check_again, once
 
         if plot is not None:
             drawing.check(plot)
@@ -183,12 +183,12 @@ def _logs(
 ) -> Iterator[tuple[list[str], dict[str, Any] | None]]:
     """The logs to replay, and what must be counted where that is known."""
     if generate is None:
-        from pbs_fast.bench.inputs import expand
+        from pbs_fast.replay.inputs import expand
 
         yield expand(logs or []), None
         return
     from pbs_fast.bench.generated import generated_log
-    from pbs_fast.bench.progress import is_terminal
+    from pbs_fast.replay.progress import is_terminal
 
     with generated_log(generate, grace=grace, keep=keep, shown=progress and is_terminal()) as (path, totals):
         yield [path], totals
@@ -207,12 +207,12 @@ def _run(backends: list[Backend], plan: _Plan) -> list[dict[str, Any]]:
 
     Raises CoreError if runs disagree or the counts differ from what was generated.
     """
-    from pbs_fast.bench.feed import default_threads
     from pbs_fast.bench.generated import check
-    from pbs_fast.bench.progress import progress, title
     from pbs_fast.bench.repeats import median_record
     from pbs_fast.bench.report import differences, record
     from pbs_fast.errors import CoreError
+    from pbs_fast.replay.feed import default_threads
+    from pbs_fast.replay.progress import progress, title
 
     runs: list[list[dict[str, Any]]] = [[] for _ in backends]
     for run in range(1, plan.repeat + 1):

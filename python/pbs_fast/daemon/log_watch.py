@@ -14,7 +14,7 @@ from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.health.notices import Code, Notices
 from pbs_fast.health.skew import SkewWatch
 from pbs_fast.log.records import event
-from pbs_fast.util.text import duration
+from pbs_fast.util.durations import rough
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
@@ -112,7 +112,7 @@ class LogWatch:
         text = ""
         if other.is_ahead:
             text = (
-                f"{path} has not been written for {duration(wall - last)}, but a mail server writes to the journal: "
+                f"{path} has not been written for {rough(wall - last)}, but a mail server writes to the journal: "
                 "follow it (--watchlog=journal:), or correct the logging daemon"
             )
         for source in self._notices.sources("log_stale"):

@@ -151,7 +151,7 @@ class Run:
     def _log(self, log: LogReader, missed: IO[str]) -> None:
         place = self._begin(log.name)
         for piece in pieces(log):
-            self._take(place, piece, self._year_of(log.mtime), missed.write, begins=False)
+            self._take(place, piece, log.reference(self._now), missed.write, begins=False)
         self._end(place)
 
     def _begin(self, name: str) -> _Place:

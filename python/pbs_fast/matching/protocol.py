@@ -81,3 +81,14 @@ class Stream(Protocol):
     @property
     def fold_seconds(self) -> float:
         """Wall time spent in add and take, in seconds."""
+
+
+class Literals(Protocol):
+    """Some texts to look for where a mail server's message begins: the cheap check before patterns of the caller's own.
+    Immutable; may be used from several threads at once."""
+
+    def __init__(self, texts: Sequence[bytes]) -> None: ...
+    def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]:
+        """The lines of data[start:stop] that have one of the texts right behind their first or second `: `
+        (docs/MATCHING.md, 9), in order: which text, where the line starts, where the text starts, where the line ends
+        without its line end. Raises ValueError for bounds outside data."""

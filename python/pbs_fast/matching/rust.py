@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from pbs_fast import _core
-from pbs_fast._core import Matcher
+from pbs_fast._core import Literals, Matcher
 from pbs_fast.events import Batch, Event
 
 if TYPE_CHECKING:
     from pbs_fast.matching import protocol
 
-__all__ = ["Matcher", "Stream"]
+__all__ = ["Literals", "Matcher", "Stream"]
 
 
 class Stream:

@@ -1,1 +1,1 @@
-"""A log replayed by its own timestamps, for `bench` and `run --reprocess`."""
+"""A log replayed by its own timestamps, for `bench`, `report` and `run --reprocess`."""

@@ -32,6 +32,20 @@ LAG = 300
 
 _BROUGHT_BACK = "recovered"
 
+#: A limit on numbers that no log reaches.
+_NO_LIMIT = 1 << 62
+
+
+def same_everywhere() -> Guards:
+    """Guards whose answers depend on the log alone: no mynetworks, no addresses of this machine, no limits."""
+    from pbs_fast.config.model import Guards as GuardConfig
+    from pbs_fast.guards import Guards, Machine
+    from pbs_fast.guards.deny import DenyList
+    from pbs_fast.guards.netblocks import Netblocks
+
+    limits = GuardConfig(max_rows=_NO_LIMIT, max_new_per_minute=_NO_LIMIT, max_users_per_address=_NO_LIMIT)
+    return Guards(limits, Netblocks(), Machine(), DenyList())
+
 
 class Replayer:
     """One replay of one or several logs, in the order given. Not for several threads at once."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from typing import Self
 
 from pbs_fast.errors import SourceError
@@ -39,6 +40,12 @@ class LogReader:
     def size(self) -> int:
         """Current size of the file on disk, in bytes; 0 for a pipe."""
         return os.fstat(self._fd).st_size
+
+    def reference(self, now: int | None) -> int:
+        """The second that years are judged from: `now`, else the file's last modification, else the current time."""
+        if now is not None:
+            return now
+        return int(time.time()) if self.mtime is None else self.mtime
 
     def position(self) -> int:
         """Bytes of the file on disk that `read` has used so far; 0 for a pipe."""

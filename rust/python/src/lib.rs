@@ -85,12 +85,10 @@ impl Matcher {
         layout: &str,
         reference: i64,
     ) -> PyResult<Scan> {
-        let (len, within) = (data.len(), |at: isize| usize::try_from(at).ok());
-        let bounds =
-            within(start).zip(stop.map_or(Some(len), within)).filter(|&(start, stop)| start <= stop && stop <= len);
+        let len = data.len();
         let refused =
             || PyValueError::new_err(format!("scan: {start}..{stop:?} is not within the {len} bytes of data"));
-        let (start, stop) = bounds.ok_or_else(refused)?;
+        let (start, stop) = within(len, start, stop).ok_or_else(refused)?;
         let layout = self.layout(layout)?;
         let began = Instant::now();
         let found = detached(py, || self.0.scan(&data[start..stop], layout, reference));
@@ -301,6 +299,40 @@ impl Stream {
     }
 }
 
+/// Texts to look for where messages begin.
+#[pyclass(frozen, module = "pbs_fast._core")]
+struct Literals(
+    // Its own allocation: the searcher in it is aligned to 32 bytes, Python's objects are to 16.
+    Arc<pbs_core::Literals>,
+);
+
+#[pymethods]
+impl Literals {
+    #[new]
+    fn new(texts: Vec<PyBackedBytes>) -> Self {
+        Self(Arc::new(pbs_core::Literals::new(&texts)))
+    }
+
+    fn lines(
+        &self,
+        py: Python<'_>,
+        data: PyBackedBytes,
+        start: isize,
+        stop: isize,
+    ) -> PyResult<Vec<(usize, usize, usize, usize)>> {
+        let (start, stop) = within(data.len(), start, Some(stop))
+            .ok_or_else(|| PyValueError::new_err(format!("lines: {start}..{stop} is not within the data")))?;
+        let found = detached(py, || self.0.lines(&data[start..stop]));
+        Ok(found.iter().map(|held| (held.which, start + held.start, start + held.at, start + held.end)).collect())
+    }
+}
+
+/// The bounds of a part of some bytes, None where they are outside.
+fn within(len: usize, start: isize, stop: Option<isize>) -> Option<(usize, usize)> {
+    let index = |at: isize| usize::try_from(at).ok();
+    index(start).zip(stop.map_or(Some(len), index)).filter(|&(start, stop)| start <= stop && stop <= len)
+}
+
 /// A list of one object, `len` times.
 fn repeated(object: Bound<'_, PyAny>, len: usize) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::new(object.py(), [&object])?.as_sequence().repeat(len)?;
@@ -327,7 +359,7 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::{Matcher, Scan, Stream};
+    use super::{Literals, Matcher, Scan, Stream};
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -49,6 +49,8 @@ class Scanned(NamedTuple):
     last_timestamp: int | None
     """Timestamp of the piece's last line that has a readable one."""
     read_seconds: float
+    also: object = None
+    """What the caller's own look at these lines gave."""
 
 
 class FileEnd(NamedTuple):
@@ -60,6 +62,17 @@ class FileEnd(NamedTuple):
 
 
 _Job = Callable[[], list[Scanned]]
+
+#: A further look at lines that are ready, by the thread that scans them: (lines, reference).
+Also = Callable[[Ready, int], object]
+
+
+class _Look(NamedTuple):
+    """How one log is scanned."""
+
+    reader: Reader
+    reference: int
+    also: Also | None
 
 
 def default_threads(core: Backend) -> int:
@@ -78,12 +91,14 @@ def scans(
     threads: int,
     size: int | None = None,
     on_position: Callable[[int, int], object] = lambda _file, _position: None,
+    also: Also | None = None,
 ) -> Iterator[Scanned | FileEnd]:
     """The files' scans in order, a FileEnd after each file's last. They are not added to the reader's stream.
 
     `size` is that of a piece in bytes; None means what suits the threads. `now` is the second that years are judged
     from; None means each file's time of last modification. `on_position` gets, as scans complete, the file's index
-    and how many bytes of it on the disk were used. Raises SourceError when a file cannot be read to its end.
+    and how many bytes of it on the disk were used. `also` is called for each piece, in any order. Raises SourceError
+    when a file cannot be read to its end.
     """
     pool = ThreadPoolExecutor(threads, "scan") if threads > 1 else None
     kept = sys.getswitchinterval()
@@ -94,7 +109,8 @@ def scans(
         for index, file in enumerate(files):
             with open_log(file) as log:
                 reader.begin_file()
-                for scanned in _ordered(_jobs(log, reader, _reference(log, now), size), pool, threads + _AHEAD):
+                look = _Look(reader, log.reference(now), also)
+                for scanned in _ordered(_jobs(log, look, size), pool, threads + _AHEAD):
                     yield scanned
                     on_position(index, scanned.end if log.seekable else log.position())
                 yield FileEnd(log.name, log.text_read)
@@ -102,12 +118,6 @@ def scans(
         sys.setswitchinterval(kept)
         if pool is not None:
             pool.shutdown(cancel_futures=True)
-
-
-def _reference(log: LogReader, now: int | None) -> int:
-    if now is not None:
-        return now
-    return int(time.time()) if log.mtime is None else log.mtime
 
 
 def _ordered(jobs: Iterator[_Job], pool: ThreadPoolExecutor | None, window: int) -> Iterator[Scanned]:
@@ -123,18 +133,18 @@ def _ordered(jobs: Iterator[_Job], pool: ThreadPoolExecutor | None, window: int)
         yield from scanned
 
 
-def _jobs(log: LogReader, reader: Reader, reference: int, size: int) -> Iterator[_Job]:
+def _jobs(log: LogReader, look: _Look, size: int) -> Iterator[_Job]:
     """Jobs for a log's lines, in order."""
     if not log.seekable:
-        yield from _in_turn(pieces(log, size), reader, reference)
+        yield from _in_turn(pieces(log, size), look)
         return
     ranges = aligned(log, size)
     # Lines that are rewritten have to be so in their order; all others are read, and scanned, by any thread.
-    if _is_rewritten(ranges, reader):
-        yield from _in_turn((piece for part in ranges for piece in part.read()), reader, reference)
+    if _is_rewritten(ranges, look.reader):
+        yield from _in_turn((piece for part in ranges for piece in part.read()), look)
         return
     for part in ranges:
-        yield partial(_read_and_scan, part, reader, reader.layout or SYSLOG, reference)
+        yield partial(_read_and_scan, part, look.reader.layout or SYSLOG, look)
 
 
 def _is_rewritten(ranges: Sequence[Range], reader: Reader) -> bool:
@@ -149,31 +159,34 @@ def _is_rewritten(ranges: Sequence[Range], reader: Reader) -> bool:
     return reader.rewrites or any(reader.finds_months(*piece[:3]) for part in firsts for piece in part.read())
 
 
-def _in_turn(parts: Iterator[Piece], reader: Reader, reference: int) -> Iterator[_Job]:
+def _in_turn(parts: Iterator[Piece], look: _Look) -> Iterator[_Job]:
     """Jobs for what is read in turn; to ask for the next job reads, decompresses and rewrites its piece."""
     while True:
         started = time.perf_counter()
         piece = next(parts, None)
         if piece is None:
             return
-        ready = reader.ready(piece.data, piece.start, piece.stop, offset=piece.offset)
-        yield partial(_scan, ready, piece.end, time.perf_counter() - started, reader, reference)
+        ready = look.reader.ready(piece.data, piece.start, piece.stop, offset=piece.offset)
+        yield partial(_scan, ready, piece.end, time.perf_counter() - started, look)
 
 
-def _read_and_scan(part: Range, reader: Reader, layout: str, reference: int) -> list[Scanned]:
+def _read_and_scan(part: Range, layout: str, look: _Look) -> list[Scanned]:
     started = time.perf_counter()
     found = part.read()
     seconds = time.perf_counter() - started
     scans: list[Scanned] = []
     for piece in found:
         ready = Ready(piece.data, piece.start, piece.stop, piece.offset, layout)
-        scans += _scan(ready, piece.end, 0.0 if scans else seconds, reader, reference)
+        scans += _scan(ready, piece.end, 0.0 if scans else seconds, look)
     return scans
 
 
-def _scan(ready: Ready, end: int, read_seconds: float, reader: Reader, reference: int) -> list[Scanned]:
+def _scan(ready: Ready, end: int, read_seconds: float, look: _Look) -> list[Scanned]:
+    reader, reference = look.reader, look.reference
     scan = reader.scan(ready, reference)
-    return [Scanned(scan, reference, ready.offset, end, last_timestamp_of(ready, reader, reference), read_seconds)]
+    last = last_timestamp_of(ready, reader, reference)
+    also = None if look.also is None else look.also(ready, reference)
+    return [Scanned(scan, reference, ready.offset, end, last, read_seconds, also)]
 
 
 def last_timestamp_of(ready: Ready, reader: Reader, reference: int) -> int | None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from pbs_fast.bench.inputs import sizes
+from pbs_fast.replay.inputs import sizes
 
 #: (file's index, bytes of it on the disk that were used, lines so far)
 OnPosition = Callable[[int, int, int], object]

@@ -1,0 +1,185 @@
+"""`pbs-fast report`: who still relays by POP-before-SMTP, and what would happen without it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pbs_fast.cli import panels
+from pbs_fast.cli.options import Grouped
+from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_matcher, parse_now, read_site
+from pbs_fast.util.durations import parse_duration
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("report", cls=Grouped, rich_help_panel=panels.LOGS)
+    def report(
+        logs: Annotated[
+            list[str] | None,
+            typer.Argument(
+                metavar="LOG...",
+                help="Logs of Postfix and of the POP and IMAP servers, in one file or several, rotated and compressed"
+                " ones too, or wildcards like 'mail.log*'; - is standard input.",
+                show_default=False,
+            ),
+        ] = None,
+        since: Annotated[
+            str | None,
+            typer.Option(
+                metavar="TIME",
+                help="Count from here on: a time like 2026-11-01T00:00:00Z, or 30d, 12h before the last change of"
+                " the newest log.",
+                show_default=False,
+            ),
+        ] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+        html: Annotated[
+            str | None,
+            typer.Option(
+                metavar="FILE", help="Write a page with pictures to this file; it replaces one.", show_default=False
+            ),
+        ] = None,
+        files: Annotated[
+            str | None,
+            typer.Option(
+                metavar="DIR",
+                help="Write deny.toml for a day without, fixed.cidr and lists of logins into this directory.",
+                show_default=False,
+            ),
+        ] = None,
+        caps: Annotated[bool, typer.Option("--caps", help="Show what caps would have refused.")] = False,
+        pseudonyms: Annotated[
+            bool,
+            typer.Option("--pseudonyms", help="Replace logins and addresses by words that only this run can make."),
+        ] = False,
+        mynetworks: Annotated[
+            str | None,
+            typer.Option(
+                metavar="NETWORKS",
+                help="The networks that Postfix always lets relay; by default those of the configuration, which asks"
+                " postconf.",
+                show_default=False,
+            ),
+        ] = None,
+        grace: Annotated[
+            int | None,
+            typer.Option(
+                min=1, metavar="SECONDS", help="How long a grant lasts; by default as configured.", show_default=False
+            ),
+        ] = None,
+        core: Annotated[
+            str | None,
+            typer.Option(metavar="auto|rust|python", help="Backend that reads the logs.", show_default=False),
+        ] = None,
+        threads: Annotated[
+            int | None,
+            typer.Option(
+                min=1, metavar="N", help="Threads that read and scan; by default as for bench.", show_default=False
+            ),
+        ] = None,
+        config: ConfigFile = None,
+        now: Now = None,
+        log_timezone: LogTimezone = None,
+        logtime: LogTime = None,
+    ) -> int:
+        """Show who still relays by POP-before-SMTP, and what would happen without it.
+
+        Reads logs only: no daemon, no table. Each login gets a verdict: unused, can (uses SMTP AUTH elsewhere), fixed,
+        device, roaming, shared or suspect. It shows what a shorter grace and caps would have refused, and a plan.
+        """
+        from pbs_fast.config import load, merge
+        from pbs_fast.errors import PbsError, UsageError
+        from pbs_fast.guards.netblocks import read_netblocks
+        from pbs_fast.matching import load_backend, rewrite
+        from pbs_fast.replay.feed import default_threads
+        from pbs_fast.replay.inputs import expand
+        from pbs_fast.replay.progress import progress
+        from pbs_fast.report.run import report as run
+
+        if not logs:
+            raise UsageError("LOG is missing; see: pbs-fast report --help")
+        if files is not None and pseudonyms:
+            raise UsageError("--files and --pseudonyms do not go together: files of pseudonyms serve no program")
+        backend = load_backend(core)
+        settings = merge(load(config), ())
+        site = read_site(config, "report", backend, log_timezone, logtime)
+        matcher = make_matcher(backend, site.formats, site.log_timezone)
+        networks = read_netblocks(
+            settings.config.mynetworks if mynetworks is None else (mynetworks,), settings.config.postconf
+        )
+        for notice in networks.notices:
+            typer.echo(f"pbs-fast report: {notice}", err=True)
+        paths = expand(logs)
+        reference = parse_now(now, site.log_timezone)
+        with progress(backend.name, paths, not json) as on_position:
+            found = run(
+                paths,
+                backend,
+                matcher,
+                networks,
+                grace=settings.config.grace if grace is None else grace,
+                since=_since(since, paths, reference, site.log_timezone),
+                zone=site.log_timezone,
+                now=reference,
+                threads=threads or default_threads(backend),
+                pseudonyms=pseudonyms,
+                logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime, site.logtime_from),
+                on_position=on_position,
+            )
+        present = datetime.now().astimezone()
+        if files is not None:
+            from pbs_fast.report.plan import write_files
+
+            write_files(found, Path(files), now=present)
+        if html is not None:
+            from pbs_fast.report.page import as_page
+
+            try:
+                Path(html).write_text(as_page(found, made=present), encoding="utf-8")
+            except OSError as error:
+                raise PbsError(f"--html={html}: {error.strerror}; name a file that you may write") from None
+        if json:
+            from pbs_fast.report.record import as_json
+
+            typer.echo(as_json(found), nl=False)
+        else:
+            from pbs_fast.report.text import as_text
+
+            typer.echo(as_text(found, caps=caps, files=files is not None), nl=False)
+        return 0
+
+
+def _since(text: str | None, paths: list[str], now: int | None, zone: str | None) -> float:
+    """The second that `--since` names, -inf for none. Raises UsageError."""
+    from pbs_fast.errors import UsageError
+
+    if text is None:
+        return float("-inf")
+    try:
+        span = parse_duration(text)
+    except ValueError:
+        try:
+            found = parse_now(text, zone)
+        except UsageError:
+            raise UsageError(f"--since={text}: no time; write 30d, 12h, or a time like 2026-11-01T00:00:00Z") from None
+        assert found is not None  # noqa: S101 - there was a text
+        return found
+    if now is None:
+        import time
+
+        from pbs_fast.sources.open import open_log
+
+        ends = []
+        for path in paths:
+            if path == "-":
+                ends.append(int(time.time()))
+                continue
+            with open_log(path) as log:
+                ends.append(log.reference(None))
+        now = max(ends)
+    return now - span

@@ -1,0 +1,232 @@
+"""Logins and Postfix's lines put together: which message relied on a grant, of which login, how long after it.
+
+A message relied on a grant when nobody authenticated, its client is not in mynetworks, a grant of that address was
+alive when it came in (± 2 s), and Postfix tried to hand it to another host for at least one recipient. Messages are
+kept for some hours of the log at most, so memory does not grow with it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import chain
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from pbs_fast.caps.windows import Window
+from pbs_fast.report.grants import LENIENT
+from pbs_fast.report.logins import ADDRESS_CAP, Login
+from pbs_fast.report.mta_lines import NOQUEUE, Client, Filtered, Greeting, Sent, Session
+from pbs_fast.report.mta_lines import Login as NamedLogin
+from pbs_fast.report.remembered import REMEMBERED, Remembered
+
+if TYPE_CHECKING:
+    from pbs_fast.report.days import Days
+    from pbs_fast.report.grants import Grants
+    from pbs_fast.report.merge import Slice
+
+GRANT, AUTH, MYNETWORKS = WAYS = ("grant", "auth", "mynetworks")
+
+#: After the last fact of a slice.
+_AT_LAST: tuple[tuple[float, None]] = ((inf, None),)
+#: Recipients of one message that are told apart.
+_MOST_RECIPIENTS = 100_000
+
+
+#: Way and day of a message of which nothing else is asked.
+Plain = tuple[str, int]
+
+
+class Message:
+    """A message by a grant, or of this host, that may count."""
+
+    __slots__ = ("certain", "ip", "login", "recipients", "second", "shared", "since", "way")
+
+    def __init__(self, second: int, ip: str, way: str) -> None:
+        self.second = second
+        self.ip = ip
+        self.way = way
+        self.recipients: set[bytes] = set()
+        self.login: Login | None = None
+        """Whom it counts for; of GRANT only."""
+        self.since = 0
+        self.shared = self.certain = False
+
+
+class Join:
+    """Counts what passes. Not for several threads at once."""
+
+    def __init__(self, grants: Grants, is_local: Callable[[str], bool], days: Days, *, since: float) -> None:
+        """`is_local` tells the addresses of mynetworks. `since` is the second from which on things count; earlier
+        logins only grant."""
+        self.logins: dict[str, Login] = {}
+        """By name, case-folded as the deny list does."""
+        self.authenticated: set[str] = set()
+        """Case-folded."""
+        self.daily: dict[int, Counter[str]] = {}
+        """Number of the day -> messages by way."""
+        self.delays: Counter[int] = Counter()
+        """Seconds since the login -> messages."""
+        self.login_lines = 0
+        self.first: int | None = None
+        self.last: int | None = None
+        """Least and greatest second of what was seen."""
+        self._grants = grants
+        self._is_local = is_local
+        self.days = days
+        self._since = since
+        self._messages: Remembered[Message | Plain] = Remembered(REMEMBERED)
+        self._behind_filter: Remembered[str] = Remembered(600)
+        """Address -> who authenticated there lately, in front of a before-queue filter."""
+        self._react: dict[type[Any], Callable[[Any, int], None]] = {
+            Client: self._client,
+            Sent: self._recipient,
+            Session: self._session,
+            Greeting: self._greeting,
+            Filtered: self._filtered,
+            NamedLogin: self._named,
+        }
+        self._windows: Remembered[Window] = Remembered(2 * ADDRESS_CAP.seconds)
+
+    def take(self, piece: Slice) -> None:
+        """Everything of one slice, in the order of time."""
+        lines = self._grants.replay(piece)
+        happens, logins, since = self._grants.login, self.logins, self._since
+        place, end = 0, len(lines)
+        begin = stop = day = 0
+        # One plain loop: a call more for each of a million logins is a quarter of a second.
+        for second, fact in chain(piece.facts, _AT_LAST):
+            while place < end and lines[place][0] <= second + LENIENT:
+                when, ip, user = lines[place]
+                place += 1
+                happens(when, ip, user)
+                if when < since:
+                    continue
+                self.login_lines += 1
+                name = f"[{ip}]" if user is None else user.casefold()
+                login = logins.get(name)
+                if login is None:
+                    login = logins[name] = Login(name if user is None else user, user, when)
+                if not begin <= when < stop:
+                    begin, stop, day = self.days.around(when)
+                login.seen(when, day, ip)
+            if fact is not None:
+                self._react[type(fact)](fact, int(second))
+        for when in [line[0] for line in lines[:1] + lines[-1:]] + [
+            fact[0] for fact in piece.facts[:1] + piece.facts[-1:]
+        ]:
+            if when >= since:
+                self._span(when)
+        self._grants.ended(piece)
+
+    def _span(self, second: int) -> None:
+        if self.last is None or self.first is None:
+            self.first = self.last = second
+        elif second > self.last:
+            self.last = second
+        elif second < self.first:
+            self.first = second
+
+    def _recipient(self, fact: Sent, second: int) -> None:  # noqa: ARG002 - a message has its own second
+        message = self._messages.get(fact.key)
+        if message is not None:
+            self._went(fact.key, message, fact.recipient)
+
+    def _session(self, fact: Session, second: int) -> None:
+        login = self._at(fact.ip, second)
+        if login is not None:
+            relaying = login.relays()
+            relaying.sessions += 1
+            relaying.tls += fact.tls
+
+    def _greeting(self, fact: Greeting, second: int) -> None:
+        login = self._at(fact.ip, second)
+        if login is not None:
+            login.relays().greets(fact.helo)
+
+    def _at(self, ip: str, second: int) -> Login | None:
+        """Whose grant the address has."""
+        held = self._grants.at(ip, second) if second >= self._since else None
+        return None if held is None else self._of(held.user, ip)
+
+    def _of(self, user: str | None, ip: str) -> Login | None:
+        return self.logins.get(f"[{ip}]" if user is None else user.casefold())
+
+    def _client(self, fact: Client, second: int) -> None:
+        _, key, ip, user, original, forwarded = fact
+        if original is not None and (before := self._messages.get(original)) is not None:
+            self._messages.put(key, before, second)
+            return
+        if forwarded and user is None:
+            user = self._behind_filter.get(ip)
+        if user is not None:
+            if key.endswith(NOQUEUE):
+                self._behind_filter.put(ip, user, second)
+                return
+            self.authenticated.add(user.casefold())
+            message: Message | Plain = AUTH, self.days.number(second)
+        elif self._is_local(ip):
+            if ip.startswith("127.") or ip == "::1":
+                message = Message(second, ip, MYNETWORKS)
+            else:
+                message = MYNETWORKS, self.days.number(second)
+        else:
+            held = self._grants.at(ip, second)
+            if held is None or (login := self._of(held.user, ip)) is None:
+                return
+            message = Message(second, ip, GRANT)
+            message.login, message.since, message.shared = login, held.since, held.shared
+        if second >= self._since and not key.endswith(NOQUEUE):
+            self._messages.put(key, message, second)
+
+    def _named(self, fact: NamedLogin, second: int) -> None:  # noqa: ARG002 - as _recipient
+        message = self._messages.get(fact.key)
+        if not isinstance(message, Message) or message.login is None or message.recipients:
+            return
+        login = self.logins.get(fact.user.casefold())
+        if login is None:
+            login = self.logins[fact.user.casefold()] = Login(fact.user, fact.user, message.second)
+        message.login, message.certain = login, True
+        message.shared = message.shared or fact.more > 0
+        login.relays().greets(fact.helo)
+
+    def _filtered(self, fact: Filtered, second: int) -> None:
+        """The message that the filter queued anew is the one it got."""
+        message, anew = self._messages.get(fact.key), self._messages.get(fact.new)
+        if message is None or not isinstance(anew, Message) or anew.login is not None or anew is message:
+            return
+        self._messages.put(fact.new, message, second)
+        if anew.recipients:
+            # It went out before the filter's answer was logged.
+            self.daily[self.days.number(anew.second)][anew.way] -= 1
+            for recipient in sorted(anew.recipients):
+                self._went(fact.new, message, recipient)
+
+    def _went(self, key: bytes, message: Message | Plain, recipient: bytes) -> None:
+        """Postfix tried to hand a message to another host for this recipient."""
+        if isinstance(message, tuple):
+            way, day = message
+            self.daily.setdefault(day, Counter())[way] += 1
+            self._messages.drop(key)
+            return
+        recipients = message.recipients
+        if recipient in recipients or len(recipients) >= _MOST_RECIPIENTS:
+            return
+        recipients.add(recipient)
+        if len(recipients) == 1:
+            self._counted(message)
+        if message.login is not None:
+            relaying = message.login.relays()
+            relaying.recipient(message.second, len(recipients))
+            window = self._windows.get(message.ip)
+            if window is None:
+                window = Window(ADDRESS_CAP.seconds)
+            self._windows.put(message.ip, window, message.second)
+            relaying.refused_by_address += 1 - window.admit(message.second, ADDRESS_CAP.limit)
+
+    def _counted(self, message: Message) -> None:
+        day = self.days.number(message.second)
+        self.daily.setdefault(day, Counter())[message.way] += 1
+        if message.login is not None:
+            self.delays[message.since] += 1
+            message.login.relays().message(message.ip, message.since, shared=message.shared, certain=message.certain)
