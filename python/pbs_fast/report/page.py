@@ -15,6 +15,7 @@ from pbs_fast.report.style import style
 from pbs_fast.report.svg import Bar, Panel, bars, cumulated, panels, shown
 from pbs_fast.report.text import what_to_do
 from pbs_fast.report.verdicts import VERDICTS
+from pbs_fast.util.durations import exact
 
 #: Logins of one verdict that the page lists; JSON and files have all.
 _LISTED = 50
