@@ -16,7 +16,7 @@ from packages.test_boot import Machine, boot
 from packages.test_units import version
 
 #: The boot belongs to the first test.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 _SCRIPT = r"""
 exec 9>>/out/said; BASH_XTRACEFD=9; set -x

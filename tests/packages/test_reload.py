@@ -14,7 +14,7 @@ from packages.test_boot import Machine, boot
 from packages.test_units import version
 
 #: The boot belongs to the first test.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 NEWER = Path("/opt/pbs-fast-tests/systemd")
 
