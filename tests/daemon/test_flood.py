@@ -64,7 +64,6 @@ def distinct() -> list[str]:
     return ["".join(f"{before}{ip}{after}\n" for ip in ips[n : n + BLOCK]) for n in range(0, LINES, BLOCK)]
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("backend", ["rust", "python"])
 def test_a_flood_of_logins_starves_nothing(site: Site, systemd: Manager, backend: str) -> None:
     """What is due when the flood comes is done long before its last line is read."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "benches"))
 
 LINES, ROTATIONS = 300_000, 20
 
 
-@pytest.mark.timeout(600)
 def test_writers_and_rotations_lose_and_double_nothing(tmp_path: Path) -> None:
     from soak import PAUSE, WRITERS, soak
 

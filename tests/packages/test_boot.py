@@ -20,9 +20,6 @@ from mta import alone, private_directory, require, unavailable
 from packages import PACKAGING, tool
 from packages.test_units import version
 
-#: The boot belongs to the first test.
-pytestmark = pytest.mark.timeout(240)
-
 _SCRIPT = r"""
 exec 9>>/out/said; BASH_XTRACEFD=9; set -x
 login() {

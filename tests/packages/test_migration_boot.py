@@ -15,9 +15,6 @@ from mta.guide import blocks
 from packages.test_boot import Machine, boot
 from packages.test_units import version
 
-#: The boot belongs to the first test.
-pytestmark = pytest.mark.timeout(240)
-
 _SCRIPT = r"""
 exec 9>>/out/said; BASH_XTRACEFD=9; set -x
 until_listed() { for _ in $(seq 600); do pbs-fast list | grep -qw "$1" && return; sleep 0.1; done; }

@@ -13,9 +13,6 @@ from mta import unavailable
 from packages.test_boot import Machine, boot
 from packages.test_units import version
 
-#: The boot belongs to the first test.
-pytestmark = pytest.mark.timeout(240)
-
 NEWER = Path("/opt/pbs-fast-tests/systemd")
 
 _SCRIPT = r"""
