@@ -287,7 +287,7 @@ impl Builder {
         Ok(Tags::new(boxed(exact), boxed(components)))
     }
 
-    fn target<'s>(&mut self, specs: &'s [FormatSpec], made_for: Vec<(u16, bool)>) -> Result<u16, Error> {
+    fn target(&mut self, specs: &[FormatSpec], made_for: Vec<(u16, bool)>) -> Result<u16, Error> {
         let known = self.made_for.iter().position(|known| *known == made_for);
         let number = u16::try_from(known.unwrap_or(self.targets.len())).map_err(|_| Error::TooMany("tags"))?;
         if known.is_none() {
