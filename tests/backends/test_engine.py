@@ -119,7 +119,7 @@ def test_every_pattern_is_looked_at() -> None:
     load_backend("python").Matcher(load_catalogue(), [(-(10**12), 0)])
     assert envelope.LINE.pattern in no_possessive.SEEN
     seen = [pattern for pattern in no_possessive.SEEN if isinstance(pattern, bytes)]
-    assert any(b"Message forwarded" in pattern and b"dovecot" in pattern for pattern in seen)  # the sieve
+    assert any(b"Message forwarded" in pattern and b"ovecot" in pattern for pattern in seen)  # the sieve
     assert len(seen) > 200
 
 

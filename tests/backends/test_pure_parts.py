@@ -53,7 +53,8 @@ def test_starts_tell_messages_apart() -> None:
         if others & {*fmt.program, *fmt.tls_program}:
             # The end of a session may start with a number; it is tried last.
             first = (p for p in patterns_of(fmt) if p not in fmt.session_end)
-            assert all(b"" not in starts(p) and min(map(len, starts(p))) >= 4 for p in first), fmt.name
+            # Plesk's Courier puts the second in front of an end.
+            assert all(starts(p) == {b"1"} or min(map(len, starts(p))) >= 4 for p in first), fmt.name
     assert starts("a?b(?:cd|e)f") == {b"abcdf", b"abef", b"bcdf", b"bef"}
     assert starts("ab[cd]e") == {b"ab"}
     assert not may_start(starts("imap-login: x"), b"lmtp(")
