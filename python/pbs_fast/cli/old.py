@@ -17,7 +17,7 @@ import typer
 from pbs_fast.cli import blank, execute, options
 from pbs_fast.cli.run import Dumpconfig, List, Version, act
 from pbs_fast.config import Config, Settings
-from pbs_fast.config.model import DEFAULT_FILE
+from pbs_fast.config.model import DEFAULT_FILE, TABLES
 from pbs_fast.config.read import looks_like_perl
 from pbs_fast.errors import PbsError, UsageError
 from pbs_fast.legacy.place import MADE_FROM, default_dbfile
@@ -189,7 +189,7 @@ def _is_as_packaged(path: str) -> bool:
         text = Path(path).read_text(encoding="utf-8")
         return text.startswith(f"# {DEFAULT_FILE}: the configuration of pbs-fast.") and set(tomllib.loads(text)) <= {
             "user",
-            "guards",
+            *TABLES,
         }
     except (OSError, ValueError):
         return False

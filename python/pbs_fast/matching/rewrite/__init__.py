@@ -205,7 +205,7 @@ class Rewriter:
         if entry is None:
             if wrapper.keeps_others:
                 return line
-            if body:
+            if body or wrapper.proves_starts:
                 self._streams.lose()
             return end
         proves = wrapper.proves_starts and not self._starts_whole
