@@ -113,6 +113,12 @@ def test_month_names_are_found_late_and_announced(core: Backend) -> None:
     assert said == ["syslog", "syslog (month names of another language)"]
 
 
+def test_month_names_are_found_within_a_piece(core: Backend) -> None:
+    for lines in (["Apr 30", "Mai  1"], ["Apr 30", *["Mai 12"] * 40, "Jun  1"], ["Apr 30"] * 400 + ["Mai  1"] * 40):
+        log = [f"{day} 10:00:00 mx dovecot[9]: {login(n % 200)}" for n, day in enumerate(lines)]
+        assert len(ips(core, *log)) == len(lines)
+
+
 def test_a_months_name_means_one_month() -> None:
     assert {MONTHS[name.encode()] for name in ("Dez", "déc.", "дек", "gru", "Ara")} == {b"Dec"}
     assert MONTHS["Mär".encode("latin-1")] == MONTHS["Mär".encode()] == b"Mar"
