@@ -15,6 +15,8 @@ from pbs_fast.matching.backends import Backend
 from pbs_fast.matching.reader import Reader
 from pbs_fast.matching.rewrite import Shape, read_shape
 from pbs_fast.matching.rewrite.months import MONTHS
+from pbs_fast.matching.rewrite.streams import REMEMBERED, Streams
+from pbs_fast.matching.rewrite.wrapper import Entry
 from pbs_fast.sources.journal.spec import JournalSpec
 from pbs_fast.sources.journal.trust import accepted_units, unit_tags
 
@@ -109,6 +111,12 @@ def test_month_names_are_found_late_and_announced(core: Backend) -> None:
     # June's name is English, too.
     assert len(fed(one, f"Jun  1 10:00:00 mx dovecot[9]: {login()}", reference=april + 32 * 86_400)) == 1
     assert said == ["syslog", "syslog (month names of another language)"]
+
+
+def test_month_names_are_found_within_a_piece(core: Backend) -> None:
+    for lines in (["Apr 30", "Mai  1"], ["Apr 30", *["Mai 12"] * 40, "Jun  1"], ["Apr 30"] * 400 + ["Mai  1"] * 40):
+        log = [f"{day} 10:00:00 mx dovecot[9]: {login(n % 200)}" for n, day in enumerate(lines)]
+        assert len(ips(core, *log)) == len(lines)
 
 
 def test_a_months_name_means_one_month() -> None:
@@ -291,3 +299,17 @@ def test_a_sites_own_keys(core: Backend) -> None:
     assert read_shape(dict.fromkeys(("message", "timestamp", "program", "host", "pid"))) is None
     with pytest.raises(ConfigError, match=r"f.toml: \[json\] does not name the key of the timestamp"):
         read_shape({"message": "m", "timestamp": None}, "f.toml: ")
+
+
+def test_streams_that_are_remembered_are_bounded() -> None:
+    streams = Streams()
+    for n in range(3 * REMEMBERED):
+        entry = Entry(b"", b"x", stream=str(n))
+        assert streams.is_whole(entry, proves_starts=False)
+    assert not streams._within
+    for n in range(3 * REMEMBERED):
+        streams.is_whole(Entry(b"", b"x", stream=str(n), is_part=True), proves_starts=False)
+        assert len(streams._within) <= REMEMBERED
+    # Some that go on were forgotten, so an unknown one may.
+    assert not streams.is_whole(Entry(b"", b"x", stream="0"), proves_starts=False)
+    assert streams.is_whole(Entry(b"", b"x", stream="0"), proves_starts=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -110,3 +112,34 @@ def test_a_style_of_several_lines_an_entry_grants_nothing(core: Backend, journal
 def _output(journal: Path, style: str) -> bytes:
     command = ["journalctl", f"--file={journal}", "-o", style, "--no-pager"]
     return subprocess.run(command, capture_output=True, check=True, timeout=60, env={"TZ": "CET-1"}).stdout
+
+
+def test_a_containers_journal_by_the_daemon(tmp_path: Path) -> None:
+    """What Docker's driver writes: any identifier, and a header of the program's own in the text."""
+    file, table, now = tmp_path / "x.journal", tmp_path / "relay", time.time()
+    docker = {
+        "_SYSTEMD_UNIT": "docker.service",
+        "_COMM": "dockerd",
+        "_EXE": "/usr/bin/dockerd",
+        "_TRANSPORT": "journal",
+        "CONTAINER_NAME": "mail",
+        "CONTAINER_ID": "5fda83a7192b",
+        "SYSLOG_IDENTIFIER": "5fda83a7192b",
+        "PRIORITY": "3",
+    }
+    texts = (own(1), f"Mar 12 10:00:00 6f4d dovecot: {login(2)}", f"2026-03-12T10:00:00Z mail dovecot: {login(3)}")
+    entries = [fields(text, now - 60 + n, **docker) for n, text in enumerate((*texts, login(4, "Info: ")))]
+    entries.append(fields(own(9), now - 50, **{**docker, "CONTAINER_NAME": "web"}))
+    entries.append(fields(login(5), now - 40, **{**docker, "SYSLOG_IDENTIFIER": "dovecot"}))
+    part = {**docker, "CONTAINER_PARTIAL_ID": "7"}
+    entries.append(fields("x" * 99, now - 30, **part, CONTAINER_PARTIAL_MESSAGE="true"))
+    entries.append(fields(own(8), now - 30, **part))
+    store(file, *entries)
+    configuration = tmp_path / "pbs.toml"
+    configuration.write_text('core = "auto"\n')
+    command = [sys.executable, "-m", "pbs_fast", "run", f"--config={configuration}", "--reprocess", "--once", "--debug"]
+    command += [f"--watchlog=journal:container=mail,file={file}", f"--dbfile=text:{table}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    granted = re.findall(r"added 203\.0\.113\.([0-9]+) to DB", done.stdout)
+    assert (granted, done.returncode) == (["1", "2", "3", "4", "5"], 0), done.stdout + done.stderr
+    assert "the layout of the lines is syslog (journal of containers)" in done.stdout

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.formats.bounded import Way, compiled
 from pbs_fast.matching import SYSLOG
-from pbs_fast.matching.python.envelope import BRACKET_TAG, HOST, HOST_5424, LINE, TAG, TAG_5424, WHEN, WHEN_5424, own
+from pbs_fast.matching.python.envelope import (
+    BRACKET_TAG,
+    HOST,
+    HOST_5424,
+    LINE,
+    OWN_HEADER,
+    TAG,
+    TAG_5424,
+    WHEN,
+    WHEN_5424,
+    own,
+)
 
 if TYPE_CHECKING:
     from pbs_fast.events import Event
@@ -46,6 +57,8 @@ def fields(line: bytes, event: Event, layout: str, formats: Iterable[Format]) ->
         message, end = envelope.end(), len(line)
         if repeated := _REPEATED.match(line, message):
             message, end = repeated.end(), end - 1
+        if found.own_in_syslog and layout == SYSLOG and (inner := OWN_HEADER.match(line, message)):
+            message = inner.end()
         steps = (*found.session_address, *found.session_success, *found.session_failure, *found.session_end)
         for pattern in (*found.login, *found.logout, *steps):
             if groups := _groups(pattern, Way.WHOLE, line[message:end], message):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Offsets of rewritten lines start here, beyond any log's size, until they are turned back into those of their source.
 _REWRITTEN: Final = 1 << 60
+#: Lines of a piece in which a wrapper is looked for: one costs 10 us, so a flood of unknown lines costs 5 ms a piece.
+_LOOKED_AT: Final = 512
 #: svlogd's timestamp in UTC, which looks like one of local time.
 _SVLOGD: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[T_][0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{5} ")
 
@@ -229,7 +231,9 @@ class Reader:
         """The wrapper of the lines, else their layout: whichever a line shows first."""
         rewriter = self._rewriter
         at = start
-        while at < stop:
+        for _ in range(_LOOKED_AT):
+            if at >= stop:
+                break
             newline = data.find(b"\n", at, stop)
             end = stop if newline < 0 else newline
             line = data[at:end].removesuffix(b"\r")
@@ -241,6 +245,8 @@ class Reader:
             if rewriter.find(line):
                 return
             at = end + 1
+        if at < stop and rewriter.logtime is None:
+            self._sniff(data[at:stop])
         rewriter.uses_logtime = rewriter.logtime is not None
 
     def _sniff(self, data: bytes) -> None:

@@ -32,7 +32,7 @@ _SHARED_SECONDS = 0.0005
 
 #: Bytes in which a log's first conclusive line is looked for before whole pieces are.
 _HEAD = 1 << 16
-#: Bytes of a piece in which its first line begins, nearly always.
+#: Bytes in which a line begins, nearly always.
 _FIRST = 1 << 12
 
 
@@ -140,14 +140,14 @@ def _jobs(log: LogReader, look: _Look, size: int) -> Iterator[_Job]:
         return
     ranges = aligned(log, size)
     # Lines that are rewritten have to be so in their order; all others are read, and scanned, by any thread.
-    if _is_rewritten(ranges, look.reader):
+    if _is_rewritten(log, ranges, look.reader):
         yield from _in_turn((piece for part in ranges for piece in part.read()), look)
         return
     for part in ranges:
         yield partial(_read_and_scan, part, look.reader.layout or SYSLOG, look)
 
 
-def _is_rewritten(ranges: Sequence[Range], reader: Reader) -> bool:
+def _is_rewritten(log: LogReader, ranges: Sequence[Range], reader: Reader) -> bool:
     """Whether the first conclusive line says so; its layout is the reader's then."""
     # It is nearly always among the very first lines, and a whole piece would be read twice.
     head = [part._replace(stop=min(part.stop, _HEAD)) for part in ranges[:1]]
@@ -155,7 +155,8 @@ def _is_rewritten(ranges: Sequence[Range], reader: Reader) -> bool:
         if any(reader.decide(piece.data, piece.start, piece.stop) for piece in part.read()):
             break
     # Month names of another language may begin anywhere; the lines before them are read as they are in any case.
-    firsts = (part._replace(stop=min(part.stop, part.start + _FIRST)) for part in ranges)
+    step = min(PIECE, max(_FIRST, log.size() >> 6))
+    firsts = (Range(log, at, min(at + _FIRST, log.size())) for at in range(0, log.size(), step))
     return reader.rewrites or any(reader.finds_months(*piece[:3]) for part in firsts for piece in part.read())
 
 

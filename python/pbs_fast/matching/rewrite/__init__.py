@@ -19,7 +19,7 @@ from pbs_fast.matching.rewrite.wrapper import UNDATED, Shape
 from pbs_fast.sources.lines import MAX_LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pbs_fast.matching.rewrite.logtime import LogTime
     from pbs_fast.matching.rewrite.output import Output
@@ -36,6 +36,8 @@ _INNER = re.compile(_PRI + rb"(?:" + BSD.encode() + rb"|" + ISO.encode() + rb")(
 #: How plain lines begin, nearly always.
 _ENGLISH = frozenset((b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"))
 _OTHERS = b"0123456789<"
+#: Bytes between two lines of a piece that are looked at for the name of a month, and the most that are.
+_STEP, _SAMPLES = 1 << 12, 16
 
 
 def read_logtime(text: str, where: str = "") -> LogTime:
@@ -145,17 +147,21 @@ class Rewriter:
         return self.wrapper is not None
 
     def finds_months(self, data: bytes, start: int, stop: int) -> bool:
-        """Take month names of another language as found if the first of these plain lines has one.
+        """Take month names of another language as found if one of these plain lines has one; some are looked at.
 
         Names of some months are English ones too, so a source shows it late.
         """
-        if self.logtime is not None or data[start : start + 3] in _ENGLISH or data[start : start + 1] in _OTHERS:
+        if self.logtime is not None:
+            return False
+        return any(self._has_month(data, at, stop) for at in _samples(data, start, stop))
+
+    def _has_month(self, data: bytes, at: int, stop: int) -> bool:
+        if data[at : at + 3] in _ENGLISH or data[at : at + 1] in _OTHERS:
             return False
         from pbs_fast.matching.rewrite.prefixes import MONTHS_WRAPPER
 
-        newline = data.find(b"\n", start, stop)
-        line = data[start : min(stop if newline < 0 else newline, start + MAX_LINE)]
-        if MONTHS_WRAPPER.read(line) is None:
+        newline = data.find(b"\n", at, stop)
+        if MONTHS_WRAPPER.read(data[at : min(stop if newline < 0 else newline, at + MAX_LINE)]) is None:
             return False
         self.wrapper = MONTHS_WRAPPER
         return True
@@ -205,7 +211,7 @@ class Rewriter:
         if entry is None:
             if wrapper.keeps_others:
                 return line
-            if body:
+            if body or wrapper.proves_starts:
                 self._streams.lose()
             return end
         proves = wrapper.proves_starts and not self._starts_whole
@@ -231,3 +237,15 @@ class Rewriter:
         if m := _INNER.match(rest):
             rest = rest[m.end() :].lstrip(b" ")
         return timestamp + b" " + rest
+
+
+def _samples(data: bytes, start: int, stop: int) -> Iterator[int]:
+    """Where some of the whole lines data[start:stop] begin, the first and the last among them."""
+    yield start
+    for near in range(start, stop, max(_STEP, (stop - start) // _SAMPLES)):
+        at = data.find(b"\n", near, stop) + 1
+        if 0 < at < stop:
+            yield at
+    last = data.rfind(b"\n", start, max(start, stop - 1)) + 1
+    if last > start:
+        yield last

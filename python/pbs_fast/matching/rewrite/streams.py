@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LASTS: Final = 60
 """Seconds without an entry of a stream after which none of its lines is still being written (docs/MATCHING.md, 8)."""
+REMEMBERED: Final = 4_096
+"""Streams of which something is known. A container has two; a journal's records have one for each process."""
 
 
 class Streams:
@@ -45,7 +47,15 @@ class Streams:
                 self._since = second if self._since is None else self._since
                 within = second - self._since <= LASTS
         cut = not proves_starts and not entry.is_line and len(entry.text) >= SPLIT
-        self._within[entry.stream] = entry.is_part or cut
+        goes_on = entry.is_part or cut
+        if goes_on or self._is_lost or proves_starts:
+            self._within[entry.stream] = goes_on
+            if len(self._within) > REMEMBERED:
+                # What was known of the others is lost, so their next entries are in doubt.
+                self.lose()
+                self._within[entry.stream] = goes_on
+        else:
+            self._within.pop(entry.stream, None)
         return not within and not entry.is_part
 
 
