@@ -12,7 +12,7 @@ from pbs_fast.matching.backends import Backend, load_backend
 from pbs_fast.sources.lines import MAX_LINE
 
 TEXTS = (b"client=", b"to=<", b"c", b"info: D", b": ")
-PARTS = 3 * [b": ", b": client="] + [
+PARTS = 8 * [b": ", b": client="] + [
     b": ",
     b":",
     b" ",
