@@ -228,4 +228,4 @@ def test_the_default_log_is_explained() -> None:
     ],
 )
 def test_the_line_of_state_holds_the_newest_warning(warnings: list[str], words: str) -> None:
-    assert state(2, ["hash:/a"], ["x"], warnings).endswith(words)
+    assert state(2, ["hash:/a"], ["x"], warnings=warnings) == f"2 addresses may relay{words}; tables: hash:/a"
