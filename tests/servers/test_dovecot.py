@@ -70,10 +70,6 @@ def test_dovecot() -> None:
         hold(here, deeds(), ["dovecot"])
 
 
-#: A record that begins as a login of nobody's, and is none.
-_WHOLE_LOGIN = re.compile(r"imap-login: (?:.*: )?Login: user=<x>.*>$", re.MULTILINE)
-
-
 @pytest.mark.parametrize("each", _FORMATS.values(), ids=_FORMATS)
 def test_dovecot_that_writes_its_logins_otherwise(each: dict[str, str]) -> None:
     dovecot.version()
@@ -100,6 +96,10 @@ def test_a_proxy(each: str | None) -> None:
         here.wait_for_ports(110, 143, 993, 995)
         hold(here, deeds(), ["dovecot"])
         assert "tarted proxying to " in here.logged()
+
+
+#: A record that begins as a login of nobody's, and is none.
+_WHOLE_LOGIN = re.compile(r"imap-login: (?:.*: )?Login: user=<x>.*>$", re.MULTILINE)
 
 
 def _id_that_fills_records(digits: int) -> bytes:
