@@ -224,7 +224,7 @@ def test_the_default_log_is_explained() -> None:
     [
         ([], "; failing: x"),
         (["a: one"], "; failing: x; warning: a: one"),
-        (["a: one", "b: " + "y" * 400], f"; warning (and 1 more): b: {'y' * 297}…"),
+        (["a: one", "b: " + "y" * 400], f"; failing: x; warning (and 1 more): b: {'y' * 297}…"),
     ],
 )
 def test_the_line_of_state_holds_the_newest_warning(warnings: list[str], words: str) -> None:
