@@ -11,6 +11,7 @@ from pbs_fast.errors import ConfigError, FormatError
 from pbs_fast.formats.custom import in_force
 from pbs_fast.formats.loader import load_catalogue, only_marked
 from pbs_fast.matching.zones import zone_table
+from pbs_fast.util.doveconf import instance_name
 
 if TYPE_CHECKING:
     from pbs_fast.config import Settings
@@ -27,6 +28,8 @@ _LINES = (
     b"Mar  4 07:12:12 mx postfix/lmtp[734]: 4ZpX1c2Jz7: to=<lena@example.com>, relay=mx[private/lmtp], status=sent",
 )
 _REPEAT = 2_000
+#: The name of its format.
+_DOVECOT = "dovecot"
 _ROUNDS = 3
 
 
@@ -49,7 +52,7 @@ def site_formats(settings: Settings) -> Site:
             own = in_force((), {}, settings.config.format)
         else:
             catalogue = only_marked(catalogue, settings.config.only_marked)
-            own = in_force(catalogue, settings.config.program_tags, settings.config.format)
+            own = in_force(catalogue, _tags(settings, catalogue), settings.config.format)
     except FormatError as error:
         raise ConfigError(str(error)) from None
     if not isinstance(chosen, bool):
@@ -65,6 +68,18 @@ def site_formats(settings: Settings) -> Site:
         empty = f"{settings.origin('catalogue')}: catalogue is empty and there is no [[format]], so nothing is granted"
         return Site((), (*own.warnings, empty), own.slow)
     return Site(own.formats, own.warnings, own.slow)
+
+
+def _tags(settings: Settings, catalogue: Sequence[Format]) -> dict[str, tuple[str, ...]]:
+    """The tags that the configuration adds, and that of a Dovecot which is installed here under a name of its own.
+
+    Only the machine's own setting can tell: any program may have any tag, and its lines may hold anybody's text.
+    """
+    tags = dict(settings.config.program_tags)
+    known = {tag for each in catalogue for tag in (*each.program, *each.tls_program)}.union(*tags.values())
+    if _DOVECOT in {each.name for each in catalogue} and (name := instance_name()) is not None and name not in known:
+        tags[_DOVECOT] = (*tags.get(_DOVECOT, ()), name)
+    return tags
 
 
 def _check_names(settings: Settings, known: Sequence[str]) -> None:
