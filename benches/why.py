@@ -27,7 +27,7 @@ _LINE = 167
 _WINDOW = 1_700
 _RARE, _OFTEN, _USER = "203.0.113.5", "203.0.113.6", "anna@example.org"
 #: Replaces the needles before the command runs.
-_ALL = "from pbs_fast.why import judge; judge.for_addresses = judge.for_user = lambda *_: None; "
+_ALL = "from pbs_fast.control.why import judge; judge.for_addresses = judge.for_user = lambda *_: None; "
 
 
 def write(log: Path, megabytes: int) -> int:

@@ -11,7 +11,7 @@ FLOORS = [
     {"util", "log", "formats", "ledger", "serving"},
     {"sources", "tables", "config", "share", "caps", "metrics"},
     {"matching", "guards", "health"},
-    {"daemon", "match", "replay", "bench", "legacy", "control", "doctor", "report", "why"},
+    {"daemon", "match", "replay", "bench", "legacy", "control", "doctor", "report"},
     {"cli"},
     {"__main__"},
 ]

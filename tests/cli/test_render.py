@@ -16,7 +16,7 @@ from pbs_fast.cli.render import layout, status, why
 from pbs_fast.cli.render import replies as short
 from pbs_fast.cli.render.layout import Cell, Look, listed, paragraph, plural, table
 from pbs_fast.control.protocol import EVENTS
-from pbs_fast.why.findings import Findings, Line, Login, LogPart, Message, Missed
+from pbs_fast.control.why.findings import Findings, Line, Login, LogPart, Message, Missed
 
 NARROW = Look(80)
 #: Colours as marks, so that a test sees where they begin and end.

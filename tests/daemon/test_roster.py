@@ -12,7 +12,6 @@ from daemon.running import Site, append, lines_with, login, noise
 from pbs_fast.config import Config
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.log_set import FORGET_AFTER, RESCAN, LogSet
-from pbs_fast.daemon.watched import Watched
 from pbs_fast.events import Grant
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import load_backend
@@ -20,6 +19,7 @@ from pbs_fast.matching.zones import zone_table
 from pbs_fast.sources.file import source as presence
 from pbs_fast.sources.protocol import BUDGET, Start
 from pbs_fast.sources.wakeup import Hints
+from pbs_fast.sources.watched import Watched
 from pbs_fast.tables import open_table
 from support.own_log import heard
 

@@ -16,16 +16,16 @@ import pytest
 
 from pbs_fast.bench.hublog.stream import START, Options, iter_lines
 from pbs_fast.config import Given, load, merge
+from pbs_fast.control.why import judge
+from pbs_fast.control.why.findings import Findings
+from pbs_fast.control.why.judge import Investigation
+from pbs_fast.control.why.needles import MOST, Needles, for_addresses, for_user
+from pbs_fast.control.why.queue import queued, sent_by
+from pbs_fast.control.why.search import numbered
 from pbs_fast.errors import PbsError
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.match.lines import Run
 from pbs_fast.matching import Backend
-from pbs_fast.why import judge
-from pbs_fast.why.findings import Findings
-from pbs_fast.why.judge import Investigation
-from pbs_fast.why.needles import MOST, Needles, for_addresses, for_user
-from pbs_fast.why.queue import queued, sent_by
-from pbs_fast.why.search import numbered
 from sources.journals import fields, message, store
 from support.matchers import catalogue_matcher
 

@@ -108,9 +108,9 @@ def register(app: typer.Typer) -> None:
         from time import time
 
         from pbs_fast.cli.render.layout import plural
+        from pbs_fast.control.why.judge import Investigation
+        from pbs_fast.control.why.queue import queued, sent_by
         from pbs_fast.errors import UsageError
-        from pbs_fast.why.judge import Investigation
-        from pbs_fast.why.queue import queued, sent_by
 
         whom_ = target(whom)
         if whom_.network is not None:

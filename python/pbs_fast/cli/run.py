@@ -79,10 +79,10 @@ def _serve(settings: Settings, program: str) -> int:
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
     from pbs_fast.daemon.privileges import drop_to, prepare_directory, prepare_log
-    from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
     from pbs_fast.log.handlers import STDOUT, is_file, own_log
     from pbs_fast.log.targets import IDENT
+    from pbs_fast.sources.watched import refuse_inherited
 
     log = getLogger(__name__)
     name = program or "pbs-fast run"

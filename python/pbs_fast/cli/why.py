@@ -13,7 +13,7 @@ from pbs_fast.config import Settings
 if TYPE_CHECKING:
     from pbs_fast.control.protocol import Target
     from pbs_fast.control.replies import Why as Reply
-    from pbs_fast.why.findings import Findings
+    from pbs_fast.control.why.findings import Findings
 
 Whom = Annotated[str, typer.Argument(metavar="ADDRESS|USER", help="An IP address, or a login name.")]
 
@@ -71,9 +71,9 @@ def _logs(settings: Settings, asked: Target, reply: Reply | None) -> Findings:
     """The logs' part; where they cannot be read at all, it says why. Raises PbsError if there is no other part."""
     import time
 
+    from pbs_fast.control.why.findings import Findings
+    from pbs_fast.control.why.judge import Investigation
     from pbs_fast.errors import PbsError
-    from pbs_fast.why.findings import Findings
-    from pbs_fast.why.judge import Investigation
 
     config = settings.config
     now = int(time.time())
@@ -94,9 +94,9 @@ def _followed(settings: Settings, reply: Reply | None) -> list[str] | None:
     """The logs that the daemon follows, whatever options it was started with; None: those of the configuration."""
     if reply is None or ("watchlog" in settings.origins and settings.origin("watchlog").startswith("--")):
         return None
-    from pbs_fast.daemon.watched import Watched
     from pbs_fast.errors import UsageError
     from pbs_fast.sources.registry import find_scheme
+    from pbs_fast.sources.watched import Watched
 
     try:
         known = Watched(settings.config).paths
@@ -109,6 +109,6 @@ def _followed(settings: Settings, reply: Reply | None) -> list[str] | None:
 
 def _number(reply: Reply | None, found: Findings) -> None:
     from pbs_fast.cli.render.why import shown_lines
-    from pbs_fast.why.search import numbered
+    from pbs_fast.control.why.search import numbered
 
     found.replace_lines(numbered(shown_lines(reply, found)))

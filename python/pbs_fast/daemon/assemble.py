@@ -35,7 +35,6 @@ from pbs_fast.daemon.reprocess import reprocess
 from pbs_fast.daemon.resume import resume
 from pbs_fast.daemon.signals import Signals
 from pbs_fast.daemon.unexplained import Unexplained
-from pbs_fast.daemon.watched import Watched
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Counters
 from pbs_fast.formats.ends import session_ends
@@ -60,6 +59,7 @@ from pbs_fast.sources.journal.newest import newest_entry
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
+from pbs_fast.sources.watched import Watched
 from pbs_fast.tables import Table, TableOptions, open_table
 from pbs_fast.tables.untyped import choose
 from pbs_fast.tables.value import Template

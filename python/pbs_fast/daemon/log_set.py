@@ -18,8 +18,8 @@ from pbs_fast.sources.protocol import BUDGET
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
-    from pbs_fast.daemon.watched import Watched
     from pbs_fast.events import Batch
+    from pbs_fast.sources.watched import Watched
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pbs_fast.util.durations import exact
 
 if TYPE_CHECKING:
     from pbs_fast.control.replies import Refusal, Row, Why
-    from pbs_fast.why.findings import Findings, Line, Login, Message
+    from pbs_fast.control.why.findings import Findings, Line, Login, Message
 
 #: Exit statuses; 1 is that of every answer without the daemon.
 MAY, WITHOUT_DAEMON, MAY_NOT = 0, 1, 3

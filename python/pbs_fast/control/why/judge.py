@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pbs_fast.config import Settings
-from pbs_fast.daemon.watched import Watched
+from pbs_fast.control.why.findings import Findings, Line, Login
+from pbs_fast.control.why.needles import Needles, for_addresses, for_user
+from pbs_fast.control.why.search import About, Reading, search
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Batch
 from pbs_fast.guards import Guards, read_machine
@@ -21,9 +23,7 @@ from pbs_fast.matching.site import site_formats
 from pbs_fast.matching.zones import zone_table
 from pbs_fast.replay.replayer import Replayer
 from pbs_fast.sources.registry import find_scheme
-from pbs_fast.why.findings import Findings, Line, Login
-from pbs_fast.why.needles import Needles, for_addresses, for_user
-from pbs_fast.why.search import About, Reading, search
+from pbs_fast.sources.watched import Watched
 
 if TYPE_CHECKING:
     from pbs_fast.events import Event

@@ -1,7 +1,4 @@
-"""Which logs the daemon follows: the paths of `watchlog`, its patterns resolved, now and again while it runs.
-
-Imports config and sources.
-"""
+"""Which logs the daemon follows: the paths of `watchlog`, its patterns resolved, now and again while it runs."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ class Watched:
         return path in self._named
 
     def forget(self, path: str) -> None:
-        """Take a log that came by a pattern for a new one when it comes again."""
+        """Treat a log that came by a pattern as a new one when it comes again."""
         self.paths.remove(path)
 
 

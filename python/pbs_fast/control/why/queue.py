@@ -17,8 +17,8 @@ from pbs_fast.errors import PbsError
 from pbs_fast.guards.deny import fold_user
 
 if TYPE_CHECKING:
-    from pbs_fast.why.findings import Login, LogPart, Message
-    from pbs_fast.why.judge import Investigation
+    from pbs_fast.control.why.findings import Login, LogPart, Message
+    from pbs_fast.control.why.judge import Investigation
 
 _SBIN = "/usr/sbin:/usr/local/sbin"
 #: Seconds; it asks the daemon showq, which reads each queue file.
