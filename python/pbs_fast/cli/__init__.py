@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pbs_fast.cli import bench, catalogue, config, import_config, match, run, table
+from pbs_fast.cli import bench, catalogue, config, doctor, import_config, match, run, table
 from pbs_fast.cli.errors import bad_use, no_such_command
 from pbs_fast.errors import PbsError, UsageError
 from pbs_fast.util.text import printable
@@ -85,7 +85,7 @@ def application() -> typer.Typer:
     """The program `pbs-fast` with all its commands."""
     app = blank(cls=_Commands, invoke_without_command=True)
     app.callback()(_start)
-    for module in (run, match, bench, table, catalogue, config, import_config):
+    for module in (run, match, bench, table, doctor, catalogue, config, import_config):
         module.register(app)
     return app
 
