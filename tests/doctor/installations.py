@@ -114,19 +114,17 @@ GOOD = {
     ),
     # docker-mailserver: permit_mynetworks early, a policy daemon, overrides with names of main.cf.
     "docker-mailserver-like": Shape(
-        MAIN
-        + "smtpd_helo_required = yes\nsmtpd_helo_restrictions = permit_mynetworks, reject_invalid_helo_hostname, permit\n"
+        MAIN + "smtpd_helo_required = yes\nsmtpd_helo_restrictions = permit_mynetworks, reject_invalid_helo_hostname\n"
         "smtpd_sender_restrictions = permit_sasl_authenticated, permit_mynetworks, reject_unknown_sender_domain\n"
         + RELAY
-        + "dms_recipient = permit_sasl_authenticated, permit_mynetworks, check_policy_service unix:private/policyd-spf\n"
+        + "dms_recipient = permit_sasl_authenticated, permit_mynetworks, check_policy_service unix:private/spf\n"
         "smtpd_recipient_restrictions = $dms_recipient, reject_unauth_pipelining, reject_rbl_client bl.example.net\n"
         "smtpd_client_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_pipelining\n",
         "smtp inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n" + SUBMISSION + AMAVIS.replace("y", "n", 1),
     ),
     # iRedMail: everything in the recipient list, its own policy daemon, relay list left to the same end.
     "iRedMail-like": Shape(
-        MAIN
-        + "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, permit_auth_destination,\n"
+        MAIN + "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, permit_auth_destination,\n"
         "  check_client_access TABLE, reject_unauth_destination\n"
         "smtpd_recipient_restrictions = reject_non_fqdn_recipient, reject_unlisted_recipient,\n"
         "  check_policy_service inet:127.0.0.1:7777, permit_mynetworks, permit_sasl_authenticated,\n"
@@ -142,14 +140,19 @@ GOOD = {
         "  permit_auth_destination, check_client_access TABLE, reject_unauth_destination\n"
         "smtpd_sender_restrictions = check_sender_access hash:/var/spool/postfix/plesk/blacklists,\n"
         "  permit_sasl_authenticated\n",
-        DEBIAN_MASTER
-        + "smtps inet n - - - - smtpd -o smtpd_tls_wrappermode=yes\nsubmission inet n - - - - smtpd\n"
+        DEBIAN_MASTER + "smtps inet n - - - - smtpd -o smtpd_tls_wrappermode=yes\nsubmission inet n - - - - smtpd\n"
         "  -o smtpd_enforce_tls=yes -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes\n"
         "  -o smtpd_client_restrictions=permit_sasl_authenticated,reject\n",
     ),
     "two instances, one for clients and one for outbound mail": Shape(
         MAIN + RELAY + "multi_instance_enable = yes\nmulti_instance_directories = DIR/out\n",
-        others=(("out", MAIN + "multi_instance_name = postfix-out\nmaster_service_disable = inet\n", "qmgr unix n - n 300 1 qmgr\n"),),
+        others=(
+            (
+                "out",
+                MAIN + "multi_instance_name = postfix-out\nmaster_service_disable = inet\n",
+                "qmgr unix n - n 300 1 qmgr\n",
+            ),
+        ),
     ),
     "two instances, the second asks": Shape(
         MAIN
@@ -159,8 +162,7 @@ GOOD = {
         notes=("mua: smtp/inet",),
     ),
     "words of a list in braces, in capitals and over lines": Shape(
-        MAIN
-        + "smtpd_relay_restrictions = PERMIT_MYNETWORKS permit_auth_destination\n"
+        MAIN + "smtpd_relay_restrictions = PERMIT_MYNETWORKS permit_auth_destination\n"
         "  check_policy_service { inet:127.0.0.1:10023, timeout=5s, { default_action = 451 4.3.0 later, please } }\n"
         "  check_client_access TABLE\n  reject_unauth_destination\n"
     ),
@@ -185,13 +187,12 @@ GOOD = {
     ),
     "the guide's three lines without anything else": Shape(RELAY),
     "policy service with caps in front of the table": Shape(
-        MAIN
-        + "smtpd_relay_restrictions = permit_auth_destination,\n"
+        MAIN + "smtpd_relay_restrictions = permit_auth_destination,\n"
         "  check_policy_service { unix:pbs/policy, timeout=5s, default_action=DUNNO },\n"
         "  check_client_access TABLE, reject_unauth_destination\n"
         "smtpd_data_restrictions = check_policy_service { unix:pbs/policy, timeout=5s, default_action=DUNNO }\n"
     ),
-}  # fmt: skip
+}
 
 _WIRED, _ORDER, _POLICY, _OTHER, _READ = (
     "postfix.wired", "postfix.order", "postfix.policy", "postfix.other", "table.read"
@@ -204,14 +205,13 @@ def _relay(text: str, **more: object) -> Shape:
 
 BROKEN = {
     "named nowhere": Shape(MAIN, expected=((_WIRED, "fail", "no smtpd asks"),)),
-    "another type": Shape(
-        MAIN + RELAY.replace("TABLE", "hash:PLACE"), expected=((_WIRED, "fail", "not hash:"),)
-    ),
+    "another type": Shape(MAIN + RELAY.replace("TABLE", "hash:PLACE"), expected=((_WIRED, "fail", "not hash:"),)),
     "with the suffix that Postfix appends itself": Shape(
         MAIN + RELAY.replace("TABLE", "TABLE.lmdb"), expected=((_WIRED, "fail", "appends .lmdb itself"),)
     ),
     "another path": Shape(
-        MAIN + RELAY.replace("TABLE", "lmdb:/etc/postfix/pop-before-smtp"), expected=((_WIRED, "fail", "no smtpd asks"),)
+        MAIN + RELAY.replace("TABLE", "lmdb:/etc/postfix/pop-before-smtp"),
+        expected=((_WIRED, "fail", "no smtpd asks"),),
     ),
     "behind what refuses": _relay(
         "permit_mynetworks, permit_auth_destination, reject_unauth_destination, check_client_access TABLE",
@@ -253,8 +253,8 @@ BROKEN = {
         expected=((_ORDER, "warn", "mynetworks holds lmdb:"),),
     ),
     "open: nothing refuses behind it": Shape(
-        MAIN + "smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit_mynetworks, permit_auth_destination,\n"
-        "  check_client_access TABLE\n",
+        MAIN + "smtpd_relay_restrictions =\n"
+        "smtpd_recipient_restrictions = permit_mynetworks, permit_auth_destination, check_client_access TABLE\n",
         expected=((_ORDER, "fail", "open relay"),),
     ),
     "open: permit before the refusal": _relay(
@@ -279,7 +279,7 @@ BROKEN = {
     ),
     "a port without AUTH overrides the list": Shape(
         MAIN + RELAY,
-        DEBIAN_MASTER + "2525 inet n - y - - smtpd\n  -o { smtpd_relay_restrictions = permit_auth_destination, reject }\n",
+        DEBIAN_MASTER + "2525 inet n - y - - smtpd\n  -o { smtpd_relay_restrictions = permit_mynetworks, reject }\n",
         expected=((_WIRED, "warn", "2525/inet sets"),),
     ),
     "the list about clients refuses": Shape(
@@ -343,11 +343,12 @@ BROKEN = {
         expected=((_POLICY, "warn", "100s"),),
     ),
     "policy: at DATA only": Shape(
-        MAIN + RELAY
+        MAIN
+        + RELAY
         + "smtpd_data_restrictions = check_policy_service { unix:pbs/policy, timeout=5s, default_action=DUNNO }\n",
         expected=((_POLICY, "warn", "caps do nothing"),),
     ),
-}  # fmt: skip
+}
 
 
 def build(shape: Shape, directory: Path) -> tuple[str, list[str]]:

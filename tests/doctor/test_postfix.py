@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doctor.installations import BROKEN, GOOD, MAIN, RELAY, Shape, build
 
+from doctor.installations import BROKEN, GOOD, MAIN, RELAY, Shape, build
 from pbs_fast.config.settings import merge
 from pbs_fast.doctor import tables
 from pbs_fast.doctor.postfix import check

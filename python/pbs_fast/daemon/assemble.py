@@ -20,6 +20,7 @@ from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.loop import Daemon
+from pbs_fast.daemon.mta_check import check_mta
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
@@ -48,7 +49,7 @@ from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
-from pbs_fast.tables import Table, TableOptions, open_table
+from pbs_fast.tables import Table, TableOptions, TableSpec, open_table
 from pbs_fast.tables.untyped import choose
 from pbs_fast.util.clock import Clock
 
@@ -83,7 +84,8 @@ def run(
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open()
         tables = open_tables(config, parts.clock) if config.write else []
-        publisher = Publisher(tables, left_tables(tables, config))
+        specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
+        publisher = Publisher(tables, left_tables(specs, config))
         daemon = Daemon(
             logs=LogSet(followers, watched, parts.newcomers),
             guards=parts.guards,
@@ -106,6 +108,7 @@ def run(
                     background.ready()
                 notifier.ready(daemon.state())
                 if not config.once:
+                    check_mta(config, specs)
                     daemon.serve()
         finally:
             notifier.stopping()
@@ -248,10 +251,9 @@ class Parts:
             log.warning(notice)
 
 
-def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:
+def left_tables(specs: Sequence[TableSpec], config: Config) -> LeftTables | None:
     """Empties the tables that an earlier configuration left; None if nothing is written."""
     options = TableOptions(value=config.value, flock=config.flock)
-    specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
     return LeftTables(specs, options, config.grace) if specs else None
 
 
