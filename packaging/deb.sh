@@ -37,7 +37,7 @@ cp "$top/packaging/sysv/pbs-fast" pbs-fast.init
 cp "$top/packaging/logrotate/pbs-fast" pbs-fast.logrotate
 cp "$top/packaging/sysusers.d/pbs-fast.conf" pbs-fast.sysusers
 cp "$top/packaging/tmpfiles.d/pbs-fast.conf" pbs-fast.tmpfiles
-for unit in "$top"/packaging/systemd/pbs-fast*.service "$top"/packaging/systemd/pbs-fast*.timer; do
+for unit in "$top"/packaging/systemd/pbs-fast*.*; do
     name=$(basename "$unit")
     cp "$unit" "pbs-fast.${name#pbs-fast.}"
 done
@@ -50,7 +50,7 @@ done
         echo "debian/files.d/before-253.conf lib/systemd/system/pbs-fast.service.d"
     fi
 } >pbs-fast.install
-for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md docs/MIGRATION.md docs/BLOCKING.md; do
+for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md docs/MIGRATION.md docs/BLOCKING.md docs/CONTROL.md; do
     # shellcheck disable=SC2086  # patterns
     cp "$top"/$name files.d/
 done

@@ -169,6 +169,8 @@ def _configuration() -> str:
     )
     out.append(".SH KEYS\n")
     out += [_key(key) for name, key in KEYS.items() if "." not in name]
+    out += [".SH CONTROL\n", _paragraphs("Keys of the table [control]: the sockets of the running daemon.")]
+    out += [_key(key) for name, key in KEYS.items() if name.startswith("control.")]
     out += [".SH GUARDS\n", _paragraphs("Keys of the table [guards]: which grants are refused.")]
     out += [_key(key) for name, key in KEYS.items() if name.startswith("guards.")]
     out += [".SH FORMATS\n"]

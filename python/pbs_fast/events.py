@@ -85,7 +85,7 @@ class Grant(NamedTuple):
     user: str | None
     format: str
     why: str
-    """`new`, `renewed`, `session` or `recovered`."""
+    """`new`, `renewed`, `session`, `recovered` or `manual`."""
     host: str = ""
     """The host field of the log line, for the audit; "" when the layout has none."""
 
@@ -113,6 +113,9 @@ class Changes:
     def __len__(self) -> int:
         """How many addresses have a change."""
         return len(self._set) + len(self._removed)
+
+    def __contains__(self, ip: object) -> bool:
+        return ip in self._set or ip in self._removed
 
     def add(self, delta: Delta) -> None:
         """Take up later changes."""

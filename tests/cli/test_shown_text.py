@@ -62,7 +62,7 @@ def audited(text: str, tmp_path: Path) -> str:
             explain.changed(Delta(set={"192.0.2.1": Grant(1, text, "dovecot", why, text)}))
         explain.removed({"192.0.2.1": Grant(1, text, "dovecot", "new", text)}, "expired")
         explain.dropped(["192.0.2.1"], text)
-        explain.refused([Refusal("192.0.2.1", "hosts", 1, text, text)])
+        explain.refused([Refusal("192.0.2.1", "hosts", 1, text, text, 0, "log")])
     return path.read_text(encoding="utf-8")
 
 

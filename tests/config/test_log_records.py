@@ -43,7 +43,7 @@ def test_each_change_of_a_row_is_an_event() -> None:
         explain.removed({"a": grant}, "expired")
         explain.removed({"b": grant}, "refused by the guard deny")
         explain.dropped(["c"], "stale")
-        explain.refused([Refusal("d", "hosts", 1, None, "")])
+        explain.refused([Refusal("d", "hosts", 1, None, "", 0, "log")])
     events = [vars(record) for record in found.records]
     assert [(each["event"], len(each["rows"]), each["why"]) for each in events] == [
         ("granted", 2, ""),

@@ -85,8 +85,11 @@ class Site:
         return file
 
     def configure(self, text: str = "") -> None:
-        """Write the configuration: what keeps this machine's Postfix and /etc out, then `text`."""
-        self.config.write_text(f'mynetworks = ["{self.networks}"]\ndeny = "{self.deny}"\n{text}')
+        """Write the configuration: what keeps this machine's Postfix, /etc, /run and /var out, then `text`."""
+        self.config.write_text(
+            f'mynetworks = ["{self.networks}"]\ndeny = "{self.deny}"\n'
+            f'control.directory = "{self.place}/run"\nstate_directory = "{self.place}"\n{text}'
+        )
 
     def append(self, *lines: str) -> None:
         """More lines in the mail log."""

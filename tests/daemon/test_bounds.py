@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 
 from pbs_fast.config import Config
-from pbs_fast.daemon import follower
+from pbs_fast.daemon import follower, refusals
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.follower import clipped
 from pbs_fast.events import Batch
@@ -53,6 +53,7 @@ LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
     (crowd, "MAX_ADDRESSES", SMALL),
     (crowd, "MAX_USERS", SMALL),
     (answers, "MAX_ANSWERS", SMALL),
+    (refusals, "RING", SMALL),
     (sessions, "MAX_OPEN", SMALL),
     (sessions, "_REMEMBERED", SMALL),
     (counting, "_MOST_DEFERRED", SMALL),
@@ -145,6 +146,7 @@ class Pipeline:
         self.own = str(place / "own.log")
         self.explain = Explainer(lambda second: second)
         self.refused: set[str] = set()
+        self.remembered = refusals.Refusals()
 
     def feed(self, lines: Iterator[bytes]) -> None:
         with own_log(self.own, debug=True):
@@ -162,11 +164,14 @@ class Pipeline:
             if kind == "login" and (warning := self.skew.saw(host, last, now)):
                 logging.getLogger("pbs_fast.test").warning(warning)
         self.explain.refused(screened.refused)
+        self.remembered.add(screened.refused)
         self.explain.changed(self.ledger.observe(screened.batch, now))
         self.ledger.expire(now)
 
     def size(self) -> int:
-        return reachable(self.matcher, self.reader, self.guards, self.ledger, self.skew, self.alarm, self.explain)
+        return reachable(
+            self.matcher, self.reader, self.guards, self.ledger, self.skew, self.alarm, self.explain, self.remembered
+        )
 
 
 #: Memories are emptied when they are full, so sizes go up and down by some thousands.

@@ -11,6 +11,7 @@ import pytest
 from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.daemon import loop
 from pbs_fast.daemon.loop import Daemon
+from pbs_fast.daemon.manual import ManualRows
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.unexplained import Unexplained
@@ -105,6 +106,7 @@ class Site:
             notifier=Notifier({}),
             reload=lambda: False,
             unexplained=Unexplained([], ledger, self.clock),
+            manual=ManualRows(None, self.clock),
         )
 
     def login(self, *ips: str) -> None:

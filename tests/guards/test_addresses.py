@@ -60,7 +60,7 @@ def test_refused(make: MakeGuards, guard: str, ips: list[str]) -> None:
         screened = guards.screen(batch([Login(ip, NOW, "bob"), Login("203.0.113.7", NOW)]), Live(), NOW)
         assert screened.batch.ip == ["203.0.113.7"]
         assert screened.batch.user_last == ["alice"]
-        assert screened.refused == [Refusal(ip, guard, 1, "bob", "mx")]
+        assert screened.refused == [Refusal(ip, guard, 1, "bob", "mx", NOW, "test")]
     assert guards.counters == {f"refused_{guard}": len(ips)}
 
 

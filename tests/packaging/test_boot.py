@@ -57,6 +57,39 @@ cat /proc/$(main_pid)/status >/out/process
 name=files note nsenter -t $(main_pid) -m touch /var/lib/pbs-fast/may /etc/may-not /var/log/may-not
 rm -f /var/lib/pbs-fast/may
 
+# Who may do what on which socket, each as a client of its own account.
+cat >/tmp/ask.py <<'PYTHON'
+import json, os, socket, sys
+who, name, do, *rest = sys.argv[1:]
+uid, groups = {"root": (0, [0]), "own": (OWN, [OWN]), "adm": (65534, [65534, ADM]), "stranger": (65534, [65534])}[who]
+os.setgroups(groups), os.setresgid(*[groups[0]] * 3), os.setresuid(uid, uid, uid)
+with socket.socket(socket.AF_UNIX) as client:
+    client.settimeout(20)
+    try:
+        client.connect(f"/run/pbs-fast/{name}")
+        client.sendall(json.dumps({"v": 1, "id": 1, "do": do, **json.loads("".join(rest) or "{}")}).encode() + b"\n")
+        reply = json.loads(client.makefile("rb").readline())
+        print(who, name, do, reply["error"]["code"] if "error" in reply else "ok")
+    except PermissionError:
+        print(who, name, do, "EACCES")
+PYTHON
+sed -i "s/OWN/$(id -u pbs-fast)/g; s/ADM/$(getent group adm | cut -d: -f3)/" /tmp/ask.py
+ask() { /opt/python/bin/python3 /tmp/ask.py "$@"; }
+stat -c '%a %U %G %n' /run/pbs-fast/* >/out/sockets
+for socket in control status; do
+    for who in root own adm stranger; do
+        ask $who $socket ping; ask $who $socket undo '{"user": "nobody"}'
+    done
+done >/out/rights 2>&1
+# Whoever gets to the socket of changes, because somebody opened its mode, is still refused.
+chmod 0666 /run/pbs-fast/control
+for who in root own adm stranger; do ask $who control status; done >/out/peers 2>&1
+ask root control grant '{"ip": "203.0.113.99", "for": 3600, "reason": "by hand"}' >/out/granted
+ask root control revoke '{"ip": "203.0.113.2"}' >>/out/granted
+name=restart_manual note systemctl restart pbs-fast
+name=list_manual note pbs-fast list
+ask root status status >>/out/granted
+
 name=reap note systemctl start pbs-fast-reap
 echo 'what = "is this"' >/etc/pbs-fast/deny.toml
 name=reload_bad note systemctl reload pbs-fast
@@ -110,6 +143,7 @@ name=hung note show -p NRestarts -p ActiveState
 name=list_hung note pbs-fast list
 
 name=stop note systemctl stop pbs-fast
+name=sockets_stopped note ls /run/pbs-fast
 name=stopped note show -p ActiveState -p Result
 name=list_stopped note pbs-fast list
 echo 'grce = 1' >/etc/pbs-fast/pbs-fast.toml
@@ -289,6 +323,53 @@ def test_our_own_log_in_the_journal_and_by_syslog(target: str, machine: Machine)
     assert (entry["SYSLOG_FACILITY"], entry["PRIORITY"]) == ("2", "6")
     debug = [each for each in machine.entries("pbs-fast") if each["PRIORITY"] == "7" and each["_TRANSPORT"] == target]
     assert debug, "debug = true"
+
+
+def test_the_sockets_are_those_of_the_units(machine: Machine) -> None:
+    assert machine.text("sockets") == "600 root root /run/pbs-fast/control\n660 root adm /run/pbs-fast/status\n"
+    said = [text for _, text in machine.journal("pbs-fast")]
+    assert any("control sockets from systemd in /run/pbs-fast: control, status" in text for text in said)
+
+
+def test_who_may_do_what(machine: Machine) -> None:
+    """The table of SECURITY.md: the mode decides on `status`, which only reads; `control` is root's."""
+    rights = {(who, name, do): result for who, name, do, result in map(str.split, machine.text("rights").splitlines())}
+    assert rights == {
+        (who, name, do): result
+        for who, on_control, on_status in (
+            ("root", ("ok", "unknown"), ("ok", "denied")),
+            ("own", ("EACCES", "EACCES"), ("EACCES", "EACCES")),
+            ("adm", ("EACCES", "EACCES"), ("ok", "denied")),
+            ("stranger", ("EACCES", "EACCES"), ("EACCES", "EACCES")),
+        )
+        for name, results in (("control", on_control), ("status", on_status))
+        for do, result in zip(("ping", "undo"), results, strict=True)
+    }
+
+
+def test_the_uid_decides_on_control_whatever_its_mode_says(machine: Machine) -> None:
+    """PrivateUsers=yes shows everybody but root and us as one uid, which is neither."""
+    assert machine.text("peers").splitlines() == [
+        "root control status ok",
+        "own control status ok",
+        "adm control status denied",
+        "stranger control status denied",
+    ]
+
+
+def test_a_restart_keeps_what_was_done_by_hand(machine: Machine) -> None:
+    assert machine.text("granted").splitlines() == [
+        "root control grant ok",
+        "root control revoke ok",
+        "root status status ok",
+    ]
+    assert machine.status("restart_manual") == 0
+    assert machine.text("list_manual") == "The database holds 2 IPs:\n\t203.0.113.1\n\t203.0.113.99\n"
+
+
+def test_a_stop_takes_the_sockets_with_it(machine: Machine) -> None:
+    """Else the next question would start the daemon again."""
+    assert machine.text("sockets_stopped") == ""
 
 
 def test_a_stop_is_a_clean_end_and_keeps_the_rows(machine: Machine) -> None:

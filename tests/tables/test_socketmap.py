@@ -21,7 +21,7 @@ from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.serving import server as serving
 from pbs_fast.serving.netstring import Decoder, encode
-from pbs_fast.serving.server import Server
+from pbs_fast.serving.server import Port, Server
 from pbs_fast.tables import Table, TableOptions, list_rows, open_table
 from tables.conftest import Opener, grant
 
@@ -220,7 +220,8 @@ def test_one_client_too_many_pushes_out_the_longest_silent(directory: Path) -> N
     listener.bind(os.fspath(directory / "s"))
     listener.listen()
     listener.setblocking(False)
-    server = Server(listener, lambda request: request, most=3)
+    port = Port(listener, lambda: Decoder(100), lambda _, request: encode(request), most=3)
+    server = Server([port], name="test")
     server.start()
     try:
         clients = []

@@ -78,7 +78,7 @@ def _serve(settings: Settings, program: str) -> int:
     from pbs_fast.daemon.assemble import run
     from pbs_fast.daemon.background import into_background
     from pbs_fast.daemon.paths import absolute, rooted, started_in
-    from pbs_fast.daemon.privileges import drop_to, prepare_log
+    from pbs_fast.daemon.privileges import drop_to, prepare_directory, prepare_log
     from pbs_fast.daemon.watched import refuse_inherited
     from pbs_fast.errors import PbsError
     from pbs_fast.log.handlers import STDOUT, is_file, own_log
@@ -94,6 +94,8 @@ def _serve(settings: Settings, program: str) -> int:
     user = config.user if os.geteuid() != 0 or config.user is not None else _account(config)
     if user is not None and os.geteuid() == 0 and is_file(config.logto):
         prepare_log(config.logto, user)
+    if user is not None and os.geteuid() == 0 and config.write:
+        prepare_directory(config.control.directory, user)
     if user is not None and config.daemon is not None and _is_theirs(config.daemon):
         drop_to(user)
     background = into_background(config.daemon) if config.daemon is not None else None

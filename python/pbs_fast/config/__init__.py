@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pbs_fast.config.model import DEFAULT_FILE, FORMAT_KEYS, KEYS, Config, FormatKeys, Guards
+from pbs_fast.config.model import DEFAULT_FILE, FORMAT_KEYS, KEYS, Config, Control, FormatKeys, Guards
 from pbs_fast.config.settings import DEFAULT, JOURNAL, STDOUT, Given, Settings, default_log, logs, merge
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "KEYS",
     "STDOUT",
     "Config",
+    "Control",
     "FormatKeys",
     "Given",
     "Guards",

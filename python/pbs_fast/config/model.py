@@ -61,6 +61,17 @@ class Guards:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """`[control]`: the sockets by which the commands `status`, `why`, `revoke`, … reach the running daemon."""
+
+    directory: str = _key(
+        "/run/pbs-fast",
+        kinds.text(),
+        "directory of the sockets control and status; each daemon of a machine needs its own",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormatKeys:
     """`[formats.NAME]`: what this site adds to a format of the catalogue."""
 
@@ -157,7 +168,13 @@ class Config:
         kinds.text(),
         "with count_sessions: file that stores the open sessions over a restart",
     )
+    state_directory: str = _key(
+        "/var/lib/pbs-fast",
+        kinds.text(),
+        "directory of manual.json, which stores manual grants and denials over a restart",
+    )
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
+    control: Control = field(default_factory=Control)
     guards: Guards = field(default_factory=Guards)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
     format: tuple[OwnFormat, ...] = ()
@@ -196,8 +213,15 @@ def keys_of(model: type, prefix: str = "") -> Iterator[Key]:
             yield Key(prefix + each.name, each.metadata["kind"], each.default, each.metadata["doc"])
 
 
+#: The nested tables with a fixed name, each a field of Config, in the order in which they are shown.
+TABLES: Mapping[str, type[Control] | type[Guards]] = MappingProxyType({"control": Control, "guards": Guards})
 #: Each key with a fixed name, in the order in which they are shown.
-KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in (*keys_of(Config), *keys_of(Guards, "guards."))})
+KEYS: Mapping[str, Key] = MappingProxyType(
+    {
+        key.name: key
+        for key in (*keys_of(Config), *(key for name, model in TABLES.items() for key in keys_of(model, f"{name}.")))
+    }
+)
 #: The keys that a `[formats.NAME]` may hold, by their name in it.
 FORMAT_KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in keys_of(FormatKeys)})
 
@@ -213,20 +237,20 @@ def find_key(name: str) -> Key:
 def build(values: Mapping[str, object]) -> Config:
     """The Config of checked values by dotted name; a key without a value has its default."""
     top: dict[str, object] = {}
-    guards: dict[str, object] = {}
+    tables: dict[str, dict[str, object]] = {name: {} for name in TABLES}
     formats: dict[str, dict[str, object]] = {}
     for name, value in values.items():
         table, _, rest = name.partition(".")
         if not rest:
             top[name] = value
-        elif table == "guards":
-            guards[rest] = value
+        elif table in tables:
+            tables[table][rest] = value
         else:
             format_name, _, last = rest.partition(".")
             formats.setdefault(format_name, {})[last] = value
     return Config(
         **top,  # type: ignore[arg-type]  # each value came through its key's Kind
-        guards=Guards(**guards),  # type: ignore[arg-type]
+        **{name: model(**tables[name]) for name, model in TABLES.items()},  # type: ignore[arg-type]
         formats=MappingProxyType({name: FormatKeys(**keys) for name, keys in formats.items()}),  # type: ignore[arg-type]
     )
 
@@ -234,7 +258,8 @@ def build(values: Mapping[str, object]) -> Config:
 def values_of(config: Config) -> dict[str, object]:
     """The value of each key by dotted name: what `build` takes."""
     values = {key.name: getattr(config, key.name) for key in keys_of(Config)}
-    values |= {f"guards.{key.name}": getattr(config.guards, key.name) for key in keys_of(Guards)}
+    for name, model in TABLES.items():
+        values |= {f"{name}.{key.name}": getattr(getattr(config, name), key.name) for key in keys_of(model)}
     for name, keys in config.formats.items():
         values |= {f"formats.{name}.{key.name}": getattr(keys, key.name) for key in keys_of(FormatKeys)}
     if config.format:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, Key, OwnFormat
+from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, TABLES, Key, OwnFormat
 from pbs_fast.errors import ConfigError
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.util.text import printable
@@ -91,9 +91,9 @@ class _Reader:
 
     def read(self, document: dict[str, object]) -> FileValues:
         for name, value in document.items():
-            if name == "guards":
-                for inner, guard in self.table((name,), value).items():
-                    self.take((name, inner), guard, KEYS, f"guards.{inner}")
+            if name in TABLES:
+                for inner, content in self.table((name,), value).items():
+                    self.take((name, inner), content, KEYS, f"{name}.{inner}")
             elif name == "formats":
                 for format_name, keys in self.table((name,), value).items():
                     self.format(format_name, keys)
@@ -158,9 +158,9 @@ def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
         here = {name: f"{prefix}.{name}" for name in keys}
     else:
         here = {name.rpartition(".")[2]: name for name in keys if name.rpartition(".")[0] == prefix}
-    tables = {"guards": "[guards]", "formats": "[formats.NAME]", "format": "[[format]]"} if depth == 1 else {}
+    tables = {name: f"[{name}]" for name in TABLES} | {"formats": "[formats.NAME]", "format": "[[format]]"}
     elsewhere = {name.rpartition(".")[2]: name for name in KEYS}
-    for names in (here | tables, elsewhere):
+    for names in (here | (tables if depth == 1 else {}), elsewhere):
         if near := get_close_matches(last, names, n=1, cutoff=0.6):
             return f'; nearest: "{names[near[0]]}"'
     return "; the keys are listed by: pbs-fast config"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pbs_fast.config.model import OWN_FORMATS, Config, Key, find_key, keys_of, values_of
+from pbs_fast.config.model import OWN_FORMATS, TABLES, Config, Key, find_key, keys_of, values_of
 from pbs_fast.config.settings import Settings, logs
 from pbs_fast.util.text import printable
 
@@ -101,7 +101,8 @@ def dump(settings: Settings, tables: Sequence[str] = ()) -> str:
     rows += [("table", spec) for spec in tables or config.tables]
     shown_above = {"watchlog", "dbfile", "logto", "table"}
     rows += [(key.name, _plain(getattr(config, key.name))) for key in keys_of(Config) if key.name not in shown_above]
-    rows += [(f"guards.{key.name}", _plain(getattr(config.guards, key.name))) for key in keys_of(type(config.guards))]
+    for name, model in TABLES.items():
+        rows += [(f"{name}.{key.name}", _plain(getattr(getattr(config, name), key.name))) for key in keys_of(model)]
     rows += [("format", str(each.keys.get("name", "without a name"))) for each in config.format]
     rows += [(f"formats.{name}.program", ", ".join(tags)) for name, tags in config.program_tags.items()]
     return "".join(f"{name}: {value}\n" for name, value in rows)

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
+from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
-from pbs_fast.config import Config, Settings, load, merge
+from pbs_fast.config import DEFAULT, Config, Settings, load, merge
+from pbs_fast.control.requests import Control
+from pbs_fast.control.sockets import open_sockets
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.loop import Daemon
+from pbs_fast.daemon.manual import ManualRows
 from pbs_fast.daemon.mta_check import check_mta
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.paths import absolute
@@ -45,12 +50,14 @@ from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import cost, site_formats
 from pbs_fast.matching.zones import zone_table
+from pbs_fast.serving.activation import inherited
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
-from pbs_fast.tables import Table, TableOptions, TableSpec, open_table
+from pbs_fast.tables import Table, TableOptions, open_table
 from pbs_fast.tables.untyped import choose
+from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
 
 if TYPE_CHECKING:
@@ -73,6 +80,7 @@ def run(
     the machine's; `program` is our name in errors. Raises PbsError when it cannot start.
     """
     config = settings.config
+    handed = inherited()
     with ExitStack() as stack:
         notifier = stack.enter_context(Notifier())
         watched = Watched(config)
@@ -84,8 +92,11 @@ def run(
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open()
         tables = open_tables(config, parts.clock) if config.write else []
-        specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
-        publisher = Publisher(tables, left_tables(specs, config))
+        template = Template(config.value)
+        publisher = Publisher(
+            tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
+        )
+        control = open_control(settings, handed, stack)
         daemon = Daemon(
             logs=LogSet(followers, watched, parts.newcomers),
             guards=parts.guards,
@@ -97,6 +108,9 @@ def run(
             notifier=notifier,
             reload=parts.reload,
             unexplained=Unexplained(publisher.files, parts.ledger, parts.clock),
+            manual=parts.manual,
+            core=parts.core.name,
+            control=control,
             checkpoints=parts.checkpoints(),
         )
         try:
@@ -108,7 +122,7 @@ def run(
                     background.ready()
                 notifier.ready(daemon.state())
                 if not config.once:
-                    check_mta(config, specs)
+                    check_mta(config)
                     daemon.serve()
         finally:
             notifier.stopping()
@@ -145,6 +159,8 @@ class Parts:
         self._tell_networks(netblocks)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
+        self.manual = ManualRows(Path(config.state_directory) if config.write else None, clock)
+        self.guards.deny_manually(self.manual.denials())
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
         self.ledger.sessions.on_unrecognised = self._stop_counting
@@ -251,9 +267,37 @@ class Parts:
             log.warning(notice)
 
 
-def left_tables(specs: Sequence[TableSpec], config: Config) -> LeftTables | None:
+def open_control(settings: Settings, handed: Mapping[str, socket], stack: ExitStack) -> Control | None:
+    """The control sockets, served until the stack ends; None, and our log says why, where there are none.
+
+    That is a warning if control.directory is set, else in order: an ordinary user's daemon cannot use the default.
+    None without a word for a daemon that writes nothing, next to which the real one runs, and for one that ends at
+    the end of the log.
+    """
+    config = settings.config
+    sockets = None
+    if config.write and not config.once:
+        sockets = open_sockets(Path(config.control.directory), handed)
+        stack.callback(sockets.close)
+    for name, each in handed.items():
+        if sockets is None or name not in sockets.listeners:
+            log.warning("the socket %s from systemd is not used", name)
+            each.close()
+    if sockets is None:
+        return None
+    wanted = settings.origin("control.directory") != DEFAULT
+    log.log(logging.WARNING if wanted and not sockets.listeners else logging.INFO, "%s", sockets.words)
+    if not sockets.listeners:
+        return None
+    control = Control(sockets.listeners)
+    stack.callback(control.close)
+    return control
+
+
+def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:
     """Empties the tables that an earlier configuration left; None if nothing is written."""
     options = TableOptions(value=config.value, flock=config.flock)
+    specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
     return LeftTables(specs, options, config.grace) if specs else None
 
 

@@ -64,10 +64,10 @@ class Explainer:
 
 
 def _refused(refusal: Refusal) -> str:
-    ip, guard, _, user, host = refusal
-    if guard == LOCAL:
-        return f"ignoring local-net ip={ip}"
-    return f"refused ip={ip} by the guard {guard}: user={user or '-'} host={host or '-'}"
+    if refusal.guard == LOCAL:
+        return f"ignoring local-net ip={refusal.ip}"
+    user, host = refusal.user or "-", refusal.host or "-"
+    return f"refused ip={refusal.ip} by the guard {refusal.guard}: user={user} host={host}"
 
 
 def _removed(shift: int, why: str, row: tuple[str, Grant]) -> str:
@@ -90,11 +90,11 @@ def _granted(shift: int, row: tuple[str, Grant]) -> str:
 def _about(grant: Grant, shift: int) -> str:
     """`shift` is what makes the ledger's seconds those since the epoch; asked for once, as that reads two clocks."""
     user = "-" if grant.user is None else grant.user or '""'
-    until = _spelled(grant.expires + shift)
+    until = spelled(grant.expires + shift)
     return f"user={user} format={grant.format or '-'} host={grant.host or '-'} until={until}"
 
 
 @lru_cache(maxsize=4096)
-def _spelled(second: int) -> str:
+def spelled(second: int) -> str:
     """A time as RFC 3339. A replay says the same seconds again and again, and spelling one takes 8 µs."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,6 +7,7 @@ hour ago. Imports matching and sources; knows no ledger and no tables.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,12 @@ class Follower:
         """Set by who read the past without `begin_replay`."""
         self.busy = False
         """The last poll found lines."""
+        self.last_line: int | None = None
+        """When a line last came, in seconds since the epoch; None: none since the start."""
+        self.last_login: int | None = None
+        """The latest timestamp of a login, in seconds since the epoch."""
+        self.logins: Counter[str] = Counter()
+        """Logins by format."""
         self.source = make_source(spec, SourceOptions(start, hints, self._on_notice, tags))
         self.path = self.source.name
         """What messages call the log."""
@@ -158,7 +165,7 @@ class Follower:
         if self._replay is not None:
             for piece, reference, _ in self._replay.step():
                 self._feed(self._past, piece, reference)
-        return clipped(self._past.take())
+        return self._noted(self._past.take())
 
     # -- the present ------------------------------------------------------------------------------------------------
 
@@ -166,7 +173,7 @@ class Follower:
         """The logins in what was appended since the last call, in about `budget` bytes at most; `reference` is now, in
         seconds since the epoch."""
         if self._resumed_at is not None:
-            return clipped(self._present.take())
+            return self._noted(self._present.take())
         pieces = self.source.poll(budget)
         self.busy = bool(pieces)
         return self.read(pieces, reference)
@@ -184,8 +191,9 @@ class Follower:
     def read(self, pieces: Iterable[Piece], reference: int) -> Batch:
         """The logins in pieces of the source."""
         for piece in pieces:
+            self.last_line = reference
             self._feed(self._present, piece, reference)
-        return clipped(self._present.take())
+        return self._noted(self._present.take())
 
     def timestamp(self, line: bytes, reference: int) -> int | None:
         """The timestamp of one line in this log's layout."""
@@ -213,6 +221,17 @@ class Follower:
             reader.begin_file()
         reader.feed(piece.data, piece.start, piece.stop, offset=piece.offset, reference=reference)
         self._headers.saw(piece, reader, reference)
+
+    def _noted(self, batch: Batch) -> Batch:
+        """What a reader found, counted by format and clipped."""
+        if not batch:
+            return batch
+        for kind, format_, n, last in zip(batch.kind, batch.format, batch.n, batch.last, strict=True):
+            if kind == "login":
+                self.logins[format_] += n
+                if self.last_login is None or last > self.last_login:
+                    self.last_login = last
+        return clipped(batch)
 
     def _prime(self) -> None:
         """Show the live reader the lines before its first, and forget their events: the replay has them."""

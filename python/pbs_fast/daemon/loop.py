@@ -14,21 +14,33 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pbs_fast.control import replies
+from pbs_fast.control.watchers import Watchers
+from pbs_fast.daemon.changes import Changes
+from pbs_fast.daemon.commands import Commands
 from pbs_fast.daemon.explain import Explainer
+from pbs_fast.daemon.feed import EventFeed, Heard
+from pbs_fast.daemon.live import LiveState
 from pbs_fast.daemon.notify import state
+from pbs_fast.daemon.queries import Queries
 from pbs_fast.daemon.recover import because, recover
+from pbs_fast.daemon.refusals import Refusals
+from pbs_fast.daemon.status import StatusBoard
 from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.health.alarm import LimitAlarm
 from pbs_fast.health.skew import SkewWatch
 from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.log.handlers import listening
 from pbs_fast.log.records import event
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
 from pbs_fast.util.gc import old_objects_aside
 
 if TYPE_CHECKING:
+    from pbs_fast.control.requests import Control
     from pbs_fast.daemon.checkpoint import Checkpoints
     from pbs_fast.daemon.log_set import LogSet
+    from pbs_fast.daemon.manual import ManualRows
     from pbs_fast.daemon.notify import Notifier
     from pbs_fast.daemon.publisher import Publisher
     from pbs_fast.daemon.signals import Signals
@@ -63,10 +75,14 @@ class Daemon:
         notifier: Notifier,
         reload: Callable[[], bool],
         unexplained: Unexplained,
+        manual: ManualRows,
+        core: str = "python",
+        control: Control | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         """`reload` is called on SIGHUP and says whether there is something new in force; `checkpoints`, where sessions
-        are counted, saves what is known of them."""
+        are counted, saves what is known of them. `core` is the backend's name; `control`, where there are sockets, the
+        commands' way to us."""
         self._logs = logs
         self._guards = guards
         self._ledger = ledger
@@ -86,6 +102,21 @@ class Daemon:
         self._skew = SkewWatch(ledger.grace)
         self.explain = Explainer(clock.to_wall)
         ledger.explain = self.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
+        self._manual = manual
+        self._refusals = Refusals()
+        live = LiveState(ledger, guards, publisher, manual, logs, clock)
+        self._board = StatusBoard(live, core)
+        self._changes = Changes(live, self._revoke)
+        self._control = control
+        self._feed = EventFeed(Watchers() if control is None else control.watchers, clock.to_wall)
+        self._commands = Commands(
+            board=self._board,
+            queries=Queries(live, self._refusals),
+            changes=self._changes,
+            refusals=self._refusals,
+            reload=self._reload_told,
+            ready=lambda: self._started,
+        )
 
     # -- start --------------------------------------------------------------------------------------------------------
 
@@ -96,6 +127,7 @@ class Daemon:
         Raises TableError when a table holds what is not ours or cannot be written.
         """
         found = self._publisher.found()
+        self._changes.begin()
         self._sweep()  # what was taken over from an earlier run
         wall = self._clock.wall()
         for follower in self._logs:
@@ -125,6 +157,8 @@ class Daemon:
         recover(found, coverage, self._ledger, self._guards, self._clock, self._unexplained, self.explain)
         self._publisher.rebuild(self._ledger.rows())
         self._started = True
+        if self._control is not None:
+            self._control.ready = True
         return True
 
     def _drop_ended(self, found: dict[str, Row]) -> None:
@@ -157,18 +191,35 @@ class Daemon:
     def _turn(self) -> None:
         """One step of everything that may be due."""
         if self._signals.take_reload():
-            self._notifier.reloading()
-            if self._reload():
-                self._sweep()
-            self._notifier.reloaded(self.state())
+            self._reload_now()
         self._sleep.polled()
         self._logs.scan()
         for batch in self._logs.poll(int(self._clock.wall())):
             self._present(batch)
         self._expire()
         self._publisher.flush()
+        if self._control is not None:
+            self._control.turn(self._commands.answer)
+            self._feed.turned()
+        self._board.turned()
         self._unexplained.turned()
         self._notifier.turned(self.state)
+
+    def _reload_now(self) -> bool:
+        """What SIGHUP asks for; False on an error."""
+        self._notifier.reloading()
+        done = self._reload()
+        if done:
+            self._sweep()
+        self._notifier.reloaded(self.state())
+        return done
+
+    def _reload_told(self) -> replies.Reloaded:
+        """The same for a command, with what our log says of it."""
+        heard = Heard("reloaded")
+        with listening(heard):
+            done = self._reload_now()
+        return {"reloaded": done, "text": heard.text, "warnings": heard.warnings}
 
     def _sweep(self) -> None:
         """Remove live rows that the guards now in force refuse; after a reload."""
@@ -196,6 +247,7 @@ class Daemon:
         gone: dict[str, Grant] = {}
         self._publisher.add(self._ledger.revoke(ips, gone))
         self.explain.removed(gone, why)
+        self._manual.forget(ips)
 
     def _present(self, batch: Batch) -> None:
         if not batch:
@@ -218,6 +270,7 @@ class Daemon:
         for warning in self._limits.saw(screened.refused, now):
             log.warning(warning, extra=event("limit"))
         self.explain.refused(screened.refused)
+        self._refusals.add(screened.refused)
         if live:
             self._watch(screened.batch)  # lines that guards refuse prove nothing about clocks
         delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="clamp" if live else "reject")
@@ -239,13 +292,18 @@ class Daemon:
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
-        if self._sleep.wait(fds, left, [self._signals.fileno()]):
+        others = [self._signals.fileno()]
+        if self._control is not None:
+            others.append(self._control.fileno())
+        if self._sleep.wait(fds, left, others):
             self._signals.drain()
+            if self._control is not None:
+                self._control.drain()
         self._hints.drain()
 
     def _pause(self) -> float:
         """Seconds until something is due."""
-        if self._leaving:
+        if self._leaving or (self._control is not None and self._control.asked):
             return 0.0
         due = min(self._publisher.due, self._notifier.due, self._unexplained.due)
         if self._checkpoints is not None:
@@ -270,6 +328,8 @@ class Daemon:
         if self._checkpoints is not None and self._started:
             self._checkpoints.write(self._logs)
         self._unexplained.save()
+        self._manual.close()
+        self._feed.close()
         self._part(len(self._leaving))
         self._logs.close()
         self._hints.close()

@@ -47,4 +47,6 @@ def absolute(config: Config, directory: str) -> Config:
         logto=path(config.logto) if is_file(config.logto) else config.logto,
         daemon=None if config.daemon is None else path(config.daemon),
         deny=path(config.deny),
+        state_directory=path(config.state_directory),
+        control=replace(config.control, directory=path(config.control.directory)),
     )

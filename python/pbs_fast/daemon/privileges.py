@@ -116,6 +116,21 @@ def prepare_log(path: str, user: str) -> None:
     os.close(fd)
 
 
+def prepare_directory(path: str, user: str) -> None:
+    """Make a directory for `user` where only root can, such as /run/pbs-fast. Nothing where it exists.
+
+    Below a directory that another account controls nothing is made. Raises PbsError.
+    """
+    account = _account(user)
+    try:
+        if controllers(path).uids or controllers(path).shared:
+            return
+        os.mkdir(path, 0o755)  # noqa: PTH102 - text, as all paths here
+        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+    except OSError:  # it exists, or using it will say why not
+        return
+
+
 def _account(user: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(int(user)) if user.isascii() and user.isdigit() else pwd.getpwnam(user)

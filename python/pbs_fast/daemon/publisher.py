@@ -5,19 +5,26 @@ Knows no logs and no expiry. Imports events and tables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from pbs_fast.control import replies
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table
+from pbs_fast.tables.protocol import AnsweringTable
 from pbs_fast.tables.queue import Pending
+from pbs_fast.util.text import rfc3339
 
 
 class Publisher:
     """The tables with what each has still to take, and those that an earlier configuration left."""
 
-    def __init__(self, tables: Sequence[Table], left: LeftTables | None = None) -> None:
+    def __init__(
+        self, tables: Sequence[Table], left: LeftTables | None = None, value: Callable[[Grant], str] = lambda _: ""
+    ) -> None:
+        """`value` is the value of a row in all tables."""
+        self._value = value
         self._pending = [Pending(table) for table in tables]
         self._left = left
 
@@ -35,6 +42,18 @@ class Publisher:
     def failing(self) -> list[str]:
         """The line of each failure that lasts."""
         return [each.failing for each in self._pending if each.failing is not None]
+
+    def status(self, rows: int) -> list[replies.Table]:
+        """How each table is; `rows` is how many it should hold."""
+        return [_status(each, rows) for each in self._pending]
+
+    def answers(self, ip: str, grant: Grant | None) -> list[replies.TableAnswer]:
+        """What each table says of an address, whose row is `grant`."""
+        value = None if grant is None else self._value(grant)
+        return [
+            {"spec": each.table.spec, "value": value, "waiting": ip in each, "failing": each.failing}
+            for each in self._pending
+        ]
 
     @property
     def due(self) -> float:
@@ -71,3 +90,20 @@ class Publisher:
         """Write what waits and let the tables go, their rows staying; whether all was written."""
         written = [each.close() for each in self._pending]
         return all(written)
+
+
+def _status(pending: Pending, rows: int) -> replies.Table:
+    table = pending.table
+    served: replies.Served | None = None
+    if isinstance(table, AnsweringTable):
+        served = {"clients": table.clients, "requests": table.requests}
+    failing_s = pending.failing_s
+    return {
+        "spec": table.spec,
+        "rows": rows,
+        "waiting": len(pending),
+        "last_write": None if pending.last_write is None else rfc3339(pending.last_write),
+        "failing": pending.failing,
+        "failing_s": None if failing_s is None else round(failing_s, 1),
+        "served": served,
+    }

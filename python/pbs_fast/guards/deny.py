@@ -20,8 +20,9 @@ from difflib import get_close_matches
 from math import inf
 
 from pbs_fast.errors import ConfigError
-from pbs_fast.util.addresses import Network, parse_network
+from pbs_fast.util.addresses import Network, parse, parse_network
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
+from pbs_fast.util.text import printable
 from pbs_fast.util.toml_lines import Path, lines
 
 #: Longest text of the file that a message repeats.
@@ -37,6 +38,16 @@ class Denial:
     users: tuple[str, ...] = ()
     until: float = inf
     """Seconds since the epoch at which it ends."""
+    reason: str = ""
+    uid: int | None = None
+    """Who denied it by command; None for a denial of the file."""
+
+    def covers(self, ip: str | None, user: str | None) -> bool:
+        """Whether it is about this address or this user."""
+        if user is not None and fold_user(user) in self.users:
+            return True
+        address = None if ip is None else parse(ip)
+        return address is not None and any(network.holds(*address) for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,10 @@ def read_deny(path: str) -> DenyList:
     return DenyList(tuple(reader.denials(document)))
 
 
+def _one_line(reason: object) -> str:
+    return printable(reason) if isinstance(reason, str) else ""
+
+
 def _shown(text: str) -> str:
     """Text from the file, shortened for a one-line message."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
@@ -133,7 +148,7 @@ class _Reader:
         users = tuple(map(fold_user, self._texts(table, at, "users")))
         if not networks and not users:
             raise self._error(at, "this [[deny]] denies nothing; give it addresses, networks or users")
-        return Denial(tuple(networks), users, self._until(table, at))
+        return Denial(tuple(networks), users, self._until(table, at), _one_line(table.get("reason")))
 
     def _texts(self, table: dict[str, object], at: Path, key: str) -> list[str]:
         value = table.get(key, [])

@@ -44,3 +44,9 @@ class Limits:
         if replay or rows <= new:
             return rows, "max_rows"
         return new, "max_new_per_minute"
+
+    def new(self, live: Live, now: float) -> int:
+        """New rows of this minute."""
+        if now >= self._minute_end:
+            return 0
+        return self._new + (0 if self._was_replay else live.granted - self._granted)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.guards.answers import LOCAL, Answers
-from pbs_fast.guards.deny import DenyList, fold_user
+from pbs_fast.guards.deny import Denial, DenyList, fold_user
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
 from pbs_fast.guards.networks import PRIVATE, SPECIAL
@@ -39,6 +39,10 @@ class Refusal(NamedTuple):
     """Events in the row."""
     user: str | None
     host: str
+    last: int
+    """Timestamp of the last of them."""
+    source: str
+    """The log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Guards:
         self._crowd = SharedAddresses(config.max_users_per_address)
         self._limits = Limits(config.max_rows, config.max_new_per_minute)
         self._hosts = Hosts(config.hosts)
+        self._manual: tuple[Denial, ...] = ()
         self.reload(config, netblocks, machine, deny)
 
     def reload(self, config: GuardConfig, netblocks: Netblocks, machine: Machine, deny: DenyList) -> None:
@@ -77,7 +82,7 @@ class Guards:
         Live rows are not looked at: ask `refused` which of them must go.
         """
         self._netblocks = netblocks
-        self._deny = deny
+        self._listed = deny
         self._crowd.limit = config.max_users_per_address
         self._limits.max_rows, self._limits.max_new_per_minute = config.max_rows, config.max_new_per_minute
         self._hosts.allow(config.hosts)
@@ -97,6 +102,15 @@ class Guards:
         self._fixed = entries
         # With their own guard on, gateways never come so far; with it off, a gateway is the crowd's likeliest face.
         self._private = NetworkTable((network, True) for network in (*PRIVATE, *machine.gateways))
+        self.deny_manually(self._manual)
+
+    def deny_manually(self, denials: tuple[Denial, ...]) -> None:
+        """Put these denials into force, in place of those of the last call; those of deny.toml stay.
+
+        Live rows are not looked at.
+        """
+        self._manual = denials
+        self._deny = DenyList((*denials, *self._listed.denials))
         self._enforce(0.0)
 
     @property
@@ -107,6 +121,37 @@ class Guards:
     def answer(self, ip: str) -> str:
         """What speaks against an address as such: a guard's name, LOCAL, or "" when nothing does."""
         return self._answers.judge(ip)
+
+    def against(self, ip: str | None, user: str | None, wall: float) -> str:
+        """The guard that would refuse this address, or this user, now; LOCAL, or "" when none would."""
+        self._refresh(wall)
+        if ip is not None and (guard := self._answers.judge(ip)):
+            return guard
+        if user is not None and fold_user(user) in self._in_force.users:
+            return "deny"
+        return "max_users_per_address" if ip is not None and self._is_crowded(ip) else ""
+
+    def denials(self, wall: float) -> list[Denial]:
+        """The denials in force, manual ones first."""
+        return [denial for denial in self._deny.denials if wall < denial.until]
+
+    @property
+    def max_rows(self) -> int:
+        """The limits in force: rows."""
+        return self._limits.max_rows
+
+    @property
+    def max_new_per_minute(self) -> int:
+        """New rows in a minute."""
+        return self._limits.max_new_per_minute
+
+    def new_in_minute(self, live: Live, now: float) -> int:
+        """How many rows are new in this minute."""
+        return self._limits.new(live, now)
+
+    def _is_crowded(self, ip: str) -> bool:
+        """Whether it is a private address that too many users share."""
+        return bool(self._crowd.among([ip])) and bool(self._private.find(*_parsed(ip)))
 
     def refused(self, rows: Mapping[str, Grant], wall: float) -> dict[str, str]:
         """Which rows (live ones after a reload, or those a table was found with) may not stay, and by which guard."""
@@ -211,13 +256,13 @@ class Guards:
         if all(keep):
             return Screened(batch, [], revoke, warnings)
         refused = []
-        rows = zip(batch.ip, names, batch.n, batch.user_last, batch.host, batch.kind, strict=True)
-        for ip, name, n, user, host, kind in compress(rows, map(not_, keep)):
+        rows = zip(batch.ip, names, batch.n, batch.user_last, batch.host, batch.kind, batch.last, strict=True)
+        for ip, name, n, user, host, kind, last in compress(rows, map(not_, keep)):
             if kind != "login":
                 self.counters["logout_refused"] += n
                 continue
             self.counters[name if name == LOCAL else f"refused_{name}"] += n
-            refused.append(Refusal(ip, name, n, user, host))
+            refused.append(Refusal(ip, name, n, user, host, last, batch.source))
         return Screened(batch.select(keep), refused, revoke, warnings)
 
 

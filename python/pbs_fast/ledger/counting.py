@@ -11,7 +11,7 @@ event each. Invariants, held by tests/ledger:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import floor
 
 from pbs_fast.events import Batch, Counters, Grant, Kind
@@ -32,17 +32,25 @@ class HeldRows:
     """What open sessions do to the rows of a ledger, which asks for it."""
 
     def __init__(
-        self, sessions: OpenSessions, grace: int, rows: dict[str, Grant], queue: ExpiryQueue, counters: Counters
+        self,
+        sessions: OpenSessions,
+        grace: int,
+        rows: dict[str, Grant],
+        queue: ExpiryQueue,
+        counters: Counters,
+        replaced: Callable[[Grant], None],
     ) -> None:
-        """`rows` and `queue` are the ledger's. Counts `session_opened`, `session_closed`, `session_overdue`;
-        `session_lost` for sessions that a start, a killed process, an error or another login with the same id ended;
-        `session_uncounted` for those of servers whose ends are not recognised; and `session_row` for rows that an open
-        session alone explains."""
+        """`rows` and `queue` are the ledger's; `replaced` is told of a row that a session explains from now on.
+
+        Counts `session_opened`, `session_closed`, `session_overdue`; `session_lost` for sessions that a start, a killed
+        process, an error or another login with the same id ended; `session_uncounted` for those of servers whose ends
+        are not recognised; and `session_row` for rows that an open session alone explains.
+        """
         self.idle: dict[str, int] = {}
         """End of a row without its open sessions; for addresses with open sessions and a row only."""
         self.held: set[str] = set()
         """Addresses whose rows are in no queue."""
-        self._sessions, self._grace = sessions, grace
+        self._sessions, self._grace, self._replaced = sessions, grace, replaced
         self._rows, self._queue, self._counters = rows, queue, counters
         #: Addresses with a session and no row, and the end that a row would have without the session: in a replay, a
         #: later line may end the session.
@@ -187,6 +195,7 @@ class HeldRows:
         if ip in self._sessions:
             self.idle[ip] = idle
             return
+        self._replaced(row)
         self._rows[ip] = changed[ip] = row._replace(expires=idle, why=_SESSION)
         if ip in self.held:
             self.held.remove(ip)

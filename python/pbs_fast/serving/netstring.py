@@ -6,8 +6,10 @@ after a fault nothing more is read from the stream.
 
 from __future__ import annotations
 
+from pbs_fast.serving.framing import FramingError
 
-class NetstringError(Exception):
+
+class NetstringError(FramingError):
     """Not a netstring, or one longer than the limit; the rest of the stream cannot be used."""
 
 

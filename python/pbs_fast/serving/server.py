@@ -1,28 +1,33 @@
-"""Answers netstring requests on a listening socket, in its own thread, for any number of clients.
+"""Answers requests on listening sockets, in its own thread, for any number of clients.
 
-In a thread, so that a look-up never waits while the daemon's loop writes another table; Python switches between the two
-at least every 5 ms. Invariants: no client delays others; one that sends faults or partial requests, or does not read
-its answers, is dropped after a time; memory per client is bounded (one request and ANSWERS bytes of answers); when
-descriptors run out, the client that was idle longest is dropped (smtpd reconnects and asks again, unnoticed).
+In a thread, so that a request never waits while the daemon's loop writes a table; Python switches between the two at
+least every 5 ms. Invariants: no client delays others; one that sends faults or partial requests, or does not read its
+answers, is dropped after a time; memory per client is bounded (one read, one partial request, and about ANSWERS bytes
+of answers); when a port is full or descriptors run out, the client that was idle longest is dropped.
+
+An answer is given at once, or later from any thread (`deliver`). A client that waits for one is not read from: one
+request is under way at a time.
 """
 
 from __future__ import annotations
 
 import resource
+import select
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from pbs_fast.serving.netstring import Decoder, NetstringError, encode
+from pbs_fast.serving.framing import Decoder, FramingError
 
-#: The longest request in bytes: Postfix sends at most 10 000, with the map's name (dict_sockmap.c).
-LONGEST_REQUEST = 10_000
 #: Seconds without a request after which a connection is closed; Postfix keeps none for longer than 100.
 IDLE = 300.0
-#: Seconds that a partial request, or an answer that is not read, may take.
+#: Seconds that a partial request, or an answer that is not read, may take. A client that waits for an answer, or reads
+#: a long one, has IDLE.
 STALLED = 30.0
 #: Bytes of answers after which no more requests are read from a client that does not take them.
 ANSWERS = 64 << 10
@@ -33,64 +38,144 @@ _READ = 16 << 10
 _SWEEP = 5.0
 #: Seconds without accepting after the system ran out of descriptors or memory for a connection.
 _REST = 0.1
+#: With `share`: processor seconds that may be used at once, after a time without requests: some five requests. A longer
+#: burst would keep the GIL: a thread that releases it for a short system call mostly has it back at once.
+_CREDIT = 0.0003
+#: Longest rest in seconds.
+_LONGEST_REST = 0.1
+
+More = Callable[[], bytes]
 
 
-class _Client:
-    __slots__ = ("decoder", "out", "seen", "socket")
+@dataclass(frozen=True, slots=True, eq=False)
+class Port:
+    """One listening socket with its protocol. All functions are called in the server's thread and must not raise."""
 
-    def __init__(self, connection: socket.socket, now: float) -> None:
+    listener: socket.socket
+    decoder: Callable[[], Decoder]
+    """Called for each client."""
+    answer: Callable[[Client, bytes], bytes | None]
+    """Turns a request into a framed reply; None: `deliver` will give it."""
+    most: int | None = None
+    """Clients at a time; by default what the process's limit of descriptors allows."""
+    full: bytes = b""
+    """What a client gets for which there is no room, because all others wait for an answer."""
+    closed: Callable[[Client], None] | None = None
+    """Told of each client that is gone."""
+
+
+class Client:
+    """One connection."""
+
+    __slots__ = ("decoder", "ended", "more", "number", "out", "port", "queue", "seen", "socket", "waiting", "wanted")
+
+    def __init__(self, connection: socket.socket, port: Port, number: int, now: float) -> None:
         self.socket = connection
-        self.decoder = Decoder(LONGEST_REQUEST)
+        self.port = port
+        self.number = number
+        """Tells it from all other clients of this server."""
+        self.decoder = port.decoder()
         self.out = b""
+        self.queue: deque[bytes] = deque()
+        """Requests that were read together with the one under way."""
+        self.waiting = False
+        """A reply will be delivered."""
+        self.more: More | None = None
+        """Gives what follows when all of `out` was sent."""
+        self.ended = False
+        """It sends no more, but reads (shutdown(2))."""
+        self.wanted = 0
         self.seen = now
         """When it last began or completed a request, or read some of its answers."""
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way."""
+        return not (self.waiting or self.out or self.queue)
+
     def stale(self, now: float) -> bool:
-        return now - self.seen > (STALLED if self.out or self.decoder.partial else IDLE)
+        if self.waiting and not self.out:
+            return False
+        partial = (self.out or self.decoder.partial) and not self.waiting
+        return now - self.seen > (STALLED if partial else IDLE)
 
 
 class Server:
     """Serves from `start` until `close`."""
 
-    def __init__(self, listener: socket.socket, answer: Callable[[bytes], bytes], *, most: int | None = None) -> None:
-        """`answer` turns a request into a reply, in the server's thread, and must not raise; `most`: clients at a time
-        (default: what the process's limit of descriptors allows)."""
-        self._listener = listener
-        self._answer = answer
-        self._most = most or max(1, _descriptors() - RESERVE)
-        self._clients: dict[int, _Client] = {}
+    def __init__(self, ports: Sequence[Port], *, name: str, share: float | None = None) -> None:
+        """`share`: the part of one processor, above 0, that requests may use for long; None: all. What is delivered is
+        not counted: who gives answers later paces them."""
+        self._ports = {port.listener: port for port in ports}
+        self._most = max(1, _descriptors() - RESERVE)
+        self._share = share
+        self._clients: dict[int, Client] = {}
+        """By descriptor."""
+        self._numbers: dict[int, Client] = {}
+        self._counts = dict.fromkeys(ports, 0)
+        self._number = 0
         self._resting = 0.0
+        self._deliveries: deque[tuple[int, bytes | More | None, More | None]] = deque()
+        self._closing = False
         self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(listener, selectors.EVENT_READ)
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._run, name="socketmap", daemon=True)
+        for listener in (*self._ports, self._woken):
+            self._selector.register(listener, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
     def alive(self) -> bool:
         """Whether requests are being answered."""
         return self._thread.is_alive()
 
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._clients)
+
     def start(self) -> None:
         """Start answering."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; all connections and the listener are closed when it returns."""
-        with suppress(OSError):
-            self._wake.send(b"x")
+        """Stop; all connections and the listeners are closed when it returns."""
+        self._closing = True
+        self._rouse()
         if self._thread.ident is not None:
             self._thread.join()
         for client in self._clients.values():
             client.socket.close()
         self._clients.clear()
+        self._numbers.clear()
         self._selector.close()
-        for each in (self._listener, self._wake, self._woken):
+        for each in (*self._ports, self._wake, self._woken):
             each.close()
+
+    def deliver(self, number: int, data: bytes | More, more: More | None = None) -> None:
+        """Send a framed reply to a client that waits for it; from any thread. Nothing happens if the client is gone.
+
+        `data` may be a function that makes it, in the server's thread; it must not raise. With `more` the client goes
+        on waiting: when all was sent, `more` is called in the server's thread for what follows, and again after each
+        `wake`. It may return nothing.
+        """
+        self._deliveries.append((number, data, more))
+        self._rouse()
+
+    def wake(self, number: int) -> None:
+        """Ask `more` of this client again; from any thread."""
+        self._deliveries.append((number, None, None))
+        self._rouse()
+
+    def _rouse(self) -> None:
+        with suppress(OSError):  # full: it wakes up anyway
+            self._wake.send(b"x")
 
     def _run(self) -> None:
         sweep = time.monotonic() + _SWEEP
-        while True:
+        pace = _Pace(self._share)
+        while not self._closing:
             now = time.monotonic()
             if now >= sweep:
                 self._sweep(now)
@@ -100,86 +185,187 @@ class Server:
                 pause = min(pause, max(0.0, self._resting - now))
                 if now >= self._resting:
                     self._resting = 0.0
-                    self._selector.register(self._listener, selectors.EVENT_READ)
+                    for listener in self._ports:
+                        self._selector.register(listener, selectors.EVENT_READ)
             for key, events in self._selector.select(pause):
                 if key.fileobj is self._woken:
-                    return
-                if key.fileobj is self._listener:
-                    self._accept()
+                    self._take_deliveries()
+                    continue
+                pace.begin()
+                if (port := self._ports.get(key.fileobj)) is not None:  # type: ignore[call-overload]
+                    self._accept(port)
                 elif (client := self._clients.get(key.fd)) is not None:  # None: dropped in this round
                     self._serve(client, events)
+                pace.end()
 
-    def _accept(self) -> None:
+    def _take_deliveries(self) -> None:
+        with suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                pass
+        for _ in range(len(self._deliveries)):
+            number, data, more = self._deliveries.popleft()
+            client = self._numbers.get(number)
+            if client is None:
+                continue
+            if data is not None:
+                client.out += data if isinstance(data, bytes) else data()
+                client.more = more
+                client.waiting = more is not None
+                client.seen = time.monotonic()
+            self._guarded(client, self._answer_queued)
+
+    def _accept(self, port: Port) -> None:
         # At most one burst of smtpds per round, so that other clients are served in between.
         for _ in range(64):
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = port.listener.accept()
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
                 continue
             except OSError:  # no descriptors, no memory
-                self._drop_most_idle()
-                self._selector.unregister(self._listener)
+                self._drop_most_idle(None)
+                for listener in self._ports if not self._resting else ():
+                    self._selector.unregister(listener)
                 self._resting = time.monotonic() + _REST
                 return
-            if len(self._clients) >= self._most:
-                self._drop_most_idle()
             connection.setblocking(False)
+            full = self._counts[port] >= (port.most or self._most) and not self._drop_most_idle(port)
+            if full or (len(self._clients) >= self._most and not self._drop_most_idle(None)):
+                with suppress(OSError):
+                    connection.send(port.full)
+                connection.close()
+                continue
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client = _Client(connection, time.monotonic())
-            self._clients[connection.fileno()] = client
-            self._selector.register(connection, selectors.EVENT_READ)
+            self._number += 1
+            client = Client(connection, port, self._number, time.monotonic())
+            self._clients[connection.fileno()] = self._numbers[client.number] = client
+            self._counts[port] += 1
+            self._want(client)
 
-    def _serve(self, client: _Client, events: int) -> None:
+    def _serve(self, client: Client, events: int) -> None:
+        self._guarded(client, self._read if events & selectors.EVENT_READ else self._write)
+
+    def _guarded(self, client: Client, step: Callable[[Client], None]) -> None:
         try:
-            if events & selectors.EVENT_READ:
-                self._read(client)
-            if client.out:
-                self._write(client)
-        except (NetstringError, OSError):
+            step(client)
+        except (FramingError, OSError):
             self._drop(client)
 
-    def _read(self, client: _Client) -> None:
+    def _read(self, client: Client) -> None:
         try:
             data = client.socket.recv(_READ)
         except BlockingIOError:
             return
         if not data:
-            raise ConnectionResetError
+            if client.idle:
+                raise ConnectionResetError
+            client.ended = True
         begins = not client.decoder.partial
         requests = client.decoder.feed(data)
         if requests or begins:
             client.seen = time.monotonic()
-        answer = self._answer
-        client.out += b"".join([encode(answer(request)) for request in requests])
+        client.queue += requests
+        self._answer_queued(client)
 
-    def _write(self, client: _Client) -> None:
-        try:
-            sent = client.socket.send(client.out)
-        except BlockingIOError:
-            sent = 0
-        client.out = client.out[sent:]
-        if sent:
-            client.seen = time.monotonic()
-        wanted = selectors.EVENT_READ if len(client.out) <= ANSWERS else 0
-        wanted |= selectors.EVENT_WRITE if client.out else 0
-        if self._selector.get_key(client.socket).events != wanted:
+    def _answer_queued(self, client: Client) -> None:
+        """Answer what was read and can be answered now, and send what can be sent."""
+        answer, queue = client.port.answer, client.queue
+        replies: list[bytes] = []
+        while queue and not client.waiting:
+            reply = answer(client, queue.popleft())
+            if reply is None:
+                client.waiting = True
+            else:
+                replies.append(reply)
+        client.out += b"".join(replies)
+        self._write(client)
+
+    def _write(self, client: Client) -> None:
+        if client.out:
+            try:
+                sent = client.socket.send(client.out)
+            except BlockingIOError:
+                sent = 0
+            client.out = client.out[sent:]
+            if sent:
+                client.seen = time.monotonic()
+        if not client.out and client.more is not None:
+            client.out = client.more()  # sent in the next round, so that others are served in between
+        if client.ended and client.idle:
+            raise ConnectionResetError
+        self._want(client)
+
+    def _want(self, client: Client) -> None:
+        """Wait for what this client may do next."""
+        readable = not client.waiting and not client.ended and len(client.out) <= ANSWERS
+        wanted = (selectors.EVENT_READ if readable else 0) | (selectors.EVENT_WRITE if client.out else 0)
+        if wanted == client.wanted:
+            return
+        if not client.wanted:
+            self._selector.register(client.socket, wanted)
+        elif not wanted:
+            self._selector.unregister(client.socket)
+        else:
             self._selector.modify(client.socket, wanted)
+        client.wanted = wanted
 
     def _sweep(self, now: float) -> None:
-        for client in [client for client in self._clients.values() if client.stale(now)]:
+        for client in [client for client in self._clients.values() if client.stale(now) or _hung_up(client)]:
             self._drop(client)
 
-    def _drop_most_idle(self) -> None:
-        if self._clients:
-            self._drop(min(self._clients.values(), key=lambda client: client.seen))
+    def _drop_most_idle(self, port: Port | None) -> bool:
+        """Drop the idle client of this port, or of any, that was silent the longest; whether there was one."""
+        idle = [client for client in self._clients.values() if client.idle and port in (None, client.port)]
+        if not idle:
+            return False
+        self._drop(min(idle, key=lambda client: client.seen))
+        return True
 
-    def _drop(self, client: _Client) -> None:
+    def _drop(self, client: Client) -> None:
         del self._clients[client.socket.fileno()]
-        self._selector.unregister(client.socket)
+        del self._numbers[client.number]
+        self._counts[client.port] -= 1
+        if client.wanted:
+            self._selector.unregister(client.socket)
         client.socket.close()
+        if client.port.closed is not None:
+            client.port.closed(client)
+
+
+class _Pace:
+    """Rests after work, so that it uses no more than its share of a processor."""
+
+    def __init__(self, share: float | None) -> None:
+        self._share = share
+        self._begun, self._at = 0.0, time.monotonic()
+        self._credit = _CREDIT
+
+    def begin(self) -> None:
+        """Work begins."""
+        if self._share is not None:
+            self._begun = time.thread_time()
+
+    def end(self) -> None:
+        """It ended; rest if the share is used up."""
+        if self._share is None:
+            return
+        now = time.monotonic()
+        self._credit = min(_CREDIT, self._credit + (now - self._at) * self._share)
+        self._credit -= time.thread_time() - self._begun
+        self._at = now
+        if self._credit < 0:
+            time.sleep(min(_LONGEST_REST, -self._credit / self._share))
+
+
+def _hung_up(client: Client) -> bool:
+    """Whether a client that nothing is expected from has closed its end, which no wanted event would tell."""
+    if client.wanted:
+        return False
+    poller = select.poll()
+    poller.register(client.socket, 0)  # POLLHUP and POLLERR are always told
+    return bool(poller.poll(0))
 
 
 def _descriptors() -> int:

@@ -114,6 +114,10 @@ class Source(Protocol):
     def modified(self) -> int | None:
         """When the log was last written, in seconds since the epoch; None if it has no such time."""
 
+    @property
+    def behind_bytes(self) -> int | None:
+        """Bytes that were written and not yet read; None if there is no such number."""
+
     def open(self) -> None:
         """Open the log, so that following begins here. Raises SourceError for what waiting cannot fix."""
 

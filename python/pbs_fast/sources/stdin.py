@@ -63,6 +63,10 @@ class StdinSource:
     def before(self) -> Before | None:
         return None
 
+    @property
+    def behind_bytes(self) -> None:
+        """None: nobody knows what will come."""
+
     def position(self) -> None:
         """None: what was read cannot be read again."""
 

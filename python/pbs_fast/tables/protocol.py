@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from pbs_fast.events import Delta, Grant
 
@@ -102,3 +102,16 @@ class Table(Protocol):
 
     def close(self) -> None:
         """Close the file and release the table lock. The rows stay: a restart must not lock users out."""
+
+
+@runtime_checkable
+class AnsweringTable(Protocol):
+    """A table that the daemon answers itself."""
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+
+    @property
+    def requests(self) -> int:
+        """Look-ups since the table was opened."""

@@ -50,10 +50,21 @@ class Pending:
         """When the table was last written or checked."""
         self._last_heartbeat = clock()
         self._failure: _Failure | None = None
+        self.last_write: float | None = None
+        """When changes were last written, in seconds since the epoch."""
 
     def __len__(self) -> int:
         """How many addresses wait."""
         return len(self._changes)
+
+    def __contains__(self, ip: object) -> bool:
+        """Whether a change of this address waits."""
+        return ip in self._changes
+
+    @property
+    def failing_s(self) -> float | None:
+        """For how many seconds it has failed; None if the last attempt succeeded."""
+        return None if self._failure is None else self._clock() - self._failure.since
 
     @property
     def failing(self) -> str | None:
@@ -101,6 +112,7 @@ class Pending:
         self._changes = Changes()
         try:
             self.table.rebuild(rows)
+            self.last_write = time.time()
         except WaitingError as error:
             self._fail(self._clock(), error, patience=0)
 
@@ -123,6 +135,7 @@ class Pending:
         try:
             if delta or self._failure is not None:
                 self.table.apply(delta)
+                self.last_write = time.time()
             else:
                 self.table.check()
         except TableError as error:

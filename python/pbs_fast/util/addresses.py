@@ -27,6 +27,10 @@ class Network(NamedTuple):
         text = inet_ntop(family, self.value.to_bytes(self.width // 8, "big"))
         return text if self.prefix == self.width else f"{text}/{self.prefix}"
 
+    def holds(self, width: int, value: int) -> bool:
+        """Whether the address is in it."""
+        return width == self.width and value >> (width - self.prefix) == self.value >> (width - self.prefix)
+
 
 def parse(text: str) -> tuple[int, int] | None:
     """Width and value of an address in a strict text form (RFC 4291 2.2, four decimal numbers); None for all else."""

@@ -1,4 +1,4 @@
-"""Text for people: untrusted text made safe to show, and durations.
+"""Text for people: untrusted text made safe to show, durations and times.
 
 `printable` is the package's only sanitiser; our own log, `match`, `list`, errors and notices use it. It escapes what
 `str.isprintable` rejects: Unicode's categories Other (control, format such as U+202E, surrogate, private use,
@@ -6,6 +6,10 @@ unassigned) and Separator except the blank. Text in a file with a syntax (JSON, 
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def printable(text: str) -> str:
@@ -22,6 +26,18 @@ def printable(text: str) -> str:
 def duration(seconds: float) -> str:
     """`27 min`, or `90 s` below two minutes."""
     return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def rfc3339(seconds: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC with milliseconds: `2026-11-30T10:12:17.204Z`.
+
+    What no date can be (before the year 1, after 9999) becomes the nearest one that can.
+    """
+    try:
+        at = _EPOCH + timedelta(milliseconds=round(seconds * 1000))
+    except OverflowError:
+        at = datetime.max if seconds > 0 else datetime.min
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
 def _escaped(code: int) -> str:

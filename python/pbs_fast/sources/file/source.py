@@ -159,6 +159,16 @@ class FileSource:
     def trouble(self) -> Notice | None:
         return self._presence.trouble
 
+    @property
+    def behind_bytes(self) -> int | None:
+        if (current := self._current) is None or not current.seekable:
+            return None
+        try:
+            unread = [os.fstat(file.fd).st_size - file.offset for file in (*self._old.files, current) if file.seekable]
+        except OSError:
+            return None
+        return sum(max(0, each) for each in unread)
+
     def position(self) -> Position | None:
         return self._old.position(self._current)
 

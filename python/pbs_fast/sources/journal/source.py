@@ -123,6 +123,10 @@ class JournalSource:
         """The newest entries when following began: a server may have cut a record there (docs/MATCHING.md, 4)."""
         return Before(self._before, 0, int(time.time())) if self._before else None
 
+    @property
+    def behind_bytes(self) -> None:
+        """None: the journal counts no bytes."""
+
     def position(self) -> None:
         """None: a later run finds its place by time."""
 

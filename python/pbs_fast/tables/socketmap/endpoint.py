@@ -27,8 +27,8 @@ QUEUE = "/var/spool/postfix"
 BACKLOG = 512
 
 _ENDPOINT = re.compile(r"(?:unix:(?P<path>[^:]+)|inet:(?P<host>\[[^\]]+\]|[^:\[]+):(?P<port>\d{1,5})):(?P<map>[^:\s]+)")
-#: Bytes of a socket's path that the kernel accepts.
-_LONGEST_PATH = 107
+#: Bytes of a socket's path: the kernel accepts 107, and it listens first as `.NAME.new`.
+LONGEST_PATH = 107 - len(".new.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +52,9 @@ class Endpoint:
 
         Hold the table lock of `path`. Raises TableError with the reason.
         """
-        return self._listen_tcp() if self.path is None else self._listen_unix(self.path, mode, group)
-
-    def _listen_unix(self, path: Path, mode: int, group: str) -> socket.socket:
-        group = self.group or group
-        # Listening before it gets its name, so that no client is refused.
-        fresh = path.with_name(f".{path.name}.new")
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            _require_socket(path)
-            fresh.unlink(missing_ok=True)
-            listener.bind(os.fspath(fresh))
-            listener.listen(BACKLOG)
-            listener.setblocking(False)
-            if group:
-                set_group(fresh, grp.getgrnam(group).gr_gid)
-            set_mode(fresh, mode if self.mode is None else self.mode)
-            fresh.rename(path)
-        except (LookupError, OSError, TableError) as error:
-            listener.close()
-            with contextlib.suppress(OSError):
-                fresh.unlink(missing_ok=True)
-            if isinstance(error, LookupError):
-                raise TableError(f"{self.spec}: there is no group {group}; set group= to an existing one") from None
-            if isinstance(error, OSError):
-                raise TableError(os_error("cannot listen on", path, error)) from error
-            raise
-        return listener
+        if self.path is None:
+            return self._listen_tcp()
+        return listen_unix(self.path, mode if self.mode is None else self.mode, self.group or group, self.spec)
 
     def _listen_tcp(self) -> socket.socket:
         listener = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET, socket.SOCK_STREAM)
@@ -93,6 +69,36 @@ class Endpoint:
         return listener
 
 
+def listen_unix(path: Path, mode: int, group: str, what: str) -> socket.socket:
+    """A socket that listens at `path`, in place of a stale one; its group is ours if `group` is empty.
+
+    `what` names it in the message that there is no such group. Raises TableError with the reason.
+    """
+    # Listening before it gets its name, so that no client is refused.
+    fresh = path.with_name(f".{path.name}.new")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _require_socket(path)
+        fresh.unlink(missing_ok=True)
+        listener.bind(os.fspath(fresh))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        if group:
+            set_group(fresh, grp.getgrnam(group).gr_gid)
+        set_mode(fresh, mode)
+        fresh.rename(path)
+    except (LookupError, OSError, TableError) as error:
+        listener.close()
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        if isinstance(error, LookupError):
+            raise TableError(f"{what}: there is no group {group}; set group= to an existing one") from None
+        if isinstance(error, OSError):
+            raise TableError(os_error("cannot listen on", path, error)) from error
+        raise
+    return listener
+
+
 def parse(spec: TableSpec) -> Endpoint:
     """The endpoint of a socketmap table. Raises UsageError, naming the fault."""
     found = _ENDPOINT.fullmatch(spec.address)
@@ -103,8 +109,8 @@ def parse(spec: TableSpec) -> Endpoint:
     mode = spec.option("mode")
     if path is not None and not path.is_absolute():
         raise UsageError(f"table {spec}: queue={spec.option('queue')}: needs an absolute directory")
-    if path is not None and len(os.fsencode(path)) > _LONGEST_PATH - len(".new."):
-        raise UsageError(f"table {spec}: {path} is too long for a socket; at most {_LONGEST_PATH - 5} bytes")
+    if path is not None and len(os.fsencode(path)) > LONGEST_PATH:
+        raise UsageError(f"table {spec}: {path} is too long for a socket; at most {LONGEST_PATH} bytes")
     if path is None and not _is_loopback(host):
         raise UsageError(f"table {spec}: {host} is not a loopback address; use 127.0.0.1 or [::1]")
     if path is None and not 0 < port < 65536:

@@ -17,7 +17,8 @@ from collections.abc import Mapping
 
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Delta, Grant
-from pbs_fast.serving.server import Server
+from pbs_fast.serving.netstring import Decoder, encode
+from pbs_fast.serving.server import Port, Server
 from pbs_fast.tables.keys import is_canonical
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import Row, TableOptions
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 NOT_FOUND = b"NOTFOUND "
 UNKNOWN = b"TEMP the log is still being read"
 OTHER_MAP = b"PERM there is no map of this name"
+
+#: The longest request in bytes: Postfix sends at most 10 000, with the map's name (dict_sockmap.c).
+LONGEST_REQUEST = 10_000
 
 #: A wider network than /56 is a whole site's (RFC 6177), so none is granted.
 WIDEST, NARROWEST = 56, 64
@@ -84,6 +88,7 @@ class SocketmapTable:
         """Listen and answer. Raises UsageError for a bad endpoint or option, TableError if it cannot listen."""
         self.spec = str(spec)
         self.refused = 0
+        self.requests = 0
         self._options = options
         self._template = Template(options.value)
         self._endpoint = endpoint.parse(spec)
@@ -99,6 +104,10 @@ class SocketmapTable:
             if self._lock is not None:
                 self._lock.close()
             raise
+
+    @property
+    def clients(self) -> int:
+        return self._server.clients
 
     def load(self) -> dict[str, Row]:
         found = ((ip, self._template.parse(answer[3:])) for ip, (_, answer) in self._rows.exact.items())
@@ -139,6 +148,7 @@ class SocketmapTable:
 
     def answer(self, request: bytes) -> bytes:
         """The reply to `MAP KEY`; called in the server's thread."""
+        self.requests += 1
         name, _, raw = request.partition(b" ")
         if name != self._asked:
             return OTHER_MAP
@@ -159,7 +169,8 @@ class SocketmapTable:
         named = self._template.names_users
         listener = self._endpoint.listen(0o660 if named else 0o666, self._options.group if named else "")
         self._bound = None if self._endpoint.path is None else self._endpoint.path.stat().st_ino
-        server = Server(listener, self.answer)
+        port = Port(listener, lambda: Decoder(LONGEST_REQUEST), lambda _, request: encode(self.answer(request)))
+        server = Server([port], name="socketmap")
         server.start()
         return server
 

@@ -1,0 +1,1 @@
+"""Talking to a running daemon over its two sockets (docs/CONTROL.md)."""

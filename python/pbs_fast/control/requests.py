@@ -1,0 +1,208 @@
+"""Requests on their way from the sockets' thread to the loop, and replies on their way back.
+
+The thread frames, decodes, checks rights and encodes; the loop alone decides. Invariants: a turn of the loop answers at
+most MOST requests or works on them for about BUDGET seconds; whatever a client does, the loop never waits for it; what
+fails in a request is its reply and ends nothing. `ping` is answered by the thread, so a loop that hangs is seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+from pbs_fast import __version__
+from pbs_fast.control import protocol
+from pbs_fast.control.peers import Peer, check, peer_of
+from pbs_fast.control.protocol import LONGEST_REQUEST, AnyRequest, Ping, RequestError, Status, Watch, decode_request
+from pbs_fast.control.watchers import Watcher, Watchers
+from pbs_fast.serving.jsonlines import Decoder
+from pbs_fast.serving.server import Client, Port, Server
+
+log = logging.getLogger(__name__)
+
+#: Clients of one socket at a time.
+CLIENTS = 64
+#: Requests in one turn of the loop, and about how many seconds they may take.
+MOST, BUDGET = 16, 0.002
+#: Seconds for which one status serves all who ask for it: 64 clients in a loop would otherwise make one each turn.
+FRESH = 0.1
+#: The part of one processor that requests may use in the thread: the loop waits for the GIL meanwhile, so more than one
+#: in a hundred of its turns would. That is 250 requests a second.
+SHARE = 0.01
+#: Seconds after which the interpreter takes the GIL from a thread that another one waits for; 5 ms by default.
+SWITCH = 0.0005
+
+#: A reply; or its pages, each with the key `more`, of which one is made a turn; None there asks for another turn.
+Answer = Mapping[str, object] | Iterator[Mapping[str, object] | None]
+
+
+class _Asked(NamedTuple):
+    client: int
+    id: int
+    request: AnyRequest
+    peer: Peer
+
+
+class _Going(NamedTuple):
+    """An answer in parts."""
+
+    asked: _Asked
+    parts: Iterator[Mapping[str, object] | None]
+
+
+class Control:
+    """The sockets with their thread and queue. All but `close` is for the loop."""
+
+    def __init__(self, listeners: Mapping[str, socket.socket]) -> None:
+        """`listeners`: `control` and `status`, or one of them."""
+        self.watchers = Watchers()
+        self.ready = False
+        """What `ping` says."""
+        self._turned = time.monotonic()
+        self._queue: deque[_Asked | _Going] = deque()
+        self._status: tuple[float, bytes] = (float("-inf"), b"")
+        self._peers: dict[int, Peer] = {}
+        self._woken, self._wake = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+        self._server = Server(
+            [self._port(name, listener) for name, listener in listeners.items()], name="control", share=SHARE
+        )
+        self.watchers.waker = self._server
+        self._gone = False
+        sys.setswitchinterval(SWITCH)
+        self._server.start()
+
+    @property
+    def asked(self) -> bool:
+        """Requests wait; the loop must not sleep."""
+        return bool(self._queue)
+
+    def fileno(self) -> int:
+        """Becomes readable when a request comes."""
+        return self._woken.fileno()
+
+    def drain(self) -> None:
+        """Forget the wake-ups."""
+        with suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                pass
+
+    def turn(self, answer: Callable[[AnyRequest, Peer], Answer]) -> None:
+        """Answer what waits, within the bounds of one turn. `answer` may raise RequestError."""
+        self._turned = begun = time.monotonic()
+        if not self._queue:
+            return
+        for _ in range(min(MOST, len(self._queue))):
+            self._step(self._queue.popleft(), answer)
+            if time.monotonic() - begun >= BUDGET:
+                break
+        if not self._server.alive and not self._gone:
+            self._gone = True
+            log.error("the control sockets are no longer served (this is a bug; please report it); restart pbs-fast")
+
+    def close(self) -> None:
+        """Stop answering; the connections and the listeners are closed."""
+        self._server.close()
+        self._woken.close()
+        self._wake.close()
+
+    # -- in the loop --------------------------------------------------------------------------------------------------
+
+    def _step(self, waiting: _Asked | _Going, answer: Callable[[AnyRequest, Peer], Answer]) -> None:
+        asked = waiting.asked if isinstance(waiting, _Going) else waiting
+        try:
+            found = waiting.parts if isinstance(waiting, _Going) else answer(waiting.request, waiting.peer)
+            if isinstance(found, Mapping):
+                self._reply(asked, found)
+            elif (part := next(found)) is None:
+                self._queue.append(_Going(asked, found))
+            else:
+                self._reply(asked, part, found)
+        except RequestError as error:
+            self._server.deliver(asked.client, protocol.error(asked.id, error))
+        except Exception as error:
+            # A running daemon must not end because of a question.
+            text = f"{asked.request.do}: {type(error).__name__}: {error} (this is a bug; please report it)"
+            log.error("control socket: %s", text)  # noqa: TRY400 - our log has one line an error
+            self._server.deliver(asked.client, protocol.error(asked.id, RequestError("internal", text)))
+
+    def _reply(self, asked: _Asked, value: Mapping[str, object], parts: Iterator[object] | None = None) -> None:
+        def framed() -> bytes:
+            if not isinstance(asked.request, Status):
+                return protocol.ok(asked.id, value)
+            payload = protocol.line(value).rstrip(b"\n")
+            self._status = time.monotonic(), payload
+            return _ok(asked.id, payload)
+
+        follow = [_Going(asked, parts)] if parts is not None and value.get("more") else []  # type: ignore[arg-type]
+
+        def more() -> bytes:
+            """All was sent: the next page is made now, not earlier, so that pages do not pile up."""
+            if follow:
+                self._ask(follow.pop())
+            return b""
+
+        self._server.deliver(asked.client, framed, more if follow else None)
+
+    # -- in the thread ------------------------------------------------------------------------------------------------
+
+    def _port(self, name: str, listener: socket.socket) -> Port:
+        def answer(client: Client, line: bytes) -> bytes | None:
+            return self._answer(client, line, name == "control")
+
+        full = protocol.error(None, RequestError("busy", f"{CLIENTS} clients wait for an answer; try again"))
+        return Port(listener, lambda: Decoder(LONGEST_REQUEST), answer, CLIENTS, full, self._closed)
+
+    def _answer(self, client: Client, line: bytes, on_control: bool) -> bytes | None:
+        number: int | None = None
+        try:
+            number, request = decode_request(line)
+            if (peer := self._peers.get(client.number)) is None:
+                peer = self._peers[client.number] = peer_of(client.socket, on_control=on_control)
+            check(peer, request)
+        except RequestError as error:
+            return protocol.error(number if error.id is None else error.id, error)
+        except OSError as error:
+            return protocol.error(number, RequestError("internal", f"cannot tell who you are: {error.strerror}"))
+        if isinstance(request, Ping):
+            turned = time.monotonic() - self._turned
+            return protocol.ok(
+                number,
+                {"version": __version__, "pid": os.getpid(), "ready": self.ready, "turned_s": round(turned, 3)},
+            )
+        if isinstance(request, Status) and time.monotonic() - self._status[0] < FRESH:
+            return _ok(number, self._status[1])
+        if isinstance(request, Watch):
+            watcher = Watcher(number, request.kinds)
+            watching = {"watching": list(request.kinds or protocol.EVENTS)}
+            self._server.deliver(client.number, protocol.ok(number, watching), watcher.more)
+            self.watchers.add(client.number, watcher)
+            self._rouse()  # events are made from now on
+            return None
+        self._ask(_Asked(client.number, number, request, peer))
+        return None
+
+    def _ask(self, asked: _Asked | _Going) -> None:
+        self._queue.append(asked)
+        self._rouse()
+
+    def _rouse(self) -> None:
+        with suppress(BlockingIOError):  # full: it wakes up anyway
+            self._wake.send(b"x")
+
+    def _closed(self, client: Client) -> None:
+        self._peers.pop(client.number, None)
+        self.watchers.remove(client.number)
+
+
+def _ok(number: int, payload: bytes) -> bytes:
+    """`protocol.ok` of a value that is encoded already."""
+    return b'{"v":%d,"id":%d,"ok":%b}\n' % (protocol.VERSION, number, payload)

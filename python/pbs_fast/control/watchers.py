@@ -1,0 +1,121 @@
+"""Events on their way to those who watch: a ring for each watcher, filled by the loop and emptied by the thread.
+
+Invariants: a watcher that does not read costs its ring and nothing else; it loses the oldest events, and is told how
+many; the others notice nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from threading import Lock
+from typing import NamedTuple, Protocol
+
+from pbs_fast.control import protocol
+from pbs_fast.control.replies import EventBody
+
+#: Events that wait for one watcher.
+RING = 4_096
+#: Events that are encoded and sent at once.
+_TOGETHER = 128
+
+
+class Happened(NamedTuple):
+    """One event. Its text and its keys are made when it is sent, because most are not wanted by anybody."""
+
+    kind: str
+    describe: Callable[[], EventBody]
+
+
+class Waker(Protocol):
+    """The part of the server that is used here."""
+
+    def wake(self, number: int) -> None:
+        """Ask this client's `more` again."""
+
+
+class Watcher:
+    """One client that watches."""
+
+    def __init__(self, request_id: int, kinds: Collection[str]) -> None:
+        """`kinds` empty: all."""
+        self._id = request_id
+        self.kinds = frozenset(kinds or protocol.EVENTS)
+        self._ring: deque[tuple[int, Happened]] = deque()
+        self._lost = self._told = 0
+        self.sleeping = True
+        """Nothing was there when the thread last asked."""
+
+    def put(self, number: int, event: Happened) -> bool:
+        """Take an event; whether the thread must be told."""
+        if event.kind not in self.kinds:
+            return False
+        if len(self._ring) >= RING:
+            try:
+                self._ring.popleft()
+                self._lost += 1
+            except IndexError:  # the thread took all in between
+                pass
+        self._ring.append((number, event))
+        sleeping, self.sleeping = self.sleeping, False
+        return sleeping
+
+    def more(self) -> bytes:
+        """The next events as lines, b"" when there is none; called in the server's thread."""
+        out = self._take()
+        if not out:
+            self.sleeping = True
+            out = self._take()  # one may have come before the loop could see that we sleep
+        return b"".join(out)
+
+    def _take(self) -> list[bytes]:
+        out: list[bytes] = []
+        if (lost := self._lost) != self._told:
+            out.append(protocol.line({"v": protocol.VERSION, "id": self._id, "lost": lost - self._told}))
+            self._told = lost
+        while self._ring and len(out) < _TOGETHER:
+            try:
+                number, event = self._ring.popleft()
+            except IndexError:  # the loop made room
+                break
+            record = {"n": number, **event.describe()}
+            out.append(protocol.line({"v": protocol.VERSION, "id": self._id, "event": record}))
+        return out
+
+
+class Watchers:
+    """All of them. `put` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[int, Watcher] = {}
+        self.wanted: frozenset[str] = frozenset()
+        """The kinds that somebody watches for; another object after each change."""
+        self._number = 0
+        self._lock = Lock()
+        self.waker: Waker | None = None
+        """Set before the first watcher comes."""
+
+    def __bool__(self) -> bool:
+        return bool(self._watchers)
+
+    def add(self, client: int, watcher: Watcher) -> None:
+        """Events go to this client from now on."""
+        self._become({**self._watchers, client: watcher})
+
+    def remove(self, client: int) -> None:
+        """No further events go to this client."""
+        if client in self._watchers:
+            self._become({number: watcher for number, watcher in self._watchers.items() if number != client})
+
+    def _become(self, watchers: dict[int, Watcher]) -> None:
+        self._watchers = watchers
+        self.wanted = frozenset().union(*(watcher.kinds for watcher in watchers.values()))
+
+    def put(self, events: Iterable[Happened]) -> None:
+        """Hand events to all who watch for their kinds."""
+        with self._lock:
+            for event in events:
+                self._number += 1
+                for client, watcher in self._watchers.items():
+                    if watcher.put(self._number, event) and self.waker is not None:
+                        self.waker.wake(client)

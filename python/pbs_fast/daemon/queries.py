@@ -1,0 +1,116 @@
+"""What commands may ask the running daemon: why, list, refusals. Reads only, and bounded work a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from math import inf
+from typing import TYPE_CHECKING
+
+from pbs_fast.control import replies
+from pbs_fast.control.protocol import PAGE, List, RequestError, Why
+from pbs_fast.daemon.changes import STEP
+from pbs_fast.daemon.refusals import by_guard, shown
+from pbs_fast.guards.deny import Denial, fold_user
+from pbs_fast.ledger.ledger import row_origin
+from pbs_fast.util.text import rfc3339
+
+if TYPE_CHECKING:
+    from pbs_fast.daemon.live import LiveState
+    from pbs_fast.daemon.refusals import Refusals
+    from pbs_fast.events import Grant
+
+#: Refusals, and denials, in one reply.
+MOST = 1_000
+
+
+class Queries:
+    """Answers them, in the loop."""
+
+    def __init__(self, live: LiveState, refusals: Refusals) -> None:
+        self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
+        self._manual, self._logs, self._clock, self._refusals = live.manual, live.logs, live.clock, refusals
+
+    def why(self, request: Why, *, ready: bool) -> Iterator[replies.Why | None]:
+        """All that is known of an address, or of a user, whose rows are searched in parts."""
+        rows: list[replies.Row] = []
+        if request.ip is not None:
+            rows = self._shown([request.ip])
+        elif request.user is not None:
+            addresses, user = self._ledger.addresses(), fold_user(request.user)
+            for start in range(0, len(addresses), STEP):
+                part = ((ip, self._ledger.get(ip)) for ip in addresses[start : start + STEP])
+                rows += self._shown([ip for ip, row in part if row and row.user and fold_user(row.user) == user])
+                yield None
+        wall = self._clock.wall()
+        refusals = [*self._refusals.of(request.ip, request.user)]
+        yield {
+            "ip": request.ip,
+            "user": request.user,
+            "now": rfc3339(wall),
+            "ready": ready,
+            "grace_s": self._ledger.grace,
+            "window_s": self._ledger.window,
+            "guard": self._guards.against(request.ip, request.user, wall) or None,
+            "rows": rows,
+            "refusals": [*map(shown, refusals[:MOST])],
+            "refused": by_guard(refusals),
+            "refusals_since": self._refusals.since,
+            "denials": denials(
+                [each for each in self._guards.denials(wall) if each.covers(request.ip, request.user)], MOST
+            ),
+            "tables": [] if request.ip is None else self._publisher.answers(request.ip, self._ledger.get(request.ip)),
+            "logs": [follower.path for follower in self._logs],
+        }
+
+    def rows(self, request: List) -> Iterator[replies.Rows]:
+        """All rows, a page a turn: those that were there when it began and are there still."""
+        if request.table is not None and request.table not in self._publisher.specs:
+            specs = ", ".join(self._publisher.specs)
+            raise RequestError("unknown", f"the daemon writes no table {request.table}; it writes {specs or 'none'}")
+        return self._pages(iter(self._ledger.addresses()))
+
+    def _pages(self, left: Iterator[str]) -> Iterator[replies.Rows]:
+        page = [*islice(left, PAGE)]
+        while True:
+            following = [*islice(left, PAGE)]
+            yield {"rows": self._shown(page), "more": bool(following)}
+            if not following:
+                return
+            page = following
+
+    def _shown(self, ips: list[str]) -> list[replies.Row]:
+        shift = self._clock.to_wall(0)
+        return [self._row(ip, row, shift) for ip in ips if (row := self._ledger.get(ip)) is not None]
+
+    def _row(self, ip: str, row: Grant, shift: int) -> replies.Row:
+        origin = row_origin(row) or "own"
+        since: float | None = None
+        if origin == "manual":
+            grant = self._manual.state.grants.get(ip)
+            since = None if grant is None else grant.made
+        elif row.why in ("new", "renewed") and not self._ledger.is_open(ip):
+            since = row.expires + shift - self._ledger.grace
+        return {
+            "ip": ip,
+            "user": row.user,
+            "since": None if since is None else rfc3339(since),
+            "until": None if self._ledger.is_open(ip) else rfc3339(row.expires + shift),
+            "format": row.format or None,
+            "host": row.host or None,
+            "node": None,
+            "origin": origin,
+        }
+
+
+def denials(some: list[Denial], most: int) -> list[replies.Denial]:
+    """As they are sent: one entry for each address, network and user."""
+    found: list[replies.Denial] = []
+    for denial in some:
+        until = None if denial.until == inf else rfc3339(denial.until)
+        by = "deny.toml" if denial.uid is None else f"uid={denial.uid}"
+        for what in (*map(str, denial.networks), *denial.users):
+            if len(found) == most:
+                return found
+            found.append({"what": what, "until": until, "by": by, "reason": denial.reason})
+    return found

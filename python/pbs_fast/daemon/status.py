@@ -1,0 +1,164 @@
+"""The state of the daemon as data: the answer to `status`. O(logs + tables), however many rows there are."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pbs_fast import __version__
+from pbs_fast.control import replies
+from pbs_fast.control.protocol import VERSION
+from pbs_fast.daemon.queries import MOST, denials
+from pbs_fast.ledger.ledger import OUTCOMES
+from pbs_fast.util.text import rfc3339
+
+if TYPE_CHECKING:
+    from pbs_fast.daemon.follower import Follower
+    from pbs_fast.daemon.live import LiveState
+    from pbs_fast.events import Counters
+
+#: Lines a second are the mean of about so many seconds, of which a sample is taken each EVERY.
+_SPAN, _EVERY = 60.0, 10.0
+_REFUSED = "refused_"
+#: A counter of the ledger, not of a guard.
+_AHEAD = "refused_ahead"
+
+
+class StatusBoard:
+    """Makes the snapshots, in the loop."""
+
+    def __init__(self, live: LiveState, core: str) -> None:
+        """`core` is the backend's name."""
+        self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
+        self._manual, self._logs, self._clock, self._core = live.manual, live.logs, live.clock, core
+        self._started = live.clock.wall()
+        self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=int(_SPAN / _EVERY) + 1)
+        self._standing: dict[tuple[str, str], float] = {}
+        """Code and text of a notice -> since when."""
+        self._next = float("-inf")
+
+    def turned(self) -> None:
+        """The loop turned; cheap."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _EVERY
+            self._samples.append((now, {each.path: each.counters["lines"] for each in self._logs}))
+            self._note()
+
+    def snapshot(self, *, ready: bool) -> replies.Status:
+        """Everything, now."""
+        wall, now = self._clock.wall(), self._clock.now()
+        ledger, guards = self._ledger, self._guards
+        total, marked = len(ledger), ledger.marked
+        self._note()
+        refused = self._refused()
+        logins, outcomes = self._outcomes(refused)
+        return {
+            "v": VERSION,
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": rfc3339(self._started),
+            "now": rfc3339(wall),
+            "ready": ready,
+            "turned_s": 0.0,
+            "core": self._core,
+            "node": None,
+            "rows": {
+                "total": total,
+                "own": total - marked["recovered"] - marked["manual"],
+                "hub": 0,
+                "recovered": marked["recovered"],
+                "manual": marked["manual"],
+                "limit": guards.max_rows,
+                "new_last_minute": guards.new_in_minute(ledger, now),
+                "new_limit": guards.max_new_per_minute,
+            },
+            "sessions_open": len(ledger.sessions) if ledger.counts_sessions else None,
+            "logs": [self._log(each) for each in self._logs],
+            "tables": self._publisher.status(total),
+            "hubs": [],
+            "nodes": [],
+            "caps": None,
+            "denials": denials(guards.denials(wall), MOST),
+            "logins": logins,
+            "outcomes": outcomes,
+            "refused": refused,
+            "notices": [
+                {"code": code, "text": text, "since": rfc3339(since)} for (code, text), since in self._standing.items()
+            ],
+        }
+
+    def notices(self) -> list[str]:
+        """The texts of the trouble that lasts, for one line of state."""
+        return [text for _, text in self._standing]
+
+    def _counters(self) -> Counters:
+        return self._guards.counters
+
+    def _refused(self) -> dict[str, int]:
+        return {
+            name.removeprefix(_REFUSED): n
+            for name, n in sorted(self._counters().items())
+            if name.startswith(_REFUSED) and name != _AHEAD and n
+        }
+
+    def _outcomes(self, refused: dict[str, int]) -> tuple[int, dict[str, int]]:
+        counters = self._ledger.counters
+        outcomes = {name: counters[name] for name in OUTCOMES}
+        outcomes |= {"local": self._counters()["local"], "refused": sum(refused.values())}
+        return self._logs.counters["login"], outcomes
+
+    def _log(self, follower: Follower) -> replies.Log:
+        counters = follower.counters
+        coverage = follower.coverage
+        return {
+            "name": follower.path,
+            "state": _state(follower),
+            "lines": counters["lines"],
+            "lines_per_s": self._rate(follower.path, counters["lines"]),
+            "behind_bytes": follower.source.behind_bytes,
+            "last_line": None if follower.last_line is None else rfc3339(follower.last_line),
+            "last_login": None if follower.last_login is None else rfc3339(follower.last_login),
+            "logins": dict(follower.logins),
+            "missed": _named(counters, "missed_"),
+            "faults": _named(counters, "log_"),
+            "drift": None,
+            "coverage": {"complete": coverage.complete, "reason": coverage.reason},
+        }
+
+    def _rate(self, path: str, lines: int) -> float:
+        """Lines a second in the last minute, or since the first sample that knows the log."""
+        now = time.monotonic()
+        for at, sample in self._samples:
+            if path in sample and now > at:
+                return round((lines - sample[path]) / max(now - at, 1.0), 1)
+        return 0.0
+
+    def _note(self) -> None:
+        """Keep the trouble that lasts, with when it was first seen."""
+        wall = self._clock.wall()
+        found = [("table_fails", text) for text in self._publisher.failing]
+        found += [
+            ("log_gone" if trouble.kind == "missing" else "log_unreadable", trouble.text)
+            for follower in self._logs
+            if (trouble := follower.source.trouble) is not None
+        ]
+        if self._manual.trouble is not None:
+            found.append(("manual_damaged", self._manual.trouble))
+        self._standing = {key: self._standing.get(key, wall) for key in found}
+
+
+def _state(follower: Follower) -> replies.LogState:
+    trouble = follower.source.trouble
+    if trouble is not None:
+        return "missing" if trouble.kind == "missing" else "unreadable"
+    if follower.source.ended:
+        return "ended"
+    return "replaying" if follower.replaying else "following"
+
+
+def _named(counters: dict[str, int], prefix: str) -> dict[str, int]:
+    """The counters with this prefix that have counted something, without it."""
+    return {name.removeprefix(prefix): n for name, n in sorted(counters.items()) if name.startswith(prefix) and n}

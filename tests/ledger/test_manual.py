@@ -1,0 +1,230 @@
+"""Manual grants and denials as data, and what a manual grant does to a ledger's rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.rows import Login, batch
+from pbs_fast.events import Grant
+from pbs_fast.ledger import manual as manual_
+from pbs_fast.ledger.ledger import Ledger, row_origin
+from pbs_fast.ledger.manual import (
+    LONGEST,
+    DamagedError,
+    Manual,
+    ManualDenial,
+    ManualError,
+    ManualGrant,
+    decode,
+)
+from pbs_fast.ledger.sessions import OpenSessions
+
+NOW = 1_700_000_000
+IP, OTHER = "203.0.113.5", "2001:db8::5"
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TIMES = st.tuples(st.integers(0, 1 << 40), st.integers(1, LONGEST)).map(lambda pair: (pair[0] + pair[1], pair[0]))
+GRANTS = st.builds(
+    lambda ip, times, uid, reason: ManualGrant(ip, times[0], times[1], uid, reason),
+    st.sampled_from([IP, OTHER]),
+    TIMES,
+    st.integers(0, 65534),
+    TEXTS,
+)
+DENIALS = st.builds(
+    lambda whom, times, uid, reason: ManualDenial(whom[0], whom[1], times[0], times[1], uid, reason),
+    st.sampled_from([("ip", IP), ("network", "192.0.2.0/24"), ("network", "192.0.2.7/32"), ("user", "Ann@Example.org")])
+    | TEXTS.filter(bool).map(lambda user: ("user", user)),
+    TIMES,
+    st.integers(0, 65534),
+    TEXTS,
+)
+
+
+def state_of(grants: list[ManualGrant], denials: list[ManualDenial]) -> Manual:
+    state = Manual()
+    for grant in grants:
+        state.grant(grant)
+    for denial in denials:
+        state.deny(denial)
+    return state
+
+
+STATES = st.builds(state_of, st.lists(GRANTS, max_size=4), st.lists(DENIALS, max_size=4))
+
+
+@given(STATES)
+def test_what_is_written_is_read(state: Manual) -> None:
+    assert decode(state.encode()) == state
+
+
+@given(STATES, st.data())
+def test_damage_is_noticed_and_costs_no_readable_denial(
+    share: Callable[[object], None], state: Manual, data: st.DataObject
+) -> None:
+    """Whatever stands in one entry: the other denials are in force, and the file's grants are not."""
+    record = json.loads(state.encode())
+    entries = [*record["denials"], *record["grants"]]
+    share(entries)
+    if not entries:
+        return
+    index = data.draw(st.integers(0, len(entries) - 1))
+    entry = entries[index]
+    key = data.draw(st.sampled_from(sorted(entry)))
+    entry[key] = data.draw(st.sampled_from([None, True, -1, 1 << 60, [], {}, "x" * 600, "\ud800", 1.5]))
+    denials = [ManualDenial(**each) for each in record["denials"] if each is not entry]
+    with pytest.raises(DamagedError) as raised:
+        decode(json.dumps(record).encode())
+    assert list(raised.value.left.denials.values()) == denials
+    assert not raised.value.left.grants
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b'{"version":2}', b"[" * 100_000, b'{"version":1}'])
+def test_what_is_no_state_at_all(data: bytes) -> None:
+    with pytest.raises(DamagedError) as raised:
+        decode(data)
+    assert raised.value.left == Manual()
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_a_state_or_damage(data: bytes) -> None:
+    with pytest.raises(DamagedError):
+        decode(data)
+
+
+def test_a_denial_is_extended_and_not_cut() -> None:
+    long, short = (ManualDenial("user", name, NOW + n, NOW, 0, "") for name, n in (("Ann", 100), ("ann", 10)))
+    state = state_of([], [long, short])
+    assert [*state.denials.values()] == [long]
+    assert [*state_of([], [short, long]).denials.values()] == [long]
+
+
+def test_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manual_, "MOST", 2)
+    state = Manual()
+    for number in range(2):
+        state.grant(ManualGrant(f"203.0.113.{number}", NOW + 1, NOW, 0, ""))
+        state.deny(ManualDenial("user", f"u{number}", NOW + 1, NOW, 0, ""))
+    with pytest.raises(ManualError, match="there are 2 manual grants"):
+        state.grant(ManualGrant(IP, NOW + 1, NOW, 0, ""))
+    with pytest.raises(ManualError, match="there are 2 manual denials"):
+        state.deny(ManualDenial("user", "u3", NOW + 1, NOW, 0, ""))
+    state.grant(ManualGrant("203.0.113.1", NOW + 2, NOW, 0, "again"))
+    state.end(NOW + 1)
+    assert (len(state.grants), len(state.denials)) == (1, 0)
+
+
+def test_undo_takes_exactly_what_is_named() -> None:
+    grant = ManualGrant(IP, NOW + 9, NOW, 0, "")
+    denials = [
+        ManualDenial("ip", IP, NOW + 9, NOW, 0, ""),
+        ManualDenial("network", "203.0.113.0/24", NOW + 9, NOW, 0, ""),
+        ManualDenial("user", "Ann", NOW + 9, NOW, 0, ""),
+    ]
+    state = state_of([grant], denials)
+    assert state.undo("user", "aNN") == (denials[2], None)
+    assert state.undo("network", "203.0.113.0/25") == (None, None)
+    assert state.undo("ip", IP) == (denials[0], grant)
+    assert state.undo("ip", IP) == (None, None)
+    assert [*state.denials.values()] == [denials[1]]
+
+
+# -- in the ledger ----------------------------------------------------------------------------------------------------
+
+
+def test_a_manual_grant_lasts_for_its_time_whatever_logins_come() -> None:
+    ledger = Ledger(100)
+    assert ledger.grant(IP, NOW + 500).set[IP].why == "manual"
+    assert not ledger.observe(batch([Login(IP, NOW, "ann")]), NOW)
+    assert ledger.get(IP) == Grant(NOW + 500, None, "", "manual")
+    assert ledger.counters["late"] == 1
+    assert not ledger.expire(NOW + 499)
+    assert ledger.expire(NOW + 500).removed == (IP,)
+    assert ledger.marked == {"recovered": 0, "manual": 0}
+
+
+def test_a_login_that_gives_more_takes_the_row_over() -> None:
+    ledger = Ledger(100)
+    ledger.grant(IP, NOW + 50)
+    row = ledger.observe(batch([Login(IP, NOW, "ann")]), NOW).set[IP]
+    assert (row.user, row.expires) == ("ann", NOW + 100)
+    assert not ledger.grant(IP, NOW + 60), "it may for longer already"
+    assert ledger.marked["manual"] == 0
+    assert ledger.grant(IP, NOW + 600)
+    assert ledger.marked["manual"] == 1
+    assert not ledger.expire(NOW + 100)
+    assert ledger.get(IP) == Grant(NOW + 600, None, "", "manual")
+
+
+def test_it_is_not_in_what_a_checkpoint_keeps() -> None:
+    ledger = Ledger(100)
+    ledger.grant(IP, NOW + 500)
+    ledger.observe(batch([Login(OTHER, NOW)]), NOW)
+    assert [*ledger.state().rows] == [OTHER]
+
+
+def test_with_open_sessions_it_lasts_at_least_for_its_time() -> None:
+    ledger = Ledger(100, sessions=OpenSessions(1000, {"uw": "address"}))
+    ledger.finish_replay(NOW)
+    ledger.observe(batch([Login(IP, NOW, "ann", "uw")]), NOW)
+    assert ledger.is_open(IP)
+    ledger.grant(IP, NOW + 500)
+    ledger.observe(batch([Login(IP, NOW + 10, "ann", "uw", "logout")]), NOW + 10)
+    assert not ledger.is_open(IP)
+    row = ledger.get(IP)
+    assert row is not None
+    assert row.expires == NOW + 500
+    assert not ledger.expire(NOW + 499)
+    assert ledger.expire(NOW + 500).removed == (IP,)
+
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["login", "grant", "adopt", "expire", "revoke", "restore"]),
+        st.sampled_from([IP, OTHER, "203.0.113.6"]),
+        st.integers(0, 300),
+    ),
+    max_size=30,
+)
+
+
+@given(OPERATIONS)
+def test_rows_without_a_login_are_counted(
+    share: Callable[[object], None], operations: list[tuple[str, str, int]]
+) -> None:
+    """The counts that `status` shows are those of the rows, whatever was done to them."""
+    ledger, now = Ledger(100), NOW
+    seen = 0
+    for do, ip, seconds in operations:
+        now += seconds // 10
+        act(ledger, do, ip, seconds, now)
+        counted: dict[str, Any] = {"recovered": 0, "manual": 0}
+        for row in ledger.rows().values():
+            if (origin := row_origin(row)) is not None:
+                counted[origin] += 1
+        assert ledger.marked == counted, do
+        seen += sum(counted.values())
+    share(seen)
+
+
+def act(ledger: Ledger, do: str, ip: str, seconds: int, now: int) -> None:
+    if do == "login":
+        ledger.observe(batch([Login(ip, now)]), now)
+    elif do == "grant":
+        ledger.grant(ip, now + seconds + 1)
+    elif do == "adopt":
+        ledger.adopt({ip: None}, now)
+    elif do == "expire":
+        ledger.expire(now)
+    elif do == "revoke":
+        ledger.revoke([ip])
+    else:
+        gone: dict[str, Grant] = {}
+        ledger.expire(now + seconds, gone)
+        ledger.unexpire(gone)
