@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from pbs_fast.doctor import clock, docker, exim, logs, postfix, tables, unit
+from pbs_fast.doctor import clock, daemon, docker, exim, logs, postfix, tables, unit
 from pbs_fast.doctor.account import as_account
 from pbs_fast.doctor.site import Site
 from pbs_fast.errors import PbsError
@@ -32,6 +32,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("table.owner", tables.check_owner),
     ("postfix.wired", postfix.check),
     ("exim.wired", exim.check),
+    ("daemon", daemon.check),
     ("guard.docker", docker.check),
     ("unit", unit.check),
 )

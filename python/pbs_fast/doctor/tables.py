@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pbs_fast.doctor.account import as_account, blocked_at
+from pbs_fast.doctor.daemon import a_row
 from pbs_fast.doctor.site import Site
 from pbs_fast.doctor.system import has_systemd, unit_state
 from pbs_fast.errors import PbsError
@@ -36,7 +37,8 @@ _SELINUX = "sys/fs/selinux/enforce"
 
 class _Row(NamedTuple):
     key: str
-    value: str
+    value: str | None
+    """None: not known from outside."""
 
 
 def check_read(site: Site) -> Iterator[Finding]:
@@ -135,10 +137,8 @@ def _judge(spec: TableSpec, account: str, row: _Row | None, answer: str | PbsErr
     if row is None:
         return Finding(READ, "ok", f"{asked}: readable; no row to ask for")
     if answer is None:
-        return Finding(
-            READ, "fail", f"{asked}: not found, although pbs-fast list shows it", f"restart pbs-fast; {asked}"
-        )
-    if answer != row.value:
+        return Finding(READ, "fail", f"{asked}: not found, although pbs-fast has it", f"restart pbs-fast; {asked}")
+    if row.value is not None and answer != row.value:
         return Finding(
             READ,
             "fail",
@@ -150,7 +150,11 @@ def _judge(spec: TableSpec, account: str, row: _Row | None, answer: str | PbsErr
 
 def _row(site: Site, spec: TableSpec) -> _Row | None:
     """A live row of a table, read as the account that writes it; None if there is none."""
-    if spec.kind.served or site.trouble:
+    if spec.kind.served:
+        # Its rows are in the daemon's memory.
+        known = a_row(site.config.control.directory)
+        return None if known is None else _Row(known, None)
+    if site.trouble:
         return None
 
     def first() -> list[list[str]]:
