@@ -73,6 +73,7 @@ _LOGS: dict[str, tuple[Callable[[], list[str]], dict[str, list[str]]]] = {
         {TAGS: ["note", "ok"]},
     ),
     "some missed": (lambda: _logins(60) + _refused(40), {TAGS: ["warn"]}),
+    "few missed of few": (lambda: _logins(5) + _refused(3), {TAGS: ["ok"]}),
     "few missed": (lambda: _logins(60) + _refused(3), {TAGS: ["ok"]}),
     "several hosts": (lambda: _logins(60, hosts=("pop1", "pop2")), {HOSTS: ["warn"]}),
     "an hour behind": (lambda: [login("203.0.113.9", at=time.time() - 3600)], {TIME: ["fail"]}),
