@@ -206,6 +206,10 @@ def _relay(text: str, **more: object) -> Shape:
 BROKEN = {
     "named nowhere": Shape(MAIN, expected=((_WIRED, "fail", "no smtpd asks"),)),
     "another type": Shape(MAIN + RELAY.replace("TABLE", "hash:PLACE"), expected=((_WIRED, "fail", "not hash:"),)),
+    "another type besides": Shape(
+        MAIN + RELAY.replace("TABLE", "hash:PLACE, check_client_access TABLE"),
+        expected=((_WIRED, "warn", "whose rows nobody removes"),),
+    ),
     "with the suffix that Postfix appends itself": Shape(
         MAIN + RELAY.replace("TABLE", "TABLE.lmdb"), expected=((_WIRED, "fail", "appends .lmdb itself"),)
     ),

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from mta import private_directory, require
+from mta.exim import configured
+from mta.guide import blocks
 from pbs_fast.config.model import Config
 from pbs_fast.config.settings import merge
 from pbs_fast.doctor import exim, tables, unit
@@ -285,6 +287,22 @@ def test_a_unit(name: str) -> None:
 def test_a_configuration_of_exim(line: str, level: str) -> None:
     spec = parse("cdb:/var/lib/pbs-fast/relay?keys=exim")
     assert exim.judge(f"acl_smtp_rcpt = acl_check_rcpt\n{line}\n", spec).level == level
+
+
+@pytest.mark.parametrize("kind", ["cdb", "hash"])
+def test_a_real_exim_with_the_lines_of_our_guide(kind: str, tmp_path: Path) -> None:
+    lines = blocks("MTA-EXIM.md", tmp_path)
+    spec = parse(f"{kind}:{tmp_path}/relay?keys=exim")
+    with configured(lines[f"main {kind}"], lines["acl"], {"hash": "dbmnz"}.get(kind, kind)) as exim_:
+        assert exim.judge(exim_.printed(), spec).level == "ok"
+    with configured(
+        [f"TABLE = {tmp_path}", "hostlist pop_before_smtp = net-lsearch;TABLE/other"], lines["acl"]
+    ) as exim_:
+        assert exim.judge(exim_.printed(), spec).level == "fail"
+    file = f"net-lsearch;TABLE/relay.{'db' if kind == 'hash' else kind}"
+    with configured([f"TABLE = {tmp_path}", f"hostlist pop_before_smtp = {file}"], lines["acl"]) as exim_:
+        found = exim.judge(exim_.printed(), spec)
+        assert (found.level, "another look-up" in found.evidence) == ("fail", True)
 
 
 def test_proxies_of_docker(tmp_path: Path) -> None:

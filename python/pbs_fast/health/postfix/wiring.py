@@ -15,6 +15,7 @@ from pbs_fast.health.postfix.installation import Installation, Smtpd
 from pbs_fast.health.postfix.naming import Names, Naming, for_postfix
 from pbs_fast.health.postfix.restrictions import (
     BY_CLIENT,
+    BY_POLICY,
     LATER,
     LISTS,
     MYNETWORKS,
@@ -159,7 +160,7 @@ def nobody_relays(installations: Sequence[Installation], specs: Sequence[TableSp
     services = [service for each in judged(installations, ours) for service in each.services]
     states = {service.state for service in services}
     if services and not states & {"asks", "class"}:
-        found.append(_why_nobody(services, ours, class_tables(services)))
+        found.append(_why_nobody(services, ours))
     return [each for each in found if each.level == "fail"]
 
 
@@ -180,16 +181,16 @@ def unsupported(installations: Sequence[Installation], specs: Sequence[TableSpec
             )
 
 
-def class_tables(services: Sequence[Service]) -> bool:
-    """Whether a class names one of our tables."""
-    return any(each for service in services for each in service.classes.values())
+def _why_nobody(services: Sequence[Service], specs: Sequence[TableSpec]) -> Finding:
+    """Why no service lets a client in our tables relay: the likeliest of all causes."""
+    return next(_causes(services, specs))
 
 
-def _why_nobody(services: Sequence[Service], specs: Sequence[TableSpec], by_class: bool) -> Finding:
-    """The failure that no service lets a client in our tables relay, by its likeliest cause."""
+def _causes(services: Sequence[Service], specs: Sequence[TableSpec]) -> Iterator[Finding]:
+    """All that may be the cause, the likeliest first."""
     named = " or ".join(map(str, specs))
-    if by_class:
-        return Finding(
+    if any(each for service in services for each in service.classes.values()):
+        yield Finding(
             WIRED,
             "skip",
             f"{CANNOT_TELL}: {named} is named in a restriction class, which look-ups choose for a client",
@@ -197,50 +198,48 @@ def _why_nobody(services: Sequence[Service], specs: Sequence[TableSpec], by_clas
         )
     for service in services:
         if service.state == "refuses":
-            return Finding(WIRED, "fail", *_refusal(service, service.smtpd.name))
-    uses = [(service, use) for service in services for use in service.uses]
-    for service, use in uses:
+            yield Finding(WIRED, "fail", *_refusal(service, service.smtpd.name))
+    uses = [(service.smtpd.name, service, use) for service in services for use in service.uses]
+    for name, _, use in uses:
         if use.naming.fault:
-            return Finding(
+            yield Finding(
                 WIRED,
                 "fail",
-                f"{service.smtpd.name}: {use.parameter} names {use.naming.written}: {use.naming.fault}",
+                f"{name}: {use.parameter} names {use.naming.written}: {use.naming.fault}",
                 f"correct main.cf, or dbfile in pbs-fast.toml, then: postfix reload ({_GUIDE})",
             )
-    for service, use in uses:
-        if use.naming.composed:
-            return Finding(
+        elif use.naming.composed:
+            yield Finding(
                 WIRED,
                 "skip",
-                f"{CANNOT_TELL}: {use.parameter} of {service.smtpd.name} asks {use.naming.written}",
+                f"{CANNOT_TELL}: {use.parameter} of {name} asks {use.naming.written}",
                 "name the table itself",
             )
-    for service, use in uses:
-        if use.parameter in (RELAY, RECIPIENT) and use.restriction.name == BY_CLIENT:
-            continue
-        if use.restriction.name != BY_CLIENT:
-            return Finding(
+        elif use.restriction.name not in (BY_CLIENT, BY_POLICY):
+            yield Finding(
                 WIRED,
                 "fail",
-                f"{service.smtpd.name}: {use.parameter} asks {use.naming.spec} by {use.restriction.name}, and its keys "
-                "are clients' addresses",
+                f"{name}: {use.parameter} asks {use.naming.spec} by {use.restriction.name}, and its keys are clients' "
+                "addresses",
                 f"write {BY_CLIENT} {use.naming.spec} ({_GUIDE})",
             )
-        return Finding(
+    for name, service, use in uses:
+        if use.parameter in (RELAY, RECIPIENT):
+            before = service.granted[use.parameter].word
+            yield Finding(
+                WIRED,
+                "fail",
+                f"{name}: {use.parameter} ends at {before}, before it asks {use.naming.spec}",
+                f"put {BY_CLIENT} {use.naming.spec} in front of {before} ({_GUIDE})",
+            )
+    for name, _, use in uses:
+        yield Finding(
             WIRED,
             "fail",
-            f"{service.smtpd.name}: {use.naming.spec} is only in {use.parameter}, which lets nobody relay",
+            f"{name}: {use.naming.spec} is only in {use.parameter}, which lets nobody relay",
             f"move it to {RELAY}, before reject_unauth_destination ({_GUIDE})",
         )
-    for service, use in uses:
-        before = service.granted[use.parameter]
-        return Finding(
-            WIRED,
-            "fail",
-            f"{service.smtpd.name}: {use.parameter} ends at {before.word}, before it asks {use.naming.spec}",
-            f"put {BY_CLIENT} {use.naming.spec} in front of {before.word} ({_GUIDE})",
-        )
-    return Finding(
+    yield Finding(
         WIRED,
         "fail",
         f"no smtpd asks {named}: neither {RELAY} nor {RECIPIENT} names it, so nobody can relay by POP before SMTP",
@@ -265,8 +264,7 @@ def wired(all_judged: Sequence[Judged], specs: Sequence[TableSpec]) -> Iterator[
         return
     asking = [(each, service) for each, service in services if service.state == "asks"]
     if not asking:
-        plain = [service for _, service in services]
-        yield _why_nobody(plain, specs, class_tables(plain))
+        yield _why_nobody([service for _, service in services], specs)
         return
     titles = ", ".join(each.title(service) for each, service in asking)
     lists = dict.fromkeys(name for _, service in asking for name in (RELAY, RECIPIENT) if _is_asked(service, name))
@@ -274,6 +272,14 @@ def wired(all_judged: Sequence[Judged], specs: Sequence[TableSpec]) -> Iterator[
     for each, service in services:
         if service.state != "asks":
             yield from _other(each, service)
+    others = [use.naming for _, service in asking for use in service.uses if use.naming.fault]
+    for naming in dict.fromkeys(others):
+        yield Finding(
+            WIRED,
+            "warn",
+            f"Postfix also asks {naming.written}, whose rows nobody removes: {naming.fault}",
+            f"remove it from main.cf; empty a table that is not used any more with pbs-fast clear ({_GUIDE})",
+        )
     asked = {use.naming.spec for _, service in asking for use in service.uses if use.restriction.name == BY_CLIENT} | {
         naming.spec for _, service in asking for naming in service.networks
     }
