@@ -161,6 +161,9 @@ GOOD = {
         others=(("mua", MAIN + "multi_instance_name = postfix-mua\n" + RELAY, DEBIAN_MASTER),),
         notes=("mua: smtp/inet",),
     ),
+    "behind a proxy on this machine": Shape(
+        MAIN + "inet_interfaces = loopback-only\nsmtpd_upstream_proxy_protocol = haproxy\n" + RELAY,
+    ),
     "words of a list in braces, in capitals and over lines": Shape(
         MAIN + "smtpd_relay_restrictions = PERMIT_MYNETWORKS permit_auth_destination\n"
         "  check_policy_service { inet:127.0.0.1:10023, timeout=5s, { default_action = 451 4.3.0 later, please } }\n"

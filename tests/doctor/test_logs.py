@@ -13,7 +13,7 @@ import pytest
 from daemon.running import login, noise, timestamp
 from pbs_fast.config.model import Config, Guards
 from pbs_fast.config.settings import Settings, merge
-from pbs_fast.doctor.logs import DOCKER, HOSTS, READ, TAGS, TIME, look
+from pbs_fast.doctor.logs import DOCKER, HOSTS, MOST_LOGS, READ, TAGS, TIME, look
 from pbs_fast.doctor.recent import Recent, Tags, read_recent
 from pbs_fast.doctor.rotation import rotation_of
 from pbs_fast.formats.loader import load_catalogue
@@ -31,7 +31,7 @@ def _settings(log: Path, **changes: object) -> Settings:
 
 
 def _findings(settings: Settings, root: Path) -> list[Finding]:
-    return [Finding(*each) for each in look(settings, str(root))]  # type: ignore[arg-type]
+    return list(look(settings, root))
 
 
 def _levels(found: Sequence[Finding], code: str) -> list[str]:
@@ -122,6 +122,32 @@ def test_the_gateway_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_log_that_is_not_there(tmp_path: Path) -> None:
     assert _levels(_findings(_settings(tmp_path / "none.log"), tmp_path), READ) == ["fail"]
     assert _levels(_findings(_settings(tmp_path / "*.log"), tmp_path), READ) == ["fail"]
+
+
+def test_a_fifo_is_left_to_the_daemon(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mail.pipe")
+    assert _levels(_findings(_settings(tmp_path / "mail.pipe"), tmp_path), READ) == ["skip"]
+
+
+def test_of_very_many_logs_some_are_looked_at(tmp_path: Path) -> None:
+    for number in range(MOST_LOGS + 3):
+        (tmp_path / f"{number}.log").write_text(f"{login('203.0.113.9')}\n")
+    found = _findings(_settings(tmp_path / "*.log"), tmp_path)
+    assert _levels(found, READ) == ["ok"] * MOST_LOGS + ["note"]
+
+
+def test_a_large_log_is_read_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: Backend) -> None:
+    """What is new decides; and of a log that is larger than it should be, a part is read."""
+    log, now, formats = tmp_path / "mail.log", time.time(), load_catalogue()
+    old = [login("203.0.113.1", at=now - 80_000 + i / 100) for i in range(8_000)]
+    log.write_text("".join(f"{line}\n" for line in [*old, *(login("203.0.113.2", at=now) for _ in range(50))]))
+    matcher = core.Matcher(formats, zone_table(None))
+    whole = read_recent(str(log), core, matcher, formats, None)
+    assert (whole.addresses["203.0.113.1"], whole.addresses["203.0.113.2"], whole.is_cut) == (8_000, 50, False)
+    monkeypatch.setattr("pbs_fast.doctor.recent.MOST_BYTES", 50 * 150)
+    part = read_recent(str(log), core, matcher, formats, None)
+    assert part.addresses["203.0.113.2"] == 50
+    assert part.addresses["203.0.113.1"] < 8_000
 
 
 def test_lines_in_rotated_files_of_the_day_count(tmp_path: Path, core: Backend) -> None:

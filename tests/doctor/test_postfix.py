@@ -71,6 +71,14 @@ def test_a_type_whose_package_is_missing(tmp_path: Path) -> None:
     assert nobody_relays(site.postfix.installations, site.specs) == found
 
 
+def test_postfix_that_nobody_reaches(tmp_path: Path) -> None:
+    """As Debian's "local only" has it: whether it asks our table matters to nobody."""
+    site = site_of(Shape(f"{MAIN}inet_interfaces = loopback-only\n"), tmp_path)
+    found = list(check(site))
+    assert [(each.code, each.level) for each in found] == [("postfix.wired", "skip")], _shown(found)
+    assert nobody_relays(site.postfix.installations, site.specs) == []
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(GOOD) >= 12
     assert len(BROKEN) >= 20

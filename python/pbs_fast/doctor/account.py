@@ -13,13 +13,14 @@ import stat
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from pbs_fast.daemon.privileges import drop_to
 from pbs_fast.errors import PbsError
+from pbs_fast.health.finding import Finding
 
 #: Seconds that a child may take, and bytes that it may hand back.
 LONGEST: Final = 300.0
@@ -59,6 +60,14 @@ def as_account(user: str | None, work: Callable[[], Any], *, longest: float = LO
     if kind == "error":
         raise ApartError(str(value))
     return value
+
+
+def findings_as(user: str | None, work: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """The findings of `work`, looked for as `user`. Raises as `as_account`."""
+    return [
+        Finding(str(code), level, str(evidence), str(advice))
+        for code, level, evidence, advice in as_account(user, lambda: [list(each) for each in work()])
+    ]
 
 
 def _child(user: str, work: Callable[[], Any], writing: int) -> None:

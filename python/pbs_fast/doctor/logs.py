@@ -1,6 +1,6 @@
 """Checks of the logs: `log.read`, `log.tags`, `log.hosts`, `log.time` and what the logins say for `guard.docker`.
 
-`look` runs as the account of the service; what it returns is JSON.
+`look` runs as the account of the service.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from pbs_fast.formats import Format
 
 READ, TAGS, HOSTS, TIME, DOCKER = "log.read", "log.tags", "log.hosts", "log.time", "guard.docker"
+#: Logs that are looked at: a pattern may fit thousands.
+MOST_LOGS: Final = 32
+#: Seconds after which no further log is begun; one takes a second, or a minute with the Python backend.
+MOST_SECONDS: Final = 120.0
 #: Lines of a server without a login from which on its wording is suspect.
 MANY_LINES: Final = 200
 #: Missed lines, and their share of what looks like a login, from which on they are a sign of a new wording.
@@ -53,12 +57,8 @@ MANY_LOGINS: Final = 20
 MANY_USERS: Final = 3
 
 
-def look(settings: Settings, root: str = "/") -> list[list[str]]:
-    """The findings about all logs, as lists. Raises PbsError for a configuration that the daemon refuses too."""
-    return [list(finding) for finding in _look(settings, Path(root))]
-
-
-def _look(settings: Settings, root: Path) -> Iterator[Finding]:
+def look(settings: Settings, root: Path = Path("/")) -> Iterator[Finding]:
+    """The findings about all logs. Raises PbsError for a configuration that the daemon refuses too."""
     site = site_formats(settings)
     config = settings.config
     backend = load_backend(config.core if "core" in settings.origins else None)
@@ -69,12 +69,20 @@ def _look(settings: Settings, root: Path) -> Iterator[Finding]:
     except PbsError as error:
         yield Finding(READ, "fail", str(error), "name a log that exists in watchlog")
         return
+    looked, end = 0, time.monotonic() + MOST_SECONDS
     for path in paths:
         shown = printable(path)
         scheme = find_scheme(path)
         if scheme is not None and scheme.inherited:
             yield Finding(READ, "skip", f"{shown}: standard input is read by the daemon only")
             continue
+        if scheme is None and _is_fifo(path):
+            yield Finding(READ, "skip", f"{shown}: a FIFO is read by the daemon only")
+            continue
+        if looked >= MOST_LOGS or time.monotonic() > end:
+            yield Finding(READ, "note", f"{len(paths)} logs are followed; the first {looked} were looked at")
+            break
+        looked += 1
         if (trouble := unreadable(path)) is not None:
             yield trouble
             continue
@@ -90,7 +98,14 @@ def _look(settings: Settings, root: Path) -> Iterator[Finding]:
         yield from of_addresses(shown, recent, read_machine().gateways)
     files = [os.path.abspath(path) for path in paths if find_scheme(path) is None]  # noqa: PTH100 - any bytes
     for unsafe in raw_line_feeds(files, root):
-        yield Finding(READ, "warn", unsafe.text)
+        yield Finding(READ, "warn", unsafe.text, "the daemon goes by raw_line_feeds until then")
+
+
+def _is_fifo(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116 - any bytes
+    except OSError:
+        return False
 
 
 def unreadable(path: str) -> Finding | None:

@@ -119,10 +119,9 @@ def read_recent(
         if source.trouble is not None:
             return found
         found.modified = source.modified
-        stamps = Reader(backend, matcher, source="", gap=0, live=False, fold=False, logtime=logtime)
         last: tuple[bytes, int] = (b"", int(now))
-        since = _since(spec, source.modified, now, stamps.timestamp)
-        past = source.replay(since, stamps.timestamp, now)
+        since = _since(spec, source.modified, now, reader.timestamp)
+        past = source.replay(since, reader.timestamp, now)
         with closing(past):
             while not past.done:
                 for piece, reference, _ in past.step():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from pbs_fast.doctor import clock, daemon, docker, exim, logs, postfix, tables, unit
-from pbs_fast.doctor.account import as_account
+from pbs_fast.doctor.account import findings_as
 from pbs_fast.doctor.site import Site
 from pbs_fast.errors import PbsError
 from pbs_fast.health.finding import CANNOT_TELL, Finding
@@ -15,13 +16,11 @@ from pbs_fast.util.accounts import user_name
 Check = Callable[[Site], Iterable[Finding]]
 
 
-def check_logs(site: Site) -> Iterator[Finding]:
+def check_logs(site: Site) -> Iterable[Finding]:
     """The logs, as the account of the service sees them."""
     if site.trouble:
-        yield Finding("log.read", "skip", f"{CANNOT_TELL}: no account is known that would read them")
-        return
-    for code, level, evidence, advice in as_account(site.account, lambda: logs.look(site.settings, site.root)):
-        yield Finding(str(code), level, str(evidence), str(advice))
+        return [Finding("log.read", "skip", f"{CANNOT_TELL}: no account is known that would read them")]
+    return findings_as(site.account, lambda: logs.look(site.settings, Path(site.root)))
 
 
 #: The code of a finding that stands for the check where it cannot look, and the check.

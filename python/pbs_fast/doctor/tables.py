@@ -7,11 +7,11 @@ import pwd
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pbs_fast.doctor.account import as_account, blocked_at
+from pbs_fast.doctor.account import as_account, blocked_at, findings_as
 from pbs_fast.doctor.daemon import a_row
 from pbs_fast.doctor.site import Site
 from pbs_fast.doctor.system import has_systemd, unit_state
@@ -194,10 +194,17 @@ def _answer(
 
 def check_owner(site: Site) -> Iterator[Finding]:
     """Does one daemon, and no other, keep the tables? Does `reap` run when none does?"""
-    files = [spec for spec in site.specs if spec.file is not None]
-    for spec in files:
-        yield from _owner(spec)
-    for left in leftovers(directories(site.specs), site.specs):
+    if not site.trouble:
+        yield from findings_as(site.account, lambda: _owners(site.specs))
+    if any(spec.file is not None for spec in site.specs):
+        yield from _timer(site)
+
+
+def _owners(specs: Sequence[TableSpec]) -> Iterator[Finding]:
+    for spec in specs:
+        if spec.file is not None:
+            yield from _owner(spec)
+    for left in leftovers(directories(specs), specs):
         file = left.spec.file
         if file is not None and (pids := _holding(file)):
             yield Finding(
@@ -206,8 +213,6 @@ def check_owner(site: Site) -> Iterator[Finding]:
                 f"another pbs-fast (pid {pids[0]}) writes {left.spec}, which is not in this configuration",
                 "stop it, unless another MTA reads that table",
             )
-    if files:
-        yield from _timer(site)
 
 
 def _owner(spec: TableSpec) -> Iterator[Finding]:

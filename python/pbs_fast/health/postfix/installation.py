@@ -16,6 +16,7 @@ from pbs_fast.util.postconf import Postconf
 #: The columns of master.cf before the command (master(5)): service, type, private, unpriv, chroot, wakeup, maxproc.
 _CHROOT, _COMMAND = 4, 7
 _LOOPBACK = re.compile(r"(?:127\.[0-9.]+|localhost|\[::1\]|::1):[^:]+")
+_LOOPBACK_INTERFACES = frozenset({"loopback-only", "localhost", "127.0.0.1", "[::1]", "::1", ""})
 #: Instances that are looked at.
 _MOST_INSTANCES = 32
 
@@ -34,9 +35,17 @@ class Smtpd:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine's programs reach it: it listens on loopback, or on a Unix socket of its own."""
+        """Whether only this machine's programs reach it: it listens on loopback, or on a Unix socket of its own.
+
+        Not if a proxy there passes the clients' addresses on (PROXY protocol).
+        """
         service, _, kind = self.name.rpartition("/")
-        return kind in ("unix", "fifo") or bool(_LOOPBACK.fullmatch(service))
+        if kind != "inet":
+            return kind != "pass"
+        if self.settings.get("smtpd_upstream_proxy_protocol"):
+            return False
+        interfaces = set(re.split(r"[,\s]+", self.settings.get("inet_interfaces", "all")))
+        return bool(_LOOPBACK.fullmatch(service)) or (":" not in service and interfaces <= _LOOPBACK_INTERFACES)
 
     @property
     def is_main(self) -> bool:
