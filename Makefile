@@ -3,6 +3,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Tests at a time: more than half of a run is waiting for servers and clocks. WORKERS=0 runs one after the other.
 WORKERS ?= 2
+# A file's tests share their servers. In the order of names the last files are small ones; the largest number of tests first,
+# as xdist would have it, leaves one long test alone at the end.
+SPREAD := --dist loadfile --no-loadscope-reorder
 READY  := $(VENV)/.ready
 SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock \
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
@@ -28,13 +31,13 @@ test-rust: $(READY) ## the core's own tests
 	cargo test --quiet --locked --package pbs-core
 
 test-python: $(READY) ## everything else: backends, formats, tables, daemon, commands
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD)
 
 test-unit: $(READY) ## the fast lane: what needs no server, daemon or build
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not system"
+	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) -m "not system"
 
 coverage: $(READY) ## the fast lane with the lines and branches of the package that it reaches; ALL=1 for every test
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(if $(ALL),,-m "not system") --cov --cov-report=term
+	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(if $(ALL),,-m "not system") --cov --cov-report=term
 
 test-native: $(READY) ## the tests of the native module and of the backends' equality
 	$(BIN)/pytest -q tests/native tests/backends

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sourced by test-deb.sh and test-fresh.sh: how they make a Debian root and enter it.
+# Sourced by test-deb.sh, test-fresh.sh and test-debian-python.sh: how they make a Debian root and enter it.
 
 # make_root SUITE DIRECTORY LOG: by debootstrap, with nothing but what Debian itself needs; a daemon is never started.
 make_root() {
@@ -71,4 +71,37 @@ enter() {
         ip link set lo up 2>/dev/null || true
         shift
         exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' enter "$@"
+}
+
+# begin TARGET: what make TARGET begins with: a fresh root of SUITE (bookworm by default) at $root, below $place, which
+# goes with the script, with a clone of this repository in /root/pbs-fast, where no other account comes: some tests
+# change to one.
+begin() {
+    target=$1
+    suite=${SUITE:-bookworm}
+    [ "$(id -u)" = 0 ] || { echo "make $target: must run as root" >&2; exit 1; }
+    mkdir -p target
+    place=$(mktemp -d "$PWD/target/$target.XXXXXX")
+    trap 'rm -rf "$place"' EXIT
+    trap 'exit 1' HUP INT TERM
+    root=$place/root
+    began=$(date +%s)
+    fresh_root "$suite" "$root" "$place/log"
+    said "the root is there: $(chroot "$root" python3 --version)"
+    git clone --quiet --no-hardlinks . "$root/root/pbs-fast"
+    network_settings >"$place/env"
+}
+
+# said TEXT: that, and the seconds since it was called before.
+said() {
+    echo "$target: $suite: $* ($(($(date +%s) - began)) s)"
+    began=$(date +%s)
+}
+
+# inside SECONDS [NAME=VALUE...] COMMAND...: runs it in the root of `begin`, as root, with this machine's way to the network.
+inside() {
+    seconds=$1
+    shift
+    while IFS= read -r each; do set -- "$each" "$@"; done <"$place/env"
+    enter "$seconds" "" "$root" HOME=/root LC_ALL=C.UTF-8 "WORKERS=${WORKERS:-2}" "$@"
 }

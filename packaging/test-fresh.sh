@@ -7,29 +7,13 @@
 set -eu
 cd "$(dirname "$0")/.."
 . packaging/root.sh
-suite=${SUITE:-bookworm}
-[ "$(id -u)" = 0 ] || { echo "make test-fresh: must run as root" >&2; exit 1; }
 command -v rustc >/dev/null || { echo "make test-fresh: needs rustc on the PATH: see https://rustup.rs" >&2; exit 1; }
 BEHIND=$(rustc --print sysroot)
-mkdir -p target
-place=$(mktemp -d "$PWD/target/fresh.XXXXXX")
-trap 'rm -rf "$place"' EXIT
-trap 'exit 1' HUP INT TERM
-root=$place/root
-began=$(date +%s)
-said() { echo "test-fresh: $suite: $* ($(($(date +%s) - began)) s)"; began=$(date +%s); }
-
-fresh_root "$suite" "$root" "$place/log"
-said "the root is there: $(chroot "$root" python3 --version), $(rustc --version | cut -d' ' -f1,2)"
-# Below /root, where no other account comes: some tests change to one.
-git clone --quiet --no-hardlinks . "$root/root/pbs-fast"
-network_settings >"$place/env"
-set -- HOME=/root PATH=/opt/behind/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "WORKERS=${WORKERS:-2}"
-while IFS= read -r each; do set -- "$@" "$each"; done <"$place/env"
-for target in run test; do
+begin test-fresh
+for goal in run test; do
     # shellcheck disable=SC2016  # expanded inside
-    enter 3600 "" "$root" "$@" sh -c 'cd /root/pbs-fast && make "$1"' sh "$target" ||
-        { said "make $target FAILED" >&2; exit 1; }
-    said "make $target passed"
+    inside 3600 PATH=/opt/behind/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        sh -c 'cd /root/pbs-fast && make "$1"' sh "$goal" || { said "make $goal FAILED" >&2; exit 1; }
+    said "make $goal passed"
 done
 said ".venv and target hold $(du -smc "$root/root/pbs-fast/.venv" "$root/root/pbs-fast/target" | tail -n 1 | cut -f 1) MB"

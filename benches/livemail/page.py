@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# The harness of a private Postfix. At the end: tests/packaging would hide the package of that name.
+# The harness of a private Postfix. At the end: its folders have common names.
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
 if TYPE_CHECKING:

@@ -179,7 +179,7 @@ def test_the_picture(tmp_path: Path) -> None:
     benches = Path(__file__).parents[2] / "benches"
     drawn = []
     for name in ("a.svg", "b.svg"):
-        # A process of its own: matplotlib imports `packaging`, which is the name of a directory of tests, too.
+        # A process of its own: here each warning of matplotlib's import would be an error.
         subprocess.run([sys.executable, "-c", DRAW, str(benches), str(tmp_path / name)], input=given, check=True)
         drawn.append((tmp_path / name).read_bytes())
     assert drawn[0] == drawn[1]

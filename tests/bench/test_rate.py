@@ -13,16 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.bench.rate import LogRate, log_rate
-from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching import Backend
 from pbs_fast.matching.reader import Reader
-from pbs_fast.matching.zones import zone_table
+from support.matchers import catalogue_matcher
 
 NOW = 1_795_200_000
 
 
 def rate(core: Backend, *files: Path, now: int | None = NOW + 10**6) -> LogRate | None:
-    matcher = core.Matcher(load_catalogue(), zone_table("UTC"))
+    matcher = catalogue_matcher(core.name)
     reader = Reader(core, matcher, source="bench", gap=1800, live=False, fold=True)
     return log_rate([str(file) for file in files], reader, now)
 

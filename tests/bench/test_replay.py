@@ -19,16 +19,13 @@ from pbs_fast.bench.hublog import Options, write_log
 from pbs_fast.bench.replay import Replay, Result, digest
 from pbs_fast.bench.report import COUNTED, record
 from pbs_fast.errors import SourceError
-from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.matching import Backend, Matcher, load_backend
-from pbs_fast.matching.zones import zone_table
+from pbs_fast.matching import Backend, load_backend
 from pbs_fast.replay.expiries import LIMIT
-
-_MATCHERS: dict[str, Matcher] = {}
+from support.matchers import catalogue_matcher
 
 
 def replay(core: Backend, *files: Path, now: int | None = None, grace: int = 1800, **more: Any) -> Result:
-    matcher = _MATCHERS.setdefault(core.name, core.Matcher(load_catalogue(), zone_table("UTC")))
+    matcher = catalogue_matcher(core.name)
     make = Replay(core, matcher, grace=grace, kept=more.pop("kept", LIMIT))
     return make([str(file) for file in files], now=now, **{"threads": 1} | more)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from enum import StrEnum
 from typing import Annotated
 
@@ -227,19 +227,25 @@ def test_a_start_imports_nothing_that_only_other_commands_need() -> None:
     assert err == "[]\n"
 
 
-def wall(*command: str) -> float:
-    """Seconds for one run."""
-    begun = time.perf_counter()
+def cost(*command: str) -> float:
+    """Seconds of processor time for one run."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *command], check=True, capture_output=True)
-    return time.perf_counter() - begun
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_a_start_costs_at_most_50_ms_more_than_a_bare_typer_program() -> None:
     bare = "import typer; app = typer.Typer(add_completion=False); app.command()(lambda: None); app([])"
     ours = ("-c", "import sys; from pbs_fast.cli import main; sys.exit(main(['--version']))")
-    # The least of several alternating runs: a busy machine makes runs longer, never shorter.
-    times = [(wall("-c", bare), wall(*ours)) for _ in range(7)]
-    assert min(time_ for _, time_ in times) <= min(time_ for time_, _ in times) + 0.050, times
+    # The least of alternating runs: a busy machine makes runs longer, never shorter.
+    bares, times = [], []
+    for _ in range(40):
+        bares.append(cost("-c", bare))
+        times.append(cost(*ours))
+        if len(times) >= 3 and min(times) <= min(bares) + 0.050:
+            return
+    pytest.fail(f"at least {min(times)} s, and a bare one {min(bares)} s")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -162,8 +162,10 @@ def test_the_packages_own_configuration_hides_nothing(
     said = capfd.readouterr().err
     assert f"found the old configuration {tmp_path}/old.conf and no {default} that sets anything" in said
     assert f"pbs-fast import-config {tmp_path}/old.conf > {default}" in said
-    default.write_text(text.replace("#grace = 1800", "grace = 1800"))
-    assert old.main(["--dumpconfig"]) == 0
+    for line in ("grace = 1800", "loopback = true"):
+        assert f"#{line}\n" in text
+        default.write_text(text.replace(f"#{line}\n", f"{line}\n"))
+        assert old.main(["--dumpconfig"]) == 0
 
 
 @pytest.mark.parametrize("own_directory", [False, True])

@@ -244,7 +244,7 @@ class Listener:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(5)
+        self.socket.settimeout(60)
 
     def line(self) -> str:
         return self.socket.recv(100_000).decode()
@@ -256,7 +256,7 @@ class Listener:
         except BlockingIOError:
             return True
         finally:
-            self.socket.settimeout(5)
+            self.socket.settimeout(60)
         return False
 
     def close(self) -> None:
@@ -335,9 +335,9 @@ def test_who_listens_may_be_restarted(
 def test_a_listener_that_hangs_is_not_waited_for(listener: Listener, new_log: NewLog) -> None:
     log = new_log(SyslogTarget(str(listener.path)))
     start = time.monotonic()
-    for _ in range(2000):  # far more than net.unix.max_dgram_qlen
+    for _ in range(20_000):  # far more than net.unix.max_dgram_qlen
         log.warning("flood")
-    assert time.monotonic() - start < 1, "a wait of a millisecond for each would take two seconds"
+    assert time.monotonic() - start < 15, "a wait of a millisecond for each would take twenty seconds"
     assert log.lost > 0
     while not listener.silent():
         pass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -99,6 +100,11 @@ class Loop:
 
     def turn(self) -> None:
         self.control.turn(self.answer)
+        self.control.send()
+
+    def happen(self, events: list[Happened]) -> None:
+        """Events of one turn."""
+        self.control.watchers.put(events)
 
     def turn_until(self, probe: Callable[[], bool]) -> None:
         def turned() -> bool:
@@ -110,8 +116,7 @@ class Loop:
     def ask(self, client: Client, request: Request[Any]) -> dict[str, Any]:
         """One request with its reply."""
         client.send(request)
-        before = len(self.asked)
-        self.turn_until(lambda: len(self.asked) > before)
+        self.turn_until(lambda: bool(select.select([client.socket], [], [], 0)[0]))
         return client.reply()
 
     def close(self) -> None:
@@ -121,6 +126,7 @@ class Loop:
 @pytest.fixture
 def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     monkeypatch.setattr(serving, "_SWEEP", 0.1)
+    monkeypatch.setattr(requests_, "SHARE", 1.0)
     found = Loop(tmp_path)
     yield found
     found.close()
@@ -316,14 +322,19 @@ def test_a_long_search_gives_way_to_others(loop: Loop) -> None:
     assert slow.reply()["ok"] == {"found": 1}
 
 
-def test_one_status_serves_all_who_ask_at_once(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests_, "FRESH", 60.0)
-    client = loop.client()
-    first = loop.ask(client, Status())
+def test_the_last_status_serves_all_who_ask_too_often(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests_, "RENEWED", 3600.0)
+    client, root = loop.client(), loop.client("control")
+    for number in range(requests_.SNAPSHOTS):
+        loop.answers = {"status": lambda _, number=number: {"made": number}}  # type: ignore[misc]
+        assert loop.ask(client, Status())["ok"] == {"made": number}, "each is of now"
     for number in range(20):
         client.send(Status(), number)
-        assert client.reply() == {**first, "id": number}
-    assert len(loop.asked) == 1
+        assert client.reply() == {"v": 1, "id": number, "ok": {"made": requests_.SNAPSHOTS - 1}}
+    assert len(loop.asked) == requests_.SNAPSHOTS
+    loop.ask(root, Reload())
+    assert loop.ask(client, Status())["ok"], "after a change there is a new one"
+    assert len(loop.asked) == requests_.SNAPSHOTS + 2
 
 
 def test_a_client_that_closed_its_writing_end_still_gets_its_reply(loop: Loop) -> None:
@@ -337,21 +348,22 @@ def test_a_client_that_closed_its_writing_end_still_gets_its_reply(loop: Loop) -
 
 
 def test_slow_half_and_silent_clients_hold_nobody_up(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "STALLED", 0.5)
-    monkeypatch.setattr(serving, "IDLE", 1.0)
+    monkeypatch.setattr(serving, "STALLED", 4.0)
+    monkeypatch.setattr(serving, "IDLE", 4.0)
     half, silent, gone, good = (loop.client() for _ in range(4))
     half.socket.sendall(b'{"v":1,"id":1,')
     gone.send(Why(ip="::1"))
     wait_for("its request", lambda: loop.control.asked, seconds=PATIENCE)
     gone.close()
     slow = loop.client()
-    for byte in encode_request(9, Why(user="slow")):
-        slow.socket.sendall(bytes([byte]))
+    data = encode_request(9, Why(user="slow"))
+    for start in range(0, len(data), 8):
+        slow.socket.sendall(data[start : start + 8])
         assert loop.ask(good, Why(ip="::1"))["ok"]
-    assert half.is_closed()
-    assert silent.is_closed()
     loop.turn_until(lambda: Why(user="slow") in loop.asked)
     assert slow.reply()["id"] == 9
+    assert half.is_closed()
+    assert silent.is_closed()
 
 
 def test_a_request_that_never_ends_is_cut_off(loop: Loop) -> None:
@@ -406,6 +418,22 @@ def test_a_thousand_clients_at_once(loop: Loop) -> None:
     assert sum(client.is_closed() for client in clients[: 400 - CLIENTS]) == 400 - CLIENTS
 
 
+def test_what_requests_may_use_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the thread's own processor time: a client that asks without end uses no more than the share, in bursts."""
+    used: list[float] = []
+    rests: list[float] = []
+    monkeypatch.setattr(time, "thread_time", lambda: sum(used))
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)  # no credit comes back meanwhile
+    monkeypatch.setattr(time, "sleep", rests.append)
+    pace = serving._Pace(0.01)
+    while not rests:
+        pace.begin()
+        used.append(serving._CREDIT / 4)
+        pace.end()
+    assert len(used) == 5, "some at once"
+    assert rests == [pytest.approx(serving._CREDIT * 1.25 / 0.01)]
+
+
 # -- watchers ---------------------------------------------------------------------------------------------------------
 
 
@@ -424,7 +452,7 @@ def watching(loop: Loop, *kinds: str) -> Client:
 def test_watchers_get_what_they_asked_for(loop: Loop) -> None:
     every, some = watching(loop), watching(loop, "refused")
     wait_for("both", lambda: len(loop.control.watchers._watchers) == 2, seconds=PATIENCE)
-    loop.control.watchers.put([happened("granted"), happened("refused"), happened("granted")])
+    loop.happen([happened("granted"), happened("refused"), happened("granted")])
     got = [every.reply() for _ in range(3)]
     assert [(each["id"], each["event"]["n"], each["event"]["kind"]) for each in got] == [
         (7, 1, "granted"),
@@ -441,7 +469,7 @@ def test_a_watcher_that_does_not_read_loses_the_oldest_and_is_told(loop: Loop) -
     text = "x" * 500
     read: list[dict[str, Any]] = []
     for start in range(0, total, 256):
-        loop.control.watchers.put([happened("granted", text)] * 256)
+        loop.happen([happened("granted", text)] * 256)
         read += [good.reply() for _ in range(256)]
         assert len(read) == start + 256
     assert [each["event"]["n"] for each in read] == list(range(1, total + 1)), "one that reads loses nothing"
@@ -467,5 +495,5 @@ def test_one_that_only_closed_its_writing_end_goes_on_watching(loop: Loop) -> No
     client = watching(loop)
     client.socket.shutdown(socket.SHUT_WR)
     time.sleep(0.5)
-    loop.control.watchers.put([happened("ready")])
+    loop.happen([happened("ready")])
     assert client.reply()["event"]["kind"] == "ready"

@@ -1,8 +1,9 @@
 """Starts `pbs-fast run` on clocks that a test sets: the program itself, but for the Clock that its parts are given.
 
-    python clocked.py STEPS pbs-fast run OPTION...
+    python clocked.py STEPS BUSY pbs-fast run OPTION...
 
-STEPS is a file with two numbers: seconds by which the wall clock and the boot clock are ahead of the machine's.
+STEPS is a file with two numbers: seconds by which the wall clock and the boot clock are ahead of the machine's. BUSY:
+seconds for which a lock of others is waited for before the table is written anew without it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from pbs_fast.cli import main
 from pbs_fast.daemon import assemble
+from pbs_fast.tables import locks
 from pbs_fast.util.clock import Clock
 
 
@@ -32,5 +34,6 @@ class SteppedClock(Clock):
 
 if __name__ == "__main__":
     assemble.run = partial(assemble.run, clock=SteppedClock(Path(sys.argv[1])))
-    sys.argv = sys.argv[2:]
+    locks.LONGEST_BUSY = float(sys.argv[2])
+    sys.argv = sys.argv[3:]
     sys.exit(main())

@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pbs_fast
-from mta import unavailable, wait_for
+from mta import PATIENCE, unavailable, wait_for
 from pbs_fast.errors import TableError
 from pbs_fast.tables import list_rows, parse
+from pbs_fast.tables.locks import LONGEST_BUSY
 
 PROGRAM = str(Path(sys.executable).with_name("pbs-fast"))
-#: Longest wait for anything that takes milliseconds on an idle machine, in seconds.
-PATIENCE = 15.0
 
 
 def timestamp(seconds: float | None = None) -> str:
@@ -70,6 +69,8 @@ class Site:
         self.networks = place / "networks"
         self.pid_file = place / "pbs.pid"
         self.grace = 1800
+        self.clocks: Clocks | None = None
+        """The clocks of its daemons, when a test sets them (`set_clocks`)."""
         self.log_to_file = True
         """Whether daemons are told to log to `own`."""
         self.log.touch()
@@ -148,6 +149,7 @@ class Site:
 
     def spawn(self, *more: str, prefix: Sequence[str] = (), cwd: Path | None = None) -> Daemon:
         """A daemon that was just started; `prefix` is a command that starts it."""
+        prefix = prefix or (self.clocks.prefix if self.clocks else ())
         daemon = Daemon([*prefix, PROGRAM, "run", *self.arguments(*more)], self, cwd=cwd)
         self._daemons.append(daemon)
         return daemon
@@ -155,6 +157,18 @@ class Site:
     def background(self, *more: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """`run --daemon` to the end of the parent; `pid` then knows the child."""
         return pbs("run", *self.arguments(f"--daemon={self.pid_file}", *more), cwd=cwd)
+
+    def set_clocks(self, *, busy: float = LONGEST_BUSY) -> Clocks:
+        """From now on its daemons go by clocks that the test sets, so that grace is over when the test says so.
+
+        `busy`: seconds for which they wait for a lock of others.
+        """
+        self.clocks = Clocks(self.place / "steps", busy)
+        return self.clocks
+
+    def now(self) -> float:
+        """What its daemons' wall clock shows."""
+        return self.clocks.now() if self.clocks else time.time()
 
     def pid(self) -> int:
         """The process id in the pid file."""
@@ -166,6 +180,36 @@ class Site:
             daemon.kill()
         if self.pid_file.exists() and self.pid_file.stat().st_size:
             end(self.pid(), signal.SIGKILL)
+
+
+class Clocks:
+    """What a daemon's clocks show beside this machine's (clocked.py)."""
+
+    def __init__(self, file: Path, busy: float) -> None:
+        self._file = file
+        self._busy = busy
+        self.wall = self.boot = 0.0
+        self.set()
+
+    def set(self, wall: float = 0.0, boot: float = 0.0) -> None:
+        """Seconds ahead of the machine's."""
+        self.wall, self.boot = wall, boot
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(f"{wall} {boot}")
+        fresh.replace(self._file)
+
+    def advance(self, seconds: float) -> None:
+        """Both go on by so many seconds at once, as over a suspension."""
+        self.set(self.wall + seconds, self.boot + seconds)
+
+    def now(self) -> float:
+        """What timestamps are written by."""
+        return time.time() + self.wall
+
+    @property
+    def prefix(self) -> list[str]:
+        """What starts the program on them."""
+        return [sys.executable, str(Path(__file__).with_name("clocked.py")), str(self._file), str(self._busy)]
 
 
 READY = "ready:"

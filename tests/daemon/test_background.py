@@ -103,7 +103,7 @@ def test_a_sigterm_before_it_is_ready_is_told(site: Site) -> None:
     )
     site.wait_said("table lmdb:")
     end(site.pid())
-    _, err = parent.communicate(timeout=20)
+    _, err = parent.communicate(timeout=60)
     assert parent.returncode == 1
     assert err == "pbs-fast run: stopped by SIGTERM before it was ready\n"
 
@@ -119,7 +119,7 @@ def test_a_child_that_dies_is_told(site: Site) -> None:
     )
     site.wait_said("table lmdb:")
     os.kill(site.pid(), signal.SIGKILL)
-    _, err = parent.communicate(timeout=20)
+    _, err = parent.communicate(timeout=60)
     assert parent.returncode == 1
     assert err == "pbs-fast: the daemon exited before it was ready (status -9)\n"
 
@@ -138,7 +138,7 @@ def test_warnings_go_to_syslog_where_no_file_takes_them(site: Site) -> None:
             options = site.arguments(*([] if own is None else [f"--logto={own}"]))
             namespace = ["unshare", "--mount", "sh", "-c", dovecot._UNSHARED, "sh", f"{site.place}/dev-{own == '-'}"]
             command = [*namespace, str(syslog.path), PROGRAM, "run", *options, f"--daemon={site.pid_file}"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert (done.returncode, done.stderr) == (0, ""), own
             pid = site.pid()
             site.append(login(A), login(B, host="other"))

@@ -64,7 +64,7 @@ class Blocking:
 
     def wait_told(self, *told: str) -> None:
         try:
-            wait_for("the program to be told", lambda: self.told() == list(told), seconds=15)
+            wait_for("the program to be told", lambda: self.told() == list(told))
         except AssertionError:
             raise AssertionError(f"told {self.told()}, not {told}\n{self.site.said()}") from None
 
@@ -106,7 +106,7 @@ def test_three_hours_are_over(blocking: Blocking) -> None:
     site.append(sshd(A, at=time.time() - 10_799.0 + 12), sshd(B, at=time.time() - 60))
     (site.place / "blocked").write_text(f"{SIX}\n{B}\n")  # what an earlier daemon had told
     daemon = site.start()
-    wait_for("A's end", lambda: blocking.told()[-1:] == [f"del {A}"], seconds=30)
+    wait_for("A's end", lambda: blocking.told()[-1:] == [f"del {A}"])
     assert sorted(blocking.told()[:-1]) == sorted([f"del {SIX}", f"add {A}", f"add {B}"])
     site.wait_rows(B)  # the state file forgets an address when the program has been told
     daemon.stop()
@@ -175,12 +175,12 @@ def test_a_real_firewall(blocking: Blocking) -> None:
             )
         )
 
-    wait_for("both in the firewall", lambda: blocked() == {A, SIX}, seconds=15)
+    wait_for("both in the firewall", lambda: blocked() == {A, SIX})
     assert inside("nft", "list", "ruleset").count("reject") == 2, "the rules stand there once"
     daemon.kill()  # -9; another takes over the same state, but a reboot has emptied the firewall
     site.append(sshd(B))
     daemon = site.start(prefix=("unshare", "--net"))
-    wait_for("all in the firewall", lambda: blocked() == {A, SIX, B}, seconds=15)
+    wait_for("all in the firewall", lambda: blocked() == {A, SIX, B})
     program = str(EXAMPLES / "block-nft")
     for words in (["add", B], ["add", B], ["del", B], ["del", B], ["del", SIX]):
         run(["nsenter", f"--net=/proc/{daemon.pid}/ns/net", program, *words], table="test", limit=10)

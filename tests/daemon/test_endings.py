@@ -12,11 +12,11 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 
-from daemon.running import Site, noise, timestamp
+from daemon.running import Clocks, Site, noise, timestamp
 from mta import dovecot, wait_for
 from mta.dovecot import Layout, require_dovecot
 
-A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
+A, B, C, MARK = "203.0.113.1", "203.0.113.2", "2001:db8::3", "203.0.113.9"
 
 
 def said(text: str, at: float | None = None) -> str:
@@ -36,6 +36,19 @@ def counting(site: Site) -> Site:
     return site
 
 
+def with_clocks(site: Site) -> Clocks:
+    """A grace that is over when the test says so."""
+    site.grace = 600
+    return site.set_clocks()
+
+
+def past_grace(site: Site, server: dovecot.Dovecot) -> None:
+    """Until the grace of a login from now, whose session is over, has ended: so has that of each login before."""
+    removed = site.said().count(f"removed {MARK}")
+    assert server.login("imap", MARK, "ann@here.test", "secret")
+    site.wait_said(f"removed {MARK}", removed + 1)
+
+
 RESTARTS = [
     "master: Dovecot v2.3.19.1 (9b53102964) starting up for imap, pop3 (core dumps disabled)",
     "master: Warning: Killed with signal 15 (by pid=3206 uid=0 code=kill)",
@@ -46,15 +59,14 @@ RESTARTS = [
 @pytest.mark.parametrize("words", RESTARTS)
 def test_a_restart_of_the_server_ends_its_sessions(counting: Site, words: str) -> None:
     site = counting
+    clocks = with_clocks(site)
     site.start()
-    before = time.time()
     site.append(opened(A, "one", 7), opened(B, "two", 8), opened(C, "three", 9).replace(" hub ", " other "))
     site.wait_rows(A, B, C)
-    site.append(said(words), opened(B, "four", 8))
-    site.wait_rows(B, C)
-    assert time.time() - before >= site.grace - 1, "not before the grace of its login"
-    time.sleep(site.grace)
-    assert site.holds(B, C)
+    site.append(said(words), opened(B, "four", 8), opened(MARK, "five", 10))
+    site.wait_rows(A, B, C, MARK)  # not before the grace of its login
+    clocks.advance(site.grace + 1)
+    site.wait_rows(B, C, MARK)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +96,7 @@ def test_a_killed_process_ends_its_sessions(counting: Site, words: str, restarte
 def test_errors_right_after_the_login_end_it(counting: Site) -> None:
     """Six logins at Dovecot 2.4, each refused by a setting; nothing more is ever written of them."""
     site = counting
+    clocks = with_clocks(site)
     site.start()
     error = (
         "Mail access for users with UID 990 not permitted (see first_valid_uid in config file, uid from userdb lookup)."
@@ -92,10 +105,10 @@ def test_errors_right_after_the_login_end_it(counting: Site) -> None:
         site.append(
             opened(ip, f"s{number}", 6046 + number, None, user, "Logged in"), said(f"imap({user}): Error: {error}")
         )
-    site.append(opened("203.0.113.9", "good", 7000, None, "lena", "Logged in"))
-    site.wait_rows("203.0.113.9")
-    time.sleep(site.grace)
-    assert site.holds("203.0.113.9")
+    site.append(opened(MARK, "good", 7000, None, "lena", "Logged in"))
+    site.wait_rows(A, B, C, MARK)
+    clocks.advance(site.grace + 1)
+    site.wait_rows(MARK)
 
 
 def test_a_replay_knows_of_a_restart(counting: Site) -> None:
@@ -109,6 +122,7 @@ def test_a_replay_knows_of_a_restart(counting: Site) -> None:
 @pytest.mark.parametrize("prefix", ["imap(ann): ", "S=one P=7 imap(ann): "])
 def test_a_server_whose_ends_have_another_prefix_is_not_counted(counting: Site, prefix: str) -> None:
     site = counting
+    clocks = with_clocks(site)
     now = time.time()
     for number in range(25):
         site.append(opened(f"198.51.100.{number + 1}", f"s{number}", number, now - 3600))
@@ -118,11 +132,12 @@ def test_a_server_whose_ends_have_another_prefix_is_not_counted(counting: Site, 
     site.wait_rows()
     site.append(opened(A, "one", 7))
     site.wait_rows(A)
+    clocks.advance(site.grace + 1)
     site.wait_rows()
-    site.append(said(RESTARTS[0]), opened(B, "two", 7))
-    site.wait_rows(B)
-    time.sleep(site.grace + 1)
-    assert site.holds(B), "a start begins the counting anew"
+    site.append(opened(A, "three", 9, site.now()), said(RESTARTS[0], site.now()), opened(B, "two", 7, site.now()))
+    site.wait_rows(A, B)
+    clocks.advance(site.grace + 1)
+    site.wait_rows(B)  # a start begins the counting anew
 
 
 @pytest.fixture(params=["syslog", "own"])
@@ -147,7 +162,7 @@ def stay(counting: Site, server: dovecot.Dovecot) -> Iterator[Callable[..., None
                 leaving.callback(client.close)
                 assert client.login("ann@here.test", "secret")
             counting.wait_rows(*addresses)
-            time.sleep(counting.grace + 1)
+            past_grace(counting, server)
             assert counting.holds(*addresses)
 
         yield log_in
@@ -170,7 +185,7 @@ def test_a_mail_process_of_dovecot_is_killed(
     (pid,) = re.findall(rf"rip={re.escape(A)}, .*mpid=([0-9]+)", server.logged())
     os.kill(int(pid), signal.SIGKILL)
     counting.wait_rows(B)
-    time.sleep(counting.grace)
+    past_grace(counting, server)
     assert counting.holds(B)
 
 
@@ -185,13 +200,15 @@ def test_dovecot_refuses_the_user_after_the_login(counting: Site, layout: Layout
         with closing(client), suppress(AssertionError):
             client.login("ann@here.test", "secret")
         wait_for("Dovecot's error", lambda: "not permitted" in server.logged())
-        counting.wait_rows(A, seconds=5)
+        counting.wait_said(f"added {A}")
+        counting.wait_said(f"removed {A}")
         counting.wait_rows()
 
 
 def test_words_of_others_end_nothing(counting: Site) -> None:
     """What a client says of itself, another program's lines, and a mailbox's errors."""
     site = counting
+    clocks = with_clocks(site)
     site.start()
     lines: list[Callable[[], str]] = [
         lambda: said(f"imap-login: ID sent: name={RESTARTS[0]}: user=<>, rip={B}, lip=192.0.2.10"),
@@ -204,5 +221,7 @@ def test_words_of_others_end_nothing(counting: Site) -> None:
     site.append(opened(A, "one", 7))
     site.wait_rows(A)
     site.append(*(line() for line in lines))
-    time.sleep(site.grace + 1)
-    assert site.holds(A)
+    site.append(opened(MARK, "two", 90), said("imap(ann)<90><two>: Disconnected: Logged out in=9 out=99 deleted=0"))
+    site.wait_rows(A, MARK)
+    clocks.advance(site.grace + 1)
+    site.wait_rows(A)

@@ -1,7 +1,7 @@
 """A flood of a million lines: signals, expiry, table writes, the sign of life go on meanwhile, and memory is bounded.
 
-The bounds are seconds on a machine whose processors are shared; what they stand against is a loop that first reads all
-there is (the flood takes several of them, with the Python backend some twenty).
+The daemon is stopped while it is written, so that it meets the flood, a signal and an end of grace at the same time.
+What these tests stand against is a loop that first reads all there is, which is told by the order of what it says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,17 +38,23 @@ def resident(daemon: Daemon, key: str = "VmRSS") -> int:
     return int(line.split()[1]) >> 10
 
 
-def pour(site: Site, *blocks: str) -> None:
-    """Write LINES lines into the log at full speed: the blocks in turn."""
+def pour(site: Site, daemon: Daemon, *blocks: str) -> None:
+    """Write LINES lines into the log, the blocks in turn, while the daemon is stopped: it meets them all at once."""
     data = [block.encode() for block in blocks]
+    daemon.send(signal.SIGSTOP)
     with site.log.open("ab", buffering=0) as log:
         for number in range(LINES // BLOCK):
             log.write(data[number % len(data)])
 
 
-def few(number: int = 50) -> str:
+def few(at: float, number: int = 50) -> str:
     """A block of logins from few addresses, renewed over and over."""
-    return "".join(login(f"10.1.1.{n % number}") + "\n" for n in range(BLOCK))
+    return "".join(login(f"10.1.1.{n % number}", at=at) + "\n" for n in range(BLOCK))
+
+
+def before(text: str, one: str, other: str) -> bool:
+    """Whether both stand in the text, this one first."""
+    return 0 <= text.find(one) < text.find(other)
 
 
 def distinct() -> list[str]:
@@ -59,40 +64,36 @@ def distinct() -> list[str]:
     return ["".join(f"{before}{ip}{after}\n" for ip in ips[n : n + BLOCK]) for n in range(0, LINES, BLOCK)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("backend", ["rust", "python"])
 def test_a_flood_of_logins_starves_nothing(site: Site, systemd: Manager, backend: str) -> None:
-    site.grace = 3
+    """What is due when the flood comes is done long before its last line is read."""
+    clocks = site.set_clocks()
     site.cover()
     daemon = spawn(site, systemd, f"--core={backend}", WATCHDOG_USEC=str(int(WATCHDOG * 1e6)))
     systemd.wait("READY")
     idle = resident(daemon)
     site.append(login("203.0.113.1"))
     site.wait_rows("203.0.113.1")
+    later = site.now() + site.grace + 60
+    pour(site, daemon, few(later))
+    site.append(login("203.0.113.2", at=later))
+    clocks.advance(later - site.now())
+    daemon.send(signal.SIGHUP)
+    daemon.send(signal.SIGCONT)
     begun = time.monotonic()
-    pour(site, few())
-    # The last line, seen when all before it were; timestamped ahead, as grace is short and a flood may be long.
-    site.append(login("203.0.113.2", at=time.time() + 250))
-    wait_for("the first rows of the flood", lambda: "10.1.1.7" in site.rows(), seconds=5)
-    for count in (1, 2, 3):
-        asked = time.monotonic()
-        daemon.send(signal.SIGHUP)
-        site.wait_said("reloaded ", count, seconds=10)
-        assert time.monotonic() - asked < 5
-    site.wait_said("removed 203.0.113.1 from DB", seconds=site.grace + 10)
-    gone = time.monotonic() - begun
-    wait_for("its end in the table", lambda: "203.0.113.1" not in site.rows(), seconds=5)
-    site.wait_said("added 203.0.113.2", seconds=240)
+
+    def over() -> bool:
+        systemd.listen()
+        return "added 203.0.113.2" in site.said()
+
+    wait_for("the flood's end", over, seconds=500)
     took = time.monotonic() - begun
-    assert gone < site.grace + 5, f"of {took:.0f} s"
-    signs = [when for when, message in systemd.heard if "WATCHDOG" in message]
-    systemd.listen()
-    signs = [begun, *signs]
-    assert all(after - before < WATCHDOG for before, after in pairwise(signs)), "systemd would have killed it"
+    assert before(site.said(), "reloaded ", "added 203.0.113.2")
+    assert before(site.said(), "removed 203.0.113.1 from DB", "added 203.0.113.2")
+    assert len(systemd.having("WATCHDOG")) >= took / WATCHDOG - 1, "systemd would have killed it"
     assert resident(daemon, "VmHWM") - idle < MEMORY
-    asked = time.monotonic()
     assert daemon.stop() == 0
-    assert time.monotonic() - asked < 5
     (counted,) = lines_with(site.said(), "counted ")
     assert f" lines={LINES + 3} " in counted
     assert f" login={LINES + 2} " in counted
@@ -103,11 +104,10 @@ def test_a_flood_of_new_addresses_is_bounded(site: Site) -> None:
     site.cover()
     daemon = site.start()
     idle = resident(daemon)
-    pour(site, *distinct())
-    begun = time.monotonic()
+    pour(site, daemon, *distinct())
     daemon.send(signal.SIGHUP)
-    site.wait_said("reloaded ", seconds=10)
-    assert time.monotonic() - begun < 5
+    daemon.send(signal.SIGCONT)
+    site.wait_said("reloaded ")
     site.wait_said("max_new_per_minute is reached")
     time.sleep(2)  # let it go on with what is refused
     resident_at_most = resident(daemon, "VmHWM")
@@ -121,11 +121,10 @@ def test_a_flood_of_other_lines_delays_nothing(site: Site) -> None:
     site.cover()
     daemon = site.start()
     idle = resident(daemon)
-    pour(site, (noise(text="postfix/smtpd[71]: connect from " + "x" * 60) + "\n") * BLOCK)
-    begun = time.monotonic()
+    pour(site, daemon, (noise(text="postfix/smtpd[71]: connect from " + "x" * 60) + "\n") * BLOCK)
     site.append(login("203.0.113.1"))
+    daemon.send(signal.SIGCONT)
     site.wait_rows("203.0.113.1")
-    assert time.monotonic() - begun < 10
     assert resident(daemon, "VmHWM") - idle < MEMORY
     assert daemon.stop() == 0
     (counted,) = lines_with(site.said(), "counted ")

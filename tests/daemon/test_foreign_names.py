@@ -23,7 +23,7 @@ from mta import private_directory
 
 NOBODY = 65534
 ROOTS = "root's\n"
-TRIES, RUNS = 60, 8
+TRIES, RUNS = 30, 5
 
 #: Swaps each name for links to root's files and back, as fast as it can; argv: root's directory, then names.
 ATTACKER = """

@@ -21,7 +21,7 @@ import pytest
 from daemon.running import PROGRAM, Site, login, noise, pbs, readable_to_all, require_nobody
 from mta import private_directory
 from mta.postfix import Postfix, require_postfix, running
-from packaging import PACKAGING
+from packages import PACKAGING
 
 FIRST, SECOND = "nobody", "games"
 ENDS = (signal.SIGKILL, signal.SIGTERM)

@@ -31,7 +31,8 @@ def test_nowrite_does_not_even_open_the_table(site: Site) -> None:
 def test_debug_explains_each_address(site: Site) -> None:
     site.networks.write_text("127.0.0.0/8 192.0.2.0/24\n")
     site.configure(f'[guards]\nproxies = ["{B}"]\n')
-    site.grace = 2
+    site.grace = 60
+    clocks = site.set_clocks()
     daemon = site.start("--debug", f"--logto={site.own}")
     now = time.time()
     site.append(
@@ -40,11 +41,13 @@ def test_debug_explains_each_address(site: Site) -> None:
         login("127.0.0.1"),
         login("169.254.1.1"),
         login(A, "ann", at=now),
-        login(C, "eve", at=now - 60),
+        login(C, "eve", at=now - 90),
         login("198.51.100.1", lip="198.51.100.1"),
     )
     site.wait_said(f"added {A} to DB")
     site.append(login(A, "ann", at=now + 1), login(A, "ann", at=now - 1))
+    site.wait_said(f"ip={A} changes nothing: late")
+    clocks.advance(site.grace + 1)
     site.wait_said(f"removed {A} from DB")
     said = site.said()
     assert "ignoring local-net ip=192.0.2.9" in said

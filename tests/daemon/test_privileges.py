@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mta import private_directory, unavailable
-from pbs_fast.daemon.privileges import account_for, prepare_log
+from pbs_fast.daemon.privileges import account_for, prepare_directory, prepare_log
 from pbs_fast.errors import PbsError
 from pbs_fast.util.accounts import controllers
 
@@ -106,3 +106,15 @@ def test_our_own_log_is_made_where_only_root_can(place: Path) -> None:
     (roots / "kept").touch()
     prepare_log(str(roots / "kept"), "nobody")
     assert (roots / "kept").stat().st_uid == 0, "what is there is not given away"
+
+
+def test_the_directory_of_the_sockets_is_made_where_only_root_can(place: Path) -> None:
+    """/run is root's: without this a daemon that root starts and that becomes another account had no sockets."""
+    theirs, roots = directory(place / "theirs", NOBODY), directory(place / "roots")
+    for path in (roots / "run", theirs / "run"):
+        prepare_directory(str(path), "nobody")
+    assert (roots / "run").stat().st_uid == NOBODY
+    assert not (theirs / "run").exists()
+    kept = directory(roots / "kept")
+    prepare_directory(str(kept), "nobody")
+    assert kept.stat().st_uid == 0, "what is there is not given away"

@@ -21,7 +21,6 @@ A, B, C = "203.0.113.1", "203.0.113.2", "2001:db8::3"
 STAYS = "the previous settings stay in force"
 
 
-@pytest.mark.timeout(60)
 def test_files_that_hang_fill_or_cannot_be_reckoned_with(site: Site) -> None:
     """Each as deny list, configuration and file of networks, one after the other."""
     site.deny.write_text(f'[[deny]]\naddresses = ["{A}"]\n')

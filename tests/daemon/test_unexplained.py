@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any, cast
 import pytest
 
 from daemon.running import Site, login, noise
-from daemon.test_clock_steps import Clocks
 from mta import wait_for
 from pbs_fast.daemon.recover import recover
 from pbs_fast.daemon.unexplained import SUFFIX, Unexplained
@@ -231,6 +229,10 @@ def test_where_it_cannot_be_written_that_is_said_once(tmp_path: Path) -> None:
 # -- with real daemons and tables -------------------------------------------------------------------------------------
 
 
+#: A machine that stalls for a third of it changes nothing.
+GRACE_OF_DAEMONS = 1200
+
+
 def seed(site: Site, *ips: str, spec: str = "", value: str = "ok") -> None:
     """Rows of an earlier daemon whose log says nothing of them."""
     table = open_table(spec or site.spec, options=TableOptions(value=value))
@@ -240,7 +242,8 @@ def seed(site: Site, *ips: str, spec: str = "", value: str = "ok") -> None:
 
 def test_rows_of_each_type_end_though_the_daemon_is_restarted_again_and_again(site: Site) -> None:
     """Stopped and killed in turn, each time well before a grace is over."""
-    site.grace = 12
+    site.grace = GRACE_OF_DAEMONS
+    clocks = site.set_clocks()
     others = ["hash", "btree", "cdb", "text", "sendmail"]
     specs = [f"{kind}:{site.place}/{kind}" for kind in others]
     specs += [f"exec:{site.place}/exec?command=/bin/true", f"lmdb:{site.place}/exim?keys=exim&group=root"]
@@ -249,48 +252,41 @@ def test_rows_of_each_type_end_though_the_daemon_is_restarted_again_and_again(si
         seed(site, A, B, spec=spec)
     files = [file for spec in (site.spec, *specs) if (file := parse(spec).file) is not None]
     site.append(noise())  # the log begins now, so it explains nothing
-    begun = last = time.monotonic()
-    restarts = 0
-    while True:
+    for restart in range(3):
         daemon = site.start()
-        rows = [len(list_rows(spec)) for spec in (site.spec, *specs)]
-        if 0 in rows:  # the tables are written one after the other
-            wait_for("the end in each table", lambda: not any(list_rows(spec) for spec in (site.spec, *specs)))
-            break
-        assert rows == [2] * len(rows)
+        assert [len(list_rows(spec)) for spec in (site.spec, *specs)] == [2] * 8
         kept = [file.with_name(file.name + SUFFIX).exists() for file in files]
         assert kept == [True] * 8, "any of the tables may be the only one of the next start"
-        last = time.monotonic()
-        assert last - begun < site.grace + 4, site.said()
-        time.sleep(0.5)
-        if restarts % 2:
+        clocks.advance(site.grace / 3)
+        if restart % 2:
             daemon.kill()
         else:
             assert daemon.stop() == 0
-        restarts += 1
-    assert restarts >= 2
-    # Each start rounds what is left down to a whole second, so many quick ones cost many.
-    assert last - begun + restarts > site.grace * 2 / 3, "they were not removed at once"
+    daemon = site.start()
+    wait_for("the end in each table", lambda: not any(list_rows(spec) for spec in (site.spec, *specs)))
     assert daemon.stop() == 0
     assert not list(site.place.glob(f"*{SUFFIX}*"))
 
 
 def test_a_start_that_never_becomes_ready_keeps_no_row(site: Site) -> None:
     """Killed in its replay each time."""
-    site.grace = 4
+    site.grace = GRACE_OF_DAEMONS
+    clocks = site.set_clocks()
     seed(site, A)
     now = time.time()
     site.append(*(noise(now, "x" * 200) for _ in range(150_000)))
-    begun = time.monotonic()
-    while site.rows():
-        assert time.monotonic() - begun < 40, site.said()
+    record = site.file.with_name(site.file.name + SUFFIX)
+    for _ in range(2):
+        before = record.stat().st_ino if record.exists() else 0
         daemon = site.spawn("--core=python")
-        before = site.said().count("table lmdb:")
-        daemon.wait_until("it has opened its table", lambda: site.said().count("table lmdb:") > before)  # noqa: B023
-        time.sleep(0.7)
+        daemon.wait_until("it is on record", lambda: record.exists() and record.stat().st_ino != before)  # noqa: B023
         daemon.kill()
+        assert site.holds(A)
+        clocks.advance(site.grace / 2 + 1)
+    daemon = site.spawn("--core=python")
+    daemon.wait_until("the row is gone", site.holds)
+    daemon.kill()
     assert "ready:" not in site.said()
-    assert time.monotonic() - begun >= site.grace
 
 
 def test_a_start_that_fails_before_it_owns_the_table_leaves_it_to_reap(site: Site) -> None:
@@ -305,52 +301,34 @@ def test_a_start_that_fails_before_it_owns_the_table_leaves_it_to_reap(site: Sit
     assert owner.stat().st_mtime_ns == before
 
 
-def test_with_a_value_that_says_the_end_it_is_kept_as_well(site: Site) -> None:
+@pytest.mark.parametrize("step", [0, -3600])
+def test_with_a_value_that_says_the_end_it_is_kept_as_well(site: Site, step: int) -> None:
+    """Also where the wall clock is set back before each restart: neither the log, nor the file, nor the end that the
+    value holds, makes a row last longer."""
     site.configure('value = "ok {expires}"\n')
-    site.grace = 6
+    site.grace = GRACE_OF_DAEMONS
+    clocks = site.set_clocks()
     seed(site, A, value="ok {expires}")
-    begun = time.monotonic()
-    while True:
+    for _ in range(3):
         daemon = site.start()
-        if not site.rows():
-            break
-        assert time.monotonic() - begun < site.grace + 4, site.said()
-        time.sleep(1)
-        daemon.send(signal.SIGKILL)
+        assert site.holds(A), site.said()
         daemon.kill()
-    assert daemon.stop() == 0
-
-
-def test_a_clock_that_is_set_back_before_each_restart_gives_nothing(site: Site) -> None:
-    """By an hour each time: neither the log, nor the file, nor an end that the value holds, makes a row last longer."""
-    site.configure('value = "ok {expires}"\n')
-    site.grace = 12
-    clocks = Clocks(site)
-    seed(site, A, value="ok {expires}")
-    begun = time.monotonic()
-    restarts = 0
-    while True:
-        daemon = site.start(prefix=clocks.prefix)
-        if not site.rows():
-            break
-        assert time.monotonic() - begun < site.grace + 4, site.said()
-        time.sleep(2)  # each restart rounds what is left down to a whole second
-        daemon.kill()
-        clocks.set(wall=clocks.wall - 3600)
-        restarts += 1
-    assert restarts >= 2
-    assert time.monotonic() - begun > site.grace / 2, site.said()
+        clocks.set(wall=clocks.wall + (step or site.grace / 3), boot=clocks.boot + site.grace / 3)
+    daemon = site.start()
+    site.wait_rows()
     assert daemon.stop() == 0
 
 
 def test_a_login_of_the_log_is_not_touched_by_it(site: Site) -> None:
-    site.grace = 14
+    site.grace = GRACE_OF_DAEMONS
+    clocks = site.set_clocks()
     seed(site, A, B)
     site.append(noise())
     daemon = site.start()
-    time.sleep(4)
-    site.append(login(A))
+    clocks.advance(site.grace / 3)
+    site.append(login(A, at=site.now()))
     daemon.kill()
     site.start()
     assert site.holds(A, B)
+    clocks.advance(site.grace * 2 / 3)
     site.wait_rows(A)

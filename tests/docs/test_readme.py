@@ -74,12 +74,12 @@ def test_the_daemon(place: Site) -> None:
     place.cover()
     process = subprocess.Popen(words(line, place))
     try:
-        wait_for("the table", place.file.exists, seconds=15)
+        wait_for("the table", place.file.exists)
         place.append(login(A))
-        wait_for("the row", lambda: place.holds(A), seconds=15)
+        wait_for("the row", lambda: place.holds(A))
     finally:
         process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     assert list_rows(place.spec) == [(A, "ok")]
 
 
@@ -96,7 +96,7 @@ def test_main_cf_is_that_of_the_guide() -> None:
 
 
 def test_service_files_are_where_the_lines_say(tmp_path: Path) -> None:
-    """The copying is done below a scratch root; tests/packaging starts what was copied under a real systemd."""
+    """The copying is done below a scratch root; tests/packages starts what was copied under a real systemd."""
     for line in blocks("../README.md")["service"]:
         if not line.startswith("install "):
             assert line.startswith("systemctl ")

@@ -346,10 +346,10 @@ def test_a_large_log_is_searched_not_read(log: Path) -> None:
 
     day = b"".join(line(NOW - 48 * HOUR + second // 4, "x" * 250) for second in range(4 * 48 * HOUR))
     put(log, day)
-    began = time.perf_counter()
+    began = time.process_time()
     r = Replay(FileSource(log, start="replay"), SINCE, counted, now=NOW)
     got = r.step(1)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert count < 2000
     first = timestamp_of(got[0].piece.data[got[0].piece.start :], 0)
     assert first is not None

@@ -327,7 +327,7 @@ def run(examples: int, *, quick: bool = False) -> None:
 
 def test_lines_seen_are_the_lines_written() -> None:
     DONE.clear()
-    run(400)
+    run(200)
     shares = {name: count / DONE["examples"] for name, count in DONE.items()}
     print("share of examples:", {name: round(share, 2) for name, share in sorted(shares.items())})
     common = ("part", "rename", "restart", "delete", "copytruncate", "truncate", "same size", "packed copy")

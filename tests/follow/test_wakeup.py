@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import select
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pbs_fast.sources import wakeup
 from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.wakeup import BUSY, LONGEST, SHORTEST, Backoff, Hints, Pause
 
@@ -32,7 +32,7 @@ def wait(hints: Hints) -> None:
     """Until there is a hint."""
     fd = hints.fileno()
     assert fd is not None
-    assert select.select([fd], [], [], 5)[0]
+    assert select.select([fd], [], [], 60)[0]
 
 
 @linux
@@ -102,39 +102,58 @@ def test_the_pause_doubles_up_to_the_longest() -> None:
     assert pauses[-1] == LONGEST
 
 
-def rested(pause: Pause, timeout: float = 1.0) -> float:
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr(wakeup, "time", made)
+    return made
+
+
+def rested(pause: Pause, clock: Time, timeout: float = 1.0) -> float:
     """Seconds that it slept."""
-    begun = time.monotonic()
+    begun = clock.now
     left = pause.rest(timeout)
-    slept = time.monotonic() - begun
-    assert left <= timeout
-    assert left == pytest.approx(timeout - slept, abs=0.05)
-    return slept
+    assert left == pytest.approx(timeout - (clock.now - begun))
+    return clock.now - begun
 
 
-def test_after_a_silence_there_is_no_rest() -> None:
+def test_after_a_silence_there_is_no_rest(clock: Time) -> None:
     pause = Pause()
     pause.polled()
-    time.sleep(2 * BUSY)
+    clock.sleep(2 * BUSY)
     assert not pause.often
-    assert rested(pause) < SHORTEST
+    assert rested(pause, clock) == 0
 
 
-def test_looks_without_a_silence_between_them_rest_longer() -> None:
+def test_looks_without_a_silence_between_them_rest_longer(clock: Time) -> None:
     pause = Pause()
     pause.polled()
-    for _ in range(50):  # a machine that stalls begins anew
-        assert rested(pause) < 0.5
+    rests = []
+    while not pause.often:
+        rests.append(rested(pause, clock))
         pause.polled()
-        if pause.often:
-            break
-    assert pause.often
-    assert rested(pause) > SHORTEST or not pause.often
-    time.sleep(3 * BUSY)
+    assert rests == pytest.approx([SHORTEST * 2**number for number in range(len(rests))])
+    assert len(rests) >= 2
+    assert rested(pause, clock) == pytest.approx(BUSY)
+    clock.sleep(3 * BUSY)
     pause.polled()
     assert not pause.often
 
 
+@pytest.mark.usefixtures("clock")
 def test_what_is_due_sooner_is_not_slept_through() -> None:
     pause = Pause()
     for _ in range(10):

@@ -65,8 +65,8 @@ def test_the_shift_does_not_flutter_at_half_a_second() -> None:
 
 def test_the_real_clocks() -> None:
     clock = Clock()
-    assert abs(clock.wall() - time.time()) < 5
-    assert abs(clock.now() - time.time()) < 5
+    assert abs(clock.wall() - time.time()) < 60
+    assert abs(clock.now() - time.time()) < 60
     first = clock.now()
     time.sleep(0.02)
     assert 0.01 < clock.now() - first < 5

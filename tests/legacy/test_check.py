@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -95,9 +94,7 @@ def test_code_that_fails_on_a_line_is_named(place: Path, capfd: Output) -> None:
 def test_code_that_never_ends_is_ended(place: Path, capfd: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "_PATIENCE", 1.0)
     (place / "old.conf").write_text("sub custom_match { 1 while /2/; return }\n1;\n")
-    before = time.monotonic()
     assert run(place) in (1, 2)
-    assert time.monotonic() - before < 30
     err = capfd.readouterr().err
     assert "perl did not come to the end of it within 1 s" in err
     assert "try a shorter log" in err

@@ -105,7 +105,11 @@ def private_directory(name: str) -> Path:
     return directory
 
 
-def wait_for(what: str, probe: Callable[[], T], *, seconds: float = 10.0) -> T:
+#: Longest wait for anything that takes milliseconds on an idle machine, in seconds: a busy one has to pass too.
+PATIENCE = 60.0
+
+
+def wait_for(what: str, probe: Callable[[], T], *, seconds: float = PATIENCE) -> T:
     """Call `probe` until it answers something true; AssertionError naming `what` after `seconds`."""
     end = time.monotonic() + seconds
     while True:

@@ -51,7 +51,7 @@ def require_dovecot() -> None:
 class Client:
     """One IMAP or POP3 connection from an address of our choice."""
 
-    def __init__(self, protocol: Protocol, port: int, client: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, protocol: Protocol, port: int, client: str, *, timeout: float = 60) -> None:
         self._protocol = protocol
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._file: BinaryIO = self._socket.makefile("rb")
@@ -144,7 +144,7 @@ class Dovecot:
             os.killpg(self._process.pid, signal.SIGKILL)
         else:
             self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
         self._start()
 
     def _start(self) -> None:
@@ -158,7 +158,7 @@ class Dovecot:
             )
         try:
             for protocol in self.ports:
-                wait_for(f"Dovecot's {protocol} greeting", lambda p=protocol: self._greets(p), seconds=20)  # type: ignore[misc]
+                wait_for(f"Dovecot's {protocol} greeting", lambda p=protocol: self._greets(p))  # type: ignore[misc]
         except AssertionError as error:
             self.stop()
             stderr_text = (self.directory / "stderr").read_text(errors="replace")
@@ -169,7 +169,7 @@ class Dovecot:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(10)
+                self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

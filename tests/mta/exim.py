@@ -77,7 +77,7 @@ class Session:
         return self._reply(f"RCPT TO:<{recipient}>")
 
     def close(self) -> None:
-        self._process.communicate("QUIT\r\n", timeout=30)
+        self._process.communicate("QUIT\r\n", timeout=60)
 
     def _reply(self, line: str) -> Reply:
         assert self._process.stdin is not None
@@ -180,7 +180,7 @@ class Exim:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=60,
         )
 
 

@@ -80,14 +80,14 @@ class Namespace:
         return ["nsenter", "--target", pid, "--net", "--uts", "--mount", "--", *(os.fspath(word) for word in words)]
 
     def run(
-        self, *words: str | os.PathLike[str], text: str = "", seconds: float = 30
+        self, *words: str | os.PathLike[str], text: str = "", seconds: float = 60
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             self.command(words), input=text, capture_output=True, text=True, check=False, timeout=seconds
         )
 
-    def connect(self, source: str, port: int, *, seconds: float = 20) -> socket.socket:
+    def connect(self, source: str, port: int, *, seconds: float = 60) -> socket.socket:
         """A connection to the server from this address. OSError when it is refused."""
         made: list[socket.socket | OSError] = []
 

@@ -49,7 +49,7 @@ class Reply(NamedTuple):
 class Session:
     """One SMTP connection that claims to come from an address; MAIL is sent, RCPTs follow."""
 
-    def __init__(self, port: int, client: str, *, timeout: float = 20.0) -> None:
+    def __init__(self, port: int, client: str, *, timeout: float = 60) -> None:
         self._smtp = smtplib.SMTP("127.0.0.1", port, timeout=timeout)
         self._smtp.ehlo("client.test")
         address = f"IPV6:{client}" if ":" in client else client
@@ -133,7 +133,7 @@ class Postfix:
                 start_new_session=True,
             )
         try:
-            wait_for("Postfix's greeting", self._greets, seconds=20)
+            wait_for("Postfix's greeting", self._greets)
         except AssertionError as error:
             self.stop()
             raise AssertionError(f"{error}\n{self.logged()}") from None
@@ -144,7 +144,7 @@ class Postfix:
             return
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

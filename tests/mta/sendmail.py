@@ -154,4 +154,4 @@ class Sendmail:
         """End it, and wait for its end."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)

@@ -37,7 +37,7 @@ def check(build: Build, file: Path, client: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=10,
+        timeout=60,
     )
     return done.stdout.splitlines()
 
@@ -85,4 +85,4 @@ class Tcpserver:
 
     def __exit__(self, *error: object) -> None:
         os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.wait(10)
+        self._process.wait(60)

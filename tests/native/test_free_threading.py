@@ -46,7 +46,7 @@ def test_nothing_is_lost_and_nobody_waits_for_ever(matcher: Matcher) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=60)
         assert not thread.is_alive(), "a deadlock"
     assert faults == []
     assert sum(taken) + sum(stream.take().n) == THREADS * ROUNDS

@@ -15,11 +15,10 @@ from pbs_fast.bench.hublog import Options, write_log
 from pbs_fast.bench.replay import Replay
 from pbs_fast.errors import SourceError
 from pbs_fast.events import Delta
-from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.matching import Backend
-from pbs_fast.matching.zones import zone_table
 from pbs_fast.replay.expiries import SpilledExpiries
+from support.matchers import catalogue_matcher
 
 IPS = st.sampled_from(["10.0.0.1", "10.0.0.10", "10.0.0.2", "2001:db8::1", "2001:db8::10", "9.9.9.9"])
 UPDATES = st.lists(st.lists(st.tuples(IPS, st.integers(-5, 50)), max_size=4), max_size=12)
@@ -61,7 +60,7 @@ def most(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_the_ledger_holds_live_rows_only(core: Backend, tmp_path: Path, most: list[int]) -> None:
     log = tmp_path / "hub.log"
     totals = write_log(log, Options(lines=30_000, rate=3.0))
-    replay = Replay(core, core.Matcher(load_catalogue(), zone_table("UTC")), grace=600, kept=64)
+    replay = Replay(core, catalogue_matcher(core.name), grace=600, kept=64)
     result = replay([str(log)], now=None, threads=1, piece=50_000, batch=200_000)
     assert (result.distinct_ips, result.digest) == (totals["distinct_ips"], totals["digest"])
     # In 600 s of grace, 300 s of lag and the 400 s of a batch there are some 300 logins, of 2,400 in all.
@@ -82,7 +81,7 @@ def test_the_file_on_the_disk_goes_with_the_replay(
     monkeypatch.setattr(sqlite3, "connect", kept)
     log = tmp_path / "hub.log"
     write_log(log, Options(lines=8_000, rate=1.0))
-    Replay(core, core.Matcher(load_catalogue(), zone_table("UTC")), grace=60, kept=64)(
+    Replay(core, catalogue_matcher(core.name), grace=60, kept=64)(
         [str(log)], now=None, threads=1, piece=50_000, batch=200_000
     )
     assert connections
@@ -100,6 +99,6 @@ def test_what_does_not_fit_on_the_disk_is_one_line(
     monkeypatch.setattr(sqlite3, "connect", full)
     log = tmp_path / "hub.log"
     write_log(log, Options(lines=8_000, rate=1.0))
-    replay = Replay(core, core.Matcher(load_catalogue(), zone_table("UTC")), grace=60, kept=64)
+    replay = Replay(core, catalogue_matcher(core.name), grace=60, kept=64)
     with pytest.raises(SourceError, match=r"^replay: cannot keep .* disk is full; set TMPDIR"):
         replay([str(log)], now=None, threads=1, piece=50_000, batch=200_000)

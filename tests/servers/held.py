@@ -98,7 +98,7 @@ def hold(
 
     # The last lines of dropped connections come late.
     with suppress(AssertionError):
-        wait_for("all lines", complete, seconds=15)
+        wait_for("all lines", complete)
     for core in CORES:
         events, missed = said(stage.log, core)
         events = _outran(events, done)

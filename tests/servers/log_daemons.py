@@ -187,10 +187,10 @@ def observe(daemon: Daemon, suite: str) -> Row:
                 return bool(wait_for("a line", lambda: b"do you hear" in log(), seconds=0.5))
             return False
 
-        wait_for(f"{daemon.name} to log", hears, seconds=20)
+        wait_for(f"{daemon.name} to log", hears)
         host.send(name, daemon.kind, [each + end for each in _messages()])
         try:
-            wait_for(f"the last line of {daemon.name}", lambda: _LAST in log(), seconds=20)
+            wait_for(f"the last line of {daemon.name}", lambda: _LAST in log())
         except AssertionError as error:
             raise AssertionError(f"{error}\n{host.said()}\n{log()[-500:]!r}") from None
         found = log()

@@ -105,7 +105,7 @@ class LogHost:
 
     def run(self, *words: str) -> bytes:
         """The output of a command in there."""
-        done = subprocess.run(self.command(*words), capture_output=True, check=False, timeout=30)
+        done = subprocess.run(self.command(*words), capture_output=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -117,7 +117,7 @@ class LogHost:
                 return probe.connect_ex(str(self.root / name.lstrip("/"))) == 0
 
         try:
-            wait_for(f"{name} of a logging daemon", listens, seconds=20)
+            wait_for(f"{name} of a logging daemon", listens)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.said()}") from None
 

@@ -165,7 +165,7 @@ class Stage:
 
     def _wait(self, what: str, probe: Callable[[], bool]) -> None:
         try:
-            wait_for(what, probe, seconds=30)
+            wait_for(what, probe)
         except AssertionError as error:
             said = self.directory / "stderr"
             raise AssertionError(f"{error}\n{said.read_text() if said.exists() else ''}{self.logged()}") from None

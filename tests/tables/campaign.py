@@ -21,6 +21,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,9 @@ GROWTH = {"hash": 45_000, "btree": 15_000, "lmdb": 15_000, "cdb": 15_000, "text"
 SHARES = {"one row": 0.3, "in and out": 0.3, "300 in, 300 out": 0.3, "growth": 0.05, "shrinking": 0.05}
 #: Which share of a change's kills falls on these system calls; the rest on all others.
 AIM: tuple[tuple[tuple[Kind, ...], float], ...] = ((("write",), 0.45), (("rename", "sync", "lock"), 0.35))
+
+#: How often a change is tried that comes to its end before the call at which it is to be killed.
+_ATTEMPTS = 5
 
 ROW = Grant(4_000_000_000, None, "campaign", "new")
 
@@ -68,7 +72,7 @@ class Result:
     start_kills: list[Kill] = field(default_factory=list)
     """Kills inside the restart, counted apart."""
     completed: int = 0
-    """Changes that came to their end before the call at which they were to be killed."""
+    """Changes that came to their end before the call at which they were to be killed, however often tried."""
     readers: dict[str, int] = field(default_factory=dict)
     """Reader -> rounds of look-ups."""
     faults: list[str] = field(default_factory=list)
@@ -149,8 +153,6 @@ class Campaign:
                 self._prepare_for(name)
                 calls = self._trace(name)
                 for point in aimed(calls, round(kills * share)):
-                    if name == "shrinking":  # what is to shrink was published, whole, by the restart
-                        self._changes.next("growth")
                     self._round(name, point, self.result.kills)
             if start_kills:
                 calls = step(lambda: self._restart, None).calls
@@ -180,18 +182,26 @@ class Campaign:
         return step(lambda: self._publish(before, delta), None).calls
 
     def _round(self, name: str, point: Point, kills: list[Kill]) -> None:
-        before = set(self._changes.rows)
-        delta = self._changes.next(name)
-        after = set(self._changes.rows)
-        try:
-            fate = step(
-                lambda: self._publish(before, delta), point, prepared=lambda: self._look(before, "after the restart")
-            )
-        except WorkError as error:
-            self.result.faults.append(f"{name}, {point}: {error}")
-            return
-        if fate.killed is None:
-            self.result.completed += 1
+        for attempt in range(_ATTEMPTS):
+            if name == "shrinking":  # what is to shrink was published, whole, by the restart
+                self._changes.next("growth")
+            before = set(self._changes.rows)
+            delta = self._changes.next(name)
+            after = set(self._changes.rows)
+            try:
+                fate = step(
+                    partial(self._publish, before, delta),
+                    point,
+                    prepared=partial(self._look, before, "after the restart"),
+                )
+            except WorkError as error:
+                self.result.faults.append(f"{name}, {point}: {error}")
+                return
+            if fate.killed is not None or attempt == _ATTEMPTS - 1:
+                break
+            # How often a lock is tried depends on the readers, and which pages are touched on Berkeley DB.
+            point = point._replace(nth=sum(call.kind == point.kind for call in fate.calls) - 1)
+        self.result.completed += fate.killed is None
         self._record(name, fate.last, point.when, before, after, kills)
 
     def _round_of_start(self, point: Point) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mta import private_directory, unavailable
+from mta import PATIENCE, private_directory, unavailable
 from pbs_fast.events import Grant
 from pbs_fast.tables import Table, TableOptions, open_table
 
@@ -97,15 +97,19 @@ class Reader:
         assert isinstance(answer, dict), answer
         return answer
 
-    def hold(self, file: Path, kind: str, seconds: float) -> None:
-        """Hold the readers' shared lock for so long, in the background."""
-        assert self._ask({"do": "hold", "file": str(file), "kind": kind, "seconds": seconds}) == "holding"
+    def hold(self, file: Path, kind: str) -> None:
+        """Hold the readers' shared lock, in the background, until `release`; the test's end is one too."""
+        assert self._ask({"do": "hold", "file": str(file), "kind": kind}) == "holding"
+
+    def release(self) -> None:
+        """End what is held; returns when nothing is."""
+        assert self._ask({"do": "release"}) == "released"
 
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
         self._process.stdout.close()
 
     def _ask(self, question: dict[str, Any]) -> Any:
@@ -117,11 +121,18 @@ class Reader:
 
 
 @pytest.fixture(scope="session")
-def reader() -> Iterator[Reader]:
+def one_reader() -> Iterator[Reader]:
     """One process for all tests: it opens a table for each question and keeps nothing."""
     process = Reader()
     yield process
     process.close()
+
+
+@pytest.fixture
+def reader(one_reader: Reader) -> Iterator[Reader]:
+    """It holds no lock once a test is over."""
+    yield one_reader
+    one_reader.release()
 
 
 @pytest.fixture

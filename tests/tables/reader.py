@@ -19,7 +19,7 @@ def look_up(spec: str, keys: list[str]) -> dict[str, str]:
     _, _, path, name = spec.partition("?")[0].split(":")
     found = {}
     with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rb") as answers:
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(path)
         for key in keys:
             question = f"{name} {key}".encode()
@@ -46,16 +46,18 @@ def watch(spec: str, keys: set[str], stop: threading.Event, result: dict[str, An
         time.sleep(0.001)  # an MTA's look-up takes microseconds; one that never lets go would lock writers out
 
 
-def hold(file: str, kind: str, seconds: float, holding: threading.Event) -> None:
+def hold(file: str, kind: str, holding: threading.Event, release: threading.Event) -> None:
     with open(file, "rb") as opened:
         call = fcntl.flock if kind == "flock" else fcntl.lockf
         call(opened.fileno(), fcntl.LOCK_SH)
         holding.set()
-        time.sleep(seconds)
+        release.wait()
 
 
 def main() -> None:
     stop, result, thread = threading.Event(), {}, None
+    release = threading.Event()
+    holders: list[threading.Thread] = []
     for line in sys.stdin:
         question = json.loads(line)
         answer: Any
@@ -79,13 +81,20 @@ def main() -> None:
                 answer = result
             case "hold":
                 holding = threading.Event()
-                threading.Thread(
-                    target=hold, args=(question["file"], question["kind"], question["seconds"], holding)
-                ).start()
-                holding.wait(5)
+                arguments = (question["file"], question["kind"], holding, release)
+                holders.append(threading.Thread(target=hold, args=arguments))
+                holders[-1].start()
+                holding.wait()
                 answer = "holding"
+            case "release":
+                release.set()
+                for each in holders:
+                    each.join()
+                release, holders = threading.Event(), []
+                answer = "released"
         print(json.dumps(answer), flush=True)
     stop.set()
+    release.set()
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from daemon.running import Site, login
+from mta import wait_for
 from mta.guide import blocks
 from mta.postfix import LOCAL, Postfix, require_postfix, running
 from pbs_fast.tables import list_rows, parse
@@ -73,13 +73,12 @@ def test_the_lines_as_they_stand(name: str, site: Site) -> None:
 
 
 def _relays_soon(postfix: Postfix, client: str) -> bool:
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
+    def relays() -> bool:
         reply = postfix.rcpt(client)
         assert reply.relayed or reply.denied, reply
-        if reply.relayed:
-            return True
-    return False
+        return reply.relayed
+
+    return wait_for(f"{client} may relay", relays)
 
 
 def test_two_tables_for_the_move(site: Site) -> None:

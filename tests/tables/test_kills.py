@@ -52,11 +52,10 @@ def test_kills_inside_apply(kind: str, place: Path) -> None:
     result = Campaign(kind, place).run(KILLS, start_kills=START_KILLS, shares=SHORT)
     assert result.faults == []
     assert (len(result.kills), len(result.start_kills)) == (KILLS, START_KILLS)
-    # Which pages a change touches is Berkeley DB's business, so it may take a call less than the one that was counted.
-    assert result.completed <= 1
+    assert result.completed == 0
     assert result.telling >= KILLS / 2, f"only {result.telling} of {KILLS} kills fell on a write, rename, sync or lock"
     assert {"old", "new"} <= {kill.stands for kill in result.kills}, "before and after what makes the change"
-    assert sum(result.readers.values()) > 2 * KILLS
+    assert min(result.readers.values()) >= KILLS + START_KILLS, "each looked after each kill"
 
 
 class InPlace(TextTable):

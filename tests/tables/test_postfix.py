@@ -79,6 +79,15 @@ def test_clients_come_and_go(site: Site) -> None:
 
 def test_five_changes_within_one_second(site: Site) -> None:
     """The case in which whole-second times leave smtpd blind: change, look-up, change, all in one second."""
+    end = time.monotonic() + 120
+    while (took := five_changes(site)) >= 1:
+        assert time.monotonic() < end, f"the machine was too slow for the case that is meant: {took} s"
+        site.remove(C)
+    assert [site.postfix.postmap(client, site.table.spec) for client in (A, B, C)] == [None, None, "ok"]
+
+
+def five_changes(site: Site) -> float:
+    """The seconds that they took."""
     assert not site.relays(A)
     while time.time() % 1 > 0.1:  # begin with a fresh second
         time.sleep(0.005)
@@ -93,9 +102,8 @@ def test_five_changes_within_one_second(site: Site) -> None:
     seen.append(site.relays(C))
     site.remove(B)
     seen.append(site.relays(B))
-    assert time.monotonic() - start < 1
     assert seen == [True, True, False, True, False]
-    assert [site.postfix.postmap(client, site.table.spec) for client in (A, B, C)] == [None, None, "ok"]
+    return time.monotonic() - start
 
 
 def test_what_an_open_session_sees(site: Site) -> None:
@@ -166,8 +174,7 @@ def test_a_table_that_vanished_stops_no_inbound_mail(site: Site) -> None:
     site.table.heartbeat()
     # An smtpd that opened no table never looks again (measured): only a reload makes a new one.
     site.postfix.reload()
-    time.sleep(0.5)
-    assert site.relays(A)
+    wait_for("another smtpd", lambda: site.postfix.rcpt(A).relayed)
 
 
 @pytest.mark.parametrize("kind", POSTFIX_TYPES)

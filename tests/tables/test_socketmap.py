@@ -34,7 +34,7 @@ class Client:
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
+        self.socket.settimeout(60)
         self.socket.connect(os.fspath(path))
         self._decoder = Decoder(100_000)
         self._waiting: list[bytes] = []
@@ -54,7 +54,7 @@ class Client:
             self._waiting += self._decoder.feed(data)
         return self._waiting.pop(0)
 
-    def is_closed(self, seconds: float = 5) -> bool:
+    def is_closed(self, seconds: float = 60) -> bool:
         """Whether the server closes the connection within that time."""
         self.socket.settimeout(seconds)
         try:

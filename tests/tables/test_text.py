@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mta import wait_for
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import Table, open_table
@@ -82,16 +83,11 @@ def test_a_failing_command_is_tried_again(opened: Opener, directory: Path, told:
 
 
 def test_a_command_that_hangs_is_killed_with_its_children(opened: Opener, directory: Path, told: Path) -> None:
-    table = with_command(opened, script(directory, f"sleep 60 & echo $! >{told}; wait\n"), "&timeout=1")
-    start = time.monotonic()
-    with pytest.raises(TableError, match="took more than 1 s and was killed"):
+    table = with_command(opened, script(directory, f"sleep 3600 & echo $! >{told}; wait\n"), "&timeout=3")
+    with pytest.raises(TableError, match="took more than 3 s and was killed"):
         table.rebuild({A: grant()})
-    assert 1 <= time.monotonic() - start < 3
     child = int(told.read_text())
-    end = time.monotonic() + 5
-    while _runs(child):
-        assert time.monotonic() < end, "the child outlived its parent"
-        time.sleep(0.01)
+    wait_for("the end of the child", lambda: not _runs(child))
 
 
 def _runs(pid: int) -> bool:
@@ -103,17 +99,16 @@ def _runs(pid: int) -> bool:
 
 
 def test_a_child_left_behind_does_not_hold_us_up(opened: Opener, directory: Path, told: Path) -> None:
-    table = with_command(opened, script(directory, f"sleep 20 & echo $! >{told}\n"))
-    start = time.monotonic()
+    table = with_command(opened, script(directory, f"sleep 3600 & echo $! >{told}\n"))
     table.rebuild({A: grant()})
-    assert time.monotonic() - start < 3
     os.kill(int(told.read_text()), 9)
 
 
 def test_the_window_grows_with_the_command_s_time(opened: Opener, directory: Path) -> None:
     table = with_command(opened, script(directory, "sleep 0.1\n"))
+    start = time.monotonic()
     table.rebuild({A: grant()})
-    assert 0.5 <= table.window < 5
+    assert 0.5 <= table.window <= 5 * (time.monotonic() - start)
 
 
 @pytest.mark.parametrize(

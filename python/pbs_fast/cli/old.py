@@ -187,9 +187,7 @@ def _is_as_packaged(path: str) -> bool:
     """Whether a configuration is the one that came with the package: nothing set but the user."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return text.startswith(f"# {DEFAULT_FILE}: the configuration of pbs-fast.") and set(tomllib.loads(text)) <= {
-            "user",
-            "guards",
-        }
+        set_ = {key for key, value in tomllib.loads(text).items() if value != {}}  # headers of tables set nothing
+        return text.startswith(f"# {DEFAULT_FILE}: the configuration of pbs-fast.") and set_ <= {"user"}
     except (OSError, ValueError):
         return False

@@ -31,11 +31,12 @@ log = logging.getLogger(__name__)
 CLIENTS = 64
 #: Requests in one turn of the loop, and about how many seconds they may take.
 MOST, BUDGET = 16, 0.002
-#: Seconds for which one status serves all who ask for it: 64 clients in a loop would otherwise make one each turn.
-FRESH = 0.1
-#: The part of one processor that requests may use in the thread: the loop waits for the GIL meanwhile, so more than one
-#: in a hundred of its turns would. That is 250 requests a second.
-SHARE = 0.01
+#: Snapshots of the status that may be made at once, and seconds after which there may be one more; until then all who
+#: ask are served by the last. 64 clients in a loop would otherwise have one made each turn.
+SNAPSHOTS, RENEWED = 20, 2.0
+#: The part of one processor that requests may use in the thread: some 100 requests a second, so that fewer than one of
+#: a hundred turns of the loop waits for the GIL (benches/control.py).
+SHARE = 0.002
 #: Seconds after which the interpreter takes the GIL from a thread that another one waits for; 5 ms by default.
 SWITCH = 0.0005
 
@@ -67,7 +68,10 @@ class Control:
         """What `ping` says."""
         self._turned = time.monotonic()
         self._queue: deque[_Asked | _Going] = deque()
-        self._status: tuple[float, bytes] = (float("-inf"), b"")
+        self._status = b""
+        """The last one that was sent, encoded."""
+        self._snapshots = float(SNAPSHOTS)
+        self._counted = time.monotonic()
         self._peers: dict[int, Peer] = {}
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
@@ -75,7 +79,6 @@ class Control:
         self._server = Server(
             [self._port(name, listener) for name, listener in listeners.items()], name="control", share=SHARE
         )
-        self.watchers.waker = self._server
         self._gone = False
         sys.setswitchinterval(SWITCH)
         self._server.start()
@@ -108,6 +111,10 @@ class Control:
             self._gone = True
             log.error("the control sockets are no longer served (this is a bug; please report it); restart pbs-fast")
 
+    def send(self) -> None:
+        """Send the answers; for the loop, before it waits, because the thread takes the GIL for it."""
+        self._server.send_delivered()
+
     def close(self) -> None:
         """Stop answering; the connections and the listeners are closed."""
         self._server.close()
@@ -119,6 +126,8 @@ class Control:
     def _step(self, waiting: _Asked | _Going, answer: Callable[[AnyRequest, Peer], Answer]) -> None:
         asked = waiting.asked if isinstance(waiting, _Going) else waiting
         try:
+            if asked.request.changes:
+                self._status = b""
             found = waiting.parts if isinstance(waiting, _Going) else answer(waiting.request, waiting.peer)
             if isinstance(found, Mapping):
                 self._reply(asked, found)
@@ -139,7 +148,7 @@ class Control:
             if not isinstance(asked.request, Status):
                 return protocol.ok(asked.id, value)
             payload = protocol.line(value).rstrip(b"\n")
-            self._status = time.monotonic(), payload
+            self._status = payload
             return _ok(asked.id, payload)
 
         follow = [_Going(asked, parts)] if parts is not None and value.get("more") else []  # type: ignore[arg-type]
@@ -178,17 +187,28 @@ class Control:
                 number,
                 {"version": __version__, "pid": os.getpid(), "ready": self.ready, "turned_s": round(turned, 3)},
             )
-        if isinstance(request, Status) and time.monotonic() - self._status[0] < FRESH:
-            return _ok(number, self._status[1])
+        if isinstance(request, Status) and not self._may_be_made() and self._status:
+            return _ok(number, self._status)
         if isinstance(request, Watch):
             watcher = Watcher(number, request.kinds)
             watching = {"watching": list(request.kinds or protocol.EVENTS)}
             self._server.deliver(client.number, protocol.ok(number, watching), watcher.more)
+            self._server.send_delivered()
             self.watchers.add(client.number, watcher)
             self._rouse()  # events are made from now on
             return None
         self._ask(_Asked(client.number, number, request, peer))
         return None
+
+    def _may_be_made(self) -> bool:
+        """Whether one more snapshot may be made; if so, it is counted."""
+        now = time.monotonic()
+        self._snapshots = min(SNAPSHOTS, self._snapshots + (now - self._counted) / RENEWED)
+        self._counted = now
+        if self._snapshots < 1:
+            return False
+        self._snapshots -= 1
+        return True
 
     def _ask(self, asked: _Asked | _Going) -> None:
         self._queue.append(asked)

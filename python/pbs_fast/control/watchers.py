@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from threading import Lock
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pbs_fast.control import protocol
 from pbs_fast.control.replies import EventBody
@@ -27,13 +27,6 @@ class Happened(NamedTuple):
     describe: Callable[[], EventBody]
 
 
-class Waker(Protocol):
-    """The part of the server that is used here."""
-
-    def wake(self, number: int) -> None:
-        """Ask this client's `more` again."""
-
-
 class Watcher:
     """One client that watches."""
 
@@ -43,13 +36,11 @@ class Watcher:
         self.kinds = frozenset(kinds or protocol.EVENTS)
         self._ring: deque[tuple[int, Happened]] = deque()
         self._lost = self._told = 0
-        self.sleeping = True
-        """Nothing was there when the thread last asked."""
 
-    def put(self, number: int, event: Happened) -> bool:
-        """Take an event; whether the thread must be told."""
+    def put(self, number: int, event: Happened) -> None:
+        """Take an event, if it is wanted."""
         if event.kind not in self.kinds:
-            return False
+            return
         if len(self._ring) >= RING:
             try:
                 self._ring.popleft()
@@ -57,18 +48,9 @@ class Watcher:
             except IndexError:  # the thread took all in between
                 pass
         self._ring.append((number, event))
-        sleeping, self.sleeping = self.sleeping, False
-        return sleeping
 
     def more(self) -> bytes:
         """The next events as lines, b"" when there is none; called in the server's thread."""
-        out = self._take()
-        if not out:
-            self.sleeping = True
-            out = self._take()  # one may have come before the loop could see that we sleep
-        return b"".join(out)
-
-    def _take(self) -> list[bytes]:
         out: list[bytes] = []
         if (lost := self._lost) != self._told:
             out.append(protocol.line({"v": protocol.VERSION, "id": self._id, "lost": lost - self._told}))
@@ -80,7 +62,7 @@ class Watcher:
                 break
             record = {"n": number, **event.describe()}
             out.append(protocol.line({"v": protocol.VERSION, "id": self._id, "event": record}))
-        return out
+        return b"".join(out)
 
 
 class Watchers:
@@ -92,8 +74,6 @@ class Watchers:
         """The kinds that somebody watches for; another object after each change."""
         self._number = 0
         self._lock = Lock()
-        self.waker: Waker | None = None
-        """Set before the first watcher comes."""
 
     def __bool__(self) -> bool:
         return bool(self._watchers)
@@ -116,6 +96,5 @@ class Watchers:
         with self._lock:
             for event in events:
                 self._number += 1
-                for client, watcher in self._watchers.items():
-                    if watcher.put(self._number, event) and self.waker is not None:
-                        self.waker.wake(client)
+                for watcher in self._watchers.values():
+                    watcher.put(self._number, event)

@@ -138,6 +138,8 @@ class Daemon:
                 if follower.replaying and (batch := follower.step()):
                     self._grant(batch, live=False)
             self._turn()
+            if self._control is not None:
+                self._control.send()
             self._drop_ended(found)
             if self._signals.stop is not None:
                 break
@@ -200,10 +202,10 @@ class Daemon:
         self._publisher.flush()
         if self._control is not None:
             self._control.turn(self._commands.answer)
-            self._feed.turned()
         self._board.turned()
         self._unexplained.turned()
         self._notifier.turned(self.state)
+        self._feed.turned()
 
     def _reload_now(self) -> bool:
         """What SIGHUP asks for; False on an error."""
@@ -286,6 +288,8 @@ class Daemon:
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
+        if self._control is not None:
+            self._control.send()
         left = self._sleep.rest(self._pause())
         if self._sleep.often and self._logs.busy:
             return  # there are more lines by now: to ask for hints of them took a sixth of a turn

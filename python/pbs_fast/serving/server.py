@@ -38,11 +38,15 @@ _READ = 16 << 10
 _SWEEP = 5.0
 #: Seconds without accepting after the system ran out of descriptors or memory for a connection.
 _REST = 0.1
-#: With `share`: processor seconds that may be used at once, after a time without requests: some five requests. A longer
-#: burst would keep the GIL: a thread that releases it for a short system call mostly has it back at once.
-_CREDIT = 0.0003
+#: With `share`: processor seconds that may be used at once, some ten requests; then the thread rests until it may use
+#: as many again. Few bursts cost other threads less than many single requests: each that falls into their work makes
+#: them wait for the GIL, and on a busy machine for a processor.
+_CREDIT = 0.0006
 #: Longest rest in seconds.
-_LONGEST_REST = 0.1
+_LONGEST_REST = 1.0
+#: Seconds between two questions for what follows (`deliver` with `more`). Who gives it need not wake the thread, which
+#: would take the GIL from them at once.
+_FOLLOW = 0.05
 
 More = Callable[[], bytes]
 
@@ -115,7 +119,9 @@ class Server:
         self._counts = dict.fromkeys(ports, 0)
         self._number = 0
         self._resting = 0.0
-        self._deliveries: deque[tuple[int, bytes | More | None, More | None]] = deque()
+        self._following: dict[int, Client] = {}
+        """Those with `more`, by number."""
+        self._deliveries: deque[tuple[int, bytes | More, More | None]] = deque()
         self._closing = False
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
@@ -154,19 +160,19 @@ class Server:
             each.close()
 
     def deliver(self, number: int, data: bytes | More, more: More | None = None) -> None:
-        """Send a framed reply to a client that waits for it; from any thread. Nothing happens if the client is gone.
+        """Send a framed reply to a client that waits for it, after the next `send_delivered`; from any thread. Nothing
+        happens if the client is gone.
 
         `data` may be a function that makes it, in the server's thread; it must not raise. With `more` the client goes
-        on waiting: when all was sent, `more` is called in the server's thread for what follows, and again after each
-        `wake`. It may return nothing.
+        on waiting: when all was sent, `more` is called in the server's thread for what follows, now and again each
+        _FOLLOW seconds. It may return nothing.
         """
         self._deliveries.append((number, data, more))
-        self._rouse()
 
-    def wake(self, number: int) -> None:
-        """Ask `more` of this client again; from any thread."""
-        self._deliveries.append((number, None, None))
-        self._rouse()
+    def send_delivered(self) -> None:
+        """Have the thread send what was delivered. It takes the GIL for that: call it when you are about to wait."""
+        if self._deliveries:
+            self._rouse()
 
     def _rouse(self) -> None:
         with suppress(OSError):  # full: it wakes up anyway
@@ -180,7 +186,7 @@ class Server:
             if now >= sweep:
                 self._sweep(now)
                 sweep = now + _SWEEP
-            pause = sweep - now
+            pause = min(sweep - now, _FOLLOW) if self._following else sweep - now
             if self._resting:
                 pause = min(pause, max(0.0, self._resting - now))
                 if now >= self._resting:
@@ -197,6 +203,8 @@ class Server:
                 elif (client := self._clients.get(key.fd)) is not None:  # None: dropped in this round
                     self._serve(client, events)
                 pace.end()
+            for client in [client for client in self._following.values() if not client.out]:
+                self._guarded(client, self._write)
 
     def _take_deliveries(self) -> None:
         with suppress(BlockingIOError):
@@ -207,11 +215,14 @@ class Server:
             client = self._numbers.get(number)
             if client is None:
                 continue
-            if data is not None:
-                client.out += data if isinstance(data, bytes) else data()
-                client.more = more
-                client.waiting = more is not None
-                client.seen = time.monotonic()
+            client.out += data if isinstance(data, bytes) else data()
+            client.more = more
+            client.waiting = more is not None
+            client.seen = time.monotonic()
+            if more is None:
+                self._following.pop(number, None)
+            else:
+                self._following[number] = client
             self._guarded(client, self._answer_queued)
 
     def _accept(self, port: Port) -> None:
@@ -326,6 +337,7 @@ class Server:
     def _drop(self, client: Client) -> None:
         del self._clients[client.socket.fileno()]
         del self._numbers[client.number]
+        self._following.pop(client.number, None)
         self._counts[client.port] -= 1
         if client.wanted:
             self._selector.unregister(client.socket)
@@ -356,7 +368,7 @@ class _Pace:
         self._credit -= time.thread_time() - self._begun
         self._at = now
         if self._credit < 0:
-            time.sleep(min(_LONGEST_REST, -self._credit / self._share))
+            time.sleep(min(_LONGEST_REST, (_CREDIT - self._credit) / self._share))
 
 
 def _hung_up(client: Client) -> bool:

@@ -12,16 +12,16 @@ import pytest
 
 from mta import unavailable
 from mta.guide import blocks
-from packaging.test_boot import Machine, boot
-from packaging.test_units import version
+from packages.test_boot import Machine, boot
+from packages.test_units import version
 
 #: The boot belongs to the first test.
 pytestmark = pytest.mark.timeout(240)
 
 _SCRIPT = r"""
 exec 9>>/out/said; BASH_XTRACEFD=9; set -x
-until_listed() { for _ in $(seq 200); do pbs-fast list | grep -qw "$1" && return; sleep 0.1; done; }
-until_gone() { for _ in $(seq 400); do pbs-fast list | grep -qw "$1" || return; sleep 0.1; done; }
+until_listed() { for _ in $(seq 600); do pbs-fast list | grep -qw "$1" && return; sleep 0.1; done; }
+until_gone() { for _ in $(seq 800); do pbs-fast list | grep -qw "$1" || return; sleep 0.1; done; }
 step() { bash -c "$1" >>/out/steps.said 2>&1; echo "$? $1" >>/out/steps; }
 rows() { postmap -s "$1" >/out/$2; }
 
@@ -38,7 +38,7 @@ cat >/etc/pop-before-smtp/pop-before-smtp.conf <<'END'
 use strict;
 use vars qw($pat $grace $logto $PID_pat $IP_pat $OK_pat);
 $pat = '^[LOGTIME] \S+ dovecot: (?:imap|pop3)-login: Login: user=<[^>]*>, method=\S+, rip=(\d+\.\d+\.\d+\.\d+),';
-$grace = 6;
+$grace = 15;
 $logto = '/var/log/pop-before-smtp';
 if (defined($PID_pat) && defined($IP_pat) && defined($OK_pat)) { eval 'sub custom_match { () }'; }
 1;

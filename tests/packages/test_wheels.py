@@ -16,7 +16,7 @@ import pytest
 
 import pbs_fast
 from mta import unavailable
-from packaging import PACKAGING
+from packages import PACKAGING
 
 ROOT = PACKAGING.parent
 HATCHLING = Path(sys.executable).with_name("hatchling")

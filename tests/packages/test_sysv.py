@@ -14,7 +14,7 @@ import pytest
 from daemon.conftest import new_site, site
 from daemon.running import PROGRAM, READY, Site, alive, login
 from mta import wait_for
-from packaging import PACKAGING, tool
+from packages import PACKAGING, tool
 
 __all__ = ["new_site", "site"]
 

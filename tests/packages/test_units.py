@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.running import PROGRAM
-from packaging import SYSTEMD, tool
+from packages import SYSTEMD, tool
 
 UNITS = sorted(path.name for path in SYSTEMD.glob("pbs-fast*"))
 SERVICES = [name for name in UNITS if name.endswith(".service")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from packaging import PACKAGING, tool
+from packages import PACKAGING, tool
 from pbs_fast.config import Config, Settings, load, merge
 from pbs_fast.guards.deny import read_deny
 

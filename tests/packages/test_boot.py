@@ -17,8 +17,8 @@ import pytest
 
 import pbs_fast
 from mta import alone, private_directory, require, unavailable
-from packaging import PACKAGING, tool
-from packaging.test_units import version
+from packages import PACKAGING, tool
+from packages.test_units import version
 
 #: The boot belongs to the first test.
 pytestmark = pytest.mark.timeout(240)
@@ -30,10 +30,10 @@ login() {
         "rip=$1, lip=192.0.2.10, mpid=71, TLS, session=<9mVjWnQ7pQDLAHEF>" >>/var/log/mail.log
 }
 until_in_table() {
-    for _ in $(seq 30); do pbs-fast list | grep -qw "$1" && return; sleep 0.05; done
+    for _ in $(seq 1200); do pbs-fast list | grep -qw "$1" && return; sleep 0.05; done
 }
 until_said() {
-    for _ in $(seq 60); do journalctl -q -u pbs-fast | grep -qF "$1" && return; sleep 0.05; done
+    for _ in $(seq 1200); do journalctl -q -u pbs-fast | grep -qF "$1" && return; sleep 0.05; done
 }
 note() { "$@" >/out/$name 2>&1; echo $? >/out/$name.status; }
 show() { systemctl show pbs-fast "$@"; }
@@ -132,14 +132,14 @@ pgrep -a journalctl >/out/children
 
 # A loop that hangs: systemd must miss the sign of life, kill, and start it again.
 mkdir -p /run/systemd/system/pbs-fast.service.d
-printf '[Service]\nWatchdogSec=1s\n' >/run/systemd/system/pbs-fast.service.d/soon.conf
+printf '[Service]\nWatchdogSec=4s\n' >/run/systemd/system/pbs-fast.service.d/soon.conf
 systemctl daemon-reload
 systemctl restart pbs-fast
-sleep 2.5
+sleep 5
 name=watched note show -p NRestarts -p ActiveState
 kill -STOP $(main_pid)
-for _ in $(seq 200); do [ "$(show -P NRestarts)" = 1 ] && break; sleep 0.05; done
-for _ in $(seq 200); do [ "$(show -P ActiveState)" = active ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ "$(show -P NRestarts)" = 1 ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ "$(show -P ActiveState)" = active ] && break; sleep 0.05; done
 name=hung note show -p NRestarts -p ActiveState
 name=list_hung note pbs-fast list
 

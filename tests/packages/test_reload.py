@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mta import unavailable
-from packaging.test_boot import Machine, boot
-from packaging.test_units import version
+from packages.test_boot import Machine, boot
+from packages.test_units import version
 
 #: The boot belongs to the first test.
 pytestmark = pytest.mark.timeout(240)
