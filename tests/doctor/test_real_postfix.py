@@ -41,7 +41,7 @@ LISTS: dict[str, tuple[str, str, list[str]]] = {
     "the client list refuses": (_GUIDE, "", ["smtpd_client_restrictions = check_client_access static:no, reject"]),
     "the client list knows our table": (_GUIDE, "", ["smtpd_client_restrictions = check_client_access TABLE, reject"]),
     "a clause in braces before it": (
-        "permit_auth_destination check_recipient_access inline:{ {x@y.z = reject} } check_client_access TABLE reject",
+        "permit_auth_destination check_recipient_access inline:{ {x@y.z = reject } } check_client_access TABLE reject",
         "",
         [],
     ),
