@@ -34,13 +34,17 @@ _FILES = (
 )
 _EXIT = (
     ("0", "success"),
-    ("1", "a run failed: a log or a table cannot be read or written; a line on standard error says which"),
+    (
+        "1",
+        "a run failed: a log or a table cannot be read or written; a line on standard error says which. doctor: it"
+        " found a failure",
+    ),
     ("2", "bad use: an option, a key or a format that does not exist"),
     (
         "3",
-        "status: the daemon runs with a fault. why: the address may not relay. match --missed: there are lines that"
-        " look like a login but match no pattern. import-config --check: one of the two programs grants addresses that"
-        " the other does not",
+        "status: the daemon runs with a fault. why: the address may not relay. doctor: it found a warning, and no"
+        " failure. match: few or no lines are understood, or --missed found lines that look like a login but match no"
+        " pattern. import-config --check: one of the two programs grants addresses that the other does not",
     ),
     (
         "4",

@@ -299,8 +299,8 @@ def test_the_sign_of_life_comes_from_the_loop(site: Site, systemd: Manager) -> N
     postconf = site.place / "postconf"
     environment = site.place / "environment"
     postconf.write_text(
-        f"#!/bin/sh\nenv >{environment}\nwhile [ -e {site.place}/slow ]; do sleep 0.05; done\n"
-        '[ "$1" = -h ] && [ "$2" = mynetworks ] && echo 127.0.0.0/8\nexit 0\n'
+        f'#!/bin/sh\n[ "$2" = mynetworks ] || exit 0\nenv >{environment}\n'
+        f"while [ -e {site.place}/slow ]; do sleep 0.05; done\necho 127.0.0.0/8\n"
     )
     postconf.chmod(0o755)
     site.config.write_text(f'mynetworks = ["postfix"]\npostconf = "{postconf}"\ndeny = "{site.deny}"\n')

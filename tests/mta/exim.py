@@ -165,6 +165,10 @@ class Exim:
             raise AssertionError(f"exim -be {text}: {done.stderr}")
         return done.stdout.rstrip("\n")
 
+    def printed(self) -> str:
+        """The configuration as `exim -bP config` prints it."""
+        return self._run(["-bP", "config"], "").stdout
+
     def remove(self) -> None:
         """Delete the instance's directory."""
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -124,6 +124,15 @@ class Postfix:
 
     def start(self) -> None:
         """Start the master and wait until smtpd greets."""
+        self.launch()
+        try:
+            wait_for("Postfix's greeting", self._greets)
+        except AssertionError as error:
+            self.stop()
+            raise AssertionError(f"{error}\n{self.logged()}") from None
+
+    def launch(self) -> None:
+        """Start the master only."""
         with (self.directory / "log" / "stderr").open("ab") as stderr:
             self._process = subprocess.Popen(
                 [self._master, "-c", self.config, "-d"],
@@ -132,11 +141,6 @@ class Postfix:
                 stderr=stderr,
                 start_new_session=True,
             )
-        try:
-            wait_for("Postfix's greeting", self._greets)
-        except AssertionError as error:
-            self.stop()
-            raise AssertionError(f"{error}\n{self.logged()}") from None
 
     def stop(self) -> None:
         """End the master; its children end with it."""
@@ -258,8 +262,12 @@ class Postfix:
         ]
         main = self.config / "main.cf"
         main.write_text("\n".join(lines) + "\n")
-        # Each Postfix process reads a file again and again until it is two seconds old (dict.c: dict_load_file_xt).
-        os.utime(main, (0, 0))
+        self.forget_changes()
+
+    def forget_changes(self) -> None:
+        """After a change of main.cf: each Postfix process reads a file again and again until it is two seconds old
+        (dict.c: dict_load_file_xt)."""
+        os.utime(self.config / "main.cf", (0, 0))
 
     def _write_master(self, smtpd_limit: int, chroot: str) -> None:
         services = [

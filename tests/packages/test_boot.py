@@ -51,6 +51,7 @@ login 203.0.113.2
 until_in_table 203.0.113.2
 sleep 2.5
 name=shown note show -p Type -p ActiveState -p StatusText -p NRestarts -p WatchdogUSec
+name=doctor note pbs-fast doctor --json
 stat -c '%a %U %G %n' /var/lib/pbs-fast /var/lib/pbs-fast/* /var/log/pbs-fast >/out/modes
 cat /proc/$(main_pid)/status >/out/process
 name=files note nsenter -t $(main_pid) -m touch /var/lib/pbs-fast/may /etc/may-not /var/log/may-not
@@ -278,7 +279,8 @@ def test_modes(machine: Machine) -> None:
 def test_nothing_is_missing_inside(machine: Machine) -> None:
     """No warning at all but those that the script provokes: neither /proc nor postconf nor a log is out of reach."""
     warnings = [text for priority, text in machine.journal("pbs-fast") if priority <= 4]
-    provoked = ("deny.toml", "grce", "rows that no log explains are kept")  # the journal is younger than the mail log
+    # The journal is younger than the mail log, and this Postfix asks no table.
+    provoked = ("deny.toml", "grce", "rows that no log explains are kept", "no smtpd asks")
     assert [text for text in warnings if not any(each in text for each in provoked)] == []
 
 
@@ -381,3 +383,16 @@ def test_a_refused_configuration_is_not_tried_again(machine: Machine) -> None:
     assert machine.status("start_bad") == 1
     assert machine.shown("refused") == {"NRestarts": "0", "ActiveState": "failed", "ExecMainStatus": "2"}
     assert any("grce" in text for _, text in machine.journal("pbs-fast"))
+
+
+def test_doctor_looks_as_the_service_and_at_its_unit(machine: Machine) -> None:
+    """On a machine whose Postfix does not ask the table yet, and whose timer nobody enabled."""
+    found = json.loads(machine.text("doctor"))
+    levels = {(each["code"], each["level"]): each["evidence"] for each in found["findings"]}
+    assert machine.status("doctor") == 1
+    assert [code for code, level in levels if level == "fail"] == ["postfix.wired"], found
+    assert "/var/log/mail.log: pbs-fast reads it" in levels["log.read", "ok"]
+    assert "pbs-fast.service is active" in levels["unit", "ok"]
+    assert "pbs-fast-reap.timer is inactive" in levels["table.owner", "warn"]
+    assert " as postfix: " in levels["table.read", "ok"]
+    assert levels["daemon", "ok"]

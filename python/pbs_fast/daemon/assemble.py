@@ -27,6 +27,7 @@ from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.manual import ManualRows
+from pbs_fast.daemon.mta_check import check_mta
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.daemon.paths import absolute
@@ -137,6 +138,7 @@ def run(
                     background.ready()
                 notifier.ready(daemon.state())
                 if not config.once:
+                    check_mta(config)
                     daemon.serve()
         finally:
             notifier.stopping()

@@ -98,12 +98,13 @@ def _route(lines: Iterable[str]) -> Iterable[tuple[str, Network]]:
         columns = line.split()
         if len(columns) < 8 or columns[0] == "Iface":
             continue
-        mask = _swapped(columns[7])
+        mask = swapped(columns[7])
         if mask.bit_count() in _DEFAULT_PREFIXES and int(columns[3], 16) & _RTF_GATEWAY:
-            yield "gateway", Network(32, _swapped(columns[2]), 32)
+            yield "gateway", Network(32, swapped(columns[2]), 32)
 
 
-def _swapped(number: str) -> int:
+def swapped(number: str) -> int:
+    """An address of `/proc/net/route`, where it is a number in the machine's byte order."""
     return int.from_bytes(int(number, 16).to_bytes(4, sys.byteorder), "big")
 
 

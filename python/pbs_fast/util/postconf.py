@@ -5,17 +5,12 @@ Raises only ConfigError.
 
 from __future__ import annotations
 
-import os
 import re
-import selectors
 import shlex
-import shutil
 import subprocess
-import time
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from pbs_fast.errors import ConfigError
+from pbs_fast.util.commands import SBIN, find_program, run
 
 #: postconf reads two files; one that has not answered by then waits for a dead network file system.
 TIMEOUT_S = 30.0
@@ -25,8 +20,8 @@ OUTPUT_LIMIT = 4 << 20
 #: 2^30 questions.
 MOST_ASKED = 500
 
-#: Where distributions put postconf; the PATH of a daemon often ends before sbin.
-_SBIN = "/usr/sbin:/usr/local/sbin:/usr/lib/postfix/sbin"
+#: Where postconf is, if it is not on PATH.
+_SBIN = SBIN
 
 #: `$$`, `$name`, `${name}`, `$(name)` (postconf(5)); the last alternative is a form with a condition.
 _VARIABLE = re.compile(
@@ -85,14 +80,14 @@ class Postconf:
 
         Raises NoPostfixError when there is no such command, ConfigError when it fails.
         """
-        path = shutil.which(self._program) or shutil.which(self._program, path=_SBIN)
+        path = find_program(self._program, _SBIN)
         if path is None:
             raise NoPostfixError(
                 f"postconf: {self._program}: no such command; install Postfix, set postconf = PATH, or list mynetworks"
             )
         command = [path, *self._options, *arguments]
         try:
-            done = _run(command)
+            done = run(command, timeout=TIMEOUT_S, limit=OUTPUT_LIMIT)
         except OSError as error:
             raise ConfigError(f"postconf: {path}: {error.strerror}; set postconf = PATH or list mynetworks") from None
         except subprocess.TimeoutExpired:
@@ -104,47 +99,6 @@ class Postconf:
                 f"postconf: {shlex.join(command)}: prints more than {OUTPUT_LIMIT >> 20} MiB; run it by hand"
             )
         if done.status != 0:
-            said = done.errors.decode(errors="replace").strip().splitlines() or ["it says nothing"]
-            raise ConfigError(f"postconf: {shlex.join(command)} failed with {done.status}: {said[-1]}; run it by hand")
-        printed = done.output.decode(errors="surrogateescape")
-        return printed.removesuffix("\n") if printed else None
-
-
-class _Done(NamedTuple):
-    status: int
-    output: bytes
-    errors: bytes
-    is_cut: bool
-    """It printed more than OUTPUT_LIMIT and was killed."""
-
-
-def _run(command: Sequence[str]) -> _Done:
-    """Run a command to its end, or to the limit of its output. Raises OSError and subprocess.TimeoutExpired."""
-    end = time.monotonic() + TIMEOUT_S
-    with subprocess.Popen(  # noqa: S603 - the administrator's own command, no shell
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "LC_ALL": "C"},
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - both are pipes
-        found = {process.stdout: bytearray(), process.stderr: bytearray()}
-        try:
-            with selectors.DefaultSelector() as selector:
-                for pipe in found:
-                    selector.register(pipe, selectors.EVENT_READ)
-                while selector.get_map():
-                    if (left := end - time.monotonic()) <= 0:
-                        raise subprocess.TimeoutExpired(command, TIMEOUT_S)
-                    for key, _ in selector.select(left):
-                        if data := os.read(key.fd, 65_536):
-                            found[key.fileobj] += data  # type: ignore[index]
-                        else:
-                            selector.unregister(key.fileobj)
-                    if any(len(data) > OUTPUT_LIMIT for data in found.values()):
-                        return _Done(-1, b"", b"", is_cut=True)
-            status = process.wait(max(0.0, end - time.monotonic()))
-        finally:
-            process.kill()
-    return _Done(status, bytes(found[process.stdout]), bytes(found[process.stderr]), is_cut=False)
+            said = done.complaint or "it says nothing"
+            raise ConfigError(f"postconf: {shlex.join(command)} failed with {done.status}: {said}; run it by hand")
+        return done.text if done.output else None

@@ -1,0 +1,154 @@
+"""Check `unit`: does the sandbox of our systemd unit, drop-ins included, stand in the way of this configuration?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from pbs_fast.daemon.privileges import LOG_GROUPS
+from pbs_fast.doctor.site import Site
+from pbs_fast.doctor.system import has_systemd, show
+from pbs_fast.errors import UsageError
+from pbs_fast.health.finding import Finding
+from pbs_fast.sources.registry import find_scheme
+from pbs_fast.tables.registry import TableSpec
+from pbs_fast.tables.socketmap.endpoint import parse as parse_endpoint
+
+if TYPE_CHECKING:
+    from pbs_fast.config import Config
+
+UNIT: Final = "pbs-fast.service"
+_PROPERTIES: Final = (
+    "LoadState",
+    "ActiveState",
+    "NeedDaemonReload",
+    "User",
+    "SupplementaryGroups",
+    "StateDirectory",
+    "LogsDirectory",
+    "ReadWritePaths",
+    "ProtectSystem",
+    "ProtectHome",
+    "PrivateTmp",
+    "PrivateUsers",
+    "IPAddressAllow",
+    "IPAddressDeny",
+)
+_HOMES = ("/home", "/root", "/run/user")
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - names of directories to compare with
+_LOOPBACK = ("127.0.0.0/8", "127.0.0.1/32", "::1/128", "localhost")
+
+
+def check(site: Site) -> Iterator[Finding]:
+    """What systemd says of the unit, against the configuration."""
+    if not has_systemd(site.root):
+        yield Finding("unit", "skip", "there is no systemd here")
+        return
+    properties = show(UNIT, _PROPERTIES)
+    if properties.get("LoadState") != "loaded":
+        yield Finding("unit", "skip", f"there is no unit {UNIT}")
+        return
+    from pbs_fast.config import logs
+
+    faults = list(judge(properties, site.config, logs(site.config), site.specs))
+    yield from faults
+    if not faults:
+        yield Finding(
+            "unit", "ok", f"{UNIT} is {properties.get('ActiveState')}; its sandbox lets this configuration work"
+        )
+
+
+def judge(
+    properties: Mapping[str, str], config: Config, logs: Sequence[str], specs: Sequence[TableSpec]
+) -> Iterator[Finding]:
+    """What is wrong with a unit of these properties (systemd.exec(5), systemd.resource-control(5))."""
+    if properties.get("NeedDaemonReload") == "yes":
+        yield Finding("unit", "warn", f"{UNIT}: its files changed since systemd read them", "systemctl daemon-reload")
+    if properties.get("ActiveState") in ("failed", "inactive"):
+        yield Finding(
+            "unit", "fail", f"{UNIT} is {properties['ActiveState']}", f"systemctl status {UNIT}; journalctl -u {UNIT}"
+        )
+    groups = properties.get("SupplementaryGroups", "").split()
+    if properties.get("User", "") not in ("", "root") and not set(groups) & set(LOG_GROUPS):
+        yield Finding(
+            "unit",
+            "warn",
+            f"{UNIT}: SupplementaryGroups={' '.join(groups)} holds none of {', '.join(LOG_GROUPS)}, who may read logs",
+            f"systemctl edit pbs-fast: SupplementaryGroups={' '.join(LOG_GROUPS)}",
+        )
+    yield from _writes(properties, config, specs)
+    yield from _reads(properties, logs)
+    yield from _listens(properties, specs)
+    if "{user}" in config.value and (properties.get("PrivateUsers") == "yes" or "postfix" not in groups):
+        yield Finding(
+            "unit",
+            "fail",
+            f"{UNIT}: value names users, so the table belongs to the group postfix, which the unit cannot give it",
+            "systemctl edit pbs-fast: PrivateUsers=no and SupplementaryGroups=postfix",
+        )
+
+
+def _writes(properties: Mapping[str, str], config: Config, specs: Sequence[TableSpec]) -> Iterator[Finding]:
+    """ProtectSystem=strict: only the named directories can be written."""
+    if properties.get("ProtectSystem") != "strict" or not config.write:
+        return
+    allowed = [f"/var/lib/{name}" for name in properties.get("StateDirectory", "").split()]
+    allowed += [f"/var/log/{name}" for name in properties.get("LogsDirectory", "").split()]
+    allowed += [path.lstrip("-+") for path in properties.get("ReadWritePaths", "").split()]
+    wanted = {os.path.realpath(place): str(spec) for spec in specs if (place := _directory(spec)) is not None}
+    if config.logto is not None and config.logto.startswith("/"):
+        wanted[os.path.dirname(os.path.realpath(config.logto))] = f"logto = {config.logto}"  # noqa: PTH120
+    for directory, what in wanted.items():
+        if not _below(directory, allowed):
+            yield Finding(
+                "unit",
+                "fail",
+                f"{UNIT}: {what} is in {directory}, which the unit must not write",
+                f"systemctl edit pbs-fast: ReadWritePaths={directory}",
+            )
+
+
+def _directory(spec: TableSpec) -> Path | None:
+    """Where a table's file or socket is; None for neither."""
+    if spec.file is not None:
+        return spec.file.parent
+    if spec.type != "socketmap":
+        return None
+    try:
+        path = parse_endpoint(spec).path
+    except UsageError:
+        return None
+    return None if path is None else path.parent
+
+
+def _below(path: str, directories: Sequence[str]) -> bool:
+    return any(PurePosixPath(path).is_relative_to(os.path.realpath(each)) for each in directories)
+
+
+def _reads(properties: Mapping[str, str], logs: Sequence[str]) -> Iterator[Finding]:
+    hidden = [*_HOMES] if properties.get("ProtectHome") in ("yes", "tmpfs") else []
+    hidden += _TEMPORARY if properties.get("PrivateTmp") == "yes" else ()
+    for log in logs:
+        if find_scheme(log) is None and _below(os.path.realpath(log), hidden):
+            yield Finding(
+                "unit",
+                "fail",
+                f"{UNIT}: the unit sees no {log} (ProtectHome, PrivateTmp)",
+                "keep the log below /var/log, or: systemctl edit pbs-fast: ProtectHome=read-only",
+            )
+
+
+def _listens(properties: Mapping[str, str], specs: Sequence[TableSpec]) -> Iterator[Finding]:
+    allowed = properties.get("IPAddressAllow", "").split()
+    if not properties.get("IPAddressDeny") or any(each in _LOOPBACK for each in allowed):
+        return
+    for spec in specs:
+        if spec.kind.served and spec.address.startswith("inet:"):
+            yield Finding(
+                "unit",
+                "fail",
+                f"{UNIT}: IPAddressDeny keeps everybody from {spec}",
+                "systemctl edit pbs-fast: IPAddressAllow=localhost",
+            )
