@@ -250,7 +250,8 @@ def test_a_lock_that_is_never_let_go(site: Site) -> None:
         wait_for("the new file", lambda: site.file.stat().st_ino != inode)
         site.append(login(B))
         site.wait_rows(A, B)
-        assert said_once(site, "another process has held its")
+        # Said when a second attempt fails too, which one new file within a second prevents.
+        assert len(lines_with(site.said(), "another process has held its", "tried again")) <= 1, site.said()
     assert site.said().count("each change writes a new file") == 1
     assert daemon.stop() == 0
 

@@ -38,7 +38,7 @@ def test_a_log_that_is_not_understood_is_said_in_log_and_state(site: Site, statu
     other = site.place / "other.log"
     other.touch()
     site.start(f"--watchlog={other}")
-    append(other, *[f"dovecot-1  | {login(A)}"] * 25)
+    append(other, *[f"{{18/Nov/2026}} {login(A)}"] * 25)
     site.append(*[noise()] * 1_000)
     site.wait_said(f"{other}: its lines are not understood: 25 of 25 lines do not begin like a line of any known log")
     site.wait_said(f"{site.log}: its lines are not understood: no line has the tag of a known server (most frequent: ")
@@ -50,7 +50,7 @@ def test_a_log_that_is_not_understood_is_said_in_log_and_state(site: Site, statu
 
 
 def test_a_short_run_says_it_too(site: Site) -> None:
-    site.append(*[f"dovecot-1  | {login(A)}"] * 25)
+    site.append(*[f"{{18/Nov/2026}} {login(A)}"] * 25)
     assert pbs("run", "--once", *site.arguments()).returncode == 0
     assert f"{site.log}: its lines are not understood: 25 of 25 lines" in site.said()
 

@@ -228,12 +228,11 @@ def test_the_state_says_what_is_wrong_before_the_tables(monkeypatch: pytest.Monk
         ["lmdb:/a"],
         ["lmdb:/a: disk full"],
         last_login=1_796_034_737.2,
-        troubles=[f"{missing}; waiting for it"],
-        notices=["drift: 37 lines were missed", f"{missing}; waiting for it", "lmdb:/a: disk full"],
+        warnings=["drift: 37 lines were missed", missing],
     )
     assert line == (
-        "1204 addresses may relay, last login 2026-11-30 10:32:17; /var/log/mail.log does not exist; failing: lmdb:/a:"
-        " disk full; drift: 37 lines were missed; tables: lmdb:/a"
+        "1204 addresses may relay, last login 2026-11-30 10:32:17; failing: lmdb:/a: disk full; "
+        "warning (and 1 more): /var/log/mail.log does not exist; tables: lmdb:/a"
     )
 
 

@@ -110,8 +110,8 @@ def test_a_bad_new_configuration_keeps_the_old_one(site: Site) -> None:
     good = site.config.read_text()
     network = site.networks.read_text()
     faults = [
-        (site.config, good + "max_row = 3\n", f"{site.config}:5: unknown key"),
-        (site.config, good + "[formats.dovcot]\nprogram = ['x']\n", f"{site.config}:6: no format has the name"),
+        (site.config, good + "max_row = 3\n", f"{site.config}:7: unknown key"),
+        (site.config, good + "[formats.dovcot]\nprogram = ['x']\n", f"{site.config}:8: no format has the name"),
         (site.config, "count_sessions = 1\n", f"{site.config}:1: count_sessions"),
         (site.config, "grace = = 3\n", f"{site.config}:1: not valid TOML"),
         (site.deny, "[[deny]]\nadresses = []\n", f"{site.deny}:2: "),
