@@ -214,7 +214,7 @@ class Daemon:
         if self._signals.take_reload():
             self._reload_now()
         if self._signals.take_counters():
-            log.info(f"counted so far {self.counted()}")
+            log.info(f"counted so far rows={len(self._ledger)} {self.counted()}")
         self._sleep.polled()
         self._logs.scan()
         for batch in self._logs.poll(int(self._clock.wall())):
@@ -353,9 +353,8 @@ class Daemon:
         return total
 
     def counted(self) -> str:
-        """Rows, and all counters that are not 0, as text."""
-        counters = " ".join(f"{name}={n}" for name, n in sorted(self.totals().items()) if n)
-        return f"rows={len(self._ledger)} {counters}".rstrip()
+        """All counters that are not 0, as text."""
+        return " ".join(f"{name}={n}" for name, n in sorted(self.totals().items()) if n)
 
     def close(self) -> bool:
         """Let logs and tables go; the rows stay. Whether all changes were written; if not, the log says why."""
