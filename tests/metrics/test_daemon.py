@@ -87,11 +87,13 @@ def test_they_add_up_stay_bounded_and_never_fall(site: Site) -> None:
     assert second[f'pbs_fast_log_lines_total{{log="{site.log}"}}'] == logins + 1
     assert second["pbs_fast_loop_turn_seconds_count"] > 0
     assert total(second, "table_write_seconds_count") > 0
+    assert second["pbs_fast_denials"] == 1
     revoked(site, ip=B)
     daemon.reload()
     site.configure("grace = 0\n")
     daemon.reload("reload failed")
     third = wait_metrics(site, "the failure", lambda found: found["pbs_fast_config_last_reload_successful"] == 0)
+    assert third["pbs_fast_denials"] == 2
     assert third['pbs_fast_rows_revoked_total{cause="manual"}'] == 1
     assert third['pbs_fast_control_requests_total{do="revoke",outcome="ok"}'] == 1
     assert third.keys() == first.keys()

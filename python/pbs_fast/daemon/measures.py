@@ -134,7 +134,7 @@ class Measures:
         rows = {"recovered": marked["recovered"], "manual": marked["manual"]}
         draft.put_all("rows", ORIGINS, {"own": len(ledger) - sum(rows.values()), **rows})
         draft.put("rows_limit", guards.max_rows)
-        draft.put("denials", len(guards.denials(wall)))
+        draft.put("denials", guards.denied(wall))
         draft.put("sessions_open", len(ledger.sessions) if ledger.counts_sessions else 0)
         draft.put("rows_expired_total", ledger.counters["expired"])
         draft.put_all("rows_revoked_total", CAUSES, self._revoked)
