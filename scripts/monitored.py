@@ -169,8 +169,9 @@ def draw(found: Monitored, start: float, end: float, file: Path) -> None:
         at = panel["gridPos"]
         left, height = at["x"] / 24 + 0.035, at["h"] / bottom
         low = 1 - (at["y"] + at["h"]) / bottom
-        axes = figure.add_axes((left, low + height * 0.24, at["w"] / 24 - 0.05, height * 0.6))
-        axes.set_title(panel["title"], loc="left", fontsize=9, fontweight="bold")
+        axes = figure.add_axes((left, low + height * 0.2, at["w"] / 24 - 0.05, height * 0.66))
+        is_bytes = panel["fieldConfig"]["defaults"]["unit"] == "bytes"
+        axes.set_title(panel["title"] + (" (MiB)" if is_bytes else ""), loc="left", fontsize=9, fontweight="bold")
         axes.tick_params(labelsize=7)
         is_stat = panel["type"] == "stat"
         shown: list[str] = []
@@ -179,7 +180,11 @@ def draw(found: Monitored, start: float, end: float, file: Path) -> None:
                 legend = target["legendFormat"]
                 for name, value in series["metric"].items():
                     legend = legend.replace("{{" + name + "}}", value.replace(str(found.place), "/var/log"))
-                points = [(at - start, float(value)) for at, value in series["values"] if value != "NaN"]
+                points = [
+                    (at - start, float(value) / (1 << 20 if is_bytes else 1))
+                    for at, value in series["values"]
+                    if value != "NaN"
+                ]
                 if is_stat and points:
                     shown.append(f"{points[-1][1]:.3g}  {legend}")
                 elif points:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import urlopen
 
 import pytest
@@ -19,11 +21,14 @@ from hypothesis import strategies as st
 from mta import wait_for
 from pbs_fast.config.kinds import RefusedError
 from pbs_fast.config.model import KEYS
+from pbs_fast.daemon.log_set import FORGET_AFTER, RESCAN, LogSet
+from pbs_fast.daemon.signals import Signals
 from pbs_fast.errors import ConfigError
 from pbs_fast.metrics import expose
 from pbs_fast.metrics.expose import Registry, Text, Ways
 from pbs_fast.metrics.families import FAMILIES, FAULTS, MOST_LOGS, OTHER, READ, TURN_BOUNDS
 from pbs_fast.metrics.snapshot import Draft, Histogram, Latest, LogTotals
+from pbs_fast.util import early_signals
 from pbs_fast.util.addresses import parse_endpoint
 
 ROOT = Path(__file__).parents[2]
@@ -189,3 +194,29 @@ def test_what_is_no_endpoint(text: str) -> None:
 def test_a_file_that_node_exporter_would_pass_over_is_refused() -> None:
     with pytest.raises(RefusedError):
         KEYS["metrics.file"].kind.read("/var/lib/prometheus/node-exporter/pbs-fast.txt")
+
+
+def test_a_log_that_is_let_go_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it counted goes to the totals; the loop's numbers would fall otherwise."""
+    now = [0.0]
+    watched = SimpleNamespace(patterns=True, arrived=list, is_named=lambda _: False, forget=lambda _: None)
+    follower = SimpleNamespace(
+        path="/var/log/a", source=SimpleNamespace(trouble=SimpleNamespace(kind="missing")), counters={}, close=list
+    )
+    logs = LogSet([follower], watched, clock=lambda: now[0])  # type: ignore[list-item, arg-type]
+    told: list[object] = []
+    monkeypatch.setattr(logs, "on_gone", told.append)
+    for at in (RESCAN, RESCAN + FORGET_AFTER):
+        assert told == []
+        now[0] = at
+        logs.scan()
+    assert told == [follower]
+
+
+def test_a_sigusr1_before_the_daemon_is_there_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early_signals, "noted", lambda: (signal.SIGUSR1,))
+    with Signals() as found:
+        assert found.take_counters()
+        assert not found.take_counters()
+        assert (found.stop, found.take_reload()) == (None, False)
+    assert signal.SIGUSR1 in early_signals._NUMBERS
