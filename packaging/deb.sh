@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 .venv/bin/maturin build -q --release --locked --interpreter /usr/bin/python3 --out "$place/wheels"
 native=$(ls "$place"/wheels/pbs_fast-*.whl)
 # Not from pip's cache: what another Python's headers and libraries made may lie there.
-"$place/installer/bin/pip" wheel -q --no-cache-dir --wheel-dir "$place/wheels" --constraint constraints.txt "${native}[bdb]"
+"$place/installer/bin/pip" wheel -q --no-cache-dir --wheel-dir "$place/wheels" --constraint constraints.txt "${native}[bdb,metrics]"
 
 version=$(basename "$native" | cut -d- -f2)
 revision=${DEBIAN_REVISION:-1}
@@ -50,14 +50,14 @@ done
         echo "debian/files.d/before-253.conf lib/systemd/system/pbs-fast.service.d"
     fi
 } >pbs-fast.install
-for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md docs/MIGRATION.md docs/BLOCKING.md docs/CONTROL.md; do
+for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md docs/MIGRATION.md docs/BLOCKING.md docs/CONTROL.md docs/MONITORING.md; do
     # shellcheck disable=SC2086  # patterns
     cp "$top"/$name files.d/
 done
 (cd files.d && ls ./*.md) | sed 's|^\./|debian/files.d/|' >pbs-fast.docs
-for name in blocking.toml block-nft pbs-fast-alarms.service; do
+for name in blocking.toml block-nft pbs-fast-alarms.service monitoring/alerts.yml monitoring/dashboard.json; do
     cp "$top/examples/$name" files.d/
-    echo "debian/files.d/$name"
+    echo "debian/files.d/${name##*/}"
 done >pbs-fast.examples
 cp "$top/CHANGELOG.md" ..
 for page in "$top"/packaging/man/*.[1-9]; do

@@ -25,6 +25,8 @@ NOT_SET = {
     "program": '"process.name"',
     "host": '"host.name"',
     "pid": '"process.pid"',
+    "file": '"/var/lib/prometheus/node-exporter/pbs-fast.prom"',
+    "listen": '"127.0.0.1:9876"',
 }
 #: Set for the packages: root starts the SysV script; systemd's unit already runs as this user.
 SET = {"user": '"pbs-fast"'}

@@ -64,6 +64,7 @@ _EXAMPLES = {
         ("pbs-fast queue mallory@example.org | postsuper -h -", "Hold what this user has in Postfix's queue."),
         ("pbs-fast grant 203.0.113.9 --for=2h --reason='scanner'", "Let a device without a login relay for two hours."),
         ("pbs-fast list --sort=until", "All addresses that may relay, those that end first at the top."),
+        ("pbs-fast metrics | grep -v '^#'", "All numbers that Prometheus would get."),
         ("pbs-fast watch --alarms --run=/usr/local/sbin/alarm", "Run a program for each event that is not in order."),
         (
             "pbs-fast match --follow --missed /var/log/mail.log",
@@ -100,6 +101,7 @@ _SIGNALS = (
         "reopen the daemon's own log; reload mynetworks, the guards and the deny list. Rotating a log that the daemon"
         " follows needs no signal.",
     ),
+    ("SIGUSR1", "log the number of rows and all counters so far, in one info line."),
     ("SIGTERM, SIGINT", "stop. The rows stay, so that a restart locks no one out."),
 )
 #: Key of a [[format]] -> what it is; all that the loader knows, which `_own_formats` checks.
@@ -226,6 +228,11 @@ def _configuration() -> str:
     out += [_key(key) for name, key in KEYS.items() if "." not in name]
     out += [".SH CONTROL\n", _paragraphs("Keys of the table [control]: the sockets of the running daemon.")]
     out += [_key(key) for name, key in KEYS.items() if name.startswith("control.")]
+    out += [
+        ".SH METRICS\n",
+        _paragraphs("Keys of the table [metrics]: numbers for Prometheus. A change needs a restart."),
+    ]
+    out += [_key(key) for name, key in KEYS.items() if name.startswith("metrics.")]
     out += [".SH GUARDS\n", _paragraphs("Keys of the table [guards]: which grants are refused.")]
     out += [_key(key) for name, key in KEYS.items() if name.startswith("guards.")]
     out += [".SH FORMATS\n"]

@@ -43,19 +43,19 @@ has_python_h() {
         cc -E "-I$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" - >/dev/null 2>&1
 }
 
-EXTRAS=bdb
+EXTRAS=bdb,metrics
 if ! { has_db && has_python_h; } && ! $VENV/bin/python -c 'import berkeleydb' 2>/dev/null; then
     if can_apt; then
         has_db || apt_install libdb-dev
         has_python_h || apt_install python3-dev
     else
         echo "setup: hash: and btree: tables are left out, because berkeleydb needs the headers of Berkeley DB and Python: install libdb-dev and python3-dev and run make again." >&2
-        EXTRAS=
+        EXTRAS=metrics
     fi
 fi
 
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 $VENV/bin/pip install -q --upgrade 'pip>=25.1'
 $VENV/bin/pip install -q -c constraints.txt --group dev
-PIP_QUIET=1 PIP_CONSTRAINT=constraints.txt $VENV/bin/maturin develop -q --release --locked ${EXTRAS:+--extras "$EXTRAS"}
+PIP_QUIET=1 PIP_CONSTRAINT=constraints.txt $VENV/bin/maturin develop -q --release --locked --extras "$EXTRAS"
 touch $VENV/.ready

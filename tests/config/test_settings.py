@@ -109,6 +109,8 @@ SPECIAL: dict[str, st.SearchStrategy[object]] = {
     "raw_line_feeds": st.sampled_from(["refuse", "accept"]),
     "value": st.sampled_from(["ok", "{user} until {expires}", 'RELAY "x" \\ #']),
     "log_timezone": st.sampled_from(["UTC", "Europe/Vienna"]),
+    "metrics.file": TEXTS.map("{}.prom".format),
+    "metrics.listen": st.sampled_from(["127.0.0.1:9876", "[::1]:65535"]),
     "guards.proxies": st.just(("192.0.2.1", "2001:db8::/64")),
     "guards.hosts": st.just(("mx1", "[::1]")),
 }

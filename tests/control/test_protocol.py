@@ -17,6 +17,7 @@ from pbs_fast.control.protocol import (
     AnyRequest,
     Grant,
     List,
+    Metrics,
     Ping,
     Refusals,
     Reload,
@@ -44,7 +45,7 @@ WHOM = st.one_of(
 )
 WHOM_ONLY = st.one_of(st.builds(lambda ip: {"ip": ip}, IPS), st.builds(lambda user: {"user": user}, USERS))
 ANY = st.one_of(
-    st.sampled_from([Ping(), Status(), Reload(), List(), Refusals()]),
+    st.sampled_from([Ping(), Status(), Metrics(), Reload(), List(), Refusals()]),
     st.builds(lambda whom: Why(**whom), WHOM_ONLY),
     st.builds(lambda whom: Refusals(**whom), WHOM_ONLY),
     st.builds(List, st.sampled_from(["lmdb:/x", "socketmap:unix:pbs/sock:pbs"])),
@@ -89,8 +90,8 @@ REFUSED = [
     (b'{"id":-1}', '"id" must be a whole number from 0 to 2^53-1'),
     (b'{"id":1}', '"v" must be 1, the version of the protocol that this daemon speaks'),
     (b'{"id":1,"v":2}', '"v" must be 1, the version of the protocol that this daemon speaks'),
-    (b'{"id":1,"v":1}', '"do": this is not known here; known are ping, status, why, list'),
-    (b'{"id":1,"v":1,"do":[]}', '"do": this is not known here; known are ping, status, why, list'),
+    (b'{"id":1,"v":1}', '"do": this is not known here; known are ping, status, metrics, why, list'),
+    (b'{"id":1,"v":1,"do":[]}', '"do": this is not known here; known are ping, status, metrics, why, list'),
     (b'{"id":1,"v":1,"do":"revok"}', '"do": revok is not known here; did you mean revoke?'),
     (b'{"id":1,"v":1,"do":"ping","ip":"::1"}', '"ping": ip is not known here; '),
     (b'{"id":1,"v":1,"do":"why","usr":"ann"}', '"why": usr is not known here; did you mean user?'),

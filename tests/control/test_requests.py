@@ -24,6 +24,8 @@ from pbs_fast.control.protocol import (
     EVENTS,
     LONGEST_REQUEST,
     AnyRequest,
+    List,
+    Metrics,
     Ping,
     Reload,
     Request,
@@ -35,6 +37,7 @@ from pbs_fast.control.protocol import (
 )
 from pbs_fast.control.requests import CLIENTS, MOST, Answer, Control
 from pbs_fast.control.watchers import RING, Happened
+from pbs_fast.errors import PbsError
 from pbs_fast.serving import server as serving
 
 PATIENCE = 20.0
@@ -154,6 +157,42 @@ def test_a_loop_that_hangs_is_seen_and_not_waited_for(loop: Loop) -> None:
     assert client.reply()["ok"]["turned_s"] < answered["turned_s"] + PATIENCE
     client.send(Ping())
     assert client.reply()["ok"]["ready"]
+
+
+def test_metrics_come_from_the_thread_and_requests_are_counted(loop: Loop) -> None:
+    """A loop that hangs is still measured; each request is counted once, by what became of it."""
+    client = loop.client()
+
+    def told() -> Any:
+        client.send(Metrics())
+        return client.reply()
+
+    def missing() -> bytes:
+        raise PbsError("metrics need a library")
+
+    assert told()["error"]["code"] == "not_ready"
+    loop.control.metrics = missing
+    assert told()["error"] == {"code": "internal", "text": "metrics need a library"}
+    loop.control.metrics = lambda: b"ready 1\n"
+    assert told()["ok"] == {"text": "ready 1\n"}
+    assert loop.asked == []
+    client.send(Reload())
+    assert client.reply()["error"]["code"] == "denied"
+    client.socket.sendall(b"nonsense\n")
+    assert client.reply()["error"]["code"] == "bad_request"
+    loop.ask(client, Why(ip="::1"))
+    pages: list[dict[str, object]] = [{"more": True}, {"more": False}]
+    loop.answers["list"] = lambda _: iter(pages)
+    loop.ask(client, List())
+    loop.turn_until(lambda: loop.control.outcomes["list", "ok"] == 1)
+    assert {key: n for key, n in loop.control.outcomes.items() if n} == {
+        ("metrics", "error"): 2,
+        ("metrics", "ok"): 1,
+        ("reload", "denied"): 1,
+        ("other", "error"): 1,
+        ("why", "ok"): 1,
+        ("list", "ok"): 1,
+    }
 
 
 def test_the_loop_is_woken(loop: Loop) -> None:

@@ -1,4 +1,4 @@
-"""`pbs-fast status` and `reload`: how the running daemon is, and to have it reread its configuration."""
+"""`pbs-fast status`, `metrics` and `reload`: how the running daemon is, and to have it reread its configuration."""
 
 from __future__ import annotations
 
@@ -39,6 +39,17 @@ def register(app: typer.Typer) -> None:
             return render.HANGS
         typer.echo(dumps(reply, indent=2) + "\n" if json else render.as_text(reply, look()), nl=False)
         return render.exit_status(reply)
+
+    @options.command(app, "metrics", keys=(), panel=panels.DAEMON)
+    def metrics(settings: Settings) -> int:
+        """Print the running daemon's metrics in Prometheus' text format.
+
+        They are up to two seconds old. docs/MONITORING.md describes them, and how Prometheus gets them by itself.
+        """
+        from pbs_fast.control.protocol import Metrics
+
+        typer.echo(answer(settings, Metrics())["text"], nl=False)
+        return 0
 
     @options.command(app, "reload", keys=(), panel=panels.DAEMON)
     def reload(settings: Settings) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pbs_fast.util.addresses import parse_endpoint
 from pbs_fast.util.durations import allowed, read_duration
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -121,6 +122,31 @@ def seconds(low: int, high: int) -> Kind:
 def text(what: str = "a text without control characters") -> Kind:
     """A non-empty text of one line."""
     return Kind(what, _clean)
+
+
+def prom_file() -> Kind:
+    """The path of a file that node_exporter reads; it passes over other endings."""
+
+    def read(value: object) -> str:
+        if not (path := _clean(value)).endswith(".prom"):
+            raise RefusedError
+        return path
+
+    return Kind("the path of a file that ends in .prom", read)
+
+
+def listener() -> Kind:
+    """An address and a port to listen on."""
+
+    def read(value: object) -> str:
+        text = _clean(value)
+        try:
+            parse_endpoint(text)
+        except ValueError:
+            raise RefusedError from None
+        return text
+
+    return Kind("ADDRESS:PORT, such as 127.0.0.1:9876 or [::1]:9876", read)
 
 
 def choice(*names: str) -> Kind:

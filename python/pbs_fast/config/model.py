@@ -87,6 +87,18 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """`[metrics]`: numbers for Prometheus (docs/MONITORING.md). Both ways out are off by default."""
+
+    file: str | None = _key(
+        None, kinds.prom_file(), "metrics for node_exporter's textfile collector, written each 15 s; ends in .prom"
+    )
+    listen: str | None = _key(
+        None, kinds.listener(), "ADDRESS:PORT where Prometheus may fetch the metrics; there is no default port"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormatKeys:
     """`[formats.NAME]`: what this site adds to a format of the catalogue."""
 
@@ -190,6 +202,7 @@ class Config:
     )
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     control: Control = field(default_factory=Control)
+    metrics: Metrics = field(default_factory=Metrics)
     guards: Guards = field(default_factory=Guards)
     json: JsonKeys = field(default_factory=JsonKeys)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
@@ -230,8 +243,8 @@ def keys_of(model: type, prefix: str = "") -> Iterator[Key]:
 
 
 #: The nested tables with a fixed name, each a field of Config, in the order in which they are shown.
-TABLES: Mapping[str, type[Control] | type[Guards] | type[JsonKeys]] = MappingProxyType(
-    {"control": Control, "guards": Guards, "json": JsonKeys}
+TABLES: Mapping[str, type[Control] | type[Metrics] | type[Guards] | type[JsonKeys]] = MappingProxyType(
+    {"control": Control, "metrics": Metrics, "guards": Guards, "json": JsonKeys}
 )
 #: Each key with a fixed name, in the order in which they are shown.
 KEYS: Mapping[str, Key] = MappingProxyType(

@@ -94,6 +94,13 @@ class Status(Request[replies.Status]):
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics(Request[replies.Metrics]):
+    """The numbers for Prometheus."""
+
+    do: ClassVar[str] = "metrics"
+
+
+@dataclass(frozen=True, slots=True)
 class Why(Request[replies.Why]):
     """May this address relay, or the addresses of this user, and why (not)? Exactly one of the two is set."""
 
@@ -188,7 +195,7 @@ class Reload(Request[replies.Reloaded]):
     changes: ClassVar[bool] = True
 
 
-AnyRequest = Ping | Status | Why | List | Refusals | Watch | Revoke | Grant | Undo | Reload
+AnyRequest = Ping | Status | Metrics | Why | List | Refusals | Watch | Revoke | Grant | Undo | Reload
 REQUESTS: Mapping[str, type[AnyRequest]] = MappingProxyType({each.do: each for each in get_args(AnyRequest)})
 _ENVELOPE = ("v", "id", "do")
 

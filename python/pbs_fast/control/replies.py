@@ -150,6 +150,13 @@ class Event(EventBody):
     """+1 for each event of this run of the daemon; a gap means that a kind was left out, or events were lost."""
 
 
+class Metrics(TypedDict):
+    """The answer to `metrics`, given by the thread of the sockets from what the loop counted up to 2 s ago."""
+
+    text: str
+    """Prometheus' text format (docs/MONITORING.md)."""
+
+
 Undoable = Literal["denial", "grant"]
 
 

@@ -20,8 +20,20 @@ from typing import NamedTuple
 from pbs_fast import __version__
 from pbs_fast.control import protocol
 from pbs_fast.control.peers import Peer, check, peer_of
-from pbs_fast.control.protocol import LONGEST_REQUEST, AnyRequest, Ping, RequestError, Status, Watch, decode_request
+from pbs_fast.control.protocol import (
+    LONGEST_REQUEST,
+    REQUESTS,
+    AnyRequest,
+    Metrics,
+    Ping,
+    RequestError,
+    Status,
+    Watch,
+    decode_request,
+)
 from pbs_fast.control.watchers import Watcher, Watchers
+from pbs_fast.errors import PbsError
+from pbs_fast.metrics.families import OTHER, RESULTS
 from pbs_fast.serving.jsonlines import Decoder
 from pbs_fast.serving.server import Client, Port, Server
 
@@ -66,6 +78,9 @@ class Control:
         self.watchers = Watchers()
         self.ready = False
         """What `ping` says."""
+        self.metrics: Callable[[], bytes] | None = None
+        """Makes the answer to `metrics`, in the thread; raises PbsError. None: not yet."""
+        self._by_loop, self._by_thread = Outcomes(), Outcomes()
         self._turned = time.monotonic()
         self._queue: deque[_Asked | _Going] = deque()
         self._status = b""
@@ -82,6 +97,11 @@ class Control:
         self._gone = False
         sys.setswitchinterval(SWITCH)
         self._server.start()
+
+    @property
+    def outcomes(self) -> dict[tuple[str, str], int]:
+        """Request and result (`metrics.families.RESULTS`) -> how many got it."""
+        return {key: n + self._by_thread.counts[key] for key, n in self._by_loop.counts.items()}
 
     @property
     def asked(self) -> bool:
@@ -131,14 +151,19 @@ class Control:
             found = waiting.parts if isinstance(waiting, _Going) else answer(waiting.request, waiting.peer)
             if isinstance(found, Mapping):
                 self._reply(asked, found)
+                self._by_loop.count(asked.request.do)
             elif (part := next(found)) is None:
                 self._queue.append(_Going(asked, found))
             else:
                 self._reply(asked, part, found)
+                if not part.get("more"):
+                    self._by_loop.count(asked.request.do)
         except RequestError as error:
+            self._by_loop.count(asked.request.do, error)
             self._server.deliver(asked.client, protocol.error(asked.id, error))
         except Exception as error:
             # A running daemon must not end because of a question.
+            self._by_loop.count(asked.request.do, error)
             text = f"{asked.request.do}: {type(error).__name__}: {error} (this is a bug; please report it)"
             log.error("control socket: %s", text)  # noqa: TRY400 - our log has one line an error
             self._server.deliver(asked.client, protocol.error(asked.id, RequestError("internal", text)))
@@ -172,22 +197,34 @@ class Control:
 
     def _answer(self, client: Client, line: bytes, on_control: bool) -> bytes | None:
         number: int | None = None
+        do = OTHER
         try:
             number, request = decode_request(line)
+            do = request.do
             if (peer := self._peers.get(client.number)) is None:
                 peer = self._peers[client.number] = peer_of(client.socket, on_control=on_control)
             check(peer, request)
         except RequestError as error:
+            self._by_thread.count(do, error)
             return protocol.error(number if error.id is None else error.id, error)
         except OSError as error:
+            self._by_thread.count(do, error)
             return protocol.error(number, RequestError("internal", f"cannot tell who you are: {error.strerror}"))
+        return self._reply_at_once(client, number, request, peer)
+
+    def _reply_at_once(self, client: Client, number: int, request: AnyRequest, peer: Peer) -> bytes | None:
+        """The reply of the thread; None if it comes later."""
         if isinstance(request, Ping):
+            self._by_thread.count(request.do)
             turned = time.monotonic() - self._turned
             return protocol.ok(
                 number,
                 {"version": __version__, "pid": os.getpid(), "ready": self.ready, "turned_s": round(turned, 3)},
             )
+        if isinstance(request, Metrics):
+            return self._numbers(number)
         if isinstance(request, Status) and not self._may_be_made() and self._status:
+            self._by_thread.count(request.do)
             return _ok(number, self._status)
         if isinstance(request, Watch):
             watcher = Watcher(number, request.kinds)
@@ -195,10 +232,24 @@ class Control:
             self._server.deliver(client.number, protocol.ok(number, watching), watcher.more)
             self._server.send_delivered()
             self.watchers.add(client.number, watcher)
+            self._by_thread.count(request.do)
             self._rouse()  # events are made from now on
             return None
         self._ask(_Asked(client.number, number, request, peer))
         return None
+
+    def _numbers(self, number: int) -> bytes:
+        fault = RequestError("not_ready", "the daemon is just starting; try again")
+        if self.metrics is not None:
+            try:
+                text = self.metrics().decode()
+            except PbsError as error:
+                fault = RequestError("internal", str(error))
+            else:
+                self._by_thread.count(Metrics.do)
+                return protocol.ok(number, {"text": text})
+        self._by_thread.count(Metrics.do, fault)
+        return protocol.error(number, fault)
 
     def _may_be_made(self) -> bool:
         """Whether one more snapshot may be made; if so, it is counted."""
@@ -221,6 +272,18 @@ class Control:
     def _closed(self, client: Client) -> None:
         self._peers.pop(client.number, None)
         self.watchers.remove(client.number)
+
+
+class Outcomes:
+    """What became of the requests; counted by one thread, read by any."""
+
+    def __init__(self) -> None:
+        self.counts = {(do, result): 0 for do in (*REQUESTS, OTHER) for result in RESULTS}
+
+    def count(self, do: str, error: Exception | None = None) -> None:
+        """One reply was given, or one error."""
+        denied = isinstance(error, RequestError) and error.code == "denied"
+        self.counts[do, "ok" if error is None else "denied" if denied else "error"] += 1
 
 
 def _ok(number: int, payload: bytes) -> bytes:

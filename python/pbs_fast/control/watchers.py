@@ -35,7 +35,8 @@ class Watcher:
         self._id = request_id
         self.kinds = frozenset(kinds or protocol.EVENTS)
         self._ring: deque[tuple[int, Happened]] = deque()
-        self._lost = self._told = 0
+        self.lost = self._told = 0
+        """Events that it was too slow for."""
 
     def put(self, number: int, event: Happened) -> None:
         """Take an event, if it is wanted."""
@@ -44,7 +45,7 @@ class Watcher:
         if len(self._ring) >= RING:
             try:
                 self._ring.popleft()
-                self._lost += 1
+                self.lost += 1
             except IndexError:  # the thread took all in between
                 pass
         self._ring.append((number, event))
@@ -52,7 +53,7 @@ class Watcher:
     def more(self) -> bytes:
         """The next events as lines, b"" when there is none; called in the server's thread."""
         out: list[bytes] = []
-        if (lost := self._lost) != self._told:
+        if (lost := self.lost) != self._told:
             out.append(protocol.line({"v": protocol.VERSION, "id": self._id, "lost": lost - self._told}))
             self._told = lost
         while self._ring and len(out) < _TOGETHER:
@@ -73,10 +74,19 @@ class Watchers:
         self.wanted: frozenset[str] = frozenset()
         """The kinds that somebody watches for; another object after each change."""
         self._number = 0
+        self._lost = 0
+        """Of those that are gone."""
         self._lock = Lock()
 
-    def __bool__(self) -> bool:
-        return bool(self._watchers)
+    def __len__(self) -> int:
+        """How many watch."""
+        return len(self._watchers)
+
+    @property
+    def lost(self) -> int:
+        """Events that watchers were too slow for; never less than before."""
+        with self._lock:
+            return self._lost + sum(watcher.lost for watcher in self._watchers.values())
 
     def add(self, client: int, watcher: Watcher) -> None:
         """Events go to this client from now on."""
@@ -85,7 +95,9 @@ class Watchers:
     def remove(self, client: int) -> None:
         """No further events go to this client."""
         if client in self._watchers:
-            self._become({number: watcher for number, watcher in self._watchers.items() if number != client})
+            with self._lock:
+                self._lost += self._watchers[client].lost
+                self._become({number: watcher for number, watcher in self._watchers.items() if number != client})
 
     def _become(self, watchers: dict[int, Watcher]) -> None:
         self._watchers = watchers

@@ -54,6 +54,8 @@ from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime, read_shape
 from pbs_fast.matching.site import cost, site_formats
 from pbs_fast.matching.zones import zone_table
+from pbs_fast.metrics.expose import Text, Ways
+from pbs_fast.metrics.snapshot import Latest
 from pbs_fast.serving.activation import inherited
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.journal.newest import newest_entry
@@ -99,6 +101,8 @@ def run(
         for follower in followers:
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open()
+        latest = Latest()
+        open_metrics(config, latest, stack)
         tables = open_tables(config, parts.clock) if config.write else []
         notices = Notices()
         template = Template(config.value)
@@ -106,6 +110,8 @@ def run(
             tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
         )
         control = open_control(settings, handed, stack)
+        if control is not None:
+            control.metrics = Text(latest)
         daemon = Daemon(
             logs=LogSet(followers, watched, parts.newcomers),
             guards=parts.guards,
@@ -126,6 +132,8 @@ def run(
             ),
             manual=parts.manual,
             core=parts.core.name,
+            formats=parts.format_names,
+            latest=latest,
             control=control,
             checkpoints=parts.checkpoints(),
         )
@@ -149,7 +157,7 @@ def run(
             log.info(f"caught {signals.stop.name} -- exiting")
             if background is not None:
                 background.failed(f"{program}: stopped by {signals.stop.name} before it was ready")
-        log.info("counted " + " ".join(f"{name}={n}" for name, n in sorted(daemon.totals().items()) if n))
+        log.info(f"counted {daemon.counted()}")
         return 0 if written else 1
 
 
@@ -168,6 +176,7 @@ class Parts:
         self.core = load_backend(config.core if "core" in settings.origins else None)
         self._tags = [tag for each in site.formats for tag in (*each.program, *each.tls_program)]
         self._formats = site.formats
+        self.format_names = [each.name for each in site.formats]
         self._matcher = self.core.Matcher((*site.formats, LOGGERS), zone_table(config.log_timezone))
         self._logtime = (
             None if config.logtime is None else read_logtime(config.logtime, f"{settings.origin('logtime')}: ")
@@ -312,6 +321,18 @@ def open_control(settings: Settings, handed: Mapping[str, socket], stack: ExitSt
     control = Control(sockets.listeners)
     stack.callback(control.close)
     return control
+
+
+def open_metrics(config: Config, latest: Latest, stack: ExitStack) -> None:
+    """The ways out for metrics that are set, until the stack ends; under the same conditions as the control sockets.
+
+    Raises PbsError for an address that nothing can listen on, or without the library.
+    """
+    keys = config.metrics
+    if (keys.file is None and keys.listen is None) or not config.write or config.once:
+        return
+    stack.callback(Ways(latest, keys.file, keys.listen).close)
+    log.info(f"metrics: {' and '.join(filter(None, [keys.file, keys.listen and f'http://{keys.listen}/metrics']))}")
 
 
 def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:

@@ -11,6 +11,7 @@ from pbs_fast.control.protocol import (
     AnyRequest,
     Grant,
     List,
+    Metrics,
     Ping,
     Refusals,
     Reload,
@@ -72,7 +73,7 @@ class Commands:
                 return self._changes.undo(request, peer)
             case Reload():
                 return self._reload()
-            case Ping() | Watch():
+            case Ping() | Metrics() | Watch():
                 raise RequestError("internal", f"{request.do} is answered elsewhere")
             case _:
                 assert_never(request)

@@ -46,6 +46,8 @@ class LogSet:
         self._clock = clock
         self._next_scan = clock() + RESCAN
         self._gone_since: dict[str, float] = {}
+        self.on_gone: Callable[[Follower], None] = lambda _: None
+        """Told of a follower that is let go."""
         self._counted: Counter[str] = Counter()
         """What the followers counted that were let go."""
 
@@ -114,6 +116,7 @@ class LogSet:
         text = f"{follower.path} has been missing for {FORGET_AFTER / 3600:g} h; no longer waiting for it"
         log.info(text, extra=event("log_gone", [follower.path]))
         self._counted.update(follower.counters)
+        self.on_gone(follower)
         self._followers.remove(follower)
         del self._gone_since[follower.path]
         watched.forget(follower.path)

@@ -21,6 +21,7 @@ from pbs_fast.daemon.commands import Commands
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.feed import EventFeed, Heard
 from pbs_fast.daemon.live import LiveState
+from pbs_fast.daemon.measures import Cause, Measures
 from pbs_fast.daemon.notify import state
 from pbs_fast.daemon.queries import Queries
 from pbs_fast.daemon.recover import because, recover
@@ -31,6 +32,7 @@ from pbs_fast.health.alarm import LimitAlarm
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.log.handlers import listening
 from pbs_fast.log.records import event
+from pbs_fast.metrics.snapshot import Latest
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
 from pbs_fast.util.gc import old_objects_aside
@@ -80,12 +82,15 @@ class Daemon:
         log_watch: LogWatch,
         manual: ManualRows,
         core: str = "python",
+        formats: Sequence[str] = (),
+        latest: Latest | None = None,
         control: Control | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         """`reload` is called on SIGHUP and says whether there is something new in force; `checkpoints`, where sessions
         are counted, saves what is known of them. `notices` are standing ones, which `log_watch` keeps about logs.
-        `core` is the backend's name; `control`, where there are sockets, the commands' way to us."""
+        `core` is the backend's name, `formats` names its formats;
+        `latest` gets our numbers; `control`, where there are sockets, is the commands' way to us."""
         self._logs = logs
         self._guards = guards
         self._ledger = ledger
@@ -110,9 +115,10 @@ class Daemon:
         self._refusals = Refusals()
         live = LiveState(ledger, guards, publisher, manual, logs, clock)
         self._board = StatusBoard(live, notices, core)
-        self._changes = Changes(live, self._revoke)
+        self._changes = Changes(live, lambda ips, why: self._revoke(ips, why, "manual"))
         self._control = control
         self._feed = EventFeed(Watchers() if control is None else control.watchers, clock.to_wall)
+        self.measures = Measures(live, latest or Latest(), formats, core, control)
         self._commands = Commands(
             board=self._board,
             queries=Queries(live, self._refusals),
@@ -141,7 +147,9 @@ class Daemon:
             for follower in self._logs:
                 if follower.replaying and (batch := follower.step()):
                     self._grant(batch, live=False)
+            begun = time.perf_counter()
             self._turn()
+            self.measures.turned(time.perf_counter() - begun)
             if self._control is not None:
                 self._control.send()
             self._drop_ended(found)
@@ -166,6 +174,7 @@ class Daemon:
         self._ledger.explain = self.explain.unchanged
         self._log_watch.turned(self._logs)
         self._started = True
+        self.measures.started()
         if self._control is not None:
             self._control.ready = True
         return True
@@ -188,7 +197,9 @@ class Daemon:
         with old_objects_aside():
             while self._signals.stop is None and not self.at_end:
                 self._wait()
+                begun = time.perf_counter()
                 self._turn()
+                self.measures.turned(time.perf_counter() - begun)
                 self._log_watch.turned(self._logs)
                 if self._checkpoints is not None:
                     self._checkpoints.turned(self._logs)
@@ -202,6 +213,8 @@ class Daemon:
         """One step of everything that may be due."""
         if self._signals.take_reload():
             self._reload_now()
+        if self._signals.take_counters():
+            log.info(f"counted so far rows={len(self._ledger)} {self.counted()}")
         self._sleep.polled()
         self._logs.scan()
         for batch in self._logs.poll(int(self._clock.wall())):
@@ -219,6 +232,7 @@ class Daemon:
         """What SIGHUP asks for; False on an error."""
         self._notifier.reloading()
         done = self._reload()
+        self.measures.reloaded(done)
         if done:
             self._sweep()
         self._notifier.reloaded(self.state())
@@ -235,7 +249,8 @@ class Daemon:
         """Remove live rows that the guards now in force refuse; after a reload."""
         refused = self._guards.refused(self._ledger.rows(), self._clock.wall())
         for guard in sorted(set(refused.values())):
-            self._revoke([ip for ip, name in refused.items() if name == guard], because(guard))
+            cause: Cause = "deny" if guard == "deny" else "guard"
+            self._revoke([ip for ip, name in refused.items() if name == guard], because(guard), cause)
 
     def _expire(self) -> None:
         due = self._ledger.next_expiry()
@@ -253,10 +268,11 @@ class Daemon:
         self._publisher.add(Delta(removed=tuple([ip for ip, _ in rows])))
         self.explain.removed(dict(rows), "expired")
 
-    def _revoke(self, ips: Sequence[str], why: str) -> None:
+    def _revoke(self, ips: Sequence[str], why: str, cause: Cause = "guard") -> None:
         gone: dict[str, Grant] = {}
         self._publisher.add(self._ledger.revoke(ips, gone))
         self.explain.removed(gone, why)
+        self.measures.revoked(len(gone), cause)
         self._manual.forget(ips)
 
     def _present(self, batch: Batch) -> None:
@@ -318,6 +334,7 @@ class Daemon:
         if self._leaving or (self._control is not None and self._control.asked):
             return 0.0
         due = min(self._publisher.due, self._notifier.due, self._unexplained.due, self._log_watch.due)
+        due = min(due, self.measures.due)
         if self._checkpoints is not None:
             due = min(due, self._checkpoints.due)
         pause = min(_LONGEST_SLEEP, due - time.monotonic(), self._logs.timeout())
@@ -334,6 +351,10 @@ class Daemon:
             total.update(self._guards.counters)
         total.update(self._logs.counters)
         return total
+
+    def counted(self) -> str:
+        """All counters that are not 0, as text."""
+        return " ".join(f"{name}={n}" for name, n in sorted(self.totals().items()) if n)
 
     def close(self) -> bool:
         """Let logs and tables go; the rows stay. Whether all changes were written; if not, the log says why."""

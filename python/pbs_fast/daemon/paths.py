@@ -48,5 +48,6 @@ def absolute(config: Config, directory: str) -> Config:
         daemon=None if config.daemon is None else path(config.daemon),
         deny=path(config.deny),
         state_directory=path(config.state_directory),
+        metrics=replace(config.metrics, file=None if config.metrics.file is None else path(config.metrics.file)),
         control=replace(config.control, directory=path(config.control.directory)),
     )

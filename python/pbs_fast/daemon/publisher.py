@@ -47,6 +47,11 @@ class Publisher:
         """How each table is; `rows` is how many it should hold."""
         return [_status(each, rows) for each in self._pending]
 
+    @property
+    def pending(self) -> Sequence[Pending]:
+        """Each table with what it has still to take."""
+        return self._pending
+
     def answers(self, ip: str, grant: Grant | None) -> list[replies.TableAnswer]:
         """What each table says of an address, whose row is `grant`."""
         value = None if grant is None else self._value(grant)

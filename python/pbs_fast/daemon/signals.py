@@ -16,7 +16,7 @@ from pbs_fast.util import early_signals
 
 
 class Signals:
-    """SIGTERM and SIGINT ask to stop, SIGHUP asks to reload; a context manager that restores what it found.
+    """SIGTERM and SIGINT ask to stop, SIGHUP to reload, SIGUSR1 to log the counters; restores what it found.
 
     SIGHUP does so under nohup too, as in the old program: a terminal that goes away asks for no more than a reload.
     """
@@ -24,6 +24,7 @@ class Signals:
     def __init__(self) -> None:
         self.stop: signal.Signals | None = None
         self._reload = False
+        self._counters = False
         self._found: dict[signal.Signals, Any] = {}
         self._found_fd = -1
 
@@ -34,10 +35,11 @@ class Signals:
         self._found_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         self._take(signal.SIGTERM, self._on_stop)
         self._take(signal.SIGINT, self._on_stop)
-        self._take(signal.SIGHUP, self._on_reload)
+        asked = {signal.SIGHUP: self._on_reload, signal.SIGUSR1: self._on_counters}
+        for number, handler in asked.items():
+            self._take(number, handler)
         for number in early_signals.noted():
-            handler = self._on_reload if number == signal.SIGHUP else self._on_stop
-            handler(number, None)
+            asked.get(number, self._on_stop)(number, None)
         return self
 
     def __exit__(
@@ -64,6 +66,11 @@ class Signals:
         asked, self._reload = self._reload, False
         return asked
 
+    def take_counters(self) -> bool:
+        """True once for all the SIGUSR1s since the last call."""
+        asked, self._counters = self._counters, False
+        return asked
+
     def _take(self, number: signal.Signals, handler: Any) -> None:
         self._found[number] = signal.signal(number, handler)
 
@@ -72,3 +79,6 @@ class Signals:
 
     def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
         self._reload = True
+
+    def _on_counters(self, _number: int, _frame: FrameType | None) -> None:
+        self._counters = True

@@ -57,6 +57,8 @@ class InForce:
     networks: tuple[Network, ...]
     users: frozenset[str]
     """Folded with `fold_user`."""
+    denials: int
+    """How many they are."""
     since: float
     until: float
 
@@ -74,6 +76,7 @@ class DenyList:
         return InForce(
             networks=tuple(network for denial in holding for network in denial.networks),
             users=frozenset(user for denial in holding for user in denial.users),
+            denials=len(holding),
             since=max((end for end in ends if end <= wall), default=-inf),
             until=min((end for end in ends if end > wall), default=inf),
         )

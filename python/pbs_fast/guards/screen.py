@@ -135,6 +135,11 @@ class Guards:
         """The denials in force, manual ones first."""
         return [denial for denial in self._deny.denials if wall < denial.until]
 
+    def denied(self, wall: float) -> int:
+        """How many denials are in force; without counting them each time."""
+        self._refresh(wall)
+        return self._in_force.denials
+
     @property
     def max_rows(self) -> int:
         """The limits in force: rows."""

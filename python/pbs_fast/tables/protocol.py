@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from pbs_fast.events import Delta, Grant
+from pbs_fast.metrics.snapshot import Histogram
 
 #: `Table.heartbeat` is called at least this often, in seconds. `reap` waits this much longer than grace, so that no row
 #: of a daemon killed just before its next heartbeat is removed early.
@@ -115,3 +116,11 @@ class AnsweringTable(Protocol):
     @property
     def requests(self) -> int:
         """Look-ups since the table was opened."""
+
+    @property
+    def answers(self) -> Mapping[str, int]:
+        """Of these, how many got each answer (`metrics.families.ANSWERS`)."""
+
+    @property
+    def seconds(self) -> Histogram:
+        """How long finding an answer took."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pbs_fast.errors import TableError
 from pbs_fast.events import Changes, Delta, Grant
 from pbs_fast.log.records import event
+from pbs_fast.metrics.families import WRITE_BOUNDS
+from pbs_fast.metrics.snapshot import Histogram
 from pbs_fast.tables.describe import WaitingError
 from pbs_fast.tables.owner import OwnedError
 from pbs_fast.tables.protocol import HEARTBEAT, LOOK, Table
@@ -52,6 +54,10 @@ class Pending:
         self._failure: _Failure | None = None
         self.last_write: float | None = None
         """When changes were last written, in seconds since the epoch."""
+        self.writes = self.errors = 0
+        """Changes written, each in one piece; attempts that failed."""
+        self.seconds = Histogram(WRITE_BOUNDS)
+        """How long writing took."""
 
     def __len__(self) -> int:
         """How many addresses wait."""
@@ -113,6 +119,7 @@ class Pending:
         try:
             self.table.rebuild(rows)
             self.last_write = time.time()
+            self.writes += 1
         except WaitingError as error:
             self._fail(self._clock(), error, patience=0)
 
@@ -134,8 +141,7 @@ class Pending:
         delta = self._changes.delta()
         try:
             if delta or self._failure is not None:
-                self.table.apply(delta)
-                self.last_write = time.time()
+                self._write(delta)
             else:
                 self.table.check()
         except TableError as error:
@@ -143,6 +149,15 @@ class Pending:
         self._last = self._clock()
         self._changes = Changes()
         return beat
+
+    def _write(self, delta: Delta) -> None:
+        begun = time.perf_counter()
+        try:
+            self.table.apply(delta)
+        finally:
+            self.seconds.observe(time.perf_counter() - begun)
+        self.last_write = time.time()
+        self.writes += 1
 
     def close(self) -> bool:
         """Make one last attempt, then close the table. True if everything was written."""
@@ -153,6 +168,7 @@ class Pending:
 
     def _fail(self, start: float, error: TableError, patience: float = QUIET) -> None:
         self._last = self._clock()
+        self.errors += 1
         failure = self._failure = self._failure or _Failure(start)
         failure.message = str(error)
         failure.pause = min(LONGEST_PAUSE, 2 * failure.pause or FIRST_PAUSE)

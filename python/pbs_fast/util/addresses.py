@@ -65,6 +65,17 @@ def canonical(text: str) -> str | None:
     return None if address is None else str(Network(*address, address[0]))
 
 
+def parse_endpoint(text: str) -> tuple[str, int]:
+    """Address and port of `ADDRESS:PORT`, an IPv6 address in brackets. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if (":" in bare) != (bare != host) or canonical(bare) is None:
+        raise ValueError(text)
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError(text)
+    return bare, int(port)
+
+
 def parse_network(text: str) -> Network:
     """The network of `ADDRESS` or `ADDRESS/PREFIX`.
 

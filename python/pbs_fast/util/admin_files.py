@@ -58,9 +58,10 @@ def read_admin_file(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> by
         os.close(fd)
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Make `path` a file of mode 0600 with this content, on the disk, whole or not at all. Raises OSError.
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Make `path` a file with this content, on the disk, whole or not at all; `mode` is not cut by the umask.
 
+    Raises OSError.
     A link there is replaced, not followed; what is neither a link nor a file stays (a device, a directory).
     """
     with suppress(FileNotFoundError):
@@ -72,6 +73,7 @@ def replace_file(path: Path, data: bytes) -> None:
         fresh.unlink(missing_ok=True)  # of a run that was killed, or somebody's FIFO
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(fresh, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

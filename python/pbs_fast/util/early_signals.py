@@ -12,13 +12,13 @@ import signal
 from types import FrameType
 from typing import Any
 
-_NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 _found: dict[signal.Signals, Any] = {}
 _noted: list[signal.Signals] = []
 
 
 def hold() -> None:
-    """Note SIGTERM, SIGINT and SIGHUP from now on instead of obeying them; a SIGHUP that nohup ignores stays so."""
+    """Note these signals from now on instead of obeying them; a SIGHUP that nohup ignores stays so."""
     for number in _NUMBERS:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             _found[number] = signal.signal(number, _note)

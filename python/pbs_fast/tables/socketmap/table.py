@@ -13,10 +13,13 @@ The server's thread only reads: the rows are replaced as a whole, or change by s
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Delta, Grant
+from pbs_fast.metrics.families import ANSWERS, LOOKUP_BOUNDS
+from pbs_fast.metrics.snapshot import Histogram
 from pbs_fast.serving.netstring import Decoder, encode
 from pbs_fast.serving.server import Port, Server
 from pbs_fast.tables.keys import is_canonical
@@ -88,7 +91,8 @@ class SocketmapTable:
         """Listen and answer. Raises UsageError for a bad endpoint or option, TableError if it cannot listen."""
         self.spec = str(spec)
         self.refused = 0
-        self.requests = 0
+        self.answers = dict.fromkeys(ANSWERS, 0)
+        self.seconds = Histogram(LOOKUP_BOUNDS)
         self._options = options
         self._template = Template(options.value)
         self._endpoint = endpoint.parse(spec)
@@ -108,6 +112,10 @@ class SocketmapTable:
     @property
     def clients(self) -> int:
         return self._server.clients
+
+    @property
+    def requests(self) -> int:
+        return sum(self.answers.values())
 
     def load(self) -> dict[str, Row]:
         found = ((ip, self._template.parse(answer[3:])) for ip, (_, answer) in self._rows.exact.items())
@@ -148,7 +156,13 @@ class SocketmapTable:
 
     def answer(self, request: bytes) -> bytes:
         """The reply to `MAP KEY`; called in the server's thread."""
-        self.requests += 1
+        begun = time.perf_counter()
+        reply = self._find(request)
+        self.answers[reply.partition(b" ")[0].decode().lower()] += 1
+        self.seconds.observe(time.perf_counter() - begun)
+        return reply
+
+    def _find(self, request: bytes) -> bytes:
         name, _, raw = request.partition(b" ")
         if name != self._asked:
             return OTHER_MAP

@@ -1,0 +1,1 @@
+"""Numbers of the running daemon for Prometheus: what there is, one moment of it, and the ways out."""
