@@ -82,6 +82,17 @@ def test_other_services_do_not_disturb(core: Backend) -> None:
     assert ips(core, *lines) == [0, 2, 4]
 
 
+@pytest.mark.parametrize("name", ["mail", "ma\xefl", "mail\u2028", "\0mail", "\udcff", "m" * 300])
+@pytest.mark.parametrize("line", ["{}-1  | {}", "[pod/{}/mail] {}", "[pod/mail-0/{}] {}", "\x1b[36m{} |\x1b[0m {}"])
+def test_any_bytes_may_be_in_a_services_place(core: Backend, line: str, name: str) -> None:
+    """What shows such a layout first may be a stranger's."""
+    one = reader(core)
+    text = line.format(name, f"Mar 12 10:00:00 mx dovecot: {login()}").encode("utf-8", "surrogateescape") + b"\n"
+    for at in range(2):
+        found = one.events(text, 0, len(text), offset=at * len(text), reference=NOW)
+        assert name != "mail" or [event.ip for event in found] == ["203.0.113.41"]
+
+
 @pytest.mark.parametrize(
     "line",
     [

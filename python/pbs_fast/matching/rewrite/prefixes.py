@@ -157,7 +157,7 @@ _RELAY: Final = Prefix(
 )
 _TWICE: Final = Prefix("the host written twice", _PRI + _DATED + rb" +([^ :]+) ([^ :]+) +([^ ]+:(?: .*)?)", _twice)
 _NAMED = re.compile(rb"(?:\x1b\[[0-9;]*m)*([A-Za-z0-9][A-Za-z0-9_.-]*) +\| ?(?:\x1b\[[0-9;]*m)* ?(.*)", re.DOTALL)
-_POD = re.compile(rb"\[pod/[^ /\]]+/([^ /\]]+)\] (.*)", re.DOTALL)
+_POD = re.compile(rb"\[pod/[^ /\]]+/([A-Za-z0-9_.-]+)\] (.*)", re.DOTALL)
 #: A service's containers are numbered.
 _NUMBER = re.compile(rb"[-_][0-9]+\Z")
 
