@@ -82,6 +82,14 @@ def test_other_services_do_not_disturb(core: Backend) -> None:
     assert ips(core, *lines) == [0, 2, 4]
 
 
+@pytest.mark.parametrize("service", ["imap-login", "imap-login2", "pop3-login-int", "pop3-login_x"])
+@pytest.mark.parametrize("before", ["", "Mar  4 03:00:00 mx dovecot: ", "2026-03-12T09:00:00.1Z "])
+def test_services_of_a_sites_own_show_an_own_log(core: Backend, before: str, service: str) -> None:
+    """First in a file, they decide how all of it is read."""
+    lines = [f"{before}{own(n)}" for n in (0, 1)]
+    assert ips(core, lines[0].replace("imap-login", service), lines[1]) == [0, 1]
+
+
 @pytest.mark.parametrize("name", ["mail", "ma\xefl", "mail\u2028", "\0mail", "\udcff", "m" * 300])
 @pytest.mark.parametrize("line", ["{}-1  | {}", "[pod/{}/mail] {}", "[pod/mail-0/{}] {}", "\x1b[36m{} |\x1b[0m {}"])
 def test_any_bytes_may_be_in_a_services_place(core: Backend, line: str, name: str) -> None:
