@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -281,6 +281,29 @@ def test_parts_of_the_journals_lines(core: Backend) -> None:
     assert [ips(core, *map(json.dumps, log)) for log in logs] == [[1], [3]]
     as_bytes = {**record, "MESSAGE": list(login(4).replace("<u>", "<\xff>").encode("latin-1"))}
     assert ips(core, json.dumps(as_bytes)) == [4]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ({"container_id": "1"}, {"container_id": "2"}),
+        ({"source": "stderr", "container_name": "/mail"}, {"source": "stdout", "container_name": "/mail"}),
+        ({"kubernetes": {"pod_name": "mail-0"}}, {"kubernetes": {"pod_name": "web-0"}}),
+        ({"container": {"id": "1"}}, {"container": {"id": "2"}}),
+        ({"file": "/1.log"}, {"file": "/2.log"}),
+    ],
+)
+def test_the_rest_of_a_containers_line_is_known_by_its_container(core: Backend, names: tuple[Any, Any]) -> None:
+    """Whatever other containers write in between."""
+    mine, other = names
+
+    def said(names: object, text: str, **more: str) -> str:
+        return json.dumps({"@timestamp": "2026-03-12T09:00:00Z", "log": text, **more} | dict(cast("Any", names)))
+
+    for part in (said(mine, "z" * 700), said(mine, "z", partial_message="true", partial_last="false")):
+        for between in ([], [said(other, "x")], [said(other, "x")] * 3):
+            lines = [said(other, "x"), part, *between, said(mine, own(1), partial_message="true", partial_last="true")]
+            assert ips(core, *lines, said(mine, own(2)), said(other, own(3))) == [2, 3]
 
 
 @pytest.mark.parametrize(
