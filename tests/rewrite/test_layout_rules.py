@@ -277,8 +277,10 @@ def test_parts_of_the_journals_lines(core: Backend) -> None:
         "MESSAGE": login(1),
     }
     part = {**record, "_LINE_BREAK": "line-max", "MESSAGE": "x"}
-    logs = ([record], [part, {**record, "MESSAGE": login(2)}, {**record, "MESSAGE": login(3)}])
-    assert [ips(core, *map(json.dumps, log)) for log in logs] == [[1], [3]]
+    # journald reads a priority (`<3>`) at the start of each part.
+    urgent = {**record, "PRIORITY": "3", "MESSAGE": login(2)}
+    logs = ([record], [part, {**record, "MESSAGE": login(2)}, {**record, "MESSAGE": login(3)}], [part, urgent, record])
+    assert [ips(core, *map(json.dumps, log)) for log in logs] == [[1], [3], [1]]
     as_bytes = {**record, "MESSAGE": list(login(4).replace("<u>", "<\xff>").encode("latin-1"))}
     assert ips(core, json.dumps(as_bytes)) == [4]
 

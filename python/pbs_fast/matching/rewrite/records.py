@@ -29,7 +29,7 @@ _HOST = re.compile(r"[A-Za-z0-9_.:-]{0,254}[A-Za-z0-9_.-]")
 
 #: What tells streams apart: journald's, and what Docker's drivers, fluent-bit, Vector and Beats say of a container.
 _STREAM: Final = (
-    *("_STREAM_ID", "CONTAINER_ID", "PRIORITY", "_PID", "stream", "source", "container_id", "container_name", "file"),
+    *("_STREAM_ID", "CONTAINER_ID", "_PID", "stream", "source", "container_id", "container_name", "file"),
     *("container.id", "docker.container_id", "kubernetes.pod_name", "kubernetes.container_name", "log.file.path"),
 )
 
@@ -125,7 +125,9 @@ def entry(record: Mapping[str, Any], shape: Shape) -> Entry | None:
     if message is None or timestamp is None:
         return None
     text = _CONTROL.sub(lambda control: f"#{ord(control[0]):03o}", message.rstrip("\r\n"))
-    stream = "|".join(_word(_first(record, (key,))) for key in _STREAM)
+    # As in `sources.journal.parts`: without a container, a stranger's `<3>` at the start of a part sets the priority.
+    names = (*_STREAM, "PRIORITY") if "CONTAINER_ID" in record else _STREAM
+    stream = "|".join(_word(_first(record, (name,))) for name in names)
     is_part = _is_part(record)
     if not shape.program:
         # Nothing names the program, so the message is a line with a header of its own.
