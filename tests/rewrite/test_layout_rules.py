@@ -82,6 +82,14 @@ def test_other_services_do_not_disturb(core: Backend) -> None:
     assert ips(core, *lines) == [0, 2, 4]
 
 
+@pytest.mark.parametrize("line", ["[pod/mail-{}/mail] {}", "mail-{}  | {}", "\x1b[3{0}mmail_{0}  |\x1b[0m {1}"])
+@pytest.mark.parametrize("between", [0, 1, 3])
+def test_the_rest_of_a_line_is_known_by_its_pod_or_container(core: Backend, line: str, between: int) -> None:
+    others = [line.format(2, own(2))] * between
+    lines = [line.format(1, own(1)), line.format(1, "z" * 700), *others, line.format(1, own(3)), line.format(1, own(4))]
+    assert ips(core, *lines) == [1, *[2] * between, 4]
+
+
 @pytest.mark.parametrize("service", ["imap-login", "imap-login2", "pop3-login-int", "pop3-login_x"])
 @pytest.mark.parametrize("before", ["", "Mar  4 03:00:00 mx dovecot: ", "2026-03-12T09:00:00.1Z "])
 def test_services_of_a_sites_own_show_an_own_log(core: Backend, before: str, service: str) -> None:

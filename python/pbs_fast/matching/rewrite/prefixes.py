@@ -182,11 +182,11 @@ class Service:
         m = self._pattern.fullmatch(line)
         if m is None:
             return None
-        # Another's line does not go on in this one's next.
-        is_other = _NUMBER.sub(b"", m[1]) != self._service
-        return (
-            Entry(b"", b"", is_line=True, is_whole=True) if is_other else Entry(b"", m[2], stream=m[1].decode("ascii"))
-        )
+        if _NUMBER.sub(b"", m[1]) != self._service:
+            # Another's line does not go on in this one's next.
+            return Entry(b"", b"", is_line=True, is_whole=True)
+        # With the pod, of which several may have such a container.
+        return Entry(b"", m[2], stream=line[: m.end(1)].decode("latin-1"))
 
 
 _FOREIGN = re.compile(
