@@ -219,6 +219,25 @@ def test_the_journal_of_containers(core: Backend) -> None:
     )
 
 
+_CUT_IN_A_CONTAINER = {
+    "docker": lambda text, name: json.dumps({"log": f"{text}\n", "stream": name, "time": "2026-03-12T09:00:00.1Z"}),
+    "cri": lambda text, name: f"2026-03-12T09:00:00.1Z {name} F {text}",
+    "journal": lambda text, name: f"2026-03-12T09:00:00.1+00:00 hub {name}[812]: {text}",
+}
+
+
+@pytest.mark.parametrize("engine", _CUT_IN_A_CONTAINER)
+def test_a_program_in_a_container_may_cut_too(core: Backend, engine: str) -> None:
+    """Such as `s6-log -l 1000`: what follows is an entry of its own, of any host and tag."""
+    entry, more = _CUT_IN_A_CONTAINER[engine], {"of_containers": engine == "journal"}
+    forged = f"Mar 12 10:00:00 other dovecot: {login(9)}"
+    for text, found in (("z" * 700, [1, 2, 4]), ("z" * 600, [1, 2, 9, 4])):
+        long = f"Mar 12 10:00:00 mx imapd: LOGIN FAILED, user={text}"
+        lines = [entry(own(0), "stdout"), entry(own(1), "stdout"), entry(own(0), "stderr")]
+        lines += [entry(long, "stdout"), entry(own(2), "stderr"), entry(forged, "stdout"), entry(own(4), "stdout")]
+        assert [n for n in ips(core, *lines, **more) if n] == found
+
+
 def test_units_are_in_one_list() -> None:
     assert "dovecot2.service" in accepted_units(JournalSpec())
     assert unit_tags()[b"dovecot2.service"] == b"dovecot"
