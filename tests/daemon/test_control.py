@@ -391,7 +391,7 @@ def test_what_is_in_trouble_is_noticed(site: Site) -> None:
     site.log.rename(site.place / "gone")
     wait_for("the notice", lambda: bool(status(site)["notices"]), seconds=PATIENCE)
     (notice,) = status(site)["notices"]
-    assert notice["code"] == "log_gone"
+    assert notice["code"] == "log_missing"
     assert str(site.log) in notice["text"]
     assert status(site)["logs"][0]["state"] == "missing"
 
