@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pbs_fast.config.model import Guards as GuardConfig
+from pbs_fast.control.peers import Peer
+from pbs_fast.control.protocol import Grant as ManualGrant
 from pbs_fast.daemon import loop
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
@@ -195,6 +198,18 @@ def test_who_comes_back_before_the_row_has_left_keeps_it(site: Site) -> None:
     assert site.table.rows[back].expires == site.clock.now() + GRACE
     words = [line.split()[0] for line in site.said if f" {back} " in line]
     assert words == ["added", "removed", "added"]
+
+
+def test_an_address_that_is_granted_by_hand_before_its_row_has_left_keeps_it(site: Site, tmp_path: Path) -> None:
+    site.daemon._manual._file = tmp_path / "manual.json"
+    ended(site)
+    back = IPS[-1]
+    assert back in site.table.rows
+    site.daemon._changes.grant(ManualGrant(back, 600, ""), Peer(1, 0, True))
+    for _ in IPS:
+        site.turn()
+    assert list(site.table.rows) == [back]
+    assert site.table.rows[back].why == "manual"
 
 
 def test_none_stays_when_the_daemon_ends(site: Site) -> None:

@@ -16,6 +16,8 @@ from pbs_fast.matching import SYSLOG
 from pbs_fast.matching.backends import Backend
 
 TRUE = "203.0.113.5"
+#: Dovecot's processes, two of them services of a site's own.
+DOVECOTS = ("imap-login: ", "pop3-login: ", "imap-login2: ", "pop3-login-int: ")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ SPLITTERS = (
         tuple(pipe - 4 - digits for pipe in (512, 4096, 5120) for digits in (1, 3, 5, 7)),
         "PIPE_BUF of 512 (BSD, macOS), 4,096 (Linux), 5,120 (Solaris); `internal_send_split`, src/lib/failures.c",
         ("dovecot",),
-        ("imap-login: ", "pop3-login: "),
+        DOVECOTS,
         f": user=<>, rip={TRUE}, lip=192.0.2.1, session=<q2LxUo8Kx1rGM2Ra>",
         mixes=(0, 0, 1, 3),
     ),
@@ -55,7 +57,7 @@ SPLITTERS = (
         tuple(pipe - 4 - digits for pipe in (512, 4096, 5120) for digits in (1, 3, 5, 7)),
         "the same",
         ("dovecot",),
-        ("imap-login: ", "pop3-login: "),
+        DOVECOTS,
         mixes=(1, 2, 3, 10, 40),
     ),
     Splitter(
@@ -63,7 +65,7 @@ SPLITTERS = (
         (1024 - 90, 1024 - 29),
         "1 KiB of a datagram; inetutils-syslogd, socklog",
         ("dovecot",),
-        ("imap-login: ", "pop3-login: "),
+        DOVECOTS,
         mixes=(1, 2, 3, 10),
     ),
     Splitter(

@@ -19,6 +19,7 @@ from pbs_fast.daemon.other_source import IDLE, OtherSource
 from pbs_fast.events import Batch
 from pbs_fast.health.log_health import SOME, LogHealth
 from pbs_fast.health.notices import Notices
+from pbs_fast.health.skew import MAX_WARNINGS, PAUSE
 from pbs_fast.sources.journal.newest import newest_entry
 from pbs_fast.sources.journal.spec import JournalSpec
 from pbs_fast.sources.protocol import Notice
@@ -152,6 +153,26 @@ def test_a_log_that_runs_behind_is_named_until_it_does_not(caplog: pytest.LogCap
     site.watch.logins(login("b.log", "mx", 0))
     assert site.turn() == ["log_behind"]
     site.watch.logins(login("a.log", "mx", 0))
+    assert site.turn() == []
+
+
+def test_forged_hosts_neither_end_a_hosts_notice_nor_its_warning(caplog: pytest.LogCaptureFixture) -> None:
+    site = Site(caplog, "a.log")
+    site.watch.logins(login("a.log", "mx", 7_200, 3))
+    for number in range(MAX_WARNINGS + 5):
+        site.watch.logins(login("a.log", f"forged{number}", 7_200, 3))
+    assert len(site.warned) == MAX_WARNINGS
+    site.watch.logins(login("a.log", "late", 7_200, 3))
+    for number in range(MAX_WARNINGS + 5):
+        site.watch.logins(login("a.log", f"forged{number}", 0))
+    assert site.turn() == ["log_behind"]
+    assert "of host mx have" in site.notices.list()[0].text
+    site.turn(PAUSE)
+    site.watch.logins(login("a.log", "late", 7_200 - PAUSE))
+    assert ["of host late have" in text for text in site.warned[MAX_WARNINGS:]] == [True]
+    for host in ("late", "mx"):
+        assert site.turn() == ["log_behind"]
+        site.watch.logins(login("a.log", host, -PAUSE))
     assert site.turn() == []
 
 

@@ -184,6 +184,38 @@ def test_with_open_sessions_it_lasts_at_least_for_its_time() -> None:
     assert ledger.expire(NOW + 500).removed == (IP,)
 
 
+@pytest.mark.parametrize("life", [500, 5000], ids=["shorter than the session may be", "longer"])
+@pytest.mark.parametrize("first", ["undo", "logout"])
+def test_what_it_gave_to_a_session_ends_with_it(life: int, first: str) -> None:
+    """The row may be a session's by then, and the grant in what that leaves: none of it outlasts a grace."""
+    ledger = Ledger(100, sessions=OpenSessions(1000, {"uw": "address"}))
+    ledger.finish_replay(NOW)
+    ledger.observe(batch([Login(IP, NOW, "ann", "uw")]), NOW)
+    ledger.grant(IP, NOW + life)
+    steps = [
+        lambda: ledger.observe(batch([Login(IP, NOW + 10, "ann", "uw", "logout")]), NOW + 10),
+        lambda: ledger.ungrant(IP, NOW + 10),
+    ]
+    for step in steps[:: -1 if first == "undo" else 1]:
+        step()
+    row = ledger.get(IP)
+    assert row is not None
+    assert row.expires == NOW + 110
+    assert not ledger.is_open(IP)
+    assert not ledger.expire(NOW + 109)
+    assert ledger.expire(NOW + 110).removed == (IP,)
+    assert ledger.queued() == 0
+
+
+def test_the_end_of_a_grant_takes_nothing_from_a_login() -> None:
+    ledger = Ledger(100)
+    ledger.grant(IP, NOW + 50)
+    ledger.observe(batch([Login(IP, NOW, "ann")]), NOW)
+    assert not ledger.ungrant(IP, NOW)
+    assert not ledger.ungrant(OTHER, NOW)
+    assert ledger.expire(NOW + 100).removed == (IP,)
+
+
 OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(["login", "grant", "adopt", "expire", "revoke", "restore"]),

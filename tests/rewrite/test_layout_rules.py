@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -80,6 +80,33 @@ def test_a_layout_is_announced_once_and_kept(core: Backend) -> None:
 def test_other_services_do_not_disturb(core: Backend) -> None:
     lines = [f"{name}  | Mar 12 10:00:00 mx dovecot: {login(n)}" for n, name in enumerate(("mail-1", "web-1") * 3)]
     assert ips(core, *lines) == [0, 2, 4]
+
+
+@pytest.mark.parametrize("line", ["[pod/mail-{}/mail] {}", "mail-{}  | {}", "\x1b[3{0}mmail_{0}  |\x1b[0m {1}"])
+@pytest.mark.parametrize("between", [0, 1, 3])
+def test_the_rest_of_a_line_is_known_by_its_pod_or_container(core: Backend, line: str, between: int) -> None:
+    others = [line.format(2, own(2))] * between
+    lines = [line.format(1, own(1)), line.format(1, "z" * 700), *others, line.format(1, own(3)), line.format(1, own(4))]
+    assert ips(core, *lines) == [1, *[2] * between, 4]
+
+
+@pytest.mark.parametrize("service", ["imap-login", "imap-login2", "pop3-login-int", "pop3-login_x"])
+@pytest.mark.parametrize("before", ["", "Mar  4 03:00:00 mx dovecot: ", "2026-03-12T09:00:00.1Z "])
+def test_services_of_a_sites_own_show_an_own_log(core: Backend, before: str, service: str) -> None:
+    """First in a file, they decide how all of it is read."""
+    lines = [f"{before}{own(n)}" for n in (0, 1)]
+    assert ips(core, lines[0].replace("imap-login", service), lines[1]) == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["mail", "ma\xefl", "mail\u2028", "\0mail", "\udcff", "m" * 300])
+@pytest.mark.parametrize("line", ["{}-1  | {}", "[pod/{}/mail] {}", "[pod/mail-0/{}] {}", "\x1b[36m{} |\x1b[0m {}"])
+def test_any_bytes_may_be_in_a_services_place(core: Backend, line: str, name: str) -> None:
+    """What shows such a layout first may be a stranger's."""
+    one = reader(core)
+    text = line.format(name, f"Mar 12 10:00:00 mx dovecot: {login()}").encode("utf-8", "surrogateescape") + b"\n"
+    for at in range(2):
+        found = one.events(text, 0, len(text), offset=at * len(text), reference=NOW)
+        assert name != "mail" or [event.ip for event in found] == ["203.0.113.41"]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +219,25 @@ def test_the_journal_of_containers(core: Backend) -> None:
     )
 
 
+_CUT_IN_A_CONTAINER = {
+    "docker": lambda text, name: json.dumps({"log": f"{text}\n", "stream": name, "time": "2026-03-12T09:00:00.1Z"}),
+    "cri": lambda text, name: f"2026-03-12T09:00:00.1Z {name} F {text}",
+    "journal": lambda text, name: f"2026-03-12T09:00:00.1+00:00 hub {name}[812]: {text}",
+}
+
+
+@pytest.mark.parametrize("engine", _CUT_IN_A_CONTAINER)
+def test_a_program_in_a_container_may_cut_too(core: Backend, engine: str) -> None:
+    """Such as `s6-log -l 1000`: what follows is an entry of its own, of any host and tag."""
+    entry, more = _CUT_IN_A_CONTAINER[engine], {"of_containers": engine == "journal"}
+    forged = f"Mar 12 10:00:00 other dovecot: {login(9)}"
+    for text, found in (("z" * 700, [1, 2, 4]), ("z" * 600, [1, 2, 9, 4])):
+        long = f"Mar 12 10:00:00 mx imapd: LOGIN FAILED, user={text}"
+        lines = [entry(own(0), "stdout"), entry(own(1), "stdout"), entry(own(0), "stderr")]
+        lines += [entry(long, "stdout"), entry(own(2), "stderr"), entry(forged, "stdout"), entry(own(4), "stdout")]
+        assert [n for n in ips(core, *lines, **more) if n] == found
+
+
 def test_units_are_in_one_list() -> None:
     assert "dovecot2.service" in accepted_units(JournalSpec())
     assert unit_tags()[b"dovecot2.service"] == b"dovecot"
@@ -258,10 +304,35 @@ def test_parts_of_the_journals_lines(core: Backend) -> None:
         "MESSAGE": login(1),
     }
     part = {**record, "_LINE_BREAK": "line-max", "MESSAGE": "x"}
-    logs = ([record], [part, {**record, "MESSAGE": login(2)}, {**record, "MESSAGE": login(3)}])
-    assert [ips(core, *map(json.dumps, log)) for log in logs] == [[1], [3]]
+    # journald reads a priority (`<3>`) at the start of each part.
+    urgent = {**record, "PRIORITY": "3", "MESSAGE": login(2)}
+    logs = ([record], [part, {**record, "MESSAGE": login(2)}, {**record, "MESSAGE": login(3)}], [part, urgent, record])
+    assert [ips(core, *map(json.dumps, log)) for log in logs] == [[1], [3], [1]]
     as_bytes = {**record, "MESSAGE": list(login(4).replace("<u>", "<\xff>").encode("latin-1"))}
     assert ips(core, json.dumps(as_bytes)) == [4]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ({"container_id": "1"}, {"container_id": "2"}),
+        ({"source": "stderr", "container_name": "/mail"}, {"source": "stdout", "container_name": "/mail"}),
+        ({"kubernetes": {"pod_name": "mail-0"}}, {"kubernetes": {"pod_name": "web-0"}}),
+        ({"container": {"id": "1"}}, {"container": {"id": "2"}}),
+        ({"file": "/1.log"}, {"file": "/2.log"}),
+    ],
+)
+def test_the_rest_of_a_containers_line_is_known_by_its_container(core: Backend, names: tuple[Any, Any]) -> None:
+    """Whatever other containers write in between."""
+    mine, other = names
+
+    def said(names: object, text: str, **more: str) -> str:
+        return json.dumps({"@timestamp": "2026-03-12T09:00:00Z", "log": text, **more} | dict(cast("Any", names)))
+
+    for part in (said(mine, "z" * 700), said(mine, "z", partial_message="true", partial_last="false")):
+        for between in ([], [said(other, "x")], [said(other, "x")] * 3):
+            lines = [said(other, "x"), part, *between, said(mine, own(1), partial_message="true", partial_last="true")]
+            assert ips(core, *lines, said(mine, own(2)), said(other, own(3))) == [2, 3]
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_an_account_that_is_made_later_is_found_and_said(monkeypatch: pytest.Mon
     now += RECHECK
     assert trust.refusal(other) == "uid"
     assert trust.refusal(cyrus) is None
-    assert said.pop() == ("117", "cyrus-imapd.service, cyrus-master.service, cyrus.service")
+    assert said.pop() == ("117", "cyrus-imapd.service, cyrus-master.service, cyrus.service, cyrus-imap.service")
     numbers["cyrus"] = 118
     now += RECHECK
     assert trust.refusal(cyrus) is None

@@ -147,7 +147,9 @@ class Changes:
             row = self._ledger.get(grant.ip)
             if row is not None and row.why == "manual":
                 self._revoke([grant.ip], f"undone; {by}")
-                self._publisher.flush()
+            else:
+                self._publisher.add(self._ledger.ungrant(grant.ip, self._clock.now()))
+            self._publisher.flush()
             undone.append("grant")
         return {"what": request.what, "kind": request.kind, "undone": undone}
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 INTERVAL: Final = 2.0
 #: Seconds for which there is a notice of what a source said once: that it rejects entries, or that some are lost.
 LASTS: Final = 86_400.0
+#: Hosts of one log that are remembered as behind; of more, the newest.
+MAX_BEHIND: Final = 256
 
 
 class LogWatch:
@@ -46,8 +48,8 @@ class LogWatch:
         self._grace = grace
         self._wall, self._clock = wall, clock
         self._skew = SkewWatch(grace)
-        self._behind: dict[str, str] = {}
-        """Log -> the host in it of which a `log_behind` tells."""
+        self._behind: dict[str, dict[str, str]] = {}
+        """Log -> the hosts in it that are behind, and what was said of each; the notice tells of the newest."""
         self._known: frozenset[str] = frozenset()
         self._said: dict[tuple[Code, str], tuple[str, float]] = {}
         """What sources said last, and since when it is that."""
@@ -65,11 +67,15 @@ class LogWatch:
                 continue
             if (warning := self._skew.saw(path, host, last, wall)) is not None:
                 log.warning(warning)
+                behind = self._behind.setdefault(path, {})
+                behind[host] = warning
+                if len(behind) > MAX_BEHIND:
+                    del behind[next(iter(behind))]
                 self._notices.set("log_behind", path, warning, wall)
-                self._behind[path] = host
-            elif self._behind.get(path) == host and wall - last <= self._grace:
-                del self._behind[path]
-                self._notices.clear("log_behind", path)
+            elif host in (behind := self._behind.get(path, {})) and wall - last <= self._grace:
+                del behind[host]
+                # Whoever can forge a host's lines must not end the notice of another.
+                self._hold("log_behind", path, next(reversed(behind.values()), ""), wall)
 
     def turned(self, followers: Iterable[Follower]) -> None:
         """The loop turned once."""

@@ -265,7 +265,8 @@ class Daemon:
         self._let_go([self._leaving.popitem(last=False) for _ in range(min(most, len(self._leaving)))])
 
     def _let_go(self, rows: Sequence[tuple[str, Grant]]) -> None:
-        self._publisher.add(Delta(removed=tuple([ip for ip, _ in rows])))
+        # An administrator may have granted one anew meanwhile.
+        self._publisher.add(Delta(removed=tuple([ip for ip, _ in rows if ip not in self._ledger])))
         self.explain.removed(dict(rows), "expired")
 
     def _revoke(self, ips: Sequence[str], why: str, cause: Cause = "guard") -> None:

@@ -46,9 +46,13 @@ class SkewWatch:
         if age <= self._grace:
             self._stale[key] = STALE_LOGINS
             return None
-        self._stale[key] = stale + 1
-        if stale + 1 < STALE_LOGINS or not self._may_warn(now):
+        if stale + 1 < STALE_LOGINS:
+            self._stale[key] = stale + 1
             return None
+        # Where others used up the warnings of this hour, its next stale login asks again.
+        if not self._may_warn(now):
+            return None
+        self._stale[key] = STALE_LOGINS
         quarters = round(age / 900) / 4
         of = f" of host {host}" if host else ""
         more = "; warnings about other hosts are suppressed for an hour" if self._warnings == MAX_WARNINGS else ""

@@ -305,6 +305,21 @@ class Ledger:
         self.marked[_MANUAL] += 1
         return Delta(set={ip: granted})
 
+    def ungrant(self, ip: str, now: float) -> Delta:
+        """What a manual grant gave an address is over. A row of its own (`row_origin`) goes by `revoke`; what it added
+        to a row that logins or their sessions explain is cut to one grace from now, more than which no login gives."""
+        end = floor(now) + self.grace
+        if ip in self._held.idle:
+            self._held.idle[ip] = min(self._held.idle[ip], end)
+            return Delta()
+        row = self._rows.get(ip)
+        if row is None or row.expires <= end:
+            return Delta()
+        self._queue.discard([ip])
+        self._queue.add(ip, end)
+        self._rows[ip] = row = row._replace(expires=end)
+        return Delta(set={ip: row})
+
     def revoke(self, ips: Iterable[str], gone: dict[str, Grant] | None = None) -> Delta:
         """Remove rows before their end (deny list, a guard) and forget their sessions. Walks the whole queue: for rare
         events."""

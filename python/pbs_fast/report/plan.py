@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pbs_fast.errors import PbsError
 from pbs_fast.report.findings import Findings, LoginFound
 from pbs_fast.report.logins import ADDRESS_CAP, USER_CAPS
+from pbs_fast.util.addresses import canonical
 
 #: File -> the verdicts whose logins are in it.
 FILES = {
@@ -88,19 +89,27 @@ def _deny(found: Findings, now: datetime) -> str:
     """The deny list of a brown-out; its loader takes a file without tables too."""
     until = (now + BROWN_OUT).replace(microsecond=0)
     off = [*found.of("unused"), *found.of("can")]
-    users = [login.name for login in off if not login.name.startswith("[")]
-    addresses = [login.name.strip("[]") for login in off if login.name.startswith("[")]
+    addresses = [ip for login in off if (ip := _address(login.name)) is not None]
+    # A deny list names no empty user, and those whom a server logs so cannot be told apart.
+    users = [login.name for login in off if login.name and _address(login.name) is None]
     text = (
         "# A day without POP-before-SMTP for those who do not need it. From when it is in place of the daemon's\n"
         "# deny.toml (and the daemon was reloaded) they get no grant, until the time below; then all is as before.\n"
     )
     if not off:
         return text + "# There are none.\n"
+    if not users and not addresses:
+        return text + "# They have no names.\n"
     text += f"\n[[deny]]\nuntil = {until.isoformat()}\n" + 'reason = "a day without POP-before-SMTP"\n'
     for key, values in (("users", users), ("addresses", addresses)):
         if values:
             text += f"{key} = [\n" + "".join(f"    {_quoted(value)},\n" for value in values) + "]\n"
     return text
+
+
+def _address(name: str) -> str | None:
+    """The address of a login without a user, which is its name in brackets; a user's name may begin with one too."""
+    return canonical(name[1:-1]) if name.startswith("[") and name.endswith("]") else None
 
 
 def _cidr(logins: list[LoginFound]) -> str:

@@ -44,8 +44,10 @@ class Journal:
     def read(self, line: bytes) -> Entry | None:
         """See `Wrapper.read`."""
         m = _JOURNAL.fullmatch(line)
-        # Each entry is known to be whole, so none is of a stream.
-        return None if m is None else Entry(m[1], m[4], host=m[2], tag=m[3], is_whole=True)
+        if m is None:
+            return None
+        # Entries are whole lines, but a program in the container may cut what it writes.
+        return Entry(m[1], m[4], host=m[2], tag=m[3], stream=(m[2] + b" " + m[3]).decode("latin-1"))
 
 
 def _docker(line: bytes) -> Entry | None:

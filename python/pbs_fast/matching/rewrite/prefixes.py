@@ -157,7 +157,7 @@ _RELAY: Final = Prefix(
 )
 _TWICE: Final = Prefix("the host written twice", _PRI + _DATED + rb" +([^ :]+) ([^ :]+) +([^ ]+:(?: .*)?)", _twice)
 _NAMED = re.compile(rb"(?:\x1b\[[0-9;]*m)*([A-Za-z0-9][A-Za-z0-9_.-]*) +\| ?(?:\x1b\[[0-9;]*m)* ?(.*)", re.DOTALL)
-_POD = re.compile(rb"\[pod/[^ /\]]+/([^ /\]]+)\] (.*)", re.DOTALL)
+_POD = re.compile(rb"\[pod/[^ /\]]+/([A-Za-z0-9_.-]+)\] (.*)", re.DOTALL)
 #: A service's containers are numbered.
 _NUMBER = re.compile(rb"[-_][0-9]+\Z")
 
@@ -182,11 +182,11 @@ class Service:
         m = self._pattern.fullmatch(line)
         if m is None:
             return None
-        # Another's line does not go on in this one's next.
-        is_other = _NUMBER.sub(b"", m[1]) != self._service
-        return (
-            Entry(b"", b"", is_line=True, is_whole=True) if is_other else Entry(b"", m[2], stream=m[1].decode("ascii"))
-        )
+        if _NUMBER.sub(b"", m[1]) != self._service:
+            # Another's line does not go on in this one's next.
+            return Entry(b"", b"", is_line=True, is_whole=True)
+        # With the pod, of which several may have such a container.
+        return Entry(b"", m[2], stream=line[: m.end(1)].decode("latin-1"))
 
 
 _FOREIGN = re.compile(

@@ -27,6 +27,12 @@ _TAG = re.compile(r"([^\x00-\x20\x7f:\[\]<>]{1,255})(?:\[([0-9]{1,16})\])?:?")
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{0,254}[A-Za-z0-9_.-]")
 
 
+#: What tells streams apart: journald's, and what Docker's drivers, fluent-bit, Vector and Beats say of a container.
+_STREAM: Final = (
+    *("_STREAM_ID", "CONTAINER_ID", "_PID", "stream", "source", "container_id", "container_name", "file"),
+    *("container.id", "docker.container_id", "kubernetes.pod_name", "kubernetes.container_name", "log.file.path"),
+)
+
 SHAPES: Final = (
     Shape(
         "journal",
@@ -119,7 +125,9 @@ def entry(record: Mapping[str, Any], shape: Shape) -> Entry | None:
     if message is None or timestamp is None:
         return None
     text = _CONTROL.sub(lambda control: f"#{ord(control[0]):03o}", message.rstrip("\r\n"))
-    stream = "|".join(str(record.get(key, "")) for key in ("_STREAM_ID", "CONTAINER_ID", "PRIORITY", "_PID", "stream"))
+    # As in `sources.journal.parts`: without a container, a stranger's `<3>` at the start of a part sets the priority.
+    names = (*_STREAM, "PRIORITY") if "CONTAINER_ID" in record else _STREAM
+    stream = "|".join(_word(_first(record, (name,))) for name in names)
     is_part = _is_part(record)
     if not shape.program:
         # Nothing names the program, so the message is a line with a header of its own.
@@ -128,7 +136,7 @@ def entry(record: Mapping[str, Any], shape: Shape) -> Entry | None:
     tag = _TAG.fullmatch(program.strip(" ")) if isinstance(program, str) else None
     if tag is None:
         return None
-    host, pid = _first(record, shape.host), tag[2] or str(_first(record, shape.pid) or "")
+    host, pid = _first(record, shape.host), tag[2] or _word(_first(record, shape.pid))
     named = host if isinstance(host, str) and _HOST.fullmatch(host) else "-"
     process = f"[{pid}]" if pid.isascii() and pid.isdigit() and len(pid) <= 16 else ""
     line = f"{named} {tag[1]}{process}: {text.removeprefix(' ')}"
@@ -136,8 +144,16 @@ def entry(record: Mapping[str, Any], shape: Shape) -> Entry | None:
 
 
 def _is_part(record: Mapping[str, Any]) -> bool:
-    """Whether journald or Docker cut the record's line here (`sources.journal.parts`)."""
-    return record.get("_LINE_BREAK", "eof") != "eof" or "CONTAINER_PARTIAL_MESSAGE" in record
+    """Whether journald or a driver of Docker cut the record's line here (`sources.journal.parts`)."""
+    if record.get("_LINE_BREAK", "eof") != "eof" or "CONTAINER_PARTIAL_MESSAGE" in record:
+        return True
+    # That of fluentd marks the last part, too (daemon/logger/fluentd in moby).
+    return "partial_message" in record and record.get("partial_last") != "true"
+
+
+def _word(value: Any) -> str:
+    """A text or a number as text; what holds others is nothing."""
+    return str(value) if isinstance(value, (str, int)) else ""
 
 
 def _first(record: Mapping[str, Any], keys: Sequence[str]) -> Any:

@@ -1,8 +1,8 @@
 """Which streams of a source are at the start of a line, where wrappers cut lines into entries.
 
 A stranger's text decides where a runtime or a supervisor cuts, so neither parts nor the entry that ends them are passed
-on. Runtimes mark their parts; other writers do not, so any text of `SPLIT` bytes may be one. Runtimes also rotate
-between two parts, so the beginning of a file proves nothing about its first entry.
+on. Runtimes mark their parts; other writers, those in a container too, do not, so any text of `SPLIT` bytes may be one.
+Runtimes also rotate between two parts, so the beginning of a file proves nothing about its first entry.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Streams:
             if within and (second := _second(entry.timestamp)) is not None:
                 self._since = second if self._since is None else self._since
                 within = second - self._since <= LASTS
-        cut = not proves_starts and not entry.is_line and len(entry.text) >= SPLIT
+        cut = not entry.is_line and len(entry.text) >= SPLIT
         goes_on = entry.is_part or cut
         if goes_on or self._is_lost or proves_starts:
             self._within[entry.stream] = goes_on
