@@ -20,7 +20,7 @@ from pbs_fast import __version__
 from pbs_fast.cli import application
 from pbs_fast.cli.old import application as old_application
 from pbs_fast.cli.panels import COMMANDS
-from pbs_fast.config.model import FORMAT_KEYS, KEYS, Key
+from pbs_fast.config.model import FORMAT_KEYS, KEYS, TABLES, Key
 from pbs_fast.config.show import toml_value
 from pbs_fast.formats.loader import TABLE_KEYS, load_catalogue
 from pbs_fast.tables.registry import TYPES
@@ -213,7 +213,18 @@ def _old_program() -> str:
     return "".join([*out, _foot("pbs-fast(8), pbs-fast.toml(5)")])
 
 
+#: The nested tables of the configuration: what each is about.
+_NESTED = {
+    "control": "the sockets of the running daemon.",
+    "metrics": "numbers for Prometheus. A change needs a restart.",
+    "guards": "which grants are refused.",
+    "json": "where a record of JSON lines has what a line is made of, if it has an unusual shape.",
+}
+
+
 def _configuration() -> str:
+    if wrong := _NESTED.keys() ^ TABLES.keys():
+        raise SystemExit(f"make_man.py: _NESTED lacks or has too much: {', '.join(sorted(wrong))}")
     out = [_head("pbs-fast.toml", 5, "configuration of pbs-fast")]
     out += [".SH DESCRIPTION\n"]
     out.append(
@@ -226,15 +237,9 @@ def _configuration() -> str:
     )
     out.append(".SH KEYS\n")
     out += [_key(key) for name, key in KEYS.items() if "." not in name]
-    out += [".SH CONTROL\n", _paragraphs("Keys of the table [control]: the sockets of the running daemon.")]
-    out += [_key(key) for name, key in KEYS.items() if name.startswith("control.")]
-    out += [
-        ".SH METRICS\n",
-        _paragraphs("Keys of the table [metrics]: numbers for Prometheus. A change needs a restart."),
-    ]
-    out += [_key(key) for name, key in KEYS.items() if name.startswith("metrics.")]
-    out += [".SH GUARDS\n", _paragraphs("Keys of the table [guards]: which grants are refused.")]
-    out += [_key(key) for name, key in KEYS.items() if name.startswith("guards.")]
+    for table, what in _NESTED.items():
+        out += [f".SH {table.upper()}\n", _paragraphs(f"Keys of the table [{table}]: {what}")]
+        out += [_key(key) for name, key in KEYS.items() if name.startswith(f"{table}.")]
     out += [".SH FORMATS\n"]
     out.append(_paragraphs("A table [formats.NAME] adds to a format of the catalogue (pbs-fast formats)."))
     out += [_key(key) for key in FORMAT_KEYS.values()]
