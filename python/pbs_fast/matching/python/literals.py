@@ -18,9 +18,11 @@ class Literals:
         self._texts = [b": " + text for text in texts]
 
     def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]:
-        """The lines of data[start:stop] that have one right behind their first or second `: `, in order: which text, where
-        the line starts, where the text starts, where the line ends without its line end. Raises ValueError for bounds
-        outside data."""
+        """The lines of data[start:stop] that have one right behind their first or second `: `, in order.
+
+        Which text, where the line starts, where the text starts, where the line ends without its line end. Raises
+        ValueError for bounds outside data.
+        """
         if not 0 <= start <= stop <= len(data):
             raise ValueError(f"lines: {start}..{stop} is not within the data")
         # Each text is searched in all lines: a pass of C for each of five texts takes a third of a look at each line.
