@@ -1,9 +1,10 @@
 """The native backend (Rust). Private: use `pbs_fast.matching`. The contract is docs/MATCHING.md."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from pbs_fast.formats import Format
+from pbs_fast.matching.postfix import PostfixLine
 
 __all__ = [
     "MAX_AHEAD",
@@ -11,8 +12,9 @@ __all__ = [
     "MAX_USERS",
     "PROFILE",
     "VERSION",
-    "Literals",
     "Matcher",
+    "PostfixLines",
+    "PostfixScan",
     "Scan",
     "Stream",
     "one_pass",
@@ -30,13 +32,6 @@ def one_pass(pattern: str) -> str | None:
 
     ValueError when it is no pattern at all.
     """
-
-@final
-class Literals:
-    """`protocol.Literals`. ValueError for bounds outside data."""
-
-    def __new__(cls, texts: Sequence[bytes]) -> Literals: ...
-    def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]: ...
 
 @final
 class Scan:
@@ -67,6 +62,19 @@ class Matcher:
     @property
     def nested(self) -> list[tuple[str, str]]: ...
 
+@final
+class PostfixLines:
+    """`protocol.PostfixLines`."""
+
+    def __new__(cls, matcher: Matcher) -> PostfixLines: ...
+    def lines(self, data: bytes, *, start: int, stop: int, layout: str, reference: int) -> PostfixScan: ...
+
+@final
+class PostfixScan:
+    """`protocol.PostfixScan`."""
+
+    def said(self, wanted: Callable[[str], bool]) -> list[PostfixLine]: ...
+
 #: The fields of `pbs_fast.events.Event`, in its order.
 _Event = tuple[int, str, str | None, int | None, str, str | None, str, str | None, bool | None, bool, str | None]
 
@@ -74,7 +82,7 @@ _Event = tuple[int, str, str | None, int | None, str, str | None, str, str | Non
 class Stream:
     """Raises ValueError for a negative gap, and for a scan of another matcher."""
 
-    def __new__(cls, matcher: Matcher, *, gap: int, live: bool = False, fold: bool = True) -> Stream: ...
+    def __new__(cls, matcher: Matcher, *, gap: int | None, live: bool = False, fold: bool = True) -> Stream: ...
     def add(self, scan: Scan) -> None: ...
     def events(self, scan: Scan) -> list[_Event]: ...
     def columns(self) -> tuple[list[object], ...]:

@@ -275,5 +275,5 @@ def settings_of(draw: st.DrawFn, layouts: Sequence[str] = ("syslog",)) -> Settin
         reference=random.choice(references),
         live=random.random() < 0.5,
         fold=random.random() < 0.8,
-        gap=random.choice((0, 1, 60, 1800, 86400)),
+        gap=random.choice((None, 0, 1, 60, 1800, 86400)),
     )

@@ -15,12 +15,14 @@ from typing import Any
 from pbs_fast.events import Event
 
 
-def fold(pieces: Iterable[Sequence[Event]], gap: int, reference: int, *, folds: bool) -> list[list[dict[str, Any]]]:
+def fold(
+    pieces: Iterable[Sequence[Event]], gap: int | None, reference: int, *, folds: bool
+) -> list[list[dict[str, Any]]]:
     """The rows of each piece, each row as a dict, by asking of each event which rows are open."""
     return [_fold_piece(events, gap, reference, folds=folds) for events in pieces]
 
 
-def _fold_piece(events: Sequence[Event], gap: int, reference: int, *, folds: bool) -> list[dict[str, Any]]:
+def _fold_piece(events: Sequence[Event], gap: int | None, reference: int, *, folds: bool) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for event in events:
         if folds and event.kind == "logout":
@@ -31,7 +33,7 @@ def _fold_piece(events: Sequence[Event], gap: int, reference: int, *, folds: boo
         ahead = event.timestamp > reference + 300
         group = (event.ip, event.kind, ahead)
         open_rows = [row for row in rows if row["group"] == group and row["open"]]
-        if open_rows and event.timestamp > max(row["last"] for row in open_rows) + gap:
+        if open_rows and (gap is None or event.timestamp > max(row["last"] for row in open_rows) + gap):
             for row in open_rows:
                 row["open"] = False
         key = (event.format, event.host, event.tls, event.loop)
@@ -65,13 +67,15 @@ def _row(events: list[Event], *, folds: bool) -> dict[str, Any]:
     }
 
 
-def grants(rows: Iterable[tuple[str, str, int, int]], gap: int, reference: int) -> tuple[list[Any], dict[Any, int]]:
+def grants(
+    rows: Iterable[tuple[str, str, int, int]], gap: int | None, reference: int
+) -> tuple[list[Any], dict[Any, int]]:
     """What a consumer of (ip, kind, first, last) in order makes of them: its new grants, and each address's end."""
     latest: dict[Any, int] = {}
     new = []
     for ip, kind, first, last in rows:
         key = (ip, kind, first > reference + 300)
-        if key not in latest or first > latest[key] + gap:
+        if key not in latest or first > latest[key] + (gap or 0):
             new.append((key, first))
         latest[key] = max(latest.get(key, last), last)
     return new, latest

@@ -28,7 +28,7 @@ class Setting:
     reference: int = REFERENCE
     live: bool = False
     fold: bool = True
-    gap: int = GAP
+    gap: int | None = GAP
 
 
 DEFAULT = Setting()

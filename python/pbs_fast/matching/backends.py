@@ -35,7 +35,7 @@ class Backend:
     name: Literal["rust", "python"]
     Matcher: type[protocol.Matcher]
     Stream: type[protocol.Stream]
-    Literals: type[protocol.Literals]
+    PostfixLines: type[protocol.PostfixLines]
     profile: str
     """How it was built or what runs it: `release`, `debug`, or the interpreter's name and version."""
     reason: str
@@ -88,7 +88,7 @@ def _rust(reason: str) -> Backend:
         )
     from pbs_fast.matching import rust as native
 
-    return Backend("rust", native.Matcher, native.Stream, native.Literals, core.PROFILE, reason)
+    return Backend("rust", native.Matcher, native.Stream, native.PostfixLines, core.PROFILE, reason)
 
 
 def _python(reason: str) -> Backend:
@@ -97,9 +97,9 @@ def _python(reason: str) -> Backend:
     # Before anything is compiled that a faulty engine would misread.
     engine_check.check()
     from pbs_fast.matching.python.catalogue import Matcher
-    from pbs_fast.matching.python.literals import Literals
+    from pbs_fast.matching.python.postfix import PostfixLines
     from pbs_fast.matching.python.stream import Stream
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
     # Its Stream takes only the Matcher and the Scans of its own backend, which the protocol cannot express.
-    return Backend("python", Matcher, cast("type[protocol.Stream]", Stream), Literals, profile, reason)
+    return Backend("python", Matcher, cast("type[protocol.Stream]", Stream), PostfixLines, profile, reason)

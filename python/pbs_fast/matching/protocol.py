@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch, Event
     from pbs_fast.formats import Format
+    from pbs_fast.matching.postfix import PostfixLine
 
 #: UTC second from which on local time is UTC + offset seconds; ascending (docs/MATCHING.md, 5).
 Zone = Sequence[tuple[int, int]]
@@ -64,7 +65,9 @@ class Matcher(Protocol):
 class Stream(Protocol):
     """The ordered half: takes the scans of one source in order, resolves, folds, counts. For one thread at a time."""
 
-    def __init__(self, matcher: Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True) -> None: ...
+    def __init__(
+        self, matcher: Matcher, *, source: str, gap: int | None, live: bool = False, fold: bool = True
+    ) -> None: ...
     def add(self, scan: Scan) -> None:
         """Settle the scan's events and fold them into the rows of the next `take`."""
 
@@ -83,12 +86,18 @@ class Stream(Protocol):
         """Wall time spent in add and take, in seconds."""
 
 
-class Literals(Protocol):
-    """Some texts to look for where a mail server's message begins: the cheap check before patterns of the caller's own.
-    Immutable; may be used from several threads at once."""
+class PostfixScan(Protocol):
+    """The lines of a piece that say something. Immutable; keeps its bytes alive."""
 
-    def __init__(self, texts: Sequence[bytes]) -> None: ...
-    def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]:
-        """The lines of data[start:stop] that have one of the texts right behind their first or second `: `
-        (docs/MATCHING.md, 9), in order: which text, where the line starts, where the text starts, where the line ends
-        without its line end. Raises ValueError for bounds outside data."""
+    def said(self, wanted: Callable[[str], bool]) -> list[PostfixLine]:
+        """What they say, in order; of lines that matter by their client alone only those for whose address `wanted` is
+        true. It is called once a line at most."""
+
+
+class PostfixLines(Protocol):
+    """Reads what Postfix's lines say about messages. Immutable; may be used from several threads at once."""
+
+    def __init__(self, matcher: Matcher) -> None: ...
+    def lines(self, data: bytes, *, start: int, stop: int, layout: str, reference: int) -> PostfixScan:
+        """Look for the lines of data[start:stop] that say something (docs/MATCHING.md, 9). Releases the interpreter
+        where it can. Raises ValueError for bounds outside data, and for a layout that no format has."""

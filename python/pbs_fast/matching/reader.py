@@ -62,7 +62,7 @@ class Reader:
         matcher: Matcher,
         *,
         source: str,
-        gap: int,
+        gap: int | None,
         live: bool,
         fold: bool,
         logtime: LogTime | None = None,
@@ -72,7 +72,8 @@ class Reader:
         of_containers: bool = False,
         starts_whole: bool = False,
     ) -> None:
-        """`gap` is the fold's, in seconds (docs/MATCHING.md, 6). `on_layout` gets the layout when it is detected.
+        """`gap` is the fold's, in seconds, None for a row of each login (docs/MATCHING.md, 6). `on_layout` gets the
+        layout when it is detected.
 
         `logtime` is how this site writes its timestamps, where the matcher does not know it. `distrust` is what takes
         away lines that a stranger may have written, where the source is such a file. `shape` is that of this site's

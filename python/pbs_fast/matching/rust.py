@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from pbs_fast import _core
-from pbs_fast._core import Literals, Matcher
+from pbs_fast._core import Matcher, PostfixLines
 from pbs_fast.events import Batch, Event
 
 if TYPE_CHECKING:
     from pbs_fast.matching import protocol
 
-__all__ = ["Literals", "Matcher", "Stream"]
+__all__ = ["Matcher", "PostfixLines", "Stream"]
 
 
 class Stream:
@@ -24,7 +24,7 @@ class Stream:
     __slots__ = ("_empty", "_source", "_stream")
 
     def __init__(
-        self, matcher: protocol.Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True
+        self, matcher: protocol.Matcher, *, source: str, gap: int | None, live: bool = False, fold: bool = True
     ) -> None:
         self._source = source
         # Most looks at a live log find no event, and fifteen new lists would be half the time of such a look.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.report.join import WAYS
@@ -29,6 +30,9 @@ _NAMES = 5
 
 #: What a login sent that sent nothing.
 _NOTHING = Relaying()
+
+
+_new_tuple = tuple.__new__
 
 
 class LoginFound(NamedTuple):
@@ -140,7 +144,11 @@ def findings(
     span = last - first
     found = [_login(login, verdict(login, join.authenticated, span), names) for login in join.logins.values()]
     place = {name: number for number, name in enumerate(VERDICTS)}
-    found.sort(key=lambda login: (place[login.verdict], -login.messages, -login.logins, login.name))
+    # One pass for each key, the last one first: one of all keys makes a tuple for each login.
+    found.sort(key=attrgetter("name"))
+    for key in ("logins", "messages"):
+        found.sort(key=attrgetter(key), reverse=True)
+    found.sort(key=lambda login: place[login.verdict])
     relaying = [login for login in join.logins.values() if login.relaying is not None and login.relaying.messages]
     messages = sum(join.delays.values())
     graces = tuple(
@@ -182,8 +190,9 @@ def _login(login: Login, name: str, names: Names) -> LoginFound:
     relaying = login.relaying
     if relaying is None and name == "unused":
         # Nearly all are.
-        return LoginFound(
-            names.login(login.name), name, "", login.logins, 0, 0, 0, 0, 0, (), (), 0, login.first, login.last
+        return _new_tuple(
+            LoginFound,
+            (names.login(login.name), name, "", login.logins, 0, 0, 0, 0, 0, (), (), 0, login.first, login.last),
         )
     relaying = relaying or _NOTHING
     networks = (login.spread.fixed() or []) if name == "fixed" else []

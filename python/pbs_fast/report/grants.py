@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +12,6 @@ from pbs_fast.replay.replayer import Replayer, same_everywhere
 
 if TYPE_CHECKING:
     from pbs_fast.events import Grant
-    from pbs_fast.guards import Refusal
     from pbs_fast.report.merge import Slice
 
 #: Seconds by which the clocks of two servers, and the order of their lines, may differ.
@@ -39,7 +38,7 @@ LoginLine = tuple[int, str, str | None]
 
 
 class _Address:
-    """The logins of an address that has a grant."""
+    """The logins of an address that has a grant, where there are several."""
 
     __slots__ = ("recent", "users")
 
@@ -56,12 +55,17 @@ class Grants:
     def __init__(self, grace: int) -> None:
         """`grace` in seconds."""
         self.grace = grace
+        self.addresses: dict[str, _Address | tuple[int, str | None]] = {}
+        """Those that have, or had lately, a grant; of most there is one login: second, user."""
         self._refused: set[str] = set()
+        # Functions that do not know this object, or it would be in a cycle, with all addresses.
+        addresses, refused = self.addresses, self._refused
         self._replayer = Replayer(
-            Ledger(grace), same_everywhere(), on_refusal=self._on_refusal, on_expiry=self._on_expiry
+            Ledger(grace),
+            same_everywhere(),
+            on_refusal=lambda rows: refused.update(each.ip for each in rows),
+            on_expiry=lambda rows: _forget(addresses, rows, grace),
         )
-        self.addresses: dict[str, _Address] = {}
-        """Those that have, or had lately, a grant."""
 
     @property
     def granted(self) -> int:
@@ -78,12 +82,10 @@ class Grants:
             self._refused.clear()
             self._replayer.take(batch, reference)
             refused, limit = self._refused, reference + MAX_AHEAD
-            rows = zip(batch.last, batch.ip, batch.user_last, batch.kind, strict=True)
-            lines += [
-                (second, ip, user)
-                for second, ip, user, kind in rows
-                if kind == "login" and second <= limit and ip not in refused
-            ]
+            rows: Iterable[LoginLine] = zip(batch.last, batch.ip, batch.user_last, strict=True)
+            if refused or max(batch.last) > limit:
+                rows = (row for row in rows if row[0] <= limit and row[1] not in refused)
+            lines += rows
         # Of one second and address, the order of the log stays.
         lines.sort(key=itemgetter(0))
         return lines
@@ -92,8 +94,10 @@ class Grants:
         """A login that `replay` gave happens now."""
         address = self.addresses.get(ip)
         if address is None:
-            self.addresses[ip] = _Address(second, user)
+            self.addresses[ip] = second, user
             return
+        if isinstance(address, tuple):
+            address = self.addresses[ip] = _Address(*address)
         recent = address.recent
         latest, before = recent[-1]
         if user != before or address.users is not None:
@@ -115,14 +119,14 @@ class Grants:
         address = self.addresses.get(ip)
         if address is None:
             return None
-        when, user = next((login for login in reversed(address.recent) if login[0] <= second), address.recent[0])
+        recent, users = ([address], None) if isinstance(address, tuple) else (address.recent, address.users)
+        when, user = next((login for login in reversed(recent) if login[0] <= second), recent[0])
         if when > second + LENIENT or second > when + self.grace + LENIENT:
             # The login before is too old, and the one after may be near enough.
-            after = [login for login in address.recent if second < login[0] <= second + LENIENT]
+            after = [login for login in recent if second < login[0] <= second + LENIENT]
             if not after:
                 return None
             when, user = after[0]
-        users = address.users
         shared = users is not None and sum(last >= second - SHARED for last in users.values()) > 1
         return Held(user, max(0, second - when), shared)
 
@@ -136,11 +140,13 @@ class Grants:
         """Free the temporary files."""
         self._replayer.close()
 
-    def _on_refusal(self, refused: Sequence[Refusal]) -> None:
-        self._refused.update(each.ip for each in refused)
 
-    def _on_expiry(self, rows: Mapping[str, Grant]) -> None:
-        for ip, row in rows.items():
-            address = self.addresses.get(ip)
-            if address is not None and address.recent[-1][0] + self.grace <= row.expires:
-                del self.addresses[ip]
+def _forget(addresses: dict[str, _Address | tuple[int, str | None]], rows: Mapping[str, Grant], grace: int) -> None:
+    """The addresses of rows that ended, but for those with a later login."""
+    for ip, row in rows.items():
+        address = addresses.get(ip)
+        if address is None:
+            continue
+        last = address[0] if isinstance(address, tuple) else address.recent[-1][0]
+        if last + grace <= row.expires:
+            del addresses[ip]

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
-from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pbs_fast.caps.windows import Window
-from pbs_fast.report.grants import LENIENT
+from pbs_fast.matching.postfix import NOQUEUE, PostfixLine
+from pbs_fast.report.grants import LENIENT, LoginLine
 from pbs_fast.report.logins import ADDRESS_CAP, Login
-from pbs_fast.report.mta_lines import NOQUEUE, Client, Filtered, Greeting, Sent, Session
-from pbs_fast.report.mta_lines import Login as NamedLogin
 from pbs_fast.report.remembered import REMEMBERED, Remembered
 
 if TYPE_CHECKING:
@@ -27,8 +25,11 @@ if TYPE_CHECKING:
 
 GRANT, AUTH, MYNETWORKS = WAYS = ("grant", "auth", "mynetworks")
 
+_LAST = 1 << 62
 #: After the last fact of a slice.
-_AT_LAST: tuple[tuple[float, None]] = ((inf, None),)
+_AT_LAST: tuple[PostfixLine] = ((_LAST, -1, b"", "", None, None, "", False),)
+#: After the last login of a slice.
+_NO_LOGIN: tuple[LoginLine] = ((_LAST, "", None),)
 #: Recipients of one message that are told apart.
 _MOST_RECIPIENTS = 100_000
 
@@ -78,40 +79,34 @@ class Join:
         self._messages: Remembered[Message | Plain] = Remembered(REMEMBERED)
         self._behind_filter: Remembered[str] = Remembered(600)
         """Address -> who authenticated there lately, in front of a before-queue filter."""
-        self._react: dict[type[Any], Callable[[Any, int], None]] = {
-            Client: self._client,
-            Sent: self._recipient,
-            Session: self._session,
-            Greeting: self._greeting,
-            Filtered: self._filtered,
-            NamedLogin: self._named,
-        }
         self._windows: Remembered[Window] = Remembered(2 * ADDRESS_CAP.seconds)
 
     def take(self, piece: Slice) -> None:
         """Everything of one slice, in the order of time."""
         lines = self._grants.replay(piece)
         happens, logins, since = self._grants.login, self.logins, self._since
-        place, end = 0, len(lines)
         begin = stop = day = 0
+        pending = iter(chain(lines, _NO_LOGIN))
+        when, ip, user = next(pending)
         # One plain loop: a call more for each of a million logins is a quarter of a second.
-        for second, fact in chain(piece.facts, _AT_LAST):
-            while place < end and lines[place][0] <= second + LENIENT:
-                when, ip, user = lines[place]
-                place += 1
+        for fact in chain(piece.facts, _AT_LAST):
+            second = fact[0]
+            limit = second + LENIENT
+            while when <= limit and ip:
                 happens(when, ip, user)
-                if when < since:
-                    continue
-                self.login_lines += 1
-                name = f"[{ip}]" if user is None else user.casefold()
-                login = logins.get(name)
-                if login is None:
-                    login = logins[name] = Login(name if user is None else user, user, when)
-                if not begin <= when < stop:
-                    begin, stop, day = self.days.around(when)
-                login.seen(when, day, ip)
-            if fact is not None:
-                self._react[type(fact)](fact, int(second))
+                if when >= since:
+                    self.login_lines += 1
+                    if not begin <= when < stop:
+                        begin, stop, day = self.days.around(when)
+                    name = f"[{ip}]" if user is None else user.casefold()
+                    login = logins.get(name)
+                    if login is None:
+                        logins[name] = Login(name if user is None else user, user, when, day, ip)
+                    else:
+                        login.seen(when, day, ip)
+                when, ip, user = next(pending)
+            if second != _LAST:
+                _REACT[fact[1]](self, fact)
         for when in [line[0] for line in lines[:1] + lines[-1:]] + [
             fact[0] for fact in piece.facts[:1] + piece.facts[-1:]
         ]:
@@ -127,22 +122,25 @@ class Join:
         elif second < self.first:
             self.first = second
 
-    def _recipient(self, fact: Sent, second: int) -> None:  # noqa: ARG002 - a message has its own second
-        message = self._messages.get(fact.key)
-        if message is not None:
-            self._went(fact.key, message, fact.recipient)
+    def _recipient(self, line: PostfixLine) -> None:
+        _, _, key, _, _, recipient, _, _ = line
+        message = self._messages.get(key)
+        if message is not None and recipient is not None:
+            self._went(key, message, recipient)
 
-    def _session(self, fact: Session, second: int) -> None:
-        login = self._at(fact.ip, second)
+    def _session(self, line: PostfixLine) -> None:
+        second, _, _, ip, _, _, _, tls = line
+        login = self._at(ip, second)
         if login is not None:
             relaying = login.relays()
             relaying.sessions += 1
-            relaying.tls += fact.tls
+            relaying.tls += tls
 
-    def _greeting(self, fact: Greeting, second: int) -> None:
-        login = self._at(fact.ip, second)
+    def _greeting(self, line: PostfixLine) -> None:
+        second, _, _, ip, _, _, helo, _ = line
+        login = self._at(ip, second)
         if login is not None:
-            login.relays().greets(fact.helo)
+            login.relays().greets(helo)
 
     def _at(self, ip: str, second: int) -> Login | None:
         """Whose grant the address has."""
@@ -152,8 +150,8 @@ class Join:
     def _of(self, user: str | None, ip: str) -> Login | None:
         return self.logins.get(f"[{ip}]" if user is None else user.casefold())
 
-    def _client(self, fact: Client, second: int) -> None:
-        _, key, ip, user, original, forwarded = fact
+    def _client(self, line: PostfixLine) -> None:
+        second, _, key, ip, user, original, _, forwarded = line
         if original is not None and (before := self._messages.get(original)) is not None:
             self._messages.put(key, before, second)
             return
@@ -179,28 +177,34 @@ class Join:
         if second >= self._since and not key.endswith(NOQUEUE):
             self._messages.put(key, message, second)
 
-    def _named(self, fact: NamedLogin, second: int) -> None:  # noqa: ARG002 - as _recipient
-        message = self._messages.get(fact.key)
+    def _named(self, line: PostfixLine) -> None:
+        _, _, key, _, user, _, helo, has_more = line
+        message = self._messages.get(key)
         if not isinstance(message, Message) or message.login is None or message.recipients:
             return
-        login = self.logins.get(fact.user.casefold())
+        if user is None:
+            return
+        login = self.logins.get(user.casefold())
         if login is None:
-            login = self.logins[fact.user.casefold()] = Login(fact.user, fact.user, message.second)
+            login = self.logins[user.casefold()] = Login(user, user, message.second)
         message.login, message.certain = login, True
-        message.shared = message.shared or fact.more > 0
-        login.relays().greets(fact.helo)
+        message.shared = message.shared or has_more
+        login.relays().greets(helo)
 
-    def _filtered(self, fact: Filtered, second: int) -> None:
+    def _filtered(self, line: PostfixLine) -> None:
         """The message that the filter queued anew is the one it got."""
-        message, anew = self._messages.get(fact.key), self._messages.get(fact.new)
+        second, _, key, _, _, new, _, _ = line
+        if new is None:
+            return
+        message, anew = self._messages.get(key), self._messages.get(new)
         if message is None or not isinstance(anew, Message) or anew.login is not None or anew is message:
             return
-        self._messages.put(fact.new, message, second)
+        self._messages.put(new, message, second)
         if anew.recipients:
             # It went out before the filter's answer was logged.
             self.daily[self.days.number(anew.second)][anew.way] -= 1
             for recipient in sorted(anew.recipients):
-                self._went(fact.new, message, recipient)
+                self._went(new, message, recipient)
 
     def _went(self, key: bytes, message: Message | Plain, recipient: bytes) -> None:
         """Postfix tried to hand a message to another host for this recipient."""
@@ -230,3 +234,14 @@ class Join:
         if message.login is not None:
             self.delays[message.since] += 1
             message.login.relays().message(message.ip, message.since, shared=message.shared, certain=message.certain)
+
+
+#: By the kinds' numbers. Not bound to a Join, which would then be part of a cycle, with all that it counted.
+_REACT: tuple[Callable[[Join, PostfixLine], None], ...] = (
+    Join._client,
+    Join._recipient,
+    Join._filtered,
+    Join._named,
+    Join._greeting,
+    Join._session,
+)

@@ -134,20 +134,21 @@ class Login:
         "user",
     )  # fmt: skip
 
-    def __init__(self, name: str, user: str | None, second: int) -> None:
+    def __init__(self, name: str, user: str | None, second: int, day: int = -1, ip: str = "") -> None:
+        """`day` and `ip` are those of its first login (as for `seen`); none where it is only named so far."""
         self.name = name
         self.user = user
         """None where the server logs none; `name` is the address then."""
-        self.logins = 0
+        self.logins = 1 if ip else 0
         self.first = self.last = second
         """Seconds since the epoch."""
         self.most_addresses = 1
         """Most addresses (IPv6: /64) on one day."""
         self.relaying: Relaying | None = None
         # Most logins have one address, on a day or at all: sets and spreads are made for the second one.
-        self._last_ip = ""
+        self._last_ip = ip
         self._spread: Spread | None = None
-        self._day = -1
+        self._day = day
         self._addresses: set[str] | None = None
         """Those of that day, where there are several."""
 
@@ -157,6 +158,8 @@ class Login:
         if second > self.last:
             self.last = second
         before = self._last_ip
+        if ip == before and day == self._day:
+            return
         if day != self._day:
             self._day, self._addresses = day, None
         elif ip != before:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
-from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from operator import itemgetter, not_
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pbs_fast.errors import SourceError
 from pbs_fast.replay.feed import FileEnd, Scanned, scans
 from pbs_fast.replay.inputs import once
-from pbs_fast.report.mta_lines import Fact, Held, MtaLines
+from pbs_fast.report.mta_lines import MtaLines
 from pbs_fast.sources.lines import TOO_LONG
 from pbs_fast.sources.open import open_log
 
 if TYPE_CHECKING:
     from pbs_fast.events import Batch
+    from pbs_fast.matching.postfix import PostfixLine
+    from pbs_fast.matching.protocol import PostfixScan
     from pbs_fast.matching.reader import Reader
 
 #: Seconds by which lines of different writers may be out of order.
@@ -31,7 +33,7 @@ _HEAD = 1 << 18
 
 
 class Logins(NamedTuple):
-    """Logins (and logouts) of one log, and the second its years were judged from."""
+    """Logins of one log, and the second its years were judged from."""
 
     batch: Batch
     reference: int
@@ -41,7 +43,7 @@ class Slice(NamedTuple):
     """What all logs hold up to a second, and was in no slice before."""
 
     logins: list[Logins]
-    facts: list[tuple[int, Fact]]
+    facts: list[PostfixLine]
     """Ascending."""
     until: float
     reference: int
@@ -58,7 +60,7 @@ class _Log:
         """The latest timestamp that was read."""
         self._found = found
         self._lines = lines
-        self._waiting: list[tuple[Held, float]] = []
+        self._waiting: list[tuple[PostfixScan, float]] = []
 
     def take(self) -> tuple[Logins | None, bool]:
         """The next logins, and whether the log has ended."""
@@ -70,8 +72,7 @@ class _Log:
             self.reader.add(scanned.scan, scanned.offset)
             if scanned.last_timestamp is not None:
                 self.read_to = max(self.read_to, scanned.last_timestamp)
-            assert isinstance(scanned.also, Held)  # noqa: S101 - what `hold` gave
-            self._waiting.append((scanned.also, self.read_to))
+            self._waiting.append((cast("PostfixScan", scanned.also), self.read_to))
             reference = scanned.reference
             begin = scanned.end if begin is None else begin
             if scanned.end - begin >= _TURN:
@@ -80,13 +81,13 @@ class _Log:
         batch = self.reader.take()
         return (Logins(batch, reference) if batch else None), ended
 
-    def facts(self, *, ended: bool, every: bool) -> list[tuple[int, Fact]]:
+    def facts(self, *, ended: bool, every: bool) -> list[PostfixLine]:
         """The facts of what was taken. The last piece waits for the next turn: a login of the seconds after it can
         still matter for it."""
-        facts: list[tuple[int, Fact]] = []
+        facts: list[PostfixLine] = []
         count = len(self._waiting) if ended else max(len(self._waiting) - 1, 0)
         for held, through in self._waiting[:count]:
-            facts += self._lines.facts(held, self.reader, every=every)
+            facts += self._lines.facts(held, every=every)
             self.through = through
         del self._waiting[:count]
         if ended:
@@ -124,7 +125,7 @@ class Merged:
     def __iter__(self) -> Iterator[Slice]:
         active: list[_Log] = []
         logins: list[Logins] = []
-        facts: list[tuple[int, Fact]] = []
+        facts: list[PostfixLine] = []
         reference = 0
         while active or self._waiting:
             while self._waiting and (not active or self._waiting[0][0] <= min(log.through for log in active)):
@@ -144,7 +145,7 @@ class Merged:
             until = min([log.through for log in active] + [first for first, _ in self._waiting[:1]], default=inf)
             yield self._slice(logins, facts, until - SLACK, reference)
 
-    def _slice(self, logins: list[Logins], facts: list[tuple[int, Fact]], until: float, reference: int) -> Slice:
+    def _slice(self, logins: list[Logins], facts: list[PostfixLine], until: float, reference: int) -> Slice:
         """What lies up to that second leaves the lists."""
         facts.sort(key=itemgetter(0))
         cut = len(facts)
@@ -152,14 +153,14 @@ class Merged:
             cut -= 1
         ready, late = [], []
         for each in logins:
-            last = each.batch.last
-            if max(last) <= until:
+            batch = each.batch
+            if max(batch.last) <= until:
                 ready.append(each)
                 continue
-            mask = [second <= until for second in last]
-            late.append(each._replace(batch=each.batch.select([not inside for inside in mask])))
+            mask = [second <= until for second in batch.last]
+            late.append(each._replace(batch=batch.select(map(not_, mask))))
             if any(mask):
-                ready.append(each._replace(batch=each.batch.select(mask)))
+                ready.append(each._replace(batch=batch.select(mask)))
         logins[:] = late
         self._mta_lines.fresh = {ip for each in late for ip in each.batch.ip}
         found = Slice(ready, facts[:cut], until, reference)

@@ -44,11 +44,11 @@ def report(
     """
 
     def reader() -> Reader:
-        return Reader(backend, matcher, source="report", gap=0, live=False, fold=False, logtime=logtime)
+        return Reader(backend, matcher, source="report", gap=None, live=False, fold=True, logtime=logtime)
 
     begin = since - grace
     grants = Grants(grace)
-    lines = MtaLines(backend, grants.addresses, mynetworks)
+    lines = MtaLines(backend, matcher, grants.addresses, mynetworks)
     join = Join(grants, lines.is_local, Days(zone), since=since)
     merged = Merged(files, reader, lines, now=now, threads=threads, since=begin, on_position=on_position)
     with collector_aside(), closing(grants):

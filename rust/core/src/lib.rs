@@ -19,6 +19,7 @@ mod head;
 mod lines;
 mod literals;
 mod pattern;
+mod postfix;
 mod record;
 mod scan;
 mod sequence;
@@ -37,8 +38,8 @@ pub use address::Address;
 pub use catalogue::{Catalogue, Layout, SYSLOG};
 pub use error::Error;
 pub use fold::{Row, Rows};
-pub use literals::{Held, Literals};
 pub use pattern::engine::one_pass;
+pub use postfix::{PostfixKind, PostfixLine, PostfixLines};
 pub use record::{Ending, Missed, What};
 pub use scan::Scan;
 pub use spec::FormatSpec;
@@ -49,6 +50,9 @@ pub const MAX_LINE: usize = 16_384;
 
 /// Seconds after the reference from which on a timestamp is *ahead*.
 pub const MAX_AHEAD: i64 = 300;
+
+/// A gap with which each login is a row: no timestamp is that far behind another.
+pub const NO_GAP: i64 = i64::MIN / 2;
 
 /// Distinct users that a row counts.
 pub const MAX_USERS: u32 = 64;

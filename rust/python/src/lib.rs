@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pbs_core::{Catalogue, Error, Event, FormatSpec, Layout, Row, Rows, What};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyDict, PyList, PyNone, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyNone, PyString, PyTuple};
 use pyo3::{exceptions::PyValueError, intern, marker::Ungil};
 
 pyo3::import_exception!(pbs_fast.errors, FormatError);
@@ -109,9 +109,13 @@ impl Matcher {
 
 impl Matcher {
     fn layout(&self, name: &str) -> PyResult<Layout> {
-        let unknown = || PyValueError::new_err(format!("layout {name:?}: no format has a log of its own by this name"));
-        self.0.layout(name).ok_or_else(unknown)
+        layout_of(&self.0, name)
     }
+}
+
+fn layout_of(catalogue: &Catalogue, name: &str) -> PyResult<Layout> {
+    let unknown = || PyValueError::new_err(format!("layout {name:?}: no format has a log of its own by this name"));
+    catalogue.layout(name).ok_or_else(unknown)
 }
 
 /// Events of one piece of a source; keeps its bytes.
@@ -152,12 +156,12 @@ struct Stream {
 impl Stream {
     #[new]
     #[pyo3(signature = (matcher, *, gap, live = false, fold = true))]
-    fn new(matcher: &Matcher, gap: i64, live: bool, fold: bool) -> PyResult<Self> {
-        if gap < 0 {
+    fn new(matcher: &Matcher, gap: Option<i64>, live: bool, fold: bool) -> PyResult<Self> {
+        if let Some(gap) = gap.filter(|&gap| gap < 0) {
             return Err(PyValueError::new_err(format!("gap {gap}: give seconds, 0 or more")));
         }
         let catalogue = Arc::clone(&matcher.0);
-        let stream = pbs_core::Stream::new(Arc::clone(&catalogue), gap, live, fold);
+        let stream = pbs_core::Stream::new(Arc::clone(&catalogue), gap.unwrap_or(pbs_core::NO_GAP), live, fold);
         Ok(Self { catalogue, state: Mutex::new((stream, Duration::ZERO)) })
     }
 
@@ -299,31 +303,79 @@ impl Stream {
     }
 }
 
-/// Texts to look for where messages begin.
+/// Finds the lines of Postfix that say something about a message.
 #[pyclass(frozen, module = "pbs_fast._core")]
-struct Literals(
-    // Its own allocation: the searcher in it is aligned to 32 bytes, Python's objects are to 16.
-    Arc<pbs_core::Literals>,
-);
+struct PostfixLines {
+    // Its own allocation: a searcher in it may be aligned to 32 bytes, Python's objects are to 16.
+    lines: Arc<pbs_core::PostfixLines>,
+    catalogue: Arc<Catalogue>,
+}
 
 #[pymethods]
-impl Literals {
+impl PostfixLines {
     #[new]
-    fn new(texts: Vec<PyBackedBytes>) -> Self {
-        Self(Arc::new(pbs_core::Literals::new(&texts)))
+    fn new(matcher: &Matcher) -> PyResult<Self> {
+        let lines = pbs_core::PostfixLines::new().map_err(PyValueError::new_err)?;
+        Ok(Self { lines: Arc::new(lines), catalogue: Arc::clone(&matcher.0) })
     }
 
+    #[pyo3(signature = (data, *, start, stop, layout, reference))]
     fn lines(
         &self,
         py: Python<'_>,
         data: PyBackedBytes,
         start: isize,
         stop: isize,
-    ) -> PyResult<Vec<(usize, usize, usize, usize)>> {
+        layout: &str,
+        reference: i64,
+    ) -> PyResult<PostfixScan> {
+        let layout = layout_of(&self.catalogue, layout)?;
         let (start, stop) = within(data.len(), start, Some(stop))
             .ok_or_else(|| PyValueError::new_err(format!("lines: {start}..{stop} is not within the data")))?;
-        let found = detached(py, || self.0.lines(&data[start..stop]));
-        Ok(found.iter().map(|held| (held.which, start + held.start, start + held.at, start + held.end)).collect())
+        let found = detached(py, || self.lines.lines(&data[start..stop]));
+        Ok(PostfixScan { found, data, start, catalogue: Arc::clone(&self.catalogue), layout, reference })
+    }
+}
+
+/// What the lines of one piece say; keeps its bytes.
+#[pyclass(frozen, module = "pbs_fast._core")]
+struct PostfixScan {
+    found: Vec<pbs_core::PostfixLine>,
+    data: PyBackedBytes,
+    start: usize,
+    catalogue: Arc<Catalogue>,
+    layout: Layout,
+    reference: i64,
+}
+
+#[pymethods]
+impl PostfixScan {
+    fn said<'py>(&self, py: Python<'py>, wanted: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let mut rows = Vec::new();
+        let mut second = None;
+        for found in &self.found {
+            let line = &self.data[self.start + found.start..self.start + found.end];
+            let ip = text(py, found.ip(line));
+            if found.is_of_client() && !wanted.call1((&ip,))?.is_truthy()? {
+                continue;
+            }
+            if second.is_none() || found.kind == pbs_core::PostfixKind::Client {
+                let Some(own) = self.catalogue.timestamp(line, self.layout, self.reference) else { continue };
+                second = Some(own);
+            }
+            let row = (
+                second,
+                found.kind as u8,
+                PyBytes::new(py, &found.key(line)),
+                ip,
+                found.user(line).map(|user| text(py, user)),
+                found.other(line).map(|other| PyBytes::new(py, &other)),
+                text(py, found.helo(line)),
+                found.flag,
+            );
+            rows.push(row.into_pyobject(py)?);
+        }
+        PyList::new(py, rows)
     }
 }
 
@@ -359,7 +411,7 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::{Literals, Matcher, Scan, Stream};
+    use super::{Matcher, PostfixLines, PostfixScan, Scan, Stream};
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

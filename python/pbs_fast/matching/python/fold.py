@@ -19,6 +19,9 @@ MAX_USERS: Final = 64
 
 _USER: Final = 5
 
+_EVERY: Final = -(1 << 62)
+"""A gap so negative that each login opens a row: far beyond all timestamps."""
+
 
 class _More:
     """What later events made of a row. Most rows have one event and none of this."""
@@ -50,9 +53,11 @@ _Open = dict[str, "int | _Group"]
 class Fold:
     """Rows of the next Batch: the records that opened them, and what later ones added to some."""
 
-    def __init__(self, source: str, gap: int, *, fold: bool) -> None:
+    def __init__(self, source: str, gap: int | None, *, fold: bool) -> None:
         """Raises ValueError for a negative gap."""
-        if gap < 0:
+        if gap is None:
+            gap = _EVERY
+        elif gap < 0:
             raise ValueError(f"a gap cannot be {gap} seconds; give 0 or more")
         self._source, self._gap, self._fold = source, gap, fold
         self._begin()

@@ -1,4 +1,5 @@
-"""Which lines have one of a few texts where a mail server's message begins (docs/MATCHING.md, 9)."""
+"""Which lines have one of a few texts where a mail server's message begins: the cheap check before the patterns of
+`postfix` (docs/MATCHING.md, 9)."""
 
 from __future__ import annotations
 
@@ -11,12 +12,17 @@ _NEAR = 64
 
 
 class Literals:
-    """`protocol.Literals`."""
+    """Some texts to look for. Immutable."""
 
     def __init__(self, texts: Sequence[bytes]) -> None:
         self._texts = [b": " + text for text in texts]
 
     def lines(self, data: bytes, start: int, stop: int) -> list[tuple[int, int, int, int]]:
+        """The lines of data[start:stop] that have one right behind their first or second `: `, in order.
+
+        Which text, where the line starts, where the text starts, where the line ends without its line end. Raises
+        ValueError for bounds outside data.
+        """
         if not 0 <= start <= stop <= len(data):
             raise ValueError(f"lines: {start}..{stop} is not within the data")
         # Each text is searched in all lines: a pass of C for each of five texts takes a third of a look at each line.

@@ -31,7 +31,9 @@ REASONS: Final = ("no-pattern", "bad-address", "bad-stamp", "cut-record", "conti
 class Stream:
     """The ordered half; see `protocol.Stream`. Not for several threads at once."""
 
-    def __init__(self, matcher: Matcher, *, source: str, gap: int, live: bool = False, fold: bool = True) -> None:
+    def __init__(
+        self, matcher: Matcher, *, source: str, gap: int | None, live: bool = False, fold: bool = True
+    ) -> None:
         """Raises ValueError for a negative gap."""
         self._matcher = matcher
         self._live = live
