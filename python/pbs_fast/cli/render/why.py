@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,11 +30,22 @@ def shown_lines(reply: Why | None, found: Findings) -> list[Line]:
     return [login.line for login in shown] + [each.line for each in found.missed[:_LINES]]
 
 
-def exit_status(reply: Why | None) -> int:
+def exit_status(reply: Why | None, found: Findings) -> int:
     """Whether the address, or any address of the user, may relay; WITHOUT_DAEMON if it was not asked."""
     if reply is None:
         return WITHOUT_DAEMON
-    return MAY if reply["rows"] or reply["guard"] == "local" else MAY_NOT
+    local = reply["guard"] == "local" or (reply["user"] is not None and _local(found))
+    return MAY if local or (reply["rows"] and not _unwritten(reply)) else MAY_NOT
+
+
+def _unwritten(reply: Why) -> list[str]:
+    """The tables in which a grant is missing because they cannot be written: the MTA does not know of it."""
+    return [each["spec"] for each in reply["tables"] if each["waiting"] and each["failing"]]
+
+
+def _local(found: Findings) -> dict[str, Login]:
+    """The newest login of each address of mynetworks, which may relay without a row."""
+    return _newest(login for login in found.logins if login.guard == "local")
 
 
 def as_text(what: str, reply: Why | None, found: Findings, look: Look = PLAIN) -> str:
@@ -54,7 +65,7 @@ def _of_address(what: str, reply: Why, found: Findings, now: str, look: Look) ->
     row = reply["rows"][0] if reply["rows"] else None
     granted = [login for login in found.logins if not login.guard]
     if row is not None:
-        out = _headline(f"{what} may relay {_until(row, now)}", look, "green")
+        out = _granted(f"{what} may relay {_until(row, now)}", reply, look)
         out += _because(row, granted, found, now, look)
     elif reply["guard"] == "local":
         out = _headline(f"{what} may relay: it is in mynetworks and needs no row", look, "green")
@@ -71,7 +82,13 @@ def _of_address(what: str, reply: Why, found: Findings, now: str, look: Look) ->
     out += labelled("mail", _mail(found.messages, since, now), look)
     if row is None:
         out += _missed(found, look)
-    return out + _gaps(found, look)
+    return out + _trouble(reply, look) + _gaps(found, look)
+
+
+def _granted(text: str, reply: Why, look: Look) -> str:
+    if not (specs := _unwritten(reply)):
+        return _headline(text, look, "green")
+    return _headline(f"{text}, but the MTA may not know: {listed(specs)} cannot be written", look, "red")
 
 
 def _until(row: Row, now: str) -> str:
@@ -83,7 +100,9 @@ def _until(row: Row, now: str) -> str:
 
 def _because(row: Row, granted: Sequence[Login], found: Findings, now: str, look: Look) -> str:
     if row["origin"] == "manual":
-        return labelled("because", [f"an administrator granted it{_since(row, now)}"], look)
+        by = f" ({row['by']})" if "by" in row else ""
+        reason = f": {row['reason']}" if row.get("reason") else ""
+        return labelled("because", [f"an administrator granted it{_since(row, now)}{by}{reason}"], look)
     if row["node"] is not None:
         text = f"{row['user'] or 'somebody'} logged in{_since(row, now)} at the node {row['node']}"
         host = f", host {row['host']}" if row["host"] else ""
@@ -166,8 +185,10 @@ def _refused(reply: Why, now: str, look: Look) -> str:
             continue
         named.add(guard)
         of_guard = [each for each in reply["refusals"] if each["guard"] == guard]
-        out += labelled("refused", [_refusals(guard, count, of_guard, now), *meaning(guard)[:1]], look)
-        out += labelled("to do", meaning(guard)[1:], look)
+        over = guard == "deny" and not reply["denials"]
+        means = ["nothing denies it any more; the next login counts again"] if over else meaning(guard)
+        out += labelled("refused", [_refusals(guard, count, of_guard, now), *means[:1]], look)
+        out += labelled("to do", means[1:], look)
     now_refuses = reply["guard"]
     if now_refuses is not None and now_refuses not in {*named, "local"} and not reply["denials"]:
         out += labelled("guard", [f"{now_refuses} would refuse a login", *meaning(now_refuses)[:1]], look)
@@ -190,7 +211,8 @@ def _denied(reply: Why, now: str, look: Look) -> str:
     for each in reply["denials"]:
         until = "until deny.toml changes" if each["until"] is None else f"until {clock(each['until'], now)}"
         reason = f": {each['reason']}" if each["reason"] else ""
-        undo = "" if each["by"] == "deny.toml" else f"; to end it: pbs-fast revoke --undo {each['what']}"
+        undo = f"; to end it: {look.command('revoke', '--undo', each['what'])}"
+        undo = "" if each["by"] == "deny.toml" else undo
         texts.append(f"{each['what']} {until}, by {each['by']}{reason}{undo}")
     return labelled("denied", texts, look)
 
@@ -217,27 +239,35 @@ def _mail(messages: Sequence[Message], since: str | None, now: str) -> list[str]
     return [f"{plural(len(ids), 'message')}{when}: {' '.join(ids[-_MESSAGES:])}{more}"]
 
 
-def _missed(found: Findings, look: Look) -> str:
+def _missed(found: Findings, look: Look, kind: str = "address") -> str:
     if not found.missed:
         return ""
     reasons = Counter(each.reason for each in found.missed)
     many = len(found.missed) != 1
     # "no-pattern" is what `match --missed` calls it.
     text = (
-        f"{plural(len(found.missed), 'line')} about this {'look' if many else 'looks'} like a login but did not count "
-        f"({listed(list(reasons))}):"
+        f"{plural(len(found.missed), 'line')} with this {kind} {'look' if many else 'looks'} like a login but did not "
+        f"count ({listed(list(reasons))}):"
     )
     texts = [text]
     texts += [f"{each.line.place} {each.line.text}" for each in found.missed[:_LINES]]
     if len(found.missed) > _LINES:
-        texts.append(f"and {plural(len(found.missed) - _LINES, 'more line')}; see: pbs-fast match --missed LOG")
+        more = plural(len(found.missed) - _LINES, "more line")
+        texts.append(f"and {more}; see: {look.command('match', '--missed')} LOG")
     return labelled("missed", texts, look, colour="yellow")
 
 
+def _trouble(reply: Why, look: Look) -> str:
+    """Why the daemon may have missed a login."""
+    if reply["rows"] or reply["guard"] == "local":
+        return ""
+    return labelled("trouble", [each["text"] for each in reply.get("notices", [])], look, colour="red")
+
+
 def _gaps(found: Findings, look: Look) -> str:
-    """What could not be read, so that the answer may lack something."""
+    """How far back the logs were read where that is not far enough, so that the answer may lack something."""
     texts = [log.reason for log in found.logs if not log.complete]
-    return labelled("not read", [*texts, *found.notes], look, colour="yellow")
+    return labelled("coverage", [*texts, *found.notes], look, colour="yellow")
 
 
 # -- a login --------------------------------------------------------------------------------------------------------
@@ -245,9 +275,10 @@ def _gaps(found: Findings, look: Look) -> str:
 
 def _of_user(what: str, reply: Why, found: Findings, now: str, look: Look) -> str:
     rows = sorted(reply["rows"], key=lambda row: row["until"] or "~", reverse=True)
-    if rows:
-        head = f"{what} may relay from {plural(len(rows), 'address', 'addresses')}"
-        out = _headline(head, look, "green")
+    live = {row["ip"] for row in rows}
+    local = {ip: login for ip, login in _local(found).items() if ip not in live}
+    if count := len(rows) + len(local):
+        out = _granted(f"{what} may relay from {plural(count, 'address', 'addresses')}", reply, look)
     else:
         out = _headline(f"{what} may not relay from any address{_nothing(reply, found, now)}", look, "red")
     texts = []
@@ -257,16 +288,37 @@ def _of_user(what: str, reply: Why, found: Findings, now: str, look: Look) -> st
         node = f", node {row['node']}" if row["node"] is not None else ""
         texts.append(f"{row['ip']} {_until(row, now)}{_logged(row, now)}{node}{place}")
     if len(rows) > _ADDRESSES:
-        texts.append(f"and {plural(len(rows) - _ADDRESSES, 'more address', 'more addresses')}; see: pbs-fast list")
+        more = plural(len(rows) - _ADDRESSES, "more address", "more addresses")
+        texts.append(f"and {more}; see: {look.command('list')}")
     out += labelled("addresses", texts, look)
-    live = {row["ip"] for row in rows}
-    earlier = [login for login in found.logins if login.ip not in live]
-    out += labelled("ended", _by_address(earlier, now), look)
+    out += labelled("local", _without_rows(local, now), look)
+    # Logins that the daemon refused are in its own words below.
+    rest = [each for each in found.logins if each.ip not in {*live, *local} and each.guard not in reply["refused"]]
+    for label, logins in _fates(rest, reply, found).items():
+        out += labelled(label, _by_address(logins, now), look)
     out += _refused(reply, now, look)
     out += _denied(reply, now, look)
+    out += labelled("tables", ["; ".join(_failing(reply))] if reply["tables"] else [], look)
     if not rows:
-        out += _missed(found, look)
-    return out + _gaps(found, look)
+        out += _missed(found, look, "name")
+    return out + _trouble(reply, look) + _gaps(found, look)
+
+
+def _fates(logins: Iterable[Login], reply: Why, found: Findings) -> dict[str, list[Login]]:
+    """Logins whose addresses have no row, by what became of them."""
+    fates: dict[str, list[Login]] = {"ended": [], "refused": [], "revoked": [], "no row": []}
+    for login in logins:
+        if login.guard:
+            fates["refused"].append(login)
+        elif login.at + reply["grace_s"] <= found.now:
+            fates["ended"].append(login)
+        else:
+            fates["revoked" if reply["denials"] else "no row"].append(login)
+    return fates
+
+
+def _failing(reply: Why) -> list[str]:
+    return [f"{each['spec']} FAILING: {each['failing']}; changes wait" for each in reply["tables"]]
 
 
 def _logged(row: Row, now: str) -> str:
@@ -277,11 +329,15 @@ def _by_address(logins: Iterable[Login], now: str) -> list[str]:
     newest = _newest(logins)
     texts = []
     for ip, login in list(newest.items())[:_LINES]:
-        refused = f", refused by the guard {login.guard}" if login.guard else ""
+        refused = f", refused by the guard {login.guard}" if login.guard not in ("", "local") else ""
         texts.append(f"{ip}: last login at {clock(_utc(login.at), now)}{refused} ({login.line.place})")
     if len(newest) > _LINES:
         texts.append(f"and {plural(len(newest) - _LINES, 'more address', 'more addresses')}")
     return texts
+
+
+def _without_rows(local: Mapping[str, Login], now: str) -> list[str]:
+    return [f"{text}; in mynetworks, needs no row" for text in _by_address(local.values(), now)]
 
 
 def _newest(logins: Iterable[Login]) -> dict[str, Login]:
@@ -295,7 +351,7 @@ def _newest(logins: Iterable[Login]) -> dict[str, Login]:
 def _without_daemon(what: str, found: Findings, now: str, look: Look) -> str:
     granted = [login for login in found.logins if not login.guard]
     live = {ip: end for ip, end in found.ends.items() if end > found.now}
-    if live:
+    if live or _local(found):
         out = _headline(f"{what}: by the logs alone it may relay (the daemon was not asked)", look, "yellow")
     else:
         out = _headline(f"{what}: by the logs alone it may not relay (the daemon was not asked)", look, "yellow")
@@ -314,6 +370,9 @@ def _without_daemon(what: str, found: Findings, now: str, look: Look) -> str:
     out += labelled("before", _tally([each for each in granted if newest.get(each.ip) != each.at], now), look)
     refused = Counter(login.guard for login in found.logins if login.guard)
     for guard, count in refused.most_common():
+        if guard == "local":
+            out += labelled("local", _without_rows(_local(found), now), look)
+            continue
         out += labelled("refused", [f"{plural(count, 'login')} by the guard {guard}", *meaning(guard)[:1]], look)
         out += labelled("to do", meaning(guard)[1:], look)
     if not found.logins:
