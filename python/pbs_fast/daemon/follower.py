@@ -171,7 +171,7 @@ class Follower:
             return Coverage(False, f"{self.path} was not replayed")
         found = self._replay.coverage
         if self._absent and self.source.trouble is None:
-            return found._replace(reason=f"when the daemon started: {found.reason}")
+            return found._replace(reason=f"when the daemon started: {found.reason.split('; waiting for ')[0]}")
         return found
 
     def step(self) -> Batch:

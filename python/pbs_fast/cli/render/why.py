@@ -173,7 +173,11 @@ def _nothing(reply: Why, found: Findings, now: str) -> str:
         return ""
     since = clock(_utc(found.since), now)
     if found.logins:
-        return f": no row and no refusal; its last login has ended ({clock(_utc(found.logins[-1].at), now)})"
+        last = found.logins[-1]
+        when = clock(_utc(last.at), now)
+        if last.guard or last.at + reply["grace_s"] <= found.now:
+            return f": no row and no refusal; its last login has ended ({when})"
+        return f": no row and no refusal, although its login at {when} has not ended; the daemon's log says why"
     return f": no row, no refusal, and no login in the logs since {since}"
 
 
@@ -266,7 +270,7 @@ def _trouble(reply: Why, look: Look) -> str:
 
 def _gaps(found: Findings, look: Look) -> str:
     """How far back the logs were read where that is not far enough, so that the answer may lack something."""
-    texts = [log.reason for log in found.logs if not log.complete]
+    texts = [log.reason.split("; waiting for ")[0] for log in found.logs if not log.complete]
     return labelled("coverage", [*texts, *found.notes], look, colour="yellow")
 
 
