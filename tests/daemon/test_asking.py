@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -106,6 +107,25 @@ def test_an_address_from_login_to_revoke(site: Site) -> None:
     daemon.stop()
     assert "the daemon was not asked" in ask(site, "why", B, code=1)
     assert ask(site, "status", code=1) == ""
+
+
+def test_a_grant_that_cannot_be_written(site: Site) -> None:
+    """Not in the table is no right to relay, whether an address or its user is asked about; what is in it stays."""
+    site.start()
+    site.append(login(A, "anna"))
+    site.wait_rows(A)
+    with site.file.open("r+b") as reader:
+        fcntl.lockf(reader, fcntl.LOCK_SH)  # a reader that hangs
+        site.append(login(B, "bert"))
+        wait_for("the failure", lambda: "FAILING" in pbs("why", f"--config={site.config}", B).stdout, seconds=PATIENCE)
+        for who in (B, "bert"):
+            text = ask(site, "why", who, code=3)
+            assert f"but the MTA may not know: {site.spec} cannot be written\n" in text
+            assert "FAILING: " in text
+        for who in (A, "anna"):
+            assert "may not know" not in ask(site, "why", who)
+    for who in (B, "bert"):
+        wait_for("the row", lambda who=who: not pbs("why", f"--config={site.config}", who).returncode, seconds=PATIENCE)  # type: ignore[misc]
 
 
 def test_a_daemon_that_hangs(site: Site) -> None:

@@ -109,9 +109,9 @@ def register(app: typer.Typer) -> None:
         """Print the ids of queued messages that a user sent by POP before SMTP.
 
         Reads the logs for the addresses of the user's logins and for the messages that Postfix took from them within
-        a grace period, and asks postqueue which of these are still queued. Prints one id a line, for example for:
-        pbs-fast queue USER | postsuper -h -. The exit status is 1 if Postfix could not be asked, or if no log could be
-        read far enough and no message was found, else 0, even if none is queued.
+        a grace period, and asks postqueue which of these are still queued. The exit status is 1 if postqueue fails, or
+        if no message is found and a log does not reach back far enough; else 0, even if none is queued. Prints one id a
+        line, for example for: pbs-fast queue USER | postsuper -h -
         """
         from time import time
 
