@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import shutil
@@ -137,6 +138,8 @@ def test_without_rights(words: tuple[str, ...], call: Call, start: Start, place:
         os.seteuid(0)
     (line,) = lines_of(words[0], err)
     assert "permission denied; run this as root" in line
+    group = grp.getgrgid((place / "run" / "status").stat().st_gid).gr_name
+    assert (f"a member of the socket's group ({group})" in line) is (words[0] not in CHANGES)
     assert status == 1
 
 
@@ -212,6 +215,9 @@ def test_why(call: Call, start: Start, place: Path) -> None:
     found = json.loads(out)
     assert found["daemon"] == reply
     assert [each["user"] for each in found["logs"]["logins"]] == ["scan@example.org", "anna@example.org"]
+    assert [each["at"] for each in found["logs"]["logins"]] == [rfc3339(second - 100), rfc3339(second)]
+    times = [found["logs"]["since"], found["logs"]["now"], *found["logs"]["ends"].values()]
+    assert all(datetime.fromisoformat(each) for each in times)
     assert call("why", "192.0.2.0/24")[0] == 2
     assert call("why", "192.0.2.1/24")[0] == 2
     assert call("why", "")[0] == 2
@@ -290,10 +296,32 @@ def test_revoke_grant_and_undo(call: Call, start: Start) -> None:
     ]
 
 
+def test_revoke_warns_of_a_user_whom_nobody_knows(call: Call, start: Start) -> None:
+    """The denial holds all the same; one who is known by a row or a refusal is no reason to warn."""
+    reply = {"what": "x", "kind": "user", "revoked": 0, "addresses": [], "until": "2026-12-01T10:31:40.000Z"}
+    refusal = {"user": "Otto@example.org"}
+    start(
+        {
+            "revoke": ok(reply),
+            "list": [{"ok": {"rows": [replies.row()], "more": False}}],
+            "refusals": [{"ok": {"refusals": [refusal], "more": False}}],
+        }
+    )
+    said = "pbs-fast revoke: the daemon knows no login of {}; the denial holds all the same{}\n"
+    for user, near in (("anna", "anna@example.org"), ("ana@example.org", "anna@example.org"), ("zz", "")):
+        code, _, err = call("revoke", user)
+        assert (code, err) == (0, said.format(user, f"; nearest: {near}" if near else ""))
+    for user in ("anna@example.org", "otto@example.org"):
+        assert call("revoke", user)[2] == ""
+    reply["revoked"] = 1
+    reply["warning"] = "disk full; the denial ends with this daemon"
+    assert call("revoke", "zz")[2] == "pbs-fast revoke: disk full; the denial ends with this daemon\n"
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("grant", "m@x", "--for=2h"), "m@x: is no IP address; only a single address can be granted"),
+        (("grant", "m@x", "--for=2h"), "m@x: is not an IP address; only a single address can be granted"),
         (("grant", A), "--for is missing; see: pbs-fast grant --help"),
         (("grant", A, "--for=31d"), "--for: must be seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 30d"),
         (("revoke", A, "--for=x"), "--for: must be seconds or a duration"),
@@ -301,6 +329,7 @@ def test_revoke_grant_and_undo(call: Call, start: Start) -> None:
         (("revoke", "192.0.2.1/24"), "192.0.2.1/24: "),
         (("queue", "192.0.2.0/24"), "192.0.2.0/24: is a network; name a login name or one address"),
         (("watch", "grantd"), "grantd: no such kind of event; nearest: granted"),
+        (("watch", "hub_donw"), "hub_donw: no such kind of event; known are granted, "),
         (("watch", "granted", "--alarms"), "--alarms leaves out all the kinds that were named; leave out --alarms"),
         (("watch", "--run=/nowhere"), "--run=/nowhere: no such program; give the path of one that may be executed"),
     ],

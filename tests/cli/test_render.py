@@ -53,7 +53,7 @@ def found(*logins: Login, **more: Any) -> Findings:
 def test_status_of_a_daemon_that_is_well() -> None:
     reply = replies.status()
     assert status.as_text(reply) == (
-        "pbs-fast 0.2.0, pid 812, up 3 d 4 h, rust backend: ready, loop turned 0.1 s ago\n"
+        "pbs-fast 0.2.0, pid 812, up 3 d 4 h, rust backend: ready\n"
         "4,812 addresses may relay: 3,970 by our logs, 842 by other nodes; 61 new in the last minute (limit 10,000)\n"
         "LOG                LINES/S  LAST LOGIN  BEHIND  FORMATS\n"
         "/var/log/mail.log    1,204  0.4 s ago      0 B  dovecot 98.2 %, courier-imap 1.8 %\n"
@@ -165,7 +165,7 @@ def test_why_it_may_relay() -> None:
         '  tables    lmdb:/var/lib/pbs-fast/relay "ok"; policy:unix:pbs/policy "ok"\n'
         "  mail      1 message since 10:12:17: 4ZpX1\n"
     )
-    assert why.exit_status(replies.why()) == 0
+    assert why.exit_status(replies.why(), found()) == 0
     fits(why.as_text("203.0.113.5", replies.why(), found(*logins, messages=messages), NARROW))
 
 
@@ -192,7 +192,7 @@ def test_why_it_may_not_relay_because_of_a_guard() -> None:
         "  to do     let the proxy pass the client's address on (PROXY protocol; Dovecot: haproxy_trusted_networks), or"
         " list it in guards.proxies to silence this\n"
     )
-    assert why.exit_status(reply) == 3
+    assert why.exit_status(reply, found()) == 3
     fits(why.as_text("172.18.0.1", reply, found(), NARROW))
 
 
@@ -204,12 +204,12 @@ def test_why_nothing_is_known() -> None:
     text = why.as_text("198.51.100.9", reply, found(missed=[Missed("no-pattern", line)] * 2))
     assert text == (
         "198.51.100.9 may not relay: no row, no refusal, and no login in the logs since 09:50:02\n"
-        "  missed    2 lines about this look like a login but did not count (no-pattern):\n"
+        "  missed    2 lines with this address look like a login but did not count (no-pattern):\n"
         "            /var/log/mail.log:1200187 … dovecot: imap-login: Login (new wording): user=<otto@example.org>\n"
         "            /var/log/mail.log:1200187 … dovecot: imap-login: Login (new wording): user=<otto@example.org>\n"
     )
     one = why.as_text("198.51.100.9", reply, found(missed=[Missed("no-pattern", line)]))
-    assert "1 line about this looks like a login" in one
+    assert "1 line with this address looks like a login" in one
 
 
 def test_why_of_a_user() -> None:
@@ -224,7 +224,7 @@ def test_why_of_a_user() -> None:
         "anna@example.org may relay from 2 addresses\n"
         "  addresses 2001:db8::7 while its session is open, node pop2\n"
         "            203.0.113.5 until 10:42:17, for 21 min 4 s more; login at 10:12:17 (/var/log/mail.log:7)\n"
-        "  ended     192.0.2.9: last login at 10:01:00, refused by the guard deny (/var/log/mail.log:3)\n"
+        "  refused   192.0.2.9: last login at 10:01:00, refused by the guard deny (/var/log/mail.log:3)\n"
     )
 
 
@@ -236,7 +236,7 @@ def test_why_without_the_daemon() -> None:
         "  because   until 10:42:17: anna@example.org logged in at 10:12:17, host mx1, format dovecot\n"
         "            /var/log/mail.log:7\n"
     )
-    assert why.exit_status(None) == 1
+    assert why.exit_status(None, found()) == 1
     ended = why.as_text("203.0.113.5", None, found(ends={}))
     assert ended == (
         "203.0.113.5: by the logs alone it may not relay (the daemon was not asked)\n"
@@ -245,8 +245,22 @@ def test_why_without_the_daemon() -> None:
 
 
 #: A reply, what the logs say, and what the text must hold.
+NOTICE = {"code": "not_understood", "text": "the log is not understood", "since": replies.NOW}
 ANSWERS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"rows": [replies.row(origin="manual")]}, {}, "  because   an administrator granted it at 10:12:17\n"),
+    (
+        {"rows": [replies.row(origin="manual", by="uid=0", reason="scanner")]},
+        {},
+        "  because   an administrator granted it at 10:12:17 (uid=0): scanner\n",
+    ),
+    ({"rows": [], "notices": [NOTICE]}, {}, "  trouble   the log is not understood\n"),
+    ({"rows": [], "user": "a@b", "notices": [NOTICE]}, {}, "  trouble   the log is not understood\n"),
+    ({"rows": [], "guard": "multicast"}, {}, "set guards.multicast = false if clients have them\n"),
+    (
+        {"rows": [], "refused": {"deny": 1}},
+        {},
+        "  refused   1 login by the guard deny\n            nothing denies it any more; the next login counts again\n",
+    ),
     (
         {"rows": [replies.row(origin="hub", node="pop2")]},
         {},
@@ -278,7 +292,7 @@ ANSWERS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"rows": []},
         {"logs": [LogPart("/var/log/mail.log", False, "/var/log/mail.log: not readable for uid 1000")]},
-        "  not read  /var/log/mail.log: not readable for uid 1000\n",
+        "  coverage  /var/log/mail.log: not readable for uid 1000\n",
     ),
 ]
 
@@ -288,6 +302,69 @@ def test_each_part_of_an_answer(reply: dict[str, Any], logs: dict[str, Any], tex
     asked = replies.why(**reply)
     assert text in why.as_text("203.0.113.5", asked, found(**logs))
     fits(why.as_text("203.0.113.5", asked, found(**logs), NARROW))
+
+
+STUCK = {"spec": "lmdb:/x", "value": "ok", "waiting": True, "failing": "disk full"}
+
+
+@pytest.mark.parametrize("user", [None, "anna@example.org"])
+def test_a_grant_that_cannot_be_written_is_no_right_to_relay(user: str | None) -> None:
+    reply = replies.why(user=user, tables=[STUCK])
+    text = why.as_text("anna@example.org", reply, found(login("10:12:17")))
+    assert "but the MTA may not know: lmdb:/x cannot be written\n" in text.splitlines(keepends=True)[0]
+    assert "FAILING: disk full" in text
+    assert why.exit_status(reply, found()) == 3
+    for told in ({"waiting": False}, {"failing": None}):
+        written = replies.why(user=user, tables=[{**STUCK, **told}])
+        assert why.exit_status(written, found()) == 0
+        assert "may not know" not in why.as_text("anna@example.org", written, found(login("10:12:17")))
+
+
+DENIAL = {"what": "anna@example.org", "until": "2026-11-30T11:00:00.000Z", "by": "uid=0", "reason": ""}
+LOCAL = login("10:12:17", guard="local", ip="10.0.0.7")
+
+
+@pytest.mark.parametrize(
+    ("reply", "logins", "label", "status"),
+    [
+        ({}, [login("09:50:05")], "ended", 3),
+        ({"denials": [DENIAL]}, [login("10:12:17")], "revoked", 3),
+        ({"denials": [DENIAL]}, [login("09:50:05")], "ended", 3),
+        ({}, [login("10:12:17")], "no row", 3),
+        ({}, [login("10:12:17", guard="deny")], "refused", 3),
+        ({}, [LOCAL], "local", 0),
+    ],
+)
+def test_what_became_of_a_users_login(reply: Any, logins: list[Login], label: str, status: int) -> None:
+    asked = replies.why(ip=None, user="anna@example.org", rows=[], tables=[], **reply)
+    text = why.as_text("anna@example.org", asked, found(*logins))
+    labels = {line[2:11].strip() for line in text.splitlines()[1:] if line[2] != " "}
+    assert labels - {"denied"} == {label}, text
+    assert why.exit_status(asked, found(*logins)) == status
+    assert text.startswith(f"anna@example.org may {'' if status == 0 else 'not '}relay from ")
+
+
+def test_a_refused_login_is_told_once() -> None:
+    refused = {"refused": {"deny": 1}, "refusals": [], "denials": [DENIAL]}
+    asked = replies.why(ip=None, user="anna@example.org", rows=[], tables=[], **refused)
+    text = why.as_text("anna@example.org", asked, found(login("10:12:17", guard="deny")))
+    assert text.count("refused") == 1, text
+
+
+def test_commands_to_be_typed_keep_the_configuration() -> None:
+    given = Look(config="/etc/my mail.toml")
+    option = "'--config=/etc/my mail.toml'"
+    denied = replies.why(rows=[], denials=[DENIAL])
+    assert f"pbs-fast revoke {option} --undo anna@" in why.as_text("a", denied, found(), given)
+    rows = [replies.row(ip=f"192.0.2.{n}") for n in range(21)]
+    assert f"see: pbs-fast list {option}\n" in why.as_text("a", replies.why(user="a", rows=rows), found(), given)
+    missed = [Missed("no-pattern", Line("/x", 5, "x", 1))] * 6
+    assert f"see: pbs-fast match {option} --missed LOG" in why.as_text(
+        "a", replies.why(rows=[]), found(missed=missed), given
+    )
+    assert f"pbs-fast queue {option} anna@example.org | postsuper" in revoked(given, what="anna@example.org")
+    denials = [{**DENIAL, "what": f"u{n}"} for n in range(11)]
+    assert f"pbs-fast status {option} --json lists all" in status.as_text(replies.status(denials=denials), given)
 
 
 # -- list, changes, events -------------------------------------------------------------------------------------------
@@ -315,18 +392,18 @@ def test_each_order_takes_what_is_not_known(order: str) -> None:
     assert len(sorted(some, key=short.ORDERS[order])) == 3
 
 
-def revoked(**more: Any) -> str:
+def revoked(look: Look = layout.PLAIN, **more: Any) -> str:
     reply: Any = {
         "what": "mallory@example.org", "kind": "user", "revoked": 3, "until": "2026-12-01T10:31:40.000Z",
         "addresses": ["203.0.113.77", "198.51.100.4", "2001:db8::77"],
     } | more  # fmt: skip
-    return short.revoked(reply, replies.NOW)
+    return short.revoked(reply, replies.NOW, look)
 
 
 def test_what_revoke_says() -> None:
     assert revoked() == (
         "revoked 3 addresses of mallory@example.org: 203.0.113.77 198.51.100.4 2001:db8::77\n"
-        "no new grant for it until 2026-12-01 10:31:40\n"
+        "no new grant for this user until 2026-12-01 10:31:40\n"
         "its mail may still be queued: pbs-fast queue mallory@example.org | postsuper -h -\n"
         "still to do: change the password; end its sessions (Dovecot: doveadm kick mallory@example.org)\n"
     )
@@ -348,6 +425,8 @@ def test_what_the_other_changes_say() -> None:
     )
     reloaded: Any = {"reloaded": True, "text": "reloaded mynetworks", "warnings": ["x is not set"]}
     assert short.reloaded(reloaded) == "x is not set\nreloaded mynetworks\n"
+    failed: Any = {"reloaded": False, "text": "", "warnings": ["reload failed"]}
+    assert short.reloaded(failed) == "reload failed\n"
 
 
 def test_an_event_is_one_line() -> None:

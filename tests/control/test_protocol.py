@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from pbs_fast.control.protocol import (
     IN_ORDER,
     LONGEST_MANUAL,
     REQUESTS,
+    UNUSED,
     AnyRequest,
     Grant,
     List,
@@ -33,6 +35,7 @@ from pbs_fast.control.protocol import (
     line,
     target_of,
 )
+from pbs_fast.log.records import Kind
 
 IPS = st.sampled_from(["203.0.113.5", "2001:db8::5", "0.0.0.0"])  # noqa: S104 - an address in a message
 USERS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=256)
@@ -178,6 +181,8 @@ def test_a_network_with_host_bits_is_not_taken_for_a_user() -> None:
 
 def test_what_is_in_order_are_events() -> None:
     assert set(EVENTS) > IN_ORDER
+    sent = {name for each in get_args(Kind) for name in get_args(each)}
+    assert sent == set(EVENTS) - UNUSED, "what `watch` names to choose from is what is sent"
     assert len(set(EVENTS)) == len(EVENTS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -63,24 +64,68 @@ def test_an_address_from_login_to_revoke(site: Site) -> None:
     assert ask(site, "revoke", "anna@example.org", "--for=1h").startswith("revoked 2 addresses of anna@example.org: ")
     site.wait_rows(B)
     text = ask(site, "why", A, code=3)
-    assert "may not relay" in text
+    assert "may not relay: no row and no refusal, although its login at" in text
     text = ask(site, "why", "anna@example.org", code=3)
-    assert "to end it: pbs-fast revoke --undo anna@example.org" in text
+    assert f"to end it: pbs-fast revoke --config={site.config} --undo anna@example.org" in text
+    assert "\n  revoked   " in text
+    done = pbs("revoke", f"--config={site.config}", "bart")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "knows no login of bart; the denial holds all the same; nearest: bert" in done.stderr
+    ask(site, "revoke", "--undo", "bart")
     site.append(login(D, "Anna@example.org"))
     wait_for("the refusal", lambda: "by the guard deny" in ask(site, "why", D, code=3), seconds=PATIENCE)
     ask(site, "revoke", "--undo", "anna@example.org")
     assert ask(site, "grant", D, "--for=10m", "--reason=ticket 4711").startswith(f"{D} may relay until ")
     site.wait_rows(B, D)
-    assert "an administrator granted it" in ask(site, "why", D)
+    assert "(uid=" in (text := ask(site, "why", D))
+    assert "): ticket 4711\n" in text
+    assert '"reason": "ticket 4711"' in ask(site, "list", "--json")
+    text = ask(site, "why", "anna@example.org", code=3)
+    assert "--undo" not in text
+    assert "nothing denies it any more" in text
     assert "1 granted by hand" in ask(site, "status")
     ask(site, "reload")
+    assert "reload" not in ask(site, "status")
+    site.deny.write_text("x = 1")
+    text = ask(site, "reload", code=1)
+    assert text.startswith("reload failed, the previous settings stay in force: ")
+    assert text.count("\n") == 1
+    for words in (("status",), ("why", "192.0.2.99")):
+        assert "reload failed, the previous settings stay in force: " in ask(site, *words, code=3)
+    site.deny.write_text("")
+    ask(site, "reload")
+    assert "reload" not in ask(site, "status")
 
     shutil.move(site.log, site.place / "elsewhere")
-    wait_for("the missing log", lambda: "MISSING" in pbs("status", f"--config={site.config}").stdout, seconds=PATIENCE)
-    assert "does not exist" in ask(site, "status", code=3)
+
+    def missing() -> bool:
+        said = pbs("status", f"--config={site.config}").stdout
+        return "MISSING" in said and "does not exist" in said
+
+    wait_for("the missing log", missing, seconds=PATIENCE)
+    ask(site, "status", code=3)
     daemon.stop()
     assert "the daemon was not asked" in ask(site, "why", B, code=1)
     assert ask(site, "status", code=1) == ""
+
+
+def test_a_grant_that_cannot_be_written(site: Site) -> None:
+    """Not in the table is no right to relay, whether an address or its user is asked about; what is in it stays."""
+    site.start()
+    site.append(login(A, "anna"))
+    site.wait_rows(A)
+    with site.file.open("r+b") as reader:
+        fcntl.lockf(reader, fcntl.LOCK_SH)  # a reader that hangs
+        site.append(login(B, "bert"))
+        wait_for("the failure", lambda: "FAILING" in pbs("why", f"--config={site.config}", B).stdout, seconds=PATIENCE)
+        for who in (B, "bert"):
+            text = ask(site, "why", who, code=3)
+            assert f"but the MTA may not know: {site.spec} cannot be written\n" in text
+            assert "FAILING: " in text
+        for who in (A, "anna"):
+            assert "may not know" not in ask(site, "why", who)
+    for who in (B, "bert"):
+        wait_for("the row", lambda who=who: not pbs("why", f"--config={site.config}", who).returncode, seconds=PATIENCE)  # type: ignore[misc]
 
 
 def test_a_daemon_that_hangs(site: Site) -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from daemon.controlled import status
 from daemon.running import NOBODY, Site, lines_with, login, noise, require_nobody
 
 A, B, C = "203.0.113.1", "203.0.113.2", "203.0.113.3"
@@ -27,8 +28,12 @@ def test_a_log_that_is_not_there_yet_is_waited_for(site: Site) -> None:
     missing = f"{site.log} does not exist; waiting for it"
     assert site.said().count(missing) == 1
     time.sleep(1.5)  # several looks, of which none may say it again
+    assert status(site)["logs"][0]["coverage"]["reason"] == missing
     site.append(login(A))
     site.wait_rows(A)
+    found = status(site)["logs"][0]
+    assert (found["state"], found["coverage"]["complete"]) == ("following", False)
+    assert found["coverage"]["reason"] == f"when the daemon started: {site.log} does not exist"
     assert site.said().count(missing) == 1
     assert site.said().count(f"{site.log} is there; following it") == 1
     site.append(login(B))

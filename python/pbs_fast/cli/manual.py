@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from pbs_fast.cli import options, panels
-from pbs_fast.cli.reach import answer, note, target
+from pbs_fast.cli.reach import answer, look_for, note, socket_for, target
 from pbs_fast.config import Settings
 from pbs_fast.config.model import LONGEST
 
 Reason = Annotated[
-    str, typer.Option(metavar="TEXT", help="Why; for the daemon's log and for status.", show_default=False)
+    str, typer.Option(metavar="TEXT", help="Why; for the daemon's log, and shown by why.", show_default=False)
 ]
 _Duration = options.duration(1, LONGEST)
 
@@ -45,10 +45,9 @@ def register(app: typer.Typer) -> None:
         """Take the right to relay from an address, a network or a user, now.
 
         The rows are removed from the tables, and no login brings them back for a time. It survives a restart of the
-        daemon. What should last belongs into deny.toml. Needs root or the daemon's account.
+        daemon. What should last belongs in deny.toml. Needs root or the daemon's account.
         """
         from pbs_fast.cli.render import replies
-        from pbs_fast.cli.render.layout import look
         from pbs_fast.control.protocol import Revoke, Undo
         from pbs_fast.errors import UsageError
 
@@ -57,10 +56,14 @@ def register(app: typer.Typer) -> None:
             if for_ is not None:
                 raise UsageError("--undo and --for do not go together; leave out --for")
             undone = answer(settings, Undo(whom_.ip, whom_.network, whom_.user, reason=reason))
-            typer.echo(replies.undone(undone, look()), nl=False)
+            typer.echo(replies.undone(undone, look_for(settings)), nl=False)
             return 0
         reply = answer(settings, Revoke(whom_.ip, whom_.network, whom_.user, for_s=for_, reason=reason))
-        typer.echo(replies.revoked(reply, _now(), look()), nl=False)
+        typer.echo(replies.revoked(reply, _now(), look_for(settings)), nl=False)
+        if warning := reply.get("warning"):
+            note("revoke", warning)
+        if whom_.user is not None and not reply["revoked"]:
+            _warn_of_unknown(settings, whom_.user)
         return 0
 
     @options.command(app, "grant", keys=(), panel=panels.DAEMON)
@@ -79,15 +82,14 @@ def register(app: typer.Typer) -> None:
         daemon's account.
         """
         from pbs_fast.cli.render import replies
-        from pbs_fast.cli.render.layout import look
         from pbs_fast.control.protocol import Grant
         from pbs_fast.errors import UsageError
 
         ip = target(address).ip
         if ip is None:
-            raise UsageError(f"{address}: is no IP address; only a single address can be granted")
+            raise UsageError(f"{address}: is not an IP address; only a single address can be granted")
         reply = answer(settings, Grant(ip, for_, reason))
-        typer.echo(replies.granted(reply, _now(), look()), nl=False)
+        typer.echo(replies.granted(reply, _now(), look_for(settings)), nl=False)
         return 0
 
     @options.command(app, "queue", keys=("watchlog", "core"), panel=panels.DAEMON)
@@ -96,14 +98,20 @@ def register(app: typer.Typer) -> None:
         whom: Annotated[str, typer.Argument(metavar="USER|ADDRESS", help="A login name, or an IP address.")],
         since: Annotated[
             int,
-            typer.Option(parser=_Duration, metavar="DURATION", help="How far back the logs are read, like 2h or 7d."),
+            typer.Option(
+                parser=_Duration,
+                metavar="DURATION",
+                help="How far back the logs are read, like 2h or 7d; by default 24h.",
+                show_default=False,
+            ),
         ] = 86_400,
     ) -> int:
         """Print the ids of queued messages that a user sent by POP before SMTP.
 
         Reads the logs for the addresses of the user's logins and for the messages that Postfix took from them within
-        a grace period, and asks postqueue which of these are still queued. Prints one id a line, for example for:
-        pbs-fast queue USER | postsuper -h -
+        a grace period, and asks postqueue which of these are still queued. The exit status is 1 if postqueue fails, or
+        if no message is found and a log does not reach back far enough; else 0, even if none is queued. Prints one id a
+        line, for example for: pbs-fast queue USER | postsuper -h -
         """
         from time import time
 
@@ -123,6 +131,32 @@ def register(app: typer.Typer) -> None:
             note("queue", gap)
         note("queue", f"{plural(len(sent), 'message')} of {whom_.what}, {len(waiting):,} of them still queued")
         return 1 if gaps and not sent else 0
+
+
+def _warn_of_unknown(settings: Settings, user: str) -> None:
+    """Say so if the daemon knows no login of this user, whose name may be misspelt: the denial holds all the same."""
+    from pbs_fast.cli.errors import nearest
+    from pbs_fast.control.client import ControlError, stream
+    from pbs_fast.control.protocol import List, Refusals
+    from pbs_fast.guards.deny import fold_user
+
+    rows, refusals = List(), Refusals()
+    known: dict[str, str] = {}
+    try:
+        for page in stream(socket_for(settings, rows), rows):
+            known |= {fold_user(row["user"]): row["user"] for row in page["rows"] if row["user"]}
+        for part in stream(socket_for(settings, refusals), refusals):
+            known |= {fold_user(each["user"]): each["user"] for each in part["refusals"] if each["user"]}
+    except ControlError as error:
+        note("revoke", f"whether {user} is a known login is not checked: {error}")
+        return
+    name = fold_user(user)
+    if name in known:
+        return
+    # A login is often given without its domain.
+    near = next((each for each in sorted(known) if each.partition("@")[0] == name), None) or nearest(name, known)
+    text = f"the daemon knows no login of {user}; the denial holds all the same"
+    note("revoke", text if near is None else f"{text}; nearest: {known[near]}")
 
 
 def _now() -> str:

@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from pbs_fast.config import Settings
+from pbs_fast.config import DEFAULT_FILE, Settings
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pbs_fast.cli.render.layout import Look
     from pbs_fast.control.protocol import Request, Target
 
 R = TypeVar("R")
+
+
+def look_for(settings: Settings) -> Look:
+    """The Look of standard output; commands to be typed name the configuration that this one was given."""
+    from pbs_fast.cli.render.layout import look
+
+    return look(config=None if settings.file == DEFAULT_FILE else settings.file)
 
 
 def socket_for(settings: Settings, request: Request[Any]) -> Path:

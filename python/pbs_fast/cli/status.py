@@ -1,4 +1,4 @@
-"""`pbs-fast status`, `metrics` and `reload`: how the running daemon is, and to have it reread its configuration."""
+"""`pbs-fast status`, `metrics` and `reload`: the running daemon's state, and to have it reread its configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pbs_fast.cli import options, panels
-from pbs_fast.cli.reach import answer, note, socket_for
+from pbs_fast.cli.reach import answer, look_for, note, socket_for
 from pbs_fast.config import Settings
 
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
         settings: Settings,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object (docs/status.schema.json).")] = False,
     ) -> int:
-        """Show how the running daemon is.
+        """Show the daemon's state.
 
         Shows its logs, tables, refusals and standing trouble. The exit status suits monitoring: 0 all is well, 1 the
         daemon is not running or may not be asked, 3 it runs with a fault, such as a log that cannot be read or a table
@@ -28,7 +28,6 @@ def register(app: typer.Typer) -> None:
         from json import dumps
 
         from pbs_fast.cli.render import status as render
-        from pbs_fast.cli.render.layout import look
         from pbs_fast.control.client import SilentError
         from pbs_fast.control.protocol import Status
 
@@ -37,7 +36,7 @@ def register(app: typer.Typer) -> None:
         except SilentError as error:
             note("status", _hangs(settings, str(error)))
             return render.HANGS
-        typer.echo(dumps(reply, indent=2) + "\n" if json else render.as_text(reply, look()), nl=False)
+        typer.echo(dumps(reply, indent=2) + "\n" if json else render.as_text(reply, look_for(settings)), nl=False)
         return render.exit_status(reply)
 
     @options.command(app, "metrics", keys=(), panel=panels.DAEMON)
@@ -58,12 +57,11 @@ def register(app: typer.Typer) -> None:
         Like SIGHUP, but it says here what came of it; the exit status is 1 if the previous settings stay in force.
         Needs root or the daemon's account.
         """
-        from pbs_fast.cli.render.layout import look
         from pbs_fast.cli.render.replies import reloaded
         from pbs_fast.control.protocol import Reload
 
         reply = answer(settings, Reload())
-        typer.echo(reloaded(reply, look()), nl=False)
+        typer.echo(reloaded(reply, look_for(settings)), nl=False)
         return 0 if reply["reloaded"] else 1
 
 

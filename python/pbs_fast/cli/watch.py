@@ -75,13 +75,14 @@ def register(app: typer.Typer) -> None:
 def _kinds(named: list[str], alarms: bool) -> tuple[str, ...]:
     """The kinds to ask for. Raises UsageError for one that does not exist."""
     from pbs_fast.cli.errors import nearest
-    from pbs_fast.control.protocol import EVENTS, IN_ORDER
+    from pbs_fast.control.protocol import EVENTS, IN_ORDER, UNUSED
     from pbs_fast.errors import UsageError
 
     for name in named:
         if name not in EVENTS:
-            near = nearest(name, EVENTS)
-            known = f"nearest: {near}" if near else f"known are {', '.join(EVENTS)}"
+            sent = [kind for kind in EVENTS if kind not in UNUSED]
+            near = nearest(name, sent)
+            known = f"nearest: {near}" if near else f"known are {', '.join(sent)}"
             raise UsageError(f"{name}: no such kind of event; {known}")
     kinds = tuple(named) or EVENTS
     kinds = tuple(kind for kind in kinds if not (alarms and kind in IN_ORDER))

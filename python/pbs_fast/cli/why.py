@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pbs_fast.cli import options, panels
-from pbs_fast.cli.reach import answer, escape_output, note, target
+from pbs_fast.cli.reach import answer, escape_output, look_for, note, target
 from pbs_fast.config import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def register(app: typer.Typer) -> None:
         from json import dumps
 
         from pbs_fast.cli.render import why as render
-        from pbs_fast.cli.render.layout import look
 
         asked = target(whom)
         if asked.network is not None:
@@ -51,8 +50,8 @@ def register(app: typer.Typer) -> None:
         if json:
             typer.echo(dumps({"daemon": reply, "logs": found.as_dict()}))
         else:
-            typer.echo(render.as_text(asked.what, reply, found, look()), nl=False)
-        return render.exit_status(reply)
+            typer.echo(render.as_text(asked.what, reply, found, look_for(settings)), nl=False)
+        return render.exit_status(reply, found)
 
 
 def _reply(settings: Settings, asked: Target) -> Reply | None:

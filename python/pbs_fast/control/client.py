@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 from pbs_fast.control.protocol import List, Refusals, Request, Watch, encode_request
 from pbs_fast.control.replies import Event
 from pbs_fast.errors import PbsError
+from pbs_fast.util.accounts import group_name
 
 R = TypeVar("R")
 
@@ -124,7 +125,7 @@ class _Connection:
             raise self._unreachable(fault) from None
         except ValueError:  # NUL in the path
             self._socket.close()
-            raise ControlError(f"{path}: is no path of a socket; correct control.directory") from None
+            raise ControlError(f"{path}: is not a path of a socket; correct control.directory") from None
 
     def close(self) -> None:
         self._socket.close()
@@ -161,7 +162,7 @@ class _Connection:
         except ValueError:
             record = None
         if not isinstance(record, dict):
-            raise ControlError(f"{self._path}: not pbs-fast's control socket: its answer is no JSON object")
+            raise ControlError(f"{self._path}: not pbs-fast's control socket: its answer is not a JSON object")
         return record
 
     def ok(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -185,12 +186,20 @@ class _Connection:
         path = self._path
         if fault.errno in (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED):
             return NotRunningError(
-                f"no daemon listens on {path}; start pbs-fast, or name its configuration with --config "
-                "(a daemon from before this version has no such socket)"
+                f"no daemon listens on {path}; start pbs-fast; if it runs, give its configuration (--config), whose "
+                "control.directory names the socket"
             )
         if fault.errno in (errno.EACCES, errno.EPERM):
-            who = "root or the daemon's account" if path.name == CONTROL else "root, or a member of its group (adm)"
+            who = "root or the daemon's account" if path.name == CONTROL else f"root, or a member of {_group(path)}"
             return NoRightError(f"{path}: permission denied; run this as {who}")
         if isinstance(fault, TimeoutError) or fault.errno == errno.EAGAIN:
             return SilentError(f"the daemon at {path} takes no further connection; try again")
         return ControlError(f"cannot connect to {path}: {fault.strerror or fault}; see control.directory")
+
+
+def _group(path: Path) -> str:
+    """The group of a socket, which cannot be seen in a directory that is closed to us."""
+    try:
+        return f"the socket's group ({group_name(path.stat().st_gid)})"
+    except OSError:
+        return "the socket's group"

@@ -42,9 +42,14 @@ def check(peer: Peer, request: Request[Any]) -> None:
         return
     if peer.uid == 0 or (peer.uid == os.geteuid() and peer.uid != _overflow_uid()):
         return
-    raise RequestError(
-        "denied", f"{request.do} needs root or the account {user_name(os.geteuid())}; you are uid {peer.uid}"
-    )
+    if peer.uid == os.geteuid():
+        text = (
+            f"{request.do} needs root: uid {peer.uid} is never trusted, because it may be any account of another user "
+            "namespace; run the daemon as an account of its own"
+        )
+    else:
+        text = f"{request.do} needs root or the account {user_name(os.geteuid())}; you are uid {peer.uid}"
+    raise RequestError("denied", text)
 
 
 def _overflow_uid() -> int:

@@ -22,7 +22,7 @@ VERSION = 1
 LONGEST_REQUEST = 64 << 10
 #: Rows, or refusals, in one reply.
 PAGE = 1_000
-#: Longest manual grant or denial, in seconds: as the configuration's `grace`. What should last belongs into
+#: Longest manual grant or denial, in seconds: as the configuration's `grace`. What should last belongs in
 #: mynetworks or deny.toml.
 LONGEST_MANUAL = 30 * 86_400
 #: Longest user name and reason, in characters.
@@ -55,6 +55,8 @@ EVENTS = (
     "reloaded",
     "warning",
 )
+#: Reserved for what this version lacks (caps on mail, other nodes): nothing sends them.
+UNUSED = frozenset({"cap", "hub_down", "hub_up", "node_silent", "node_back"})
 #: What is in order: `watch --alarms` leaves it out.
 IN_ORDER = frozenset({"granted", "renewed", "expired", "removed", "refused", "ready", "reloaded", "log_rotated"})
 

@@ -37,6 +37,10 @@ class Row(TypedDict):
     node: str | None
     """None: this node's own."""
     origin: Origin
+    by: NotRequired[str]
+    """Of a manual grant: `uid=N`."""
+    reason: NotRequired[str]
+    """Of a manual grant."""
 
 
 class Refusal(TypedDict):
@@ -97,7 +101,9 @@ class Why(TypedDict):
     denials: list[Denial]
     """Those that cover this address or user."""
     tables: list[TableAnswer]
-    """For an address; empty for a user."""
+    """All of them for an address; for a user those that fail while changes of the user's rows wait, without value."""
+    notices: NotRequired[list[StandingNotice]]
+    """The daemon's trouble that lasts, as in `status`. An older daemon does not send it."""
     logs: list[str]
     """The names of the followed logs."""
 

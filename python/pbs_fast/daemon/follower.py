@@ -120,6 +120,8 @@ class Follower:
         self._live = start != "begin"
         self._resumed_at: int | None = None
         self._replay: Past | None = None
+        self._absent = False
+        """There was nothing to read when the replay began."""
 
     def open(self) -> None:
         """Look at the log for the first time. One that is not there yet is waited for.
@@ -141,6 +143,7 @@ class Follower:
     def begin_replay(self, since: float, now: float) -> None:
         """Plan to read what was logged since `since`; both in seconds since the epoch."""
         self._replay = self.source.replay(since, self._past.timestamp, now)
+        self._absent = self.source.trouble is not None
         self._prime()
 
     def resume(self, coverage: Coverage, now: float) -> None:
@@ -166,7 +169,10 @@ class Follower:
             return self.covered
         if self._replay is None:
             return Coverage(False, f"{self.path} was not replayed")
-        return self._replay.coverage
+        found = self._replay.coverage
+        if self._absent and self.source.trouble is None:
+            return found._replace(reason=f"when the daemon started: {found.reason.split('; waiting for ')[0]}")
+        return found
 
     def step(self) -> Batch:
         """The logins in the next part of the past."""

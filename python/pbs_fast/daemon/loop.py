@@ -36,6 +36,7 @@ from pbs_fast.metrics.snapshot import Latest
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
 from pbs_fast.util.gc import old_objects_aside
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.control.requests import Control
@@ -121,10 +122,10 @@ class Daemon:
         self.measures = Measures(live, latest or Latest(), formats, core, control)
         self._commands = Commands(
             board=self._board,
-            queries=Queries(live, self._refusals),
+            queries=Queries(live, self._refusals, self._board.standing),
             changes=self._changes,
             refusals=self._refusals,
-            reload=self._reload_told,
+            reload=self._reload_now,
             ready=lambda: self._started,
         )
 
@@ -228,21 +229,24 @@ class Daemon:
         self._notifier.turned(self.state)
         self._feed.turned()
 
-    def _reload_now(self) -> bool:
-        """What SIGHUP asks for; False on an error."""
+    def _reload_now(self) -> replies.Reloaded:
+        """What SIGHUP or a command asks for, with what our log says of it. A failure is a standing notice."""
         self._notifier.reloading()
-        done = self._reload()
-        self.measures.reloaded(done)
-        if done:
-            self._sweep()
-        self._notifier.reloaded(self.state())
-        return done
-
-    def _reload_told(self) -> replies.Reloaded:
-        """The same for a command, with what our log says of it."""
         heard = Heard("reloaded")
         with listening(heard):
-            done = self._reload_now()
+            done = self._reload()
+            self.measures.reloaded(done)
+            if done:
+                self._sweep()
+                self.notices.clear("reload_failed", "")
+        if not done:
+            why = (
+                printable(heard.warnings[-1])
+                if heard.warnings
+                else "reload failed, the previous settings stay in force"
+            )
+            self.notices.set("reload_failed", "", f"{why}; correct it, then: pbs-fast reload", self._clock.wall())
+        self._notifier.reloaded(self.state())
         return {"reloaded": done, "text": heard.text, "warnings": heard.warnings}
 
     def _sweep(self) -> None:

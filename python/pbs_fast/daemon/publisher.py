@@ -5,7 +5,7 @@ Knows no logs and no expiry. Imports events and tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from pbs_fast.control import replies
@@ -58,6 +58,14 @@ class Publisher:
         return [
             {"spec": each.table.spec, "value": value, "waiting": ip in each, "failing": each.failing}
             for each in self._pending
+        ]
+
+    def unwritten(self, ips: Collection[str]) -> list[replies.TableAnswer]:
+        """The tables that fail while changes of some of these addresses wait."""
+        return [
+            {"spec": each.table.spec, "value": None, "waiting": True, "failing": each.failing}
+            for each in self._pending
+            if each.failing is not None and any(ip in each for ip in ips)
         ]
 
     @property

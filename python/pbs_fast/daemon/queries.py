@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
@@ -27,9 +27,13 @@ MOST = 1_000
 class Queries:
     """Answers them, in the loop."""
 
-    def __init__(self, live: LiveState, refusals: Refusals) -> None:
+    def __init__(
+        self, live: LiveState, refusals: Refusals, notices: Callable[[], list[replies.StandingNotice]]
+    ) -> None:
+        """`notices` gives the trouble that lasts."""
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._logs, self._clock, self._refusals = live.manual, live.logs, live.clock, refusals
+        self._notices = notices
 
     def why(self, request: Why, *, ready: bool) -> Iterator[replies.Why | None]:
         """All that is known of an address, or of a user, whose rows are searched in parts."""
@@ -59,7 +63,10 @@ class Queries:
             "denials": denials(
                 [each for each in self._guards.denials(wall) if each.covers(request.ip, request.user)], MOST
             ),
-            "tables": [] if request.ip is None else self._publisher.answers(request.ip, self._ledger.get(request.ip)),
+            "tables": self._publisher.unwritten([row["ip"] for row in rows])
+            if request.ip is None
+            else self._publisher.answers(request.ip, self._ledger.get(request.ip)),
+            "notices": self._notices(),
             "logs": [follower.path for follower in self._logs],
         }
 
@@ -86,12 +93,12 @@ class Queries:
     def _row(self, ip: str, row: Grant, shift: int) -> replies.Row:
         origin = row_origin(row) or "own"
         since: float | None = None
-        if origin == "manual":
-            grant = self._manual.state.grants.get(ip)
-            since = None if grant is None else grant.made
+        manual = self._manual.state.grants.get(ip) if origin == "manual" else None
+        if manual is not None:
+            since = manual.made
         elif row.why in ("new", "renewed") and not self._ledger.is_open(ip):
             since = row.expires + shift - self._ledger.grace
-        return {
+        shown: replies.Row = {
             "ip": ip,
             "user": row.user,
             "since": None if since is None else rfc3339(since),
@@ -101,6 +108,9 @@ class Queries:
             "node": None,
             "origin": origin,
         }
+        if manual is not None:
+            shown |= {"by": f"uid={manual.uid}", "reason": manual.reason}
+        return shown
 
 
 def denials(some: list[Denial], most: int) -> list[replies.Denial]:

@@ -53,7 +53,6 @@ class StatusBoard:
         wall, now = self._clock.wall(), self._clock.now()
         ledger, guards = self._ledger, self._guards
         total, marked = len(ledger), ledger.marked
-        self._note()
         refused = self._refused()
         logins, outcomes = self._outcomes(refused)
         return {
@@ -86,10 +85,13 @@ class StatusBoard:
             "logins": logins,
             "outcomes": outcomes,
             "refused": refused,
-            "notices": [
-                {"code": each.code, "text": each.text, "since": rfc3339(each.since)} for each in self._notices.list()
-            ],
+            "notices": self.standing(),
         }
+
+    def standing(self) -> list[replies.StandingNotice]:
+        """The trouble that lasts, those of tables as they are now."""
+        self._note()
+        return [{"code": each.code, "text": each.text, "since": rfc3339(each.since)} for each in self._notices.list()]
 
     def _counters(self) -> Counters:
         return self._guards.counters

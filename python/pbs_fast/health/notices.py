@@ -23,6 +23,7 @@ Code = Literal[
     "manual_damaged",
     "not_understood",
     "refused_entries",
+    "reload_failed",
     "table_fails",
 ]
 

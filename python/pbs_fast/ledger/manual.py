@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from pbs_fast.util.addresses import canonical, parse_network
 
-#: Longest grant or denial in seconds, as the longest `grace`: what should last belongs into mynetworks or deny.toml.
+#: Longest grant or denial in seconds, as the longest `grace`: what should last belongs in mynetworks or deny.toml.
 LONGEST = 30 * 86_400
 #: Grants, and denials.
 MOST = 10_000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Generic, Literal, TypeVar
 
 Kind = (
-    Literal["granted", "renewed", "expired", "removed", "revoked", "refused", "limit", "cap", "drift", "warning"]
+    Literal["granted", "renewed", "expired", "removed", "revoked", "refused", "limit", "drift", "warning"]
     | Literal["table_fails", "table_back", "log_gone", "log_back", "log_rotated", "ready", "reloaded"]
 )
 """The kinds of events. A warning whose record has none is one of the kind `warning`."""

@@ -52,7 +52,9 @@ def not_covering(name: str, first: int, since: float, now: float) -> str:
     """Why the log `name` does not cover the window from `since` to `now`: it starts at `first`."""
     starts = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     seconds = round(now - since)
-    window = f"{seconds // 60} minutes" if seconds >= 120 and seconds % 60 == 0 else f"{seconds} s"
+    units = ((3600, "hours"), (60, "minutes"))
+    window = next((f"{seconds // size} {n}" for size, n in units if seconds >= 2 * size and seconds % size == 0), "")
+    window = window or f"{seconds} s"
     return f"{name} starts at {starts}, so it does not cover the last {window}"
 
 

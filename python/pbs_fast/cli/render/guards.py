@@ -19,7 +19,7 @@ _GUARDS = {
         "let the program use mynetworks or SMTP AUTH",
     ),
     "proxies": ("it is listed in guards.proxies: many users share it", "remove it there if it is a client's address"),
-    "deny": ("the deny list or a manual denial covers it", "pbs-fast revoke --undo ends a manual denial"),
+    "deny": ("the deny list or a manual denial covers it", ""),
     "hosts": (
         "the log line names a host that guards.hosts does not list, so another machine may have written it",
         "add the host to guards.hosts if it is one of your servers",
@@ -35,5 +35,6 @@ _GUARDS = {
 
 def meaning(guard: str) -> list[str]:
     """What a guard means and, as far as known, what to do."""
-    what, do = _GUARDS.get(guard, ("such addresses get no grant", "switch the guard off if it is a client's address"))
+    switch = (f"guards.{guard} is on and refuses such addresses", f"set guards.{guard} = false if clients have them")
+    what, do = _GUARDS.get(guard, switch)
     return [what, do] if do else [what]

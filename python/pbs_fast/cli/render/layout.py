@@ -8,6 +8,7 @@ time that a command takes to start (50 ms).
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import textwrap
@@ -41,6 +42,13 @@ class Look:
 
     width: int | None = None
     paint: Paint = lambda text, _: text
+    config: str | None = None
+    """The file that --config named: what is to be typed next needs it too."""
+
+    def command(self, name: str, *words: str) -> str:
+        """A command of pbs-fast to be typed, for the same configuration."""
+        named = [] if self.config is None else [f"--config={self.config}"]
+        return shlex.join(["pbs-fast", name, *named, *words])
 
     @property
     def paint_or_none(self) -> Paint | None:
@@ -52,15 +60,15 @@ PLAIN = Look()
 """A pipe."""
 
 
-def look(stream: TextIO | None = None) -> Look:
+def look(stream: TextIO | None = None, config: str | None = None) -> Look:
     """The Look of a stream, by default standard output. Colour only on a terminal, and not with NO_COLOR."""
     stream = sys.stdout if stream is None else stream
     if stream is None or not stream.isatty():
-        return Look()
+        return Look(config=config)
     width = max(_NARROW, shutil.get_terminal_size().columns)
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return Look(width)
-    return Look(width, _styled)
+        return Look(width, config=config)
+    return Look(width, _styled, config)
 
 
 def _styled(text: str, colour: str) -> str:

@@ -62,10 +62,11 @@ def revoked(reply: Revoked, now: str, look: Look = PLAIN) -> str:
     else:
         head = f"{what} had no row to revoke"
     out = paragraph(head, look, indent="  ")
-    out += paragraph(f"no new grant for it until {clock(reply['until'], now)}", look, indent="  ")
+    whom = {"ip": "this address", "network": "this network", "user": "this user"}[kind]
+    out += paragraph(f"no new grant for {whom} until {clock(reply['until'], now)}", look, indent="  ")
     if kind == "user":
         word = shlex.quote(what)
-        out += f"its mail may still be queued: pbs-fast queue {word} | postsuper -h -\n"
+        out += f"its mail may still be queued: {look.command('queue', what)} | postsuper -h -\n"
         out += paragraph(
             f"still to do: change the password; end its sessions (Dovecot: doveadm kick {word})", look, indent="  "
         )
@@ -91,7 +92,7 @@ def granted(reply: Granted, now: str, look: Look = PLAIN) -> str:
 
 def reloaded(reply: Reloaded, look: Look = PLAIN) -> str:
     """The daemon's own words."""
-    return "".join(paragraph(text, look, indent="  ") for text in (*reply["warnings"], reply["text"]))
+    return "".join(paragraph(text, look, indent="  ") for text in (*reply["warnings"], reply["text"]) if text)
 
 
 def event(happened: Event, look: Look = PLAIN) -> str:

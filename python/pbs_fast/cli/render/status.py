@@ -44,9 +44,9 @@ def as_text(reply: Status, look: Look = PLAIN) -> str:
     now = reply["now"]
     up = between(reply["started"], now)
     state = "ready" if reply["ready"] else "STARTING, the logs are being replayed"
+    late = f", loop turned {exact(reply['turned_s'])} ago" if reply["turned_s"] > LONGEST_TURN else ""
     out = paragraph(
-        f"pbs-fast {reply['version']}, pid {reply['pid']}, up {exact(up)}, {reply['core']} backend: {state}, "
-        f"loop turned {exact(reply['turned_s'])} ago",
+        f"pbs-fast {reply['version']}, pid {reply['pid']}, up {exact(up)}, {reply['core']} backend: {state}{late}",
         look,
         indent="  ",
     )
@@ -158,7 +158,7 @@ def _denials(denials: list[Denial], now: str, look: Look) -> str:
         reason = f": {each['reason']}" if each["reason"] else ""
         out += paragraph(f"denied by hand: {each['what']}{until} ({each['by']}){reason}", look, indent="  ")
     if len(manual) > _DENIALS:
-        out += f"denied by hand: {len(manual) - _DENIALS} more; pbs-fast status --json lists all\n"
+        out += f"denied by hand: {len(manual) - _DENIALS} more; {look.command('status', '--json')} lists all\n"
     return out
 
 

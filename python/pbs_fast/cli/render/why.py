@@ -4,42 +4,59 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pbs_fast.cli.render.guards import meaning
 from pbs_fast.cli.render.layout import PLAIN, Look, between, clock, labelled, listed, paragraph, parse_time, plural
+from pbs_fast.cli.render.logs import (
+    LINES,
+    by_address,
+    gaps,
+    local_logins,
+    mail,
+    missed,
+    newest_logins,
+    tally,
+    utc,
+    without_rows,
+)
 from pbs_fast.util.durations import exact
 
 if TYPE_CHECKING:
     from pbs_fast.control.replies import Refusal, Row, Why
-    from pbs_fast.control.why.findings import Findings, Line, Login, Message
+    from pbs_fast.control.why.findings import Findings, Line, Login
 
 #: Exit statuses; 1 is that of every answer without the daemon.
 MAY, WITHOUT_DAEMON, MAY_NOT = 0, 1, 3
 
-#: Lines, addresses and queue ids that are shown before the rest is counted.
-_LINES, _ADDRESSES, _MESSAGES = 5, 20, 12
+#: Addresses that are shown before the rest is counted.
+_ADDRESSES = 20
 
 
 def shown_lines(reply: Why | None, found: Findings) -> list[Line]:
     """The lines whose place may be shown, so that only these are looked for again to number them."""
     logins: dict[str, Login] = {login.ip: login for login in found.logins if not login.guard}
     explained = [explaining(row, found) for row in (reply["rows"] if reply is not None else [])[:_ADDRESSES]]
-    shown = [*list(logins.values())[:_ADDRESSES], *filter(None, explained), *_newest(found.logins).values()]
-    return [login.line for login in shown] + [each.line for each in found.missed[:_LINES]]
+    shown = [*list(logins.values())[:_ADDRESSES], *filter(None, explained), *newest_logins(found.logins).values()]
+    return [login.line for login in shown] + [each.line for each in found.missed[:LINES]]
 
 
-def exit_status(reply: Why | None) -> int:
+def exit_status(reply: Why | None, found: Findings) -> int:
     """Whether the address, or any address of the user, may relay; WITHOUT_DAEMON if it was not asked."""
     if reply is None:
         return WITHOUT_DAEMON
-    return MAY if reply["rows"] or reply["guard"] == "local" else MAY_NOT
+    local = reply["guard"] == "local" or (reply["user"] is not None and local_logins(found))
+    return MAY if local or (reply["rows"] and not _unwritten(reply)) else MAY_NOT
+
+
+def _unwritten(reply: Why) -> list[str]:
+    """The tables in which a grant is missing because they cannot be written: the MTA does not know of it."""
+    return [each["spec"] for each in reply["tables"] if each["waiting"] and each["failing"]]
 
 
 def as_text(what: str, reply: Why | None, found: Findings, look: Look = PLAIN) -> str:
     """The answer for an address or a login name `what`. Without a reply, that of the logs alone."""
-    now = reply["now"] if reply is not None else _utc(found.now)
+    now = reply["now"] if reply is not None else utc(found.now)
     if reply is not None and reply["user"] is not None:
         return _of_user(what, reply, found, now, look)
     if reply is None:
@@ -54,7 +71,7 @@ def _of_address(what: str, reply: Why, found: Findings, now: str, look: Look) ->
     row = reply["rows"][0] if reply["rows"] else None
     granted = [login for login in found.logins if not login.guard]
     if row is not None:
-        out = _headline(f"{what} may relay {_until(row, now)}", look, "green")
+        out = _granted(f"{what} may relay {_until(row, now)}", reply, look)
         out += _because(row, granted, found, now, look)
     elif reply["guard"] == "local":
         out = _headline(f"{what} may relay: it is in mynetworks and needs no row", look, "green")
@@ -68,10 +85,16 @@ def _of_address(what: str, reply: Why, found: Findings, now: str, look: Look) ->
         out += labelled("before", _before(granted, row, now), look)
     out += labelled("tables", ["; ".join(_tables(reply))] if reply["tables"] else [], look)
     since = row["since"] if row is not None else None
-    out += labelled("mail", _mail(found.messages, since, now), look)
+    out += labelled("mail", mail(found.messages, since, now), look)
     if row is None:
-        out += _missed(found, look)
-    return out + _gaps(found, look)
+        out += missed(found, look)
+    return out + _trouble(reply, look) + gaps(found, look)
+
+
+def _granted(text: str, reply: Why, look: Look) -> str:
+    if not (specs := _unwritten(reply)):
+        return _headline(text, look, "green")
+    return _headline(f"{text}, but the MTA may not know: {listed(specs)} cannot be written", look, "red")
 
 
 def _until(row: Row, now: str) -> str:
@@ -83,7 +106,9 @@ def _until(row: Row, now: str) -> str:
 
 def _because(row: Row, granted: Sequence[Login], found: Findings, now: str, look: Look) -> str:
     if row["origin"] == "manual":
-        return labelled("because", [f"an administrator granted it{_since(row, now)}"], look)
+        by = f" ({row['by']})" if "by" in row else ""
+        reason = f": {row['reason']}" if row.get("reason") else ""
+        return labelled("because", [f"an administrator granted it{_since(row, now)}{by}{reason}"], look)
     if row["node"] is not None:
         text = f"{row['user'] or 'somebody'} logged in{_since(row, now)} at the node {row['node']}"
         host = f", host {row['host']}" if row["host"] else ""
@@ -96,7 +121,7 @@ def _because(row: Row, granted: Sequence[Login], found: Findings, now: str, look
     format_ = f", format {row['format']}" if row["format"] else ""
     texts = [f"{row['user'] or 'an unnamed user'} logged in{_since(row, now)}{where}{format_}"]
     if login is None:
-        texts.append(f"its line is not in the logs that could be read since {clock(_utc(found.since), now)}")
+        texts.append(f"its line is not in the logs that could be read since {clock(utc(found.since), now)}")
     else:
         texts += [login.line.place, login.line.text]
     return labelled("because", texts, look)
@@ -127,34 +152,20 @@ def _explains(row: Row, granted: Sequence[Login]) -> Login | None:
 
 def _before(granted: Sequence[Login], row: Row, now: str) -> list[str]:
     this = _explains(row, granted)
-    return _tally([login for login in granted if login is not this], now)
-
-
-def _tally(logins: Sequence[Login], now: str) -> list[str]:
-    """`13 logins since 09:50:02 by anna@example.org; 1 by scan@example.org (10:03:40)`."""
-    by_user: dict[str, list[int]] = {}
-    for login in logins:
-        by_user.setdefault(login.user or "an unnamed user", []).append(login.at)
-    texts: list[str] = []
-    for user, times in sorted(by_user.items(), key=lambda item: -len(item[1])):
-        if len(times) == 1:
-            texts.append(f"{plural(1, 'login') if not texts else '1'} by {user} ({clock(_utc(times[0]), now)})")
-        else:
-            count = plural(len(times), "login") if not texts else f"{len(times):,}"
-            texts.append(f"{count} since {clock(_utc(min(times)), now)} by {user}")
-    shown = texts[:_LINES]
-    if len(texts) > _LINES:
-        shown.append(f"and {plural(len(texts) - _LINES, 'more user')}")
-    return ["; ".join(shown)] if shown else []
+    return tally([login for login in granted if login is not this], now)
 
 
 def _nothing(reply: Why, found: Findings, now: str) -> str:
     """What is absent, in the headline; empty if something else explains it."""
     if reply["refused"] or reply["denials"] or reply["guard"]:
         return ""
-    since = clock(_utc(found.since), now)
+    since = clock(utc(found.since), now)
     if found.logins:
-        return f": no row and no refusal; its last login has ended ({clock(_utc(found.logins[-1].at), now)})"
+        last = found.logins[-1]
+        when = clock(utc(last.at), now)
+        if last.guard or last.at + reply["grace_s"] <= found.now:
+            return f": no row and no refusal; its last login has ended ({when})"
+        return f": no row and no refusal, although its login at {when} has not ended; the daemon's log says why"
     return f": no row, no refusal, and no login in the logs since {since}"
 
 
@@ -166,8 +177,10 @@ def _refused(reply: Why, now: str, look: Look) -> str:
             continue
         named.add(guard)
         of_guard = [each for each in reply["refusals"] if each["guard"] == guard]
-        out += labelled("refused", [_refusals(guard, count, of_guard, now), *meaning(guard)[:1]], look)
-        out += labelled("to do", meaning(guard)[1:], look)
+        over = guard == "deny" and not reply["denials"]
+        means = ["nothing denies it any more; the next login counts again"] if over else meaning(guard)
+        out += labelled("refused", [_refusals(guard, count, of_guard, now), *means[:1]], look)
+        out += labelled("to do", means[1:], look)
     now_refuses = reply["guard"]
     if now_refuses is not None and now_refuses not in {*named, "local"} and not reply["denials"]:
         out += labelled("guard", [f"{now_refuses} would refuse a login", *meaning(now_refuses)[:1]], look)
@@ -190,7 +203,8 @@ def _denied(reply: Why, now: str, look: Look) -> str:
     for each in reply["denials"]:
         until = "until deny.toml changes" if each["until"] is None else f"until {clock(each['until'], now)}"
         reason = f": {each['reason']}" if each["reason"] else ""
-        undo = "" if each["by"] == "deny.toml" else f"; to end it: pbs-fast revoke --undo {each['what']}"
+        undo = f"; to end it: {look.command('revoke', '--undo', each['what'])}"
+        undo = "" if each["by"] == "deny.toml" else undo
         texts.append(f"{each['what']} {until}, by {each['by']}{reason}{undo}")
     return labelled("denied", texts, look)
 
@@ -205,39 +219,11 @@ def _tables(reply: Why) -> list[str]:
     return texts
 
 
-def _mail(messages: Sequence[Message], since: str | None, now: str) -> list[str]:
-    if since is not None:
-        second = int(parse_time(since).timestamp())
-        messages = [each for each in messages if each.at is None or each.at >= second]
-    if not messages:
-        return []
-    ids = [each.queue_id for each in messages]
-    more = f" and {len(ids) - _MESSAGES} earlier" if len(ids) > _MESSAGES else ""
-    when = f" since {clock(since, now)}" if since is not None else ""
-    return [f"{plural(len(ids), 'message')}{when}: {' '.join(ids[-_MESSAGES:])}{more}"]
-
-
-def _missed(found: Findings, look: Look) -> str:
-    if not found.missed:
+def _trouble(reply: Why, look: Look) -> str:
+    """Why the daemon may have missed a login."""
+    if reply["rows"] or reply["guard"] == "local":
         return ""
-    reasons = Counter(each.reason for each in found.missed)
-    many = len(found.missed) != 1
-    # "no-pattern" is what `match --missed` calls it.
-    text = (
-        f"{plural(len(found.missed), 'line')} about this {'look' if many else 'looks'} like a login but did not count "
-        f"({listed(list(reasons))}):"
-    )
-    texts = [text]
-    texts += [f"{each.line.place} {each.line.text}" for each in found.missed[:_LINES]]
-    if len(found.missed) > _LINES:
-        texts.append(f"and {plural(len(found.missed) - _LINES, 'more line')}; see: pbs-fast match --missed LOG")
-    return labelled("missed", texts, look, colour="yellow")
-
-
-def _gaps(found: Findings, look: Look) -> str:
-    """What could not be read, so that the answer may lack something."""
-    texts = [log.reason for log in found.logs if not log.complete]
-    return labelled("not read", [*texts, *found.notes], look, colour="yellow")
+    return labelled("trouble", [each["text"] for each in reply.get("notices", [])], look, colour="red")
 
 
 # -- a login --------------------------------------------------------------------------------------------------------
@@ -245,9 +231,10 @@ def _gaps(found: Findings, look: Look) -> str:
 
 def _of_user(what: str, reply: Why, found: Findings, now: str, look: Look) -> str:
     rows = sorted(reply["rows"], key=lambda row: row["until"] or "~", reverse=True)
-    if rows:
-        head = f"{what} may relay from {plural(len(rows), 'address', 'addresses')}"
-        out = _headline(head, look, "green")
+    live = {row["ip"] for row in rows}
+    local = {ip: login for ip, login in local_logins(found).items() if ip not in live}
+    if count := len(rows) + len(local):
+        out = _granted(f"{what} may relay from {plural(count, 'address', 'addresses')}", reply, look)
     else:
         out = _headline(f"{what} may not relay from any address{_nothing(reply, found, now)}", look, "red")
     texts = []
@@ -257,36 +244,41 @@ def _of_user(what: str, reply: Why, found: Findings, now: str, look: Look) -> st
         node = f", node {row['node']}" if row["node"] is not None else ""
         texts.append(f"{row['ip']} {_until(row, now)}{_logged(row, now)}{node}{place}")
     if len(rows) > _ADDRESSES:
-        texts.append(f"and {plural(len(rows) - _ADDRESSES, 'more address', 'more addresses')}; see: pbs-fast list")
+        more = plural(len(rows) - _ADDRESSES, "more address", "more addresses")
+        texts.append(f"and {more}; see: {look.command('list')}")
     out += labelled("addresses", texts, look)
-    live = {row["ip"] for row in rows}
-    earlier = [login for login in found.logins if login.ip not in live]
-    out += labelled("ended", _by_address(earlier, now), look)
+    out += labelled("local", without_rows(local, now), look)
+    # Logins that the daemon refused are in its own words below.
+    rest = [each for each in found.logins if each.ip not in {*live, *local} and each.guard not in reply["refused"]]
+    for label, logins in _fates(rest, reply, found).items():
+        out += labelled(label, by_address(logins, now), look)
     out += _refused(reply, now, look)
     out += _denied(reply, now, look)
+    out += labelled("tables", ["; ".join(_failing(reply))] if reply["tables"] else [], look)
     if not rows:
-        out += _missed(found, look)
-    return out + _gaps(found, look)
+        out += missed(found, look, "name")
+    return out + _trouble(reply, look) + gaps(found, look)
+
+
+def _fates(logins: Iterable[Login], reply: Why, found: Findings) -> dict[str, list[Login]]:
+    """Logins whose addresses have no row, by what became of them."""
+    fates: dict[str, list[Login]] = {"ended": [], "refused": [], "revoked": [], "no row": []}
+    for login in logins:
+        if login.guard:
+            fates["refused"].append(login)
+        elif login.at + reply["grace_s"] <= found.now:
+            fates["ended"].append(login)
+        else:
+            fates["revoked" if reply["denials"] else "no row"].append(login)
+    return fates
+
+
+def _failing(reply: Why) -> list[str]:
+    return [f"{each['spec']} FAILING: {each['failing']}; changes wait" for each in reply["tables"]]
 
 
 def _logged(row: Row, now: str) -> str:
     return f"; login{_since(row, now)}" if row["since"] is not None else ""
-
-
-def _by_address(logins: Iterable[Login], now: str) -> list[str]:
-    newest = _newest(logins)
-    texts = []
-    for ip, login in list(newest.items())[:_LINES]:
-        refused = f", refused by the guard {login.guard}" if login.guard else ""
-        texts.append(f"{ip}: last login at {clock(_utc(login.at), now)}{refused} ({login.line.place})")
-    if len(newest) > _LINES:
-        texts.append(f"and {plural(len(newest) - _LINES, 'more address', 'more addresses')}")
-    return texts
-
-
-def _newest(logins: Iterable[Login]) -> dict[str, Login]:
-    """The newest login of each address."""
-    return {login.ip: login for login in sorted(logins, key=lambda login: login.at)}
 
 
 # -- without the daemon ---------------------------------------------------------------------------------------------
@@ -295,7 +287,7 @@ def _newest(logins: Iterable[Login]) -> dict[str, Login]:
 def _without_daemon(what: str, found: Findings, now: str, look: Look) -> str:
     granted = [login for login in found.logins if not login.guard]
     live = {ip: end for ip, end in found.ends.items() if end > found.now}
-    if live:
+    if live or local_logins(found):
         out = _headline(f"{what}: by the logs alone it may relay (the daemon was not asked)", look, "yellow")
     else:
         out = _headline(f"{what}: by the logs alone it may not relay (the daemon was not asked)", look, "yellow")
@@ -303,30 +295,27 @@ def _without_daemon(what: str, found: Findings, now: str, look: Look) -> str:
         login = max((each for each in granted if each.ip == ip), key=lambda each: each.at, default=None)
         if login is None:
             continue
-        until = f"until {clock(_utc(end), now)}" + (
-            ", or longer if a session is open" if found.counted_sessions else ""
-        )
+        until = f"until {clock(utc(end), now)}" + (", or longer if a session is open" if found.counted_sessions else "")
         of = f"{ip} {until}: " if ip != what else f"{until}: "
         host = f", host {login.host}" if login.host else ""
-        who = f"{login.user or 'an unnamed user'} logged in at {clock(_utc(login.at), now)}"
+        who = f"{login.user or 'an unnamed user'} logged in at {clock(utc(login.at), now)}"
         out += labelled("because", [f"{of}{who}{host}, format {login.format}", login.line.place, login.line.text], look)
     newest = {ip: max((each.at for each in granted if each.ip == ip), default=0) for ip in live}
-    out += labelled("before", _tally([each for each in granted if newest.get(each.ip) != each.at], now), look)
+    out += labelled("before", tally([each for each in granted if newest.get(each.ip) != each.at], now), look)
     refused = Counter(login.guard for login in found.logins if login.guard)
     for guard, count in refused.most_common():
+        if guard == "local":
+            out += labelled("local", without_rows(local_logins(found), now), look)
+            continue
         out += labelled("refused", [f"{plural(count, 'login')} by the guard {guard}", *meaning(guard)[:1]], look)
         out += labelled("to do", meaning(guard)[1:], look)
     if not found.logins:
-        out += labelled("logins", [f"none in the logs since {clock(_utc(found.since), now)}"], look)
-    out += labelled("mail", _mail(found.messages, None, now), look)
+        out += labelled("logins", [f"none in the logs since {clock(utc(found.since), now)}"], look)
+    out += labelled("mail", mail(found.messages, None, now), look)
     if not live:
-        out += _missed(found, look)
-    return out + _gaps(found, look)
+        out += missed(found, look)
+    return out + gaps(found, look)
 
 
 def _headline(text: str, look: Look, colour: str) -> str:
     return paragraph(text, look, indent="  ", colour=colour)
-
-
-def _utc(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat()

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
+from pbs_fast.util.text import rfc3339
+
+#: Fields that hold seconds since the epoch.
+_TIMES = frozenset({"at", "since", "now", "ends"})
+
 
 class Line(NamedTuple):
     """One line of a log."""
@@ -88,11 +93,15 @@ class Findings:
         self.missed = [each._replace(line=fresh.get(each.line, each.line)) for each in self.missed]
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as values of JSON, under the names of its fields."""
-        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        """All of it as values of JSON, under the names of its fields; times as in the daemon's replies, RFC 3339."""
+        return {each.name: _plain(getattr(self, each.name), each.name) for each in fields(self)}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, name: str) -> Any:
     if hasattr(value, "_asdict"):
-        return {name: _plain(item) for name, item in value._asdict().items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+        return {key: _plain(item, key) for key, item in value._asdict().items()}
+    if isinstance(value, dict):
+        return {key: _plain(item, name) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, name) for item in value]
+    return rfc3339(value) if name in _TIMES and value is not None else value
