@@ -118,6 +118,20 @@ UNREAD = {
         "--missed shows them",
     ),
     "empty": (b"\n" * 3, "none of 3 lines is understood: all lines are empty", "", "name the log of your POP"),
+    "nothing": (b"", "there is no line to read", "", "name the log of your POP"),
+    "one": (
+        OTHER,
+        "the only line is not understood: no line has the tag of a known server (most frequent: postfix/qmgr 1)",
+        OTHER[:-1].decode(),
+        'add it with [formats.NAME] program = ["TAG"]',
+    ),
+    "one-headless": (b"x\n", "log: the only line has no timestamp", "x", "through syslog"),
+    "one-missed": (
+        MISSED,
+        "the only line looks like a login but matches no pattern, more than are understood",
+        MISSED[:-1].decode(),
+        "--missed shows them",
+    ),
     "few": (
         b"Caused by: nothing\n" * 200 + LOGIN,
         "log: 200 of 201 lines have no timestamp",
@@ -144,7 +158,6 @@ def test_lines_that_are_not_understood_are_never_passed_over(
 
 #: What is understood, whatever else the log holds.
 READ = {
-    "none": b"",
     "mostly-postfix": OTHER * 5_000 + LOGIN,
     "a-logout": LOGOUT,
     "a-trace-now-and-then": (b"Caused by: nothing\n" * 90 + LOGIN) * 3,
@@ -177,7 +190,7 @@ def test_one_log_of_several_that_is_not_understood_is_named(capfd: Output) -> No
     assert capfd.readouterr().err == ""
     assert main(["match", "--json", "a.log", *(f"b{number}" for number in range(9))]) == 3
     err = capfd.readouterr().err
-    assert err.count("1 of 1 lines have no timestamp") == 5
+    assert err.count("the only line has no timestamp") == 5
     assert "the same holds for 4 more files" in err
 
 

@@ -122,7 +122,8 @@ class Run:
         if self._understanding is not None:
             summary = self._summary
             understood = summary.logins + summary.logouts
-            summary.unread = self._understanding.findings(summary.lines, understood, summary.missed)
+            if summary.lines or not summary.faults:
+                summary.unread = self._understanding.findings(summary.lines, understood, summary.missed)
             summary.left = self._understanding.left
         return self._summary
 

@@ -7,10 +7,12 @@ kept for some hours of the log at most, so memory does not grow with it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pbs_fast.caps.windows import Window
@@ -29,6 +31,7 @@ GRANT, AUTH, MYNETWORKS = WAYS = ("grant", "auth", "mynetworks")
 
 #: After the last fact of a slice.
 _AT_LAST: tuple[tuple[float, None]] = ((inf, None),)
+_SECOND = itemgetter(0)
 #: Recipients of one message that are told apart.
 _MOST_RECIPIENTS = 100_000
 
@@ -112,10 +115,10 @@ class Join:
                 login.seen(when, day, ip)
             if fact is not None:
                 self._react[type(fact)](fact, int(second))
-        for when in [line[0] for line in lines[:1] + lines[-1:]] + [
-            fact[0] for fact in piece.facts[:1] + piece.facts[-1:]
-        ]:
-            if when >= since:
+        for found in (lines, piece.facts):
+            # A slice may begin before `since` and end after it.
+            first = bisect_left(found, since, key=_SECOND)
+            for when, *_ in found[first : first + 1] + found[first:][-1:]:
                 self._span(when)
         self._grants.ended(piece)
 
