@@ -117,7 +117,7 @@ def test_its_last_lines_say_how_much_this_machine_can_take(capfd: Output, tmp_pa
     )
     for said, core in ((rust, "rust"), (python, "python")):
         figures = re.fullmatch(
-            rf"This machine takes ([\d,]+) lines/s \({core}\): ([\d,]+) times today's average rate,"
+            rf"This machine takes ([\d,]+) lines/s \({core}\): ([\d,]+) times the log's average rate,"
             r" ([\d,.]+) times that of the busiest minute\.",
             said,
         )

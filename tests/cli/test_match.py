@@ -172,6 +172,20 @@ def test_what_is_understood_is_not_complained_of(kind: str, core: Backend, capfd
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("lines", [9, 10, 120])
+def test_columns_are_straight(lines: int, capfd: Output) -> None:
+    long = LOGIN.replace(b"203.0.113.41", b"2001:db8:1111:2222:3333:4444:5555:6666")
+    Path("a.log").write_bytes(LOGIN * (lines - 1) + long)
+    Path("b.log").write_bytes(MISSED * 3 + LOGIN)
+    assert main(["match", "a.log"]) == 0
+    shown = capfd.readouterr().out.splitlines()
+    assert {line.index(" 2026-") for line in shown} == {len(f"a.log:{lines}") + 2 + 6 + 2 + 38 + 1}
+    assert main(["match", "--missed", "a.log", "b.log"]) == 3
+    shown = capfd.readouterr().out.splitlines()
+    assert len(shown) == lines + 4
+    assert {line[: len(f"a.log:{lines}  ")].endswith("  ") for line in shown} == {True}
+
+
 def test_missed_counts_the_lines_of_no_known_log_or_server(capfd: Output) -> None:
     Path("log").write_bytes(LOGIN * 10 + OTHER * 3 + b"Caused by: nothing\n" * 2)
     assert main(["match", "--json", "--missed", "log"]) == 0

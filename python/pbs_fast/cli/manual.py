@@ -96,7 +96,12 @@ def register(app: typer.Typer) -> None:
         whom: Annotated[str, typer.Argument(metavar="USER|ADDRESS", help="A login name, or an IP address.")],
         since: Annotated[
             int,
-            typer.Option(parser=_Duration, metavar="DURATION", help="How far back the logs are read, like 2h or 7d."),
+            typer.Option(
+                parser=_Duration,
+                metavar="DURATION",
+                help="How far back the logs are read, like 2h or 7d.",
+                show_default="24h",
+            ),
         ] = 86_400,
     ) -> int:
         """Print the ids of queued messages that a user sent by POP before SMTP.
@@ -104,6 +109,9 @@ def register(app: typer.Typer) -> None:
         Reads the logs for the addresses of the user's logins and for the messages that Postfix took from them within
         a grace period, and asks postqueue which of these are still queued. Prints one id a line, for example for:
         pbs-fast queue USER | postsuper -h -
+
+        The exit status is 0 also if no message is queued, and 1 if the logs do not reach back so far and no message was
+        found in them.
         """
         from time import time
 

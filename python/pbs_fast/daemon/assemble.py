@@ -98,7 +98,7 @@ def run(
         followers = parts.followers(watched.paths)
         for follower in followers:
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
-            follower.open()
+            follower.open(waits=not config.once)
         tables = open_tables(config, parts.clock) if config.write else []
         notices = Notices()
         template = Template(config.value)
@@ -278,7 +278,7 @@ class Parts:
 
     def _tell_networks(self, netblocks: Netblocks) -> None:
         """The old program's words for the networks whose addresses get no grant, for --debug."""
-        words = netblocks.words
+        words = dict.fromkeys(netblocks.words)
         shown = ", ".join(f"`{word}'" for word in words)
         log.debug(f"Using {len(words)} value{'s'[: len(words) != 1]} for pre-authorized networks: {shown or 'none'}")
 
