@@ -99,8 +99,8 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 parser=_Duration,
                 metavar="DURATION",
-                help="How far back the logs are read, like 2h or 7d.",
-                show_default="24h",
+                help="How far back the logs are read, like 2h or 7d; by default 24h.",
+                show_default=False,
             ),
         ] = 86_400,
     ) -> int:
