@@ -195,11 +195,11 @@ def refused(site: Site, text: str) -> str:
 
 
 def test_a_wrong_configuration_is_refused_with_its_line(site: Site) -> None:
-    where = f"pbs-fast run: {site.config}:4: "
+    where = f"pbs-fast run: {site.config}:6: "
     assert refused(site, "\ngrase = 60\n") == f'{where}unknown key "grase"; nearest: "grace"\n'
-    assert refused(site, "\n[guards]\nmax_row = 3\n").startswith(f"pbs-fast run: {site.config}:5: unknown key")
+    assert refused(site, "\n[guards]\nmax_row = 3\n").startswith(f"pbs-fast run: {site.config}:7: unknown key")
     assert refused(site, "\n[formats.dovecott]\nprogram = ['x']\n") == (
-        f'pbs-fast run: {site.config}:5: no format has the name "dovecott"; nearest: "dovecot"\n'
+        f'pbs-fast run: {site.config}:7: no format has the name "dovecott"; nearest: "dovecot"\n'
     )
     site.deny.write_text('[[deny]]\naddres = ["203.0.113.1"]\n')
     assert refused(site, "").startswith(f"pbs-fast run: {site.deny}:2: ")

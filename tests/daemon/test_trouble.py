@@ -52,6 +52,16 @@ def test_the_tables_directory_is_missing(site: Site) -> None:
     assert f"install -d -m755 -o ACCOUNT {site.place}/new" in line
 
 
+def test_a_second_daemon_writes_nothing_into_the_log_of_the_first(site: Site) -> None:
+    daemon = site.start()
+    before = site.said()
+    assert "starting up" in before
+    assert "another pbs-fast" in fails(site)
+    assert site.said() == before
+    assert daemon.stop() == 0
+    assert site.said().startswith(before)
+
+
 def test_a_directory_and_a_device_are_no_logs(site: Site) -> None:
     site.log.unlink()
     site.log.mkdir()

@@ -142,12 +142,19 @@ def register(app: typer.Typer) -> None:
         typer.echo(
             as_json(records) + "\n"
             if json
-            else as_table(records) + "\n" + as_sentences(records, rate, once=once(paths)),
+            else as_table(records) + "\n" + _wrapped(as_sentences(records, rate, once=once(paths))),
             nl=False,
         )
         if plot is not None:
             drawing.plot(plot, records)
         return 0
+
+
+def _wrapped(sentences: str) -> str:
+    from pbs_fast.cli.render.layout import look, paragraph
+
+    style = look()
+    return "".join(paragraph(line, style, indent="  ") for line in sentences.splitlines())
 
 
 class _Plan(NamedTuple):

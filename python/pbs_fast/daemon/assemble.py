@@ -82,8 +82,9 @@ def run(
 ) -> int:
     """Run the daemon until a signal stops it, or with `once` until all there is was read; the exit status.
 
-    `own` is reopened by a reload. `directory` is where relative paths begin that a reload finds; `clock` is by default
-    the machine's; `program` is our name in errors. Raises PbsError when it cannot start.
+    `own` is reopened by a reload, and writes what it holds once the tables are ours. `directory` is where relative
+    paths begin that a reload finds; `clock` is by default the machine's; `program` is our name in errors. Raises
+    PbsError when it cannot start.
     """
     config = settings.config
     handed = inherited()
@@ -100,6 +101,7 @@ def run(
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open(waits=not config.once)
         tables = open_tables(config, parts.clock) if config.write else []
+        own.write_held()
         notices = Notices()
         template = Template(config.value)
         publisher = Publisher(
