@@ -32,14 +32,19 @@ def show(place: Path) -> int:
     log, table, own = place / "mail.log", f"lmdb:{place}/relay", place / "pbs-fast.log"
     shutil.copy(HERE / "hub.log", log)
     say(f"The daemon follows a copy of that log and keeps {table}; a grant lasts {GRACE} s instead of 30 minutes.")
-    command = [PROGRAM, "run", f"--watchlog={log}", f"--dbfile={table}", f"--logto={own}", f"--grace={GRACE}"]
+    # Its socket is here too: as root, one in /run/pbs-fast would get in the way of a daemon that is in use.
+    config = place / "pbs-fast.toml"
+    config.write_text(f'state_directory = "{place}/state"\n[control]\ndirectory = "{place}/run"\n')
+    keys = {"config": config, "watchlog": log, "dbfile": table, "logto": own, "grace": GRACE}
+    command = [PROGRAM, "run", *(f"--{key}={value}" for key, value in keys.items())]
     daemon = subprocess.Popen(command)
     try:
         wait_for("the daemon is ready", lambda: own.exists() and "ready:" in own.read_text())
         ask(table, CLIENT)
         say(f"lena logs in from {CLIENT}: the mail server appends a line.")
         with log.open("a") as file:
-            timestamp = time.strftime("%b %e %H:%M:%S")
+            stamped = int(time.time())
+            timestamp = time.strftime("%b %e %H:%M:%S", time.localtime(stamped))
             file.write(
                 f"{timestamp} mx1 dovecot: imap-login: Login: user=<lena@example.com>, method=PLAIN, rip={CLIENT}, "
                 "lip=192.0.2.10, mpid=5120, TLS, session=<0kQm3vQ7p9wgAQ24>\n"
@@ -49,7 +54,7 @@ def show(place: Path) -> int:
         print(f"  {(time.monotonic() - begun) * 1000:.0f} ms later:")
         ask(table, CLIENT)
         wait_for("the row expires", lambda: f"removed {CLIENT} from DB" in own.read_text(), seconds=GRACE + 10)
-        say(f"{time.monotonic() - begun:.0f} s after the login:")
+        say(f"{time.time() - stamped:.1f} s after the login's timestamp, which has whole seconds:")
         ask(table, CLIENT)
     finally:
         daemon.send_signal(signal.SIGTERM)

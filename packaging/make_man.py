@@ -44,7 +44,8 @@ _EXIT = (
         "3",
         "status: the daemon runs with a fault. why: the address may not relay. doctor: it found a warning, and no"
         " failure. match: few or no lines are understood, or --missed found lines that look like a login but match no"
-        " pattern. import-config --check: one of the two programs grants addresses that the other does not",
+        " pattern. report: there is no login. import-config --check: one of the two programs grants"
+        " addresses that the other does not",
     ),
     (
         "4",

@@ -117,7 +117,7 @@ def test_its_last_lines_say_how_much_this_machine_can_take(capfd: Output, tmp_pa
     )
     for said, core in ((rust, "rust"), (python, "python")):
         figures = re.fullmatch(
-            rf"This machine takes ([\d,]+) lines/s \({core}\): ([\d,]+) times today's average rate,"
+            rf"This machine takes ([\d,]+) lines/s \({core}\): ([\d,]+) times the log's average rate,"
             r" ([\d,.]+) times that of the busiest minute\.",
             said,
         )
@@ -133,7 +133,7 @@ def test_what_cannot_be_said(capfd: Output, tmp_path: Path) -> None:
     assert main(["bench", str(log)]) == 0
     *_, before, last = capfd.readouterr().out.splitlines()
     assert before.startswith("No login was found. ")
-    assert last == "How many times today's log rate this is cannot be said: no line has a timestamp that can be read."
+    assert last == "How many times the log's own rate this is cannot be said: no line has a timestamp that can be read."
 
 
 def test_what_an_empty_log_says(capfd: Output, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_pipe_by_its_name_is_read_once(tmp_path: Path, capfd: Output) -> None:
     writer.join()
     last = capfd.readouterr().out.splitlines()[-1]
     why = f"{pipe}, which is no file, cannot be read a second time"
-    assert last == f"How many times today's log rate this is cannot be said: {why}."
+    assert last == f"How many times the log's own rate this is cannot be said: {why}."
     assert main(["bench", "--repeat=2", str(pipe)]) == 2
     line = f"--repeat=2 reads the logs more than once, and {pipe}, which is no file, can be read once; name a file"
     assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
@@ -163,7 +163,7 @@ def test_what_is_said_of_standard_input() -> None:
     done = subprocess.run(command, input=EXAMPLE.read_bytes(), capture_output=True, check=True)
     last = done.stdout.decode().splitlines()[-1]
     assert (
-        last == "How many times today's log rate this is cannot be said: standard input cannot be read a second time."
+        last == "How many times the log's own rate this is cannot be said: standard input cannot be read a second time."
     )
 
 

@@ -21,10 +21,11 @@ def test_every_format_is_in_the_list(capfd: Output) -> None:
     assert main(["formats"]) == 0
     lines = capfd.readouterr().out.splitlines()
     catalogue = load_catalogue()
+    assert lines.pop() == "pbs-fast formats NAME shows versions, syslog tags, patterns and samples"
     assert [line.split()[0] for line in lines] == ["NAME", *(each.name for each in catalogue)]
     for line, each in zip(lines[1:], catalogue, strict=True):
-        assert each.title in line
-        assert (*each.program, "(its own log)")[0] in line
+        assert line.endswith(f"  {each.title}")
+        assert len(line) <= 80
 
 
 @pytest.mark.parametrize("name", [each.name for each in load_catalogue()])
@@ -33,7 +34,7 @@ def test_a_formats_page_has_its_patterns_and_samples(name: str, capfd: Output) -
     assert main(["formats", name]) == 0
     text = capfd.readouterr().out
     steps = (*found.session_address, *found.session_success, *found.session_failure, *found.session_end)
-    for pattern in (*found.login, *found.logout, *found.program, *steps):
+    for pattern in (*found.login, *found.logout, *found.program, *found.tls_program, *steps):
         assert pattern in text
     assert "\n  login    " in text
     assert "\n  attack   " in text

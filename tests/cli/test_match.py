@@ -118,6 +118,20 @@ UNREAD = {
         "--missed shows them",
     ),
     "empty": (b"\n" * 3, "none of 3 lines is understood: all lines are empty", "", "name the log of your POP"),
+    "nothing": (b"", "there is no line to read", "", "name the log of your POP"),
+    "one": (
+        OTHER,
+        "the only line is not understood: no line has the tag of a known server (most frequent: postfix/qmgr 1)",
+        OTHER[:-1].decode(),
+        'add it with [formats.NAME] program = ["TAG"]',
+    ),
+    "one-headless": (b"x\n", "log: the only line has no timestamp", "x", "through syslog"),
+    "one-missed": (
+        MISSED,
+        "the only line looks like a login but matches no pattern, more than are understood",
+        MISSED[:-1].decode(),
+        "--missed shows them",
+    ),
     "few": (
         b"Caused by: nothing\n" * 200 + LOGIN,
         "log: 200 of 201 lines have no timestamp",
@@ -144,7 +158,6 @@ def test_lines_that_are_not_understood_are_never_passed_over(
 
 #: What is understood, whatever else the log holds.
 READ = {
-    "none": b"",
     "mostly-postfix": OTHER * 5_000 + LOGIN,
     "a-logout": LOGOUT,
     "a-trace-now-and-then": (b"Caused by: nothing\n" * 90 + LOGIN) * 3,
@@ -157,6 +170,20 @@ def test_what_is_understood_is_not_complained_of(kind: str, core: Backend, capfd
     Path("log").write_bytes(READ[kind])
     assert main(["match", "--json", f"--core={core.name}", "log"]) == 0
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("lines", [9, 10, 120])
+def test_columns_are_straight(lines: int, capfd: Output) -> None:
+    long = LOGIN.replace(b"203.0.113.41", b"2001:db8:1111:2222:3333:4444:5555:6666")
+    Path("a.log").write_bytes(LOGIN * (lines - 1) + long)
+    Path("b.log").write_bytes(MISSED * 3 + LOGIN)
+    assert main(["match", "a.log"]) == 0
+    shown = capfd.readouterr().out.splitlines()
+    assert {line.index(" 2026-") for line in shown} == {len(f"a.log:{lines}") + 2 + 6 + 2 + 38 + 1}
+    assert main(["match", "--missed", "a.log", "b.log"]) == 3
+    shown = capfd.readouterr().out.splitlines()
+    assert len(shown) == lines + 4
+    assert {line[: len(f"a.log:{lines}  ")].endswith("  ") for line in shown} == {True}
 
 
 def test_missed_counts_the_lines_of_no_known_log_or_server(capfd: Output) -> None:
@@ -177,7 +204,7 @@ def test_one_log_of_several_that_is_not_understood_is_named(capfd: Output) -> No
     assert capfd.readouterr().err == ""
     assert main(["match", "--json", "a.log", *(f"b{number}" for number in range(9))]) == 3
     err = capfd.readouterr().err
-    assert err.count("1 of 1 lines have no timestamp") == 5
+    assert err.count("the only line has no timestamp") == 5
     assert "the same holds for 4 more files" in err
 
 

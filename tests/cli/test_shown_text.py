@@ -179,14 +179,17 @@ def test_escapes(text: str, shown: str) -> None:
 
 def test_there_is_one_sanitiser() -> None:
     """Whoever needs another one should mend this one. Those that make or judge something else are listed."""
-    root = Path(printable.__code__.co_filename).parent
+    root = Path(printable.__code__.co_filename).parents[1]
     others = {
-        "text.py": "the one",
+        "util/text.py": "the one",
+        "util/doveconf.py": "refuses names",
         "matching/rewrite/containers.py": "#ooo, as rsyslog writes lines",
+        "matching/rewrite/records.py": "refuses fields",
+        "report/plan.py": "quotes for TOML",
+        "config/read.py": "quotes a path for TOML's error",
         "sources/journal/render.py": "#ooo, as rsyslog writes lines",
         "config/kinds.py": "refuses values",
         "config/show.py": "quotes for TOML",
-        "tables/file/lines.py": "judges a file of others",
         "tables/value.py": "refuses values",
         "formats/lint.py": "refuses patterns",
         "formats/wholelint.py": "refuses patterns",
@@ -196,4 +199,4 @@ def test_there_is_one_sanitiser() -> None:
         str(path.relative_to(root)) for path in root.rglob("*.py") if wanted.search(path.read_text(encoding="utf-8"))
     }
     # Our own log asks whether there is anything to escape before it calls the sanitiser.
-    assert found - {"log/handlers.py"} <= others.keys()
+    assert found - {"log/handlers.py"} == others.keys()

@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from daemon.controlled import status
 from daemon.running import NOBODY, Site, lines_with, login, noise, require_nobody
 
@@ -41,6 +43,30 @@ def test_a_log_that_is_not_there_yet_is_waited_for(site: Site) -> None:
     assert daemon.stop() == 0
 
 
+@pytest.mark.parametrize("more", [(), ("--reprocess",)])
+def test_a_run_over_the_log_that_is_there_needs_a_log(site: Site, more: tuple[str, ...]) -> None:
+    site.log.unlink()
+    line = fails(site, "--once", *more)
+    assert line == (
+        f"pbs-fast run: {site.log} does not exist; name a log that exists, or leave out --once to wait for it\n"
+    )
+
+
+def test_the_tables_directory_is_missing(site: Site) -> None:
+    line = fails(site, f"--dbfile=lmdb:{site.place}/new/relay")
+    assert f"install -d -m755 -o ACCOUNT {site.place}/new" in line
+
+
+def test_a_second_daemon_writes_nothing_into_the_log_of_the_first(site: Site) -> None:
+    daemon = site.start()
+    before = site.said()
+    assert "starting up" in before
+    assert "another pbs-fast" in fails(site)
+    assert site.said() == before
+    assert daemon.stop() == 0
+    assert site.said().startswith(before)
+
+
 def test_a_directory_and_a_device_are_no_logs(site: Site) -> None:
     site.log.unlink()
     site.log.mkdir()
@@ -54,7 +80,8 @@ def test_an_unreadable_log_at_the_start(site: Site) -> None:
     site.log.chmod(0o600)
     site.place.chmod(0o777)
     line = fails(site, prefix=NOBODY)
-    for word in (str(site.log), "user nobody", "-rw------- root:root"):
+    advice = f"`chgrp adm {site.log}; chmod g+r {site.log}; usermod -aG adm nobody`"
+    for word in (str(site.log), "user nobody", "-rw------- root:root", advice):
         assert word in line
     assert not lines_with(site.said(), "waiting")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.running import PROGRAM, Site, login
+from daemon.running import NOBODY, PROGRAM, Site, login, require_nobody
 from mta import unavailable, wait_for
 from mta.guide import blocks
 from pbs_fast.cli import main
@@ -70,7 +70,8 @@ def test_trying_a_log(place: Site) -> None:
 
 
 def test_the_daemon(place: Site) -> None:
-    (line,) = blocks("../README.md", place.place)["run"]
+    make, line = blocks("../README.md", place.place)["run"]
+    subprocess.run(shlex.split(make), check=True)
     place.cover()
     process = subprocess.Popen(words(line, place))
     try:
@@ -81,6 +82,34 @@ def test_the_daemon(place: Site) -> None:
         process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
     assert list_rows(place.spec) == [(A, "ok")]
+
+
+def test_the_daemon_of_an_ordinary_user(place: Site) -> None:
+    require_nobody()
+    home = place.place
+    home.chmod(0o777)
+    place.log.chmod(0o644)
+    place.cover()
+    *prepare, start = blocks("OPERATION.md")["user"]
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    made = [*NOBODY, "sh", "-c", "\n".join(prepare)]
+    subprocess.run(made, check=True, env=environment, cwd=home)
+    command = [*NOBODY, *words(start.replace("$HOME", str(home)), place)[:-1]]
+    process = subprocess.Popen(command, env=environment, cwd=home)
+    config = f"--config={home}/pbs-fast/pbs-fast.toml"
+
+    def asked(*command: str) -> str:
+        asking = [*NOBODY, PROGRAM, *command, config]
+        return subprocess.run(asking, capture_output=True, text=True, env=environment, check=False).stdout
+
+    try:
+        wait_for("the daemon", lambda: "ready" in asked("status"))
+        place.append(login(A))
+        wait_for("the row", lambda: A in asked("list"))
+    finally:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert list_rows(f"lmdb:{home}/pbs-fast/table/relay") == [(A, "ok")]
 
 
 def test_main_cf_is_that_of_the_guide() -> None:

@@ -263,18 +263,35 @@ def test_logs_without_anything(command: Command, tmp_path: Path) -> None:
     rubbish.write_bytes(b"\xff\0 no log\n" * 50)
     page = tmp_path / "page.html"
     status, out, err = command(f"--html={page}", "--caps", empty, rubbish)
-    assert (status, err) == (0, "")
-    assert "No login and no relayed message was found" in out
+    assert (status, out) == (3, "No login and no relayed message was found in these logs.\n")
+    assert err.startswith(f"pbs-fast report: {rubbish}: 50 of 50 lines have no timestamp; have the server log through")
     Parsed(page.read_text())
-    assert json.loads(command("--json", empty)[1])["users"] == 0
+    status, out, err = command("--json", empty)
+    assert (status, json.loads(out)["users"]) == (3, 0)
+    assert err == "pbs-fast report: there is no line to read; name the log of your POP or IMAP server\n"
+
+
+def test_a_log_of_postfix_alone(command: Command, hub: Town, tmp_path: Path) -> None:
+    """It has relayed messages and no login: the figures are shown, and why there is no login."""
+    log = write(hub, tmp_path / "mail.log", only=("postfix",))
+    status, out, err = command(log)
+    assert status == 3
+    assert "messages relayed" in " ".join(out.split())
+    assert "VERDICT" not in out
+    assert "PLAN" not in out
+    assert "no line has the tag of a known server" in err
+    # A second reading would not be of the same lines.
+    assert command("--since=1d", log)[::2] == (3, "pbs-fast report: no login was found; pbs-fast match LOG says why\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--since=soon"], "--since=soon: no time"),
+        (["--since=soon"], "--since=soon: not a time"),
         (["--mynetworks=10.0.0.0/99"], "10.0.0.0/99"),
         (["--core=rst"], "rst"),
+        (["--grace=30x"], "--grace: must be seconds or a duration like 30m"),
+        (["--threads=many"], "--threads: must be a whole number"),
         (["--html=/nowhere/x.html"], "--html=/nowhere/x.html: No such file"),
     ],
 )
@@ -284,6 +301,13 @@ def test_bad_use_is_one_line(command: Command, town_log: Path, arguments: list[s
     assert err.count("\n") == 1
     assert said in err
     assert not out
+
+
+def test_grace_is_a_duration(command: Command, town_log: Path) -> None:
+    assert [json.loads(command("--json", f"--grace={text}", town_log)[1])["grace"] for text in ("20m", "90")] == [
+        1_200,
+        90,
+    ]
 
 
 def test_since_by_span_and_by_time(command: Command, town_log: Path, hub: Town) -> None:

@@ -96,7 +96,10 @@ def test_since_counts_from_there_with_the_grants_of_before(hub: Town, town_log: 
     found = look(load_backend(), [town_log], since=since)
     days = [(day, way) for day, way in hub.daily if day >= since // DAY]
     assert sum(found.ways.values()) == sum(hub.daily[each] for each in days)
-    assert found.first >= since
+    # The log is read in slices, of which one begins before and ends after that moment.
+    assert since <= found.first < since + 3_600
+    assert found.last == look(load_backend(), [town_log]).last
+    assert [way.day.toordinal() - 719_163 for way in found.days] == list(range(since // DAY, found.last // DAY + 1))
     # A login just before the moment grants a message just after it.
     late = Town(days=1)
     late.person("a@example.org", "fixed")

@@ -95,7 +95,7 @@ def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None, *, onc
         )
     if rate is None:
         why = f"{once} cannot be read a second time" if once else "no line has a timestamp that can be read"
-        return text + f"How many times today's log rate this is cannot be said: {why}.\n"
+        return text + f"How many times the log's own rate this is cannot be said: {why}.\n"
     minute = time.strftime("%Y-%m-%d %H:%M", time.gmtime(rate.busiest_at))
     text += (
         f"This log was written at {_few(rate.average)} lines/s on average, over {_duration(rate.last - rate.first)},"
@@ -105,7 +105,7 @@ def as_sentences(records: Sequence[dict[str, Any]], rate: LogRate | None, *, onc
         speed = record["lines"] / record["seconds"] if record["seconds"] else 0.0
         text += (
             f"This machine takes {_few(speed)} lines/s ({record['core']}):"
-            f" {_few(speed / rate.average)} times today's average rate,"
+            f" {_few(speed / rate.average)} times the log's average rate,"
             f" {_few(speed / rate.peak)} times that of the busiest minute.\n"
         )
     return text

@@ -33,7 +33,7 @@ def parse_rate(text: str) -> Rate:
     """The rate that `200/1h` names. Raises UsageError."""
     found = _RATE.fullmatch(text)
     if found is None or not int(found["limit"]) or int(found["count"]) * _UNITS[found["unit"]] < PARTS:
-        raise UsageError(f"{text}: is no rate; write it like 200/1h or 1000/1d, with at least {PARTS} seconds")
+        raise UsageError(f"{text}: is not a rate; write it like 200/1h or 1000/1d, with at least {PARTS} seconds")
     return Rate(int(found["limit"]), int(found["count"]) * _UNITS[found["unit"]])
 
 

@@ -10,7 +10,17 @@ import typer
 
 from pbs_fast.cli import panels
 from pbs_fast.cli.options import Grouped, duration
-from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, Site, make_matcher, parse_now, read_site
+from pbs_fast.cli.replays import (
+    LONGEST_GRACE,
+    ConfigFile,
+    LogTime,
+    LogTimezone,
+    Now,
+    Site,
+    make_matcher,
+    parse_now,
+    read_site,
+)
 
 if TYPE_CHECKING:
     from pbs_fast.bench.rate import LogRate
@@ -18,9 +28,6 @@ if TYPE_CHECKING:
     from pbs_fast.matching import Backend
     from pbs_fast.matching.rewrite.logtime import LogTime as Timestamps
     from pbs_fast.tables import Table
-
-#: Longest `--grace`, in seconds: a log of ten years; no daemon holds a grant as long.
-_LONGEST = 3650 * 86_400
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +65,7 @@ def register(app: typer.Typer) -> None:
         grace: Annotated[
             int,
             typer.Option(
-                parser=duration(1, _LONGEST), metavar="DURATION", help="How long a grant lasts, like 1800 or 30m."
+                parser=duration(1, LONGEST_GRACE), metavar="DURATION", help="How long a grant lasts, like 1800 or 30m."
             ),
         ] = 1800,
         table: Annotated[
@@ -135,12 +142,19 @@ def register(app: typer.Typer) -> None:
         typer.echo(
             as_json(records) + "\n"
             if json
-            else as_table(records) + "\n" + as_sentences(records, rate, once=once(paths)),
+            else as_table(records) + "\n" + _wrapped(as_sentences(records, rate, once=once(paths))),
             nl=False,
         )
         if plot is not None:
             drawing.plot(plot, records)
         return 0
+
+
+def _wrapped(sentences: str) -> str:
+    from pbs_fast.cli.render.layout import look, paragraph
+
+    style = look()
+    return "".join(paragraph(line, style, indent="  ") for line in sentences.splitlines())
 
 
 class _Plan(NamedTuple):

@@ -124,15 +124,9 @@ def _samples(name: str) -> list[dict[str, Any]]:
 
 
 def _table(catalogue: tuple[Format, ...]) -> str:
-    rows = [
-        [each.name, each.title, each.versions, " ".join((*each.program, *each.tls_program)) or _place(each)]
-        for each in catalogue
-    ]
-    return table(("NAME", "SERVER", "VERSIONS", "SYSLOG TAGS"), rows, look())
-
-
-def _place(found: Format) -> str:
-    return "(whole lines)" if found.line_login else "(its own log)"
+    return table(("NAME", "SERVER"), [[each.name, each.title] for each in catalogue], look()) + (
+        "pbs-fast formats NAME shows versions, syslog tags, patterns and samples\n"
+    )
 
 
 def _page(found: Format, samples: list[dict[str, Any]]) -> str:
@@ -141,6 +135,8 @@ def _page(found: Format, samples: list[dict[str, Any]]) -> str:
         lines += [f"tags: {' '.join(found.program)}"]
     if found.tls_program:
         lines += [f"tags over TLS: {' '.join(found.tls_program)}"]
+    if found.line_login:
+        lines += ["tags: any, whole lines are searched"]
     if found.own_probe is not None:
         lines += [f"own log: its messages start with  {found.own_probe}"]
     if found.cut:

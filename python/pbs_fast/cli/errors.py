@@ -78,5 +78,9 @@ def _with_nearest(message: str) -> str:
 
 
 def _plain(message: str) -> str:
+    if "valid integer" in message:
+        return "must be a whole number, like 30000"
+    if least := re.search(r"greater than or equal to ([0-9]+)", message):
+        return f"must be at least {least[1]}"
     text = message.strip().removesuffix(".")
     return text[:1].lower() + text[1:]

@@ -11,13 +11,20 @@ from pbs_fast.cli import panels
 from pbs_fast.cli.options import Grouped
 from pbs_fast.cli.reach import escape_output
 from pbs_fast.cli.render.layout import look, plural, table
-from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_matcher, parse_now, read_site
+from pbs_fast.cli.replays import (
+    NOT_UNDERSTOOD,
+    ConfigFile,
+    LogTime,
+    LogTimezone,
+    Now,
+    make_matcher,
+    parse_now,
+    read_site,
+    show_unread,
+)
 
 if TYPE_CHECKING:
     from pbs_fast.match.lines import Summary
-
-#: Few or no lines are understood, or `--missed` found some that look like a login.
-_NOT_UNDERSTOOD = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -108,13 +115,10 @@ def register(app: typer.Typer) -> None:
             typer.echo(_summary(summary, shown=missed), err=True)
         if missed and summary.left:
             typer.echo(f"pbs-fast match: {summary.left}", err=True)
-        for finding in summary.unread:
-            typer.echo(f"pbs-fast match: {finding.what}; {finding.remedy}", err=True)
-            if finding.sample:
-                typer.echo(f"  for example: {finding.sample}", err=True)
+        show_unread("match", summary.unread)
         if summary.faults:
             return 1
-        return _NOT_UNDERSTOOD if summary.unread or (missed and summary.missed) else 0
+        return NOT_UNDERSTOOD if summary.unread or (missed and summary.missed) else 0
 
 
 def _summary(summary: Summary, *, shown: bool) -> str:

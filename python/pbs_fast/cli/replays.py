@@ -1,4 +1,4 @@
-"""Options and helpers that `match` and `bench` share. Imports heavier modules only when a command runs."""
+"""Options and helpers that `match`, `bench` and `report` share. Imports heavier modules only when a command runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import typer
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pbs_fast.formats import Format
     from pbs_fast.matching import Backend as Backend
     from pbs_fast.matching import Matcher
+    from pbs_fast.matching.census import Unread
     from pbs_fast.matching.rewrite import Shape
 
 Now = Annotated[
@@ -55,6 +56,11 @@ LogTime = Annotated[
     ),
 ]
 
+#: Exit status if few or no lines are understood, or if `match --missed` found some that look like a login.
+NOT_UNDERSTOOD = 3
+#: Longest `--grace`, in seconds: a log of ten years; no daemon holds a grant as long.
+LONGEST_GRACE = 3650 * 86_400
+
 
 class Site(NamedTuple):
     """The settings of a configuration for reading logs."""
@@ -87,6 +93,14 @@ def parse_now(text: str | None, zone: str | None) -> int | None:
         return int(time.timestamp() // 1)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"--now={text}: not a valid time; write it like 2026-11-22T10:00:00Z") from error
+
+
+def show_unread(command: str, unread: Iterable[Unread]) -> None:
+    """Write to standard error why lines are not understood, with samples and what to do."""
+    for finding in unread:
+        typer.echo(f"pbs-fast {command}: {finding.what}; {finding.remedy}", err=True)
+        if finding.sample:
+            typer.echo(f"  for example: {finding.sample}", err=True)
 
 
 def read_site(file: str | None, command: str, backend: Backend, zone: str | None, logtime: str | None) -> Site:

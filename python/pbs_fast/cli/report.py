@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pbs_fast.cli import panels
-from pbs_fast.cli.options import Grouped
-from pbs_fast.cli.replays import ConfigFile, LogTime, LogTimezone, Now, make_matcher, parse_now, read_site
+from pbs_fast.cli.options import Grouped, duration
+from pbs_fast.cli.replays import (
+    LONGEST_GRACE,
+    NOT_UNDERSTOOD,
+    ConfigFile,
+    LogTime,
+    LogTimezone,
+    Now,
+    Site,
+    make_matcher,
+    parse_now,
+    read_site,
+    show_unread,
+)
 from pbs_fast.util.durations import parse_duration
+
+if TYPE_CHECKING:
+    from pbs_fast.matching import Backend
+    from pbs_fast.matching.census import Unread
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +68,7 @@ def register(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = None,
-        caps: Annotated[bool, typer.Option("--caps", help="Show what caps would have refused.")] = False,
+        caps: Annotated[bool, typer.Option("--caps", help="Show what rate limits would have refused.")] = False,
         pseudonyms: Annotated[
             bool,
             typer.Option("--pseudonyms", help="Replace logins and addresses by words that only this run can make."),
@@ -69,7 +85,10 @@ def register(app: typer.Typer) -> None:
         grace: Annotated[
             int | None,
             typer.Option(
-                min=1, metavar="SECONDS", help="How long a grant lasts; by default as configured.", show_default=False
+                parser=duration(1, LONGEST_GRACE),
+                metavar="DURATION",
+                help="How long a grant lasts, like 1800 or 30m; by default as configured.",
+                show_default=False,
             ),
         ] = None,
         core: Annotated[
@@ -90,7 +109,8 @@ def register(app: typer.Typer) -> None:
         """Show who still relays by POP-before-SMTP, and what would happen without it.
 
         Reads logs only: no daemon, no table. Each login gets a verdict: unused, can (uses SMTP AUTH elsewhere), fixed,
-        device, roaming, shared or suspect. It shows what a shorter grace and caps would have refused, and a plan.
+        device, roaming, shared or suspect. It shows what a shorter grace and rate limits would have refused, and a
+        plan. If there is no login, standard error says why, and the exit status is 3.
         """
         from pbs_fast.config import load, merge
         from pbs_fast.errors import PbsError, UsageError
@@ -151,7 +171,35 @@ def register(app: typer.Typer) -> None:
             from pbs_fast.report.text import as_text
 
             typer.echo(as_text(found, caps=caps, files=files is not None), nl=False)
-        return 0
+        if found.login_lines:
+            return 0
+        if found.lines and (since is not None or "-" in paths):
+            typer.echo("pbs-fast report: no login was found; pbs-fast match LOG says why", err=True)
+            return NOT_UNDERSTOOD
+        show_unread("report", _unread(paths, backend, site, reference))
+        return NOT_UNDERSTOOD
+
+
+def _unread(paths: list[str], backend: Backend, site: Site, now: int | None) -> list[Unread]:
+    """Why the lines of these logs, in which the report found no login, are not understood; reads them once more."""
+    from pbs_fast.match.lines import AsJson, Run
+    from pbs_fast.matching import rewrite
+
+    def discard(_: object) -> None:
+        """The events are not shown, and the report has read these logs without an error."""
+
+    return Run(
+        backend,
+        make_matcher(backend, site.formats, site.log_timezone),
+        formats=site.formats,
+        now=now,
+        render=AsJson(),
+        write=discard,
+        complain=discard,
+        show_missed=False,
+        logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime, site.logtime_from),
+        shape=site.shape,
+    )(paths).unread
 
 
 def _since(text: str | None, paths: list[str], now: int | None, zone: str | None) -> float:
@@ -166,7 +214,9 @@ def _since(text: str | None, paths: list[str], now: int | None, zone: str | None
         try:
             found = parse_now(text, zone)
         except UsageError:
-            raise UsageError(f"--since={text}: no time; write 30d, 12h, or a time like 2026-11-01T00:00:00Z") from None
+            raise UsageError(
+                f"--since={text}: not a time; write 30d, 12h, or a time like 2026-11-01T00:00:00Z"
+            ) from None
         assert found is not None  # noqa: S101 - there was a text
         return found
     if now is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from pbs_fast.cli import options, panels
 from pbs_fast.config import Config, Settings
 from pbs_fast.util import early_signals
 from pbs_fast.util.text import printable
+
+if TYPE_CHECKING:
+    from pbs_fast.log.handlers import OwnLog
 
 Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
 Dumpconfig = Annotated[bool, typer.Option("--dumpconfig", help="Print the configuration in force and exit.")]
@@ -83,6 +86,7 @@ def _serve(settings: Settings, program: str) -> int:
     from pbs_fast.log.handlers import STDOUT, is_file, own_log
     from pbs_fast.log.targets import IDENT
     from pbs_fast.sources.watched import refuse_inherited
+    from pbs_fast.tables.owner import OwnedError
 
     log = getLogger(__name__)
     name = program or "pbs-fast run"
@@ -98,6 +102,7 @@ def _serve(settings: Settings, program: str) -> int:
         prepare_directory(config.control.directory, user)
     if user is not None and config.daemon is not None and _is_theirs(config.daemon):
         drop_to(user)
+    own: OwnLog | None = None
     background = into_background(config.daemon) if config.daemon is not None else None
     with ExitStack() as stack:
         if background is not None:
@@ -110,10 +115,15 @@ def _serve(settings: Settings, program: str) -> int:
             own = stack.enter_context(
                 own_log(config.logto, debug=config.debug, waits=config.once, ident=program or IDENT, tee=tee)
             )
+            if is_file(config.logto):
+                own.hold()
             if user != config.user:
                 log.info(f"started by root; running as {user}, who controls the tables' directory")
             return run(settings, own, directory, background, program=name)
         except PbsError as error:
+            if own is not None and isinstance(error, OwnedError):
+                # Its log may be the same file, and nothing of this start belongs there.
+                own.discard()
             line = printable(f"{name}: {error}")
             if background is None:
                 raise

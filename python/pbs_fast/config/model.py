@@ -23,7 +23,7 @@ DEFAULT_FILE = "/etc/pbs-fast/pbs-fast.toml"
 OWN_FORMATS = "format"
 
 _DAY = 86_400
-#: Longest `grace` and `max_session`, in seconds. Beyond a month a grant belongs into mynetworks, and a typing error is
+#: Longest `grace` and `max_session`, in seconds. Beyond a month a grant belongs in mynetworks, and a typing error is
 #: more likely than intended.
 LONGEST = 30 * _DAY
 

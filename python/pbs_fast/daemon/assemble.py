@@ -84,8 +84,9 @@ def run(
 ) -> int:
     """Run the daemon until a signal stops it, or with `once` until all there is was read; the exit status.
 
-    `own` is reopened by a reload. `directory` is where relative paths begin that a reload finds; `clock` is by default
-    the machine's; `program` is our name in errors. Raises PbsError when it cannot start.
+    `own` is reopened by a reload, and writes what it holds once the tables are ours. `directory` is where relative
+    paths begin that a reload finds; `clock` is by default the machine's; `program` is our name in errors. Raises
+    PbsError when it cannot start.
     """
     config = settings.config
     handed = inherited()
@@ -100,10 +101,11 @@ def run(
         followers = parts.followers(watched.paths)
         for follower in followers:
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
-            follower.open()
+            follower.open(waits=not config.once)
         latest = Latest()
         open_metrics(config, latest, stack)
         tables = open_tables(config, parts.clock) if config.write else []
+        own.write_held()
         notices = Notices()
         template = Template(config.value)
         publisher = Publisher(
@@ -287,7 +289,7 @@ class Parts:
 
     def _tell_networks(self, netblocks: Netblocks) -> None:
         """The old program's words for the networks whose addresses get no grant, for --debug."""
-        words = netblocks.words
+        words = dict.fromkeys(netblocks.words)
         shown = ", ".join(f"`{word}'" for word in words)
         log.debug(f"Using {len(words)} value{'s'[: len(words) != 1]} for pre-authorized networks: {shown or 'none'}")
 

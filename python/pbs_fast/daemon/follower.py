@@ -123,8 +123,8 @@ class Follower:
         self._absent = False
         """There was nothing to read when the replay began."""
 
-    def open(self) -> None:
-        """Look at the log for the first time. One that is not there yet is waited for.
+    def open(self, *, waits: bool = True) -> None:
+        """Look at the log for the first time. One that is not there yet is waited for, unless `waits` is false.
 
         Raises SourceError for one that cannot be read or is no log: then something is to be mended first.
         """
@@ -135,7 +135,9 @@ class Follower:
         if trouble is None:
             return
         if trouble.kind != "missing":
-            raise SourceError(trouble.text.removesuffix("; waiting for it"))
+            raise SourceError(trouble.cause)
+        if not waits:
+            raise SourceError(f"{trouble.cause}; name a log that exists, or leave out --once to wait for it")
         self._on_notice(trouble)
 
     # -- the past ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,6 +113,9 @@ class _Keep:
 
     def __init__(self) -> None:
         self.grants: Grants = {}
+
+    def prepare(self, file: str, last: int, events: Sequence[Event]) -> None:
+        """Nothing: each event is taken as it comes."""
 
     def event(self, file: str, line: int, event: Event, source: Source) -> str:
         del file, source

@@ -68,6 +68,7 @@ class OwnLog(logging.Handler):
         """Lines that could not be written since the last that could."""
         self._clock = clock
         self._as_of: float | None = None
+        self._held: list[tuple[float, logging.LogRecord]] | None = None
         self._target = (
             _target(logto, waits, self._now, clock, ident) if logto is None or isinstance(logto, str) else logto
         )
@@ -80,8 +81,30 @@ class OwnLog(logging.Handler):
     def _now(self) -> float:
         return self._clock() if self._as_of is None else self._as_of
 
+    def hold(self) -> None:
+        """Keep records in memory until `write_held`, which writes them with their times, or `discard`.
+
+        For a start that may be refused because another daemon runs, whose log this file may be.
+        """
+        self._held = []
+
+    def write_held(self) -> None:
+        """Write what is held, and from now on each record at once."""
+        held, self._held = self._held or [], None
+        for at, record in held:
+            self.as_of(at)
+            self.handle(record)
+            self.as_of(None)
+
+    def discard(self) -> None:
+        """Forget what is held; records that come now are written at once."""
+        self._held = None
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's lines, many in one write where the target can."""
+        if self._held is not None:
+            self._held.append((self._clock(), record))
+            return
         level = next(ours for least, ours in _LEVELS if record.levelno >= least)
         left = iter(record.msg if isinstance(record.msg, Lines) else (record.getMessage(),))
         while some := tuple(islice(left, _TOGETHER)):
@@ -96,6 +119,7 @@ class OwnLog(logging.Handler):
 
     def close(self) -> None:
         """Close the file; standard output and error stay open. Lines written afterwards are lost."""
+        self.write_held()
         self._target.close()
         super().close()
 

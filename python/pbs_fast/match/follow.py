@@ -36,7 +36,7 @@ class Following:
         self._to_end = to_end
         self._specs = list(dict.fromkeys(specs))
         self._hints = Hints(enabled=False)
-        self._on_notice = lambda notice: self._noticed(notice, complain)
+        self._on_notice = lambda notice: self._noticed(notice, complain, waits=not to_end)
         self._sources: list[Source] = []
 
     def __enter__(self) -> Self:
@@ -77,9 +77,9 @@ class Following:
             self._hints.drain()
 
     @staticmethod
-    def _noticed(notice: Notice, complain: Callable[[SourceError], object]) -> None:
+    def _noticed(notice: Notice, complain: Callable[[SourceError], object], *, waits: bool) -> None:
         if notice.kind not in _IN_ORDER:
-            complain(SourceError(notice.text))
+            complain(SourceError(notice.text if waits else notice.cause))
 
 
 def _refuse_compressed(path: str) -> None:

@@ -43,6 +43,9 @@ Source = Callable[[], tuple[bytes, str]]
 class Render(Protocol):
     """How an event, or a missed line, becomes text with its newline."""
 
+    def prepare(self, file: str, last: int, events: Sequence[Event]) -> None:
+        """Gets the events that `event` and `missed` will get next, and the number of the last one's line."""
+
     def event(self, file: str, line: int, event: Event, source: Source) -> str: ...
     def missed(self, file: str, line: int, reason: str, text: str) -> str: ...
 
@@ -122,7 +125,8 @@ class Run:
         if self._understanding is not None:
             summary = self._summary
             understood = summary.logins + summary.logouts
-            summary.unread = self._understanding.findings(summary.lines, understood, summary.missed)
+            if summary.lines or not summary.faults:
+                summary.unread = self._understanding.findings(summary.lines, understood, summary.missed)
             summary.left = self._understanding.left
         return self._summary
 
@@ -201,6 +205,9 @@ class Run:
         shown = []
         plain = place.reader.plain
         line, counted = place.line, piece.start
+        if events:
+            last = events[-1].offset - piece.offset + piece.start
+            self._render.prepare(place.file, line + piece.data.count(b"\n", counted, last), events)
         for event in events:
             at = event.offset - piece.offset + piece.start
             line += piece.data.count(b"\n", counted, at)
@@ -239,6 +246,9 @@ def _line(piece: Piece, at: int) -> bytes:
 class AsJson:
     """One JSON object a line, ASCII."""
 
+    def prepare(self, file: str, last: int, events: Sequence[Event]) -> None:
+        """Nothing: it has no columns."""
+
     def event(self, file: str, line: int, event: Event, source: Source) -> str:  # noqa: ARG002 - it shows no line
         record = {
             "file": file,
@@ -259,6 +269,10 @@ class AsJson:
 COLOURS = {"time": "cyan", "host": "yellow", "tag": "blue", "user": "magenta", "ip": "green", "session": "bright_black"}
 
 
+#: Characters of the longest IPv4 address.
+_IPV4 = 15
+
+
 class AsText:
     """For people: place, what, address, time, format, user.
 
@@ -268,11 +282,20 @@ class AsText:
     def __init__(self, paint: Callable[[str, str], str] | None = None, formats: Sequence[Format] = ()) -> None:
         self._paint = paint or (lambda text, _: text)
         self._formats = formats if paint else ()
+        self._place_width, self._ip_width = 0, _IPV4
+
+    def prepare(self, file: str, last: int, events: Sequence[Event]) -> None:
+        # Widths only grow, so that columns do not move back and forth between the pieces of a log.
+        self._place_width = max(self._place_width, len(_place(file, last)))
+        self._ip_width = max(self._ip_width, *(len(event.ip or "-") for event in events))
 
     def event(self, file: str, line: int, event: Event, source: Source) -> str:
         paint = self._paint
         kind = paint(f"{event.kind:<6}", "green" if event.kind == "login" else "blue")
-        ip, when = paint(f"{event.ip or '-':<15}", COLOURS["ip"]), paint(iso(event.timestamp) or "-", COLOURS["time"])
+        ip, when = (
+            paint(f"{event.ip or '-':<{self._ip_width}}", COLOURS["ip"]),
+            paint(iso(event.timestamp) or "-", COLOURS["time"]),
+        )
         said = f"{self._place(file, line)}  {kind}  {ip}  {when}  {event.format:<13}  "
         said += paint(printable(event.user or "-"), COLOURS["user"]) + "\n"
         return said + self._line(event, *source()) if self._formats else said
@@ -292,7 +315,11 @@ class AsText:
         return f"{self._place(file, line)}  {self._paint('missed', 'yellow')}  {reason}: {printable(text)}\n"
 
     def _place(self, file: str, line: int) -> str:
-        return self._paint(f"{printable(file)}:{line}", "cyan")
+        return self._paint(f"{_place(file, line):<{self._place_width}}", "cyan")
+
+
+def _place(file: str, line: int) -> str:
+    return f"{printable(file)}:{line}"
 
 
 def iso(timestamp: int | None) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from pbs_fast.matching.census import LONGEST_SAMPLE, Census, Unread, named, shown
+from pbs_fast.matching.census import LONGEST_SAMPLE, NAME_THE_LOG, Census, Unread, named, share, shown
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -82,16 +82,20 @@ class Understanding:
         if more := len(self._files) - len(found):
             found.append(found[-1]._replace(what=f"the same holds for {more} more files", sample=""))
         if lines and missed > events:
+            what = share(missed, lines, "looks like a login but matches", "look like a login but match")
             return [
                 *found,
                 Unread(
                     "missed",
-                    f"{missed:,} of {lines:,} lines look like a login but match no pattern, more than are understood",
+                    f"{what} no pattern, more than are understood",
                     shown(self._missed_sample),
                     "--missed shows them; write a [[format]] for them (docs/FORMATS.md) and report them",
                 ),
             ]
-        if lines and not events and not found:
+        if not lines and not found:
+            return [Unread("no_lines", "there is no line to read", "", NAME_THE_LOG)]
+        if not events and not found:
             reason = self._census.reason()
-            found.append(reason._replace(what=f"none of {lines:,} lines is understood: {reason.what}"))
+            none = "the only line is not understood" if lines == 1 else f"none of {lines:,} lines is understood"
+            found.append(reason._replace(what=f"{none}: {reason.what}"))
         return found

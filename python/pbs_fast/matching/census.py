@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pbs_fast.formats.tags import KnownTags
 from pbs_fast.matching.protocol import SYSLOG
 from pbs_fast.matching.python.envelope import LINE, envelope_of
-from pbs_fast.util.text import printable
+from pbs_fast.util.text import plural, printable
 
 if TYPE_CHECKING:
     from pbs_fast.formats import Format
@@ -27,6 +27,8 @@ LONGEST_TAG: Final = 64
 LONGEST_SAMPLE: Final = 300
 #: Characters of a sample line that are shown.
 _SHOWN: Final = 160
+#: What to do about a log that holds nothing.
+NAME_THE_LOG: Final = "name the log of your POP or IMAP server"
 #: Tags that are named.
 _NAMED: Final = 3
 
@@ -184,13 +186,13 @@ class Census:
         if _SOME_TIMESTAMP.search(sample) is None:
             return Unread(
                 "no_timestamp",
-                f"{self.file_headless} of {self.file_lines} lines have no timestamp",
+                f"{share(self.file_headless, self.file_lines, 'has', 'have')} no timestamp",
                 shown(sample),
                 "have the server log through syslog, or follow the journal (--watchlog=journal:)",
             )
         return Unread(
             "no_layout",
-            f"{self.file_headless} of {self.file_lines} lines do not begin like a line of any known log",
+            f"{share(self.file_headless, self.file_lines, 'does', 'do')} not begin like a line of any known log",
             shown(sample),
             "describe their timestamps with logtime, or have the server log through syslog (docs/FORMATS.md)",
         )
@@ -198,7 +200,7 @@ class Census:
     def reason(self) -> Unread:
         """Why no line brought a login, if none did."""
         if not self.lines:
-            return Unread("no_lines", "all lines are empty or too long", "", "name the log of your POP or IMAP server")
+            return Unread("no_lines", "all lines are empty or too long", "", NAME_THE_LOG)
         if self.headless * 2 > self.lines:
             return self.headless_reason()
         if not self.known:
@@ -215,6 +217,12 @@ class Census:
             shown(self._known_sample),
             "if one of them is, its wording is not known: write a [[format]] for it (docs/FORMATS.md) and report it",
         )
+
+
+def share(count: int, lines: int, one: str, many: str) -> str:
+    """`2 of 7 lines have`, `1 of 7 lines has`, `the only line has`, from the verb's two forms."""
+    subject = "the only line" if count == lines == 1 else f"{count:,} of {plural(lines, 'line')}"
+    return f"{subject} {one if count == 1 else many}"
 
 
 def named(tags: TagCounts) -> str:

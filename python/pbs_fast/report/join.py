@@ -7,9 +7,11 @@ kept for some hours of the log at most, so memory does not grow with it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from pbs_fast.caps.windows import Window
@@ -30,6 +32,7 @@ _LAST = 1 << 62
 _AT_LAST: tuple[PostfixLine] = ((_LAST, -1, b"", "", None, None, "", False),)
 #: After the last login of a slice.
 _NO_LOGIN: tuple[LoginLine] = ((_LAST, "", None),)
+_SECOND = itemgetter(0)
 #: Recipients of one message that are told apart.
 _MOST_RECIPIENTS = 100_000
 
@@ -107,11 +110,12 @@ class Join:
                 when, ip, user = next(pending)
             if second != _LAST:
                 _REACT[fact[1]](self, fact)
-        for when in [line[0] for line in lines[:1] + lines[-1:]] + [
-            fact[0] for fact in piece.facts[:1] + piece.facts[-1:]
-        ]:
-            if when >= since:
-                self._span(when)
+        for found in (lines, piece.facts):
+            # A slice may begin before `since` and end after it.
+            first = bisect_left(found, since, key=_SECOND)
+            if first < len(found):
+                self._span(found[first][0])
+                self._span(found[-1][0])
         self._grants.ended(piece)
 
     def _span(self, second: int) -> None:

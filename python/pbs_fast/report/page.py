@@ -16,6 +16,7 @@ from pbs_fast.report.svg import Bar, Panel, bars, cumulated, panels, shown
 from pbs_fast.report.text import what_to_do
 from pbs_fast.report.verdicts import VERDICTS
 from pbs_fast.util.durations import exact
+from pbs_fast.util.text import plural
 
 #: Logins of one verdict that the page lists; JSON and files have all.
 _LISTED = 50
@@ -35,7 +36,7 @@ def as_page(found: Findings, *, made: datetime) -> str:
     title = "Who still uses POP-before-SMTP"
     body = [
         f"<header><h1>{title}</h1><p>{found.first_day:%-d %B %Y} to {found.last_day:%-d %B %Y},"
-        f" from {found.lines:,} lines of log</p></header>",
+        f" from {plural(found.lines, 'line')} of log</p></header>",
         "<main>",
         _tiles(found),
         '<div class="grid">',
@@ -223,15 +224,15 @@ def _hours(found: Findings) -> str:
     figure = bars(
         "hours",
         "Recipients in each login's busiest hour",
-        f"The cap {cap} is drawn; the busiest: " + "; ".join(f"{row.name} {row.label}" for row in rows[:3]),
+        f"A limit of {cap} is drawn; the busiest: " + "; ".join(f"{row.name} {row.label}" for row in rows[:3]),
         rows,
-        mark=(cap.limit, f"cap {cap}"),
+        mark=(cap.limit, f"limit {cap}"),
     )
     hourly = [(n, 1) for n in found.hourly]
     table = (
         _table(
-            "What caps would have refused",
-            ("Cap", "Of", "Recipients", "Logins"),
+            "What rate limits would have refused",
+            ("Limit", "Of", "Recipients", "Logins"),
             ((each.rate, each.of, f"{each.recipients:,}", f"{len(each.logins):,}") for each in found.caps),
             (2, 3),
         )
@@ -253,7 +254,7 @@ def _hours(found: Findings) -> str:
         "The logins that sent most within one hour. Bars are on a logarithmic scale.",
         figure,
         table,
-        summary="The numbers, and what caps would have refused",
+        summary="The numbers, and what rate limits would have refused",
     )
 
 
@@ -276,7 +277,7 @@ def _logins(found: Findings) -> str:
             continue
         most = _LISTED_UNUSED if verdict == "unused" else _LISTED
         more = f", the first {most}" if len(logins) > most else ""
-        parts.append(f'<h3><span class="verdict {verdict}">{verdict}</span>: {len(logins):,} logins{more}</h3>')
+        parts.append(f'<h3><span class="verdict {verdict}">{verdict}</span>: {plural(len(logins), "login")}{more}</h3>')
         parts.append(_of_verdict(verdict, logins[:most]))
     return "".join([*parts, "</section>"])
 

@@ -11,6 +11,8 @@ from pbs_fast.errors import PbsError
 from pbs_fast.report.findings import Findings, LoginFound
 from pbs_fast.report.logins import ADDRESS_CAP, USER_CAPS
 from pbs_fast.util.addresses import canonical
+from pbs_fast.util.durations import exact
+from pbs_fast.util.text import plural
 
 #: File -> the verdicts whose logins are in it.
 FILES = {
@@ -38,25 +40,31 @@ def plan(found: Findings) -> Iterator[Step]:
         return
     count = {name: len(found.of(name)) for name in ("unused", "can", "fixed", "device", "roaming", "shared", "suspect")}
     if count["suspect"]:
-        yield Step("look at the suspect", f"{count['suspect']:,} logins; a stolen password shows like this")
-    caps = " and ".join(f'"{rate}"' for rate in USER_CAPS)
-    yield Step("caps on", f'user {caps}, address "{ADDRESS_CAP}"')
+        yield Step("look at the suspect", f"{plural(count['suspect'], 'login')}; a stolen password shows like this")
+    caps = " and ".join(f"{rate.limit:,} in {exact(rate.seconds)}" for rate in USER_CAPS)
+    yield Step(
+        "rate limits in your MTA",
+        f"recipients of a user: {caps}; of an address: {ADDRESS_CAP.limit:,} in {exact(ADDRESS_CAP.seconds)}",
+    )
     if found.proposed is not None:
         each = next(each for each in found.graces if each.seconds == found.proposed)
         yield Step(
             "a shorter grace",
-            f"grace = {each.seconds} instead of {found.grace}; it would have refused {each.messages:,} messages of"
-            f" {each.logins:,} logins",
+            f"grace = {each.seconds} instead of {found.grace}; it would have refused"
+            f" {plural(each.messages, 'message')} of {plural(each.logins, 'login')}",
         )
     if off := count["unused"] + count["can"]:
-        yield Step("a day without", f"{off:,} logins that do not need it, by deny.toml; then for good")
+        yield Step(
+            "a day without",
+            f"{plural(off, 'login does', 'logins do')} not need it: deny.toml, for a day, then for good",
+        )
     if count["fixed"]:
         networks = len({network for login in found.of("fixed") for network in login.networks})
-        yield Step("mynetworks", f"{networks:,} networks of {count['fixed']:,} logins, by fixed.cidr")
+        yield Step("mynetworks", f"{plural(networks, 'network')} of {plural(count['fixed'], 'login')}, by fixed.cidr")
     if count["device"]:
-        yield Step("a submission service", f"for the networks of {count['device']:,} devices")
+        yield Step("a submission service", f"for the networks of {plural(count['device'], 'device')}")
     if letters := count["roaming"] + count["shared"]:
-        yield Step("letters", f"to {letters:,} users who must set up SMTP AUTH, by roaming.txt")
+        yield Step("letters", f"write to {plural(letters, 'user')} who must set up SMTP AUTH, by roaming.txt")
     yield Step("the last day", "remove check_client_access and the daemon; keep the log and run this report again")
 
 
@@ -120,7 +128,7 @@ def _cidr(logins: list[LoginFound]) -> str:
         fresh = [network for network in login.networks if network not in seen]
         seen.update(fresh)
         if fresh:
-            text += f"# {_one_line(login.name)}: {login.messages:,} messages\n"
+            text += f"# {_one_line(login.name)}: {plural(login.messages, 'message')}\n"
             text += "".join(f"{network} permit\n" for network in fresh)
     return text
 

@@ -9,35 +9,37 @@ from pbs_fast.report.logins import USER_CAPS
 from pbs_fast.report.plan import FILES, plan
 from pbs_fast.report.verdicts import VERDICTS
 from pbs_fast.util.durations import exact
-from pbs_fast.util.text import printable
+from pbs_fast.util.text import plural, printable
 
 WIDTH = 80
 #: Logins of a verdict that its line names.
 _NAMED = 3
+#: A blank where no line is broken; a name from a log has none.
+_NO_BREAK = "\u00a0"
 #: Longest name that is shown whole.
 _NAME = 36
 
 
 def as_text(found: Findings, *, caps: bool, files: bool) -> str:
     """The report; `caps` adds the table of caps, `files` names the files that were written."""
+    if not found.logins and not found.relayed:
+        return "No login and no relayed message was found in these logs.\n"
     lines = [*_head(found), *_verdicts(found, files), *_grace(found), *_caps(found)]
     if caps:
         lines += ["", *_table_of_caps(found)]
-    lines += ["", "PLAN"]
+    if found.logins:
+        lines += ["", "PLAN"]
     for number, step in enumerate(plan(found), 1):
         lines += _wrapped(f"{number}. {step.title}: {step.text}", indent=3)
     return "".join(f"{line}\n" for line in lines)
 
 
 def _head(found: Findings) -> Iterator[str]:
-    if not found.login_lines and not found.relayed:
-        yield "No login and no relayed message was found in these logs."
-        return
     share = f"{found.ways['grant'] / found.relayed:.2%}" if found.relayed else "none"
     users = len(found.logins)
     yield from _wrapped(
-        f"{found.first_day} … {found.last_day}: {found.login_lines:,} logins of {users:,} users;"
-        f" {found.relayed:,} messages relayed, {found.ways['grant']:,} of them ({share}) by POP-before-SMTP",
+        f"{found.first_day} … {found.last_day}: {plural(found.login_lines, 'login')} of {plural(users, 'user')};"
+        f" {plural(found.relayed, 'message')} relayed, {found.ways['grant']:,} of them ({share}) by POP-before-SMTP",
         indent=2,
     )
     if found.ways["grant"] > found.certain:
@@ -49,6 +51,8 @@ def _head(found: Findings) -> Iterator[str]:
 
 
 def _verdicts(found: Findings, files: bool) -> Iterator[str]:
+    if not found.logins:
+        return
     yield "VERDICT   LOGINS  MESSAGES  WHAT TO DO"
     for verdict in VERDICTS:
         logins = found.of(verdict)
@@ -91,8 +95,8 @@ def _grace(found: Findings) -> Iterator[str]:
     if found.proposed is not None:
         each = next(each for each in found.graces if each.seconds == found.proposed)
         text += (
-            f"; with grace = {each.seconds} (now {found.grace}) {each.messages:,} messages of {each.logins:,} logins"
-            " would have been refused"
+            f"; with grace = {each.seconds} (now {found.grace}) {plural(each.messages, 'message')} of"
+            f" {plural(each.logins, 'login')} would have been refused"
         )
     yield from _wrapped(f"grace: {text}", indent=7)
 
@@ -102,23 +106,26 @@ def _caps(found: Findings) -> Iterator[str]:
         return
     top = quantile([(n, 1) for n in found.hourly], QUANTILES[-1])
     cap = next(each for each in found.caps if each.rate == str(USER_CAPS[0]) and each.of == "user")
-    text = f'99.9 % of logins stay below {top + 1:,} recipients an hour; "{cap.rate}" would have refused '
+    text = (
+        f"99.9 % of logins stay below {plural(top + 1, 'recipient')} an hour; a limit of {cap.rate} would have refused "
+    )
     if not cap.recipients:
         text += "none"
     elif len(cap.logins) == 1:
-        text += f"{cap.recipients:,} recipients, all of {_name(cap.logins[0])}"
+        text += f"{plural(cap.recipients, 'recipient')}, all of {_name(cap.logins[0])}"
     else:
-        text += f"{cap.recipients:,} recipients of {len(cap.logins):,} logins, most of {_name(cap.logins[0])}"
-    yield from _wrapped(f"caps: {text}", indent=6)
+        text += f"{plural(cap.recipients, 'recipient')} of {len(cap.logins):,} logins, most of {_name(cap.logins[0])}"
+    yield from _wrapped(f"rate limits: {text}", indent=13)
 
 
 def _table_of_caps(found: Findings) -> Iterator[str]:
     hourly = [(n, 1) for n in found.hourly]
-    shares = "  ".join(f"{share:.1%} {quantile(hourly, share):,}".replace(".0%", "%") for share in QUANTILES)
-    yield from _wrapped(
-        f"Recipients in a login's busiest hour: {shares}  most {max(found.hourly, default=0):,}", indent=2
-    )
-    yield "CAP       OF       REFUSED  LOGINS  MOST OF"
+    shares = [f"{share:.1%}".replace(".0%", "%") + f" {quantile(hourly, share):,}" for share in QUANTILES]
+    shares.append(f"most {max(found.hourly, default=0):,}")
+    figures = "  ".join(share.replace(" ", _NO_BREAK) for share in shares)
+    for line in _wrapped(f"Recipients in a login's busiest hour: {figures}", indent=2):
+        yield line.replace(_NO_BREAK, " ")
+    yield "LIMIT     OF       REFUSED  LOGINS  MOST OF"
     for cap in found.caps:
         most = _name(cap.logins[0]) if cap.logins else "-"
         yield f"{cap.rate:<8}  {cap.of:<7}  {cap.recipients:>7,}  {len(cap.logins):>6,}  {most}"

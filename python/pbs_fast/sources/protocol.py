@@ -30,6 +30,11 @@ class Notice(NamedTuple):
     text: str
     """One printable line: what, where, and what to do, if anything."""
 
+    @property
+    def cause(self) -> str:
+        """The text for who does not wait until it is mended."""
+        return self.text.partition("; waiting for ")[0]
+
 
 class Replayed(NamedTuple):
     """Whole lines of the past."""
@@ -52,9 +57,8 @@ def not_covering(name: str, first: int, since: float, now: float) -> str:
     """Why the log `name` does not cover the window from `since` to `now`: it starts at `first`."""
     starts = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     seconds = round(now - since)
-    units = ((3600, "hours"), (60, "minutes"))
-    window = next((f"{seconds // size} {n}" for size, n in units if seconds >= 2 * size and seconds % size == 0), "")
-    window = window or f"{seconds} s"
+    units = ((3_600, "hours"), (60, "minutes"))
+    window = next((f"{seconds // s} {u}" for s, u in units if seconds >= 2 * s and seconds % s == 0), f"{seconds} s")
     return f"{name} starts at {starts}, so it does not cover the last {window}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -37,7 +38,10 @@ def failure(what: str, path: Path, reason: str) -> str:
 def _modes(path: Path) -> str:
     """Of file and directory: the directory's decides about a new file, the file's about a change in place."""
     found = [word for place in (path, path.parent) if (word := _mode(place))]
-    return ", ".join(found) or f"directory {path.parent} does not exist"
+    return ", ".join(found) or (
+        f"directory {path.parent} does not exist; make it for the daemon's account: install -d -m755 -o ACCOUNT"
+        f" {shlex.quote(str(path.parent))}"
+    )
 
 
 def _mode(place: Path) -> str | None:

@@ -29,6 +29,19 @@ def group_name(gid: int) -> str:
         return str(gid)
 
 
+def reading_group() -> str:
+    """The group of logs that this process could be given: `adm` where there is one, else its own."""
+    try:
+        return grp.getgrnam("adm").gr_name
+    except KeyError:
+        return group_name(os.getegid())
+
+
+def is_member(group: str) -> bool:
+    """Whether this process has the rights of a group that exists."""
+    return grp.getgrnam(group).gr_gid in (os.getegid(), *os.getgroups())
+
+
 class Control(NamedTuple):
     """Who, apart from root, can put something else in the place of a path at any moment."""
 

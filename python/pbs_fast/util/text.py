@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return "".join([char if char.isprintable() else _escaped(ord(char)) for char in text])
 
 
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 row`, `4,812 rows`; `many` where it is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def rfc3339(seconds: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC with milliseconds: `2026-11-30T10:12:17.204Z`.
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TextIO
 
+from pbs_fast.util.text import plural as plural
 from pbs_fast.util.text import printable
 
 #: (text, name of a colour) -> the text in that colour.
@@ -75,11 +76,6 @@ def _styled(text: str, colour: str) -> str:
     from typer import style
 
     return style(text, fg=colour)
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """`1 row`, `4,812 rows`; `many` where it is not `one` with an s."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def listed(words: Sequence[str], most: int = 5) -> str:

@@ -16,7 +16,7 @@ import stat
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from pbs_fast.util.accounts import group_name, user_name
+from pbs_fast.util.accounts import group_name, is_member, reading_group, user_name
 from pbs_fast.util.text import printable
 
 #: Bytes of each sample: two to three log lines, timestamps included.
@@ -170,13 +170,16 @@ def refusal(path: str, error: OSError) -> str:
     if blocked is None:
         return f"{reason}: check the modes, ACLs and security rules (AppArmor, SELinux) of the file and its directories"
     name, status = blocked
-    group, file = group_name(status.st_gid), shlex.quote(display(name))
+    owning, file = group_name(status.st_gid), shlex.quote(display(name))
     letter, bit = ("x", stat.S_IXGRP) if stat.S_ISDIR(status.st_mode) else ("r", stat.S_IRGRP)
     if status.st_mode & bit and status.st_gid:
-        advice = f"usermod -aG {group} {user}"
+        advice = f"usermod -aG {owning} {user}"
     else:
-        advice = f"chgrp adm {file}; chmod g+{letter} {file}"
-    rights = f"{stat.filemode(status.st_mode)} {user_name(status.st_uid)}:{group}"
+        group = reading_group()
+        advice = f"chgrp {group} {file}; chmod g+{letter} {file}"
+        if not is_member(group):
+            advice += f"; usermod -aG {group} {user}"
+    rights = f"{stat.filemode(status.st_mode)} {user_name(status.st_uid)}:{owning}"
     return f"{reason}: {display(name)} is {rights}; give pbs-fast read access: `{advice}`"
 
 

@@ -137,7 +137,7 @@ class JournalSource:
 
     def replay(self, since: float, timestamp_of: TimestampOf, now: float) -> Past:  # noqa: ARG002 - the protocol's signature
         if self.trouble is not None:
-            return NoPast(self.trouble.text.removesuffix("; waiting for it"))
+            return NoPast(self.trouble.cause)
         return JournalPast(self, self._newest, since, now)
 
     # -- following --------------------------------------------------------------------------------------------------
