@@ -503,4 +503,4 @@ BROKEN: list[Break] = [
 def test_a_broken_follower_is_noticed(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch)
     with pytest.raises(AssertionError):
-        run(400, quick=True)
+        run(3_000, quick=True)
