@@ -208,3 +208,30 @@ def test_a_lock_file_left_alone_harms_nothing(opened: Opener, directory: Path) -
     with AsExim(directory / "other.exim-lmdb") as reading:
         assert reading.get(SIX_KEY) == "ok"
     again.close()
+
+
+@pytest.mark.parametrize("later", [0, 1, 2])
+@pytest.mark.parametrize("changes", [0, 1, 2])
+def test_exim_with_the_old_data_and_the_new_locks_has_all_rows(
+    changes: int, later: int, opened: Opener, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opened the data before a rename and the lock file after it, perhaps when the new pair was changed already: the
+    lock file's number chooses between the two newest states of the old data."""
+    rows = {f"10.0.0.{n}": grant() for n in range(50)}
+    table = opened(EXIM_LMDB)
+    table.rebuild(rows)
+    for n in range(changes):
+        table.apply(Delta({f"192.0.2.{n}": grant()}))
+    missing: list[str] = []
+
+    def install(self: EximLmdbTable, target: Path) -> None:
+        lock_file(target).rename(lock_file(self.file))
+        for n in range(later):
+            with self._built.begin(write=True) as txn:
+                txn.put(b"198.51.100.%d" % n, b"ok")
+        missing.extend(rows.keys() - reader.rows(opened.spec(EXIM_LMDB), list(rows)).keys())
+        target.rename(self.file)
+
+    monkeypatch.setattr(EximLmdbTable, "_install", install)
+    table.rebuild(rows)
+    assert not missing

@@ -99,6 +99,9 @@ class EximLmdbTable(LmdbTable):
         with engine():
             self._built = environment(target, map_size=MAP_SIZE, create=True, lock=True, readers=READERS)
             growing(self._built, lambda txn: txn.cursor().putmulti(pairs, append=True))
+            if pairs:
+                # The state before that is empty, and a reader with another pair's lock file may be given it.
+                growing(self._built, lambda txn: txn.put(*pairs[0]))
             self._built.sync(True)
         provide(target)
         self._share_lock(lock_file(target))
