@@ -164,12 +164,12 @@ def draw(found: Monitored, start: float, end: float, file: Path) -> None:
     from matplotlib.figure import Figure
 
     bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in DASHBOARD["panels"])
-    figure = Figure(figsize=(15, bottom * 0.36), facecolor="#f4f5f5", dpi=80)
+    figure = Figure(figsize=(15, bottom * 0.42), facecolor="#f4f5f5", dpi=80)
     for panel in DASHBOARD["panels"]:
         at = panel["gridPos"]
         left, height = at["x"] / 24 + 0.035, at["h"] / bottom
         low = 1 - (at["y"] + at["h"]) / bottom
-        axes = figure.add_axes((left, low + height * 0.2, at["w"] / 24 - 0.05, height * 0.66))
+        axes = figure.add_axes((left, low + height * 0.16, at["w"] / 24 - 0.05, height * 0.66))
         is_bytes = panel["fieldConfig"]["defaults"]["unit"] == "bytes"
         axes.set_title(panel["title"] + (" (MiB)" if is_bytes else ""), loc="left", fontsize=9, fontweight="bold")
         axes.tick_params(labelsize=7)
@@ -194,9 +194,11 @@ def draw(found: Monitored, start: float, end: float, file: Path) -> None:
             axes.text(0.02, 0.3, "      ".join(shown), fontsize=13, color="#1a7f37")
         else:
             axes.set_xlim(0, end - start)
-            axes.set_ylim(bottom=0)
+            # Room for the legend above the highest line.
+            axes.set_ylim(0, max(axes.get_ylim()[1], 1e-9) * 1.4)
             axes.grid(alpha=0.3)
-            axes.legend(fontsize=6, loc="upper left", ncols=2, frameon=False)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(fontsize=6.5, loc="upper left", ncols=2, frameon=False)
     figure.savefig(file)
 
 
