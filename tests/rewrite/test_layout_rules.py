@@ -335,6 +335,18 @@ def test_the_rest_of_a_containers_line_is_known_by_its_container(core: Backend, 
             assert ips(core, *lines, said(mine, own(2)), said(other, own(3))) == [2, 3]
 
 
+@pytest.mark.parametrize("layout", ["%s", "data: %s", "mail: [1773306000.5, %s]"])
+def test_json_that_is_not_utf8(core: Backend, layout: str) -> None:
+    """rsyslog writes such bytes as they are: they hide neither their own login nor the next."""
+    record = {"timestamp": "2026-03-12T09:00:00Z", "host": "mx", "program": "dovecot", "pid": "7"}
+    failed = "imap-login: Disconnected (auth failed, 1 attempts): user=<x\udcff>, rip=192.0.2.9, lip=192.0.2.1"
+    messages = (login(1), failed, login(2), login(3).replace("<u>", "<\udce9\udced\udca0\udc80>"), login(4))
+    lines = [json.dumps({**record, "message": each}, ensure_ascii=False) for each in messages]
+    assert ips(core, *(layout % line for line in lines)) == [1, 2, 3, 4]
+    tagged = [line.replace('"pid": "7"', '"container_id": "\udcff"') for line in lines]
+    assert ips(core, *(layout % line for line in tagged)) == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     "timestamp",
     [
@@ -346,6 +358,7 @@ def test_the_rest_of_a_containers_line_is_known_by_its_container(core: Backend, 
         NOW * 1000,
         NOW * 10**6,
         str(NOW * 10**9),
+        "20260312100000",
     ],
 )
 def test_timestamps(core: Backend, timestamp: object) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mta import wait_for
 from servers.log_hosts import HOST, SUITES, UNPACKED, LogHost, log_host
@@ -179,24 +179,31 @@ def observe(daemon: Daemon, suite: str) -> Row:
         name = _JOURNAL if daemon.journald else "/dev/log"
         host.wait_for_socket(name, daemon.kind)
         log = _read(daemon, host)
-        end = b"\0" if daemon.kind == STREAM else b""
-
-        def hears() -> bool:
-            host.send(name, daemon.kind, [_message(b"probe: do you hear") + end])
-            with suppress(AssertionError):
-                return bool(wait_for("a line", lambda: b"do you hear" in log(), seconds=0.5))
-            return False
-
-        wait_for(f"{daemon.name} to log", hears)
-        host.send(name, daemon.kind, [each + end for each in _messages()])
-        try:
-            wait_for(f"the last line of {daemon.name}", lambda: _LAST in log())
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{host.said()}\n{log()[-500:]!r}") from None
+        log_all(host, name, daemon.kind, _messages(), log)
         found = log()
     made = [_made(found, name) for name in BYTES]
     assert not _believed(found), "pbs-fast believes a login behind a raw name"
     return Row(*made, longest=_longest(found), forged=_forged(found))
+
+
+def log_all(
+    host: LogHost, name: str, kind: socket.SocketKind, messages: Sequence[bytes], log: Callable[[], bytes]
+) -> None:
+    """Send these to the daemon at that socket as soon as it logs; they are in its log afterwards."""
+    end = b"\0" if kind == STREAM else b""
+
+    def hears() -> bool:
+        host.send(name, kind, [message(b"probe: do you hear") + end])
+        with suppress(AssertionError):
+            return bool(wait_for("a line", lambda: b"do you hear" in log(), seconds=0.5))
+        return False
+
+    try:
+        wait_for("the daemon to log", hears)
+        host.send(name, kind, [each + end for each in (*messages, message(b"probe: " + _LAST))])
+        wait_for("its last line", lambda: _LAST in log())
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{host.said()}\n{log()[-500:]!r}") from None
 
 
 def journaled(suite: str, texts: Sequence[bytes]) -> list[bytes]:
@@ -207,7 +214,7 @@ def journaled(suite: str, texts: Sequence[bytes]) -> list[bytes]:
         host.start("/usr/lib/systemd/systemd-journald")
         host.wait_for_socket(_JOURNAL, DGRAM)
         log = _read(daemon, host)
-        host.send(_JOURNAL, DGRAM, [_message(text) for text in (*texts, b"probe: " + _LAST)])
+        host.send(_JOURNAL, DGRAM, [message(text) for text in (*texts, b"probe: " + _LAST)])
         wait_for("journald", lambda: _LAST in log(), seconds=20)
         return log().splitlines()
 
@@ -216,7 +223,7 @@ def _timestamp() -> bytes:
     return time.strftime("%b %e %H:%M:%S", time.gmtime()).encode()
 
 
-def _message(text: bytes) -> bytes:
+def message(text: bytes) -> bytes:
     """As syslog(3) sends it, for the facility mail."""
     return b"<22>%s %s" % (_timestamp(), text)
 
@@ -229,16 +236,15 @@ def _login(ip: str) -> bytes:
 
 
 def _messages() -> list[bytes]:
-    made = [_message(b"probe: %s<%s>%s" % (name.encode(), byte, name.encode())) for name, byte in BYTES.items()]
+    made = [message(b"probe: %s<%s>%s" % (name.encode(), byte, name.encode())) for name, byte in BYTES.items()]
     for how, ip in FORGED.items():
         byte = BYTES[how.split(" ")[0]]
         head = b"<22>%s " % _timestamp() if "priority" in how else b"%s %s " % (_timestamp(), HOST.encode())
         # A refused name that closes with a header of its own what the server writes behind it.
         name = b"x%s%s%s%s%stail: " % (byte, head, _login(ip), byte, head)
         refused = b'nginx: 2026/11/30 08:00:00 [info] 7#7: *9 client login failed: "no" while in http auth state, '
-        made.append(_message(b'%sclient: 203.0.113.9, server: 0.0.0.0:143, login: "%s"' % (refused, name)))
-    made.append(_message(b"probe: long<%s>end" % (b"x" * LONG)))
-    made.append(_message(b"probe: " + _LAST))
+        made.append(message(b'%sclient: 203.0.113.9, server: 0.0.0.0:143, login: "%s"' % (refused, name)))
+    made.append(message(b"probe: long<%s>end" % (b"x" * LONG)))
     return made
 
 
@@ -290,7 +296,8 @@ def _forged(log: bytes) -> str:
     with tempfile.NamedTemporaryFile(suffix=".log") as file:
         file.write(log)
         file.flush()
-        read = {core: _logins(file.name, core) for core in ("rust", "python")}
+        events = {core: matched(core, file.name) for core in ("rust", "python")}
+    read = {core: {each["ip"] for each in found if each["event"] == "login"} for core, found in events.items()}
     assert read["rust"] == read["python"]
     assert read["rust"] <= set(FORGED.values())
     return ", ".join(how for how, ip in FORGED.items() if ip in read["rust"]) or "no"
@@ -316,11 +323,12 @@ def _believed(log: bytes) -> list[str]:
     return found
 
 
-def _logins(file: str, core: str) -> set[str]:
-    command = [sys.executable, "-m", "pbs_fast", "match", "--json", f"--core={core}", file]
+def matched(core: str, *files: str | Path) -> list[dict[str, Any]]:
+    """What `pbs-fast match --json` prints of files."""
+    command = [sys.executable, "-m", "pbs_fast", "match", "--json", f"--core={core}", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode in (0, 3), done.stderr
-    return {each["ip"] for each in map(json.loads, done.stdout.splitlines()) if each["event"] == "login"}
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def table() -> list[str]:

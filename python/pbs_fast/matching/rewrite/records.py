@@ -17,6 +17,8 @@ from pbs_fast.formats.timestamps import BSD, ISO
 from pbs_fast.matching.rewrite.wrapper import Entry, Shape
 
 _DATED = re.compile(rf"{BSD}|{ISO}")
+#: rsyslog's `date-mysql`. As milliseconds since 1970 it would be after the year 2286.
+_DIGITS = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
 _NUMBER = re.compile(r"[0-9]{9,19}(?:\.[0-9]+)?")
 #: fluent-bit's out_file writes a tag and the timestamp before the record; journalctl `data:` and a record separator.
 _FLUENT = re.compile(rb"[^ \"]+: \[([0-9]{9,11}(?:\.[0-9]+)?), (\{.*\})\]", re.DOTALL)
@@ -102,13 +104,18 @@ def parsed(line: bytes) -> dict[str, Any] | None:
     fluent = _FLUENT.fullmatch(line)
     try:
         if fluent is not None:
-            record = json.loads(fluent[2], object_pairs_hook=_once)
+            record = _loaded(fluent[2])
             return {**record, "fluent": fluent[1].decode()} if isinstance(record, dict) else None
         m = _BEFORE.match(line)
-        record = None if m is None else json.loads(line[m.end() :], object_pairs_hook=_once)
+        record = None if m is None else _loaded(line[m.end() :])
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _loaded(data: bytes) -> Any:
+    # rsyslog writes a stranger's bytes that are no UTF-8 as they are; what follows such a record is read nevertheless.
+    return json.loads(data.decode("utf-8", "surrogateescape"), object_pairs_hook=_once)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -177,12 +184,15 @@ def _message(value: Any) -> str | None:
 
 
 def _timestamp(value: Any) -> bytes | None:
-    """A timestamp in the matcher's own form: of a text, or of seconds, milli-, micro- or nanoseconds since 1970."""
+    """A timestamp in the matcher's own form: of a text or fourteen digits, or of (milli-, micro-, nano-) seconds."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     text = str(value)
     if _DATED.fullmatch(text):
         return text.encode()
+    digits = _DIGITS.fullmatch(text)
+    if digits is not None:
+        return "{}-{}-{}T{}:{}:{}".format(*digits.groups()).encode()
     if not _NUMBER.fullmatch(text):
         return None
     second = int(text.partition(".")[0])
