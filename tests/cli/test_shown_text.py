@@ -182,7 +182,6 @@ def test_there_is_one_sanitiser() -> None:
     root = Path(printable.__code__.co_filename).parents[1]
     others = {
         "util/text.py": "the one",
-        "util/doveconf.py": "refuses names",
         "matching/rewrite/containers.py": "#ooo, as rsyslog writes lines",
         "matching/rewrite/records.py": "refuses fields",
         "report/plan.py": "quotes for TOML",

@@ -107,7 +107,7 @@ class Site:
             ledger=ledger,
             publisher=Publisher([cast("Any", self.table)]),
             clock=self.clock,
-            signals=cast("Any", SimpleNamespace(stop=None, take_reload=lambda: False)),
+            signals=cast("Any", SimpleNamespace(stop=None, take_reload=lambda: False, take_counters=lambda: False)),
             hints=Hints(enabled=False),
             notifier=Notifier({}),
             reload=lambda: False,

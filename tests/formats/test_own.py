@@ -209,8 +209,8 @@ def test_formats_shows_them_too(tmp_path: Path, capfd: Output) -> None:
     )
     assert main(["formats", f"--config={tmp_path}/pbs.toml"]) == 0
     rows = capfd.readouterr().out.splitlines()
-    assert rows[1].split() == ["mypop", "mypop", "mypop"]
-    assert rows[2].split() == ["old-uw", "old-uw", "(whole", "lines)"]
+    assert rows[1].split() == ["mypop", "mypop"]
+    assert rows[2].split() == ["old-uw", "old-uw"]
     assert main(["formats", f"--config={tmp_path}/pbs.toml", "mypop"]) == 0
     assert "hello u from 192.0.2.1" in capfd.readouterr().out
     assert main(["formats", f"--config={tmp_path}/pbs.toml", "old-uw"]) == 0

@@ -137,6 +137,8 @@ class Keep:
     def __init__(self) -> None:
         self.events: Events = {}
 
+    def prepare(self, *_: object) -> None: ...
+
     def event(self, file: str, line: int, event: Event, source: Source) -> str:
         del file, source
         self.events[line] = (event.kind, str(event.ip))

@@ -326,6 +326,7 @@ def test_signal_after_a_change(signalled: Signalled) -> None:
 
 def test_only_sendmail_is_signalled(signalled: Signalled) -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as other:
+        wait_for("the program", lambda: Path(f"/proc/{other.pid}/comm").read_text().strip() == "sleep")
         signalled.pid_file.write_text(f"{other.pid}\n")
         with pytest.raises(TableError, match=r"process \d+ from .*sendmail.pid is 'sleep', not Sendmail; fix signal="):
             signalled.table.rebuild({FOUR: grant()})

@@ -310,6 +310,8 @@ def test_it_sees_what_match_sees(hub: Path, core: Backend) -> None:
     seen: list[tuple[int, str]] = []
 
     class Render:
+        def prepare(self, *_: object) -> None: ...
+
         def event(self, file: str, line: int, event: object, source: object) -> str:  # noqa: ARG002
             if event.kind == "login" and event.ip == A:  # type: ignore[attr-defined]
                 seen.append((event.offset, event.user))  # type: ignore[attr-defined]
