@@ -173,6 +173,7 @@ def test_they_leave_in_parts_and_nobody_sleeps_meanwhile(site: Site) -> None:
     while site.table.rows:
         assert site.daemon._pause() == 0
         site.turn()
+    site.turn()  # on a busy machine something else was due by now
     assert site.daemon._pause() > 0
     assert max(site.table.removed) == loop._LEAVING
     assert sum(site.table.removed) == len(IPS)
