@@ -102,7 +102,7 @@ def test_notices_come_and_go_with_what_they_tell(caplog: pytest.LogCaptureFixtur
     a.counters["login"] += 1
     assert site.turn() == ["refused_entries"]
     assert site.told == ["a.log: its lines are understood now"]
-    assert site.turn(LASTS) == [], "what was said once is not told for ever"
+    assert site.turn(LASTS) == [], "a one-time report does not stay for ever"
     a.lost = "a.log: journald dropped messages"
     assert site.turn() == ["logger_lost"]
     del site.logs[0]

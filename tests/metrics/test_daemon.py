@@ -46,7 +46,7 @@ def total(found: Series, family: str) -> float:
 
 
 def wait_metrics(site: Site, what: str, probe: Callable[[Series], bool]) -> Series:
-    """The first numbers of which it is true; a snapshot is made every 2 s."""
+    """The first numbers for which the condition holds; a snapshot is made every 2 s."""
     wait_for(what, lambda: probe(metrics(site)), seconds=PATIENCE)
     return metrics(site)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import groupby
 from typing import Final
@@ -20,6 +19,7 @@ from pbs_fast.guards import LOCAL, Refusal
 from pbs_fast.health.alarm import LIMITS
 from pbs_fast.health.refusals import Refusals
 from pbs_fast.log.records import log_lines
+from pbs_fast.util.text import utc
 
 log = logging.getLogger(__name__)
 
@@ -133,4 +133,4 @@ def _about(grant: Grant, shift: int) -> str:
 @lru_cache(maxsize=4096)
 def spelled(second: int) -> str:
     """A time as RFC 3339. A replay says the same seconds again and again, and spelling one takes 8 µs."""
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(second)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks.
 INTERVAL: Final = 2.0
-#: Seconds for which there is a notice of what a source said once: that it rejects entries, or that some are lost.
+#: Seconds that a notice lasts for what a source reports only once: rejected entries, or lost ones.
 LASTS: Final = 86_400.0
 #: Hosts of one log that are remembered as behind; of more, the newest.
 MAX_BEHIND: Final = 256

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.explain import Explainer
@@ -18,6 +17,7 @@ from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.replay.replayer import Replayer
 from pbs_fast.sources.protocol import Coverage, not_covering
 from pbs_fast.sources.wakeup import Pause
+from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
@@ -163,5 +163,5 @@ def _coverage(follower: Follower, first: int | None, since: float, now: float) -
         return Coverage(False, f"{follower.path} holds no line with a timestamp")
     if first > since:
         return Coverage(False, not_covering(follower.path, first, since, now))
-    begins = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    begins = utc(first)
     return Coverage(True, f"{follower.path} was reprocessed from its first line, of {begins}")

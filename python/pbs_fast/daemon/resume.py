@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.util.durations import rough
+from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
@@ -43,7 +43,7 @@ def resume(
     except CheckpointError as error:
         log.info(f"the checkpoint cannot be used: {error}; replaying the last {rough(ledger.window)} of the logs")
         return None
-    when = datetime.fromtimestamp(checkpoint.written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = utc(checkpoint.written)
     for follower in followers:
         follower.resume(Coverage(True, f"{follower.path}: continued from the checkpoint of {when}"), wall)
     state = checkpoint.state.live(wall, ledger.grace, ledger.sessions.max_session)

@@ -31,7 +31,7 @@ class ManualError(Exception):
 
 
 class DamagedError(Exception):
-    """The text is not what `encode` made. `left` is what of it can be used: its readable denials, and no grant."""
+    """The text is not what `encode` made. `left` holds its readable denials and no grant."""
 
     def __init__(self, text: str, left: Manual) -> None:
         super().__init__(text)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pbs_fast.matching.protocol import PostfixScan
     from pbs_fast.matching.reader import Ready
 
-#: Clients of which it is remembered whether they are in mynetworks.
+#: Size of the cache that says whether a client is in mynetworks.
 _MOST_CLIENTS = 200_000
 
 

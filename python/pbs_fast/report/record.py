@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from pbs_fast.report.findings import QUANTILES, Findings, LoginFound, quantile
 from pbs_fast.report.plan import plan
 from pbs_fast.report.verdicts import VERDICTS
+from pbs_fast.util.text import utc
 
 #: Goes up when a key changes its meaning or goes.
 VERSION = 1
@@ -24,8 +24,8 @@ def record(found: Findings) -> dict[str, Any]:
     hourly = [(n, 1) for n in found.hourly]
     return {
         "version": VERSION,
-        "from": _iso(found.first),
-        "to": _iso(found.last),
+        "from": utc(found.first),
+        "to": utc(found.last),
         "lines": found.lines,
         "logins": found.login_lines,
         "grants": found.granted,
@@ -56,8 +56,4 @@ def record(found: Findings) -> dict[str, Any]:
 
 
 def _login(login: LoginFound) -> dict[str, Any]:
-    return {**login._asdict(), "first": _iso(login.first), "last": _iso(login.last)}
-
-
-def _iso(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat().replace("+00:00", "Z")
+    return {**login._asdict(), "first": utc(login.first), "last": utc(login.last)}

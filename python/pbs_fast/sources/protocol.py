@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.wakeup import Hints
+from pbs_fast.util.text import utc
 
 #: (line without newline, reference) -> seconds since the epoch, or None. `Matcher.timestamp` with its layout.
 TimestampOf = Callable[[bytes, int], int | None]
@@ -55,7 +55,7 @@ class Coverage(NamedTuple):
 
 def not_covering(name: str, first: int, since: float, now: float) -> str:
     """Why the log `name` does not cover the window from `since` to `now`: it starts at `first`."""
-    starts = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    starts = utc(first)
     seconds = round(now - since)
     units = ((3_600, "hours"), (60, "minutes"))
     window = next((f"{seconds // s} {u}" for s, u in units if seconds >= 2 * s and seconds % s == 0), f"{seconds} s")

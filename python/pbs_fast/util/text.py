@@ -40,6 +40,14 @@ def rfc3339(seconds: float) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
+def utc(second: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC with whole seconds: `2026-11-30T10:12:17Z`.
+
+    Raises OverflowError, ValueError or OSError for what no date can be.
+    """
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _escaped(code: int) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         code -= 0xDC00

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pbs_fast.cli.render.layout import Look, clock, labelled, listed, parse_time, plural
+from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
     from pbs_fast.control.why.findings import Findings, Login, Message
@@ -97,8 +97,3 @@ def without_rows(local: Mapping[str, Login], now: str) -> list[str]:
 def newest_logins(logins: Iterable[Login]) -> dict[str, Login]:
     """The newest login of each address."""
     return {login.ip: login for login in sorted(logins, key=lambda login: login.at)}
-
-
-def utc(second: int) -> str:
-    """Seconds since the epoch as RFC 3339."""
-    return datetime.fromtimestamp(second, UTC).isoformat()

@@ -17,10 +17,10 @@ from pbs_fast.cli.render.logs import (
     missed,
     newest_logins,
     tally,
-    utc,
     without_rows,
 )
 from pbs_fast.util.durations import exact
+from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
     from pbs_fast.control.replies import Refusal, Row, Why

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.file.generations import OlderFile, older_files
@@ -21,6 +20,7 @@ from pbs_fast.sources.file.search import BLOCK, SLACK, ends_before, find_start, 
 from pbs_fast.sources.file.source import GRACE, FileSource
 from pbs_fast.sources.lines import PIECE, cut
 from pbs_fast.sources.protocol import BUDGET, Before, Coverage, Replayed, SourceOptions, TimestampOf, not_covering
+from pbs_fast.util.text import utc
 
 #: Bytes returned by `before`, enough to recognise a record that its writer cut there: more than the longest line.
 _BEFORE = 65_536
@@ -84,7 +84,7 @@ class Replay:
         if oldest > self._since:
             reason = not_covering(display(name), oldest, self._since, self._now)
             return Coverage(False, f"{reason}, and {_NO_OLDER}")
-        when = datetime.fromtimestamp(oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        when = utc(oldest)
         return Coverage(True, f"read back to {display(name)}, which starts at {when}")
 
     def close(self) -> None:

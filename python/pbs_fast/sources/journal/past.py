@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import select
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from pbs_fast.errors import SourceError
@@ -19,6 +18,7 @@ from pbs_fast.sources.journal.parts import Parts
 from pbs_fast.sources.journal.render import CURSOR, STORED, same_entry
 from pbs_fast.sources.journal.take import WANTED
 from pbs_fast.sources.protocol import Coverage, Replayed, not_covering
+from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,10 +105,10 @@ class JournalPast:
             return Coverage(False, f"{name} holds no entry")
         if self._oldest > self._since:
             return Coverage(False, not_covering(name, self._oldest, self._since, self._now))
-        begins = datetime.fromtimestamp(self._oldest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        begins = utc(self._oldest)
         if self._source.take.dropped:
             return Coverage(False, f"{name}: journald dropped messages of a mail server within the window")
-        since = datetime.fromtimestamp(self._since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = utc(self._since)
         return Coverage(True, f"{name} was read back to {since}, and starts at {begins}")
 
     def close(self) -> None:
