@@ -43,14 +43,14 @@ has_python_h() {
         cc -E "-I$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" - >/dev/null 2>&1
 }
 
-EXTRAS=bdb,metrics
+EXTRAS=bdb,metrics,share
 if ! { has_db && has_python_h; } && ! $VENV/bin/python -c 'import berkeleydb' 2>/dev/null; then
     if can_apt; then
         has_db || apt_install libdb-dev
         has_python_h || apt_install python3-dev
     else
         echo "setup: hash: and btree: tables are left out, because berkeleydb needs the headers of Berkeley DB and Python: install libdb-dev and python3-dev and run make again." >&2
-        EXTRAS=metrics
+        EXTRAS=metrics,share
     fi
 fi
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from keyword import iskeyword
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeVar
 
@@ -95,6 +96,28 @@ class Metrics:
     )
     listen: str | None = _key(
         None, kinds.listener(), "ADDRESS:PORT where Prometheus may fetch the metrics; there is no default port"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """`[share]`: grants shared with other nodes over Valkey or Redis (docs/SHARING.md). Off without `hubs`."""
+
+    hubs: tuple[str, ...] = _key(
+        (), kinds.hubs(), "servers over which nodes share grants; one is enough, a second works independently of it"
+    )
+    site: str = _key("default", kinds.word(), "name of the nodes that share; several sites may use one hub")
+    node: str | None = _key(None, kinds.word(), "name of this node, another one each; not set: the host's name")
+    publish: bool = _key(True, kinds.switch(), "send the grants of our own logs to the other nodes")
+    from_: tuple[str, ...] = _key((), kinds.nodes(), 'nodes whose grants are accepted; "*": all that know the secret')
+    longest: int = _key(3600, kinds.seconds(1, LONGEST), "no grant of another node lasts longer than this")
+    secret: str = _key(
+        "share.secret",
+        kinds.text(),
+        "systemd credential, or file of mode 0600, with the secret of the site; hub.password next to it",
+    )
+    ca: str | None = _key(
+        None, kinds.text(), "file of the certificates that sign the hubs'; not set: those of the system"
     )
 
 
@@ -203,6 +226,7 @@ class Config:
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     control: Control = field(default_factory=Control)
     metrics: Metrics = field(default_factory=Metrics)
+    share: Share = field(default_factory=Share)
     guards: Guards = field(default_factory=Guards)
     json: JsonKeys = field(default_factory=JsonKeys)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
@@ -239,12 +263,13 @@ def keys_of(model: type, prefix: str = "") -> Iterator[Key]:
     """The keys that are fields of one dataclass of the model, without those of nested tables."""
     for each in fields(model):
         if "kind" in each.metadata:
-            yield Key(prefix + each.name, each.metadata["kind"], each.default, each.metadata["doc"])
+            # `from` is a word of Python; the field is `from_`.
+            yield Key(prefix + each.name.rstrip("_"), each.metadata["kind"], each.default, each.metadata["doc"])
 
 
 #: The nested tables with a fixed name, each a field of Config, in the order in which they are shown.
-TABLES: Mapping[str, type[Control] | type[Metrics] | type[Guards] | type[JsonKeys]] = MappingProxyType(
-    {"control": Control, "metrics": Metrics, "guards": Guards, "json": JsonKeys}
+TABLES: Mapping[str, type[Control] | type[Metrics] | type[Share] | type[Guards] | type[JsonKeys]] = MappingProxyType(
+    {"control": Control, "metrics": Metrics, "share": Share, "guards": Guards, "json": JsonKeys}
 )
 #: Each key with a fixed name, in the order in which they are shown.
 KEYS: Mapping[str, Key] = MappingProxyType(
@@ -275,7 +300,7 @@ def build(values: Mapping[str, object]) -> Config:
         if not rest:
             top[name] = value
         elif table in tables:
-            tables[table][rest] = value
+            tables[table][_field(rest)] = value
         else:
             format_name, _, last = rest.partition(".")
             formats.setdefault(format_name, {})[last] = value
@@ -286,11 +311,20 @@ def build(values: Mapping[str, object]) -> Config:
     )
 
 
+def value_of(table: object, key: Key) -> object:
+    """The value of one key of a table of the model."""
+    return getattr(table, _field(key.name))
+
+
+def _field(key: str) -> str:
+    return f"{key}_" if iskeyword(key) else key
+
+
 def values_of(config: Config) -> dict[str, object]:
     """The value of each key by dotted name: what `build` takes."""
     values = {key.name: getattr(config, key.name) for key in keys_of(Config)}
     for name, model in TABLES.items():
-        values |= {f"{name}.{key.name}": getattr(getattr(config, name), key.name) for key in keys_of(model)}
+        values |= {f"{name}.{key.name}": value_of(getattr(config, name), key) for key in keys_of(model)}
     for name, keys in config.formats.items():
         values |= {f"formats.{name}.{key.name}": getattr(keys, key.name) for key in keys_of(FormatKeys)}
     if config.format:

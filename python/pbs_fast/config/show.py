@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pbs_fast.config.model import OWN_FORMATS, TABLES, Config, Key, find_key, keys_of, values_of
+from pbs_fast.config.model import OWN_FORMATS, TABLES, Config, Key, find_key, keys_of, value_of, values_of
 from pbs_fast.config.settings import Settings, logs
 from pbs_fast.util.text import printable
 
@@ -102,7 +102,7 @@ def dump(settings: Settings, tables: Sequence[str] = ()) -> str:
     shown_above = {"watchlog", "dbfile", "logto", "table"}
     rows += [(key.name, _plain(getattr(config, key.name))) for key in keys_of(Config) if key.name not in shown_above]
     for name, model in TABLES.items():
-        rows += [(f"{name}.{key.name}", _plain(getattr(getattr(config, name), key.name))) for key in keys_of(model)]
+        rows += [(f"{name}.{key.name}", _plain(value_of(getattr(config, name), key))) for key in keys_of(model)]
     rows += [("format", str(each.keys.get("name", "without a name"))) for each in config.format]
     rows += [(f"formats.{name}.program", ", ".join(tags)) for name, tags in config.program_tags.items()]
     return "".join(f"{name}: {value}\n" for name, value in rows)

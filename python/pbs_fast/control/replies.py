@@ -10,6 +10,8 @@ from typing import Literal, NotRequired, TypedDict
 
 Origin = Literal["own", "hub", "recovered", "manual"]
 """Why a row exists: a login in our logs or in another node's, found in a table at the start, or an administrator."""
+Whom = Literal["ip", "network", "user", "node"]
+"""Whom a manual denial or grant is about."""
 LogState = Literal["following", "missing", "unreadable", "replaying", "ended"]
 
 
@@ -170,7 +172,7 @@ class Revoked(TypedDict):
     """The answer to `revoke`."""
 
     what: str
-    kind: Literal["ip", "network", "user"]
+    kind: Whom
     revoked: int
     """Rows that were removed."""
     addresses: list[str]
@@ -179,6 +181,8 @@ class Revoked(TypedDict):
     """When the denial ends."""
     warning: NotRequired[str]
     """Why it does not survive a restart."""
+    revocation: NotRequired[int]
+    """Its number, where grants are shared: a node whose `confirmed` is at least as high has it in force."""
 
 
 class Granted(TypedDict):
@@ -193,8 +197,16 @@ class Undone(TypedDict):
     """The answer to `undo`."""
 
     what: str
-    kind: Literal["ip", "network", "user"]
+    kind: Whom
     undone: list[Undoable]
+
+
+class Forgotten(TypedDict):
+    """The answer to `forget`."""
+
+    node: str
+    forgotten: bool
+    """False: there was nothing to forget."""
 
 
 class Reloaded(TypedDict):
@@ -265,7 +277,7 @@ class Table(TypedDict):
 
 
 class Hub(TypedDict):
-    """One hub (none in this version)."""
+    """One hub."""
 
     url: str
     state: Literal["up", "down", "catching_up"]
@@ -278,7 +290,7 @@ class Hub(TypedDict):
 
 
 class Node(TypedDict):
-    """One other node (none in this version)."""
+    """One other node."""
 
     name: str
     trusted: bool
@@ -286,6 +298,10 @@ class Node(TypedDict):
     rows: int
     version: str | None
     gaps: int
+    silent: bool
+    """Trusted, and not heard for 30 s."""
+    confirmed: int
+    """The highest number of our revocations that it has in force; 0: none."""
 
 
 class Caps(TypedDict):

@@ -55,7 +55,7 @@ class ManualRows:
 
     def denials(self) -> tuple[Denial, ...]:
         """All denials as the guards want them."""
-        return tuple(map(_denial, self.state.denials.values()))
+        return tuple(map(_denial, (*self.state.denials.values(), *self.state.others.values())))
 
     def grants(self) -> list[tuple[ManualGrant, int]]:
         """The grants that hold now, each with its end in seconds on the ledger's clock.
@@ -166,5 +166,7 @@ def until_of(clock: Clock, seconds: int) -> tuple[int, int]:
 
 def _denial(denial: ManualDenial) -> Denial:
     users = (fold_user(denial.what),) if denial.kind == "user" else ()
-    networks = () if denial.kind == "user" else (parse_network(denial.what),)
-    return Denial(networks, users, denial.until, denial.reason, denial.uid)
+    networks = (parse_network(denial.what),) if denial.kind in ("ip", "network") else ()
+    nodes = (denial.what,) if denial.kind == "node" else ()
+    by = f"{denial.by} at {denial.node}" if denial.node else ""
+    return Denial(networks, users, denial.until, denial.reason, denial.uid, nodes, by)

@@ -118,8 +118,8 @@ def denials(some: list[Denial], most: int) -> list[replies.Denial]:
     found: list[replies.Denial] = []
     for denial in some:
         until = None if denial.until == inf else rfc3339(denial.until)
-        by = "deny.toml" if denial.uid is None else f"uid={denial.uid}"
-        for what in (*map(str, denial.networks), *denial.users):
+        by = denial.by or ("deny.toml" if denial.uid is None else f"uid={denial.uid}")
+        for what in (*map(str, denial.networks), *denial.users, *(f"node {name}" for name in denial.nodes)):
             if len(found) == most:
                 return found
             found.append({"what": what, "until": until, "by": by, "reason": denial.reason})
