@@ -12,14 +12,14 @@ sessions keep rows longer (`counting.py`). Invariants, held by tests/ledger:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from itertools import compress
 from math import floor
 from operator import not_
 from typing import Any, Literal
 
-from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant
+from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, SharedRow
 from pbs_fast.ledger.counting import HeldRows, LoginRow
 from pbs_fast.ledger.expiry import ExpiryQueue
 from pbs_fast.ledger.sessions import OpenSessions
@@ -286,6 +286,28 @@ class Ledger:
         self.marked[_RECOVERED] += len(changed)
         self.counters["recovered"] += len(changed)
         return Delta(set=changed)
+
+    def merge(self, rows: Iterable[SharedRow], now: float, *, fresh: bool = True) -> Delta:
+        """Take rows of other nodes: each acts as a login that lasts until its end, if that is later than what there is.
+
+        Commutative and idempotent. Counts `hub_new`, `hub_renewed`, `hub_late`; new rows count as `granted` if `fresh`.
+        A row of our own logs that gets hidden so is kept, and comes back by `distrust`.
+        """
+        raise NotImplementedError
+
+    def distrust(self, nodes: Container[str], now: float, gone: dict[str, Grant] | None = None) -> Delta:
+        """Remove the rows of these nodes, but for what our own logs explain. Walks all rows."""
+        raise NotImplementedError
+
+    def own(self, ip: str) -> Grant | None:
+        """The row of an address that our own logs explain, even if a longer one of another node hides it; no manual or
+        recovered one."""
+        raise NotImplementedError
+
+    def login(self, ip: str) -> int:
+        """The second of the newest login that explains the own row of an address; of the logout for a row whose last
+        session has ended."""
+        raise NotImplementedError
 
     def grant(self, ip: str, end: int) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already.

@@ -1,1 +1,1 @@
-"""Grants shared with other nodes over Valkey or Redis: what is sent, what is accepted, and the hubs (docs/SHARING.md)."""
+"""Grants shared between hosts over independent hubs (Valkey or Redis): one signed stream per node."""
