@@ -16,7 +16,9 @@ from share.hubs import PASSWORD, SECRET, SITE, Hub
 class Node(Site):
     """A Site that shares. `start` and `spawn` start its daemon; `log_of` gives it a log, else it only receives."""
 
-    def __init__(self, name: str, hubs: Sequence[Hub], *, kind: str = "lmdb", logs: bool = True, **keys: object) -> None:
+    def __init__(
+        self, name: str, hubs: Sequence[Hub], *, kind: str = "lmdb", logs: bool = True, **keys: object
+    ) -> None:
         """`keys` are further ones of [share]; `trusts` is its `from`."""
         self.name = name
         self.follows = logs
@@ -55,7 +57,9 @@ class Node(Site):
         """The daemon's state."""
         return status(self)
 
-    def wait_status(self, what: str, probe: Callable[[replies.Status], bool], seconds: float = PATIENCE) -> replies.Status:
+    def wait_status(
+        self, what: str, probe: Callable[[replies.Status], bool], seconds: float = PATIENCE
+    ) -> replies.Status:
         """Wait until the state is as the probe wants it."""
         try:
             wait_for(what, lambda: probe(self.status()), seconds=seconds)

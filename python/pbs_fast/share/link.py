@@ -102,7 +102,10 @@ def words(error: BaseException, url: HubUrl) -> str:
         return cause.strerror
     name = type(error).__name__
     text = " ".join(str(error).split()) or name
-    return f"{_WORDS[name]}: {text}" if name in _WORDS else text
+    if name in _WORDS:
+        return f"{_WORDS[name]}: {text}"
+    is_theirs = type(error).__module__.startswith("valkey")
+    return text if is_theirs else f"{name}: {text} (this is a bug; please report it)"
 
 
 def _system_error(error: BaseException) -> BaseException | None:

@@ -1,0 +1,415 @@
+"""Grants shared with other nodes, for the loop: all hubs together.
+
+The hubs' threads (`share/hub.py`) do the waiting; here is decided what is sent and what is accepted, by the pure parts.
+A turn takes what came within a bound and gives each idle hub what it is owed; without hubs it does nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from random import random
+from select import select
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pbs_fast import __version__
+from pbs_fast.log.records import event
+from pbs_fast.metrics.families import SHARE_BOUNDS
+from pbs_fast.metrics.snapshot import Histogram
+from pbs_fast.share.clock import HubClock
+from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, Hub, Lost, Sampled
+from pbs_fast.share.inbox import Got, Inbox
+from pbs_fast.share.message import Message
+from pbs_fast.share.outbox import Outbox
+from pbs_fast.share.tombstones import Denied, Tombstones
+from pbs_fast.sources.protocol import Coverage
+
+if TYPE_CHECKING:
+    from pbs_fast.config.model import Share as ShareKeys
+    from pbs_fast.events import Delta, SharedRow
+    from pbs_fast.ledger.ledger import Ledger
+    from pbs_fast.share.inbox import NodeState
+    from pbs_fast.util.clock import Clock
+
+log = logging.getLogger(__name__)
+
+#: Seconds of one turn for what came: about 5,000 rows.
+_BUDGET: Final = 0.005
+#: Messages made at once for one hub: 800 rows, 3 ms.
+_AT_ONCE: Final = 4
+#: Seconds between two looks for silent nodes.
+_LOOK: Final = 1.0
+#: Seconds for which a stop waits for hubs to take what they are owed.
+_FLUSH: Final = 3.0
+#: Seconds between two warnings that our stream does not end as we wrote it.
+_SAID: Final = 3600.0
+
+
+class Peers(NamedTuple):
+    """What the rest of the daemon does with what other nodes say."""
+
+    merge: Callable[[Sequence[SharedRow], bool], object]
+    """Take their rows; the second is true while they come as they are made, false while a stream is caught up with."""
+    deny: Callable[[Denied], Iterator[None]]
+    """Put a revocation into force, in parts."""
+    distrust: Callable[[Iterable[str]], object]
+    """Remove the rows of these nodes."""
+    troubled: Callable[[str, str, str], object]
+    """`hub_down` or `node_silent`, the hub or node, and the text of the notice; an empty one ends it."""
+
+
+class Link:
+    """One hub as the loop sees it."""
+
+    def __init__(self, number: int, hub: Hub, wall: float) -> None:
+        self.number, self.hub = number, hub
+        self.clock = HubClock()
+        self.label = f"{number} {hub.url.place}"
+        """In metrics."""
+        self.since = wall
+        """When `state` last changed."""
+        self.writing: str | None = "not yet connected"
+        """Why nothing can be written; None while it can."""
+        self.reading: str | None = "not yet connected"
+        self.fresh: set[str] = set()
+        """Streams that were not read to their end yet."""
+        self.delay: float | None = None
+        """Seconds of the last round trip."""
+        self.reconnects = 0
+        self.told_down = False
+        self.tried = False
+        """Something came of the first attempt to connect."""
+        self.look = float("-inf")
+        self.said = float("-inf")
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is down; None while it is not."""
+        return self.writing or self.reading
+
+    @property
+    def state(self) -> str:
+        """Of `replies.Hub`."""
+        if self.reason is not None:
+            return "down"
+        return "catching_up" if self.fresh else "up"
+
+
+class Share:
+    """Hands over between the hubs' threads, the outbox, the inbox and the rest of the loop."""
+
+    def __init__(
+        self,
+        keys: ShareKeys,
+        node: str,
+        hubs: Callable[[Callable[[], None]], Sequence[Hub]],
+        secret: bytes,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> None:
+        """`hubs` makes them, given what wakes the loop; none of them is started."""
+        self._keys, self._clock, self._ledger = keys, clock, ledger
+        self.node = node
+        self._woken, self._wake = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+        self.links = [Link(number, hub, clock.wall()) for number, hub in enumerate(hubs(self._rouse), 1)]
+        now = clock.now()
+        self._tombstones = Tombstones(keys.longest)
+        self.inbox = Inbox(
+            node=node,
+            trusted=keys.from_,
+            longest=keys.longest,
+            hubs=len(self.links),
+            tombstones=self._tombstones,
+            now=now,
+        )
+        self.outbox = Outbox(
+            site=keys.site,
+            node=node,
+            run=secrets.token_hex(4),
+            secret=secret,
+            grace=ledger.grace,
+            rows=ledger,
+            hubs=len(self.links),
+            version=__version__,
+            seen=self._tombstones.seen,
+            now=now,
+            random=random,
+        )
+        self.delays = Histogram(SHARE_BOUNDS)
+        self._removing: deque[Iterator[None]] = deque()
+        """Rows that are being removed because of revocations."""
+        self._silent: frozenset[str] = frozenset()
+        self._forgotten: frozenset[str] = frozenset()
+        self._number = 0
+        self._left = False
+        """What came was not taken wholly."""
+        self.peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None, lambda *_: None)
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start talking to the hubs."""
+        for link in self.links:
+            link.hub.start()
+
+    def fileno(self) -> int:
+        """Becomes readable when something came."""
+        return self._woken.fileno()
+
+    def drain(self) -> None:
+        """Forget the wake-ups."""
+        with suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                pass
+
+    def _rouse(self) -> None:
+        with suppress(OSError):  # full: it wakes up anyway
+            self._wake.send(b"x")
+
+    def turn(self) -> None:
+        """Take what came, and give each idle hub what it is owed."""
+        if not self.links:
+            return
+        now = self._clock.now()
+        self._take(now)
+        self._remove()
+        self.outbox.turn(now)
+        for link in self.links:
+            if link.clock.offset is None:
+                continue
+            if now >= link.look and link.reason is None:
+                link.look = now + _LOOK
+                self.inbox.turn(link.number - 1, now)
+            if reads := self.inbox.reads(link.number - 1, link.clock, now):
+                link.fresh |= {read.node for read in reads}
+                link.hub.read(reads)
+                self._note(link)
+            if link.hub.idle and self.outbox.due(link.number - 1, now):
+                link.hub.give(self.outbox.entries(link.number - 1, link.clock, now, _AT_ONCE))
+        self._look(now)
+
+    def pause(self) -> float:
+        """Seconds until something is due, if nothing comes."""
+        if not self.links:
+            return float("inf")
+        if self._left or self._removing:
+            return 0.0
+        now = self._clock.now()
+        due = [now + _LOOK]
+        if (turn := self.outbox.next_turn()) is not None:
+            due.append(turn)
+        due += [
+            self.outbox.next_due(link.number - 1, now)
+            for link in self.links
+            if link.hub.idle and link.clock.offset is not None
+        ]
+        return max(0.0, min(due) - now)
+
+    def changed(self, delta: Delta) -> None:
+        """What the ledger changed."""
+        if self.links and self._keys.publish:
+            self.outbox.take(delta, self._clock.now())
+
+    @property
+    def ready(self) -> bool:
+        """Whether a start need not wait for the hubs any longer."""
+        return not self.links or not self._keys.from_ or self.inbox.ready(self._clock.now())
+
+    @property
+    def receives(self) -> bool:
+        """Whether rows of other nodes may come."""
+        return bool(self.links) and bool(self._keys.from_)
+
+    def coverage(self) -> list[Coverage]:
+        """Like that of a log, of all hubs together; none where no other node is trusted."""
+        if not self.receives:
+            return []
+        complete = self.inbox.complete(self._clock.now())
+        reason = "the hubs explain all rows of other nodes" if complete else "no hub explains all rows of other nodes"
+        return [Coverage(complete, reason)]
+
+    def close(self) -> None:
+        """Send what is owed, as far as the hubs take it within some seconds, and end."""
+        end = time.monotonic() + _FLUSH
+        while self._owing() and time.monotonic() < end:
+            self.turn()
+            select([self._woken], [], [], 0.05)
+            self.drain()
+        for link in self.links:
+            link.hub.close()
+        self._woken.close()
+        self._wake.close()
+
+    def _owing(self) -> bool:
+        return any(link.writing is None and self.outbox.waiting(link.number - 1) for link in self.links)
+
+    # -- what came ----------------------------------------------------------------------------------------------------
+
+    def _take(self, now: float) -> None:
+        begun = time.monotonic()
+        self._left = False
+        for link in self.links:
+            while (came := link.hub.take()) is not None:
+                self._heed(link, came, now)
+                if time.monotonic() - begun > _BUDGET:
+                    self._left = True
+                    break
+
+    def _heed(self, link: Link, came: object, now: float) -> None:
+        number = link.number - 1
+        match came:
+            case Entries(got):
+                self._arrived(link, got, now)
+                return
+            case Exchanged():
+                self._exchanged(link, came, now)
+            case Failed(reason):
+                self.outbox.failed(number)
+                link.reconnects += 1
+                link.writing = reason
+            case Connected():
+                link.reading = None
+                self.inbox.connected(number, now)
+            case Lost(reason):
+                link.reconnects += 1
+                link.reading = reason
+            case CaughtUp(node, reading):
+                self.inbox.caught_up(number, node, reading)
+                link.fresh.discard(node)
+        self._note(link)
+
+    def _exchanged(self, link: Link, came: Exchanged, now: float) -> None:
+        number = link.number - 1
+        self._sampled(link, came.sampled, now)
+        if not self.outbox.end_was(number, came.end, now) and now - link.said > _SAID:
+            link.said = now
+            log.warning(
+                "hub %s: our stream does not end with what we last wrote: the hub lost data (flush, eviction, restart, "
+                "failover), or another daemon calls itself %s too; all rows are sent again",
+                link.hub.url.text,
+                self.node,
+            )
+        if came.ids:
+            self.outbox.wrote(number, came.ids)
+        link.writing = None
+        link.hub.idle = True
+        self.inbox.discovered(came.nodes)
+
+    def _sampled(self, link: Link, sampled: Sampled, now: float) -> None:
+        link.delay = sampled.answered - sampled.asked
+        step = link.clock.sample(*sampled)
+        if step:
+            log.warning(
+                "hub %s: its clock was set by %.1f s; all rows are sent again, and read again", link.hub.url.text, step
+            )
+            self.outbox.stepped(link.number - 1, now)
+        self.inbox.sampled(link.number - 1, step, now)
+
+    def _arrived(self, link: Link, got: list[Got], now: float) -> None:
+        arrived = self.inbox.take(link.number - 1, link.clock, got, now)
+        for denied in arrived.denied:
+            self._deny(denied)
+        if not arrived.rows:
+            return
+        live = got[0].node not in link.fresh
+        self.peers.merge(arrived.rows, live)
+        if live:
+            hub = link.clock.hub(self._clock.now())
+            for each in got:
+                if isinstance(each.message, Message) and each.message.rows:
+                    self.delays.observe(max(0.0, hub - each.message.time / 1000))
+
+    def _deny(self, denied: Denied) -> None:
+        self._removing.append(self.peers.deny(denied))
+
+    def _remove(self) -> None:
+        if self._removing and next(self._removing[0], self) is self:
+            self._removing.popleft()
+
+    # -- trouble ------------------------------------------------------------------------------------------------------
+
+    def _note(self, link: Link) -> None:
+        """Say once that a hub is down, and that it is back."""
+        url, reason = link.hub.url.text, link.reason
+        if reason is not None and reason != "not yet connected":
+            link.tried = True
+        is_down = reason is not None and link.tried
+        if is_down != link.told_down:
+            lasted = self._clock.wall() - link.since
+            link.told_down, link.since = is_down, self._clock.wall()
+            if is_down:
+                others = sum(each is not link and each.reason is None for each in self.links)
+                rest = f"{others} of {len(self.links)} serve" if others else "no other serves: nothing is shared"
+                log.warning("hub %s is down: %s; %s", url, reason, rest, extra=event("hub_down", [url]))
+            else:
+                log.info("hub %s is back after %.1f s", url, lasted, extra=event("hub_up", [url]))
+        elif not is_down and reason is None and not link.tried:
+            link.tried, link.since = True, self._clock.wall()
+            log.info("hub %s: connected", url, extra=event("hub_up", [url]))
+        self.peers.troubled("hub_down", url, f"hub {url} is down: {reason}" if is_down else "")
+
+    def _look(self, now: float) -> None:
+        """Say once that a trusted node is silent, and that it is back; while no hub serves nobody can tell."""
+        if not any(link.reason is None for link in self.links):
+            return
+        states = {each.name: each for each in self.inbox.nodes(now) if each.trusted}
+        self._forgotten -= {name for name, each in states.items() if not each.silent}
+        silent = frozenset(name for name, each in states.items() if each.silent) - self._forgotten
+        if silent == self._silent:
+            return
+        for name in silent - self._silent:
+            log.warning("node %s is silent: no sign of life for 30 s", name, extra=event("node_silent", [name]))
+            self.peers.troubled(
+                "node_silent", name, f"node {name} is silent; if it is gone: pbs-fast share forget {name}"
+            )
+        for name in self._silent - silent:
+            if name not in self._forgotten:
+                log.info("node %s is heard again", name, extra=event("node_back", [name]))
+            self.peers.troubled("node_silent", name, "")
+        self._silent = silent
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def nodes(self) -> list[NodeState]:
+        """The other nodes, but for forgotten ones."""
+        if not self.links:
+            return []
+        return [each for each in self.inbox.nodes(self._clock.now()) if each.name not in self._forgotten]
+
+    def counted(self) -> Counter[str]:
+        """What the hubs' messages came to, of all hubs."""
+        total: Counter[str] = Counter()
+        for each in self.inbox.counters:
+            total.update(each)
+        return total
+
+    def next_number(self) -> int:
+        """The number of the next revocation: higher than those of earlier runs, unless the clock was set back."""
+        self._number = max(self._number + 1, int(self._clock.wall()))
+        return self._number
+
+    def revoke(self, denied: Denied) -> None:
+        """A revocation of this node, which the caller has put into force."""
+        self._number = max(self._number, denied.number)
+        now = self._clock.now()
+        if self.inbox.denied(denied, now):
+            self.outbox.revoke(denied, now)
+
+    def trust(self, names: Iterable[str]) -> None:
+        """Trust these nodes from now on."""
+        if gone := self.inbox.trust(names):
+            self.peers.distrust(gone)
+
+    def forget(self, node: str) -> bool:
+        """Do not wait for this node until it is heard again; whether it is known."""
+        known = node in {each.name for each in self.nodes()}
+        self._forgotten |= {node}
+        return known
