@@ -12,7 +12,7 @@ from pbs_fast.control.protocol import PAGE, List, RequestError, Why
 from pbs_fast.daemon.changes import STEP
 from pbs_fast.daemon.refusals import by_guard, shown
 from pbs_fast.guards.deny import Denial, fold_user
-from pbs_fast.ledger.ledger import row_origin
+from pbs_fast.ledger.origins import row_origin
 from pbs_fast.util.text import rfc3339
 
 if TYPE_CHECKING:
