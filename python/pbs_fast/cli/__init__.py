@@ -28,6 +28,7 @@ from pbs_fast.cli import (
     report,
     rows,
     run,
+    share,
     status,
     table,
     watch,

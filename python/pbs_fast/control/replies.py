@@ -12,6 +12,7 @@ Origin = Literal["own", "hub", "recovered", "manual"]
 """Why a row exists: a login in our logs or in another node's, found in a table at the start, or an administrator."""
 Whom = Literal["ip", "network", "user", "node"]
 """Whom a manual denial or grant is about."""
+HubState = Literal["up", "down", "catching_up"]
 LogState = Literal["following", "missing", "unreadable", "replaying", "ended"]
 
 
@@ -149,6 +150,9 @@ class EventBody(TypedDict):
     why: NotRequired[str]
     log: NotRequired[str]
     table: NotRequired[str]
+    hub: NotRequired[str]
+    node: NotRequired[str]
+    """The other node that the row is from, or that is silent."""
 
 
 class Event(EventBody):
@@ -280,7 +284,7 @@ class Hub(TypedDict):
     """One hub."""
 
     url: str
-    state: Literal["up", "down", "catching_up"]
+    state: HubState
     since: str
     reason: str | None
     delay_ms: float | None

@@ -23,6 +23,7 @@ from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.mta_check import check_mta
 from pbs_fast.daemon.notify import Notifier
+from pbs_fast.daemon.open_share import open_share
 from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.daemon.parts import Parts
 from pbs_fast.daemon.publisher import Publisher
@@ -78,6 +79,7 @@ def run(
         for follower in followers:
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open(waits=not config.once)
+        parts.share = share = open_share(settings, parts.ledger, parts.clock)
         latest = Latest()
         open_metrics(config, latest, stack)
         tables = open_tables(config, parts.clock) if config.write else []
@@ -113,6 +115,7 @@ def run(
             formats=parts.format_names,
             latest=latest,
             control=control,
+            share=share,
             checkpoints=parts.checkpoints(),
         )
         try:

@@ -7,23 +7,28 @@ the tables; so a kill at any moment leaves a denial in force, or was not answere
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from math import floor
 from typing import TYPE_CHECKING
 
 from pbs_fast.control import replies
-from pbs_fast.control.protocol import Grant, RequestError, Revoke, Undo
+from pbs_fast.control.protocol import LONGEST_MANUAL, Grant, RequestError, Revoke, Target, Undo
 from pbs_fast.daemon.explain import spelled
 from pbs_fast.daemon.manual import spoken, until_of
 from pbs_fast.guards import LOCAL
 from pbs_fast.guards.deny import fold_user
-from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant
+from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant, key_of
 from pbs_fast.log.records import event
+from pbs_fast.share.tombstones import Denied
+from pbs_fast.util.accounts import user_name
 from pbs_fast.util.addresses import parse, parse_network
 from pbs_fast.util.text import rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.control.peers import Peer
     from pbs_fast.daemon.live import LiveState
+    from pbs_fast.daemon.rows import Rows
+    from pbs_fast.daemon.share import Share
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +41,10 @@ _NAMED = 100
 class Changes:
     """Makes them, in the loop."""
 
-    def __init__(self, live: LiveState, revoke: Callable[[Sequence[str], str], None]) -> None:
-        """`revoke` removes rows from ledger and tables and their manual grants; its text is in the audit lines."""
+    def __init__(self, live: LiveState, rows: Rows, share: Share) -> None:
+        """`share` tells the other nodes."""
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
-        self._manual, self._clock, self._revoke = live.manual, live.clock, revoke
+        self._manual, self._clock, self._rows, self._share = live.manual, live.clock, rows, share
 
     def begin(self) -> None:
         """At a start, before the replay: what is in force from an earlier run."""
@@ -52,17 +57,25 @@ class Changes:
             else:
                 self._put(grant, end, spoken_again(grant))
         self._manual.forget(granted)
+        for denial in self._manual.state.denials.values():
+            self._tell(denial, denial.until)
+        for denial in self._manual.state.others.values():
+            self._share.remember(self._shared(denial, denial.until))
 
     def revoke(self, request: Revoke, peer: Peer) -> Iterator[replies.Revoked | None]:
         """Deny, then remove the rows, in parts."""
-        made, until = until_of(self._clock, request.for_s or self._ledger.grace)
+        self._check_node(request)
+        longest = self._ledger.grace if request.node is None else LONGEST_MANUAL
+        made, until = until_of(self._clock, request.for_s or longest)
         state = self._manual.state.copy()
         denial = ManualDenial(request.kind, request.what, until, made, peer.uid, request.reason)
         try:
             state.deny(denial)
         except ManualError as error:
             raise RequestError("busy", str(error)) from None
-        until = max(each.until for each in state.denials.values() if each[:2] == denial[:2])
+        key = key_of(request.kind, request.what)
+        denial = state.denials[key] = state.denials[key]._replace(number=self._share.next_number())
+        until = denial.until
         if request.ip is not None:
             state.forget([request.ip])
         by = spoken(peer.uid, peer.pid, request.reason)
@@ -71,30 +84,83 @@ class Changes:
         log.info(f"denied {request.what} until={spelled(until)} ({by})")
         if unsaved is not None:
             log.warning(f"{unsaved}; the denial of {request.what} ends with this daemon")
-        return self._removed(request, by, until, unsaved)
+        self._tell(denial, until)
+        return self._removed(request, by, denial, unsaved)
 
-    def _removed(self, request: Revoke, by: str, until: int, unsaved: str | None) -> Iterator[replies.Revoked | None]:
+    def _check_node(self, target: Target) -> None:
+        """Raise RequestError for a node that cannot be meant."""
+        if target.node is not None and not self._share.links:
+            raise RequestError("refused", "there are no other nodes: share.hubs is empty")
+        if target.node is not None and target.node == self._share.node:
+            raise RequestError("refused", f"{target.node} is this node; say it on the others")
+
+    def _shared(self, denial: ManualDenial, until: int) -> Denied:
+        by = denial.by or f"{user_name(denial.uid)}@{self._share.node}"
+        end = until + self._clock.shift()
+        return Denied(denial.node or self._share.node, denial.kind, denial.what, end, denial.number, by, denial.reason)
+
+    def _tell(self, denial: ManualDenial, until: int) -> None:
+        """Have the other nodes put it into force, or with an end that has come, out of force."""
+        if self._share.links:
+            number = denial.number or self._share.next_number()
+            self._share.revoke(self._shared(denial._replace(number=number), until))
+
+    def deny_as_others(self, denied: Sequence[Denied]) -> Iterator[None]:
+        """Put what other nodes deny into force, or out of it; then remove the rows, in parts."""
+        state, wall = self._manual.state.copy(), floor(self._clock.wall())
+        holding: list[tuple[Target, str]] = []
+        for node, kind, what, end, number, by, why in denied:
+            until = min(floor(end) - self._clock.shift(), wall + LONGEST_MANUAL)
+            said = f"{by} at {node}" + (f": {why}" if why else "")
+            if kind == "node" and what == self._share.node:
+                log.warning("%s does not trust this node any more (%s)", node, said)
+            elif until <= wall:
+                state.others.pop((node, *key_of(kind, what)), None)
+                log.info("denial of %s undone (%s)", what, said)
+            elif state.deny_as_others(ManualDenial(kind, what, until, wall, 0, why, node, by, number)):
+                log.info("denied %s until=%s (%s)", what, spelled(until), said)
+                holding.append((Target(**{kind: what}), said))
+            else:
+                log.warning("there are too many denials by other nodes; not in force: %s (%s)", what, said)
+        if (unsaved := self._manual.save(state)) is not None:
+            log.warning("%s; the denials by other nodes end with this daemon", unsaved)
+        self._guards.deny_manually(self._manual.denials())
+        for target, said in holding:
+            for some in self._matching(target):
+                if some:
+                    self._rows.revoke(some, said, "manual")
+                yield
+
+    def _removed(
+        self, request: Revoke, by: str, denial: ManualDenial, unsaved: str | None
+    ) -> Iterator[replies.Revoked | None]:
         removed: list[str] = []
         for some in self._matching(request):
             if some:
-                self._revoke(some, by)
+                self._rows.revoke(some, by, "manual")
                 removed += some
             yield None
+        if request.node is not None:
+            removed = self._rows.distrust([request.node])
         self._publisher.flush()
         reply: replies.Revoked = {
             "what": request.what,
             "kind": request.kind,
             "revoked": len(removed),
             "addresses": removed[:_NAMED],
-            "until": rfc3339(until),
+            "until": rfc3339(denial.until),
         }
+        if self._share.links:
+            reply["revocation"] = denial.number
         if unsaved is not None:
             reply["warning"] = f"{unsaved}; the denial ends with this daemon"
         yield reply
 
-    def _matching(self, request: Revoke) -> Iterator[list[str]]:
-        """The addresses with rows that are meant, part by part."""
+    def _matching(self, request: Target) -> Iterator[list[str]]:
+        """The addresses with rows that are meant, part by part; none for a node, whose rows are not ours to revoke."""
         rows = self._ledger
+        if request.node is not None:
+            return
         if request.ip is not None:
             yield [request.ip] if request.ip in rows else []
             return
@@ -134,7 +200,10 @@ class Changes:
         state = self._manual.state.copy()
         denial, grant = state.undo(request.kind, request.what)
         if denial is None and grant is None:
-            raise RequestError("unknown", f"there is no manual denial or grant of {request.what}")
+            key = key_of(request.kind, request.what)
+            makers = sorted(node for node, *subject in state.others if tuple(subject) == key)
+            where = f" made here; it was denied at {', '.join(makers)}: undo it there" if makers else ""
+            raise RequestError("unknown", f"there is no manual denial or grant of {request.what}{where}")
         if (why := self._manual.try_save(state)) is not None:
             raise RequestError("internal", f"{why}; nothing was undone")
         by = spoken(peer.uid, peer.pid, request.reason)
@@ -142,11 +211,12 @@ class Changes:
         if denial is not None:
             self._guards.deny_manually(self._manual.denials())
             log.info(f"denial of {request.what} undone ({by})")
+            self._tell(denial._replace(number=self._share.next_number()), floor(self._clock.wall()))
             undone.append("denial")
         if grant is not None:
             row = self._ledger.get(grant.ip)
             if row is not None and row.why == "manual":
-                self._revoke([grant.ip], f"undone; {by}")
+                self._rows.revoke([grant.ip], f"undone; {by}", "manual")
             else:
                 self._publisher.add(self._ledger.ungrant(grant.ip, self._clock.now()))
             self._publisher.flush()

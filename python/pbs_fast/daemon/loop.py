@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pbs_fast.config.model import Share as ShareKeys
 from pbs_fast.control import replies
 from pbs_fast.control.watchers import Watchers
 from pbs_fast.daemon.changes import Changes
@@ -26,6 +27,8 @@ from pbs_fast.daemon.queries import Queries
 from pbs_fast.daemon.recover import recover
 from pbs_fast.daemon.refusals import Refusals
 from pbs_fast.daemon.rows import Rows
+from pbs_fast.daemon.share import Peers, Share
+from pbs_fast.daemon.share_view import ShareView
 from pbs_fast.daemon.status import StatusBoard
 from pbs_fast.events import Counters, Delta
 from pbs_fast.ledger.ledger import Ledger
@@ -81,12 +84,14 @@ class Daemon:
         formats: Sequence[str] = (),
         latest: Latest | None = None,
         control: Control | None = None,
+        share: Share | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         """`reload` is called on SIGHUP and says whether there is something new in force; `checkpoints`, where sessions
         are counted, saves what is known of them. `notices` are standing ones, which `log_watch` keeps about logs.
         `core` is the backend's name, `formats` names its formats;
-        `latest` gets our numbers; `control`, where there are sockets, is the commands' way to us."""
+        `latest` gets our numbers; `control`, where there are sockets, is the commands' way to us; `share` is that of
+        the other nodes."""
         self._logs = logs
         self._guards = guards
         self._ledger = ledger
@@ -107,18 +112,24 @@ class Daemon:
         self._manual = manual
         self._refusals = Refusals()
         live = LiveState(ledger, guards, publisher, manual, logs, clock)
-        self._board = StatusBoard(live, notices, core)
+        self._share = share or Share(ShareKeys(), "", lambda _: (), b"", ledger=ledger, clock=clock)
+        view = ShareView(self._share, clock)
+        self._board = StatusBoard(live, notices, core, view)
         self._control = control
         self._feed = EventFeed(Watchers() if control is None else control.watchers, clock.to_wall)
-        self.measures = Measures(live, latest or Latest(), formats, core, control)
+        self.measures = Measures(live, latest or Latest(), formats, core, control, view)
         self._rows = Rows(live, self.explain, self._refusals, log_watch, self.measures)
-        self._changes = Changes(live, lambda ips, why: self._rows.revoke(ips, why, "manual"))
+        self._changes = Changes(live, self._rows, self._share)
+        self._rows.on_change = self._share.changed
+        self._share.peers = Peers(self._rows.merge, self._changes.deny_as_others, self._rows.distrust)
+        self._share.watch.troubled = self._board.troubled
         self._commands = Commands(
             board=self._board,
             queries=Queries(live, self._refusals, self._board.standing),
             changes=self._changes,
             refusals=self._refusals,
             reload=self._reload_now,
+            forget=self._share.forget,
             ready=lambda: self._started,
         )
 
@@ -132,12 +143,15 @@ class Daemon:
         """
         found = self._publisher.found()
         self._changes.begin()
+        self._share.begin()
         self._rows.sweep()  # what was taken over from an earlier run
         wall = self._clock.wall()
         for follower in self._logs:
             if follower.covered is None:
                 follower.begin_replay(wall - self._ledger.window, wall)
-        while any(follower.replaying for follower in self._logs):
+        while (replays := any(follower.replaying for follower in self._logs)) or not self._share.ready:
+            if not replays:
+                self._wait()
             for follower in self._logs:
                 if follower.replaying:
                     self._rows.grant(follower.step(), live=False)
@@ -157,7 +171,8 @@ class Daemon:
         self._rows.part()
         still_open = self._ledger.finish_replay(self._clock.now())
         self._rows.add(still_open)
-        coverage = [follower.coverage for follower in self._logs]
+        self._share.changed(Delta(self._ledger.rows()))  # those of a checkpoint too
+        coverage = [*(follower.coverage for follower in self._logs), *self._share.coverage()]
         if ahead := self._ledger.counters["refused_ahead"]:
             # What was granted by such lines before the clock was set back cannot be told from what never was.
             coverage.append(Coverage(False, f"{ahead} logins have timestamps in the future: was the clock set back?"))
@@ -199,8 +214,8 @@ class Daemon:
 
     @property
     def at_end(self) -> bool:
-        """All logs have ended, as standard input does."""
-        return self._logs.ended
+        """All logs have ended, as standard input does, and nothing comes from other nodes."""
+        return self._logs.ended and not self._share.receives
 
     def _turn(self) -> None:
         """One step of everything that may be due."""
@@ -212,6 +227,7 @@ class Daemon:
         self._logs.scan()
         for batch in self._logs.poll(int(self._clock.wall())):
             self._rows.grant(batch, live=True)
+        self._share.turn()
         self._rows.expire()
         self._publisher.flush()
         if self._control is not None:
@@ -262,11 +278,12 @@ class Daemon:
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
-        others = [self._signals.fileno()]
+        others = [self._signals.fileno(), self._share.fileno()]
         if self._control is not None:
             others.append(self._control.fileno())
         if self._sleep.wait(fds, left, others):
             self._signals.drain()
+            self._share.drain()
             if self._control is not None:
                 self._control.drain()
         self._hints.drain()
@@ -279,7 +296,7 @@ class Daemon:
         due = min(due, self.measures.due)
         if self._checkpoints is not None:
             due = min(due, self._checkpoints.due)
-        pause = min(_LONGEST_SLEEP, due - time.monotonic(), self._logs.timeout())
+        pause = min(_LONGEST_SLEEP, due - time.monotonic(), self._logs.timeout(), self._share.pause())
         if (expiry := self._ledger.next_expiry()) is not None:
             pause = min(pause, expiry - self._clock.now())
         return max(0.0, pause)
@@ -303,6 +320,7 @@ class Daemon:
         if self._checkpoints is not None and self._started:
             self._checkpoints.write(self._logs)
         self._unexplained.save()
+        self._share.close()
         self._manual.close()
         self._feed.close()
         self._rows.part()

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pbs_fast.config import Settings, load, merge
 from pbs_fast.daemon.checkpoint import Checkpoints
@@ -40,6 +41,10 @@ from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.util.clock import Clock
+
+if TYPE_CHECKING:
+    from pbs_fast.config.model import Share as ShareKeys
+    from pbs_fast.daemon.share import Share
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +79,8 @@ class Parts:
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
         self.ledger.sessions.on_unrecognised = self._stop_counting
+        self.share: Share | None = None
+        """Set once it is made."""
         self._saves_sessions = config.count_sessions and config.write
         self.hints = Hints()
         # A raw name forges lines of any server, so its own need not be among the formats that are read.
@@ -146,6 +153,7 @@ class Parts:
             machine = read_machine()
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
             self._tell_networks(netblocks)
+            self._reload_share(fresh.share)
         except PbsError as error:
             log.warning(f"reload failed, the previous settings stay in force: {error}")
             return False
@@ -157,8 +165,16 @@ class Parts:
             )
             return False
         self._warn(netblocks.notices, machine.notices)
-        log.info("reloaded mynetworks, guards and deny list", extra=event("reloaded"))
+        more = ", share.from" if self.share is not None and self.share.links else ""
+        log.info(f"reloaded mynetworks, guards and deny list{more}", extra=event("reloaded"))
         return True
+
+    def _reload_share(self, keys: ShareKeys) -> None:
+        if self.share is None or not self.share.links:
+            return
+        self.share.trust(keys.from_)
+        if replace(keys, from_=()) != replace(self._config.share, from_=()):
+            log.warning("of [share] a reload only takes over from; for the other changes: systemctl restart pbs-fast")
 
     def _stop_counting(self, format_: str, host: str) -> None:
         where = f"{format_} at {host}" if host else format_

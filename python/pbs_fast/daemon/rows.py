@@ -1,17 +1,17 @@
 """What changes the rows that may relay: logins, ends, guards, administrators, other nodes. For the loop only.
 
-Each change goes through guards and ledger to the tables and is logged; whoever else must know of it listens (`on_set`).
+Each change goes through guards and ledger to the tables and is logged; who else must know of it listens (`on_change`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.recover import because
-from pbs_fast.events import Batch, Delta, Grant
+from pbs_fast.events import Batch, Delta, Grant, SharedRow
 from pbs_fast.health.alarm import LimitAlarm
 from pbs_fast.log.records import event
 
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 #: Rows that leave the tables in one turn. All rows of a second end at once: 2 000 on a hub of 50 000 lines a second,
 #: which took 15 ms, and a login within them waits for all of them.
 LEAVING = 256
+#: Seconds within which a login of another node counts as new for guards.max_new_per_minute.
+_NEW = 60.0
 
 
 class Rows:
@@ -42,8 +44,8 @@ class Rows:
         self._limits = LimitAlarm()
         self._leaving: OrderedDict[str, Grant] = OrderedDict()
         """Rows that have ended and stand in the tables still."""
-        self.on_set: Callable[[Mapping[str, Grant]], object] = lambda _: None
-        """Told of rows that were set while logs are followed."""
+        self.on_change: Callable[[Delta], object] = lambda _: None
+        """Told of what the ledger changed, but for ends."""
 
     @property
     def leave(self) -> bool:
@@ -61,8 +63,28 @@ class Rows:
             self._log_watch.logins(screened.batch)  # lines that guards refuse prove nothing about clocks
         delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="clamp" if live else "reject")
         self.add(delta)
-        if live:
-            self.on_set(delta.set)
+
+    def merge(self, shared: Sequence[SharedRow], live: bool) -> None:
+        """Rows of other nodes; `live` while they come as they are made. They are judged as logins here would be."""
+        now, shift = self._clock.now(), self._clock.shift()
+        new = [row for row in shared if live and now - row.login <= _NEW]
+        old = shared if not new else [row for row in shared if not live or now - row.login > _NEW]
+        for rows, fresh in ((new, True), (old, False)):
+            for node in dict.fromkeys(row.node for row in rows):
+                some = [row for row in rows if row.node == node]
+                batch = _batch(node, some, shift)
+                screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not fresh, of_node=True)
+                self.heed(screened)
+                self.add(self._ledger.merge([some[each] for each in screened.batch.offset], now, fresh=fresh))
+
+    def distrust(self, nodes: Iterable[str]) -> list[str]:
+        """Remove the rows of other nodes that are not trusted any more; the addresses that may not relay now."""
+        gone: dict[str, Grant] = {}
+        names = frozenset(nodes)
+        self.add(self._ledger.distrust(names, self._clock.now(), gone))
+        self._explain.removed(gone, f"the node {' '.join(sorted(names))} is not trusted any more")
+        self._measures.revoked(len(gone), "hub")
+        return list(gone)
 
     def heed(self, screened: Screened) -> None:
         """What guards said of logins: to our log, to `why`, and for rows that must go now."""
@@ -81,13 +103,16 @@ class Rows:
             self._let_go([(ip, self._leaving.pop(ip)) for ip in back])
         self._publisher.add(delta)
         self._explain.changed(delta)
+        self.on_change(delta)
 
     def expire(self) -> None:
         """End what is due; what the tables have of it leaves in parts."""
         due = self._ledger.next_expiry()
         if due is not None and due <= (now := self._clock.now()):
             # What it removes follows in parts.
-            self._publisher.add(Delta(self._ledger.expire(now, self._leaving).set))
+            kept = Delta(self._ledger.expire(now, self._leaving).set)
+            self._publisher.add(kept)
+            self.on_change(kept)
         if self._leaving:
             self.part(LEAVING)
 
@@ -111,7 +136,34 @@ class Rows:
     def revoke(self, ips: Sequence[str], why: str, cause: Cause = "guard") -> None:
         """Remove rows before their end."""
         gone: dict[str, Grant] = {}
-        self._publisher.add(self._ledger.revoke(ips, gone))
+        delta = self._ledger.revoke(ips, gone)
+        self._publisher.add(delta)
+        self.on_change(delta)
         self._explain.removed(gone, why)
         self._measures.revoked(len(gone), cause)
         self._manual.forget(ips)
+
+
+def _batch(node: str, rows: Sequence[SharedRow], shift: int) -> Batch:
+    """Rows of one node as logins, for the guards; `offset` holds their places in `rows`."""
+    count = len(rows)
+    logins = [int(row.login) - shift for row in rows]
+    users = [row.user for row in rows]
+    return Batch(
+        f"node {node}",
+        ip=[row.ip for row in rows],
+        first=logins,
+        last=logins,
+        n=[1] * count,
+        kind=["login"] * count,
+        format=[row.format for row in rows],
+        host=[row.host for row in rows],
+        offset=list(range(count)),
+        tls=[None] * count,
+        loop=[False] * count,
+        session=[None] * count,
+        user_first=users,
+        user_last=users,
+        users=[int(user is not None) for user in users],
+        process=[""] * count,
+    )

@@ -18,10 +18,9 @@ from select import select
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast import __version__
-from pbs_fast.log.records import event
+from pbs_fast.daemon.share_watch import Link, ShareWatch
 from pbs_fast.metrics.families import SHARE_BOUNDS
 from pbs_fast.metrics.snapshot import Histogram
-from pbs_fast.share.clock import HubClock
 from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, Hub, Lost, Sampled
 from pbs_fast.share.inbox import Got, Inbox
 from pbs_fast.share.message import Message
@@ -55,49 +54,10 @@ class Peers(NamedTuple):
 
     merge: Callable[[Sequence[SharedRow], bool], object]
     """Take their rows; the second is true while they come as they are made, false while a stream is caught up with."""
-    deny: Callable[[Denied], Iterator[None]]
-    """Put a revocation into force, in parts."""
+    deny: Callable[[Sequence[Denied]], Iterator[None]]
+    """Put revocations into force, in parts."""
     distrust: Callable[[Iterable[str]], object]
     """Remove the rows of these nodes."""
-    troubled: Callable[[str, str, str], object]
-    """`hub_down` or `node_silent`, the hub or node, and the text of the notice; an empty one ends it."""
-
-
-class Link:
-    """One hub as the loop sees it."""
-
-    def __init__(self, number: int, hub: Hub, wall: float) -> None:
-        self.number, self.hub = number, hub
-        self.clock = HubClock()
-        self.label = f"{number} {hub.url.place}"
-        """In metrics."""
-        self.since = wall
-        """When `state` last changed."""
-        self.writing: str | None = "not yet connected"
-        """Why nothing can be written; None while it can."""
-        self.reading: str | None = "not yet connected"
-        self.fresh: set[str] = set()
-        """Streams that were not read to their end yet."""
-        self.delay: float | None = None
-        """Seconds of the last round trip."""
-        self.reconnects = 0
-        self.told_down = False
-        self.tried = False
-        """Something came of the first attempt to connect."""
-        self.look = float("-inf")
-        self.said = float("-inf")
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is down; None while it is not."""
-        return self.writing or self.reading
-
-    @property
-    def state(self) -> str:
-        """Of `replies.Hub`."""
-        if self.reason is not None:
-            return "down"
-        return "catching_up" if self.fresh else "up"
 
 
 class Share:
@@ -146,12 +106,12 @@ class Share:
         self.delays = Histogram(SHARE_BOUNDS)
         self._removing: deque[Iterator[None]] = deque()
         """Rows that are being removed because of revocations."""
-        self._silent: frozenset[str] = frozenset()
-        self._forgotten: frozenset[str] = frozenset()
         self._number = 0
+        self._look = float("-inf")
         self._left = False
         """What came was not taken wholly."""
-        self.peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None, lambda *_: None)
+        self.peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
+        self.watch = ShareWatch(self.links, clock.wall)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -191,10 +151,12 @@ class Share:
             if reads := self.inbox.reads(link.number - 1, link.clock, now):
                 link.fresh |= {read.node for read in reads}
                 link.hub.read(reads)
-                self._note(link)
+                self.watch.note(link)
             if link.hub.idle and self.outbox.due(link.number - 1, now):
                 link.hub.give(self.outbox.entries(link.number - 1, link.clock, now, _AT_ONCE))
-        self._look(now)
+        if now >= self._look and any(link.reason is None for link in self.links):
+            self._look = now + _LOOK
+            self.watch.look(self.inbox.nodes(now))
 
     def pause(self) -> float:
         """Seconds until something is due, if nothing comes."""
@@ -284,7 +246,7 @@ class Share:
             case CaughtUp(node, reading):
                 self.inbox.caught_up(number, node, reading)
                 link.fresh.discard(node)
-        self._note(link)
+        self.watch.note(link)
 
     def _exchanged(self, link: Link, came: Exchanged, now: float) -> None:
         number = link.number - 1
@@ -315,8 +277,8 @@ class Share:
 
     def _arrived(self, link: Link, got: list[Got], now: float) -> None:
         arrived = self.inbox.take(link.number - 1, link.clock, got, now)
-        for denied in arrived.denied:
-            self._deny(denied)
+        if arrived.denied:
+            self._removing.append(self.peers.deny(arrived.denied))
         if not arrived.rows:
             return
         live = got[0].node not in link.fresh
@@ -327,54 +289,9 @@ class Share:
                 if isinstance(each.message, Message) and each.message.rows:
                     self.delays.observe(max(0.0, hub - each.message.time / 1000))
 
-    def _deny(self, denied: Denied) -> None:
-        self._removing.append(self.peers.deny(denied))
-
     def _remove(self) -> None:
         if self._removing and next(self._removing[0], self) is self:
             self._removing.popleft()
-
-    # -- trouble ------------------------------------------------------------------------------------------------------
-
-    def _note(self, link: Link) -> None:
-        """Say once that a hub is down, and that it is back."""
-        url, reason = link.hub.url.text, link.reason
-        if reason is not None and reason != "not yet connected":
-            link.tried = True
-        is_down = reason is not None and link.tried
-        if is_down != link.told_down:
-            lasted = self._clock.wall() - link.since
-            link.told_down, link.since = is_down, self._clock.wall()
-            if is_down:
-                others = sum(each is not link and each.reason is None for each in self.links)
-                rest = f"{others} of {len(self.links)} serve" if others else "no other serves: nothing is shared"
-                log.warning("hub %s is down: %s; %s", url, reason, rest, extra=event("hub_down", [url]))
-            else:
-                log.info("hub %s is back after %.1f s", url, lasted, extra=event("hub_up", [url]))
-        elif not is_down and reason is None and not link.tried:
-            link.tried, link.since = True, self._clock.wall()
-            log.info("hub %s: connected", url, extra=event("hub_up", [url]))
-        self.peers.troubled("hub_down", url, f"hub {url} is down: {reason}" if is_down else "")
-
-    def _look(self, now: float) -> None:
-        """Say once that a trusted node is silent, and that it is back; while no hub serves nobody can tell."""
-        if not any(link.reason is None for link in self.links):
-            return
-        states = {each.name: each for each in self.inbox.nodes(now) if each.trusted}
-        self._forgotten -= {name for name, each in states.items() if not each.silent}
-        silent = frozenset(name for name, each in states.items() if each.silent) - self._forgotten
-        if silent == self._silent:
-            return
-        for name in silent - self._silent:
-            log.warning("node %s is silent: no sign of life for 30 s", name, extra=event("node_silent", [name]))
-            self.peers.troubled(
-                "node_silent", name, f"node {name} is silent; if it is gone: pbs-fast share forget {name}"
-            )
-        for name in self._silent - silent:
-            if name not in self._forgotten:
-                log.info("node %s is heard again", name, extra=event("node_back", [name]))
-            self.peers.troubled("node_silent", name, "")
-        self._silent = silent
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -382,7 +299,7 @@ class Share:
         """The other nodes, but for forgotten ones."""
         if not self.links:
             return []
-        return [each for each in self.inbox.nodes(self._clock.now()) if each.name not in self._forgotten]
+        return [each for each in self.inbox.nodes(self._clock.now()) if each.name not in self.watch.forgotten]
 
     def counted(self) -> Counter[str]:
         """What the hubs' messages came to, of all hubs."""
@@ -403,6 +320,10 @@ class Share:
         if self.inbox.denied(denied, now):
             self.outbox.revoke(denied, now)
 
+    def remember(self, denied: Denied) -> None:
+        """A revocation of another node that is in force since an earlier run."""
+        self._tombstones.add(denied, self._clock.now())
+
     def trust(self, names: Iterable[str]) -> None:
         """Trust these nodes from now on."""
         if gone := self.inbox.trust(names):
@@ -411,5 +332,5 @@ class Share:
     def forget(self, node: str) -> bool:
         """Do not wait for this node until it is heard again; whether it is known."""
         known = node in {each.name for each in self.nodes()}
-        self._forgotten |= {node}
+        self.watch.forget(node)
         return known

@@ -44,8 +44,8 @@ FAULTS = (
 READ = ("copied_bytes", "entries", "notes", "unpacked_bytes")
 
 #: Why a node sent or read a whole stream again, and why messages of a hub were refused.
-SENDS = ("start", "end_differs", "hub_step", "asked")
-READS = ("start", "gap", "silence", "asked")
+SENDS = ("end_differs", "hub_step", "asked")
+READS = ("start", "gap", "silence", "hub_step", "revoked")
 UNACCEPTED = ("signature", "node", "clock", "replay", "malformed", "too_long")
 
 #: Upper bounds of the buckets, in seconds.

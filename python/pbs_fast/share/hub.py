@@ -152,8 +152,8 @@ class Hub:
             self._reads.put(each)
 
     def close(self, patience: float = 0.0) -> None:
-        """End both threads, waiting so many seconds for each. One that waits for the hub ends when it has an answer, and
-        keeps nobody from ending."""
+        """End both threads, waiting so many seconds for each. One that waits for the hub ends when it has an answer,
+        and keeps nobody from ending."""
         self._closing.set()
         self._jobs.put(None)
         for thread in self._threads:
