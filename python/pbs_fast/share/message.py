@@ -50,21 +50,16 @@ class Row(NamedTuple):
 
 
 class Revoke(NamedTuple):
-    """One revocation as it travels: it covers all logins before `until`, on every node."""
+    """One revocation as it travels: it covers all logins up to `until`, on every node."""
 
     kind: What
     what: str
-    until: int
-    """Seconds on the hub's clock. The record of an undone revocation has the second of the undoing."""
+    until: float
+    """Seconds on the hub's clock, to the millisecond; that of the undoing for an undone revocation."""
     number: int
     """Of its maker's revocations of the same subject the one with the highest number counts."""
     by: str
     why: str
-
-    @property
-    def subject(self) -> tuple[str, str]:
-        """What it is about; users case-folded."""
-        return (self.kind, self.what) if self.kind == "node" else key_of(self.kind, self.what)
 
 
 class Beat(NamedTuple):
@@ -111,6 +106,17 @@ def stream_of(site: str, node: str) -> str:
 def nodes_of(site: str) -> str:
     """The key of the set of all nodes' names, which nobody trusts."""
     return f"pbs-fast:{{{site}}}:nodes"
+
+
+def number_of(id_: str) -> tuple[int, int]:
+    """The two numbers of an entry's id, `ms-sequence`: ids are ordered by them. Raises ValueError."""
+    ms, _, sequence = id_.partition("-")
+    return int(ms), int(sequence or 0)
+
+
+def subject_of(kind: What, what: str) -> tuple[str, str]:
+    """What tells revocations apart; users case-folded."""
+    return (kind, what) if kind == "node" else key_of(kind, what)
 
 
 def sign(secret: bytes, stream: str, m: bytes) -> bytes:
@@ -188,7 +194,8 @@ def decode(node: str, stream: str, m: bytes, s: bytes, secrets: Sequence[bytes])
         return "malformed"
     if not isinstance(record, dict) or record.get("v") != VERSION:
         return "malformed"
-    run, number, time, kind = (record.get(key) for key in "bqtk")
+    fields: list[Any] = [record.get(key) for key in "bqtk"]
+    run, number, time, kind = fields
     if not (_text(run, 64) and _whole(number) and _whole(time) and isinstance(kind, str)):
         return "malformed"
     head = run, number, time
@@ -226,6 +233,10 @@ def _whole(value: object) -> bool:
     return type(value) is int and 0 <= value < _MOST
 
 
+def _second(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < _MOST  # type: ignore[operator]
+
+
 def _text(value: object, longest: int) -> bool:
     """Whether it is printable text of at most so many bytes."""
     if not isinstance(value, str) or len(value) > longest or not value.isprintable():
@@ -239,7 +250,9 @@ def _row(entry: Any) -> Row | None:
     ip, left, user, format_, host, age = entry
     if not (_whole(left) and _whole(age)) or not isinstance(ip, str) or parse_canonical(ip) is None:
         return None
-    if not (user is None or _text(user, LONGEST_USER)) or not (_text(format_, LONGEST_FORMAT) and _text(host, 255)):
+    if not (user is None or _text(user, LONGEST_USER)) or not (
+        _text(format_, LONGEST_FORMAT) and _text(host, LONGEST_HOST)
+    ):
         return None
     return Row(ip, left, user, format_, host, age)
 
@@ -251,8 +264,9 @@ def _revoke(node: str, entry: Any) -> Revoke | None:
     if len(kinds) != 1:
         return None
     kind = kinds[0]
-    what, until, name, by, why = (entry.get(key) for key in (kind, "until", "id", "by", "why"))
-    if not (_text(what, LONGEST_USER) and what and _whole(until) and isinstance(name, str)):
+    fields: list[Any] = [entry.get(key) for key in (kind, "until", "id", "by", "why")]
+    what, until, name, by, why = fields
+    if not (_text(what, LONGEST_USER) and what and _second(until) and isinstance(name, str)):
         return None
     maker, _, number = name.rpartition("-")
     if maker != node or not (number.isascii() and number.isdigit() and len(number) <= 15):
@@ -266,11 +280,12 @@ def _revoke(node: str, entry: Any) -> Revoke | None:
             parse_network(what)
         except ValueError:
             return None
-    return Revoke(kind, what, until, int(number), by, why)
+    return Revoke(kind, what, float(until), int(number), by, why)
 
 
 def _beat(record: dict[str, Any]) -> Beat | None:
-    rows, version, grace, seen, up = (record.get(key) for key in ("rows", "ver", "grace", "rv", "up"))
+    fields: list[Any] = [record.get(key) for key in ("rows", "ver", "grace", "rv", "up")]
+    rows, version, grace, seen, up = fields
     if not (_whole(rows) and _text(version, 64) and _whole(grace) and _whole(up) and isinstance(seen, dict)):
         return None
     if not all(_text(node, LONGEST_NODE) and _whole(number) for node, number in seen.items()):

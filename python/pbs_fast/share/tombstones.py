@@ -1,6 +1,6 @@
 """Revocations of all nodes: no row comes back whose login they cover, however late or often it is sent. Pure.
 
-A revocation covers the logins before its `until`. Each maker numbers its own, and of one maker and subject the highest
+A revocation covers the logins up to its `until`. Each maker numbers its own, and of one maker and subject the highest
 number counts (an undone revocation is a later record that ends at the undoing), so order and repetition do not matter.
 
 Seconds of different hubs cannot be compared, so `until` and the time of a login are both converted to this node's
@@ -9,22 +9,37 @@ ledger clock, each with the offset of the hub that brought it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Container
+from typing import Final, NamedTuple
 
-from pbs_fast.share.message import Revoke, What
+from pbs_fast.ledger.manual import LONGEST
+from pbs_fast.share.message import Revoke, What, subject_of
+from pbs_fast.util.addresses import NetworkTable, parse, parse_network
+
+#: Revocations that are kept; beyond, those of whom made the most are dropped, oldest first.
+MOST: Final = 10_000
+#: Seconds after which what is over is looked for again.
+_SWEEP = 60.0
+
+Subject = tuple[str, str]
 
 
 class Denied(NamedTuple):
     """One revocation on this node's ledger clock."""
 
     node: str
-    """Who made it; a row of an address revoked by one node is refused from whichever node it comes."""
+    """Who made it; it is about the rows of all nodes."""
     kind: What
     what: str
     until: float
     number: int
     by: str
     why: str
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about; users case-folded."""
+        return subject_of(self.kind, self.what)
 
 
 class Tombstones:
@@ -34,25 +49,100 @@ class Tombstones:
         """Each is kept until `longest` seconds after its `until`: no row lasts longer than `longest`."""
         self.forgotten = 0
         """How many were dropped early, because there were more than MOST."""
-        raise NotImplementedError
+        self._longest = longest
+        self._kept: dict[str, dict[Subject, tuple[Denied, float]]] = {}
+        """By maker; each with the second until which it is kept."""
+        self._until: dict[Subject, float] = {}
+        """The latest `until` of all makers."""
+        self._networks: NetworkTable[float] | None = None
+        self._seen: dict[str, int] = {}
+        self._swept = 0.0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._kept.values()))
+
+    def get(self, node: str, subject: Subject) -> Denied | None:
+        """The revocation of a subject that counts of one maker."""
+        found = self._kept.get(node, {}).get(subject)
+        return None if found is None else found[0]
 
     def add(self, denied: Denied, now: float) -> bool:
         """Take a revocation; whether it says something new. Own ones too."""
-        raise NotImplementedError
+        self._seen[denied.node] = max(denied.number, self._seen.get(denied.node, 0))
+        of_maker = self._kept.setdefault(denied.node, {})
+        before = of_maker.get(denied.subject)
+        if before is not None and before[0].number >= denied.number:
+            return False
+        denied = denied._replace(until=min(denied.until, now + LONGEST))
+        keep = max(denied.until + self._longest, 0 if before is None else before[1])
+        if keep <= now:
+            return False
+        of_maker.pop(denied.subject, None)
+        of_maker[denied.subject] = denied, keep
+        self._refresh([denied.subject])
+        if now >= self._swept + _SWEEP:
+            self._sweep(now)
+        if len(self) > MOST:
+            most = max(self._kept.values(), key=len)
+            subject = next(iter(most))
+            del most[subject]
+            self._refresh([subject])
+            self.forgotten += 1
+        return True
 
     def refuses(self, ip: str, user: str | None, node: str, login: float) -> bool:
         """Whether a row with a login at this second is revoked; `node` is "" for our own."""
-        raise NotImplementedError
+        until = self._until
+        if not until:
+            return False
+        if login <= until.get(("ip", ip), 0.0) or (node and login <= until.get(("node", node), 0.0)):
+            return True
+        if user is not None and login <= until.get(("user", user.casefold()), 0.0):
+            return True
+        if self._networks is None:
+            self._networks = self._table()
+        address = parse(ip) if len(self._networks) else None
+        return address is not None and login <= (self._networks.find(*address) or 0.0)
 
     def in_force(self, now: float) -> list[Denied]:
         """The revocations whose `until` is to come: what no node may grant now."""
-        raise NotImplementedError
+        return [denied for kept in self._kept.values() for denied, _ in kept.values() if denied.until > now]
 
     def seen(self) -> dict[str, int]:
         """The highest number of each maker (`rv` of our beats)."""
-        raise NotImplementedError
+        return dict(self._seen)
+
+    def drop(self, makers: Container[str]) -> None:
+        """Forget the revocations of nodes that are no longer trusted."""
+        for maker in [maker for maker in self._kept if maker in makers]:
+            self._seen.pop(maker, None)
+            self._refresh(self._kept.pop(maker))
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        for kept in self._kept.values():
+            over = [subject for subject, (_, keep) in kept.items() if keep <= now]
+            for subject in over:
+                del kept[subject]
+            self._refresh(over)
+
+    def _refresh(self, subjects: list[Subject] | dict[Subject, tuple[Denied, float]]) -> None:
+        for subject in subjects:
+            found = [kept[subject][0].until for kept in self._kept.values() if subject in kept]
+            if found:
+                self._until[subject] = max(found)
+            else:
+                self._until.pop(subject, None)
+            if subject[0] == "network":
+                self._networks = None
+
+    def _table(self) -> NetworkTable[float]:
+        """The first network that holds an address is the one that is revoked longest."""
+        found = [(parse_network(what), until) for (kind, what), until in self._until.items() if kind == "network"]
+        return NetworkTable(sorted(found, key=lambda entry: -entry[1]))
 
 
 def wire(denied: Denied, offset: float) -> Revoke:
     """As it travels over a hub whose clock is `offset` seconds ahead of ours."""
-    raise NotImplementedError
+    until = max(round(denied.until + offset, 3), 0.0)
+    return Revoke(denied.kind, denied.what, until, denied.number, denied.by, denied.why)

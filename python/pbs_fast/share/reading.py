@@ -1,0 +1,146 @@
+"""One node's stream on one hub, as it is read: where we are, what is missing, when to read it again. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+Cause = Literal["start", "gap", "silence", "hub_step", "revoked"]
+Id = tuple[int, int]
+
+#: Seconds without a message after which a node is silent; a stream that stays silent is read again at twice the time.
+SILENT: Final = 30
+_LONGEST_SILENCE = 480
+#: Fewest seconds between two readings because of gaps.
+_BETWEEN = 10
+#: Runs of a node that are told apart within a reading; who restarts more often than that has its oldest run forgotten.
+_RUNS = 64
+
+
+class Read(NamedTuple):
+    """Read this node's stream from now on after this id."""
+
+    node: str
+    reading: int
+    after: str
+
+
+class NodeState(NamedTuple):
+    """What is known of another node."""
+
+    name: str
+    trusted: bool = False
+    heard: float | None = None
+    """When its last beat was made, on the ledger's clock; the newest of all hubs."""
+    silent: bool = True
+    """No beat for 30 s."""
+    rows: int = 0
+    """Own live rows, as it says."""
+    version: str | None = None
+    gaps: int = 0
+    received: int = 0
+    """Rows received from it."""
+    grace: int = 0
+    seen: dict[str, int] = {}  # noqa: RUF012 - replaced whole, never changed
+    """The highest number of each node's revocations in force there."""
+
+
+class Stream:
+    """The state of one stream's reading."""
+
+    def __init__(self) -> None:
+        self.reading = 0
+        self.cursor: Id | None = None
+        """The last id that was taken."""
+        self.mark: Id | None = None
+        """The cursor when the hub's clock was last seen to be right."""
+        self.floor: Id = (0, 0)
+        """Up to this id the times are those of a clock that the hub no longer has."""
+        self.caught_up = False
+        self.gaps = 0
+        self.heard: float | None = None
+        """When the newest message was made, on our clock."""
+        self.began = 0.0
+        self.oldest: float | None = None
+        """When the first message of the reading was made, on our clock."""
+        self._want: Cause | Literal["resume"] | None = "start"
+        self._not_before = 0.0
+        self._patience: float = SILENT
+        self._runs: dict[str, int] = {}
+        """The last number of each run in this reading."""
+        self._gaps: dict[str, int] = {}
+        """Of each run the number that came after its latest known gap: what is missing before it is in no reading."""
+
+    def want(self, cause: Cause) -> None:
+        """Read it again from the horizon."""
+        self._want = cause
+
+    def resume(self, now: float) -> None:
+        """Go on after the cursor, over a new connection."""
+        self.began = now
+        if self._want is None:
+            self._want = "resume" if self.cursor is not None else "start"
+
+    def wanted(self, now: float) -> Cause | Literal["resume"] | None:
+        """Why the stream is to be read anew now, if it is."""
+        return None if self._want == "gap" and now < self._not_before else self._want
+
+    def begin(self, reading: int, horizon: Id, now: float) -> str:
+        """A reading with this number begins; the id after which it does."""
+        self.reading, self.began = reading, now
+        if self._want == "resume" and self.cursor is not None:
+            after = self.cursor
+        else:
+            after = max(horizon, self.floor)
+            self._runs.clear()
+            self.caught_up, self.oldest = False, None
+            self.cursor = after
+            self.mark = after if self.mark is None else max(self.mark, after)
+            self._not_before = now + _BETWEEN
+        self._want = None
+        return f"{after[0]}-{after[1]}"
+
+    def sequence(self, run: str, number: int) -> bool:
+        """Take the number of the next message; False if it is not later than the last one of its run."""
+        last = self._runs.get(run)
+        if last is not None and number <= last:
+            return False
+        expected = number if not self._runs else 1 if last is None else last + 1
+        if number > expected and number > self._gaps.get(run, 0):
+            self.gaps += 1
+            self._gaps[run] = number
+            if len(self._gaps) > _RUNS:
+                del self._gaps[next(iter(self._gaps))]
+            self._want = self._want or "gap"
+        if last is None and len(self._runs) >= _RUNS:
+            del self._runs[next(iter(self._runs))]
+        self._runs[run] = number
+        return True
+
+    def heard_at(self, made: float, now: float) -> None:
+        """A message was made at this second of ours."""
+        if self.oldest is None:
+            self.oldest = made
+        if self.heard is None or made > self.heard:
+            self.heard = made
+        if now - made <= SILENT:
+            self._patience = SILENT
+
+    def mark_cursor(self) -> None:
+        """The hub's clock is right: what was taken up to here needs no second look."""
+        if self.cursor is not None:
+            self.mark = self.cursor if self.mark is None else max(self.mark, self.cursor)
+
+    def look(self, now: float) -> None:
+        """Read a silent stream again."""
+        since = max(self.began, self.began if self.heard is None else self.heard)
+        if self.reading and now - since > self._patience:
+            self._patience = min(self._patience * 2, _LONGEST_SILENCE)
+            self._want = self._want or "silence"
+
+    def stepped(self) -> None:
+        """The hub's clock was set: only what came since `mark` is worth a second look."""
+        if self.mark is not None:
+            self.floor = self.mark
+        self.heard = None
+        if self.reading:
+            self._want = "hub_step"
