@@ -124,6 +124,7 @@ def application() -> typer.Typer:
         rows,
         watch,
         manual,
+        share,
         match,
         bench,
         report,

@@ -7,7 +7,7 @@ the tables; so a kill at any moment leaves a denial in force, or was not answere
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import floor
 from typing import TYPE_CHECKING
 
@@ -130,6 +130,20 @@ class Changes:
                 if some:
                     self._rows.revoke(some, said, "manual")
                 yield
+
+    def distrust(self, nodes: Iterable[str]) -> None:
+        """These nodes are not trusted any more: neither their rows count, nor what they deny."""
+        names = frozenset(nodes)
+        self._rows.distrust(names)
+        state = self._manual.state.copy()
+        of_theirs = [key for key in state.others if key[0] in names]
+        if not of_theirs:
+            return
+        for key in of_theirs:
+            del state.others[key]
+        if (unsaved := self._manual.save(state)) is not None:
+            log.warning("%s; what %s denied holds again after a restart", unsaved, " and ".join(sorted(names)))
+        self._guards.deny_manually(self._manual.denials())
 
     def _removed(
         self, request: Revoke, by: str, denial: ManualDenial, unsaved: str | None

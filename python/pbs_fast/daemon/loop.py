@@ -121,7 +121,7 @@ class Daemon:
         self._rows = Rows(live, self.explain, self._refusals, log_watch, self.measures)
         self._changes = Changes(live, self._rows, self._share)
         self._rows.on_change = self._share.changed
-        self._share.peers = Peers(self._rows.merge, self._changes.deny_as_others, self._rows.distrust)
+        self._share.peers = Peers(self._rows.merge, self._changes.deny_as_others, self._changes.distrust)
         self._share.watch.troubled = self._board.troubled
         self._commands = Commands(
             board=self._board,

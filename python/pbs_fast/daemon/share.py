@@ -96,6 +96,7 @@ class Share:
             run=secrets.token_hex(4),
             secret=secret,
             grace=ledger.grace,
+            longest=keys.longest,
             rows=ledger,
             hubs=len(self.links),
             version=__version__,
@@ -183,7 +184,9 @@ class Share:
     @property
     def ready(self) -> bool:
         """Whether a start need not wait for the hubs any longer."""
-        return not self.links or not self._keys.from_ or self.inbox.ready(self._clock.now())
+        if not self.receives or any(link.state == "up" for link in self.links):
+            return True
+        return self.inbox.ready(self._clock.now())
 
     @property
     def receives(self) -> bool:
