@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def from_toml(key: str) -> Callable[[str, Path], object]:
         file = place / "pbs-fast.toml"
         file.write_text(f"{key} = {json.dumps(text)}\n")
         config = merge(load(str(file)), ()).config
-        return getattr(config, key)
+        return attrgetter(key)(config)
 
     return read
 

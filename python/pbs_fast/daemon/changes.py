@@ -126,6 +126,8 @@ class Changes:
             log.warning("%s; the denials by other nodes end with this daemon", unsaved)
         self._guards.deny_manually(self._manual.denials())
         for target, said in holding:
+            if target.node is not None:
+                self._rows.distrust([target.node])
             for some in self._matching(target):
                 if some:
                     self._rows.revoke(some, said, "manual")

@@ -125,7 +125,7 @@ class Daemon:
         self._share.watch.troubled = self._board.troubled
         self._commands = Commands(
             board=self._board,
-            queries=Queries(live, self._refusals, self._board.standing),
+            queries=Queries(live, self._refusals, self._board.standing, view),
             changes=self._changes,
             refusals=self._refusals,
             reload=self._reload_now,

@@ -189,6 +189,11 @@ class Share:
         return self.inbox.ready(self._clock.now())
 
     @property
+    def longest(self) -> int:
+        """Seconds that a row of another node lasts at most."""
+        return self._keys.longest
+
+    @property
     def receives(self) -> bool:
         """Whether rows of other nodes may come."""
         return bool(self.links) and bool(self._keys.from_)
@@ -282,6 +287,7 @@ class Share:
         arrived = self.inbox.take(link.number - 1, link.clock, got, now)
         if arrived.denied:
             self._removing.append(self.peers.deny(arrived.denied))
+            self.outbox.beat(now)
         if not arrived.rows:
             return
         live = got[0].node not in link.fresh

@@ -42,6 +42,10 @@ class ShareView:
         """Each other node that is known."""
         return [self._node(each) for each in self._share.nodes()]
 
+    def graces(self) -> dict[str, int]:
+        """For how many seconds each node lets an address relay after a login, and so do we."""
+        return {each.name: min(each.grace, self._share.longest) for each in self._share.nodes() if each.grace}
+
     def _hub(self, link: Link) -> replies.Hub:
         number = link.number - 1
         offset = link.clock.offset
@@ -65,7 +69,7 @@ class ShareView:
             "rows": each.rows,
             "version": each.version,
             "gaps": each.gaps,
-            "silent": each.trusted and each.silent,
+            "silent": each.name in self._share.watch.silent,
             "confirmed": each.seen.get(self._share.node, 0),
         }
 
@@ -81,7 +85,7 @@ class ShareView:
             self._put_hub(draft, link)
         for each in share.nodes():
             label = self._labels.of(each.name)
-            draft.put("node_up", each.heard is not None and not each.silent, label)
+            draft.put("node_up", not each.silent, label)
             heard = 0.0 if each.heard is None else round(self._wall(each.heard), 3)
             draft.put("node_last_beat_timestamp_seconds", heard, label)
             draft.put("node_rows", each.rows, label)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pbs_fast.log.records import event
 from pbs_fast.share.clock import HubClock
+from pbs_fast.share.reading import SILENT
 
 if TYPE_CHECKING:
     from pbs_fast.control.replies import HubState
@@ -71,7 +72,9 @@ class ShareWatch:
 
     def __init__(self, links: Sequence[Link], wall: Callable[[], float]) -> None:
         self._links, self._wall = links, wall
-        self._silent: frozenset[str] = frozenset()
+        self.silent: frozenset[str] = frozenset()
+        """Trusted nodes that are not heard, but for forgotten ones."""
+        self._began = wall()
         self.forgotten: frozenset[str] = frozenset()
         """Nodes that nobody waits for."""
         self.troubled: Callable[[Code, str, str], object] = lambda *_: None
@@ -97,14 +100,16 @@ class ShareWatch:
         states = {each.name: each.silent for each in nodes if each.trusted}
         self.forgotten -= {name for name, silent in states.items() if not silent}
         silent = frozenset(name for name, silent in states.items() if silent) - self.forgotten
-        for name in sorted(silent - self._silent):
+        if self._wall() - self._began < SILENT:
+            return  # nobody had the time to be heard
+        for name in sorted(silent - self.silent):
             log.warning("node %s is silent: no sign of life for 30 s", name, extra=event("node_silent", [name]))
             self.troubled("node_silent", name, f"node {name} is silent; if it is gone: pbs-fast share forget {name}")
-        for name in sorted(self._silent - silent):
+        for name in sorted(self.silent - silent):
             if states.get(name) is False:
                 log.info("node %s is heard again", name, extra=event("node_back", [name]))
             self.troubled("node_silent", name, "")
-        self._silent = silent
+        self.silent = silent
 
     def forget(self, node: str) -> None:
         """Do not wait for this node until it is heard again."""

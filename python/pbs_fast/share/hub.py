@@ -191,7 +191,6 @@ class Hub:
     def _writing(self, name: str, pause: Pause) -> None:
         """Write until something fails; raises what the library raises."""
         with self._client(name, WRITING) as client:
-            client.sadd(nodes_of(self._site), self._node)
             outgoing: Sequence[Outgoing] = ()
             while True:
                 self._put(self._exchange(client, outgoing))
@@ -207,6 +206,7 @@ class Hub:
         for entry, trim in outgoing:
             trimmed = () if trim is None else ("MINID", "=" if trim.exact else "~", trim.minid)
             pipe.execute_command("XADD", self._stream, *trimmed, "*", "m", entry.m, "s", entry.s)
+        pipe.execute_command("SADD", nodes_of(self._site), self._node)  # each time: a flush takes it away
         pipe.execute_command("SMEMBERS", nodes_of(self._site))
         pipe.execute_command("TIME")
         asked = self._now()
@@ -214,7 +214,7 @@ class Hub:
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer  # not by the pipeline, which would put our message into its words
-        end, *ids, nodes, (seconds, microseconds) = answers
+        end, *ids, _, nodes, (seconds, microseconds) = answers
         sampled = Sampled(asked, seconds + microseconds / 1e6, self._now())
         names = frozenset(each.decode(errors="replace") for each in nodes)
         return Exchanged(end[0][0].decode() if end else None, [each.decode() for each in ids], sampled, names)

@@ -101,7 +101,7 @@ def words(error: BaseException, url: HubUrl) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     name = type(error).__name__
-    text = " ".join(str(error).split()) or name
+    text = " ".join(str(error).split()).removesuffix(".") or name
     if name in _WORDS:
         return f"{_WORDS[name]}: {text}"
     is_theirs = type(error).__module__.startswith("valkey")

@@ -195,6 +195,11 @@ class Outbox:
         for hub in self._hubs:
             self._full(hub, "asked", now)
 
+    def beat(self, now: float) -> None:
+        """Send the next beats now: who revoked something waits for its confirmation."""
+        for hub in self._hubs:
+            hub.beat_at = min(hub.beat_at, now)
+
     # -- one hub's exchanges ------------------------------------------------------------------------------------------
 
     def due(self, hub: int, now: float) -> bool:
