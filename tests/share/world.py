@@ -255,7 +255,7 @@ class Node:
                 self.outbox.failed(number)
                 continue
             if not link.connected:
-                link.connected = True
+                link.connected, link.calm = True, self.world.time
                 self.sample(number)
                 self.inbox.connected(number, self.now)
             self.write(number)
@@ -326,6 +326,10 @@ class Node:
         self.remove(arrived.denied)
         self.changed(self.ledger.merge(arrived.rows, self.now))
 
+    def error(self, row: Grant) -> float:
+        """By how much a row may live too long."""
+        return self.allowed.get(row.node, 0.0)
+
     def rows(self) -> Iterator[tuple[str, Grant, float]]:
         """Live rows with their ends in the world's time."""
         for ip, row in self.ledger.rows().items():
@@ -377,7 +381,7 @@ class World:
                 if row.node:
                     assert row.node in node.trusted, f"{node.name} has a row of {row.node}, which it does not trust"
                     origin = self.nodes[self.names.index(row.node)]
-                    latest = origin.ends[ip] + 1 + 3 * ERROR + node.allowed.get(row.node, 0.0)
+                    latest = origin.ends[ip] + 1 + 3 * ERROR + node.error(row)
                     assert end <= latest, f"{ip} of {row.node} ends at {end} on {node.name}, not by {latest}"
             for other in self.live():
                 if other is not node:
@@ -406,17 +410,20 @@ class World:
 
     def check_quiet(self) -> None:
         """After 30 s in which nothing happened."""
-        lasting = {ip for node in self.nodes for ip, _, end in node.rows() if end > self.time + 2}
+        lasting = {ip for node in self.nodes for ip, row, end in node.rows() if end - node.error(row) > self.time + 2}
         addresses = {node.name: sorted(lasting.intersection(node.ledger.addresses())) for node in self.nodes}
         assert len({tuple(each) for each in addresses.values()}) == 1, addresses
         for ip in addresses[self.names[0]]:
-            ends = {node.name: end for node in self.nodes for each, row, end in node.rows() if each == ip and row.node}
+            ends = {
+                node.name: end
+                for node in self.nodes
+                for each, row, end in node.rows()
+                if each == ip and row.node and not node.error(row)
+            }
             assert not ends or max(ends.values()) - min(ends.values()) <= 1 + 3 * ERROR, (ip, ends)
         for node in self.nodes:
-            for ip, _, end in node.rows():
-                assert self.explained(ip, end - max(node.allowed.values(), default=0.0)), (
-                    f"{node.name}: {ip} is revoked"
-                )
+            for ip, row, end in node.rows():
+                assert self.explained(ip, end - node.error(row)), f"{node.name}: {ip} is revoked"
 
     def explained(self, ip: str, end: float) -> bool:
         """Whether a login that is not revoked allows this end."""

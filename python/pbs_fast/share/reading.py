@@ -10,6 +10,8 @@ Id = tuple[int, int]
 #: Seconds without a message after which a node is silent; a stream that stays silent is read again at twice the time.
 SILENT: Final = 30
 _LONGEST_SILENCE = 480
+#: The same after a new connection, whose server may have less than we have read: one beat and some time.
+_PATIENCE = 12
 #: Fewest seconds between two readings because of gaps.
 _BETWEEN = 10
 #: Runs of a node that are told apart within a reading; who restarts more often than that has its oldest run forgotten.
@@ -83,7 +85,7 @@ class Stream:
 
     def resume(self, now: float) -> None:
         """Go on after the cursor, over a new connection."""
-        self.began = now
+        self.began, self._patience = now, _PATIENCE
         if self._want is None:
             self._want = "resume" if self.cursor is not None else "start"
 
