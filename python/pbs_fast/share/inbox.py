@@ -17,7 +17,7 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from pbs_fast.events import SharedRow
-from pbs_fast.share.clock import HubClock
+from pbs_fast.share.clock import STEP, HubClock
 from pbs_fast.share.message import Message, Refusal, number_of
 from pbs_fast.share.reading import SILENT, Cause, NodeState, Read, Stream
 from pbs_fast.share.tombstones import Denied, Tombstones
@@ -132,9 +132,14 @@ class Inbox:
             if not in_order:
                 counters["refused_replay"] += 1
                 continue
+            if stream.spoilt(message.run, message.number):
+                continue
             if sent > hub_now + AHEAD:
+                stream.doubt(message.run, message.number)
                 counters["refused_clock"] += 1
                 continue
+            if hub_now - sent > STEP and clock.ours(sent) > stream.began:
+                stream.doubt(message.run, message.number)
             stream.heard_at(min(clock.ours(sent), now), now)
             counters["refused_rows"] += message.refused
             if message.rows:
@@ -150,6 +155,7 @@ class Inbox:
         stream = self._streams[hub].get(node)
         if stream is not None and stream.reading == reading:
             stream.caught_up = True
+            stream.clock_is_right()
 
     def sampled(self, hub: int, step: float, now: float) -> None:
         """The hub answered TIME; `step` is what `HubClock.sample` returned. After a step all is read again that came
@@ -159,7 +165,7 @@ class Inbox:
             if step:
                 stream.stepped()
             else:
-                stream.mark_cursor()
+                stream.clock_is_right()
 
     def turn(self, hub: int, now: float) -> None:
         """Look for silent nodes: to be called each second or so while the hub answers."""

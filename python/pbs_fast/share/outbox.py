@@ -221,6 +221,10 @@ class Outbox:
         flying = 0 if each.flying is None else len(each.flying[0]) + len(each.flying[1])
         return len(each.urgent) + len(each.later) + len(each.revokes) + flying
 
+    def sends_all_at(self, hub: int) -> float | None:
+        """When all own rows are sent to a hub again; None when that is not needed."""
+        return self._hubs[hub].full_at
+
     def entries(self, hub: int, clock: HubClock, now: float, most: int = 64) -> list[Outgoing]:
         """Make the next messages of a hub, revocations and new rows first; the last one is a beat where one is due.
 

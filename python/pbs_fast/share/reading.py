@@ -10,10 +10,14 @@ Id = tuple[int, int]
 #: Seconds without a message after which a node is silent; a stream that stays silent is read again at twice the time.
 SILENT: Final = 30
 _LONGEST_SILENCE = 480
+#: The same after a new connection, whose server may have less than we have read: one beat and some time.
+_PATIENCE = 12
 #: Fewest seconds between two readings because of gaps.
 _BETWEEN = 10
 #: Runs of a node that are told apart within a reading; who restarts more often than that has its oldest run forgotten.
 _RUNS = 64
+#: Messages whose times are in doubt, of the 10 s between two samples of the clock.
+_DOUBTS = 4_096
 
 
 class Read(NamedTuple):
@@ -51,10 +55,6 @@ class Stream:
         self.reading = 0
         self.cursor: Id | None = None
         """The last id that was taken."""
-        self.mark: Id | None = None
-        """The cursor when the hub's clock was last seen to be right."""
-        self.floor: Id = (0, 0)
-        """Up to this id the times are those of a clock that the hub no longer has."""
         self.caught_up = False
         self.gaps = 0
         self.heard: float | None = None
@@ -67,6 +67,15 @@ class Stream:
         self._patience: float = SILENT
         self._runs: dict[str, int] = {}
         """The last number of each run in this reading."""
+        self._seen: dict[str, int] = {}
+        """The last number of each run in all readings."""
+        self._doubtful: dict[tuple[str, int], None] = {}
+        """Messages since the hub's clock was last seen to be right whose times did not look so."""
+        self._spoilt: dict[str, int] = {}
+        """Up to this number of a run, times are those of a clock that the hub no longer has. Not ids: after a flush
+        they may begin anew below those of before."""
+        self._look_again: dict[tuple[str, int], None] = {}
+        """Those of them that may have the times of the clock that the hub has now."""
         self._gaps: dict[str, int] = {}
         """Of each run the number that came after its latest known gap: what is missing before it is in no reading."""
 
@@ -76,7 +85,7 @@ class Stream:
 
     def resume(self, now: float) -> None:
         """Go on after the cursor, over a new connection."""
-        self.began = now
+        self.began, self._patience = now, _PATIENCE
         if self._want is None:
             self._want = "resume" if self.cursor is not None else "start"
 
@@ -90,11 +99,10 @@ class Stream:
         if self._want == "resume" and self.cursor is not None:
             after = self.cursor
         else:
-            after = max(horizon, self.floor)
+            after = horizon
             self._runs.clear()
             self.caught_up, self.oldest = False, None
             self.cursor = after
-            self.mark = after if self.mark is None else max(self.mark, after)
             self._not_before = now + _BETWEEN
         self._want = None
         return f"{after[0]}-{after[1]}"
@@ -107,13 +115,10 @@ class Stream:
         expected = number if not self._runs else 1 if last is None else last + 1
         if number > expected and number > self._gaps.get(run, 0):
             self.gaps += 1
-            self._gaps[run] = number
-            if len(self._gaps) > _RUNS:
-                del self._gaps[next(iter(self._gaps))]
+            _put(self._gaps, run, number)
             self._want = self._want or "gap"
-        if last is None and len(self._runs) >= _RUNS:
-            del self._runs[next(iter(self._runs))]
-        self._runs[run] = number
+        _put(self._runs, run, number)
+        _put(self._seen, run, max(number, self._seen.get(run, 0)))
         return True
 
     def heard_at(self, made: float, now: float) -> None:
@@ -125,10 +130,19 @@ class Stream:
         if now - made <= SILENT:
             self._patience = SILENT
 
-    def mark_cursor(self) -> None:
-        """The hub's clock is right: what was taken up to here needs no second look."""
-        if self.cursor is not None:
-            self.mark = self.cursor if self.mark is None else max(self.mark, self.cursor)
+    def spoilt(self, run: str, number: int) -> bool:
+        """Whether a message was taken before the hub's clock was set, so that its time means something else now."""
+        return number <= self._spoilt.get(run, 0) and (run, number) not in self._look_again
+
+    def doubt(self, run: str, number: int) -> None:
+        """The time of a message does not fit: perhaps its sender knows of a step of the hub's clock, and we do not."""
+        self._doubtful[run, number] = None
+        if len(self._doubtful) > _DOUBTS:
+            del self._doubtful[next(iter(self._doubtful))]
+
+    def clock_is_right(self) -> None:
+        """The hub's clock was not set: what was taken up to here needs no second look."""
+        self._doubtful.clear()
 
     def look(self, now: float) -> None:
         """Read a silent stream again."""
@@ -138,9 +152,16 @@ class Stream:
             self._want = self._want or "silence"
 
     def stepped(self) -> None:
-        """The hub's clock was set: only what came since `mark` is worth a second look."""
-        if self.mark is not None:
-            self.floor = self.mark
+        """The hub's clock was set: of what was taken, only what is in doubt is worth a second look."""
+        self._spoilt, self._look_again = dict(self._seen), dict(self._doubtful)
+        self._doubtful.clear()
         self.heard = None
         if self.reading:
             self._want = "hub_step"
+
+
+def _put(numbers: dict[str, int], run: str, number: int) -> None:
+    """Keep the number of a run, and forget the oldest run beyond _RUNS."""
+    numbers[run] = number
+    if len(numbers) > _RUNS:
+        del numbers[next(iter(numbers))]

@@ -10,8 +10,10 @@ ledger clock, each with the offset of the hub that brought it.
 from __future__ import annotations
 
 from collections.abc import Container
+from math import inf
 from typing import Final, NamedTuple
 
+from pbs_fast.events import Grant
 from pbs_fast.ledger.manual import LONGEST
 from pbs_fast.share.message import Revoke, What, subject_of
 from pbs_fast.util.addresses import NetworkTable, parse, parse_network
@@ -40,6 +42,17 @@ class Denied(NamedTuple):
     def subject(self) -> Subject:
         """What it is about; users case-folded."""
         return subject_of(self.kind, self.what)
+
+    def names(self, ip: str, row: Grant) -> bool:
+        """Whether it is about a row, whatever its login."""
+        if self.kind == "ip":
+            return ip == self.what
+        if self.kind == "node":
+            return row.node == self.what
+        if self.kind == "user":
+            return row.user is not None and row.user.casefold() == self.what.casefold()
+        address = parse(ip)
+        return address is not None and parse_network(self.what).holds(*address)
 
 
 class Tombstones:
@@ -95,14 +108,17 @@ class Tombstones:
         until = self._until
         if not until:
             return False
-        if login <= until.get(("ip", ip), 0.0) or (node and login <= until.get(("node", node), 0.0)):
+        if login <= until.get(("ip", ip), -inf) or (node and login <= until.get(("node", node), -inf)):
             return True
-        if user is not None and login <= until.get(("user", user.casefold()), 0.0):
+        if user is not None and login <= until.get(("user", user.casefold()), -inf):
             return True
         if self._networks is None:
             self._networks = self._table()
         address = parse(ip) if len(self._networks) else None
-        return address is not None and login <= (self._networks.find(*address) or 0.0)
+        if address is None:
+            return False
+        found = self._networks.find(*address)
+        return found is not None and login <= found
 
     def in_force(self, now: float) -> list[Denied]:
         """The revocations whose `until` is to come: what no node may grant now."""

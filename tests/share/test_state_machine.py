@@ -1,0 +1,243 @@
+"""Whatever happens to nodes, hubs and links, the tables become equal and nobody relays too long; each rule matters.
+
+The machine plays users, administrators and faults on the world of `world.py`. What must be true is checked each second,
+and that the tables are equal after 30 s of quiet. The second half breaks one rule at a time: the same machine must
+notice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from math import floor
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from pbs_fast.events import Delta, Grant, SharedRow
+from pbs_fast.ledger import origins
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.share import inbox, message, outbox, reading
+from pbs_fast.share.clock import HubClock
+from pbs_fast.share.inbox import Inbox
+from pbs_fast.share.message import What, sign, stream_of
+from pbs_fast.share.outbox import Outbox
+from pbs_fast.share.reading import Stream
+from pbs_fast.share.tombstones import Denied, Tombstones
+
+from .world import GRACE, SECRET, SITE, Node, World
+
+#: What the machine did, over all examples of a run.
+DONE: Counter[str] = Counter()
+
+number = st.integers(0, 5)
+ips = st.sampled_from(["192.0.2.1", "192.0.2.2", "198.51.100.7", "2001:db8::1"])
+users = st.sampled_from(["anna@example.org", "Otto", "eve"])
+subjects = st.sampled_from(
+    [("ip", "192.0.2.1"), ("user", "anna@example.org"), ("user", "OTTO"), ("network", "198.51.100.0/24")]
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """Each rule is one thing that happens; most let some time pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(0)
+        self.session = 0
+        self.actions: set[str] = set()
+
+    @initialize(seed=st.integers(0, 1_000), nodes=st.integers(2, 4), hubs=st.integers(1, 2))
+    def begin(self, seed: int, nodes: int, hubs: int) -> None:
+        self.world = World(seed, nodes, hubs)
+        self.world.pass_time(3)
+
+    def teardown(self) -> None:
+        self.world.quiet()
+        DONE["examples"] += 1
+        DONE.update(self.actions)
+        DONE.update(
+            {f"found_{name}": 1 for node in self.world.nodes for counts in node.inbox.counters for name in counts}
+        )
+
+    def hub(self, number: int) -> int:
+        return number % len(self.world.hubs)
+
+    # -- users --------------------------------------------------------------------------------------------------------
+
+    @rule(number=number, ip=ips, user=users, then=st.sampled_from([0, 1, 2, 7]))
+    def login(self, number: int, ip: str, user: str, then: int) -> None:
+        node = self.world.node(number)
+        if node.up:
+            self.session += 1
+            node.happens("login", ip, user, str(self.session))
+        self.world.pass_time(then)
+
+    @rule(number=number, ip=ips, user=users, times=st.integers(2, 4), every=st.sampled_from([9, 17, 31]))
+    def poll(self, number: int, ip: str, user: str, times: int, every: int) -> None:
+        """A client that comes back."""
+        for _ in range(times):
+            self.login(number, ip, user, every)
+        self.actions.add("poll")
+
+    @rule(then=st.sampled_from([0, 2]))
+    def logout(self, then: int) -> None:
+        node = self.world.nodes[0]
+        open_ones = [event for event in node.log if event.kind == "login"]
+        if node.up and open_ones:
+            last = open_ones[-1]
+            if not any(event.kind == "logout" and event.session == last.session for event in node.log):
+                node.happens("logout", last.ip, last.user, last.session)
+                self.actions.add("logout")
+        self.world.pass_time(then)
+
+    @rule(seconds=st.sampled_from([1, 5, 15, 35, 65]))
+    def pass_time(self, seconds: int) -> None:
+        self.world.pass_time(seconds)
+
+    # -- administrators -----------------------------------------------------------------------------------------------
+
+    @rule(number=number, subject=subjects, for_=st.sampled_from([0, 4, 40, 100]), then=st.sampled_from([0, 3, 12]))
+    def revoke(self, number: int, subject: tuple[What, str], for_: int, then: int) -> None:
+        node, (kind, what) = self.world.node(number), subject
+        if not node.up:
+            return
+        until = self.world.time + for_ + 0.5
+        node.revoke(kind, what, until)
+        self.world.revocations[node.name, kind, what.casefold()] = until
+        self.world.disturb()
+        self.actions.add("revoke")
+        self.world.pass_time(then)
+
+    @rule(number=number, subject=subjects, then=st.sampled_from([0, 3]))
+    def undo(self, number: int, subject: tuple[What, str], then: int) -> None:
+        node = self.world.node(number)
+        made = node.made.get(subject)
+        if node.up and made is not None and made.until > self.world.time:
+            self.actions.add("undo")
+            until = self.world.time - 0.5
+            node.revoke(*subject, until)
+            self.world.revocations[node.name, subject[0], subject[1].casefold()] = until
+            self.world.disturb()
+            self.world.pass_time(then)
+
+    @precondition(lambda self: len(self.world.nodes) > 2)
+    @rule(number=number, of=number)
+    def distrust(self, number: int, of: int) -> None:
+        node, other = self.world.node(number), self.world.node(of)
+        if node.up and other.name in node.trusted:
+            node.trust(node.trusted - {other.name})
+            self.world.disturb()
+            self.actions.add("distrust")
+            self.world.check()
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+
+    @rule(number=number, hub=number, then=st.sampled_from([1, 12, 40]))
+    def cut(self, number: int, hub: int, then: int) -> None:
+        """A link breaks, or is mended."""
+        link = self.world.node(number).links[self.hub(hub)]
+        link.up = not link.up
+        link.calm = self.world.time
+        self.actions.add("cut")
+        self.world.pass_time(then)
+
+    @rule(number=number, hub=number, after=st.integers(0, 2))
+    def break_off(self, number: int, hub: int, after: int) -> None:
+        """A connection breaks while messages are written."""
+        link = self.world.node(number).links[self.hub(hub)]
+        link.breaks_after = after
+        link.calm = self.world.time
+        self.actions.add("break off")
+
+    @rule(hub=number, then=st.sampled_from([1, 12, 40]), empty=st.booleans())
+    def kill_hub(self, hub: int, then: int, empty: bool) -> None:
+        """A hub dies, or comes back, with or without its data."""
+        each = self.world.hubs[self.hub(hub)]
+        each.alive = not each.alive
+        if empty:
+            each.flush()
+        self.world.disturb(self.hub(hub))
+        self.actions.add("kill hub")
+        self.world.pass_time(then)
+
+    @rule(hub=number, then=st.sampled_from([0, 3, 16]))
+    def flush(self, hub: int, then: int) -> None:
+        self.world.hubs[self.hub(hub)].flush()
+        self.world.disturb(self.hub(hub))
+        self.actions.add("flush")
+        self.world.pass_time(then)
+
+    @rule(hub=number, number=number, count=st.integers(1, 4), then=st.sampled_from([0, 3, 16]))
+    def fail_over(self, hub: int, number: int, count: int, then: int) -> None:
+        """The newest entries of a stream are lost."""
+        self.world.hubs[self.hub(hub)].lose(stream_of(SITE, self.world.node(number).name), count)
+        self.world.disturb(self.hub(hub))
+        self.actions.add("fail over")
+        self.world.pass_time(then)
+
+    @rule(hub=number, by=st.sampled_from([-3_600, -40, -15, 15, 40, 3_600]), then=st.sampled_from([0, 3, 16]))
+    def set_clock(self, hub: int, by: int, then: int) -> None:
+        self.world.hubs[self.hub(hub)].skew += by
+        self.world.disturb(self.hub(hub))
+        self.actions.add("set clock")
+        self.world.pass_time(then)
+
+    @rule(number=number, then=st.sampled_from([0, 1, 20]))
+    def crash(self, number: int, then: int) -> None:
+        """A node is killed, or comes back."""
+        node = self.world.node(number)
+        if node.up:
+            node.up = False
+        else:
+            node.start()
+        self.world.disturb()
+        self.actions.add("crash")
+        self.world.pass_time(then)
+
+    @rule(
+        hub=number,
+        number=number,
+        to=number,
+        pick=st.integers(0, 30),
+        kind=st.sampled_from(["again", "moved", "forged"]),
+    )
+    def write_again(self, hub: int, number: int, to: int, pick: int, kind: str) -> None:
+        """A stranger with access to the hub, but without the secret, writes what was written, or makes something up."""
+        each, node = self.world.hubs[self.hub(hub)], self.world.node(number)
+        items = each.streams.get(stream_of(SITE, node.name), [])
+        if not items or not each.alive:
+            return
+        item = items[-1 - pick % len(items)]
+        target = stream_of(SITE, node.name if kind != "moved" else self.world.node(to).name)
+        m = item.m.replace(b'"left"', b'"left"') if kind != "forged" else item.m.replace(b"192.0.2.1", b"203.0.113.66")
+        stale = item._replace(m=m)
+        each.add(target, stale.m, stale.s, self.world.time)
+        each.streams[target][-1] = each.streams[target][-1]._replace(skew=item.skew)
+        self.world.disturb(self.hub(hub))
+        self.actions.add(kind)
+        self.world.pass_time(1)
+
+
+def run(examples: int, *, steps: int = 25, quick: bool = False) -> None:
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate] if quick else [Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        ),
+    )
+
+
+def test_tables_become_equal_and_no_row_lives_too_long() -> None:
+    DONE.clear()
+    run(30)
+    print({name: round(count / DONE["examples"], 2) for name, count in sorted(DONE.items())})
