@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from daemon.controlled import status
-from daemon.running import Daemon, Site
+from daemon.running import Site
 from mta import PATIENCE, private_directory, wait_for
 from pbs_fast.control import replies
 from share.hubs import PASSWORD, SECRET, SITE, Hub
@@ -67,7 +67,7 @@ class Node(Site):
             raise AssertionError(f"{error}\n{self.status()}\n{self.said()}") from None
         return self.status()
 
-    def wait_up(self, *daemons: Daemon) -> replies.Status:
+    def wait_up(self) -> replies.Status:
         """Wait until all its hubs are up."""
         return self.wait_status("all hubs up", lambda state: all(hub["state"] == "up" for hub in state["hubs"]))
 

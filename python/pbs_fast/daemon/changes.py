@@ -17,7 +17,7 @@ from pbs_fast.daemon.explain import spelled
 from pbs_fast.daemon.manual import spoken, until_of
 from pbs_fast.guards import LOCAL
 from pbs_fast.guards.deny import fold_user
-from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant, key_of
+from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant, Whom, key_of
 from pbs_fast.log.records import event
 from pbs_fast.share.tombstones import Denied
 from pbs_fast.util.accounts import user_name
@@ -81,7 +81,7 @@ class Changes:
         by = spoken(peer.uid, peer.pid, request.reason)
         unsaved = self._manual.save(state)
         self._guards.deny_manually(self._manual.denials())
-        log.info(f"denied {request.what} until={spelled(until)} ({by})")
+        log.info(f"denied {_named(request.kind, request.what)} until={spelled(until)} ({by})")
         if unsaved is not None:
             log.warning(f"{unsaved}; the denial of {request.what} ends with this daemon")
         self._tell(denial, until)
@@ -116,12 +116,14 @@ class Changes:
                 log.warning("%s does not trust this node any more (%s)", node, said)
             elif until <= wall:
                 state.others.pop((node, *key_of(kind, what)), None)
-                log.info("denial of %s undone (%s)", what, said)
+                log.info("denial of %s undone (%s)", _named(kind, what), said)
             elif state.deny_as_others(ManualDenial(kind, what, until, wall, 0, why, node, by, number)):
-                log.info("denied %s until=%s (%s)", what, spelled(until), said)
+                log.info("denied %s until=%s (%s)", _named(kind, what), spelled(until), said)
                 holding.append((Target(**{kind: what}), said))
             else:
-                log.warning("there are too many denials by other nodes; not in force: %s (%s)", what, said)
+                log.warning(
+                    "there are too many denials by other nodes; not in force: %s (%s)", _named(kind, what), said
+                )
         if (unsaved := self._manual.save(state)) is not None:
             log.warning("%s; the denials by other nodes end with this daemon", unsaved)
         self._guards.deny_manually(self._manual.denials())
@@ -226,7 +228,7 @@ class Changes:
         undone: list[replies.Undoable] = []
         if denial is not None:
             self._guards.deny_manually(self._manual.denials())
-            log.info(f"denial of {request.what} undone ({by})")
+            log.info(f"denial of {_named(request.kind, request.what)} undone ({by})")
             self._tell(denial._replace(number=self._share.next_number()), floor(self._clock.wall()))
             undone.append("denial")
         if grant is not None:
@@ -247,6 +249,10 @@ class Changes:
             log.info(said, extra=event("granted", [*delta.set.items()], by))
         else:
             log.info(f"manual grant of {grant.ip} until={spelled(grant.until)}: a login gave it more ({by})")
+
+
+def _named(kind: Whom, what: str) -> str:
+    return f"node {what}" if kind == "node" else what
 
 
 def spoken_again(grant: ManualGrant) -> str:
