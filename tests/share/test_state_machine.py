@@ -8,26 +8,14 @@ notice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from math import floor
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from pbs_fast.events import Delta, Grant, SharedRow
-from pbs_fast.ledger import origins
-from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.share import inbox, message, outbox, reading
-from pbs_fast.share.clock import HubClock
-from pbs_fast.share.inbox import Inbox
-from pbs_fast.share.message import What, sign, stream_of
-from pbs_fast.share.outbox import Outbox
-from pbs_fast.share.reading import Stream
-from pbs_fast.share.tombstones import Denied, Tombstones
+from pbs_fast.share.message import What, stream_of
 
-from .world import GRACE, SECRET, SITE, Node, World
+from .world import SITE, World
 
 #: What the machine did, over all examples of a run.
 DONE: Counter[str] = Counter()
