@@ -14,7 +14,6 @@ from ledger.rows import Login, batch
 from pbs_fast.events import Grant
 from pbs_fast.ledger import manual as manual_
 from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.ledger.origins import row_origin
 from pbs_fast.ledger.manual import (
     LONGEST,
     DamagedError,
@@ -24,6 +23,7 @@ from pbs_fast.ledger.manual import (
     ManualGrant,
     decode,
 )
+from pbs_fast.ledger.origins import row_origin
 from pbs_fast.ledger.sessions import OpenSessions
 
 NOW = 1_700_000_000

@@ -22,7 +22,7 @@ from pbs_fast.share.message import What, decode, number_of, stream_of
 from pbs_fast.share.outbox import Outbox, Outgoing, Trim
 from pbs_fast.share.tombstones import Denied, Tombstones
 
-GRACE, LONGEST, MAX_SESSION = 60, 90, 400
+GRACE, LONGEST, MAX_SESSION = 60, 90, 100_000
 SECRET = b"a secret"
 SITE = "test"
 #: The error of a clock's sample: half of what TIME takes at most.
@@ -149,7 +149,7 @@ class Node:
         ends = ENDS if self.sessions else {}
         open_sessions = OpenSessions(MAX_SESSION, ends) if self.sessions else None
         self.ledger = Ledger(GRACE, Counters(), sessions=open_sessions)
-        self.tombstones = Tombstones(LONGEST)
+        self.tombstones = Tombstones(MAX_SESSION)
         self.links = [Link() for _ in world.hubs]
         for link in self.links:
             link.calm = world.time
@@ -167,7 +167,7 @@ class Node:
             run=f"{self.runs:08x}",
             secret=SECRET,
             grace=GRACE,
-            longest=LONGEST,
+            longest=MAX_SESSION,
             rows=self.ledger,
             hubs=len(world.hubs),
             version="0",
@@ -233,9 +233,9 @@ class Node:
         covered = []
         for ip, row in self.ledger.rows().items():
             own = self.ledger.own(ip)
-            if row.node and any(each.names(ip, row) for each in denied):
-                covered.append(ip)
-            elif own is not None and self.tombstones.refuses(ip, own.user, "", self.ledger.login(ip)):
+            if (row.node and any(each.names(ip, row) for each in denied)) or (
+                own is not None and self.tombstones.refuses(ip, own.user, "", self.ledger.login(ip))
+            ):
                 covered.append(ip)
         self.changed(self.ledger.revoke(covered))
 
@@ -427,14 +427,16 @@ class World:
 
     def explained(self, ip: str, end: float) -> bool:
         """Whether a login that is not revoked allows this end."""
+        latest = 0.0
         for node in self.nodes:
             ended = {event.session: event.time for event in node.log if event.kind == "logout"}
-            for event in node.log:
-                if event.kind == "login" and event.ip == ip and not self.covered(ip, event.user, event.time):
-                    last = ended.get(event.session, event.time + MAX_SESSION) if node.sessions else event.time
-                    if end <= last + GRACE + 1 + 3 * ERROR:
-                        return True
-        return False
+            logins = [event for event in node.log if event.kind == "login" and event.ip == ip]
+            good = [event for event in logins if not self.covered(ip, event.user, event.time)]
+            if node.sessions and any(event.session not in ended for event in good):
+                # A session is open. The row is then held for as long as the youngest one could be.
+                latest = max(latest, *(event.time + MAX_SESSION for event in good))
+            latest = max([latest, *(ended.get(event.session, event.time) + GRACE for event in good)])
+        return end <= latest + 1 + 3 * ERROR
 
     def heal(self) -> None:
         for hub in self.hubs:

@@ -148,6 +148,9 @@ class Inbox:
                 denied += self._denied(node, message, clock, now)
             elif message.beat is not None:
                 self._beat(node, message, min(clock.ours(sent), now))
+        if denied:  # rows that came before them
+            refuses = self._tombstones.refuses
+            rows = [row for row in rows if not refuses(row.ip, row.user, row.node, row.login)]
         return Arrived(denied, rows)
 
     def caught_up(self, hub: int, node: str, reading: int) -> None:

@@ -121,8 +121,9 @@ class Outbox:
         now: float,
         random: Callable[[], float],
     ) -> None:
-        """`run` tells this run of the daemon from others (8 hex digits); `seen` is `Tombstones.seen`; `random` gives
-        numbers of [0, 1) for the jitter."""
+        """`run` tells this run of the daemon from others (8 hex digits); `longest` is how long after its `until` a
+        revocation is sent, as in `Tombstones`; `seen` is `Tombstones.seen`; `random` gives numbers of [0, 1) for the
+        jitter."""
         self.counters: list[Counter[str]] = [Counter() for _ in range(hubs)]
         """For each hub: `rows_sent`, `messages_sent`, `end_differs`, and `full_CAUSE`."""
         self.refused = 0

@@ -59,7 +59,8 @@ class Tombstones:
     """What was revoked. Not for several threads at once."""
 
     def __init__(self, longest: int) -> None:
-        """Each is kept until `longest` seconds after its `until`: no row lasts longer than `longest`."""
+        """Each is kept until `longest` seconds after its `until`. No row of a later login is refused by it, and none of
+        an earlier one comes back, if `longest` is what a row may last at most, and a counted session too."""
         self.forgotten = 0
         """How many were dropped early, because there were more than MOST."""
         self._longest = longest
