@@ -27,6 +27,8 @@ NOT_SET = {
     "pid": '"process.pid"',
     "file": '"/var/lib/prometheus/node-exporter/pbs-fast.prom"',
     "listen": '"127.0.0.1:9876"',
+    "node": '"pop1"',
+    "ca": '"/etc/pbs-fast/hub-ca.pem"',
 }
 #: Set for the packages: root starts the SysV script; systemd's unit already runs as this user.
 SET = {"user": '"pbs-fast"'}
@@ -34,7 +36,8 @@ SET = {"user": '"pbs-fast"'}
 _HEAD = """\
 # /etc/pbs-fast/pbs-fast.toml: the configuration of pbs-fast. Commented values are the defaults, or examples if there is
 # no default. To show the values in force and where they come from: pbs-fast config
-# After a change: systemctl restart pbs-fast. A reload only applies mynetworks, the guards and the deny list.
+# After a change: systemctl restart pbs-fast. A reload only applies mynetworks, the guards, the deny list and
+# share.from.
 """
 _TAIL = """
 # Further syslog tags of a server; to list the servers: pbs-fast formats

@@ -218,6 +218,7 @@ def _old_program() -> str:
 _NESTED = {
     "control": "the sockets of the running daemon.",
     "metrics": "numbers for Prometheus. A change needs a restart.",
+    "share": "grants shared with other nodes over Valkey or Redis. A change needs a restart, but for from.",
     "guards": "which grants are refused.",
     "json": "where a record of JSON lines has what a line is made of, if it has an unusual shape.",
 }
