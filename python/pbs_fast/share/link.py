@@ -59,7 +59,8 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
 
     options: dict[str, Any] = {
         "db": url.database,
-        "username": url.user,
+        # With the password alone, a hub whose default user has none would refuse it.
+        "username": url.user or (password and "default"),
         "password": password,
         "socket_timeout": timeout,
         "socket_connect_timeout": CONNECT,
