@@ -50,7 +50,7 @@ done
         echo "debian/files.d/before-253.conf lib/systemd/system/pbs-fast.service.d"
     fi
 } >pbs-fast.install
-for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md docs/MIGRATION.md docs/BLOCKING.md docs/CONTROL.md docs/MONITORING.md; do
+for name in README.md SECURITY.md docs/MTA-*.md docs/FORMATS.md docs/JOURNAL.md docs/MIGRATION.md docs/BLOCKING.md docs/CONTROL.md docs/MONITORING.md docs/SHARING.md; do
     # shellcheck disable=SC2086  # patterns
     cp "$top"/$name files.d/
 done
