@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 
@@ -186,6 +187,24 @@ def test_a_revocation_holds_on_all_nodes(new_hub: NewHub, new_node: NewNode) -> 
     time.sleep(1.1)  # a login of the second of the undoing does not count
     pop.append(login(C, "mallory@example.org"))
     smtp.wait_rows(A, B, C)
+
+
+def test_a_revocation_that_is_over_when_it_comes_still_removes_what_it_covers(
+    new_hub: NewHub, new_node: NewNode
+) -> None:
+    hub = new_hub()
+    pop, smtp = new_node("pop1", [hub]), new_node("smtp1", [hub], logs=False)
+    pop.start()
+    daemon = smtp.start()
+    pop.append(login(A, "mallory@example.org"), login(B, "anna@example.org"))
+    smtp.wait_rows(A, B)
+    daemon.send(signal.SIGSTOP)
+    asked(pop, Revoke(user="mallory@example.org", for_s=1))
+    time.sleep(2.1)
+    pop.append(login(C, "mallory@example.org"))
+    pop.wait_rows(B, C)
+    daemon.send(signal.SIGCONT)
+    smtp.wait_rows(B, C)
 
 
 def test_a_node_can_be_revoked(new_hub: NewHub, new_node: NewNode) -> None:

@@ -108,18 +108,19 @@ class Changes:
     def deny_as_others(self, denied: Sequence[Denied]) -> Iterator[None]:
         """Put what other nodes deny into force, or out of it; then remove the rows, in parts."""
         state, wall = self._manual.state.copy(), floor(self._clock.wall())
-        holding: list[tuple[Target, str]] = []
+        covered: list[tuple[Target, str, bool]] = []
         for node, kind, what, end, number, by, why in denied:
             until = min(floor(end) - self._clock.shift(), wall + LONGEST_MANUAL)
             said = f"{by} at {node}" + (f": {why}" if why else "")
             if kind == "node" and what == self._share.node:
                 log.warning("%s does not trust this node any more (%s)", node, said)
             elif until <= wall:
-                state.others.pop((node, *key_of(kind, what)), None)
-                log.info("denial of %s undone (%s)", _named(kind, what), said)
+                if state.others.pop((node, *key_of(kind, what)), None) is not None:
+                    log.info("denial of %s undone (%s)", _named(kind, what), said)
+                covered.append((Target(**{kind: what}), said, True))
             elif state.deny_as_others(ManualDenial(kind, what, until, wall, 0, why, node, by, number)):
                 log.info("denied %s until=%s (%s)", _named(kind, what), spelled(until), said)
-                holding.append((Target(**{kind: what}), said))
+                covered.append((Target(**{kind: what}), said, False))
             else:
                 log.warning(
                     "there are too many denials by other nodes; not in force: %s (%s)", _named(kind, what), said
@@ -127,12 +128,14 @@ class Changes:
         if (unsaved := self._manual.save(state)) is not None:
             log.warning("%s; the denials by other nodes end with this daemon", unsaved)
         self._guards.deny_manually(self._manual.denials())
-        for target, said in holding:
+        for target, said, over in covered:
             if target.node is not None:
                 self._rows.distrust([target.node])
             for some in self._matching(target):
-                if some:
-                    self._rows.revoke(some, said, "manual")
+                # Of one that is over, logins since then count; those of other nodes are read again.
+                ips = [ip for ip in some if not over or self._share.covers(ip)]
+                if ips:
+                    self._rows.revoke(ips, said, "manual")
                 yield
 
     def distrust(self, nodes: Iterable[str]) -> None:

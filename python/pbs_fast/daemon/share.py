@@ -140,19 +140,15 @@ class Share:
         if not self.links:
             return
         now = self._clock.now()
-        self._take(now)
+        took = self._take(now)
         self._remove()
         self.outbox.turn(now)
         for link in self.links:
             if link.clock.offset is None:
                 continue
-            if now >= link.look and link.reason is None:
+            if took or now >= link.look:
                 link.look = now + _LOOK
-                self.inbox.turn(link.number - 1, now)
-            if reads := self.inbox.reads(link.number - 1, link.clock, now):
-                link.fresh |= {read.node for read in reads}
-                link.hub.read(reads)
-                self.watch.note(link)
+                self._read(link, now)
             if link.hub.idle and self.outbox.due(link.number - 1, now):
                 link.hub.give(self.outbox.entries(link.number - 1, link.clock, now, _AT_ONCE))
         if now >= self._look and any(link.reason is None for link in self.links):
@@ -223,15 +219,27 @@ class Share:
 
     # -- what came ----------------------------------------------------------------------------------------------------
 
-    def _take(self, now: float) -> None:
-        begun = time.monotonic()
+    def _read(self, link: Link, now: float) -> None:
+        """Have the hub's reader go where something is to be read."""
+        if link.reason is None:
+            self.inbox.turn(link.number - 1, now)
+        if reads := self.inbox.reads(link.number - 1, link.clock, now):
+            link.fresh |= {read.node for read in reads}
+            link.hub.read(reads)
+            self.watch.note(link)
+
+    def _take(self, now: float) -> bool:
+        """What came, within the bound of a turn; whether there was something."""
+        begun, took = time.monotonic(), False
         self._left = False
         for link in self.links:
             while (came := link.hub.take()) is not None:
+                took = True
                 self._heed(link, came, now)
                 if time.monotonic() - begun > _BUDGET:
                     self._left = True
                     break
+        return took
 
     def _heed(self, link: Link, came: object, now: float) -> None:
         number = link.number - 1
@@ -328,6 +336,14 @@ class Share:
         now = self._clock.now()
         if self.inbox.denied(denied, now):
             self.outbox.revoke(denied, now)
+
+    def covers(self, ip: str) -> bool:
+        """Whether the row of this address goes although its revocation is over: one of our own logs if its login is not
+        later; one of another node in any case, because that is read again."""
+        row, own = self._ledger.get(ip), self._ledger.own(ip)
+        if row is None or row.node:
+            return row is not None
+        return own is not None and self._tombstones.refuses(ip, own.user, "", self._ledger.login(ip))
 
     def remember(self, denied: Denied) -> None:
         """A revocation of another node that is in force since an earlier run."""

@@ -103,6 +103,8 @@ def words(error: BaseException, url: HubUrl) -> str:
         return cause.strerror
     name = type(error).__name__
     text = " ".join(str(error).split()).removesuffix(".") or name
+    if name == "AuthenticationError" and text.startswith("Authentication required"):
+        return f"NOAUTH: {text}"
     if name in _WORDS:
         return f"{_WORDS[name]}: {text}"
     is_theirs = type(error).__module__.startswith("valkey")
