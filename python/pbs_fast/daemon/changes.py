@@ -232,7 +232,9 @@ class Changes:
         if denial is not None:
             self._guards.deny_manually(self._manual.denials())
             log.info(f"denial of {_named(request.kind, request.what)} undone ({by})")
-            self._tell(denial._replace(number=self._share.next_number()), floor(self._clock.wall()))
+            # A node's rows count again as they are, an address or a user has to log in again.
+            over = 0 if denial.kind == "node" else floor(self._clock.wall())
+            self._tell(denial._replace(number=self._share.next_number()), over)
             undone.append("denial")
         if grant is not None:
             row = self._ledger.get(grant.ip)

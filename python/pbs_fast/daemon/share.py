@@ -10,7 +10,7 @@ import logging
 import secrets
 import socket
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from random import random
@@ -317,13 +317,6 @@ class Share:
         if not self.links:
             return []
         return [each for each in self.inbox.nodes(self._clock.now()) if each.name not in self.watch.forgotten]
-
-    def counted(self) -> Counter[str]:
-        """What the hubs' messages came to, of all hubs."""
-        total: Counter[str] = Counter()
-        for each in self.inbox.counters:
-            total.update(each)
-        return total
 
     def next_number(self) -> int:
         """The number of the next revocation: higher than those of earlier runs, unless the clock was set back."""
