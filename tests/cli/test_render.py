@@ -77,6 +77,8 @@ NODE: dict[str, Any] = {
     "rows": 842,
     "version": "0.2.0",
     "gaps": 0,
+    "silent": False,
+    "confirmed": 0,
 }
 
 #: What is wrong -> exit status, and a text of the output.
@@ -87,8 +89,8 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"logs": [{**LOG, "drift": "37 lines were missed"}]}, 3, "! 37 lines were missed"),
     ({"tables": [{**TABLE, "failing": "disk full", "failing_s": 720.0}]}, 3, "FAILING for 12 min: disk full"),
     ({"hubs": [{**HUB, "state": "down", "reason": "refused"}]}, 3, "DOWN 12 min"),
-    ({"nodes": [{**NODE, "heard": "2026-11-30T10:17:13.000Z"}]}, 3, "SILENT, 4 min ago"),
-    ({"nodes": [{**NODE, "heard": None}]}, 3, "SILENT, never"),
+    ({"nodes": [{**NODE, "heard": "2026-11-30T10:17:13.000Z", "silent": True}]}, 3, "SILENT, 4 min ago"),
+    ({"nodes": [{**NODE, "heard": None, "silent": True}]}, 3, "SILENT, never"),
     ({"notices": [{"code": "x", "text": "no log was read", "since": replies.NOW}]}, 3, "! no log was read"),
     ({"turned_s": 50.0}, 4, "loop turned 50 s ago"),
     ({"hubs": [HUB], "nodes": [NODE]}, 0, "up 12 min"),

@@ -190,6 +190,8 @@ def test_there_is_one_sanitiser() -> None:
         "config/kinds.py": "refuses values",
         "config/show.py": "quotes for TOML",
         "tables/value.py": "refuses values",
+        "share/message.py": "refuses texts of other nodes",
+        "share/spec.py": "refuses users and passwords",
         "formats/lint.py": "refuses patterns",
         "formats/wholelint.py": "refuses patterns",
     }

@@ -66,8 +66,10 @@ class Denial(TypedDict):
     until: str | None
     """None: until deny.toml changes."""
     by: str
-    """`deny.toml`, or `uid=N`."""
+    """`deny.toml`, or `uid=N`, or of another node `ACCOUNT@NODE`."""
     reason: str
+    node: NotRequired[str]
+    """The other node on which it was made, and can be undone."""
 
 
 class TableAnswer(TypedDict):

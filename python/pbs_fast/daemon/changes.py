@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pbs_fast.control import replies
 from pbs_fast.control.protocol import LONGEST_MANUAL, Grant, RequestError, Revoke, Target, Undo
 from pbs_fast.daemon.explain import spelled
-from pbs_fast.daemon.manual import spoken, until_of
+from pbs_fast.daemon.manual import made_by, spoken, until_of
 from pbs_fast.guards import LOCAL
 from pbs_fast.guards.deny import fold_user
 from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant, Whom, key_of
@@ -111,7 +111,7 @@ class Changes:
         covered: list[tuple[Target, str, bool]] = []
         for node, kind, what, end, number, by, why in denied:
             until = min(floor(end) - self._clock.shift(), wall + LONGEST_MANUAL)
-            said = f"{by} at {node}" + (f": {why}" if why else "")
+            said = made_by(by, node) + (f": {why}" if why else "")
             if kind == "node" and what == self._share.node:
                 log.warning("%s does not trust this node any more (%s)", node, said)
             elif until <= wall:

@@ -168,5 +168,10 @@ def _denial(denial: ManualDenial) -> Denial:
     users = (fold_user(denial.what),) if denial.kind == "user" else ()
     networks = (parse_network(denial.what),) if denial.kind in ("ip", "network") else ()
     nodes = (denial.what,) if denial.kind == "node" else ()
-    by = f"{denial.by} at {denial.node}" if denial.node else ""
-    return Denial(networks, users, denial.until, denial.reason, denial.uid, nodes, by)
+    by = made_by(denial.by, denial.node) if denial.node else ""
+    return Denial(networks, users, denial.until, denial.reason, denial.uid, nodes, by, denial.node)
+
+
+def made_by(by: str, node: str) -> str:
+    """Who denied something on another node: `root@pop1`, as nodes write it themselves."""
+    return by if by.endswith(f"@{node}") else f"{by} at {node}"

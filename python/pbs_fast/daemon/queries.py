@@ -131,4 +131,6 @@ def denials(some: list[Denial], most: int) -> list[replies.Denial]:
             if len(found) == most:
                 return found
             found.append({"what": what, "until": until, "by": by, "reason": denial.reason})
+            if denial.maker:
+                found[-1]["node"] = denial.maker
     return found

@@ -45,6 +45,8 @@ class Denial:
     """Other nodes, whose grants do not count; for who takes these."""
     by: str = ""
     """Who denied it, in words, where it was on another node."""
+    maker: str = ""
+    """That node."""
 
     def covers(self, ip: str | None, user: str | None) -> bool:
         """Whether it is about this address or this user."""
