@@ -19,7 +19,7 @@ Ends = dict[str, float]
 
 
 def ends(node: Node) -> Ends:
-    """Address -> end of its row, in seconds since the epoch on this machine's clock, of the table of a daemon that runs.
+    """Address -> end of its row in the table of a daemon that runs, in seconds since the epoch on this machine's clock.
 
     What the daemon lists must be what the table holds.
     """

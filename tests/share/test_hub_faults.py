@@ -27,7 +27,7 @@ def stack() -> Iterator[ExitStack]:
         yield made
 
 
-# -- what hubs lose: all these faults at once, each on a hub of its own of the same two nodes ---------------------------
+# -- what hubs lose: all these faults at once, each on a hub of its own of the same two nodes --------------------
 
 LOSE = ("flushed", "restarted", "evicted", "failed over", "deleted")
 KEEP = ("volatile-ttl", "whole")
@@ -144,7 +144,7 @@ def test_who_comes_after_all_this_learns_all_from_one_hub(lost: Lost, stack: Exi
     wait_same(lost.pop, late, ips={A, B, C, D})
 
 
-# -- hubs that serve nobody for a while ---------------------------------------------------------------------------------
+# -- hubs that serve nobody for a while --------------------
 
 
 def test_one_of_several_hubs_is_enough(stack: ExitStack) -> None:
