@@ -76,10 +76,10 @@ class Share:
         """`hubs` makes them, given what wakes the loop; none of them is started."""
         self._keys, self._clock, self._ledger = keys, clock, ledger
         self.node = node
-        self._woken, self._wake = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
         self.links = [Link(number, hub, clock.wall()) for number, hub in enumerate(hubs(self._rouse), 1)]
+        self._pair = socket.socketpair() if self.links else ()
+        for each in self._pair:
+            each.setblocking(False)
         now = clock.now()
         self._tombstones = Tombstones(keys.longest)
         self.inbox = Inbox(
@@ -121,19 +121,20 @@ class Share:
         for link in self.links:
             link.hub.start()
 
-    def fileno(self) -> int:
-        """Becomes readable when something came."""
-        return self._woken.fileno()
+    def filenos(self) -> list[int]:
+        """What becomes readable when something came; nothing without hubs."""
+        return [each.fileno() for each in self._pair[:1]]
 
     def drain(self) -> None:
         """Forget the wake-ups."""
-        with suppress(BlockingIOError):
-            while self._woken.recv(4096):
-                pass
+        for woken in self._pair[:1]:
+            with suppress(BlockingIOError):
+                while woken.recv(4096):
+                    pass
 
     def _rouse(self) -> None:
         with suppress(OSError):  # full: it wakes up anyway
-            self._wake.send(b"x")
+            self._pair[1].send(b"x")
 
     def turn(self) -> None:
         """Take what came, and give each idle hub what it is owed."""
@@ -207,12 +208,12 @@ class Share:
         end = time.monotonic() + _FLUSH
         while self._owing() and time.monotonic() < end:
             self.turn()
-            select([self._woken], [], [], 0.05)
+            select(self.filenos(), [], [], 0.05)
             self.drain()
         for link in self.links:
             link.hub.close()
-        self._woken.close()
-        self._wake.close()
+        for each in self._pair:
+            each.close()
 
     def _owing(self) -> bool:
         return any(link.writing is None and self.outbox.waiting(link.number - 1) for link in self.links)
