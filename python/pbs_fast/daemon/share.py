@@ -77,7 +77,7 @@ class Share:
         self._keys, self._clock, self._ledger = keys, clock, ledger
         self.node = node
         self.links = [Link(number, hub, clock.wall()) for number, hub in enumerate(hubs(self._rouse), 1)]
-        self._pair = socket.socketpair() if self.links else ()
+        self._pair: tuple[socket.socket, ...] = socket.socketpair() if self.links else ()
         for each in self._pair:
             each.setblocking(False)
         now = clock.now()
