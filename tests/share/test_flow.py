@@ -73,6 +73,23 @@ def test_rows_of_nodes_that_are_not_trusted_do_not_count(new_hub: NewHub, new_no
     assert "the node pop1 is not trusted any more" in smtp.said()
 
 
+def test_the_guards_of_the_node_that_receives_decide(new_hub: NewHub, new_node: NewNode) -> None:
+    hub = new_hub()
+    pop, smtp = new_node("pop1", [hub]), new_node("smtp1", [hub], logs=False)
+    smtp.configure('guards.proxies = ["203.0.113.5"]\nguards.hosts = ["nobody"]\n')
+    smtp.deny.write_text('[[deny]]\nusers = ["mallory@example.org"]\n')
+    smtp.networks.write_text("127.0.0.0/8\n203.0.113.7\n")
+    pop.start()
+    smtp.start()
+    pop.append(login(A), login(B, "mallory@example.org"), login(C), login("203.0.113.8"))
+    pop.wait_rows(A, B, C, "203.0.113.8")
+    smtp.wait_rows("203.0.113.8")
+    for ip, guard in ((A, "proxies"), (B, "deny")):
+        assert [(each["guard"], each["log"]) for each in why(smtp, ip)["refusals"]] == [(guard, "node pop1")]
+    state = smtp.status()
+    assert (state["logins"], state["refused"], sum(state["outcomes"].values())) == (0, {}, 0)
+
+
 def test_two_hubs_of_which_one_dies(new_hub: NewHub, new_node: NewNode) -> None:
     first, second = new_hub(), new_hub()
     pop, smtp = new_node("pop1", [first, second]), new_node("smtp1", [first, second], logs=False)
