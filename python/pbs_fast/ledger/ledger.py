@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, SharedRow
 from pbs_fast.ledger.counting import HeldRows, LoginRow
 from pbs_fast.ledger.expiry import ExpiryQueue
-from pbs_fast.ledger.origins import MANUAL, NEW, RENEWED, Origins
+from pbs_fast.ledger.origins import MANUAL, NEW, RENEWED, Covers, Origins
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.ledger.state import State
 
@@ -304,6 +304,22 @@ class Ledger:
         if gone is not None:
             gone.update(removed)
         return delta
+
+    def withdraw(self, ips: Iterable[str], covers: Covers, now: float, gone: dict[str, Grant] | None = None) -> Delta:
+        """Remove what is revoked of these addresses: `covers` is asked about the row that our own logs explain and about
+        that of another node, each by itself, and what it does not cover stays. Walks the whole queue."""
+        removed: list[str] = []
+        kept: dict[str, Grant] = {}
+        for ip in ips:
+            if ip in self._rows:
+                goes, left = self._origins.judge(ip, covers, now, self._held)
+                if goes:
+                    removed.append(ip)
+                    if left is not None:
+                        kept[ip] = left
+        self.revoke(removed, gone)
+        self._origins.put_back(kept)
+        return Delta(set=kept, removed=tuple(ip for ip in removed if ip not in kept))
 
     def own(self, ip: str) -> Grant | None:
         """The row of an address that our own logs explain, even if a longer one of another node, or a manual grant,

@@ -9,7 +9,7 @@ trusted. Invariants, held by tests/ledger:
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from math import floor
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -24,6 +24,9 @@ RENEWED: Final = "renewed"
 RECOVERED: Final = "recovered"
 MANUAL: Final = "manual"
 HUB: Final = "hub"
+
+Covers = Callable[[str, Grant], bool]
+"""Whether a revocation is about a row of an address."""
 
 Origin = Literal["recovered", "manual", "hub"]
 
@@ -167,6 +170,30 @@ class Origins:
                 late += 1
         self._counters.update(hub_new=new, hub_renewed=renewed, hub_late=late)
         return changed, new
+
+    def judge(self, ip: str, covers: Covers, now: float, held: HeldRows) -> tuple[bool, Grant | None]:
+        """Whether something of an address is revoked, and the row that it keeps if its live row is."""
+        row = self._rows[ip]
+        other = row if row.node else held.others.get(ip)
+        mine = self.hidden.get(ip) if row.node else row
+        own_goes = mine is not None and covers(ip, mine)
+        other_goes = other is not None and covers(ip, other)
+        if row.node and own_goes and not other_goes:
+            del self.hidden[ip]
+        elif not row.node and other_goes and not own_goes:
+            del held.others[ip]
+        elif own_goes or other_goes:
+            left = other if own_goes else mine
+            gone = other_goes if left is other else own_goes
+            return True, None if left is None or gone or left.expires <= now else left
+        return False, None
+
+    def put_back(self, rows: dict[str, Grant]) -> None:
+        """Insert rows of addresses that have none."""
+        for ip, row in rows.items():
+            self._queue.add(ip, row.expires)
+        self._rows.update(rows)
+        self.mark(*rows.values())
 
     def distrust(self, nodes: Container[str], now: float, held: HeldRows) -> tuple[Delta, dict[str, Grant]]:
         """Remove the rows of these nodes, but for what our own logs explain; what changed, and the rows removed."""
