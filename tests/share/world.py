@@ -222,7 +222,8 @@ class Node:
         time = int(self.world.time)
         self.log.append(Event(time, kind, ip, user, session))
         self.observe(self.log[-1])
-        if kind == "login" and not self.world.ever_covered(ip, user, time):
+        # Where sessions are counted, an older one that is revoked takes a later login with it.
+        if kind == "login" and not self.sessions and not self.world.ever_covered(ip, user, time):
             self.sure[ip] = user, time + GRACE
 
     def deny(self, revocation: Revocation) -> None:
@@ -244,10 +245,10 @@ class Node:
         if not denied:
             return
 
-        def covers(ip: str, row: Grant) -> bool:
-            if row.node:
+        def covers(ip: str, row: Grant, login: int | None) -> bool:
+            if login is None:
                 return any(each.names(ip, row) for each in denied)
-            return self.tombstones.refuses(ip, row.user, "", self.ledger.login(ip))
+            return self.tombstones.refuses(ip, row.user, "", login)
 
         self.changed(self.ledger.withdraw(self.ledger.addresses(), covers, self.now))
 
@@ -477,8 +478,8 @@ class World:
             ended = {event.session: event.time for event in node.log if event.kind == "logout"}
             logins = [event for event in node.log if event.kind == "login" and event.ip == ip]
             good = [event for event in logins if not self.covered(ip, event.user, event.time)]
-            if node.sessions and any(event.session not in ended for event in good):
-                # A session is open. The row is then held for as long as the youngest one could be.
+            if node.sessions and good and any(event.session not in ended for event in logins):
+                # A session is open, so the row is held. Perhaps by one that was revoked, until the node knew of it.
                 latest = max(latest, *(event.time + MAX_SESSION for event in good))
             latest = max([latest, *(ended.get(event.session, event.time) + GRACE for event in good)])
         return end <= latest + 1 + 3 * ERROR

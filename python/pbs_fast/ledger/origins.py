@@ -25,8 +25,9 @@ RECOVERED: Final = "recovered"
 MANUAL: Final = "manual"
 HUB: Final = "hub"
 
-Covers = Callable[[str, Grant], bool]
-"""Whether a revocation is about a row of an address."""
+Covers = Callable[[str, Grant, int | None], bool]
+"""Whether a row of an address is revoked. With the second of its login; None for a row of another node, and for one
+that no login explains."""
 
 Origin = Literal["recovered", "manual", "hub"]
 
@@ -171,13 +172,15 @@ class Origins:
         self._counters.update(hub_new=new, hub_renewed=renewed, hub_late=late)
         return changed, new
 
-    def judge(self, ip: str, covers: Covers, now: float, held: HeldRows) -> tuple[bool, Grant | None]:
+    def judge(
+        self, ip: str, covers: Covers, login: int | None, now: float, held: HeldRows
+    ) -> tuple[bool, Grant | None]:
         """Whether something of an address is revoked, and the row that it keeps if its live row is."""
         row = self._rows[ip]
         other = row if row.node else held.others.get(ip)
         mine = self.hidden.get(ip) if row.node else row
-        own_goes = mine is not None and covers(ip, mine)
-        other_goes = other is not None and covers(ip, other)
+        own_goes = mine is not None and covers(ip, mine, login)
+        other_goes = other is not None and covers(ip, other, None)
         if row.node and own_goes and not other_goes:
             del self.hidden[ip]
         elif not row.node and other_goes and not own_goes:

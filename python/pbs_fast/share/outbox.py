@@ -48,9 +48,6 @@ class Rows(Protocol):
     def login(self, ip: str) -> int:
         """The second of the newest login of an own row, on the ledger's clock."""
 
-    def is_open(self, ip: str) -> bool:
-        """Whether a counted session of the address is open."""
-
 
 class Trim(NamedTuple):
     """What XADD is to drop from our stream."""
@@ -136,8 +133,6 @@ class Outbox:
         """The end that we sent last of each own row."""
         self._queue = ExpiryQueue()
         """When to look at which row of `_known`: at its half-life, and at that end."""
-        self._opened: dict[str, int] = {}
-        """The login of the session that explains an own row, also after its logout."""
         self._revokes: dict[Subject, tuple[Denied, float]] = {}
         """Revocations of this node, each with the second until which they are sent."""
         self._revokes_at: float | None = None
@@ -150,10 +145,6 @@ class Outbox:
             own = self._rows.own(ip)
             if own is None:
                 continue
-            if self._rows.is_open(ip):
-                self._opened[ip] = self._rows.login(ip)
-            elif own.why != "session":
-                self._opened.pop(ip, None)
             known = self._known.get(ip)
             if known is None or known <= now or (own.expires > known and known - now < self._half):
                 self._send(ip, own, now)
@@ -319,7 +310,6 @@ class Outbox:
     def _forget(self, ip: str) -> None:
         if self._rows.own(ip) is None:
             self._known.pop(ip, None)
-            self._opened.pop(ip, None)
             for hub in self._hubs:
                 hub.urgent.pop(ip, None)
                 hub.later.pop(ip, None)
@@ -330,9 +320,8 @@ class Outbox:
             if own is None or own.expires <= now:
                 continue
             left = ceil(min(own.expires - now, self._grace) * 1000)
-            login = self._opened.get(ip)
-            age = now - (own.expires - self._grace if login is None else login)
-            yield Row(ip, left, own.user, own.format, own.host, max(floor(age * 1000), 0))
+            age = max(floor((now - self._rows.login(ip)) * 1000), 0)
+            yield Row(ip, left, own.user, own.format, own.host, age)
 
     def _beat(self, now: float) -> Beat:
         return Beat(len(self._known), self._version, self._grace, self._seen(), floor(now - self._began))
