@@ -128,10 +128,10 @@ class Machine(RuleBasedStateMachine):
             for subject, made in node.made.items()
             if made.until > self.world.time
         ]
-        node, subject = found[pick % len(found)]
+        node, (kind, what) = found[pick % len(found)]
         if node.up:
             self.actions.add("undo")
-            node.revoke(*subject, self.world.time - 0.5)
+            node.revoke(kind, what, self.world.time - 0.5)
             self.world.pass_time(then)
 
     @precondition(lambda self: len(self.world.nodes) > 2)

@@ -129,7 +129,7 @@ class Node:
     def __init__(self, world: World, name: str, *, sessions: bool) -> None:
         self.world, self.name, self.sessions = world, name, sessions
         self.log: list[Event] = []
-        self.made: dict[tuple[str, str], Revocation] = {}
+        self.made: dict[tuple[What, str], Revocation] = {}
         self.trusted = {each for each in world.names if each != name}
         self.up = True
         self.ends: dict[str, float] = {}
@@ -324,7 +324,7 @@ class Node:
                 link.cursors[node] = reading, item.id
                 message = decode(node, stream, item.m, item.s, [SECRET])
                 if link.drops:
-                    link.drops -= 1
+                    link.drops, link.calm = link.drops - 1, self.world.time
                     continue
                 got.append(Got(node, reading, f"{item.id[0]}-{item.id[1]}", message))
                 self.judge(number, node, item)

@@ -234,6 +234,7 @@ class HeldRows:
 
     def _insert(self, session: Session, end: int, changed: dict[str, Grant]) -> None:
         self._counters["session_row"] += 1
+        self.newest[session.ip] = session.opened
         self._queue.add(session.ip, end)
         self._rows[session.ip] = changed[session.ip] = Grant(end, session.user, session.format, _SESSION, session.host)
 
