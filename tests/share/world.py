@@ -251,6 +251,7 @@ class Node:
             return self.tombstones.refuses(ip, row.user, "", login)
 
         self.changed(self.ledger.withdraw(self.ledger.addresses(), covers, self.now))
+        self.outbox.revoked(denied, self.now)
 
     def trust(self, names: set[str]) -> None:
         self.trusted = set(names)
@@ -427,7 +428,11 @@ class World:
         ):
             return
         for ip, row, end in node.rows():
-            if not row.node and end > self.time + 0.5 and self.time - node.world_time(node.ledger.login(ip)) >= 2:
+            if row.node or end <= self.time + 0.5:
+                continue
+            login = node.world_time(node.ledger.login(ip))
+            # Who distrusts a node does not hear what it revokes.
+            if self.time - login >= 2 and not self.covered(ip, row.user or "", login):
                 assert ip in other.ledger, f"{ip} of {node.name} is live until {end} and {other.name} has it not"
 
     def covered(self, ip: str, user: str, login: float) -> bool:
