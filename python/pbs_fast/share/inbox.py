@@ -248,8 +248,10 @@ class Inbox:
 
     def _denied(self, node: str, message: Message, clock: HubClock, now: float) -> list[Denied]:
         found = []
+        time = message.time / 1000
+        sent = now - max(clock.hub(now) - time, 0.0)
         for kind, what, until, number, by, why in message.revokes:
-            denied = Denied(node, kind, what, clock.ours(until), number, by, why)
+            denied = Denied(node, kind, what, sent + until - time, number, by, why)
             if self._deny(denied, now):
                 found.append(denied)
         return found
