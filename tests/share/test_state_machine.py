@@ -52,6 +52,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.world = World(0)
         self.session = 0
+        self.users: dict[tuple[str, str], str] = {}
         self.actions: set[str] = set()
 
     @initialize(seed=st.integers(0, 1_000), nodes=st.integers(2, 4), hubs=st.integers(1, 2))
@@ -81,8 +82,9 @@ class Machine(RuleBasedStateMachine):
         node = self.world.node(number)
         if node.up:
             self.session += 1
-            # A row has one user. Where sessions hold it, those of another one would go with it.
-            node.happens("login", ip, "Otto" if node.sessions else user, str(self.session))
+            # A row has one user: those of others who logged in before go with it, and the mirrors may know of these.
+            user = self.users.setdefault((node.name, ip), user)
+            node.happens("login", ip, user, str(self.session))
         self.world.pass_time(then)
 
     @rule(number=number, ip=ips, user=users, times=st.integers(2, 4), every=st.sampled_from([9, 17, 31]))
