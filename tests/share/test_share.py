@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
 import pytest
 
@@ -89,8 +90,21 @@ class Played:
         self.share.changed(self.ledger.observe(batch(logins), now))
 
 
-def test_a_hub_is_given_what_it_is_owed_while_it_is_idle() -> None:
-    played = Played(rows=1_500)
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Played]]:
+    with ExitStack() as stack:
+
+        def make(*arguments: object, **options: object) -> Played:
+            played = Played(*arguments, **options)  # type: ignore[arg-type]
+            stack.callback(played.share.close)
+            return played
+
+        yield make
+        monkeypatch.setattr(share_, "_FLUSH", 0.0)
+
+
+def test_a_hub_is_given_what_it_is_owed_while_it_is_idle(play: Callable[..., Played]) -> None:
+    played = play(rows=1_500)
     played.share.turn()
     assert not played.hub.given
     played.hub.connect()
@@ -103,8 +117,8 @@ def test_a_hub_is_given_what_it_is_owed_while_it_is_idle() -> None:
     assert played.share.outbox.waiting(0) == 0
 
 
-def test_a_stop_sends_what_is_owed() -> None:
-    played = Played(rows=3_000)
+def test_a_stop_sends_what_is_owed(play: Callable[..., Played]) -> None:
+    played = play(rows=3_000)
     played.hub.connect()
     played.share.turn()
     played.share.close()
@@ -112,9 +126,11 @@ def test_a_stop_sends_what_is_owed() -> None:
     assert played.hub.closed
 
 
-def test_a_stop_waits_for_a_hub_that_hangs_for_some_seconds_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_waits_for_a_hub_that_hangs_for_some_seconds_only(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(share_, "_FLUSH", 0.2)
-    played = Played(rows=3_000)
+    played = play(rows=3_000)
     played.hub.connect()
     played.hub.hangs = True
     played.share.turn()
@@ -124,8 +140,8 @@ def test_a_stop_waits_for_a_hub_that_hangs_for_some_seconds_only(monkeypatch: py
     assert played.hub.closed
 
 
-def test_a_hub_that_is_down_is_not_waited_for() -> None:
-    played = Played(rows=10)
+def test_a_hub_that_is_down_is_not_waited_for(play: Callable[..., Played]) -> None:
+    played = play(rows=10)
     played.hub.came.append(Failed("Connection refused"))
     played.share.turn()
     began = time.monotonic()
@@ -133,8 +149,8 @@ def test_a_hub_that_is_down_is_not_waited_for() -> None:
     assert time.monotonic() - began < share_._FLUSH
 
 
-def test_a_hub_in_trouble_is_a_notice_until_it_is_back() -> None:
-    played = Played()
+def test_a_hub_in_trouble_is_a_notice_until_it_is_back(play: Callable[..., Played]) -> None:
+    played = play()
     url = "valkey://hub1"
     played.share.turn()
     assert not any(text for _, _, text in played.said)
@@ -160,8 +176,8 @@ def test_without_hubs_nothing_is_done() -> None:
     share.close()
 
 
-def test_a_node_that_does_not_publish_sends_no_row() -> None:
-    played = Played(rows=5, keys=ShareKeys(hubs=("valkey://hub1",), publish=False))
+def test_a_node_that_does_not_publish_sends_no_row(play: Callable[..., Played]) -> None:
+    played = play(rows=5, keys=ShareKeys(hubs=("valkey://hub1",), publish=False))
     played.hub.connect()
     played.share.turn()
     kinds = [json.loads(each.entry.m)["k"] for each in played.hub.given]
