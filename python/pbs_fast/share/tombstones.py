@@ -87,8 +87,8 @@ class Tombstones:
         self._seen[denied.node] = max(denied.number, self._seen.get(denied.node, 0))
         of_maker = self._kept.setdefault(denied.node, {})
         before = of_maker.get(denied.subject)
-        # The same one may have been read while its maker knew of a step of the hub's clock, and we did not: then it seemed
-        # older than it was, never younger.
+        # The same one may have been read while its maker knew of a step of the hub's clock, and we did not: then it
+        # seemed older than it was, never younger.
         if before is not None and (
             before[0].number > denied.number
             or (before[0].number == denied.number and denied.until <= before[0].until + _CLOCKS)
