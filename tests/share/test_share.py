@@ -126,6 +126,19 @@ def test_a_stop_sends_what_is_owed(play: Callable[..., Played]) -> None:
     assert played.hub.closed
 
 
+def test_a_stop_sends_renewals_that_are_still_collected(play: Callable[..., Played]) -> None:
+    played = play(rows=10)
+    played.hub.connect()
+    while played.hub.came or played.share.outbox.waiting(0):
+        played.share.turn()
+    played.hub.given.clear()
+    played.clock.advance(1000)  # less than half of grace is left
+    played.log_in(10)
+    assert played.share.outbox.waiting(0) == 10
+    played.share.close()
+    assert len(played.hub.rows()) == 10
+
+
 def test_a_stop_waits_for_a_hub_that_hangs_for_some_seconds_only(
     play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
 ) -> None:

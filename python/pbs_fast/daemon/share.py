@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import secrets
+import select
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from random import random
-from select import select
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast import __version__
@@ -134,7 +134,8 @@ class Share:
 
     def _rouse(self) -> None:
         with suppress(OSError):  # full: it wakes up anyway
-            self._pair[1].send(b"x")
+            for wake in self._pair[1:]:
+                wake.send(b"x")
 
     def turn(self) -> None:
         """Take what came, and give each idle hub what it is owed."""
@@ -205,15 +206,22 @@ class Share:
 
     def close(self) -> None:
         """Send what is owed, as far as the hubs take it within some seconds, and end."""
+        if not self._pair:
+            return
         end = time.monotonic() + _FLUSH
+        self.outbox.hurry(self._clock.now())
+        poller = select.poll()
+        for fd in self.filenos():
+            poller.register(fd, select.POLLIN)
         while self._owing() and time.monotonic() < end:
             self.turn()
-            select(self.filenos(), [], [], 0.05)
+            poller.poll(50)
             self.drain()
         for link in self.links:
             link.hub.close()
         for each in self._pair:
             each.close()
+        self._pair = ()
 
     def _owing(self) -> bool:
         return any(link.writing is None and self.outbox.waiting(link.number - 1) for link in self.links)
