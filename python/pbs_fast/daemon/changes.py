@@ -58,9 +58,10 @@ class Changes:
                 self._put(grant, end, spoken_again(grant))
         self._manual.forget(granted)
         for denial in self._manual.state.denials.values():
-            self._tell(denial, denial.until)
+            if denial.until > self._clock.wall():
+                self._tell(denial, denial.until)
         for denial in self._manual.state.others.values():
-            self._share.remember(self._shared(denial, denial.until))
+            self._share.revocations.remember(self._shared(denial, denial.until))
 
     def revoke(self, request: Revoke, peer: Peer) -> Iterator[replies.Revoked | None]:
         """Deny, then remove the rows, in parts."""
@@ -74,7 +75,7 @@ class Changes:
         except ManualError as error:
             raise RequestError("busy", str(error)) from None
         key = key_of(request.kind, request.what)
-        denial = state.denials[key] = state.denials[key]._replace(number=self._share.next_number())
+        denial = state.denials[key] = state.denials[key]._replace(number=self._share.revocations.next_number())
         until = denial.until
         if request.ip is not None:
             state.forget([request.ip])
@@ -102,8 +103,8 @@ class Changes:
     def _tell(self, denial: ManualDenial, until: int) -> None:
         """Have the other nodes put it into force, or with an end that has come, out of force."""
         if self._share.links:
-            number = denial.number or self._share.next_number()
-            self._share.revoke(self._shared(denial._replace(number=number), until))
+            number = denial.number or self._share.revocations.next_number()
+            self._share.revocations.tell(self._shared(denial._replace(number=number), until))
 
     def deny_as_others(self, denied: Sequence[Denied]) -> Iterator[None]:
         """Put what other nodes deny into force, or out of it; then remove the rows, in parts."""
@@ -133,7 +134,7 @@ class Changes:
                 self._rows.distrust([target.node])
             for some in self._matching(target):
                 # Of one that is over, logins since then count; those of other nodes are read again.
-                ips = [ip for ip in some if not over or self._share.covers(ip)]
+                ips = [ip for ip in some if not over or self._share.revocations.covers(ip)]
                 if ips:
                     self._rows.revoke(ips, said, "manual")
                 yield
@@ -234,7 +235,7 @@ class Changes:
             log.info(f"denial of {_named(request.kind, request.what)} undone ({by})")
             # A node's rows count again as they are, an address or a user has to log in again.
             over = 0 if denial.kind == "node" else floor(self._clock.wall())
-            self._tell(denial._replace(number=self._share.next_number()), over)
+            self._tell(denial._replace(number=self._share.revocations.next_number()), over)
             undone.append("denial")
         if grant is not None:
             row = self._ledger.get(grant.ip)

@@ -18,6 +18,7 @@ from random import random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast import __version__
+from pbs_fast.daemon.revocations import Revocations
 from pbs_fast.daemon.share_watch import Link, ShareWatch
 from pbs_fast.metrics.families import SHARE_BOUNDS
 from pbs_fast.metrics.snapshot import Histogram
@@ -81,13 +82,13 @@ class Share:
         for each in self._pair:
             each.setblocking(False)
         now = clock.now()
-        self._tombstones = Tombstones(keys.longest)
+        tombstones = Tombstones(keys.longest)
         self.inbox = Inbox(
             node=node,
             trusted=keys.from_,
             longest=keys.longest,
             hubs=len(self.links),
-            tombstones=self._tombstones,
+            tombstones=tombstones,
             now=now,
         )
         self.outbox = Outbox(
@@ -100,14 +101,14 @@ class Share:
             rows=ledger,
             hubs=len(self.links),
             version=__version__,
-            seen=self._tombstones.seen,
+            seen=tombstones.seen,
             now=now,
             random=random,
         )
         self.delays = Histogram(SHARE_BOUNDS)
         self._removing: deque[Iterator[None]] = deque()
         """Rows that are being removed because of revocations."""
-        self._number = 0
+        self.revocations = Revocations(self.inbox, self.outbox, tombstones, ledger, clock)
         self._look = float("-inf")
         self._left = False
         """What came was not taken wholly."""
@@ -326,30 +327,6 @@ class Share:
         if not self.links:
             return []
         return [each for each in self.inbox.nodes(self._clock.now()) if each.name not in self.watch.forgotten]
-
-    def next_number(self) -> int:
-        """The number of the next revocation: higher than those of earlier runs, unless the clock was set back."""
-        self._number = max(self._number + 1, int(self._clock.wall()))
-        return self._number
-
-    def revoke(self, denied: Denied) -> None:
-        """A revocation of this node, which the caller has put into force."""
-        self._number = max(self._number, denied.number)
-        now = self._clock.now()
-        if self.inbox.denied(denied, now):
-            self.outbox.revoke(denied, now)
-
-    def covers(self, ip: str) -> bool:
-        """Whether the row of this address goes although its revocation is over: one of our own logs if its login is not
-        later; one of another node in any case, because that is read again."""
-        row, own = self._ledger.get(ip), self._ledger.own(ip)
-        if row is None or row.node:
-            return row is not None
-        return own is not None and self._tombstones.refuses(ip, own.user, "", self._ledger.login(ip))
-
-    def remember(self, denied: Denied) -> None:
-        """A revocation of another node that is in force since an earlier run."""
-        self._tombstones.add(denied, self._clock.now())
 
     def trust(self, names: Iterable[str]) -> None:
         """Trust these nodes from now on."""
