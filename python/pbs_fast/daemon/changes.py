@@ -19,10 +19,11 @@ from pbs_fast.guards import LOCAL
 from pbs_fast.guards.deny import fold_user
 from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant, Whom, key_of
 from pbs_fast.log.records import event
+from pbs_fast.share.message import LONGEST_WHY
 from pbs_fast.share.tombstones import Denied
 from pbs_fast.util.accounts import user_name
 from pbs_fast.util.addresses import parse, parse_network
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import printable, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.control.peers import Peer
@@ -98,7 +99,8 @@ class Changes:
     def _shared(self, denial: ManualDenial, until: int) -> Denied:
         by = denial.by or f"{user_name(denial.uid)}@{self._share.node}"
         end = until + self._clock.shift()
-        return Denied(denial.node or self._share.node, denial.kind, denial.what, end, denial.number, by, denial.reason)
+        node = denial.node or self._share.node
+        return Denied(node, denial.kind, denial.what, end, denial.number, by, _short(denial.reason))
 
     def _tell(self, denial: ManualDenial, until: int) -> None:
         """Have the other nodes put it into force, or with an end that has come, out of force."""
@@ -114,7 +116,8 @@ class Changes:
             until = min(floor(end) - self._clock.shift(), wall + LONGEST_MANUAL)
             said = made_by(by, node) + (f": {why}" if why else "")
             if kind == "node" and what == self._share.node:
-                log.warning("%s does not trust this node any more (%s)", node, said)
+                again = "again" if until <= wall else "no more"
+                log.warning("%s trusts this node %s (%s)", node, again, said)
             elif until <= wall:
                 if state.others.pop((node, *key_of(kind, what)), None) is not None:
                     log.info("denial of %s undone (%s)", _named(kind, what), said)
@@ -255,6 +258,11 @@ class Changes:
             log.info(said, extra=event("granted", [*delta.set.items()], by))
         else:
             log.info(f"manual grant of {grant.ip} until={spelled(grant.until)}: a login gave it more ({by})")
+
+
+def _short(reason: str) -> str:
+    """As other nodes accept it."""
+    return printable(reason).encode()[:LONGEST_WHY].decode(errors="ignore")
 
 
 def _named(kind: Whom, what: str) -> str:
