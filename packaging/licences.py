@@ -48,7 +48,7 @@ def crates() -> dict[str, tuple[str, Path]]:
 
 
 def libraries() -> dict[str, str]:
-    """Name -> licence of each Python library that an installation with the extras `bdb`, `metrics` and `share` brings."""
+    """Name -> licence of each Python library that an installation with `bdb`, `metrics` and `share` brings."""
     found: dict[str, str] = {}
     todo = [("pbs-fast", frozenset({"bdb", "metrics", "share"}))]
     while todo:
@@ -87,7 +87,7 @@ def listing() -> str:
         "|---|---|",
         *(f"| {name} | {said} |" for name, (said, _) in crates().items()),
         "",
-        "| Python library (berkeleydb, prometheus-client and valkey only with `pbs-fast[bdb,metrics,share]`) | licence |",
+        "| Python library (berkeleydb, prometheus-client, valkey only with `[bdb,metrics,share]`) | licence |",
         "|---|---|",
         *(f"| {name} | {said} |" for name, said in libraries().items()),
         "",

@@ -73,6 +73,23 @@ def test_rows_of_nodes_that_are_not_trusted_do_not_count(new_hub: NewHub, new_no
     assert "the node pop1 is not trusted any more" in smtp.said()
 
 
+def test_the_guards_of_the_node_that_receives_decide(new_hub: NewHub, new_node: NewNode) -> None:
+    hub = new_hub()
+    pop, smtp = new_node("pop1", [hub]), new_node("smtp1", [hub], logs=False)
+    smtp.configure('guards.proxies = ["203.0.113.5"]\nguards.hosts = ["nobody"]\n')
+    smtp.deny.write_text('[[deny]]\nusers = ["mallory@example.org"]\n')
+    smtp.networks.write_text("127.0.0.0/8\n203.0.113.7\n")
+    pop.start()
+    smtp.start()
+    pop.append(login(A), login(B, "mallory@example.org"), login(C), login("203.0.113.8"))
+    pop.wait_rows(A, B, C, "203.0.113.8")
+    smtp.wait_rows("203.0.113.8")
+    for ip, guard in ((A, "proxies"), (B, "deny")):
+        assert [(each["guard"], each["log"]) for each in why(smtp, ip)["refusals"]] == [(guard, "node pop1")]
+    state = smtp.status()
+    assert (state["logins"], state["refused"], sum(state["outcomes"].values())) == (0, {}, 0)
+
+
 def test_two_hubs_of_which_one_dies(new_hub: NewHub, new_node: NewNode) -> None:
     first, second = new_hub(), new_hub()
     pop, smtp = new_node("pop1", [first, second]), new_node("smtp1", [first, second], logs=False)
@@ -168,7 +185,7 @@ def test_a_revocation_holds_on_all_nodes(new_hub: NewHub, new_node: NewNode) -> 
     smtp_daemon = smtp.start()
     pop.append(login(A, "mallory@example.org"), login(B, "anna@example.org"))
     smtp.wait_rows(A, B)
-    done = pbs("revoke", f"--config={pop.config}", "mallory@example.org", "--for=1h", "--reason=stolen password")
+    done = pbs("revoke", f"--config={pop.config}", "mallory@example.org", "--for=1h", "--reason=stolen\tpassword")
     assert "in force on 2 of 2 nodes" in done.stdout, (done, smtp.said())
     smtp.wait_rows(B)
     assert [each["by"] for each in smtp.status()["denials"]] == ["root@pop1"]
@@ -222,7 +239,7 @@ def test_a_node_can_be_revoked(new_hub: NewHub, new_node: NewNode) -> None:
         node.wait_rows(A)
     other.append(login(C))
     other.wait_rows(A, B, C)
-    other.wait_said("smtp1 does not trust this node any more")
+    other.wait_said("smtp1 trusts this node no more")
     assert smtp.rows() == [A]
     done = pbs("revoke", f"--config={smtp.config}", "--undo", "--node=pop2")
     assert done.returncode == 0, done

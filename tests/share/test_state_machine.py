@@ -52,15 +52,20 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.world = World(0)
         self.session = 0
+        self.users: dict[tuple[str, str], str] = {}
         self.actions: set[str] = set()
 
     @initialize(seed=st.integers(0, 1_000), nodes=st.integers(2, 4), hubs=st.integers(1, 2))
     def begin(self, seed: int, nodes: int, hubs: int) -> None:
         self.world = World(seed, nodes, hubs)
         self.world.pass_time(3)
+        for each, node in enumerate(self.world.nodes):
+            self.login(each, f"192.0.2.{each + 1}", "Otto", 1)
+            self.login(each, "198.51.100.7", "eve", 0)
+            assert node.up
 
     def teardown(self) -> None:
-        self.world.quiet()
+        self.world.quiet(self.session)
         DONE["examples"] += 1
         DONE.update(self.actions)
         DONE.update(
@@ -77,6 +82,8 @@ class Machine(RuleBasedStateMachine):
         node = self.world.node(number)
         if node.up:
             self.session += 1
+            # A row has one user: those of others who logged in before go with it, and the mirrors may know of these.
+            user = self.users.setdefault((node.name, ip), user)
             node.happens("login", ip, user, str(self.session))
         self.world.pass_time(then)
 
@@ -98,34 +105,35 @@ class Machine(RuleBasedStateMachine):
                 self.actions.add("logout")
         self.world.pass_time(then)
 
-    @rule(seconds=st.sampled_from([1, 5, 15, 35, 65]))
+    @rule(seconds=st.sampled_from([1, 5, 15, 45, 120, 300]))
     def pass_time(self, seconds: int) -> None:
         self.world.pass_time(seconds)
 
     # -- administrators -----------------------------------------------------------------------------------------------
 
-    @rule(number=number, subject=subjects, for_=st.sampled_from([0, 4, 40, 100]), then=st.sampled_from([0, 3, 12]))
+    @rule(number=number, subject=subjects, for_=st.sampled_from([0, 4, 100, 900]), then=st.sampled_from([0, 3, 12]))
     def revoke(self, number: int, subject: tuple[What, str], for_: int, then: int) -> None:
         node, (kind, what) = self.world.node(number), subject
         if not node.up:
             return
         until = self.world.time + for_ + 0.5
         node.revoke(kind, what, until)
-        self.world.revocations[node.name, kind, what.casefold()] = until
-        self.world.disturb()
         self.actions.add("revoke")
         self.world.pass_time(then)
 
-    @rule(number=number, subject=subjects, then=st.sampled_from([0, 3]))
-    def undo(self, number: int, subject: tuple[What, str], then: int) -> None:
-        node = self.world.node(number)
-        made = node.made.get(subject)
-        if node.up and made is not None and made.until > self.world.time:
+    @precondition(lambda self: any(until > self.world.time for until in self.world.revocations.values()))
+    @rule(pick=number, then=st.sampled_from([0, 3]))
+    def undo(self, pick: int, then: int) -> None:
+        found = [
+            (node, subject)
+            for node in self.world.nodes
+            for subject, made in node.made.items()
+            if made.until > self.world.time
+        ]
+        node, (kind, what) = found[pick % len(found)]
+        if node.up:
             self.actions.add("undo")
-            until = self.world.time - 0.5
-            node.revoke(*subject, until)
-            self.world.revocations[node.name, subject[0], subject[1].casefold()] = until
-            self.world.disturb()
+            node.revoke(kind, what, self.world.time - 0.5)
             self.world.pass_time(then)
 
     @precondition(lambda self: len(self.world.nodes) > 2)
@@ -149,13 +157,37 @@ class Machine(RuleBasedStateMachine):
         self.actions.add("cut")
         self.world.pass_time(then)
 
-    @rule(number=number, hub=number, after=st.integers(0, 2))
-    def break_off(self, number: int, hub: int, after: int) -> None:
+    @rule(number=number, hub=number, after=st.integers(0, 2), ip=ips)
+    def break_off(self, number: int, hub: int, after: int, ip: str) -> None:
         """A connection breaks while messages are written."""
         link = self.world.node(number).links[self.hub(hub)]
         link.breaks_after = after
         link.calm = self.world.time
         self.actions.add("break off")
+        self.login(number, ip, "anna@example.org", 2)
+
+    @rule(number=number, hub=number, count=st.integers(1, 3), ip=ips)
+    def skip(self, number: int, hub: int, count: int, ip: str) -> None:
+        """A node reads from where some entries are not yet."""
+        link = self.world.node(number).links[self.hub(hub)]
+        link.drops, link.calm = count, self.world.time
+        self.actions.add("skip")
+        self.login(number + 1, ip, "anna@example.org", 2)
+
+    @rule(number=number, subject=subjects, ip=ips, user=users)
+    def revoke_alone(self, number: int, subject: tuple[What, str], ip: str, user: str) -> None:
+        """A revocation that reaches the others late, when there are logins again."""
+        node = self.world.node(number)
+        links = [link for link in node.links if link.up]
+        for link in links:
+            link.up = False
+        self.world.pass_time(1)
+        self.revoke(number, subject, 4, 6)
+        self.login(number + 1, ip, user, 2)
+        for link in links:
+            link.up = True
+        self.actions.add("revoke alone")
+        self.world.pass_time(3)
 
     @rule(hub=number, then=st.sampled_from([1, 12, 40]), empty=st.booleans())
     def kill_hub(self, hub: int, then: int, empty: bool) -> None:
@@ -183,12 +215,20 @@ class Machine(RuleBasedStateMachine):
         self.actions.add("fail over")
         self.world.pass_time(then)
 
-    @rule(hub=number, by=st.sampled_from([-3_600, -40, -15, 15, 40, 3_600]), then=st.sampled_from([0, 3, 16]))
-    def set_clock(self, hub: int, by: int, then: int) -> None:
+    @rule(
+        hub=number,
+        by=st.sampled_from([-3_600, -40, -15, 15, 40, 3_600]),
+        number=number,
+        ip=ips,
+        first=st.integers(0, 10),
+        then=st.sampled_from([0, 3, 16]),
+    )
+    def set_clock(self, hub: int, by: int, number: int, ip: str, first: int, then: int) -> None:
         self.world.hubs[self.hub(hub)].skew += by
         self.world.disturb(self.hub(hub))
         self.actions.add("set clock")
-        self.world.pass_time(then)
+        self.world.pass_time(first)
+        self.login(number, ip, "anna@example.org", then)
 
     @rule(number=number, then=st.sampled_from([0, 1, 20]))
     def crash(self, number: int, then: int) -> None:
@@ -212,14 +252,13 @@ class Machine(RuleBasedStateMachine):
     def write_again(self, hub: int, number: int, to: int, pick: int, kind: str) -> None:
         """A stranger with access to the hub, but without the secret, writes what was written, or makes something up."""
         each, node = self.world.hubs[self.hub(hub)], self.world.node(number)
-        items = each.streams.get(stream_of(SITE, node.name), [])
+        items = [item for item in each.streams.get(stream_of(SITE, node.name), []) if b'"r":' in item.m]
         if not items or not each.alive:
             return
         item = items[-1 - pick % len(items)]
         target = stream_of(SITE, node.name if kind != "moved" else self.world.node(to).name)
-        m = item.m.replace(b'"left"', b'"left"') if kind != "forged" else item.m.replace(b"192.0.2.1", b"203.0.113.66")
-        stale = item._replace(m=m)
-        each.add(target, stale.m, stale.s, self.world.time)
+        m = item.m.replace(b"192.0.2.", b"203.0.113.") if kind == "forged" else item.m
+        each.add(target, m, item.s, self.world.time)
         each.streams[target][-1] = each.streams[target][-1]._replace(skew=item.skew)
         self.world.disturb(self.hub(hub))
         self.actions.add(kind)
@@ -472,6 +511,5 @@ BROKEN: list[Break] = [
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_rule_is_noticed(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch)
-    with pytest.raises(Exception) as raised:
+    with pytest.raises(AssertionError):
         run(600, quick=True)
-    assert "AssertionError" in repr(raised.getrepr())

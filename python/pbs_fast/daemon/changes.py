@@ -19,10 +19,11 @@ from pbs_fast.guards import LOCAL
 from pbs_fast.guards.deny import fold_user
 from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant, Whom, key_of
 from pbs_fast.log.records import event
+from pbs_fast.share.message import LONGEST_WHY
 from pbs_fast.share.tombstones import Denied
 from pbs_fast.util.accounts import user_name
 from pbs_fast.util.addresses import parse, parse_network
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import printable, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.control.peers import Peer
@@ -58,9 +59,10 @@ class Changes:
                 self._put(grant, end, spoken_again(grant))
         self._manual.forget(granted)
         for denial in self._manual.state.denials.values():
-            self._tell(denial, denial.until)
+            if denial.until > self._clock.wall():
+                self._tell(denial, denial.until)
         for denial in self._manual.state.others.values():
-            self._share.remember(self._shared(denial, denial.until))
+            self._share.revocations.remember(self._shared(denial, denial.until))
 
     def revoke(self, request: Revoke, peer: Peer) -> Iterator[replies.Revoked | None]:
         """Deny, then remove the rows, in parts."""
@@ -74,7 +76,7 @@ class Changes:
         except ManualError as error:
             raise RequestError("busy", str(error)) from None
         key = key_of(request.kind, request.what)
-        denial = state.denials[key] = state.denials[key]._replace(number=self._share.next_number())
+        denial = state.denials[key] = state.denials[key]._replace(number=self._share.revocations.next_number())
         until = denial.until
         if request.ip is not None:
             state.forget([request.ip])
@@ -97,13 +99,14 @@ class Changes:
     def _shared(self, denial: ManualDenial, until: int) -> Denied:
         by = denial.by or f"{user_name(denial.uid)}@{self._share.node}"
         end = until + self._clock.shift()
-        return Denied(denial.node or self._share.node, denial.kind, denial.what, end, denial.number, by, denial.reason)
+        node = denial.node or self._share.node
+        return Denied(node, denial.kind, denial.what, end, denial.number, by, _short(denial.reason))
 
     def _tell(self, denial: ManualDenial, until: int) -> None:
         """Have the other nodes put it into force, or with an end that has come, out of force."""
         if self._share.links:
-            number = denial.number or self._share.next_number()
-            self._share.revoke(self._shared(denial._replace(number=number), until))
+            number = denial.number or self._share.revocations.next_number()
+            self._share.revocations.tell(self._shared(denial._replace(number=number), until))
 
     def deny_as_others(self, denied: Sequence[Denied]) -> Iterator[None]:
         """Put what other nodes deny into force, or out of it; then remove the rows, in parts."""
@@ -113,7 +116,8 @@ class Changes:
             until = min(floor(end) - self._clock.shift(), wall + LONGEST_MANUAL)
             said = made_by(by, node) + (f": {why}" if why else "")
             if kind == "node" and what == self._share.node:
-                log.warning("%s does not trust this node any more (%s)", node, said)
+                again = "again" if until <= wall else "no more"
+                log.warning("%s trusts this node %s (%s)", node, again, said)
             elif until <= wall:
                 if state.others.pop((node, *key_of(kind, what)), None) is not None:
                     log.info("denial of %s undone (%s)", _named(kind, what), said)
@@ -133,7 +137,7 @@ class Changes:
                 self._rows.distrust([target.node])
             for some in self._matching(target):
                 # Of one that is over, logins since then count; those of other nodes are read again.
-                ips = [ip for ip in some if not over or self._share.covers(ip)]
+                ips = [ip for ip in some if not over or self._share.revocations.covers(ip)]
                 if ips:
                     self._rows.revoke(ips, said, "manual")
                 yield
@@ -234,7 +238,7 @@ class Changes:
             log.info(f"denial of {_named(request.kind, request.what)} undone ({by})")
             # A node's rows count again as they are, an address or a user has to log in again.
             over = 0 if denial.kind == "node" else floor(self._clock.wall())
-            self._tell(denial._replace(number=self._share.next_number()), over)
+            self._tell(denial._replace(number=self._share.revocations.next_number()), over)
             undone.append("denial")
         if grant is not None:
             row = self._ledger.get(grant.ip)
@@ -254,6 +258,11 @@ class Changes:
             log.info(said, extra=event("granted", [*delta.set.items()], by))
         else:
             log.info(f"manual grant of {grant.ip} until={spelled(grant.until)}: a login gave it more ({by})")
+
+
+def _short(reason: str) -> str:
+    """As other nodes accept it."""
+    return printable(reason).encode()[:LONGEST_WHY].decode(errors="ignore")
 
 
 def _named(kind: Whom, what: str) -> str:

@@ -278,7 +278,7 @@ class Daemon:
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
-        others = [self._signals.fileno(), self._share.fileno()]
+        others = [self._signals.fileno(), *self._share.filenos()]
         if self._control is not None:
             others.append(self._control.fileno())
         if self._sleep.wait(fds, left, others):

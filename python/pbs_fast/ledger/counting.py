@@ -16,7 +16,7 @@ from math import floor
 
 from pbs_fast.events import Batch, Counters, Grant, Kind
 from pbs_fast.ledger.expiry import ExpiryQueue
-from pbs_fast.ledger.origins import Origins
+from pbs_fast.ledger.origins import Covers, Origins
 from pbs_fast.ledger.sessions import Line, OpenSessions, Session
 from pbs_fast.ledger.state import State
 
@@ -53,6 +53,8 @@ class HeldRows:
         """Addresses whose rows are in no queue."""
         self.others: dict[str, Grant] = {}
         """Rows of other nodes for addresses in `idle`: they count when the sessions are over, if they last longer."""
+        self.newest: dict[str, int] = {}
+        """The newest login that opened a session, for rows that sessions explain."""
         self._sessions, self._grace, self._origins = sessions, grace, origins
         self._rows, self._queue, self._counters = rows, queue, counters
         #: Addresses with a session and no row, and the end that a row would have without the session: in a replay, a
@@ -118,7 +120,16 @@ class HeldRows:
             self.idle.pop(ip, None)
             self.held.discard(ip)
             self.others.pop(ip, None)
+            self.newest.pop(ip, None)
             self._waiting.pop(ip, None)
+
+    def withdraw(self, ip: str, covers: Covers, changed: dict[str, Grant]) -> None:
+        """End the sessions of an address that are revoked, though a later login is not."""
+        if ip in self.idle:
+            ended = self._sessions.end(
+                ip, lambda each: covers(ip, Grant(0, each.user, each.format, _SESSION, each.host), each.opened)
+            )
+            self._lose(ended, "session_lost", changed)
 
     def restore(self, state: State) -> None:
         """Take over the sessions of a state whose rows the ledger has taken over."""
@@ -137,6 +148,7 @@ class HeldRows:
         self._counters["session_opened"] += opened
         row = self._rows.get(ip)
         if row is not None:
+            self.newest[ip] = max(line.timestamp, self.newest.get(ip, line.timestamp))
             self._waiting.pop(ip, None)
             if ip in self._sessions:
                 self._hold(ip, row, before or row, changed)
@@ -222,6 +234,7 @@ class HeldRows:
 
     def _insert(self, session: Session, end: int, changed: dict[str, Grant]) -> None:
         self._counters["session_row"] += 1
+        self.newest[session.ip] = session.opened
         self._queue.add(session.ip, end)
         self._rows[session.ip] = changed[session.ip] = Grant(end, session.user, session.format, _SESSION, session.host)
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, SharedRow
 from pbs_fast.ledger.counting import HeldRows, LoginRow
 from pbs_fast.ledger.expiry import ExpiryQueue
-from pbs_fast.ledger.origins import MANUAL, NEW, RENEWED, Origins
+from pbs_fast.ledger.origins import MANUAL, NEW, RENEWED, Covers, Origins
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.ledger.state import State
 
@@ -239,6 +239,8 @@ class Ledger:
                 self._queue.add(ip, row[0])
         self._origins.unmark(*ended.values())
         self._origins.ended(ended)
+        for ip in ended.keys() & self._held.newest.keys():
+            del self._held.newest[ip]
         self.counters["expired"] += len(ended)
         if gone is not None:
             gone.update(ended)
@@ -305,21 +307,41 @@ class Ledger:
             gone.update(removed)
         return delta
 
+    def withdraw(self, ips: Iterable[str], covers: Covers, now: float, gone: dict[str, Grant] | None = None) -> Delta:
+        """Remove what is revoked of these addresses: `covers` is asked about the row of another node and about that of
+        this one, each by itself, and what it does not cover stays. Walks the whole queue."""
+        removed: list[str] = []
+        kept: dict[str, Grant] = {}
+        changed: dict[str, Grant] = {}
+        for ip in ips:
+            if ip in self._rows:
+                login = None if self.own(ip) is None else self.login(ip)
+                goes, left = self._origins.judge(ip, covers, login, now, self._held)
+                if not goes:
+                    self._held.withdraw(ip, covers, changed)
+                    continue
+                removed.append(ip)
+                if left is not None:
+                    kept[ip] = left
+        self.revoke(removed, gone)
+        self._origins.put_back(kept)
+        return Delta(set={**changed, **kept}, removed=tuple(ip for ip in removed if ip not in kept))
+
     def own(self, ip: str) -> Grant | None:
         """The row of an address that our own logs explain, even if a longer one of another node, or a manual grant,
         hides it."""
         return self._origins.own(ip)
 
     def login(self, ip: str) -> int:
-        """The second of the newest login that explains the own row of an address; of the logout for a row whose last
-        session has ended. Raises KeyError where there is no own row."""
-        session = self.sessions.youngest(ip) if ip in self._held.idle else None
-        if session is not None:
-            return session.opened
+        """The second of the newest login that explains the own row of an address. Raises KeyError where there is no own
+        row."""
         own = self.own(ip)
         if own is None:
             raise KeyError(ip)
-        return own.expires - self.grace
+        if ip in self._held.newest and (ip in self._held.idle or own.why == "session"):
+            return self._held.newest[ip]
+        session = self.sessions.youngest(ip) if ip in self._held.idle else None
+        return own.expires - self.grace if session is None else session.opened
 
     def grant(self, ip: str, end: int) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already.

@@ -9,14 +9,13 @@ trusted. Invariants, held by tests/ledger:
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from math import floor
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from pbs_fast.events import Counters, Delta, Grant, SharedRow
 
 if TYPE_CHECKING:
-    from pbs_fast.ledger.counting import HeldRows
     from pbs_fast.ledger.expiry import ExpiryQueue
 
 NEW: Final = "new"
@@ -24,6 +23,10 @@ RENEWED: Final = "renewed"
 RECOVERED: Final = "recovered"
 MANUAL: Final = "manual"
 HUB: Final = "hub"
+
+Covers = Callable[[str, Grant, int | None], bool]
+"""Whether a row of an address is revoked. With the second of its login; None for a row of another node, and for one
+that no login explains."""
 
 Origin = Literal["recovered", "manual", "hub"]
 
@@ -38,6 +41,15 @@ def row_origin(row: Grant) -> Origin | None:
     if row.why == MANUAL:
         return MANUAL
     return RECOVERED if row.why == RECOVERED and not row.format else None
+
+
+class Held(Protocol):
+    """The part of `HeldRows` that is asked: rows that open sessions hold."""
+
+    idle: dict[str, int]
+    """Address -> the end that its row has without its open sessions."""
+    others: dict[str, Grant]
+    """The longest row of another node of each."""
 
 
 class Origins:
@@ -108,7 +120,7 @@ class Origins:
         self.marked[RECOVERED] += len(found)
         return found
 
-    def grant(self, ip: str, end: int, held: HeldRows) -> Delta:
+    def grant(self, ip: str, end: int, held: Held) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already."""
         if ip in held.idle:
             held.idle[ip] = max(held.idle[ip], end)
@@ -124,7 +136,7 @@ class Origins:
             self.replace(ip, granted)
         return Delta(set={ip: granted})
 
-    def ungrant(self, ip: str, end: int, held: HeldRows) -> Delta:
+    def ungrant(self, ip: str, end: int, held: Held) -> Delta:
         """Cut what a manual grant added to a row that logins or their sessions explain."""
         if ip in held.idle:
             held.idle[ip] = min(held.idle[ip], end)
@@ -137,7 +149,7 @@ class Origins:
         self._rows[ip] = row = row._replace(expires=end)
         return Delta(set={ip: row})
 
-    def merge(self, rows: Iterable[SharedRow], now: float, held: HeldRows) -> tuple[dict[str, Grant], int]:
+    def merge(self, rows: Iterable[SharedRow], now: float, held: Held) -> tuple[dict[str, Grant], int]:
         """Take rows of other nodes; what changed, and how many rows are new."""
         live, over = self._rows, floor(now)
         changed: dict[str, Grant] = {}
@@ -168,7 +180,31 @@ class Origins:
         self._counters.update(hub_new=new, hub_renewed=renewed, hub_late=late)
         return changed, new
 
-    def distrust(self, nodes: Container[str], now: float, held: HeldRows) -> tuple[Delta, dict[str, Grant]]:
+    def judge(self, ip: str, covers: Covers, login: int | None, now: float, held: Held) -> tuple[bool, Grant | None]:
+        """Whether something of an address is revoked, and the row that it keeps if its live row is."""
+        row = self._rows[ip]
+        other = row if row.node else held.others.get(ip)
+        mine = self.hidden.get(ip) if row.node else row
+        own_goes = mine is not None and covers(ip, mine, login)
+        other_goes = other is not None and covers(ip, other, None)
+        if row.node and own_goes and not other_goes:
+            del self.hidden[ip]
+        elif not row.node and other_goes and not own_goes:
+            del held.others[ip]
+        elif own_goes or other_goes:
+            left = other if own_goes else mine
+            gone = other_goes if left is other else own_goes
+            return True, None if left is None or gone or left.expires <= now else left
+        return False, None
+
+    def put_back(self, rows: dict[str, Grant]) -> None:
+        """Insert rows of addresses that have none."""
+        for ip, row in rows.items():
+            self._queue.add(ip, row.expires)
+        self._rows.update(rows)
+        self.mark(*rows.values())
+
+    def distrust(self, nodes: Container[str], now: float, held: Held) -> tuple[Delta, dict[str, Grant]]:
         """Remove the rows of these nodes, but for what our own logs explain; what changed, and the rows removed."""
         changed: dict[str, Grant] = {}
         gone: dict[str, Grant] = {}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pbs_fast.share.inbox import Got, Read
 from pbs_fast.share.link import connect, words
-from pbs_fast.share.message import decode, nodes_of, stream_of
+from pbs_fast.share.message import Message, decode, nodes_of, stream_of
 
 if TYPE_CHECKING:
     from pbs_fast.share.outbox import Outgoing
@@ -35,6 +35,8 @@ BLOCK: Final = 2_000
 READING, WRITING = BLOCK / 1000 + 3.0, 3.0
 #: Bounds of the pause after a failure, in seconds; a connection that worked begins anew.
 SHORTEST, LONGEST = 0.1, 15.0
+#: Rows that are handed to the loop at a time: some 10 ms of its work.
+MOST_ROWS: Final = 1_000
 #: Messages that wait for the loop, beyond which the reader pauses; the hub keeps what comes meanwhile.
 MOST_WAITING: Final = 2_000
 
@@ -253,7 +255,8 @@ class Hub:
         for stream, entries in answer or ():
             node = streams[stream]
             reading = at[node][0]
-            self._put(Entries([self._got(node, reading, each) for each in entries]))
+            for got in _parts([self._got(node, reading, each) for each in entries]):
+                self._put(Entries(got))
             at[node] = reading, entries[-1][0].decode()
             if len(entries) >= COUNT:
                 full.add(node)
@@ -266,6 +269,20 @@ class Hub:
         m, s = ((fields or {}).get(key, b"") for key in (b"m", b"s"))
         message = decode(node, stream_of(self._site, node), m, s, self._secrets.keys)
         return Got(node, reading, id_.decode(), message)
+
+
+def _parts(got: Sequence[Got]) -> Iterator[list[Got]]:
+    """Entries in parts of about MOST_ROWS rows, so that the loop can take one at a time."""
+    part: list[Got] = []
+    rows = 0
+    for each in got:
+        part.append(each)
+        rows += len(each.message.rows) if isinstance(each.message, Message) else 0
+        if rows >= MOST_ROWS:
+            yield part
+            part, rows = [], 0
+    if part:
+        yield part
 
 
 class Pause:

@@ -248,19 +248,19 @@ class Inbox:
 
     def _denied(self, node: str, message: Message, clock: HubClock, now: float) -> list[Denied]:
         found = []
+        time = message.time / 1000
+        sent = now - max(clock.hub(now) - time, 0.0)
         for kind, what, until, number, by, why in message.revokes:
-            denied = Denied(node, kind, what, clock.ours(until), number, by, why)
+            denied = Denied(node, kind, what, sent + until - time, number, by, why)
             if self._deny(denied, now):
                 found.append(denied)
         return found
 
     def _deny(self, denied: Denied, now: float) -> bool:
-        before = self._tombstones.get(denied.node, denied.subject)
         if not self._tombstones.add(denied, now):
             return False
-        if denied.until <= now or (before is not None and before.until > denied.until):
-            # A row of a later login may have been refused, or may be removed with those that are covered.
-            self._again("revoked")
+        # A row that is removed may have had a shorter one of another node behind it, or be one of a later login.
+        self._again("revoked")
         return True
 
     def _again(self, cause: Cause) -> None:

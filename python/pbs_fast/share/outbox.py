@@ -48,9 +48,6 @@ class Rows(Protocol):
     def login(self, ip: str) -> int:
         """The second of the newest login of an own row, on the ledger's clock."""
 
-    def is_open(self, ip: str) -> bool:
-        """Whether a counted session of the address is open."""
-
 
 class Trim(NamedTuple):
     """What XADD is to drop from our stream."""
@@ -132,12 +129,10 @@ class Outbox:
         self._half = max(1, grace // 2)
         self._version, self._seen, self._random, self._began = version, seen, random, now
         self._hubs = [_Hub(Writer(stream_of(site, node), run, secret), now) for _ in range(hubs)]
-        self._known: dict[str, int] = {}
-        """The end that we sent last of each own row."""
+        self._known: dict[str, Grant] = {}
+        """Each own row as the others know it."""
         self._queue = ExpiryQueue()
         """When to look at which row of `_known`: at its half-life, and at that end."""
-        self._opened: dict[str, int] = {}
-        """The login of the session that explains an own row, also after its logout."""
         self._revokes: dict[Subject, tuple[Denied, float]] = {}
         """Revocations of this node, each with the second until which they are sent."""
         self._revokes_at: float | None = None
@@ -150,12 +145,9 @@ class Outbox:
             own = self._rows.own(ip)
             if own is None:
                 continue
-            if self._rows.is_open(ip):
-                self._opened[ip] = self._rows.login(ip)
-            elif own.why != "session":
-                self._opened.pop(ip, None)
             known = self._known.get(ip)
-            if known is None or known <= now or (own.expires > known and known - now < self._half):
+            end = 0 if known is None else known.expires
+            if end <= now or (own.expires > end and end - now < self._half):
                 self._send(ip, own, now)
         for ip in delta.removed:
             self._forget(ip)
@@ -169,6 +161,15 @@ class Outbox:
         self._owe_revokes([denied.subject])
         if self._revokes_at is None:
             self._revokes_at = now + self._half
+
+    def revoked(self, denied: Iterable[Denied], now: float) -> None:
+        """After revocations of any node, and the removal of the own rows that they cover: send the rows that stay, of a
+        later login or of another user, because the others remove what they know by these names."""
+        denied = tuple(denied)
+        for ip, sent in [*self._known.items()] if denied else ():
+            if any(each.names(ip, sent) for each in denied) and (own := self._rows.own(ip)) is not None:
+                del self._known[ip]
+                self._send(ip, own, now)
 
     def turn(self, now: float) -> None:
         """Half-lives and full sends whose time has come."""
@@ -200,6 +201,12 @@ class Outbox:
         """Send the next beats now: who revoked something waits for its confirmation."""
         for hub in self._hubs:
             hub.beat_at = min(hub.beat_at, now)
+
+    def hurry(self, now: float) -> None:
+        """Collect no longer: what is owed is due now."""
+        for hub in self._hubs:
+            if hub.later:
+                hub.later_at = now
 
     # -- one hub's exchanges ------------------------------------------------------------------------------------------
 
@@ -298,9 +305,10 @@ class Outbox:
 
     def _look(self, ip: str, now: float) -> None:
         """The half-life of what the others know has come, or its end."""
-        known, own = self._known.get(ip), self._rows.own(ip)
-        if known is None:
+        sent, own = self._known.get(ip), self._rows.own(ip)
+        if sent is None:
             return
+        known = sent.expires
         if own is None or own.expires <= now:
             self._forget(ip)
         elif known - self._half > now:
@@ -315,16 +323,16 @@ class Outbox:
         if own.expires <= now or not acceptable(Row(ip, 0, own.user, own.format, own.host, 0)):
             self.refused += own.expires > now
             return
-        urgent = known is None or known - now < _NEAR
+        urgent = known is None or known.expires - now < _NEAR
         for hub in self._hubs:
             hub.owe(ip, now, urgent=urgent)
-        self._known[ip] = end = min(own.expires, floor(now) + self._grace)
+        end = min(own.expires, floor(now) + self._grace)
+        self._known[ip] = own if end == own.expires else own._replace(expires=end)
         self._queue.add(ip, max(end - self._half, floor(now) + 1))
 
     def _forget(self, ip: str) -> None:
         if self._rows.own(ip) is None:
             self._known.pop(ip, None)
-            self._opened.pop(ip, None)
             for hub in self._hubs:
                 hub.urgent.pop(ip, None)
                 hub.later.pop(ip, None)
@@ -335,9 +343,8 @@ class Outbox:
             if own is None or own.expires <= now:
                 continue
             left = ceil(min(own.expires - now, self._grace) * 1000)
-            login = self._opened.get(ip)
-            age = now - (own.expires - self._grace if login is None else login)
-            yield Row(ip, left, own.user, own.format, own.host, max(floor(age * 1000), 0))
+            age = max(floor((now - self._rows.login(ip)) * 1000), 0)
+            yield Row(ip, left, own.user, own.format, own.host, age)
 
     def _beat(self, now: float) -> Beat:
         return Beat(len(self._known), self._version, self._grace, self._seen(), floor(now - self._began))

@@ -12,7 +12,7 @@ SILENT: Final = 30
 _LONGEST_SILENCE = 480
 #: The same after a new connection, whose server may have less than we have read: one beat and some time.
 _PATIENCE = 12
-#: Fewest seconds between two readings because of gaps.
+#: Fewest seconds between two readings because of gaps or of revocations.
 _BETWEEN = 10
 #: Runs of a node that are told apart within a reading; who restarts more often than that has its oldest run forgotten.
 _RUNS = 64
@@ -91,7 +91,7 @@ class Stream:
 
     def wanted(self, now: float) -> Cause | Literal["resume"] | None:
         """Why the stream is to be read anew now, if it is."""
-        return None if self._want == "gap" and now < self._not_before else self._want
+        return None if self._want in ("gap", "revoked") and now < self._not_before else self._want
 
     def begin(self, reading: int, horizon: Id, now: float) -> str:
         """A reading with this number begins; the id after which it does."""

@@ -20,6 +20,8 @@ from pbs_fast.util.addresses import NetworkTable, parse, parse_network
 
 #: Revocations that are kept; beyond, those of whom made the most are dropped, oldest first.
 MOST: Final = 10_000
+#: Seconds by which two clocks may differ about one revocation.
+_CLOCKS = 1.0
 #: Seconds after which what is over is looked for again.
 _SWEEP = 60.0
 
@@ -85,7 +87,12 @@ class Tombstones:
         self._seen[denied.node] = max(denied.number, self._seen.get(denied.node, 0))
         of_maker = self._kept.setdefault(denied.node, {})
         before = of_maker.get(denied.subject)
-        if before is not None and before[0].number >= denied.number:
+        # The same one may have been read while its maker knew of a step of the hub's clock, and we did not: then it
+        # seemed older than it was, never younger.
+        if before is not None and (
+            before[0].number > denied.number
+            or (before[0].number == denied.number and denied.until <= before[0].until + _CLOCKS)
+        ):
             return False
         denied = denied._replace(until=min(denied.until, now + LONGEST))
         keep = max(denied.until + self._longest, 0 if before is None else before[1])
