@@ -276,7 +276,6 @@ class Share:
 
     def _exchanged(self, link: Link, came: Exchanged, now: float) -> None:
         number = link.number - 1
-        self._sampled(link, came.sampled, now)
         if not self.outbox.end_was(number, came.end, now) and now - link.said > _SAID:
             link.said = now
             log.warning(
@@ -287,6 +286,8 @@ class Share:
             )
         if came.ids:
             self.outbox.wrote(number, came.ids)
+        # After that: what was written just now bears the time of the clock before it was set, and goes with the rest.
+        self._sampled(link, came.sampled, now)
         link.writing = None
         link.hub.idle = True
         self.inbox.discovered(came.nodes)
