@@ -1,0 +1,1 @@
+"""Figures of shared grants: real daemons, real hubs, a real Postfix at the end."""
