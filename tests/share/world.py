@@ -472,7 +472,8 @@ class World:
                 if until > self.time + 2:
                     found = node.tombstones.get(maker, (name[0], name[1]))
                     assert found is not None, f"{node.name} does not know that {name} is revoked"
-                    assert abs(node.world_time(int(found.until)) - until) < 2, (node.name, name, until)
+                    off = node.world_time(floor(found.until)) - until
+                    assert -2 < off < 2 + node.allowed.get(maker, 0.0), (node.name, name, until, off)
             for ip, row, end in node.rows():
                 assert self.explained(ip, end - node.error(row)), f"{node.name}: {ip} is revoked"
 
