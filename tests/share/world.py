@@ -254,6 +254,8 @@ class Node:
         self.outbox.revoked(denied, self.now)
 
     def trust(self, names: set[str]) -> None:
+        if names - self.trusted:
+            self.fresh.clear()  # a stream that is read anew is read as after a start
         self.trusted = set(names)
         dropped = self.inbox.trust(names)
         if dropped:
