@@ -507,13 +507,10 @@ class World:
         self.heal()
         self.nodes[restart % len(self.nodes)].start()
         self.disturb()
-        self.pass_time(30)
+        self.pass_time(20)
         # A hub that was hit twice within a minute gets all rows again a minute after the first time.
-        waits = [
-            at for node in self.nodes for number in range(len(self.hubs)) if (at := node.outbox.sends_all_at(number))
-        ]
-        if waits:
-            self.pass_time(80)
+        late = any(node.outbox.sends_all_at(number) for node in self.nodes for number in range(len(self.hubs)))
+        self.pass_time(70 if late else 10)
         self.check_quiet()
 
 
