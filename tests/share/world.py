@@ -378,6 +378,7 @@ class World:
         self.sessions: dict[str, tuple[Node, str, str]] = {}
         self.revocations: dict[tuple[str, str, str], float] = {}
         """By maker and subject: until when in the world's time."""
+        self.clocks_set = False
         self.ever: dict[tuple[str, str], float] = {}
         """By subject: the latest `until` that anybody ever said."""
 
