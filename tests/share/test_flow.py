@@ -285,9 +285,10 @@ def test_a_hub_that_refuses_is_a_state_with_its_words(new_hub: NewHub, new_node:
     pop.start()
     pop.append(login(A))
     pop.wait_rows(A)
-    state = pop.wait_status("the refusal", lambda state: state["hubs"][0]["state"] == "down")
-    assert words in (state["hubs"][0]["reason"] or ""), state["hubs"]
-    assert words in pop.said()
+    state = pop.wait_status("the refusal", lambda state: words in (state["hubs"][0]["reason"] or ""))
+    assert [notice["code"] for notice in state["notices"]] == ["hub_down"]
+    assert words in state["notices"][0]["text"]
+    assert "is down: " in pop.said()
 
 
 def test_a_full_hub_is_down_until_there_is_room(new_hub: NewHub, new_node: NewNode) -> None:

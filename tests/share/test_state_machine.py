@@ -55,7 +55,7 @@ class Machine(RuleBasedStateMachine):
         self.users: dict[tuple[str, str], str] = {}
         self.actions: set[str] = set()
 
-    @initialize(seed=st.integers(0, 1_000), nodes=st.integers(2, 4), hubs=st.integers(1, 2))
+    @initialize(seed=st.integers(0, 1_000), nodes=st.integers(2, 4), hubs=st.sampled_from([1, 1, 2]))
     def begin(self, seed: int, nodes: int, hubs: int) -> None:
         self.world = World(seed, nodes, hubs)
         self.world.pass_time(3)
@@ -217,7 +217,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         hub=number,
-        by=st.sampled_from([-3_600, -40, -15, 15, 40, 3_600]),
+        by=st.sampled_from([-3_600, 3_600, -3_600, -40, -15, 15, 40]),
         number=number,
         ip=ips,
         first=st.integers(0, 10),
@@ -225,6 +225,7 @@ class Machine(RuleBasedStateMachine):
     )
     def set_clock(self, hub: int, by: int, number: int, ip: str, first: int, then: int) -> None:
         self.world.hubs[self.hub(hub)].skew += by
+        self.world.clocks_set = True
         self.world.disturb(self.hub(hub))
         self.actions.add("set clock")
         self.world.pass_time(first)
@@ -291,7 +292,7 @@ def test_tables_become_equal_and_no_row_lives_too_long() -> None:
         assert shares[action] > 0.1, (action, shares)
     for found in ("gap", "silence", "hub_step", "revoked"):
         assert shares[f"found_full_{found}"] > 0.1, shares
-    for found in ("refused_replay", "refused_clock", "refused_signature", "refused_node"):
+    for found in ("refused_replay", "refused_clock", "refused_signature"):
         assert shares[f"found_{found}"] > 0.03, (found, shares)
 
 
@@ -508,6 +509,7 @@ BROKEN: list[Break] = [
 ]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_rule_is_noticed(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch)
