@@ -53,7 +53,8 @@ def measured(seconds: float) -> str:
     faulty = figures.faulty(seconds)
     alive = faulty.took["alive"]
     parts.append(
-        f"\n## Catch-up\n\nA node that only receives starts, and finds {figures.ACTIVE:,} live rows, each sent and renewed once.\n"
+        "\n## Catch-up\n\n"
+        f"A node that only receives starts, and finds {figures.ACTIVE:,} live rows, each sent and renewed once.\n"
         "\n| | | aim |\n|---|---|---|\n"
         f"| ready, without any row | {caught.empty_s:.2f} s | |\n"
         f"| ready, with all | {caught.ready_s:.2f} s | {START:g} s |\n"

@@ -1,4 +1,4 @@
-"""Three POP and three SMTP nodes, two hubs, each in a network namespace; links are cut at random, clients log in and relay.
+"""Three POP and three SMTP nodes, two hubs, each in a network namespace; links are cut at random.
 
 Judged by the clients of three real Postfixes alone, which each read the table of one SMTP node:
 - a client whose login is older than LATE seconds is accepted wherever a hub joined both nodes for the last SETTLED

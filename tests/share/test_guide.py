@@ -149,7 +149,9 @@ def test_the_guide(place: Place) -> None:
     looked = place.run("look", etc="smtp1")
     assert looked.count(" up") >= 2, looked
     for number in (0, 1):
-        assert f"valkeys://smtp1@127.0.0.1:{place.ports[number]} serves this node, and lets it write" in " ".join(looked.split()), looked
+        assert f"valkeys://smtp1@127.0.0.1:{place.ports[number]} serves this node, and lets it write" in " ".join(
+            looked.split()
+        ), looked
     undone = place.run("revoke", etc="smtp1")
     assert "in force on 2 of 2 nodes" in undone, undone
     pop.wait_rows()

@@ -172,6 +172,7 @@ def test_one_of_several_hubs_is_enough(stack: ExitStack) -> None:
         assert node.said().count(": no answer in time; ") == 2
         assert [hub["state"] for hub in node.status()["hubs"]] == ["down"] * 3 + ["up"]
         assert len(node.status()["notices"]) == 3
+        assert node.status()["turned_s"] < 5
     assert pbs("status", f"--config={smtp.config}").returncode == 3
     pop.append(login(C))
     wait_same(pop, smtp, ips={A, B, C})
