@@ -126,10 +126,10 @@ class Soak:
 
     def _log_in(self) -> None:
         known = list(self._logins)
+        self._result.logins += 1
         if known and self._random.random() < 0.3:
             ip = self._random.choice(known)
         else:
-            self._result.logins += 1
             ip = f"198.18.{self._result.logins >> 8 & 255}.{self._result.logins & 255}"
         name = self._random.choice(POP)
         self._nodes[name].append(login(ip, at=time.time()))
