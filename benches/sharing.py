@@ -59,6 +59,7 @@ def measured(seconds: float) -> str:
         f"| ready, without any row | {caught.empty_s:.2f} s | |\n"
         f"| ready, with all | {caught.ready_s:.2f} s | {START:g} s |\n"
         f"| rows read and merged, table written | {caught.rows_per_second:,.0f}/s | {ROWS:,}/s |\n"
+        f"| the same, a second of one processor | {caught.rows_per_cpu_second:,.0f}/s | |\n"
         f"| memory of the hub | {caught.bytes_a_grant:.0f} bytes a grant sent | {BYTES} |\n"
         "\n## The local path while a hub does not serve\n\nThe same node, in an open session.\n"
         "\n| hub | p50 ms | p99 ms | worst ms | tries | p50 to alive | mean turn ms | no turn over ms |\n"
