@@ -246,6 +246,8 @@ class Node:
         """Rows that are revoked. The login of another node's row is not known: all that are named go."""
         if not denied:
             return
+        for link in self.links:
+            link.calm = self.world.time  # rows of later logins go too, and come back with the next reading
 
         def covers(ip: str, row: Grant, login: int | None) -> bool:
             if login is None:
