@@ -11,13 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from math import floor
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal, Protocol
 
 from pbs_fast.events import Counters, Delta, Grant, SharedRow
-
-if TYPE_CHECKING:
-    from pbs_fast.ledger.counting import HeldRows
-    from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.expiry import ExpiryQueue
 
 NEW: Final = "new"
 RENEWED: Final = "renewed"
@@ -30,6 +27,13 @@ Covers = Callable[[str, Grant, int | None], bool]
 that no login explains."""
 
 Origin = Literal["recovered", "manual", "hub"]
+
+
+class Held(Protocol):
+    """The part of the rows that open sessions hold (`counting.py`)."""
+
+    idle: dict[str, int]
+    others: dict[str, Grant]
 
 
 def row_origin(row: Grant) -> Origin | None:
@@ -112,7 +116,7 @@ class Origins:
         self.marked[RECOVERED] += len(found)
         return found
 
-    def grant(self, ip: str, end: int, held: HeldRows) -> Delta:
+    def grant(self, ip: str, end: int, held: Held) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already."""
         if ip in held.idle:
             held.idle[ip] = max(held.idle[ip], end)
@@ -128,7 +132,7 @@ class Origins:
             self.replace(ip, granted)
         return Delta(set={ip: granted})
 
-    def ungrant(self, ip: str, end: int, held: HeldRows) -> Delta:
+    def ungrant(self, ip: str, end: int, held: Held) -> Delta:
         """Cut what a manual grant added to a row that logins or their sessions explain."""
         if ip in held.idle:
             held.idle[ip] = min(held.idle[ip], end)
@@ -141,7 +145,7 @@ class Origins:
         self._rows[ip] = row = row._replace(expires=end)
         return Delta(set={ip: row})
 
-    def merge(self, rows: Iterable[SharedRow], now: float, held: HeldRows) -> tuple[dict[str, Grant], int]:
+    def merge(self, rows: Iterable[SharedRow], now: float, held: Held) -> tuple[dict[str, Grant], int]:
         """Take rows of other nodes; what changed, and how many rows are new."""
         live, over = self._rows, floor(now)
         changed: dict[str, Grant] = {}
@@ -172,9 +176,7 @@ class Origins:
         self._counters.update(hub_new=new, hub_renewed=renewed, hub_late=late)
         return changed, new
 
-    def judge(
-        self, ip: str, covers: Covers, login: int | None, now: float, held: HeldRows
-    ) -> tuple[bool, Grant | None]:
+    def judge(self, ip: str, covers: Covers, login: int | None, now: float, held: Held) -> tuple[bool, Grant | None]:
         """Whether something of an address is revoked, and the row that it keeps if its live row is."""
         row = self._rows[ip]
         other = row if row.node else held.others.get(ip)
@@ -198,7 +200,7 @@ class Origins:
         self._rows.update(rows)
         self.mark(*rows.values())
 
-    def distrust(self, nodes: Container[str], now: float, held: HeldRows) -> tuple[Delta, dict[str, Grant]]:
+    def distrust(self, nodes: Container[str], now: float, held: Held) -> tuple[Delta, dict[str, Grant]]:
         """Remove the rows of these nodes, but for what our own logs explain; what changed, and the rows removed."""
         changed: dict[str, Grant] = {}
         gone: dict[str, Grant] = {}
