@@ -123,7 +123,7 @@ def test_a_stop_sends_what_is_owed(new_hub: NewHub, new_node: NewNode) -> None:
 def test_a_revocation_holds_on_all_nodes(new_hub: NewHub, new_node: NewNode) -> None:
     hub = new_hub()
     pop, smtp = new_node("pop1", [hub]), new_node("smtp1", [hub], logs=False)
-    pop.start()
+    pop_daemon = pop.start()
     smtp_daemon = smtp.start()
     pop.append(login(A, "mallory@example.org"), login(B, "anna@example.org"))
     smtp.wait_rows(A, B)
@@ -138,14 +138,22 @@ def test_a_revocation_holds_on_all_nodes(new_hub: NewHub, new_node: NewNode) -> 
     smtp.start()
     smtp.wait_rows(A, B)
     assert len(smtp.status()["denials"]) == 1
+    denied = (smtp.place / "manual.json").read_bytes()
     refused = pbs("revoke", f"--config={smtp.config}", "--undo", "mallory@example.org")
     assert refused.returncode == 1
     assert "it was denied at pop1: undo it there" in refused.stderr
     asked(pop, Undo(user="mallory@example.org"))
     smtp.wait_status("no denial", lambda state: not state["denials"])
+    late = new_node("smtp2", [hub], logs=False)
+    (late.place / "manual.json").write_bytes(denied)  # as of a node that was down meanwhile
+    hub.flush()
+    pop_daemon.stop()
+    pop.start()
+    late.start()
+    late.wait_status("no denial there", lambda state: not state["denials"])
     time.sleep(1.1)  # a login of the second of the undoing does not count
-    pop.append(login(C, "mallory@example.org"))
-    smtp.wait_rows(A, B, C)
+    pop.append(login("203.0.113.9", "mallory@example.org"))
+    smtp.wait_rows(A, B, "203.0.113.9")
 
 
 def test_a_revocation_that_is_over_when_it_comes_still_removes_what_it_covers(

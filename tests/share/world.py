@@ -121,6 +121,8 @@ class Link:
         """After so many XADDs the connection breaks, and nobody knows which were written."""
         self.calm = 0.0
         """Since when nothing has happened to it."""
+        self.owing = -1e9
+        """When all our rows still had to be sent again."""
 
 
 class Node:
@@ -244,6 +246,8 @@ class Node:
         """Rows that are revoked. The login of another node's row is not known: all that are named go."""
         if not denied:
             return
+        for link in self.links:
+            link.calm = self.world.time  # rows of later logins go too, and come back with the next reading
 
         def covers(ip: str, row: Grant, login: int | None) -> bool:
             if login is None:
@@ -407,6 +411,9 @@ class World:
 
     def check(self) -> None:
         for node in self.live():
+            for number, link in enumerate(node.links):
+                if node.outbox.sends_all_at(number) is not None:
+                    link.owing = self.time
             for ip, (_, sure) in node.sure.items():
                 assert sure <= self.time or ip in node.ledger, f"{ip} logged in at {node.name}, which forgot it"
             for ip, row, end in node.rows():
@@ -426,7 +433,7 @@ class World:
             node.links[number].connected
             and other.links[number].connected
             and self.time - max(node.links[number].calm, other.links[number].calm) > 40
-            and not node.outbox.sends_all_at(number)
+            and self.time - node.links[number].owing > 2
             for number in range(len(self.hubs))
         ):
             return

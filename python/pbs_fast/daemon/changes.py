@@ -61,6 +61,8 @@ class Changes:
         for denial in self._manual.state.denials.values():
             if denial.until > self._clock.wall():
                 self._tell(denial, denial.until)
+        for denial in self._manual.state.undone.values():
+            self._tell(denial, _undone(denial))
         for denial in self._manual.state.others.values():
             self._share.revocations.remember(self._shared(denial, denial.until))
 
@@ -229,6 +231,9 @@ class Changes:
             makers = sorted(node for node, *subject in state.others if tuple(subject) == key)
             where = f" made here; it was denied at {', '.join(makers)}: undo it there" if makers else ""
             raise RequestError("unknown", f"there is no manual denial or grant of {request.what}{where}")
+        if denial is not None and self._share.links:
+            wall, number = floor(self._clock.wall()), self._share.revocations.next_number()
+            denial = state.undone[key_of(denial.kind, denial.what)] = denial._replace(made=wall, number=number)
         if (why := self._manual.try_save(state)) is not None:
             raise RequestError("internal", f"{why}; nothing was undone")
         by = spoken(peer.uid, peer.pid, request.reason)
@@ -236,9 +241,7 @@ class Changes:
         if denial is not None:
             self._guards.deny_manually(self._manual.denials())
             log.info(f"denial of {_named(request.kind, request.what)} undone ({by})")
-            # A node's rows count again as they are, an address or a user has to log in again.
-            over = 0 if denial.kind == "node" else floor(self._clock.wall())
-            self._tell(denial._replace(number=self._share.revocations.next_number()), over)
+            self._tell(denial, _undone(denial))
             undone.append("denial")
         if grant is not None:
             row = self._ledger.get(grant.ip)
@@ -258,6 +261,12 @@ class Changes:
             log.info(said, extra=event("granted", [*delta.set.items()], by))
         else:
             log.info(f"manual grant of {grant.ip} until={spelled(grant.until)}: a login gave it more ({by})")
+
+
+def _undone(denial: ManualDenial) -> int:
+    """Until when an undone denial holds: the rows of a node count again as they are, an address or a user has to log in
+    again."""
+    return 0 if denial.kind == "node" else denial.made
 
 
 def _short(reason: str) -> str:

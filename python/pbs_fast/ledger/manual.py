@@ -76,10 +76,13 @@ class Manual:
     """By kind and what, users case-folded."""
     others: dict[tuple[str, Whom, str], ManualDenial] = field(default_factory=dict)
     """Denials made on other nodes, by that node, kind and what."""
+    undone: dict[tuple[Whom, str], ManualDenial] = field(default_factory=dict)
+    """Denials of this node that other nodes must hear are undone, with `made` the second of the undoing, until they
+    would have ended."""
 
     def copy(self) -> Manual:
         """One that changes by itself."""
-        return Manual(dict(self.grants), dict(self.denials), dict(self.others))
+        return Manual(dict(self.grants), dict(self.denials), dict(self.others), dict(self.undone))
 
     def grant(self, grant: ManualGrant) -> None:
         """Add a grant, or replace that of the same address. Raises ManualError."""
@@ -95,6 +98,7 @@ class Manual:
             raise ManualError(f"there are {MOST} manual denials; put lasting ones into deny.toml")
         if before is None or before.until <= denial.until:
             self.denials[key] = denial
+        self.undone.pop(key, None)
 
     def deny_as_others(self, denial: ManualDenial) -> bool:
         """Add a denial of another node, or replace its earlier one of the same; whether there was room."""
@@ -121,6 +125,7 @@ class Manual:
         self.grants = {ip: grant for ip, grant in self.grants.items() if grant.until > wall}
         self.denials = {key: denial for key, denial in self.denials.items() if denial.until > wall}
         self.others = {key: denial for key, denial in self.others.items() if denial.until > wall}
+        self.undone = {key: denial for key, denial in self.undone.items() if denial.until > wall}
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -129,6 +134,7 @@ class Manual:
             "grants": [grant._asdict() for grant in self.grants.values()],
             "denials": [denial._asdict() for denial in self.denials.values()],
             "others": [denial._asdict() for denial in self.others.values()],
+            "undone": [denial._asdict() for denial in self.undone.values()],
         }
         return json.dumps(record, separators=(",", ":")).encode("ascii")
 
@@ -151,6 +157,12 @@ def decode(data: bytes) -> Manual:
     for entry in _list(record.get("others", [])):
         try:
             found.deny_as_others(_denial(entry))
+        except (LookupError, TypeError, ValueError):
+            damaged += 1
+    for entry in _list(record.get("undone", [])):
+        try:
+            denial = _denial(entry)
+            found.undone[key_of(denial.kind, denial.what)] = denial
         except (LookupError, TypeError, ValueError):
             damaged += 1
     grants: list[ManualGrant] = []

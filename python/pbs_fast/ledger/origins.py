@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from math import floor
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from pbs_fast.events import Counters, Delta, Grant, SharedRow
-
-if TYPE_CHECKING:
-    from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.expiry import ExpiryQueue
 
 NEW: Final = "new"
 RENEWED: Final = "renewed"
@@ -31,6 +29,13 @@ that no login explains."""
 Origin = Literal["recovered", "manual", "hub"]
 
 
+class Held(Protocol):
+    """The part of the rows that open sessions hold (`counting.py`)."""
+
+    idle: dict[str, int]
+    others: dict[str, Grant]
+
+
 def row_origin(row: Grant) -> Origin | None:
     """Why there is a row that no login of our own logs explains; None for one that such a login does.
 
@@ -41,15 +46,6 @@ def row_origin(row: Grant) -> Origin | None:
     if row.why == MANUAL:
         return MANUAL
     return RECOVERED if row.why == RECOVERED and not row.format else None
-
-
-class Held(Protocol):
-    """The part of `HeldRows` that is asked: rows that open sessions hold."""
-
-    idle: dict[str, int]
-    """Address -> the end that its row has without its open sessions."""
-    others: dict[str, Grant]
-    """The longest row of another node of each."""
 
 
 class Origins:

@@ -87,13 +87,12 @@ class Tombstones:
         self._seen[denied.node] = max(denied.number, self._seen.get(denied.node, 0))
         of_maker = self._kept.setdefault(denied.node, {})
         before = of_maker.get(denied.subject)
-        # The same one may have been read while its maker knew of a step of the hub's clock, and we did not: then it
-        # seemed older than it was, never younger.
-        if before is not None and (
-            before[0].number > denied.number
-            or (before[0].number == denied.number and denied.until <= before[0].until + _CLOCKS)
-        ):
-            return False
+        if before is not None:
+            number, until = before[0].number, before[0].until
+            # The same one may have been read while its maker knew of a step of the hub's clock, and we did not: then it
+            # seemed older than it was, never younger.
+            if number > denied.number or (number == denied.number and denied.until <= until + _CLOCKS):
+                return False
         denied = denied._replace(until=min(denied.until, now + LONGEST))
         keep = max(denied.until + self._longest, 0 if before is None else before[1])
         if keep <= now:
