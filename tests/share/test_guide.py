@@ -78,9 +78,9 @@ class Place:
         text = text.replace("/etc/redis", f"{self.top}/hub{number}").replace("-o pbs-fast ", "")
         return text.replace("/etc/pbs-fast", f"{self.top}/{etc}")
 
-    def run(self, name: str, number: int = 0, etc: str = "pbs-fast") -> str:
+    def run(self, lines: list[str], number: int = 0, etc: str = "pbs-fast") -> str:
         """A block of commands with `pbs-fast` of this checkout and the node's configuration; what they print."""
-        text = self.on(GUIDE[name], number, etc)
+        text = self.on(lines, number, etc)
         text = re.sub(r"(?m)^pbs-fast (.*)$", rf"{PROGRAM} \1 --config={self.top}/{etc}/pbs.toml", text)
         done = subprocess.run(
             ["sh", "-c", text], cwd=self.top, capture_output=True, text=True, check=False, timeout=120
@@ -97,19 +97,20 @@ class Place:
         for file in ("hub.crt", "hub.key", "hub-ca.pem"):
             shutil.copy(self.top / file, place)
         (place / "users.acl").write_text("\n".join(GUIDE["users"]) + "\n")
-        (place / "redis.conf").write_text(f"{self.on(GUIDE['hub'], number)}\ndir {place}\nlogfile {place}/log\n")
+        text = self.on(GUIDE["hub"], number)
+        (place / "redis.conf").write_text(f"{text}\ndir {place}\nlogfile {place}/log\n")
         process = subprocess.Popen([program(), str(place / "redis.conf")], stdout=subprocess.DEVNULL)
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
 
-    def node(self, name: str) -> tuple[Node, Daemon]:
+    def node(self, name: str, lines: list[str]) -> tuple[Node, Daemon]:
         """One with the guide's part of the configuration, secrets as the unit hands them over, started."""
         node: Node = self._new_node(name, [], logs=name != "smtp1")
         etc = self.top / name
         etc.symlink_to(node.place)
-        keys = tomllib.loads(self.on(GUIDE[name], etc=name))
+        keys = tomllib.loads(self.on(lines, etc=name))
         assert (name == "smtp1") == (keys.get("watchlog") == ["none:"])
-        share = self.on([line for line in GUIDE[name] if not line.startswith("watchlog")], etc=name)
+        share = self.on([line for line in lines if not line.startswith("watchlog")], etc=name)
         node.configure("")
         text = re.sub(r"(?m)^share\..*\n", "", node.config.read_text())
         node.config.write_text(f"{text}{share}\n")
@@ -135,33 +136,33 @@ def place(tmp_path: Path) -> Iterator[Place]:
 @SYSTEM
 def test_the_guide(place: Place) -> None:
     (place.top / "pbs-fast").mkdir()
-    place.run("certificate")
-    place.run("secrets")
+    place.run(GUIDE["certificate"])
+    place.run(GUIDE["secrets"])
     assert (place.top / "pbs-fast" / PASSWORD).stat().st_mode & 0o777 == 0o600
     for number in (0, 1):
         place.start_hub(number)
-    (pop, _), (smtp, _) = place.node("pop1"), place.node("smtp1")
+    (pop, _), (smtp, _) = place.node("pop1", GUIDE["pop1"]), place.node("smtp1", GUIDE["smtp1"])
     pop.append(login(A, "mallory@example.org"))
     smtp.wait_rows(A)
     for node in (pop, smtp):
         node.wait_up()
     wait_for("the other", lambda: smtp.status()["nodes"] and smtp.status()["nodes"][0]["heard"])
-    looked = place.run("look", etc="smtp1")
+    looked = place.run(GUIDE["look"], etc="smtp1")
     assert looked.count(" up") >= 2, looked
     for number in (0, 1):
         assert f"valkeys://smtp1@127.0.0.1:{place.ports[number]} serves this node, and lets it write" in " ".join(
             looked.split()
         ), looked
-    undone = place.run("revoke", etc="smtp1")
+    undone = place.run(GUIDE["revoke"], etc="smtp1")
     assert "in force on 2 of 2 nodes" in undone, undone
     pop.wait_rows()
     for number in (0, 1):
-        assert place.run("add", number).endswith("OK\n")
+        assert place.run(GUIDE["add"], number).endswith("OK\n")
         assert (
             "user pop2 on >PASSWORD-OF-POP2 %W~pbs-fast:{example}:n:pop2 "
             in (place.top / f"hub{number}/users.acl").read_text()
         )
-    forgotten = place.run("forget", etc="smtp1")
+    forgotten = place.run(GUIDE["forget"], etc="smtp1")
     assert 'DEL "pbs-fast:{example}:n:pop2"' in forgotten, forgotten
 
 
@@ -174,10 +175,10 @@ def test_the_rounds_of_a_change_of_the_secret(place: Place) -> None:
     (place.top / "NEW").write_text(new)
     (etc / "share.secret").write_text(old)
     found = []
-    for name in ("first round", "second round", "third round"):
-        place.run(name)
+    for number, lines in enumerate((GUIDE["first round"], GUIDE["second round"], GUIDE["third round"])):
+        place.run(lines)
         found.append({file.name: file.read_text() for file in etc.iterdir()})
-        assert all(file.stat().st_mode & 0o777 == 0o600 for file in etc.iterdir() if name != "first round")
+        assert all(file.stat().st_mode & 0o777 == 0o600 for file in etc.iterdir() if number)
     assert found == [
         {"share.secret": old, "share.secret.old": new},
         {"share.secret": new, "share.secret.old": old},
