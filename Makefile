@@ -12,7 +12,8 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-rust test-python test-unit coverage test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
-    fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh test-debian-python clean
+    fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh docs test-docs \
+    test-debian-python clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +101,12 @@ test-deb: ## prove the Debian package in a fresh root: install, use, upgrade, re
 
 test-fresh: ## clone, make run and make test on a fresh Debian with its own Python: SUITE=bookworm or trixie (as root)
 	packaging/test-fresh.sh
+
+docs: ## build the documentation site into target/site, strictly (fetches MkDocs into target/docs-venv)
+	scripts/docs.sh
+
+test-docs: $(READY) ## run the commands of README and docs in a fresh root: SUITE=bookworm or trixie (as root)
+	packaging/test-docs.sh
 
 test-debian-python: $(READY) ## both backends on Debian's own Python, in a fresh root: SUITE=bookworm or trixie (as root)
 	packaging/test-debian-python.sh
