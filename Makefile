@@ -12,8 +12,7 @@ SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-rust test-python test-unit coverage test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
-    fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh docs test-docs \
-    test-debian-python clean
+    fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh test-debian-python clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +101,7 @@ test-deb: ## prove the Debian package in a fresh root: install, use, upgrade, re
 test-fresh: ## clone, make run and make test on a fresh Debian with its own Python: SUITE=bookworm or trixie (as root)
 	packaging/test-fresh.sh
 
+.PHONY: docs test-docs
 docs: ## build the documentation site into target/site, strictly (fetches MkDocs into target/docs-venv)
 	scripts/docs.sh
 
