@@ -19,7 +19,9 @@ inside 900 sh -euc '
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q
     apt-get install -y -q --no-install-recommends systemd systemd-sysv dbus postfix postfix-lmdb swaks libnet-ssleay-perl \
-        python3-venv iproute2 procps socat jq' >"$place/log" 2>&1 || { tail -n 20 "$place/log" >&2; exit 1; }
+        python3-venv iproute2 procps socat jq
+    # For later, when there is no network: it takes the place of Postfix.
+    apt-get install -y -q --download-only exim4-daemon-light' >"$place/log" 2>&1 || { tail -n 20 "$place/log" >&2; exit 1; }
 rm -f "$root/usr/sbin/policy-rc.d"
 inside 900 bash /root/pbs-fast/packaging/docs-proof.sh install >"$place/log" 2>&1 || { tail -n 20 "$place/log" >&2; exit 1; }
 said "installed"
