@@ -89,9 +89,14 @@ use_part() {
 
     while IFS= read -r line; do bash -ec "$line"; done < <(lines README.md 'test: service')
     echo "ok: README.md: service"
-    if [ "$(systemctl --version | awk 'NR == 1 {print $2}')" -lt 253 ]; then
-        block docs/OPERATION.md "before 253"
-    fi
+    # The file is for some versions of systemd only, which its name says.
+    version=$(systemctl --version | awk 'NR == 1 {print $2}')
+    case "$(lines docs/OPERATION.md 'root: systemd')" in
+    *before-253.conf*) needed=$((version < 253)) ;;
+    *since-254.conf*) needed=$((version >= 254)) ;;
+    *) echo "docs/OPERATION.md, systemd: which versions?"; exit 1 ;;
+    esac
+    [ $needed = 0 ] || block docs/OPERATION.md systemd
     block README.md table
     block README.md enable
     soon systemctl is-active pbs-fast
