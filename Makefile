@@ -33,8 +33,8 @@ test-rust: $(READY) ## the core's own tests
 test-python: $(READY) ## everything else: backends, formats, tables, daemon, commands
 	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD)
 
-test-unit: $(READY) ## the fast lane: what needs no server, daemon or build
-	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) -m "not system"
+test-unit: $(READY) ## the fast lane: what needs no server, daemon or build, with a quarter of the examples
+	PBS_FAST_HYPOTHESIS=$(or $(PBS_FAST_HYPOTHESIS),short) $(BIN)/pytest -q -n $(WORKERS) $(SPREAD) -m "not system"
 
 coverage: $(READY) ## the fast lane with the lines and branches of the package that it reaches; ALL=1 for every test
 	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(if $(ALL),,-m "not system") --cov --cov-report=term

@@ -171,6 +171,7 @@ assert draw(*pickle.load(sys.stdin.buffer), __import__("pathlib").Path(sys.argv[
 """
 
 
+@pytest.mark.system
 @pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
 def test_the_picture(tmp_path: Path) -> None:
     points = [point(1e6, 100, 20), point(1e9, 150, 60), Point("3 GB", 3e9, None, None, None, "no room")]

@@ -167,6 +167,7 @@ def test_what_is_said_of_standard_input() -> None:
     )
 
 
+@pytest.mark.system
 @pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
 @pytest.mark.parametrize("name", ["x.svg", "x.PNG"])
 def test_a_picture(name: str, tmp_path: Path) -> None:

@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import pbs_fast
 from pbs_fast import _core, events
 from pbs_fast.matching.python import fold, scan
+
+pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
 

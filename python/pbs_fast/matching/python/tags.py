@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
-from pbs_fast.formats.automaton import Program
-from pbs_fast.formats.bounded import Way, compiled
+from pbs_fast.formats.bounded import Way, compiled, readable
 from pbs_fast.formats.structure import PatternError
 from pbs_fast.formats.tags import listed_as
 from pbs_fast.matching.protocol import SPLIT, SYSLOG
@@ -204,9 +203,8 @@ def _kinds(fmt: Format) -> Iterator[tuple[str, str]]:
 
 def _check(name: str, pattern: str) -> None:
     try:
-        Program(pattern)
-        re.compile(pattern.encode("ascii"))
-    except (PatternError, re.error, UnicodeEncodeError) as error:
+        readable(pattern)
+    except PatternError as error:
         raise FormatError(f"format {name}: pattern {pattern!r}: {error}; correct the pattern") from error
 
 
