@@ -79,14 +79,30 @@ else
     logs=pbs-fast
 fi
 
+# As the old program's package leaves it.
+mkdir /var/lib/pop-before-smtp
+echo "a row" >/var/lib/pop-before-smtp/hosts.db
 begun=$(date +%s%N)
-dpkg -i /packages/first.deb
-ok "installs ($((($(date +%s%N) - begun) / 1000000)) ms)"
+dpkg -i /packages/first.deb 2>/tmp/said || { cat /tmp/said >&2; fail "it does not install"; }
+ok "installs ($((($(date +%s%N) - begun) / 1000000)) ms, $(dpkg-query -W -f '${Installed-Size}' pbs-fast) KiB)"
+holds "the old program's table is named" grep -q 'pbs-fast clear hash:/var/lib/pop-before-smtp/hosts' /tmp/said
+rm -r /var/lib/pop-before-smtp
 holds "the daemon runs after the installation" soon runs
 holds "the account is there, without a shell" grep -q '^pbs-fast:.*:/var/lib/pbs-fast:.*nologin$' /etc/passwd
 holds "the directories are as they should be" is "$(stat -c '%a %U %G' /var/lib/pbs-fast /var/log/pbs-fast | tr '\n' ' ')" \
     "755 pbs-fast pbs-fast 750 pbs-fast $logs "
 holds "it runs as its account" is "$(ps -o user= -C pbs-fast | sort -u)" pbs-fast
+holds "nothing but its configuration is in /etc" is "$(ls /etc/pbs-fast | tr '\n' ' ')" "deny.toml pbs-fast.toml "
+for document in README.md SECURITY.md docs/OPERATION.md docs/MTA-POSTFIX.md docs/MIGRATION.md examples/blocking.toml; do
+    holds "$document is there" test -s "/usr/share/doc/pbs-fast/$document"
+done
+complete() { # complete WORD: what bash offers behind `pbs-fast WORD`
+    bash -c 'source /usr/share/bash-completion/completions/pbs-fast; COMP_WORDS=(pbs-fast "$0"); COMP_CWORD=1
+        _pbs_fast_completion pbs-fast; echo "${COMPREPLY[@]}"' "$1"
+}
+holds "bash completes commands" is "$(complete stat)" status
+holds "zsh takes its file for a completion" is "$(head -n 1 /usr/share/zsh/vendor-completions/_pbs-fast)" "#compdef pbs-fast"
+holds "fish has one" grep -q pbs-fast /usr/share/fish/vendor_completions.d/pbs-fast.fish
 python=/usr/lib/pbs-fast/bin/python3
 holds "the program works, in Rust, with hash:" runuser -u pbs-fast -- "$python" -I /packages/installed.py /usr/bin/pbs-fast --core=rust --bdb
 for page in $(dpkg -L pbs-fast | grep '^/usr/share/man/.*gz$' || true); do
@@ -100,6 +116,9 @@ holds "a login opens the table" soon in_table $client
 holds "and Postfix relays" is "$(rcpt $client)" 250
 holds "and for nobody else" is "$(rcpt 198.51.100.78)" 554
 if [ "$way" = systemd ]; then
+    complaints=$(systemd-analyze verify --man=no pbs-fast.service pbs-fast-reap.service pbs-fast-reap.timer 2>&1 |
+        grep pbs-fast || true)
+    holds "systemd has nothing to say about the units: [$complaints]" test -z "$complaints"
     holds "the reaper's timer runs" systemctl is-active --quiet pbs-fast-reap.timer
     holds "and finds a daemon" systemctl start pbs-fast-reap.service
     holds "it is enabled" systemctl is-enabled --quiet pbs-fast.service pbs-fast-reap.timer
@@ -109,7 +128,8 @@ if [ "$way" = systemd ]; then
         soon sh -c 'systemctl show -P StatusText pbs-fast | grep -q "^1 "'
     install -m 0640 -g adm /dev/null /var/log/mail.log
     login=to_file
-    systemctl restart pbs-fast
+    for _ in $(seq 25); do systemctl restart pbs-fast || fail "it is not restarted any more"; done
+    ok "restarts by an administrator are not counted"
 fi
 
 echo 'grace = 1700' >>/tmp/head && cat /etc/pbs-fast/pbs-fast.toml >>/tmp/head && cp /tmp/head /etc/pbs-fast/pbs-fast.toml

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pbs_fast
+from mta import require_library
 from pbs_fast import _core, events
 from pbs_fast.matching.python import fold, scan
 
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def stubtest(module: str, mypy_path: Path) -> subprocess.CompletedProcess[str]:
+    require_library("mypy")
     command = [sys.executable, "-m", "mypy.stubtest", module, "--mypy-config-file", str(ROOT / "pyproject.toml")]
     return subprocess.run(
         command,
