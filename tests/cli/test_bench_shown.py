@@ -193,3 +193,7 @@ def test_a_picture_needs_matplotlib(capfd: Output, monkeypatch: pytest.MonkeyPat
     assert main(["bench", "--plot=x.svg", str(EXAMPLE)]) == 1
     line = "--plot needs matplotlib, which is not installed: pip install 'pbs-fast[plot]'"
     assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
+    monkeypatch.setattr("importlib.metadata.PathDistribution.read_text", lambda *_: "debian\n")
+    assert main(["bench", "--plot=x.svg", str(EXAMPLE)]) == 1
+    line = "--plot needs matplotlib, which the Debian package does not hold; --json prints the figures"
+    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
