@@ -1,4 +1,4 @@
-"""A table that pop-before-smtp leaves: named at the start, unless that program may still keep it or nothing is in it."""
+"""A table that pop-before-smtp leaves: named at the start, unless that program may still keep it or it is empty."""
 
 from __future__ import annotations
 
