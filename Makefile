@@ -48,7 +48,7 @@ test-unit: $(READY) ## the fast lane: what needs no server, daemon or build
 coverage: $(READY) ## the fast lane with the lines and branches of the package that it reaches; ALL=1 for every test
 	$(BIN)/pytest -q -n $(WORKERS) $(SPREAD) $(if $(ALL),,-m "not system") --cov --cov-report=term
 
-test-native: $(READY) ## the tests of the native module and of the backends' equality
+test-native: $(READY) $(LINT) ## the tests of the native module and of the backends' equality
 	$(BIN)/pytest -q tests/native tests/backends
 
 test-servers: $(READY) ## what match says of real POP and IMAP servers' lines (as root, on Debian); SUITE=trixie: of that Debian's
@@ -69,7 +69,7 @@ lint: $(READY) $(LINT) ## formatting, lints, types, and the native module's stub
 	$(BIN)/python -m mypy.stubtest pbs_fast._core
 	$(BIN)/zizmor --quiet --offline .github/workflows
 
-lint-actions: ## workflows by their schema and actionlint, shell scripts by shellcheck (fetches the tools)
+lint-actions: ## workflows and issue forms by their schema, actionlint, shell scripts by shellcheck (fetches the tools)
 	scripts/lint-actions.sh
 
 audit: $(READY) ## ask the advisory databases about every dependency, and its licence (fetches the tools)

@@ -34,7 +34,7 @@ has_python_h() {
         cc -E "-I$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("include"))')" - >/dev/null 2>&1
 }
 
-packages= words= others=
+packages='' words='' others=''
 lacks() { # lacks PACKAGE WORDS: what apt can install, and what it is
     packages="$packages $1" words="$words, $2"
 }
