@@ -37,7 +37,7 @@ to_journal() { # as the mail server's own unit: the journal source believes nobo
 }
 in_table() { [ "$(postmap -q "$1" hash:/var/lib/pbs-fast/relay)" = ok ]; }
 rcpt() { # rcpt ADDRESS: what Postfix answers a client of that address that wants to relay
-    /usr/bin/python3 - "$1" <<'PYTHON'
+    "$interpreter" - "$1" <<'PYTHON'
 import smtplib, sys
 with smtplib.SMTP("127.0.0.1", 25, timeout=30) as smtp:
     smtp.ehlo("client.example")
@@ -107,6 +107,8 @@ holds "bash completes commands" is "$(complete stat)" status
 holds "zsh takes its file for a completion" is "$(head -n 1 /usr/share/zsh/vendor-completions/_pbs-fast)" "#compdef pbs-fast"
 holds "fish has one" grep -q pbs-fast /usr/share/fish/vendor_completions.d/pbs-fast.fish
 python=/usr/lib/pbs-fast/bin/python3
+# The one that it needs stays when it is removed.
+interpreter=$(readlink -f "$python")
 holds "the program works, in Rust, with hash:" runuser -u pbs-fast -- "$python" -I /packages/installed.py /usr/bin/pbs-fast --core=rust --bdb
 for page in $(dpkg -L pbs-fast | grep '^/usr/share/man/.*gz$' || true); do
     holds "man page $(basename "$page")" test -s "$page"
