@@ -6,6 +6,7 @@ server would, asks the table as the MTA would, and waits until the row is gone. 
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -20,12 +21,13 @@ HERE = Path(__file__).parent
 PROGRAM = Path(sys.executable).with_name("pbs-fast")
 GRACE = 4
 CLIENT = "198.51.100.77"
-HOSTS = ["mx1"]
+HOSTS = ["mx1", "4711", "box", "bsd", "gate", "mx2", "old", "pop", "relay", "store1", "store2"]
 
 
 def main() -> int:
     # In a pipe, too, our lines are to be in front of those of the programs that they announce.
-    sys.stdout.reconfigure(line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     print("What the matcher sees in examples/hub.log (pbs-fast match):\n")
     subprocess.run([PROGRAM, "match", "--missed", HERE / "hub.log"], check=False)
     with tempfile.TemporaryDirectory(prefix="pbs-fast-demo-") as place:
