@@ -59,7 +59,8 @@ postconf -e 'inet_interfaces = loopback-only' 'inet_protocols = ipv4' 'mynetwork
     'smtpd_authorized_xclient_hosts = 127.0.0.1' 'default_database_type = hash' \
     'default_transport = smtp' 'relay_transport = smtp' \
     'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, permit_auth_destination, check_client_access hash:/var/lib/pbs-fast/relay, reject_unauth_destination'
-# Not in /tmp, which systemd empties when the first service asks for a booted system.
+# As at a boot: the files that systemd's first one makes are no package's. It empties /tmp, too.
+[ "$way" = plain ] || systemctl start sysinit.target
 everything >/out/before
 
 if [ "$way" = plain ]; then
