@@ -125,6 +125,9 @@ if [ "$way" = systemd ]; then
     complaints=$(systemd-analyze verify --man=no pbs-fast.service pbs-fast-reap.service pbs-fast-reap.timer 2>&1 |
         grep pbs-fast || true)
     holds "systemd has nothing to say about the units: [$complaints]" test -z "$complaints"
+    kind=notify
+    [ "$(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p')" -lt 254 ] || kind=notify-reload
+    holds "its type is what this systemd knows" is "$(systemctl show -P Type pbs-fast)" $kind
     holds "the reaper's timer runs" systemctl is-active --quiet pbs-fast-reap.timer
     holds "and finds a daemon" systemctl start pbs-fast-reap.service
     holds "it is enabled" systemctl is-enabled --quiet pbs-fast.service pbs-fast-reap.timer

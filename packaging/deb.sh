@@ -64,7 +64,7 @@ done
     systemd=$(apt-cache show systemd 2>/dev/null | sed -n 's/^Version: //p' | sort -V | tail -n 1)
     if dpkg --compare-versions "${systemd:-0}" ge 254~; then
         cp "$top/packaging/systemd/since-254.conf" files.d/
-        echo "debian/files.d/since-254.conf lib/systemd/system/pbs-fast.service.d"
+        echo "debian/files.d/since-254.conf usr/lib/systemd/system/pbs-fast.service.d"
     fi
     # Each shell finds them by these names.
     for shell in bash zsh fish; do
