@@ -85,6 +85,8 @@ class AsText:
         self._formats = formats if paint else ()
         self._width = width
         self._place_width, self._ip_width = 0, _IPV4
+        self._apart = False
+        """Whether places get lines of their own, once a row was too wide."""
 
     def prepare(self, file: str, last: int, events: Sequence[Event]) -> None:
         # Widths only grow, so that columns do not move back and forth between the pieces of a log.
@@ -113,7 +115,9 @@ class AsText:
         others = [span for column in columns for span in (Span(_GAP), column)]
         row = [place, *others]
         # As in the tables of other commands: the first cell gets a line of its own.
-        if self._width is not None and _cells("".join(span.text for span in row)) > self._width:
+        if self._width is not None and not self._apart:
+            self._apart = _cells("".join(span.text for span in row)) > self._width
+        if self._apart:
             return self._painted([place], 0) + self._painted(others[1:], len(_GAP))
         return self._painted(row, 0)
 
