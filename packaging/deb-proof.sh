@@ -65,7 +65,7 @@ everything >/out/before
 
 if [ "$way" = plain ]; then
     # An admin who has a mail log and no systemd; without a runlevel invoke-rc.d starts nothing.
-    rm /sbin/runlevel
+    rm -f /sbin/runlevel
     printf '#!/bin/sh\necho N 2\n' >/sbin/runlevel
     chmod 755 /sbin/runlevel
     install -m 0640 -g adm /dev/null /var/log/mail.log
