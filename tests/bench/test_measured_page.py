@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from measure.logs import Log
 from measure.rivals import RG_JOB, RG_RARE
 from measure.start import Start, summary
 from measure.written import summary as written_summary
+from mta import require_library
 
 LIMITS = Limits(
     {"columns": 1.0, "whole": 1.4, "threads": 1.0, "python": 1e6},
@@ -172,8 +172,8 @@ assert draw(*pickle.load(sys.stdin.buffer), __import__("pathlib").Path(sys.argv[
 
 
 @pytest.mark.system
-@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
 def test_the_picture(tmp_path: Path) -> None:
+    require_library("matplotlib")
     points = [point(1e6, 100, 20), point(1e9, 150, 60), Point("3 GB", 3e9, None, None, None, "no room")]
     curves = [Curve(title, "ns a line", points) for title in (SIZE, LIVE, FORMATS, SHARE)]
     given = pickle.dumps((SAMPLES, curves))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import pbs_fast
+from mta import require_library
 from pbs_fast import _core, events
 from pbs_fast.matching.python import fold, scan
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def stubtest(module: str, mypy_path: Path) -> subprocess.CompletedProcess[str]:
+    require_library("mypy")
     command = [sys.executable, "-m", "mypy.stubtest", module, "--mypy-config-file", str(ROOT / "pyproject.toml")]
     return subprocess.run(
         command,

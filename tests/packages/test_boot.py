@@ -1,7 +1,7 @@
 """The units under the real systemd as process 1 of a private machine (boot.sh): what the hardening leaves works.
 
-One boot for all tests, about half a minute; the tests look at what its script wrote. With a systemd before 253 it is
-Type=notify with the drop-in; test_reload.py has Type=notify-reload in any case.
+One boot for all tests, about half a minute; the tests look at what its script wrote. With a systemd before 254 it is
+Type=notify; test_reload.py has the drop-in with Type=notify-reload in any case.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ ask root status status >>/out/granted
 name=reap note systemctl start pbs-fast-reap
 echo 'what = "is this"' >/etc/pbs-fast/deny.toml
 name=reload_bad note systemctl reload pbs-fast
-# The drop-in's kill may be over before a busy machine let us say that we reload, and systemd before 253 then waits for
+# The unit's kill may be over before a busy machine let us say that we reload, and systemd before 253 then waits for
 # nothing: the file is to be there until it was read.
 until_said 'deny.toml'
 rm /etc/pbs-fast/deny.toml
@@ -156,6 +156,14 @@ kill -s RTMIN+13 1
 """
 
 
+#: What the package for a newer systemd has in it, too.
+SINCE_254 = """
+mkdir -p /etc/systemd/system/pbs-fast.service.d
+cp /opt/packaging/systemd/since-254.conf /etc/systemd/system/pbs-fast.service.d/
+systemctl daemon-reload
+"""
+
+
 class Machine:
     """What the boot left behind."""
 
@@ -176,6 +184,16 @@ class Machine:
         entries = [json.loads(line) for line in self.text("journal").splitlines()]
         return [entry for entry in entries if entry.get("_SYSTEMD_UNIT") == f"{unit}.service"]
 
+    def about(self, unit: str) -> list[str]:
+        """What systemd wrote about the unit."""
+        entries = [json.loads(line) for line in self.text("journal").splitlines()]
+        return [str(entry["MESSAGE"]) for entry in entries if entry.get("UNIT") == f"{unit}.service"]
+
+    def of_systemd(self) -> list[str]:
+        """All that systemd itself wrote."""
+        entries = [json.loads(line) for line in self.text("journal").splitlines()]
+        return [str(entry["MESSAGE"]) for entry in entries if entry.get("_PID") == "1"]
+
     def journal(self, unit: str) -> list[tuple[int, str]]:
         """The same as priority and text."""
         return [(int(entry["PRIORITY"]), entry["MESSAGE"]) for entry in self.entries(unit)]
@@ -183,14 +201,7 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    text = _SCRIPT
-    if version() < 253:
-        text = (
-            "mkdir -p /etc/systemd/system/pbs-fast.service.d\n"
-            "cp /opt/packaging/systemd/before-253.conf /etc/systemd/system/pbs-fast.service.d/\n"
-            "systemctl daemon-reload\n" + text
-        )
-    return boot(text, tmp_path_factory)
+    return boot(_SCRIPT if version() < 254 else SINCE_254 + _SCRIPT, tmp_path_factory)
 
 
 def boot(text: str, tmp_path_factory: pytest.TempPathFactory, newer: str = "") -> Machine:
@@ -247,7 +258,7 @@ def test_started_means_that_the_tables_are_in_order(machine: Machine) -> None:
 
 def test_the_state_is_shown(machine: Machine) -> None:
     shown = machine.shown("shown")
-    assert shown["Type"] == ("notify" if version() < 253 else "notify-reload")
+    assert shown["Type"] == ("notify" if version() < 254 else "notify-reload")
     assert (shown["ActiveState"], shown["NRestarts"], shown["WatchdogUSec"]) == ("active", "0", "2min")
     assert shown["StatusText"].startswith("2 addresses may relay")
 
@@ -298,9 +309,16 @@ def test_reload_is_waited_for_and_a_bad_one_goes_on(machine: Machine) -> None:
     assert "the previous settings stay in force" in warning
 
 
-def test_reap_leaves_an_owned_table(machine: Machine) -> None:
+def test_reap_leaves_an_owned_table_and_writes_nothing_about_it(machine: Machine) -> None:
+    """288 times a day: neither its own line nor systemd's three."""
     assert machine.status("reap") == 0
-    assert any("in use by the running daemon" in text for _, text in machine.journal("pbs-fast-reap"))
+    assert machine.entries("pbs-fast-reap") == machine.about("pbs-fast-reap") == []
+    assert machine.about("pbs-fast"), "systemd's lines are in the journal"
+
+
+def test_systemd_takes_every_line_of_the_units(machine: Machine) -> None:
+    complaints = [text for text in machine.of_systemd() if "pbs-fast" in text and "gnoring" in text]
+    assert complaints == []
 
 
 def test_a_loop_that_hangs_is_restarted(machine: Machine) -> None:

@@ -102,7 +102,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 metavar="FILE.svg|FILE.png",
-                help="Plot the results; needs pip install 'pbs-fast[plot]'.",
+                help="Plot the results; needs the library matplotlib.",
                 show_default=False,
             ),
         ] = None,

@@ -182,7 +182,8 @@ def register(app: typer.Typer) -> None:
 
 def _unread(paths: list[str], backend: Backend, site: Site, now: int | None) -> list[Unread]:
     """Why the lines of these logs, in which the report found no login, are not understood; reads them once more."""
-    from pbs_fast.match.lines import AsJson, Run
+    from pbs_fast.match.lines import Run
+    from pbs_fast.match.render import AsJson
     from pbs_fast.matching import rewrite
 
     def discard(_: object) -> None:

@@ -8,19 +8,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pbs_fast.config.model import OWN_FORMATS, TABLES, Config, Key, find_key, keys_of, values_of
-from pbs_fast.config.settings import Settings, logs
+from pbs_fast.config.settings import Settings, default_log, logs, why_default
 from pbs_fast.util.text import printable
 
 #: Comments that say where a value comes from begin here, so they can be read as a column.
 _COLUMN = 44
 
 
-def as_toml(settings: Settings) -> str:
+def as_toml(settings: Settings, tables: Sequence[str] = ()) -> str:
     """A complete configuration file that means the same, with what each key is for and where its value comes from.
 
-    A key that is not set is shown as a comment.
+    A key that is not set is shown as a comment. What is followed and written, chosen by the daemon where nothing else
+    says it, is in comments at the beginning; `tables` are those with why they are of their type.
     """
     out = [f"# configuration file: {_comment(settings.file or 'none')}\n"]
+    out += [f"# follows: {_comment(each)}\n" for each in _followed(settings.config)]
+    out += [f"# writes: {_comment(each)}\n" for each in tables]
     table = ""
     for name, value in values_of(settings.config).items():
         if name == OWN_FORMATS:
@@ -35,6 +38,10 @@ def as_toml(settings: Settings) -> str:
         f"\n[[format]] # {_comment(each.where())}\n{_table(each.keys, 'format')}" for each in settings.config.format
     ]
     return "".join(out)
+
+
+def _followed(config: Config) -> Sequence[str]:
+    return config.watchlog or (why_default(default_log()),)
 
 
 def _table(keys: Mapping[str, Any], name: str) -> str:
@@ -78,13 +85,14 @@ def _comment(text: str) -> str:
     return printable(text)
 
 
-def as_json(settings: Settings) -> str:
-    """One object: `file`, and `keys`: dotted key -> `value` and `from`."""
+def as_json(settings: Settings, tables: Sequence[str] = ()) -> str:
+    """One object: `file`, `follows`, `writes`, and `keys`: dotted key -> `value` and `from`."""
     values = values_of(settings.config)
     if OWN_FORMATS in values:
         values[OWN_FORMATS] = [each.keys for each in settings.config.format]
     keys = {name: {"value": value, "from": settings.origin(name)} for name, value in values.items()}
-    return json.dumps({"file": settings.file, "keys": keys}, indent=2) + "\n"
+    head = {"file": settings.file, "follows": logs(settings.config), "writes": tables}
+    return json.dumps({**head, "keys": keys}, indent=2) + "\n"
 
 
 def dump(settings: Settings, tables: Sequence[str] = ()) -> str:

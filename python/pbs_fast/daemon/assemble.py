@@ -141,7 +141,7 @@ def run(
         )
         try:
             if config.reprocess:
-                reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, own)
+                reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, own, dry=not config.write)
             if daemon.start():
                 log.info(f"ready: {len(parts.ledger)} addresses may relay", extra=event("ready"))
                 if background is not None:
@@ -341,7 +341,11 @@ def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:
     """Empties the tables that an earlier configuration left; None if nothing is written."""
     options = TableOptions(value=config.value, flock=config.flock)
     specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
-    return LeftTables(specs, options, config.grace) if specs else None
+    if not specs:
+        return None
+    left = LeftTables(specs, options, config.grace)
+    left.name_old_program()
+    return left
 
 
 def open_tables(config: Config, clock: Clock) -> list[Table]:

@@ -110,7 +110,7 @@ class Daemon:
         """Rows that have ended and stand in the tables still."""
         self._limits = LimitAlarm()
         self._sleep = Pause()
-        self.explain = Explainer(clock.to_wall)
+        self.explain = Explainer(clock.to_wall, dry=not publisher.writes)
         ledger.explain = self.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
         self._manual = manual
         self._refusals = Refusals()

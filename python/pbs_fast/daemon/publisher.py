@@ -29,6 +29,11 @@ class Publisher:
         self._left = left
 
     @property
+    def writes(self) -> bool:
+        """False in a dry run, which has no tables."""
+        return bool(self._pending)
+
+    @property
     def specs(self) -> list[str]:
         """The tables as they stand in the MTA's configuration."""
         return [each.table.spec for each in self._pending]
