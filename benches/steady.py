@@ -42,7 +42,9 @@ def main() -> int:
     from livemail.steady import steady
 
     before = os.getloadavg()[0]
-    text = _page(steady(given.table, given.rate, given.seconds), record.head(before))
+    began = record.head(before)  # the commit and the date are those of the start
+    run = steady(given.table, given.rate, given.seconds)
+    text = _page(run, [*began[:2], *record.head(before)[2:]])
     print(text)
     if given.record:
         PAGE.write_text(text)
