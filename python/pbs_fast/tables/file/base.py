@@ -25,8 +25,16 @@ from typing import ClassVar
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.describe import failure, os_error, space_error
-from pbs_fast.tables.file.foreign import DamagedError, Pairs, identity, is_missing, ours, read_apart, require_directory
-from pbs_fast.tables.file.modes import give_mode
+from pbs_fast.tables.file.foreign import (
+    DamagedError,
+    LastSeen,
+    Pairs,
+    is_missing,
+    ours,
+    read_apart,
+    require_directory,
+)
+from pbs_fast.tables.file.modes import Readable
 from pbs_fast.tables.file.mtimes import AheadTimes, Mtimes
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import Patience, TableBusyError
@@ -99,11 +107,10 @@ class FileTable(ABC):
         """What the file should hold, once `_row_state` is KNOWN."""
         self._row_state = RowState.UNREAD
         self._state = FileState.OUTDATED
-        self._expected = (0, 0, 0, 0)
-        """Device, inode, size and modification time (ns) of the file after our last change."""
+        self._last_seen = LastSeen(self._file)
         self._patience = Patience(options.lock_wait)
         self._replace_seconds = 0.0
-        self._warned_of_group = False
+        self._readable = Readable(self._file, options.group if self._template.names_users else None)
         self.refused = 0
         require_directory(self._file, by_path=self.by_path)
         self._owned_before = owner_file(self._file).exists()
@@ -146,7 +153,7 @@ class FileTable(ABC):
             self._row_state = RowState.KNOWN
         put = self._changed(delta)
         gone = [ip for ip in delta.removed if ip in self._rows]
-        if self._state is FileState.CURRENT and not self._unaltered():
+        if self._state is FileState.CURRENT and not (self._last_seen.unaltered() and self._intact()):
             self._state = FileState.ALTERED
         done = self._state is FileState.CURRENT and (not (put or gone) or self._write_in_place(put, gone))
         self._update_rows(put, gone)
@@ -313,10 +320,10 @@ class FileTable(ABC):
             self._discard(target)
             spell = self._spell
             self._build(target, self._rows if spell is None else {spell(ip): v for ip, v in self._rows.items()})
-            self._give_mode(target)
+            self._readable.make(target)
             mtime = self._mtimes.first(self._file)
             os.utime(target, (mtime, mtime), follow_symlinks=False)
-            self._expected = identity(target.stat(follow_symlinks=False))
+            self._last_seen.installing(target)
             self._shut()
             self._install(target)
             self._mtimes.installed()
@@ -341,26 +348,3 @@ class FileTable(ABC):
         """Remove an incomplete new file, unless the file system is read-only."""
         with suppress(OSError):
             self._discard(target)
-
-    def _remember_identity(self) -> None:
-        """Expect the file as it is now. A type that changes it in place calls this under the readers' lock."""
-        found = identity(self._file.stat(follow_symlinks=False))
-        if found[:2] == self._expected[:2]:
-            self._expected = found
-
-    def _unaltered(self) -> bool:
-        """Whether the path still leads to the file that we built, and nobody else has written to it since."""
-        try:
-            found = self._file.stat(follow_symlinks=False)  # a symbolic link there is not ours
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise TableError(os_error("cannot look at", self._file, error)) from error
-        return identity(found) == self._expected and self._intact()
-
-    def _give_mode(self, target: Path) -> None:
-        group = self._options.group if self._template.names_users else None
-        warning = give_mode(target, group=group, file=self._file)
-        if warning and not self._warned_of_group:
-            log.warning(warning)
-            self._warned_of_group = True

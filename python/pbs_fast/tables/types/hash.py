@@ -145,7 +145,7 @@ class HashTable(CompactedTable, BdbTable):
                 handle.put(ip.encode(), value)
             handle.sync()
             os.utime(fd, (mtime, mtime))
-            self._remember_identity()
+            self._last_seen.changed()
         return True
 
 
