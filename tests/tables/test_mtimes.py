@@ -167,6 +167,18 @@ def test_times_for_sendmail_grow_with_the_clock(tmp_path: Path) -> None:
     assert times.first(file) == clock.now, "a wrong clock is not kept up with"
 
 
+@pytest.mark.parametrize("kind", ["hash", "btree", "cdb", "text", "sendmail"])
+def test_changes_within_a_second_make_only_sendmail_wait(
+    kind: str, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pbs_fast.tables.file.base.BUSY_SHARE", float("inf"))  # however long a new file takes here
+    table = opened(kind, clock=Clock())
+    table.rebuild({})
+    for number in range(20):
+        table.apply(Delta({f"10.0.0.{number}": grant()}))
+    assert table.window == pytest.approx(WINDOW + 21 * SLOPE if kind == "sendmail" else WINDOW)
+
+
 # -- a reader that keeps its file open --------------------------------------------------------------------------------
 
 
