@@ -7,7 +7,8 @@ What readers compare, each with the file that it has open and in whole seconds:
 - Exim, tcpserver and couriertcpd do not compare times: they open the file for each connection, or are notified.
 
 So a file that Postfix reads may have any times, if none comes twice while the file has that name: `PastTimes`. Sendmail
-needs times that only grow, although each write sets the current time for a moment: `AheadTimes`.
+needs times that only grow, although each write sets the current time for a moment: `AheadTimes`. So do files that are
+only ever replaced, for programs that look at a name's time now and then.
 """
 
 from __future__ import annotations
