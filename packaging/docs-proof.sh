@@ -89,13 +89,8 @@ use_part() {
 
     while IFS= read -r line; do bash -ec "$line"; done < <(lines README.md 'test: service')
     echo "ok: README.md: service"
-    # The file is for some versions of systemd only, which its name says.
     version=$(systemctl --version | awk 'NR == 1 {print $2}')
-    case "$(lines docs/OPERATION.md 'root: systemd')" in
-    *before-253.conf*) needed=$((version < 253)) ;;
-    *since-254.conf*) needed=$((version >= 254)) ;;
-    *) echo "docs/OPERATION.md, systemd: which versions?"; exit 1 ;;
-    esac
+    needed=$((version >= 254))
     [ $needed = 0 ] || block docs/OPERATION.md systemd
     block README.md table
     block README.md enable

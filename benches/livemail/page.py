@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Lines a second that others write into the log.
 RATES = (0, 1_000, 50_000)
-#: Seconds between two clients. A hash lives by whole seconds: faster comings are another table's.
-PAUSE, HASH_PAUSE = 0.02, 0.55
+#: Seconds between two clients. A hash is changed at most ten times a second: so often clients come to it.
+PAUSE, HASH_PAUSE = 0.02, 0.05
 #: Seconds of a run: some 900 clients, so that nine of them took longer than 99 % did.
 LENGTH = 45
 NAMES = {
