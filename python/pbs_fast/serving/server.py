@@ -53,13 +53,16 @@ More = Callable[[], bytes]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Port:
-    """One listening socket with its protocol. All functions are called in the server's thread and must not raise."""
+    """One listening socket with its protocol.
+
+    All functions are called in the server's thread, and raise nothing else than they say."""
 
     listener: socket.socket
     decoder: Callable[[], Decoder]
     """Called for each client."""
     answer: Callable[[Client, bytes], bytes | None]
-    """Turns a request into a framed reply; None: `deliver` will give it."""
+    """Turns a request into a framed reply; None: `deliver` will give it. May raise FramingError: the client is dropped
+    without an answer."""
     most: int | None = None
     """Clients at a time; by default what the process's limit of descriptors allows."""
     full: bytes = b""
@@ -163,9 +166,9 @@ class Server:
         """Send a framed reply to a client that waits for it, after the next `send_delivered`; from any thread. Nothing
         happens if the client is gone.
 
-        `data` may be a function that makes it, in the server's thread; it must not raise. With `more` the client goes
-        on waiting: when all was sent, `more` is called in the server's thread for what follows, now and again each
-        _FOLLOW seconds. It may return nothing.
+        `data` may be a function that makes it, in the server's thread; it may raise FramingError, as `Port.answer`. With
+        `more` the client goes on waiting: when all was sent, `more` is called in the server's thread for what follows,
+        now and again each _FOLLOW seconds; it must not raise, and may return nothing.
         """
         self._deliveries.append((number, data, more))
 
@@ -215,7 +218,11 @@ class Server:
             client = self._numbers.get(number)
             if client is None:
                 continue
-            client.out += data if isinstance(data, bytes) else data()
+            try:
+                client.out += data if isinstance(data, bytes) else data()
+            except FramingError:
+                self._drop(client)
+                continue
             client.more = more
             client.waiting = more is not None
             client.seen = time.monotonic()
