@@ -49,11 +49,13 @@ class Reply(NamedTuple):
 class Session:
     """One SMTP connection that claims to come from an address; MAIL is sent, RCPTs follow."""
 
-    def __init__(self, port: int, client: str, *, timeout: float = 60) -> None:
+    def __init__(self, port: int, client: str, *, timeout: float = 60, login: str = "") -> None:
+        """`login`: the user as whom it claims to have authenticated."""
         self._smtp = smtplib.SMTP("127.0.0.1", port, timeout=timeout)
         self._smtp.ehlo("client.test")
         address = f"IPV6:{client}" if ":" in client else client
-        code, text = self._smtp.docmd("XCLIENT", f"ADDR={address} NAME=[UNAVAILABLE]")
+        authenticated = f" LOGIN={login}" if login else ""
+        code, text = self._smtp.docmd("XCLIENT", f"ADDR={address} NAME=[UNAVAILABLE]{authenticated}")
         if code != 220:
             raise AssertionError(f"XCLIENT for {client}: {code} {text!r}")
         self._smtp.ehlo("client.test")
@@ -170,9 +172,9 @@ class Postfix:
         assert self._process is not None
         self._process.send_signal(1)
 
-    def session(self, client: str) -> Session:
-        """A connection from this address (203.0.113.x, 2001:db8::x)."""
-        return Session(self.port, client)
+    def session(self, client: str, *, login: str = "") -> Session:
+        """A connection from this address (203.0.113.x, 2001:db8::x), authenticated as `login`."""
+        return Session(self.port, client, login=login)
 
     def rcpt(self, client: str, recipient: str = ELSEWHERE, *, session: Session | None = None) -> Reply:
         """The answer to one RCPT: in a session of its own, or in the one given."""
