@@ -138,7 +138,7 @@ def _warn_of_unknown(settings: Settings, user: str) -> None:
     from pbs_fast.cli.errors import nearest
     from pbs_fast.control.client import ControlError, stream
     from pbs_fast.control.protocol import List, Refusals
-    from pbs_fast.guards.deny import fold_user
+    from pbs_fast.util.text import fold_user
 
     rows, refusals = List(), Refusals()
     known: dict[str, str] = {}

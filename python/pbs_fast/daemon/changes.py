@@ -15,11 +15,10 @@ from pbs_fast.control.protocol import Grant, RequestError, Revoke, Undo
 from pbs_fast.daemon.explain import spelled
 from pbs_fast.daemon.manual import spoken, until_of
 from pbs_fast.guards import LOCAL
-from pbs_fast.guards.deny import fold_user
 from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant
 from pbs_fast.log.records import event
 from pbs_fast.util.addresses import parse, parse_network
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import fold_user, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.control.peers import Peer

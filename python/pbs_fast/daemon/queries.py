@@ -11,9 +11,9 @@ from pbs_fast.control import replies
 from pbs_fast.control.protocol import PAGE, List, RequestError, Why
 from pbs_fast.daemon.changes import STEP
 from pbs_fast.daemon.refusals import by_guard, shown
-from pbs_fast.guards.deny import Denial, fold_user
+from pbs_fast.guards.deny import Denial
 from pbs_fast.ledger.ledger import row_origin
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import fold_user, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.live import LiveState

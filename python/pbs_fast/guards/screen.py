@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.guards.answers import LOCAL, Answers
-from pbs_fast.guards.deny import Denial, DenyList, fold_user
+from pbs_fast.guards.deny import Denial, DenyList
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
 from pbs_fast.guards.networks import PRIVATE, SPECIAL
 from pbs_fast.guards.shared_addresses import SharedAddresses
 from pbs_fast.util.addresses import Network, NetworkTable, parse_canonical, parse_network
+from pbs_fast.util.text import fold_user
 
 if TYPE_CHECKING:
     from pbs_fast.config.model import Guards as GuardConfig
