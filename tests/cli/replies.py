@@ -63,7 +63,7 @@ STATUS: Status = {
             "last_write": None,
             "failing": None,
             "failing_s": None,
-            "served": {"clients": 37, "requests": 20_114},
+            "served": {"clients": 37, "requests": 20_114, "recipients_per_s": 2.1},
         },
     ],
     "hubs": [],

@@ -250,6 +250,9 @@ class Served(TypedDict):
 
     clients: int
     requests: int
+    recipients_per_s: NotRequired[float | None]
+    """Recipients that the MTA asked about, a second, in the last minute; None where it asks by address. An older daemon
+    does not send it."""
 
 
 class Table(TypedDict):

@@ -22,13 +22,13 @@ from pbs_fast.control.requests import Control
 from pbs_fast.control.sockets import open_sockets
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
-from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.manual import ManualRows
 from pbs_fast.daemon.mta_check import check_mta
 from pbs_fast.daemon.notify import Notifier
+from pbs_fast.daemon.open_tables import left_tables, open_tables
 from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
@@ -63,8 +63,6 @@ from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.sources.watched import Watched
-from pbs_fast.tables import Table, TableOptions, open_table
-from pbs_fast.tables.untyped import choose
 from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
 
@@ -104,7 +102,7 @@ def run(
             follower.open(waits=not config.once)
         latest = Latest()
         open_metrics(config, latest, stack)
-        tables = open_tables(config, parts.clock) if config.write else []
+        tables = open_tables(config, parts.clock, handed) if config.write else []
         own.write_held()
         notices = Notices()
         template = Template(config.value)
@@ -335,37 +333,3 @@ def open_metrics(config: Config, latest: Latest, stack: ExitStack) -> None:
         return
     stack.callback(Ways(latest, keys.file, keys.listen).close)
     log.info(f"metrics: {' and '.join(filter(None, [keys.file, keys.listen and f'http://{keys.listen}/metrics']))}")
-
-
-def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:
-    """Empties the tables that an earlier configuration left; None if nothing is written."""
-    options = TableOptions(value=config.value, flock=config.flock)
-    specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
-    return LeftTables(specs, options, config.grace) if specs else None
-
-
-def open_tables(config: Config, clock: Clock) -> list[Table]:
-    """The tables of the configuration, each once. Raises TableError or UsageError, and then none is open."""
-    options = TableOptions(
-        value=config.value,
-        flock=config.flock,
-        adopt=config.adopt,
-        grace=config.grace,
-        wall=clock.to_wall,
-        now=clock.now,
-    )
-    opened: list[Table] = []
-    seen = set()
-    try:
-        for text in config.tables:
-            spec, reason = choose(text, config.postconf)
-            if spec in seen:
-                continue
-            seen.add(spec)
-            log.info(f"table {spec}" + (f": {reason}" if reason else ""))
-            opened.append(open_table(spec, options=options))
-    except PbsError:
-        for table in opened:
-            table.close()
-        raise
-    return opened

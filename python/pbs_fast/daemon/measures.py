@@ -16,9 +16,9 @@ from pbs_fast import __version__
 from pbs_fast.config.model import Guards as GuardKeys
 from pbs_fast.control.protocol import REQUESTS
 from pbs_fast.ledger.ledger import OUTCOMES
-from pbs_fast.metrics.families import ANSWERS, CAUSES, FAULTS, ORIGINS, OTHER, READ, RESULTS, TURN_BOUNDS
+from pbs_fast.metrics.families import CAUSES, FAULTS, ORIGINS, OTHER, READ, RESULTS, TURN_BOUNDS
 from pbs_fast.metrics.snapshot import Draft, Histogram, Latest, LogTotals, Snapshot
-from pbs_fast.tables.protocol import AnsweringTable
+from pbs_fast.tables.protocol import AnsweringTable, CountingTable
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Measures:
         self._put_rows(draft, wall)
         for pending in self._live.publisher.pending:
             _put_table(draft, pending)
+        self._put_relayed(draft)
         self._put_control(draft)
         return draft.done()
 
@@ -139,6 +140,12 @@ class Measures:
         draft.put("rows_expired_total", ledger.counters["expired"])
         draft.put_all("rows_revoked_total", CAUSES, self._revoked)
 
+    def _put_relayed(self, draft: Draft) -> None:
+        counting = [each.table for each in self._live.publisher.pending if isinstance(each.table, CountingTable)]
+        if counting:  # else nobody tells us, which a 0 would hide
+            draft.put("relayed_messages_total", sum(table.messages for table in counting))
+            draft.put("relayed_recipients_total", sum(table.recipients for table in counting))
+
     def _put_control(self, draft: Draft) -> None:
         control = self._control
         outcomes = {} if control is None else control.outcomes
@@ -185,6 +192,6 @@ def _put_table(draft: Draft, pending: Pending) -> None:
     draft.put("table_refused_keys_total", table.refused, label)
     draft.put("table_write_seconds", pending.seconds.frozen(), label)
     if isinstance(table, AnsweringTable):
-        draft.put_all("lookups_total", ANSWERS, table.answers, label)
+        draft.put_all("lookups_total", table.answers, table.answers, label)
         draft.put("lookup_seconds", table.seconds.frozen(), label)
         draft.put("lookup_clients", table.clients, label)

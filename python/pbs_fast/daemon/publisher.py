@@ -12,7 +12,7 @@ from pbs_fast.control import replies
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table
-from pbs_fast.tables.protocol import AnsweringTable
+from pbs_fast.tables.protocol import AnsweringTable, CountingTable
 from pbs_fast.tables.queue import Pending
 from pbs_fast.util.text import rfc3339
 
@@ -43,9 +43,14 @@ class Publisher:
         """The line of each failure that lasts."""
         return [each.failing for each in self._pending if each.failing is not None]
 
-    def status(self, rows: int) -> list[replies.Table]:
-        """How each table is; `rows` is how many it should hold."""
-        return [_status(each, rows) for each in self._pending]
+    @property
+    def asked(self) -> dict[str, int]:
+        """Of the tables that are asked for each recipient: how many so far."""
+        return {each.table.spec: each.table.asked for each in self._pending if isinstance(each.table, CountingTable)}
+
+    def status(self, rows: int, rate: Callable[[str, int], float]) -> list[replies.Table]:
+        """How each table is; `rows` is how many it should hold, `rate` how fast a count of `asked` grows."""
+        return [_status(each, rows, rate) for each in self._pending]
 
     @property
     def pending(self) -> Sequence[Pending]:
@@ -105,11 +110,12 @@ class Publisher:
         return all(written)
 
 
-def _status(pending: Pending, rows: int) -> replies.Table:
+def _status(pending: Pending, rows: int, rate: Callable[[str, int], float]) -> replies.Table:
     table = pending.table
+    per_s = rate(table.spec, table.asked) if isinstance(table, CountingTable) else None
     served: replies.Served | None = None
     if isinstance(table, AnsweringTable):
-        served = {"clients": table.clients, "requests": table.requests}
+        served = {"clients": table.clients, "requests": table.requests, "recipients_per_s": per_s}
     failing_s = pending.failing_s
     return {
         "spec": table.spec,

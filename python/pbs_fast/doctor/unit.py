@@ -14,7 +14,7 @@ from pbs_fast.errors import UsageError
 from pbs_fast.health.finding import Finding
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.socketmap.endpoint import parse as parse_endpoint
+from pbs_fast.tables.served.endpoint import parse as parse_endpoint
 
 if TYPE_CHECKING:
     from pbs_fast.config import Config

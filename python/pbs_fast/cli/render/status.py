@@ -9,7 +9,7 @@ from pbs_fast.cli.render.layout import PLAIN, Cell, Look, between, clock, paragr
 from pbs_fast.util.durations import exact
 
 if TYPE_CHECKING:
-    from pbs_fast.control.replies import Denial, Log, Status, Table
+    from pbs_fast.control.replies import Denial, Log, Served, Status, Table
 
 #: Exit statuses of `status`; 1, not running, is that of every error.
 WELL, FAULT, HANGS = 0, 3, 4
@@ -112,8 +112,15 @@ def _table(each: Table, now: str) -> list[str | Cell]:
         for_ = f" for {exact(each['failing_s'])}" if each["failing_s"] is not None else ""
         note = Cell(f"FAILING{for_}: {each['failing']}", "red")
     elif each["served"]:
-        note = f"{plural(each['served']['clients'], 'client')}, {plural(each['served']['requests'], 'request')}"
+        note = _served(each["served"])
     return [each["spec"], f"{each['rows']:,}", _ago(each["last_write"], now), f"{each['waiting']:,}", note]
+
+
+def _served(served: Served) -> str:
+    per_s = served.get("recipients_per_s")
+    if per_s is None:
+        return f"{plural(served['clients'], 'client')}, {plural(served['requests'], 'request')}"
+    return f"{plural(served['clients'], 'smtpd')}, {_rate(per_s)} RCPT/s"
 
 
 def _others(reply: Status, look: Look) -> str:

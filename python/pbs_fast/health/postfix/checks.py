@@ -9,7 +9,7 @@ from pbs_fast.errors import UsageError
 from pbs_fast.health.finding import CANNOT_TELL, Finding
 from pbs_fast.health.postfix.restrictions import BY_POLICY, LISTS, RECIPIENT, RELAY, split
 from pbs_fast.health.postfix.wiring import Judged, Service
-from pbs_fast.tables.socketmap.endpoint import parse as parse_endpoint
+from pbs_fast.tables.served.endpoint import parse as parse_endpoint
 from pbs_fast.util.addresses import Network, parse_network
 
 ORDER, POLICY, OTHER = "postfix.order", "postfix.policy", "postfix.other"
