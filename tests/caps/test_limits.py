@@ -97,7 +97,11 @@ def test_what_is_shown_is_read_again(tmp_path: Path) -> None:
         ('[[caps.except]]\nusers = ["a"]', 1, "[[caps.except]] must have user or address"),
         ('[[caps.except]]\nusers = ["a"]\naddress = ["5/1h"]', 1, "[[caps.except]] with address must name networks"),
         ('[[caps.except]]\nusers = ["a"]\nuser = ["x"]', 3, "caps.except.user must be a list of at most 6 rates"),
-        ('[[caps.except]]\nnetwork = ["192.0.2.0/24"]', 2, 'unknown key "caps.except.network"; nearest: "caps.except.networks"'),
+        (
+            '[[caps.except]]\nnetwork = ["192.0.2.0/24"]',
+            2,
+            'unknown key "caps.except.network"; nearest: "caps.except.networks"',
+        ),
         ('[[caps.except]]\nnetworks = ["192.0.2.1/24"]', 2, "caps.except.networks must be"),
     ],
 )

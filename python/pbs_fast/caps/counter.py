@@ -75,8 +75,6 @@ class CapCounter:
         self.wake = wake
         self.exceeded: Counter[str] = Counter()
         """Cap -> recipients that were over it."""
-        self.messages = self.recipients = 0
-        """Accepted through a grant."""
         self._lock = threading.Lock()
         self._counts = Counts(most)
         self._attribution = Attribution()
@@ -116,8 +114,6 @@ class CapCounter:
             waiting = len(self.alarms)
             verdict = self._judge(user, address, now, new_message=new_message) if self._limits else OK
             if verdict.kind != "over":
-                self.recipients += 1
-                self.messages += new_message
                 self._attribution.accepted(user, address, instance, queue_id, now)
             waits = len(self.alarms) > waiting
         if waits:

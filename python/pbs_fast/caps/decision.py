@@ -12,8 +12,9 @@ class Verdict(NamedTuple):
     """What a cap says of one recipient."""
 
     kind: Literal["ok", "warn", "hold", "over"]
-    """`ok`: below every cap, counted. `warn`: over one, which only warns; counted, to be accepted. `hold`: over one;
-    counted, to be accepted and kept in the MTA's queue. `over`: to be refused for now; not counted against the cap."""
+    """`ok`: below every cap, counted. `warn`: over one, which only warns; counted, to be accepted. `hold`: over one; to
+    be accepted and kept in the MTA's queue. `over`: to be refused for now. What is held or refused counts against no
+    cap."""
     text: str = ""
     """For the client and the MTA's log: one line of printable ASCII without line ends, as in `200 of 200 recipients in
     an hour`; empty for `ok`."""
@@ -38,11 +39,12 @@ class Caps(Protocol):
     def count(
         self, user: str | None, address: str, instance: str, queue_id: str, now: float, *, new_message: bool
     ) -> Verdict:
-        """Judge one more recipient of a granted client, and count it unless the verdict is `over`.
+        """Judge one more recipient of a granted client, and count it if the verdict is `ok` or `warn`.
 
         `user` is the row's user as the log has it (not folded), None if the log names none; `address` the canonical
         text of the row's address; `instance` tells one message from all others of the MTA; `queue_id` is empty until
-        the MTA has one; `now` is in seconds since the epoch. `new_message`: no recipient of this message was accepted
+        the MTA has one; `now` is on the ledger's clock (util/clock.py), in
+        seconds that look like those since the epoch. `new_message`: no recipient of this message was accepted
         before.
         """
 

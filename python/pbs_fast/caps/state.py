@@ -37,14 +37,17 @@ class State(NamedTuple):
     """With times on the reader's ledger clock."""
     age: float
     """Seconds since it was written, as far as the clocks tell."""
+    is_final: bool
+    """The run that wrote it ended by itself."""
 
 
-def encode(kept: Iterable[Kept], clock: Clock) -> bytes:
+def encode(kept: Iterable[Kept], clock: Clock, *, is_final: bool) -> bytes:
     """A state file's content."""
     now = clock.now()
     windows = [[*each.key, each.shape, [[round(now - second, 3), n] for second, n in each.parts]] for each in kept]
     record = {
         "version": _VERSION,
+        "final": is_final,
         "written": round(clock.wall(), 3),
         "boot": clock.boot_id,
         "up": round(clock.boot(), 3),
@@ -79,7 +82,7 @@ def decode(data: bytes, clock: Clock) -> State:
     windows = record["windows"]
     if not isinstance(windows, list) or len(windows) > MOST * 8:
         raise ValueError("windows")
-    return State([_kept(*each, now=clock.now() - age) for each in windows], age)
+    return State([_kept(*each, now=clock.now() - age) for each in windows], age, record["final"] is True)
 
 
 def _kept(of: Any, name: object, shape: Any, parts: Any, *, now: float) -> Kept:

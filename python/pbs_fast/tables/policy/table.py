@@ -86,7 +86,7 @@ class PolicyTable(ServedTable[Login]):
             return UNKNOWN if self._alone and not known else DUNNO
         new = asked.instance not in self._accepted
         verdict = self._options.caps.count(
-            *(login.user, login.ip, asked.instance, asked.queue_id, self._options.clock()), new_message=new
+            *(login.user, login.ip, asked.instance, asked.queue_id, self._options.now()), new_message=new
         )
         # With `alone` nobody could carry a hold out: a reload may have brought it.
         if verdict.kind == "over" or (verdict.kind == "hold" and self._alone):
@@ -105,7 +105,7 @@ class PolicyTable(ServedTable[Login]):
             return DUNNO
         now = self._options.clock()
         if counted is not None:
-            self._options.caps.queued(login.user, login.ip, asked.instance, asked.queue_id, now)
+            self._options.caps.queued(login.user, login.ip, asked.instance, asked.queue_id, self._options.now())
         more = sum(at > now - TOGETHER for _, at in login.others)
         since = time.strftime("%H:%M:%S", time.localtime(login.since))
         return Reply(
