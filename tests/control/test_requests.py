@@ -39,6 +39,7 @@ from pbs_fast.control.requests import CLIENTS, MOST, Answer, Control
 from pbs_fast.control.watchers import RING, Happened
 from pbs_fast.errors import PbsError
 from pbs_fast.serving import server as serving
+from pbs_fast.serving.pace import CREDIT, Pace
 
 PATIENCE = 20.0
 
@@ -466,13 +467,13 @@ def test_what_requests_may_use_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(time, "thread_time", lambda: sum(used))
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)  # no credit comes back meanwhile
     monkeypatch.setattr(time, "sleep", rests.append)
-    pace = serving._Pace(0.01)
+    pace = Pace(0.01)
     while not rests:
         pace.begin()
-        used.append(serving._CREDIT / 4)
+        used.append(CREDIT / 4)
         pace.end()
     assert len(used) == 5, "some at once"
-    assert rests == [pytest.approx(serving._CREDIT * 1.25 / 0.01)]
+    assert rests == [pytest.approx(CREDIT * 1.25 / 0.01)]
 
 
 # -- watchers ---------------------------------------------------------------------------------------------------------

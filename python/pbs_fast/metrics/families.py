@@ -100,7 +100,7 @@ _ALL = (
         "table_write_seconds", "histogram", ("table",), "How long writing a change took, failures too.", WRITE_BOUNDS
     ),
     Family(
-        "lookups_total", "counter", ("table", "answer"), "Look-ups of tables that the daemon answers: socketmap, policy."
+        "lookups_total", "counter", ("table", "answer"), "Look-ups of tables that we answer: socketmap and policy."
     ),
     Family(
         "lookup_seconds", "histogram", ("table",), "How long finding an answer took, without the socket.", LOOKUP_BOUNDS

@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pbs_fast.serving.framing import Decoder, FramingError
+from pbs_fast.serving.pace import Pace
 
 #: Seconds without a request after which a connection is closed; Postfix keeps none for longer than 100.
 IDLE = 300.0
@@ -38,12 +39,6 @@ _READ = 16 << 10
 _SWEEP = 5.0
 #: Seconds without accepting after the system ran out of descriptors or memory for a connection.
 _REST = 0.1
-#: With `share`: processor seconds that may be used at once, some ten requests; then the thread rests until it may use
-#: as many again. Few bursts cost other threads less than many single requests: each that falls into their work makes
-#: them wait for the GIL, and on a busy machine for a processor.
-_CREDIT = 0.0006
-#: Longest rest in seconds.
-_LONGEST_REST = 1.0
 #: Seconds between two questions for what follows (`deliver` with `more`). Who gives it need not wake the thread, which
 #: would take the GIL from them at once.
 _FOLLOW = 0.05
@@ -53,13 +48,16 @@ More = Callable[[], bytes]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Port:
-    """One listening socket with its protocol. All functions are called in the server's thread and must not raise."""
+    """One listening socket with its protocol.
+
+    All functions are called in the server's thread, and raise nothing else than they say."""
 
     listener: socket.socket
     decoder: Callable[[], Decoder]
     """Called for each client."""
     answer: Callable[[Client, bytes], bytes | None]
-    """Turns a request into a framed reply; None: `deliver` will give it."""
+    """Turns a request into a framed reply; None: `deliver` will give it. May raise FramingError: the client is dropped
+    without an answer."""
     most: int | None = None
     """Clients at a time; by default what the process's limit of descriptors allows."""
     full: bytes = b""
@@ -163,9 +161,9 @@ class Server:
         """Send a framed reply to a client that waits for it, after the next `send_delivered`; from any thread. Nothing
         happens if the client is gone.
 
-        `data` may be a function that makes it, in the server's thread; it must not raise. With `more` the client goes
-        on waiting: when all was sent, `more` is called in the server's thread for what follows, now and again each
-        _FOLLOW seconds. It may return nothing.
+        `data` may be a function that makes it, in the server's thread, and raises nothing but FramingError, as
+        `Port.answer`. With `more` the client goes on waiting: when all was sent, `more` is called in the server's
+        thread for what follows, now and again each _FOLLOW seconds; it must not raise, and may return nothing.
         """
         self._deliveries.append((number, data, more))
 
@@ -180,7 +178,7 @@ class Server:
 
     def _run(self) -> None:
         sweep = time.monotonic() + _SWEEP
-        pace = _Pace(self._share)
+        pace = Pace(self._share)
         while not self._closing:
             now = time.monotonic()
             if now >= sweep:
@@ -215,7 +213,11 @@ class Server:
             client = self._numbers.get(number)
             if client is None:
                 continue
-            client.out += data if isinstance(data, bytes) else data()
+            try:
+                client.out += data if isinstance(data, bytes) else data()
+            except FramingError:
+                self._drop(client)
+                continue
             client.more = more
             client.waiting = more is not None
             client.seen = time.monotonic()
@@ -344,31 +346,6 @@ class Server:
         client.socket.close()
         if client.port.closed is not None:
             client.port.closed(client)
-
-
-class _Pace:
-    """Rests after work, so that it uses no more than its share of a processor."""
-
-    def __init__(self, share: float | None) -> None:
-        self._share = share
-        self._begun, self._at = 0.0, time.monotonic()
-        self._credit = _CREDIT
-
-    def begin(self) -> None:
-        """Work begins."""
-        if self._share is not None:
-            self._begun = time.thread_time()
-
-    def end(self) -> None:
-        """It ended; rest if the share is used up."""
-        if self._share is None:
-            return
-        now = time.monotonic()
-        self._credit = min(_CREDIT, self._credit + (now - self._at) * self._share)
-        self._credit -= time.thread_time() - self._begun
-        self._at = now
-        if self._credit < 0:
-            time.sleep(min(_LONGEST_REST, (_CREDIT - self._credit) / self._share))
 
 
 def _hung_up(client: Client) -> bool:

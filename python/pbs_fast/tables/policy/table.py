@@ -5,18 +5,25 @@ leaves to the table. Alone (`?alone`) it is the table, and DUNNO leaves it to re
 
 Invariants, besides those of `tables/served/table.py`
 - OK is for a client with a live row only; somebody who authenticated is never ours.
-- Before the first `rebuild` a client without row gets DUNNO, and DEFER where we are alone: never a permanent refusal.
+- Before the first `rebuild` a client without row gets DUNNO; where we are alone it waits for the log, PATIENCE at
+  most since our start, and then gets DEFER: never a permanent refusal.
 - Each accepted recipient was counted once, in the thread that answers.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Grant
 from pbs_fast.serving.policy import Decoder, Request, encode, parse
+from pbs_fast.serving.server import Client, Server
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.served.table import Reply, ServedTable
@@ -28,6 +35,9 @@ OK = Reply("ok", encode("OK"))
 #: An enhanced status of its own (RFC 3463, 3.4): the fault is ours, not the client's.
 UNKNOWN = Reply("defer", encode("DEFER 4.3.0 the log is still being read"))
 
+#: Seconds that a start may take before a client of ours is deferred. Postfix waits for 5, as our guide has it, and most
+#: logs are replayed sooner; so a restart is a wait.
+PATIENCE = 3.0
 #: Seconds for which a user counts among those behind an address.
 TOGETHER = 3_600
 #: Users remembered behind one address, besides the newest.
@@ -62,28 +72,69 @@ class PolicyTable(ServedTable[Login]):
                 'nothing (access(5)); set caps.action = "defer", or add a table and leave alone out'
             )
         self.asked = self.recipients = self.messages = 0
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        """Clients, by their numbers, with their requests that wait for the log to be read."""
+        self._patient = self._alone
+        """Whether requests may wait for it."""
         self._accepted: dict[str, Login] = {}
         """By instance, the messages that have an accepted recipient, and whose it is."""
         # The answers name users, and asking counts: that is for Postfix alone.
         super().__init__(spec, options, ("ok", "dunno", "defer", "hold", "info"), private=True)
+        self._timer = threading.Timer(PATIENCE, self._release)
+        self._timer.daemon = True
+        if self._alone:
+            self._timer.start()
+
+    def rebuild(self, rows: Mapping[str, Grant]) -> None:
+        """Hold exactly these; from now on an address without row has none."""
+        super().rebuild(rows)
+        self._release()
+
+    def close(self) -> None:
+        """Answer no more. A socket of systemd's goes on listening."""
+        self._timer.cancel()
+        super().close()
+
+    def _serve(self) -> Server:
+        self._waiting.clear()  # clients of a server that ended
+        return super()._serve()
+
+    def _later(self, client: Client, request: bytes) -> None:
+        self._waiting.append((client.number, request))
+        if not self._patient:  # since we looked
+            self._release()
+
+    def _release(self) -> None:
+        """Answer what waits, and let nothing wait from now on."""
+        self._patient = False
+        with suppress(IndexError):
+            while True:
+                number, request = self._waiting.popleft()
+                self._server.deliver(number, partial(self._answer_now, request))
+        self._server.send_delivered()
+
+    def _answer_now(self, request: bytes) -> bytes:
+        return self.answer(request) or b""  # which is an answer, because nothing may wait any more
 
     def _decoder(self) -> Decoder:
         return Decoder()
 
-    def _reply(self, request: bytes) -> Reply:
+    def _reply(self, request: bytes) -> Reply | None:
         asked = parse(request)
         if asked.protocol_state == "RCPT":
-            self.asked += 1
-            return DUNNO if asked.sasl_username else self._recipient(asked)
+            reply = DUNNO if asked.sasl_username else self._recipient(asked)
+            self.asked += reply is not None
+            return reply
         if asked.protocol_state == "DATA" and not asked.sasl_username:
             return self._data(asked)
         return DUNNO
 
-    def _recipient(self, asked: Request) -> Reply:
-        known = self._known  # read before the rows: DUNNO then refers to the rebuilt ones
+    def _recipient(self, asked: Request) -> Reply | None:
+        patient, known = self._patient, self._known  # read before the rows: DUNNO then refers to the rebuilt ones
         login = self._find(asked.client_address)
         if login is None:
-            return UNKNOWN if self._alone and not known else DUNNO
+            unread = self._alone and not known
+            return DUNNO if not unread else None if patient else UNKNOWN
         new = asked.instance not in self._accepted
         verdict = self._options.caps.count(
             *(login.user, login.ip, asked.instance, asked.queue_id, self._options.now()), new_message=new

@@ -128,11 +128,12 @@ class ServedTable(ABC, Generic[R]):
         if self._lock is not None:
             self._lock.close()
 
-    def answer(self, request: bytes) -> bytes:
-        """The framed reply to a request; called in the server's thread. Raises FramingError to end the connection."""
+    def answer(self, request: bytes) -> bytes | None:
+        """The framed reply to a request, or None for later; called in the server's thread. Raises FramingError to end
+        the connection."""
         begun = time.perf_counter()
         try:
-            name, data = self._reply(request)
+            reply = self._reply(request)
         except FramingError:
             raise
         except Exception as error:
@@ -144,17 +145,23 @@ class ServedTable(ABC, Generic[R]):
                 )
             self.answers[ERROR] += 1
             raise FramingError from error
-        self.answers[name] += 1
+        if reply is None:
+            return None
+        self.answers[reply.answer] += 1
         self.seconds.observe(time.perf_counter() - begun)
-        return data
+        return reply.data
 
     @abstractmethod
     def _decoder(self) -> Decoder:
         """A decoder of requests, for one client."""
 
     @abstractmethod
-    def _reply(self, request: bytes) -> Reply:
-        """What to answer. Raises FramingError for what is no request."""
+    def _reply(self, request: bytes) -> Reply | None:
+        """What to answer; None for later. Raises FramingError for what is no request."""
+
+    def _later(self, client: Client, request: bytes) -> None:
+        """The reply to this request is to be delivered to this client."""
+        raise NotImplementedError
 
     @abstractmethod
     def _row(self, ip: str, grant: Grant, before: R | None) -> R:
@@ -192,8 +199,11 @@ class ServedTable(ABC, Generic[R]):
         server.start()
         return server
 
-    def _answer(self, _: Client, request: bytes) -> bytes:
-        return self.answer(request)
+    def _answer(self, client: Client, request: bytes) -> bytes | None:
+        data = self.answer(request)
+        if data is None:
+            self._later(client, request)
+        return data
 
     def _in_place(self) -> bool:
         """Whether the path still leads to our socket."""
