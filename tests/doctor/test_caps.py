@@ -58,7 +58,8 @@ def test_a_cap_that_ordinary_mail_meets_is_named_with_whom_it_meets(log: Path, t
     assert found[1].evidence.startswith("20/1d: ")
 
 
-def test_an_exception_is_no_finding(log: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("log")
+def test_an_exception_is_no_finding(tmp_path: Path) -> None:
     own = '[caps]\nuser = ["5/1h"]\n[[caps.except]]\nusers = ["scanner"]\nuser = ["10/1h"]\n'
     assert [each.evidence for each in check(tmp_path, own)] == [
         "5/1h, 10/1h: ordinary mail of the last day stays below"

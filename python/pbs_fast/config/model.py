@@ -61,6 +61,12 @@ class Guards:
         kinds.whole(1, 10_000),
         "warn if more users log in from one address within an hour; refuse the address if it is private",
     )
+    max_addresses_per_user: int = _key(
+        20, kinds.whole(1, 10_000), "warn if a user logs in from more addresses within an hour"
+    )
+    refuse_many_addresses: bool = _key(
+        False, kinds.switch(), "refuse the addresses of a user beyond max_addresses_per_user"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,7 +120,7 @@ class Measures:
     def _put_logins(self, draft: Draft) -> None:
         # Guards and ledger count into the same counters.
         counters = self._live.guards.counters
-        guards = {*(each.name for each in fields(GuardKeys)), *_MORE_GUARDS}
+        guards = {*(each.name for each in fields(GuardKeys)), *_MORE_GUARDS} - {"refuse_many_addresses"}
         refused = {
             name.removeprefix("refused_"): n
             for name, n in counters.items()
