@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from pbs_fast.util.text import fold_user
 
-#: Messages that are remembered, and for how many seconds. Some 300 bytes each.
+#: Messages that are remembered, and for how many seconds. Some 400 bytes each.
 MOST: Final = 65_536
 LONGEST: Final = 86_400
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from pbs_fast.caps.limits import Cap, Of
 from pbs_fast.caps.windows import Window
 
-#: Logins and addresses. Each takes 600 to 900 bytes.
+#: Logins and addresses. Each takes about 1,000 bytes (three windows).
 MOST: Final = 100_000
 #: Seconds in which refusals are counted, and after which the same cap is an alarm again.
 HOUR: Final = 3_600
