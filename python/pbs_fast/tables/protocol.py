@@ -55,7 +55,7 @@ class TableOptions:
     now: Callable[[], float] = time.time
     """The clock of `Grant.expires`: for tables that check a row's end themselves. Called from any thread."""
     clock: Callable[[], float] = time.time
-    """The wall clock, seconds since the epoch: for the files' modification times, and for caps."""
+    """The wall clock, seconds since the epoch: for files' modification times and users' logins."""
     caps: Caps = field(default_factory=NoCaps)
     """What tables that count recipients ask."""
     listener: socket | None = None
