@@ -108,7 +108,11 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
         "denied by hand: m@x until 2026-12-01 10:00:00 (uid=0): stolen",
     ),
     ({"denials": [{"what": "m@x", "until": None, "by": "deny.toml", "reason": ""}]}, 0, "pbs-fast 0.2.0"),
-    ({"caps": {"users_over": 1, "addresses_over": 2, "exceeded": {}}}, 0, "over a cap: 1 login and 2 addresses"),
+    (
+        {"caps": {"users_over": 1, "addresses_over": 2, "exceeded": {}}},
+        0,
+        "over a cap in the last hour: 1 login and 2 addresses",
+    ),
 ]
 
 

@@ -288,6 +288,7 @@ class Postfix:
             "defer unix - - n - 0 bounce",
             "trace unix - - n - 0 bounce",
             "flush unix n - n 1000? 0 flush",
+            "showq unix n - n - - showq",
             "proxymap unix - - n - - proxymap",
             "discard unix - - n - - discard",
             "anvil unix - - n - 1 anvil",

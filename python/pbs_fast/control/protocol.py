@@ -55,8 +55,8 @@ EVENTS = (
     "reloaded",
     "warning",
 )
-#: Reserved for what this version lacks (caps on mail, other nodes): nothing sends them.
-UNUSED = frozenset({"cap", "hub_down", "hub_up", "node_silent", "node_back"})
+#: Reserved for what this version lacks (other nodes): nothing sends them.
+UNUSED = frozenset({"hub_down", "hub_up", "node_silent", "node_back"})
 #: What is in order: `watch --alarms` leaves it out.
 IN_ORDER = frozenset({"granted", "renewed", "expired", "removed", "refused", "ready", "reloaded", "log_rotated"})
 

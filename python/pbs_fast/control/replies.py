@@ -78,6 +78,33 @@ class TableAnswer(TypedDict):
     failing: str | None
 
 
+class CapUse(TypedDict):
+    """How much of a cap a login or an address has used."""
+
+    of: str
+    """`user` or `address`."""
+    what: str
+    cap: str
+    """As in the configuration: `200/1h`, `messages:100/1h`."""
+    used: int
+    limit: int
+    refused: int
+    """Recipients refused within the last hour."""
+    text: str
+    """`12 of 200 recipients in an hour`."""
+
+
+class Mail(TypedDict):
+    """A message that a table `policy:` saw."""
+
+    at: str
+    ip: str
+    user: str | None
+    queue_id: str | None
+    """None: Postfix had not named it yet."""
+    recipients: int
+
+
 class Why(TypedDict):
     """The daemon's part of the answer to `why`; the command adds what the logs say."""
 
@@ -104,6 +131,11 @@ class Why(TypedDict):
     """All of them for an address; for a user those that fail while changes of the user's rows wait, without value."""
     notices: NotRequired[list[StandingNotice]]
     """The daemon's trouble that lasts, as in `status`. An older daemon does not send it."""
+    caps: NotRequired[list[CapUse]]
+    """Of this login, or of this address and the login of its row; empty without caps. An older daemon does not send
+    it."""
+    mail: NotRequired[list[Mail]]
+    """What a table `policy:` saw of this address or login, the oldest first, at most 1,000 messages of a day."""
     logs: list[str]
     """The names of the followed logs."""
 
@@ -147,6 +179,18 @@ class EventBody(TypedDict):
     why: NotRequired[str]
     log: NotRequired[str]
     table: NotRequired[str]
+    cap: NotRequired[str]
+    """Of `cap`, as are those that follow: `user 200/1h`."""
+    count: NotRequired[int]
+    refused: NotRequired[int]
+    """Recipients refused within the hour."""
+    revoked: NotRequired[bool]
+    """The login is revoked for an hour."""
+    messages: NotRequired[int]
+    """Of the last hour, as far as they are remembered."""
+    addresses: NotRequired[list[str]]
+    queue_ids: NotRequired[list[str]]
+    """The newest first, at most 100."""
 
 
 class Event(EventBody):
@@ -177,6 +221,8 @@ class Revoked(TypedDict):
     """Of those, at most 100."""
     until: str
     """When the denial ends."""
+    messages: NotRequired[int]
+    """Messages of this user within the last hour, where a table `policy:` sees them."""
     warning: NotRequired[str]
     """Why it does not survive a restart."""
 
@@ -295,8 +341,10 @@ class Caps(TypedDict):
     """Who is over a cap."""
 
     users_over: int
+    """Logins that were over one within the last hour, and addresses."""
     addresses_over: int
     exceeded: dict[str, int]
+    """Cap (`user 200/1h`) -> recipients that were over it since the start."""
 
 
 class StandingNotice(TypedDict):

@@ -17,9 +17,12 @@ from socket import socket
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
+from pbs_fast.caps.counter import CapCounter
 from pbs_fast.config import DEFAULT, Config, Settings, load, merge, why_default
 from pbs_fast.control.requests import Control
 from pbs_fast.control.sockets import open_sockets
+from pbs_fast.daemon.cap_state import CapState
+from pbs_fast.daemon.cap_watch import CapWatch, limits_of, tell_caps
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.log_set import LogSet
@@ -63,6 +66,7 @@ from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.sources.watched import Watched
+from pbs_fast.tables.protocol import CountingTable
 from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
 
@@ -102,9 +106,15 @@ def run(
             follower.open(waits=not config.once)
         latest = Latest()
         open_metrics(config, latest, stack)
-        tables = open_tables(config, parts.clock, handed) if config.write else []
+        state = CapState(parts.caps, Path(config.state_directory) if config.write else None, parts.clock)
+        state.read()
+        tables = open_tables(config, parts.clock, parts.caps, handed) if config.write else []
         own.write_held()
         notices = Notices()
+        caps = CapWatch(parts.caps, parts.clock, notices, state)
+        if any(isinstance(table, CountingTable) for table in tables):
+            state.start()
+        tell_caps(parts.caps.limits, tables)
         template = Template(config.value)
         publisher = Publisher(
             tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
@@ -131,6 +141,7 @@ def run(
                 other=OtherSource(newest_entry) if not any(map(find_scheme, watched.paths)) else None,
             ),
             manual=parts.manual,
+            caps=caps,
             core=parts.core.name,
             formats=parts.format_names,
             latest=latest,
@@ -188,6 +199,7 @@ class Parts:
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
         self.manual = ManualRows(Path(config.state_directory) if config.write else None, clock)
         self.guards.deny_manually(self.manual.denials())
+        self.caps = CapCounter(limits_of(settings))
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
         self.ledger.sessions.on_unrecognised = self._stop_counting
@@ -261,7 +273,9 @@ class Parts:
             fresh = absolute(settings.config, self._directory)
             netblocks = read_netblocks(fresh.mynetworks, fresh.postconf)
             machine = read_machine()
+            limits = limits_of(settings)
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
+            self.caps.reload(limits)
             self._tell_networks(netblocks)
         except PbsError as error:
             log.warning(f"reload failed, the previous settings stay in force: {error}")
@@ -274,7 +288,7 @@ class Parts:
             )
             return False
         self._warn(netblocks.notices, machine.notices)
-        log.info("reloaded mynetworks, guards and deny list", extra=event("reloaded"))
+        log.info("reloaded mynetworks, guards, caps and deny list", extra=event("reloaded"))
         return True
 
     def _stop_counting(self, format_: str, host: str) -> None:

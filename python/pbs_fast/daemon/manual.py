@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pbs_fast.errors import TableError
-from pbs_fast.guards.deny import Denial, fold_user
+from pbs_fast.guards.deny import Denial
 from pbs_fast.ledger.manual import DamagedError, Manual, ManualDenial, ManualGrant, decode
 from pbs_fast.tables.owner import OwnedError, TableLock
 from pbs_fast.util.addresses import parse_network
 from pbs_fast.util.admin_files import read_admin_file, replace_file
+from pbs_fast.util.text import fold_user
 
 if TYPE_CHECKING:
     from pbs_fast.util.clock import Clock

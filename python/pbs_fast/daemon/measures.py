@@ -93,6 +93,7 @@ class Measures:
         for pending in self._live.publisher.pending:
             _put_table(draft, pending)
         self._put_relayed(draft)
+        self._put_caps(draft)
         self._put_control(draft)
         return draft.done()
 
@@ -119,7 +120,7 @@ class Measures:
     def _put_logins(self, draft: Draft) -> None:
         # Guards and ledger count into the same counters.
         counters = self._live.guards.counters
-        guards = {*(each.name for each in fields(GuardKeys)), *_MORE_GUARDS}
+        guards = {*(each.name for each in fields(GuardKeys)), *_MORE_GUARDS} - {"refuse_many_addresses"}
         refused = {
             name.removeprefix("refused_"): n
             for name, n in counters.items()
@@ -145,6 +146,15 @@ class Measures:
         if counting:  # else nobody tells us, which a 0 would hide
             draft.put("relayed_messages_total", sum(table.messages for table in counting))
             draft.put("relayed_recipients_total", sum(table.recipients for table in counting))
+
+    def _put_caps(self, draft: Draft) -> None:
+        counter = self._live.caps.counter
+        shares = counter.shares(self._live.clock.now())
+        # A cap that a reload took away keeps what it counted.
+        draft.put_all("cap_exceeded_total", (*shares, *counter.exceeded), counter.exceeded)
+        for name, (over, highest) in shares.items():
+            draft.put("cap_over", over, name)
+            draft.put("cap_highest_ratio", round(highest, 4), name)
 
     def _put_control(self, draft: Draft) -> None:
         control = self._control

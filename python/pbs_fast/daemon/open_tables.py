@@ -17,6 +17,7 @@ from pbs_fast.tables.served.endpoint import parse as parse_endpoint
 from pbs_fast.tables.untyped import choose
 
 if TYPE_CHECKING:
+    from pbs_fast.caps.decision import Caps
     from pbs_fast.config import Config
     from pbs_fast.util.clock import Clock
 
@@ -34,7 +35,7 @@ def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:
     return LeftTables(specs, options, config.grace) if specs else None
 
 
-def open_tables(config: Config, clock: Clock, handed: dict[str, socket] | None = None) -> list[Table]:
+def open_tables(config: Config, clock: Clock, caps: Caps, handed: dict[str, socket] | None = None) -> list[Table]:
     """The tables of the configuration, each once. Raises TableError or UsageError, and then none is open.
 
     Of the sockets that systemd handed over, those where a table is served are taken out of `handed`.
@@ -47,6 +48,7 @@ def open_tables(config: Config, clock: Clock, handed: dict[str, socket] | None =
         wall=clock.to_wall,
         now=clock.now,
         clock=clock.wall,
+        caps=caps,
     )
     opened: list[Table] = []
     seen = set()

@@ -35,7 +35,7 @@ class StatusBoard:
         """`notices` are standing ones, to which it adds those about tables; `core` is the backend's name."""
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._logs, self._clock, self._core = live.manual, live.logs, live.clock, core
-        self._started = live.clock.wall()
+        self._started, self._caps = live.clock.wall(), live.caps
         self._lines, self._recipients = _Rates(), _Rates()
         self._notices = notices
         self._next = float("-inf")
@@ -81,7 +81,7 @@ class StatusBoard:
             "tables": self._publisher.status(total, self._recipients.rate),
             "hubs": [],
             "nodes": [],
-            "caps": None,
+            "caps": self._caps.status(),
             "denials": denials(guards.denials(wall), MOST),
             "logins": logins,
             "outcomes": outcomes,

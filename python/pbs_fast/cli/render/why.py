@@ -10,7 +10,9 @@ from pbs_fast.cli.render.guards import meaning
 from pbs_fast.cli.render.layout import PLAIN, Look, between, clock, labelled, listed, paragraph, parse_time, plural
 from pbs_fast.cli.render.logs import (
     LINES,
+    all_mail,
     by_address,
+    caps,
     gaps,
     local_logins,
     mail,
@@ -84,8 +86,9 @@ def _of_address(what: str, reply: Why, found: Findings, now: str, look: Look) ->
     if row is not None and row["origin"] != "manual":
         out += labelled("before", _before(granted, row, now), look)
     out += labelled("tables", ["; ".join(_tables(reply))] if reply["tables"] else [], look)
+    out += labelled("caps", caps(reply), look)
     since = row["since"] if row is not None else None
-    out += labelled("mail", mail(found.messages, since, now), look)
+    out += labelled("mail", mail(all_mail(reply, found), since, now), look)
     if row is None:
         out += missed(found, look)
     return out + _trouble(reply, look) + gaps(found, look)
@@ -255,6 +258,8 @@ def _of_user(what: str, reply: Why, found: Findings, now: str, look: Look) -> st
     out += _refused(reply, now, look)
     out += _denied(reply, now, look)
     out += labelled("tables", ["; ".join(_failing(reply))] if reply["tables"] else [], look)
+    out += labelled("caps", caps(reply), look)
+    out += labelled("mail", mail(all_mail(reply, found), None, now), look)
     if not rows:
         out += missed(found, look, "name")
     return out + _trouble(reply, look) + gaps(found, look)

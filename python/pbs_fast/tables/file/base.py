@@ -18,6 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar
@@ -26,7 +27,7 @@ from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.describe import failure, os_error, space_error
 from pbs_fast.tables.file.foreign import DamagedError, Pairs, identity, is_missing, ours, read_apart, require_directory
-from pbs_fast.tables.file.modes import give_mode
+from pbs_fast.tables.file.modes import exim_group, give_mode
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import Patience, TableBusyError
 from pbs_fast.tables.owner import Record, TableLock, owner_file
@@ -99,7 +100,9 @@ class FileTable(ABC):
         self._parsed = spec
         # A rename onto a symbolic link would replace the link; and one file must have one lock.
         self._file = spec.file.resolve() if spec.file.is_symlink() else spec.file
-        self._options = options
+        # `keys` spells addresses for Exim, and then Exim must be able to read a file that names users.
+        for_exim = bool(spec.option("keys")) and not spec.option("group")
+        self._options = replace(options, group=exim_group()) if for_exim else options
         self._template = Template(options.value, commas=self.commas)
         self._spell = self._spelling(spec)
         """How the file spells addresses; None for the canonical form, which Postfix asks for."""

@@ -16,8 +16,16 @@ from pathlib import Path
 
 from pbs_fast.util.accounts import user_name
 
+#: Names of Exim's group in distributions; the first that exists is used.
+EXIM_GROUPS = ("Debian-exim", "exim", "mail")
 #: Only Linux has O_PATH; elsewhere the calls that follow no links have to do.
 _PINS = hasattr(os, "O_PATH")
+
+
+def exim_group() -> str:
+    """The group of this machine's Exim."""
+    known = {entry.gr_name for entry in grp.getgrall()}
+    return next((name for name in EXIM_GROUPS if name in known), EXIM_GROUPS[0])
 
 
 def give_mode(target: Path, *, group: str | None, file: Path) -> str | None:
