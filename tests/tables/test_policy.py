@@ -356,7 +356,7 @@ def test_many_requests_in_one_piece_and_one_in_many(opened: Opener, connect: Con
 def test_slow_and_silent_clients_hold_nobody_up_and_end(
     opened: Opener, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "STALLED", 0.3)
+    monkeypatch.setattr("pbs_fast.serving.port.STALLED", 0.3)
     monkeypatch.setattr(serving, "_SWEEP", 0.1)
     table = policy(opened)
     good, half, deaf, silent = connect(), connect(), connect(), connect()

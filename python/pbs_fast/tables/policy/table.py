@@ -23,7 +23,8 @@ from typing import NamedTuple
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Grant
 from pbs_fast.serving.policy import Decoder, Request, encode, parse
-from pbs_fast.serving.server import Client, Server
+from pbs_fast.serving.port import Client
+from pbs_fast.serving.server import Server
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.served.table import Reply, ServedTable
