@@ -7,9 +7,7 @@ reached is one line, one event and a standing notice, once an hour for each logi
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +18,7 @@ from pbs_fast.caps.limits import Limits
 from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.log.records import event
 from pbs_fast.tables.protocol import CountingTable
+from pbs_fast.util.bell import Bell
 from pbs_fast.util.text import rfc3339
 
 if TYPE_CHECKING:
@@ -67,22 +66,18 @@ class CapWatch:
         self._standing: dict[str, float] = {}
         """Source of a notice -> when it ends, on the ledger's clock; in this order."""
         self._denying: list[Iterator[object]] = []
-        self._woken, self._wake = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
-        counter.wake = self._ring
+        self._bell = Bell()
+        counter.wake = self._bell.ring
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def fileno(self) -> int:
         """Becomes readable when a cap is reached."""
-        return self._woken.fileno()
+        return self._bell.fileno()
 
     def drain(self) -> None:
         """Forget the wake-ups."""
-        with suppress(BlockingIOError):
-            while self._woken.recv(4096):
-                pass
+        self._bell.drain()
 
     @property
     def busy(self) -> bool:
@@ -105,12 +100,7 @@ class CapWatch:
     def close(self) -> None:
         """After the tables were closed: nothing is counted any more."""
         self._state.close()
-        self._woken.close()
-        self._wake.close()
-
-    def _ring(self) -> None:
-        with suppress(OSError):  # there is a wake-up already, or the loop has ended
-            self._wake.send(b"\0")
+        self._bell.close()
 
     def _reached(self, alarm: Exceeded, deny: Deny) -> None:
         sent = self._sent(alarm, alarm.at - HOUR)
