@@ -112,9 +112,10 @@ def run(
         own.write_held()
         notices = Notices()
         caps = CapWatch(parts.caps, parts.clock, notices, state)
-        if any(isinstance(table, CountingTable) for table in tables):
+        parts.asks_caps = any(isinstance(table, CountingTable) for table in tables)
+        if parts.asks_caps:
             state.start()
-        tell_caps(parts.caps.limits, tables)
+        tell_caps(parts.caps.limits, asked=parts.asks_caps)
         template = Template(config.value)
         publisher = Publisher(
             tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
@@ -200,6 +201,8 @@ class Parts:
         self.manual = ManualRows(Path(config.state_directory) if config.write else None, clock)
         self.guards.deny_manually(self.manual.denials())
         self.caps = CapCounter(limits_of(settings))
+        self.asks_caps = False
+        """Whether a table asks them; known once the tables are open."""
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
         self.ledger.sessions.on_unrecognised = self._stop_counting
@@ -276,6 +279,7 @@ class Parts:
             limits = limits_of(settings)
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
             self.caps.reload(limits)
+            tell_caps(limits, asked=self.asks_caps)
             self._tell_networks(netblocks)
         except PbsError as error:
             log.warning(f"reload failed, the previous settings stay in force: {error}")

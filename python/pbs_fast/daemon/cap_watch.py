@@ -7,7 +7,7 @@ reached is one line, one event and a standing notice, once an hour for each logi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,6 @@ from pbs_fast.caps.counts import HOUR, MOST
 from pbs_fast.caps.limits import Limits
 from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.log.records import event
-from pbs_fast.tables.protocol import CountingTable
 from pbs_fast.util.bell import Bell
 from pbs_fast.util.text import rfc3339
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from pbs_fast.control import replies
     from pbs_fast.daemon.cap_state import CapState
     from pbs_fast.health.notices import Notices
-    from pbs_fast.tables import Table
     from pbs_fast.util.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -209,12 +207,12 @@ def limits_of(settings: Settings) -> Limits:
         raise ConfigError(f"{settings.origin('caps.revoke_after')}: {error}") from None
 
 
-def tell_caps(limits: Limits, tables: Iterable[Table]) -> None:
-    """Say which caps are in force, what of them is hardly meant, and if nobody asks about them."""
+def tell_caps(limits: Limits, *, asked: bool) -> None:
+    """Say which caps are in force, what of them is hardly meant, and if no table asks about them."""
     if not limits:
         return
     log.info(f"caps: {', '.join(limits.caps)}; over one: {limits.action}")
     for warning in limits.warnings():
         log.warning(warning)
-    if not any(isinstance(table, CountingTable) for table in tables):
+    if not asked:
         log.warning("[caps] has no effect without a table policy:, which Postfix asks (docs/CAPS.md)")
