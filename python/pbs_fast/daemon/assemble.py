@@ -66,7 +66,6 @@ from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.sources.watched import Watched
-from pbs_fast.tables.protocol import CountingTable
 from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
 
@@ -112,10 +111,7 @@ def run(
         own.write_held()
         notices = Notices()
         caps = CapWatch(parts.caps, parts.clock, notices, state)
-        parts.asks_caps = any(isinstance(table, CountingTable) for table in tables)
-        if parts.asks_caps:
-            state.start()
-        tell_caps(parts.caps.limits, asked=parts.asks_caps)
+        caps.begin(tables)
         template = Template(config.value)
         publisher = Publisher(
             tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
@@ -201,8 +197,6 @@ class Parts:
         self.manual = ManualRows(Path(config.state_directory) if config.write else None, clock)
         self.guards.deny_manually(self.manual.denials())
         self.caps = CapCounter(limits_of(settings))
-        self.asks_caps = False
-        """Whether a table asks them; known once the tables are open."""
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
         self.ledger.sessions.on_unrecognised = self._stop_counting
@@ -279,7 +273,7 @@ class Parts:
             limits = limits_of(settings)
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
             self.caps.reload(limits)
-            tell_caps(limits, asked=self.asks_caps)
+            tell_caps(self.caps)
             self._tell_networks(netblocks)
         except PbsError as error:
             log.warning(f"reload failed, the previous settings stay in force: {error}")
