@@ -390,8 +390,8 @@ def test_a_client_that_closed_its_writing_end_still_gets_its_reply(loop: Loop) -
 
 
 def test_slow_half_and_silent_clients_hold_nobody_up(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "STALLED", 4.0)
-    monkeypatch.setattr(serving, "IDLE", 4.0)
+    monkeypatch.setattr("pbs_fast.serving.port.STALLED", 4.0)
+    monkeypatch.setattr("pbs_fast.serving.port.IDLE", 4.0)
     half, silent, gone, good = (loop.client() for _ in range(4))
     half.socket.sendall(b'{"v":1,"id":1,')
     gone.send(Why(ip="::1"))

@@ -282,8 +282,15 @@ def test_a_unit(name: str) -> None:
 def test_what_systemd_listens_on_needs_nothing_of_the_unit(table: str) -> None:
     spec = parse(table)
     path = "/var/spool/postfix/pbs/" + ("sock" if table == _SOCKET else "policy")
-    found = [list(unit.judge(_UNIT, _CONFIG, ["journal:"], [spec], sockets)) for sockets in ([path], [f"{path}2"], [])]
-    assert [bool(each) for each in found] == [False, True, True]
+    control = ["/run/pbs-fast/control", "/run/pbs-fast/status"]
+    found = [list(unit.judge(_UNIT, _CONFIG, ["journal:"], [spec], sockets)) for sockets in ([path, *control], control)]
+    assert [bool(each) for each in found] == [False, True]
+
+
+def test_a_socket_of_systemd_s_that_nothing_is_served_on() -> None:
+    (found,) = unit.judge(_UNIT, _CONFIG, ["journal:"], [parse("null:")], ["/var/spool/postfix/pbs/policy"])
+    assert found.level == "fail"
+    assert "no table of this configuration is served there" in found.evidence
 
 
 # -- Exim, Docker, the daemon -----------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ from pbs_fast.events import Delta, Grant
 from pbs_fast.serving import server as serving
 from pbs_fast.tables import TableOptions, open_table
 from pbs_fast.tables.policy.table import PolicyTable
+from pbs_fast.tables.registry import parse
+from pbs_fast.tables.served import endpoint
+from pbs_fast.tables.served.table import ServedTable
 from tables.conftest import GROUP, Opener, grant
 from tables.policy import Client, Limit, request
 
@@ -353,7 +356,7 @@ def test_many_requests_in_one_piece_and_one_in_many(opened: Opener, connect: Con
 def test_slow_and_silent_clients_hold_nobody_up_and_end(
     opened: Opener, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "STALLED", 0.3)
+    monkeypatch.setattr("pbs_fast.serving.port.STALLED", 0.3)
     monkeypatch.setattr(serving, "_SWEEP", 0.1)
     table = policy(opened)
     good, half, deaf, silent = connect(), connect(), connect(), connect()
@@ -450,9 +453,32 @@ def test_a_socket_that_another_program_listens_on_is_left(kind: str, opened: Ope
     opened(kind)
 
 
+def test_a_socket_from_systemd_is_found_by_its_place(directory: Path) -> None:
+    (directory / "link").symlink_to(directory)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as four,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as six,
+        socket.socket(socket.AF_UNIX) as unix,
+    ):
+        unix.bind(os.fspath(directory / "relay.sock"))
+        handed = {"4": four, "6": six, "u": unix}
+        port4, port6 = four.getsockname()[1], six.getsockname()[1]
+        for spec, name in (
+            (f"policy:unix:{directory}/relay.sock", "u"),
+            (f"policy:unix:relay.sock?queue={directory}/link", "u"),
+            (f"socketmap:unix:{directory}/relay.sock:pbs", "u"),
+            (f"policy:inet:127.0.0.1:{port4}", "4"),
+            (f"socketmap:inet:[::1]:{port6}:pbs", "6"),
+            (f"policy:inet:127.0.0.2:{port4}", None),
+            (f"policy:inet:127.0.0.1:{port4 - 1}", None),
+            (f"policy:unix:{directory}/other.sock", None),
+        ):
+            assert endpoint.parse(parse(spec)).find(handed) == name, spec
+
+
 @pytest.mark.parametrize("kind", ["policy", "socketmap"])
 def test_a_socket_from_systemd_stays_and_its_clients_wait(kind: str, directory: Path, opened: Opener) -> None:
-    path = directory / "relay.sock"
+    path, asked = directory / "relay.sock", request(A) if kind == "policy" else b"15:pbs 203.0.113.5,"
     with socket.socket(socket.AF_UNIX) as given:
         given.bind(os.fspath(path))
         given.listen()
@@ -462,15 +488,23 @@ def test_a_socket_from_systemd_stays_and_its_clients_wait(kind: str, directory: 
                 waiting = socket.socket(socket.AF_UNIX)
                 waiting.connect(os.fspath(path))
                 table.rebuild({A: grant()})
-                waiting.sendall(request(A) if kind == "policy" else b"15:pbs 203.0.113.5,")
-                assert b"OK" in waiting.recv(100)
-                table.heartbeat()
+                for _ in range(2):
+                    waiting.sendall(asked)
+                    assert b"OK" in waiting.recv(100)
+                    table.heartbeat()
                 waiting.close()
+                assert isinstance(table, ServedTable)
+                table._server.close()  # as if its thread had ended
+                table.heartbeat()
+                again = Client(path)
+                again.send(asked)
+                assert b"OK" in again.socket.recv(100)
+                again.socket.close()
             finally:
                 table.close()
             assert path.exists()
         early = Client(path)
-        early.send(request(A) if kind == "policy" else b"15:pbs 203.0.113.5,")
+        early.send(asked)
         table = open_table(opened.spec(kind), options=TableOptions(listener=given.dup()))
         try:
             table.rebuild({A: grant()})

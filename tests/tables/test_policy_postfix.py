@@ -139,9 +139,38 @@ def test_dead(asked: Asked) -> None:
         before = asked.asks_failed()
         assert session.rcpt(f"bob@{LOCAL}").code == 250
         assert asked.asks_failed() == before
+        assert session.data().code == 250, "asked about, and taken in any case"
+        assert asked.asks_failed() > before
     asked.start()
     assert asked.postfix.rcpt(A).relayed
     assert asked.postfix.rcpt(OTHER).denied
+
+
+@pytest.mark.parametrize("way", ["B"])
+def test_dead_and_asked_about_fewer_messages_at_data(asked: Asked) -> None:
+    """As the guide says: a message with one recipient in our own domains is not asked about."""
+    config = asked.postfix.config / "main.cf"
+    lines = config.read_text().splitlines(keepends=True)
+    fewer = "permit_mynetworks, permit_sasl_authenticated, permit_auth_destination, check_policy_service"
+    config.write_text(
+        "".join(
+            line.replace("check_policy_service", fewer) if line.startswith("smtpd_data_restrictions") else line
+            for line in lines
+        )
+    )
+    asked.postfix.forget_changes()
+    asked.postfix.reload()
+    asked.log_in(A)
+    wait_for("the login at DATA", lambda: _sent(asked, A, ELSEWHERE) and "info: DATA" in asked.postfix.logged())
+    asked.daemon.kill()
+    before = asked.asks_failed()
+    assert _sent(asked, OTHER, f"bob@{LOCAL}")
+    assert asked.asks_failed() == before
+
+
+def _sent(asked: Asked, client: str, recipient: str) -> bool:
+    with asked.postfix.session(client) as session:
+        return session.rcpt(recipient).code == 250 and session.data().code == 250
 
 
 @ways

@@ -34,7 +34,8 @@ from pbs_fast.control.watchers import Watcher, Watchers
 from pbs_fast.errors import PbsError
 from pbs_fast.metrics.families import OTHER, RESULTS
 from pbs_fast.serving.jsonlines import Decoder
-from pbs_fast.serving.server import Client, Port, Server
+from pbs_fast.serving.port import Client, Port
+from pbs_fast.serving.server import Server
 from pbs_fast.util.bell import Bell
 
 log = logging.getLogger(__name__)

@@ -83,6 +83,7 @@ def judge(
 
     `sockets` are paths on which systemd listens for it.
     """
+    yield from _unserved(config, specs, sockets)
     specs = [spec for spec in specs if not _is_handed_over(spec, sockets)]
     if properties.get("NeedDaemonReload") == "yes":
         yield Finding("unit", "warn", f"{UNIT}: its files changed since systemd read them", "systemctl daemon-reload")
@@ -136,6 +137,20 @@ def _writes(properties: Mapping[str, str], config: Config, specs: Sequence[Table
                 "fail",
                 f"{UNIT}: {what} is in {directory}, which the unit must not write",
                 f"systemctl edit pbs-fast: ReadWritePaths={directory}",
+            )
+
+
+def _unserved(config: Config, specs: Sequence[TableSpec], sockets: Collection[str]) -> Iterator[Finding]:
+    """Sockets of tables that the configuration does not have: smtpd waits there for nobody."""
+    ours = {os.path.realpath(path) for spec in specs if (path := _socket(spec)) is not None}
+    for path in sockets:
+        if os.path.realpath(path) not in ours and not _below(path, [config.control.directory]):
+            yield Finding(
+                "unit",
+                "fail",
+                f"{UNIT}: systemd listens on {path}, and no table of this configuration is served there, so an smtpd "
+                "that asks waits until its time limit",
+                f"add the table to pbs-fast.toml, or: systemctl disable --now {POLICY_SOCKET}",
             )
 
 

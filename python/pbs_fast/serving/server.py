@@ -1,9 +1,10 @@
 """Answers requests on listening sockets, in its own thread, for any number of clients.
 
 In a thread, so that a request never waits while the daemon's loop writes a table; Python switches between the two at
-least every 5 ms. Invariants: no client delays others; one that sends faults or partial requests, or does not read its
-answers, is dropped after a time; memory per client is bounded (one read, one partial request, and about ANSWERS bytes
-of answers); when a port is full or descriptors run out, the client that was idle longest is dropped.
+least every 5 ms, or every 0.5 where an MTA asks (daemon/open_tables.py). Invariants: no client delays others; one that
+sends faults or partial requests, or does not read its answers, is dropped after a time; memory per client is bounded
+(one read, one partial request, and about ANSWERS bytes of answers); when a port is full or descriptors run out, the
+client that was idle longest is dropped.
 
 An answer is given at once, or later from any thread (`deliver`). A client that waits for one is not read from: one
 request is under way at a time.
@@ -12,7 +13,6 @@ request is under way at a time.
 from __future__ import annotations
 
 import resource
-import select
 import selectors
 import socket
 import threading
@@ -20,17 +20,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-from pbs_fast.serving.framing import Decoder, FramingError
+from pbs_fast.serving.framing import FramingError
 from pbs_fast.serving.pace import Pace
+from pbs_fast.serving.port import Client, More, Port
 from pbs_fast.util.bell import Bell
 
-#: Seconds without a request after which a connection is closed; Postfix keeps none for longer than 100.
-IDLE = 300.0
-#: Seconds that a partial request, or an answer that is not read, may take. A client that waits for an answer, or reads
-#: a long one, has IDLE.
-STALLED = 30.0
 #: Bytes of answers after which no more requests are read from a client that does not take them.
 ANSWERS = 64 << 10
 #: Descriptors left for the rest of the daemon.
@@ -43,64 +38,6 @@ _REST = 0.1
 #: Seconds between two questions for what follows (`deliver` with `more`). Who gives it need not wake the thread, which
 #: would take the GIL from them at once.
 _FOLLOW = 0.05
-
-More = Callable[[], bytes]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Port:
-    """One listening socket with its protocol.
-
-    All functions are called in the server's thread, and raise nothing else than they say."""
-
-    listener: socket.socket
-    decoder: Callable[[], Decoder]
-    """Called for each client."""
-    answer: Callable[[Client, bytes], bytes | None]
-    """Turns a request into a framed reply; None: `deliver` will give it. May raise FramingError: the client is dropped
-    without an answer."""
-    most: int | None = None
-    """Clients at a time; by default what the process's limit of descriptors allows."""
-    full: bytes = b""
-    """What a client gets for which there is no room, because all others wait for an answer."""
-    closed: Callable[[Client], None] | None = None
-    """Told of each client that is gone."""
-
-
-class Client:
-    """One connection."""
-
-    __slots__ = ("decoder", "ended", "more", "number", "out", "port", "queue", "seen", "socket", "waiting", "wanted")
-
-    def __init__(self, connection: socket.socket, port: Port, number: int, now: float) -> None:
-        self.socket = connection
-        self.port = port
-        self.number = number
-        """Tells it from all other clients of this server."""
-        self.decoder = port.decoder()
-        self.out = b""
-        self.queue: deque[bytes] = deque()
-        """Requests that were read together with the one under way."""
-        self.waiting = False
-        """A reply will be delivered."""
-        self.more: More | None = None
-        """Gives what follows when all of `out` was sent."""
-        self.ended = False
-        """It sends no more, but reads (shutdown(2))."""
-        self.wanted = 0
-        self.seen = now
-        """When it last began or completed a request, or read some of its answers."""
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is under way."""
-        return not (self.waiting or self.out or self.queue)
-
-    def stale(self, now: float) -> bool:
-        if self.waiting and not self.out:
-            return False
-        partial = (self.out or self.decoder.partial) and not self.waiting
-        return now - self.seen > (STALLED if partial else IDLE)
 
 
 class Server:
@@ -323,7 +260,7 @@ class Server:
         client.wanted = wanted
 
     def _sweep(self, now: float) -> None:
-        for client in [client for client in self._clients.values() if client.stale(now) or _hung_up(client)]:
+        for client in [client for client in self._clients.values() if client.stale(now) or client.hung_up]:
             self._drop(client)
 
     def _drop_most_idle(self, port: Port | None) -> bool:
@@ -344,15 +281,6 @@ class Server:
         client.socket.close()
         if client.port.closed is not None:
             client.port.closed(client)
-
-
-def _hung_up(client: Client) -> bool:
-    """Whether a client that nothing is expected from has closed its end, which no wanted event would tell."""
-    if client.wanted:
-        return False
-    poller = select.poll()
-    poller.register(client.socket, 0)  # POLLHUP and POLLERR are always told
-    return bool(poller.poll(0))
 
 
 def _descriptors() -> int:

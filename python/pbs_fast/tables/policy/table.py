@@ -23,7 +23,8 @@ from typing import NamedTuple
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Grant
 from pbs_fast.serving.policy import Decoder, Request, encode, parse
-from pbs_fast.serving.server import Client, Server
+from pbs_fast.serving.port import Client
+from pbs_fast.serving.server import Server
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.served.table import Reply, ServedTable
@@ -32,7 +33,7 @@ from pbs_fast.util.addresses import canonical
 
 DUNNO = Reply("dunno", encode("DUNNO"))
 OK = Reply("ok", encode("OK"))
-#: An enhanced status of its own (RFC 3463, 3.4): the fault is ours, not the client's.
+#: 4.3.0 is an undefined status of the mail system (RFC 3463, 3.4): the fault is ours, not the client's.
 UNKNOWN = Reply("defer", encode("DEFER 4.3.0 the log is still being read"))
 
 #: Seconds that a start may take before a client of ours is deferred. Postfix waits for 5, as our guide has it, and most

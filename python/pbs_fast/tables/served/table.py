@@ -21,7 +21,8 @@ from pbs_fast.events import Delta, Grant
 from pbs_fast.metrics.families import ERROR, LOOKUP_BOUNDS
 from pbs_fast.metrics.snapshot import Histogram
 from pbs_fast.serving.framing import Decoder, FramingError
-from pbs_fast.serving.server import Client, Port, Server
+from pbs_fast.serving.port import Client, Port
+from pbs_fast.serving.server import Server
 from pbs_fast.tables.keys import is_canonical
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import Row, TableOptions
