@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pbs_fast.caps.attribution import Attribution, sent_by
 from pbs_fast.caps.counter import CapCounter
-from pbs_fast.caps.counts import Counts, key_of
+from pbs_fast.caps.counts import Counts, Kept, key_of
 from pbs_fast.caps.decision import Caps
 from pbs_fast.caps.limits import Action, Cap, Limits, parse_cap
 from pbs_fast.caps.windows import PARTS
@@ -182,11 +182,31 @@ def test_memory_is_bounded_and_too_many_are_counted_together() -> None:
     assert caps.alarms[0].what == ""
     assert send(caps, None, "198.51.100.3", START + 20) == ["ok"], "who was there first is counted apart"
     assert send(caps, None, "203.0.113.200", START + 3_625) == ["ok"], "who was silent for an hour makes room"
+    assert caps.uses(None, "203.0.113.200", START + 3_625)[0].used == 1, "and is counted apart"
     counts = Counts(3)
     counts.shape([parse_cap("user", "5/1h")])
     for number in range(1_000):
         counts.take(key_of("user", str(number)), START + number)
     assert len(counts) == 4
+
+
+def test_who_sent_lately_is_kept() -> None:
+    counts = Counts(2)
+    counts.shape([parse_cap("user", "5/1h")])
+    for name, second in (("a", 0), ("b", 10), ("a", 3_000), ("c", 3_610)):
+        counts.take(key_of("user", name), START + second)
+    assert counts.keys() == [("user", "a"), ("user", "c")]
+
+
+def test_what_is_restored_is_never_of_the_future() -> None:
+    counts, cap = Counts(), parse_cap("user", "5/1h")
+    counts.shape([cap])
+    now = START // 300 * 300 + 250
+    counts.restore([Kept(key_of("user", "a"), (False, 3_600), [(now + 200, 5)])], now)
+    tally = counts.get(key_of("user", "a"))
+    assert tally is not None
+    assert tally.used(cap, now) == 5
+    assert tally.used(cap, now - 250 + 3_600) == 0
 
 
 def test_long_names_do_not_fill_memory() -> None:
@@ -197,6 +217,7 @@ def test_messages_are_known_by_login_address_and_queue_id() -> None:
     caps = CapCounter(Limits())
     caps.count("Anna", A, "1", "", START, new_message=True)
     caps.count("Anna", A, "1", "Q1", START + 1, new_message=False)
+    assert [each.queue_id for each in caps.sent()] == ["Q1"]
     caps.queued("Anna", A, "1", "Q1", START + 2)
     caps.count("otto", A, "2", "", START + 3, new_message=True)
     caps.queued("otto", A, "2", "Q2", START + 3)
@@ -207,6 +228,10 @@ def test_messages_are_known_by_login_address_and_queue_id() -> None:
     ]
     assert [each.queue_id for each in sent_by(caps.sent(), "ANNA", None, 0)] == ["Q1"]
     assert [each.queue_id for each in sent_by(caps.sent(), None, A, START + 1)] == ["Q2"]
+    capped = CapCounter(Limits(["1/1h"]))
+    send(capped, "anna", A, START, message="1")
+    send(capped, "anna", A, START, message="2")
+    assert len(capped.sent()) == 1, "what is refused is nobody's mail"
     few = Attribution(3)
     for number in range(10):
         few.accepted("anna", A, str(number), "", START)

@@ -69,6 +69,8 @@ def test_the_first_exception_that_fits_decides(tmp_path: Path) -> None:
     assert set(found.caps) == {
         "user 200/1h", "user messages:100/1d", "user 5000/1h", "address 500/1h", "address 9000/1h",
     }  # fmt: skip
+    twice = [CapException(users=("a",), user=("1/1h",)), CapException(users=("A",), user=("2/1h",))]
+    assert [cap.written for cap in Limits(exemptions=twice).of_user("a", "192.0.2.1")] == ["1/1h"]
     assert found
     assert not Limits()
 

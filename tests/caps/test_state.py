@@ -88,6 +88,14 @@ def test_a_cap_goes_on_after_a_restart_and_opens_when_it_would_have() -> None:
     assert counter.count("anna", "192.0.2.1", "2", "", later.now(), new_message=True).kind == "ok"
 
 
+def test_a_clock_that_is_set_back_makes_nothing_younger_than_now() -> None:
+    clock = FakeClock()
+    data = encode([], clock, is_final=True)
+    clock.step_wall(-7_200)
+    clock.boot_id = "2"
+    assert decode(data, clock).age == 0
+
+
 def test_other_caps_take_what_fits() -> None:
     clock = FakeClock()
     counter = CapCounter(Limits(["5/1h", "9/1d"]))

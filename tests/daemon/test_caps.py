@@ -115,6 +115,8 @@ def test_a_kill_in_the_middle_of_a_cap_costs_a_minute_at_most_and_a_stop_nothing
     wait_for("the row", lambda: bool(why(site, A)["rows"]))
     assert counted(site, A) == {"user": 15, "address": 15}
     assert "did not end by itself" not in site.said()
+    state = site.place / "caps.json"
+    wait_for("the first state of this run", lambda: not json.loads(state.read_text())["final"])
     assert send(site, A, 3, "2") == ["OK"] * 3
     # What was counted since the last state is what a kill costs: the 3.
     daemon.kill()
@@ -129,7 +131,7 @@ def test_a_kill_in_the_middle_of_a_cap_costs_a_minute_at_most_and_a_stop_nothing
     log_in(site, A, "anna")
     assert send(site, A, 1, "4") == ["OK"], "the window is over on the test's clock"
     daemon.kill()
-    (site.place / "caps.json").write_text("{")
+    state.write_text("{")
     site.start()
     assert len(lines_with(site.said(), r"caps\.json is damaged \(JSONDecodeError\); the caps begin to count anew")) == 1
 

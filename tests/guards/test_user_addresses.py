@@ -88,6 +88,12 @@ def test_it_is_what_a_list_of_all_logins_says(
     share(refused)
 
 
+def test_an_hour_later_an_address_does_not_count_any_more() -> None:
+    counted = UserAddresses(2)
+    seconds = [NOW, NOW, NOW + WINDOW_S - 1, NOW + WINDOW_S]
+    assert counted.saw(["u"] * 4, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"], seconds, NOW) == ([2], ["u"])
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_addresses, "MAX_USERS", 100)
     monkeypatch.setattr(user_addresses, "MAX_ADDRESSES", 100)

@@ -73,6 +73,8 @@ class CapCounter:
         """`wake` is called when the loop should look at `alarms`."""
         self.alarms: deque[Exceeded] = deque(maxlen=_WAITING)
         self.wake = wake
+        self.asked = False
+        """A table asks about recipients; else nothing is ever counted."""
         self.exceeded: Counter[str] = Counter()
         """Cap -> recipients that were over it."""
         self._lock = threading.Lock()

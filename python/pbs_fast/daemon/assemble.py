@@ -66,7 +66,6 @@ from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.sources.watched import Watched
-from pbs_fast.tables.protocol import CountingTable
 from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
 
@@ -112,9 +111,7 @@ def run(
         own.write_held()
         notices = Notices()
         caps = CapWatch(parts.caps, parts.clock, notices, state)
-        if any(isinstance(table, CountingTable) for table in tables):
-            state.start()
-        tell_caps(parts.caps.limits, tables)
+        caps.begin(tables)
         template = Template(config.value)
         publisher = Publisher(
             tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
@@ -276,6 +273,7 @@ class Parts:
             limits = limits_of(settings)
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
             self.caps.reload(limits)
+            tell_caps(self.caps)
             self._tell_networks(netblocks)
         except PbsError as error:
             log.warning(f"reload failed, the previous settings stay in force: {error}")

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pbs_fast.caps.state import EVERY, FILE, SIZE_LIMIT, StateError, encode, read_state
-from pbs_fast.errors import TableError
-from pbs_fast.tables.owner import OwnedError, TableLock
-from pbs_fast.util.admin_files import replace_file
+from pbs_fast.daemon.state_file import StateFile
 from pbs_fast.util.durations import exact
 from pbs_fast.util.text import plural
 
@@ -35,8 +32,7 @@ class CapState:
     def __init__(self, counter: CapCounter, directory: Path | None, clock: Clock) -> None:
         """`directory` None: nothing is read or written."""
         self._counter, self._clock = counter, clock
-        self._file = None if directory is None else directory / FILE
-        self._lock: TableLock | None = None
+        self._file = None if directory is None else StateFile(directory / FILE)
         self._ends = threading.Event()
         self._thread: threading.Thread | None = None
         self._failed = ""
@@ -46,12 +42,12 @@ class CapState:
         if self._file is None or not self._counter.limits:
             return
         try:
-            state = read_state(self._file, self._clock)
+            state = read_state(self._file.path, self._clock)
         except StateError as error:
             log.warning(f"{error}; the caps begin to count anew")
             return
         if state is None:
-            log.info(f"there is no {self._file}; the caps begin to count")
+            log.info(f"there is no {self._file.path}; the caps begin to count")
             return
         self._counter.restore(state.kept, self._clock.now())
         log.info(f"caps: {plural(len(state.kept), 'window')} of {exact(state.age)} ago taken over")
@@ -70,12 +66,11 @@ class CapState:
 
     def close(self) -> None:
         """Write the last state, after the last recipient was counted."""
-        if self._thread is None:
+        if self._thread is None or self._file is None:
             return
         self._ends.set()
         self._thread.join(timeout=_PATIENCE)
-        if self._lock is not None:
-            self._lock.close()
+        self._file.close()
 
     def _run(self) -> None:
         # At once, too: a kill before the first minute is over must not look like a proper end.
@@ -97,21 +92,9 @@ class CapState:
             log.warning(f"{trouble}; a restart lets everybody send a whole cap again")
         self._failed = trouble
 
-    def _write(self, file: Path, *, is_final: bool) -> str:
+    def _write(self, file: StateFile, *, is_final: bool) -> str:
         """Why it could not be written, or ""."""
-        try:
-            if self._lock is None:
-                with suppress(FileExistsError):
-                    file.parent.mkdir(mode=0o755)
-                self._lock = TableLock(file, patience=0)
-            data = encode(self._counter.kept(self._clock.now()), self._clock, is_final=is_final)
-            if len(data) > SIZE_LIMIT:
-                return f"{file} would be larger than {SIZE_LIMIT >> 20} MiB"
-            replace_file(file, data)
-        except OwnedError:
-            return f"another daemon uses {file}; set state_directory to one of its own"
-        except OSError as error:
-            return f"cannot write {file}: {error.strerror}"
-        except TableError as error:
-            return str(error)
-        return ""
+        data = encode(self._counter.kept(self._clock.now()), self._clock, is_final=is_final)
+        if len(data) > SIZE_LIMIT:
+            return f"{file.path} would be larger than {SIZE_LIMIT >> 20} MiB"
+        return file.write(data)

@@ -7,9 +7,7 @@ reached is one line, one event and a standing notice, once an hour for each logi
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,11 +18,12 @@ from pbs_fast.caps.limits import Limits
 from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.log.records import event
 from pbs_fast.tables.protocol import CountingTable
+from pbs_fast.util.bell import Bell
 from pbs_fast.util.text import rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.config import Settings
-    from pbs_fast.control import replies
+    from pbs_fast.control import replies, why_reply
     from pbs_fast.daemon.cap_state import CapState
     from pbs_fast.health.notices import Notices
     from pbs_fast.tables import Table
@@ -67,22 +66,25 @@ class CapWatch:
         self._standing: dict[str, float] = {}
         """Source of a notice -> when it ends, on the ledger's clock; in this order."""
         self._denying: list[Iterator[object]] = []
-        self._woken, self._wake = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
-        counter.wake = self._ring
+        self._bell = Bell()
+        counter.wake = self._bell.ring
+
+    def begin(self, tables: Iterable[Table]) -> None:
+        """The tables are open: write the state from now on, if one of them counts, and say which caps are in force."""
+        self.counter.asked = any(isinstance(table, CountingTable) for table in tables)
+        if self.counter.asked:
+            self._state.start()
+        tell_caps(self.counter)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def fileno(self) -> int:
         """Becomes readable when a cap is reached."""
-        return self._woken.fileno()
+        return self._bell.fileno()
 
     def drain(self) -> None:
         """Forget the wake-ups."""
-        with suppress(BlockingIOError):
-            while self._woken.recv(4096):
-                pass
+        self._bell.drain()
 
     @property
     def busy(self) -> bool:
@@ -105,12 +107,7 @@ class CapWatch:
     def close(self) -> None:
         """After the tables were closed: nothing is counted any more."""
         self._state.close()
-        self._woken.close()
-        self._wake.close()
-
-    def _ring(self) -> None:
-        with suppress(OSError):  # there is a wake-up already, or the loop has ended
-            self._wake.send(b"\0")
+        self._bell.close()
 
     def _reached(self, alarm: Exceeded, deny: Deny) -> None:
         sent = self._sent(alarm, alarm.at - HOUR)
@@ -159,7 +156,7 @@ class CapWatch:
         exceeded = {name: counter.exceeded[name] for name in (*counter.limits.caps, *counter.exceeded)}
         return {"users_over": over["user"], "addresses_over": over["address"], "exceeded": exceeded}
 
-    def uses(self, users: dict[str, str], addresses: list[str]) -> list[replies.CapUse]:
+    def uses(self, users: dict[str, str], addresses: list[str]) -> list[why_reply.CapUse]:
         """How much of their caps some logins (folded name -> address) and addresses have used."""
         now = self._clock.now()
         found = [
@@ -184,7 +181,7 @@ class CapWatch:
             for use in found
         ]
 
-    def mail(self, user: str | None, address: str | None) -> list[replies.Mail]:
+    def mail(self, user: str | None, address: str | None) -> list[why_reply.Mail]:
         """The messages of a login, or of an address, that are remembered; the oldest first, at most 1,000."""
         shift = self._clock.to_wall(0)
         some = sent_by(self.counter.sent(), user, address, 0)[-_MESSAGES:]
@@ -219,12 +216,13 @@ def limits_of(settings: Settings) -> Limits:
         raise ConfigError(f"{settings.origin('caps.revoke_after')}: {error}") from None
 
 
-def tell_caps(limits: Limits, tables: Iterable[Table]) -> None:
-    """Say which caps are in force, what of them is hardly meant, and if nobody asks about them."""
+def tell_caps(counter: CapCounter) -> None:
+    """Say which caps are in force, what of them is hardly meant, and if no table asks about them."""
+    limits = counter.limits
     if not limits:
         return
     log.info(f"caps: {', '.join(limits.caps)}; over one: {limits.action}")
     for warning in limits.warnings():
         log.warning(warning)
-    if not any(isinstance(table, CountingTable) for table in tables):
+    if not counter.asked:
         log.warning("[caps] has no effect without a table policy:, which Postfix asks (docs/CAPS.md)")

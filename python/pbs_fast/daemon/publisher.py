@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from pbs_fast.control import replies
+from pbs_fast.control import replies, why_reply
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table
@@ -57,7 +57,7 @@ class Publisher:
         """Each table with what it has still to take."""
         return self._pending
 
-    def answers(self, ip: str, grant: Grant | None) -> list[replies.TableAnswer]:
+    def answers(self, ip: str, grant: Grant | None) -> list[why_reply.TableAnswer]:
         """What each table says of an address, whose row is `grant`."""
         value = None if grant is None else self._value(grant)
         return [
@@ -65,7 +65,7 @@ class Publisher:
             for each in self._pending
         ]
 
-    def unwritten(self, ips: Collection[str]) -> list[replies.TableAnswer]:
+    def unwritten(self, ips: Collection[str]) -> list[why_reply.TableAnswer]:
         """The tables that fail while changes of some of these addresses wait."""
         return [
             {"spec": each.table.spec, "value": None, "waiting": True, "failing": each.failing}

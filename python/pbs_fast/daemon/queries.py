@@ -7,7 +7,7 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
-from pbs_fast.control import replies
+from pbs_fast.control import replies, why_reply
 from pbs_fast.control.protocol import PAGE, List, RequestError, Why
 from pbs_fast.daemon.changes import STEP
 from pbs_fast.daemon.refusals import by_guard, shown
@@ -35,7 +35,7 @@ class Queries:
         self._manual, self._logs, self._clock, self._refusals = live.manual, live.logs, live.clock, refusals
         self._notices, self._caps = notices, live.caps
 
-    def why(self, request: Why, *, ready: bool) -> Iterator[replies.Why | None]:
+    def why(self, request: Why, *, ready: bool) -> Iterator[why_reply.Why | None]:
         """All that is known of an address, or of a user, whose rows are searched in parts."""
         rows: list[replies.Row] = []
         if request.ip is not None:

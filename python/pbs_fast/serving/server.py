@@ -24,6 +24,7 @@ from contextlib import suppress
 from pbs_fast.serving.framing import FramingError
 from pbs_fast.serving.pace import Pace
 from pbs_fast.serving.port import Client, More, Port
+from pbs_fast.util.bell import Bell
 
 #: Bytes of answers after which no more requests are read from a client that does not take them.
 ANSWERS = 64 << 10
@@ -58,11 +59,10 @@ class Server:
         """Those with `more`, by number."""
         self._deliveries: deque[tuple[int, bytes | More, More | None]] = deque()
         self._closing = False
-        self._wake, self._woken = socket.socketpair()
-        self._wake.setblocking(False)
-        self._woken.setblocking(False)
+        self._bell = Bell()
         self._selector = selectors.DefaultSelector()
-        for listener in (*self._ports, self._woken):
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        for listener in self._ports:
             self._selector.register(listener, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -91,7 +91,8 @@ class Server:
         self._clients.clear()
         self._numbers.clear()
         self._selector.close()
-        for each in (*self._ports, self._wake, self._woken):
+        self._bell.close()
+        for each in self._ports:
             each.close()
 
     def deliver(self, number: int, data: bytes | More, more: More | None = None) -> None:
@@ -110,8 +111,7 @@ class Server:
             self._rouse()
 
     def _rouse(self) -> None:
-        with suppress(OSError):  # full: it wakes up anyway
-            self._wake.send(b"x")
+        self._bell.ring()
 
     def _run(self) -> None:
         sweep = time.monotonic() + _SWEEP
@@ -129,7 +129,7 @@ class Server:
                     for listener in self._ports:
                         self._selector.register(listener, selectors.EVENT_READ)
             for key, events in self._selector.select(pause):
-                if key.fileobj is self._woken:
+                if key.fileobj is self._bell:
                     self._take_deliveries()
                     continue
                 pace.begin()
@@ -142,9 +142,7 @@ class Server:
                 self._guarded(client, self._write)
 
     def _take_deliveries(self) -> None:
-        with suppress(BlockingIOError):
-            while self._woken.recv(4096):
-                pass
+        self._bell.drain()
         for _ in range(len(self._deliveries)):
             number, data, more = self._deliveries.popleft()
             client = self._numbers.get(number)

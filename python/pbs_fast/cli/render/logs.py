@@ -11,8 +11,8 @@ from pbs_fast.control.why.findings import Message
 from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
-    from pbs_fast.control.replies import Why
     from pbs_fast.control.why.findings import Findings, Login
+    from pbs_fast.control.why_reply import Why
 
 #: Lines and queue ids that are shown before the rest is counted.
 LINES, _MESSAGES = 5, 12

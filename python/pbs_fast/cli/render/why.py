@@ -25,8 +25,9 @@ from pbs_fast.util.durations import exact
 from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
-    from pbs_fast.control.replies import Refusal, Row, Why
+    from pbs_fast.control.replies import Refusal, Row
     from pbs_fast.control.why.findings import Findings, Line, Login
+    from pbs_fast.control.why_reply import Why
 
 #: Exit statuses; 1 is that of every answer without the daemon.
 MAY, WITHOUT_DAEMON, MAY_NOT = 0, 1, 3
