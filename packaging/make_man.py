@@ -34,7 +34,7 @@ from typer.main import get_command
 from pbs_fast.cli import application
 from pbs_fast.cli.old import application as old_application
 from pbs_fast.cli.panels import COMMANDS
-from pbs_fast.config.model import FORMAT_KEYS, KEYS, TABLES, Key
+from pbs_fast.config.model import EXCEPTION_KEYS, FORMAT_KEYS, KEYS, TABLES, Key
 from pbs_fast.config.show import toml_value
 from pbs_fast.formats.loader import TABLE_KEYS, load_catalogue
 from pbs_fast.sources.journal.spec import KEYS as JOURNAL_KEYS
@@ -102,7 +102,7 @@ def _configuration() -> str:
             "A file in TOML 1.0. Each key has the name of its option. Options override the file, and the file overrides"
             " the defaults. An unknown key or an invalid value is an error with its line number. To show the values in"
             " force and where each comes from, use: pbs-fast config\n\n"
-            "A reload (SIGHUP) reloads mynetworks, guards and the deny list; other changes need a restart.\n\n"
+            "A reload (SIGHUP) reloads mynetworks, guards, caps and the deny list; other changes need a restart.\n\n"
             "pbs-fast(8) lists the forms of watchlog and the types of dbfile and table."
         )
     )
@@ -111,6 +111,9 @@ def _configuration() -> str:
     for table, what in NESTED.items():
         out += [f".SH {table.upper()}\n", paragraphs(f"Keys of the table [{table}]: {what}")]
         out += [_key(key) for name, key in KEYS.items() if name.startswith(f"{table}.")]
+        if table == "caps":
+            out.append(paragraphs("Keys of each [[caps.except]]; the first that fits a login or an address decides."))
+            out += [_key(key) for key in EXCEPTION_KEYS.values()]
     out += [".SH FORMATS\n"]
     out.append(paragraphs("A table [formats.NAME] adds to a format of the catalogue (pbs-fast formats)."))
     out += [_key(key) for key in FORMAT_KEYS.values()]

@@ -75,8 +75,8 @@ EXAMPLES = {
 SIGNALS = (
     (
         "SIGHUP",
-        "reopen the daemon's own log; reload mynetworks, the guards and the deny list. Rotating a log that the daemon"
-        " follows needs no signal.",
+        "reopen the daemon's own log; reload mynetworks, the guards, the caps and the deny list. Rotating a log that"
+        " the daemon follows needs no signal.",
     ),
     ("SIGUSR1", "log the number of rows and all counters so far, in one info line."),
     ("SIGTERM, SIGINT", "stop. The rows stay, so that a restart locks no one out."),
@@ -147,6 +147,8 @@ NESTED = {
     "control": "the sockets of the running daemon.",
     "metrics": "numbers for Prometheus. A change needs a restart.",
     "guards": "which grants are refused.",
+    "caps": "how much a login and an address may send through a table policy:. Tables [[caps.except]] give some logins"
+    " or networks caps of their own.",
     "json": "where a record of JSON lines has what a line is made of, if it has an unusual shape.",
 }
 #: What a source of --watchlog can be: a form -> what it reads.

@@ -77,7 +77,8 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
         ("LMDB:/x", "did you mean lmdb:?"),
         (
             "zzzz:/x",
-            "there are hash:, btree:, lmdb:, cdb:, text:, socketmap:, sendmail:, tcprules:, courier:, exec:, null:",
+            "there are hash:, btree:, lmdb:, cdb:, text:, socketmap:, policy:, sendmail:, tcprules:, courier:, exec:, "
+            "null:",
         ),
         ("/x/relay", "needs a type before the path, as in lmdb:/x/relay"),
         ("hash:", "needs the path of a file"),

@@ -17,18 +17,21 @@ from socket import socket
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
+from pbs_fast.caps.counter import CapCounter
 from pbs_fast.config import DEFAULT, Config, Settings, load, merge, why_default
 from pbs_fast.control.requests import Control
 from pbs_fast.control.sockets import open_sockets
+from pbs_fast.daemon.cap_state import CapState
+from pbs_fast.daemon.cap_watch import CapWatch, limits_of, tell_caps
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
-from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.manual import ManualRows
 from pbs_fast.daemon.mta_check import check_mta
 from pbs_fast.daemon.notify import Notifier
+from pbs_fast.daemon.open_tables import left_tables, open_tables
 from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.daemon.paths import absolute
 from pbs_fast.daemon.publisher import Publisher
@@ -63,8 +66,6 @@ from pbs_fast.sources.protocol import Start
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.wakeup import Hints
 from pbs_fast.sources.watched import Watched
-from pbs_fast.tables import Table, TableOptions, open_table
-from pbs_fast.tables.untyped import choose
 from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
 
@@ -104,9 +105,13 @@ def run(
             follower.open(waits=not config.once)
         latest = Latest()
         open_metrics(config, latest, stack)
-        tables = open_tables(config, parts.clock) if config.write else []
+        state = CapState(parts.caps, Path(config.state_directory) if config.write else None, parts.clock)
+        state.read()
+        tables = open_tables(config, parts.clock, parts.caps, handed) if config.write else []
         own.write_held()
         notices = Notices()
+        caps = CapWatch(parts.caps, parts.clock, notices, state)
+        caps.begin(tables)
         template = Template(config.value)
         publisher = Publisher(
             tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
@@ -133,6 +138,7 @@ def run(
                 other=OtherSource(newest_entry) if not any(map(find_scheme, watched.paths)) else None,
             ),
             manual=parts.manual,
+            caps=caps,
             core=parts.core.name,
             formats=parts.format_names,
             latest=latest,
@@ -190,6 +196,7 @@ class Parts:
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
         self.manual = ManualRows(Path(config.state_directory) if config.write else None, clock)
         self.guards.deny_manually(self.manual.denials())
+        self.caps = CapCounter(limits_of(settings))
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
         self.ledger.sessions.on_unrecognised = self._stop_counting
@@ -263,7 +270,10 @@ class Parts:
             fresh = absolute(settings.config, self._directory)
             netblocks = read_netblocks(fresh.mynetworks, fresh.postconf)
             machine = read_machine()
+            limits = limits_of(settings)
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
+            self.caps.reload(limits)
+            tell_caps(self.caps)
             self._tell_networks(netblocks)
         except PbsError as error:
             log.warning(f"reload failed, the previous settings stay in force: {error}")
@@ -276,7 +286,7 @@ class Parts:
             )
             return False
         self._warn(netblocks.notices, machine.notices)
-        log.info("reloaded mynetworks, guards and deny list", extra=event("reloaded"))
+        log.info("reloaded mynetworks, guards, caps and deny list", extra=event("reloaded"))
         return True
 
     def _stop_counting(self, format_: str, host: str) -> None:
@@ -335,41 +345,3 @@ def open_metrics(config: Config, latest: Latest, stack: ExitStack) -> None:
         return
     stack.callback(Ways(latest, keys.file, keys.listen).close)
     log.info(f"metrics: {' and '.join(filter(None, [keys.file, keys.listen and f'http://{keys.listen}/metrics']))}")
-
-
-def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:
-    """Empties the tables that an earlier configuration left; None if nothing is written."""
-    options = TableOptions(value=config.value, flock=config.flock)
-    specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
-    if not specs:
-        return None
-    left = LeftTables(specs, options, config.grace)
-    left.name_old_program()
-    return left
-
-
-def open_tables(config: Config, clock: Clock) -> list[Table]:
-    """The tables of the configuration, each once. Raises TableError or UsageError, and then none is open."""
-    options = TableOptions(
-        value=config.value,
-        flock=config.flock,
-        adopt=config.adopt,
-        grace=config.grace,
-        wall=clock.to_wall,
-        now=clock.now,
-    )
-    opened: list[Table] = []
-    seen = set()
-    try:
-        for text in config.tables:
-            spec, reason = choose(text, config.postconf)
-            if spec in seen:
-                continue
-            seen.add(spec)
-            log.info(f"table {spec}" + (f": {reason}" if reason else ""))
-            opened.append(open_table(spec, options=options))
-    except PbsError:
-        for table in opened:
-            table.close()
-        raise
-    return opened

@@ -7,6 +7,7 @@ the tables; so a kill at any moment leaves a denial in force, or was not answere
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,15 @@ from pbs_fast.control.protocol import Grant, RequestError, Revoke, Undo
 from pbs_fast.daemon.explain import spelled
 from pbs_fast.daemon.manual import spoken, until_of
 from pbs_fast.guards import LOCAL
-from pbs_fast.guards.deny import fold_user
 from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant
 from pbs_fast.log.records import event
 from pbs_fast.util.addresses import parse, parse_network
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import fold_user, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.control.peers import Peer
     from pbs_fast.daemon.live import LiveState
+    from pbs_fast.daemon.measures import Cause
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,11 @@ _NAMED = 100
 class Changes:
     """Makes them, in the loop."""
 
-    def __init__(self, live: LiveState, revoke: Callable[[Sequence[str], str], None]) -> None:
+    def __init__(self, live: LiveState, revoke: Callable[[Sequence[str], str, Cause], None]) -> None:
         """`revoke` removes rows from ledger and tables and their manual grants; its text is in the audit lines."""
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._clock, self._revoke = live.manual, live.clock, revoke
+        self._caps = live.caps
 
     def begin(self) -> None:
         """At a start, before the replay: what is in force from an earlier run."""
@@ -54,30 +56,43 @@ class Changes:
         self._manual.forget(granted)
 
     def revoke(self, request: Revoke, peer: Peer) -> Iterator[replies.Revoked | None]:
-        """Deny, then remove the rows, in parts."""
-        made, until = until_of(self._clock, request.for_s or self._ledger.grace)
-        state = self._manual.state.copy()
-        denial = ManualDenial(request.kind, request.what, until, made, peer.uid, request.reason)
+        """Deny, then remove the rows, in parts. Raises RequestError."""
+        by = spoken(peer.uid, peer.pid, request.reason)
         try:
-            state.deny(denial)
+            return self._deny(request, peer.uid, by, "manual")
         except ManualError as error:
             raise RequestError("busy", str(error)) from None
+
+    def deny_over_cap(self, user: str, seconds: int, why: str) -> Iterator[replies.Revoked | None]:
+        """The same for a login that is over a cap again and again; `why` is the reason that `why` and `status` show."""
+        try:
+            yield from self._deny(Revoke(user=user, for_s=seconds, reason=why), os.geteuid(), f"cap: {why}", "cap")
+        except ManualError as error:
+            log.warning(f"{user} is over a cap and is not revoked: {error}")
+
+    def _deny(self, request: Revoke, uid: int, by: str, cause: Cause) -> Iterator[replies.Revoked | None]:
+        """Raises ManualError."""
+        made, until = until_of(self._clock, request.for_s or self._ledger.grace)
+        state = self._manual.state.copy()
+        denial = ManualDenial(request.kind, request.what, until, made, uid, request.reason)
+        state.deny(denial)
         until = max(each.until for each in state.denials.values() if each[:2] == denial[:2])
         if request.ip is not None:
             state.forget([request.ip])
-        by = spoken(peer.uid, peer.pid, request.reason)
         unsaved = self._manual.save(state)
         self._guards.deny_manually(self._manual.denials())
         log.info(f"denied {request.what} until={spelled(until)} ({by})")
         if unsaved is not None:
             log.warning(f"{unsaved}; the denial of {request.what} ends with this daemon")
-        return self._removed(request, by, until, unsaved)
+        return self._removed(request, by, cause, until, unsaved)
 
-    def _removed(self, request: Revoke, by: str, until: int, unsaved: str | None) -> Iterator[replies.Revoked | None]:
+    def _removed(
+        self, request: Revoke, by: str, cause: Cause, until: int, unsaved: str | None
+    ) -> Iterator[replies.Revoked | None]:
         removed: list[str] = []
         for some in self._matching(request):
             if some:
-                self._revoke(some, by)
+                self._revoke(some, by, cause)
                 removed += some
             yield None
         self._publisher.flush()
@@ -88,6 +103,8 @@ class Changes:
             "addresses": removed[:_NAMED],
             "until": rfc3339(until),
         }
+        if request.user is not None and cause == "manual" and (sent := self._caps.sent_lately(request.user)):
+            reply["messages"] = sent
         if unsaved is not None:
             reply["warning"] = f"{unsaved}; the denial ends with this daemon"
         yield reply
@@ -146,7 +163,7 @@ class Changes:
         if grant is not None:
             row = self._ledger.get(grant.ip)
             if row is not None and row.why == "manual":
-                self._revoke([grant.ip], f"undone; {by}")
+                self._revoke([grant.ip], f"undone; {by}", "manual")
             else:
                 self._publisher.add(self._ledger.ungrant(grant.ip, self._clock.now()))
             self._publisher.flush()

@@ -40,6 +40,7 @@ from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.control.requests import Control
+    from pbs_fast.daemon.cap_watch import CapWatch
     from pbs_fast.daemon.checkpoint import Checkpoints
     from pbs_fast.daemon.log_set import LogSet
     from pbs_fast.daemon.log_watch import LogWatch
@@ -82,6 +83,7 @@ class Daemon:
         notices: Notices,
         log_watch: LogWatch,
         manual: ManualRows,
+        caps: CapWatch,
         core: str = "python",
         formats: Sequence[str] = (),
         latest: Latest | None = None,
@@ -114,9 +116,10 @@ class Daemon:
         ledger.explain = self.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
         self._manual = manual
         self._refusals = Refusals()
-        live = LiveState(ledger, guards, publisher, manual, logs, clock)
+        self._caps = caps
+        live = LiveState(ledger, guards, publisher, manual, logs, clock, caps)
         self._board = StatusBoard(live, notices, core)
-        self._changes = Changes(live, lambda ips, why: self._revoke(ips, why, "manual"))
+        self._changes = Changes(live, self._revoke)
         self._control = control
         self._feed = EventFeed(Watchers() if control is None else control.watchers, clock.to_wall)
         self.measures = Measures(live, latest or Latest(), formats, core, control)
@@ -221,6 +224,7 @@ class Daemon:
         for batch in self._logs.poll(int(self._clock.wall())):
             self._present(batch)
         self._expire()
+        self._caps.turned(self._changes.deny_over_cap)
         self._publisher.flush()
         if self._control is not None:
             self._control.turn(self._commands.answer)
@@ -325,18 +329,19 @@ class Daemon:
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
-        others = [self._signals.fileno()]
+        others = [self._signals.fileno(), self._caps.fileno()]
         if self._control is not None:
             others.append(self._control.fileno())
         if self._sleep.wait(fds, left, others):
             self._signals.drain()
+            self._caps.drain()
             if self._control is not None:
                 self._control.drain()
         self._hints.drain()
 
     def _pause(self) -> float:
         """Seconds until something is due."""
-        if self._leaving or (self._control is not None and self._control.asked):
+        if self._leaving or self._caps.busy or (self._control is not None and self._control.asked):
             return 0.0
         due = min(self._publisher.due, self._notifier.due, self._unexplained.due, self._log_watch.due)
         due = min(due, self.measures.due)
@@ -372,6 +377,7 @@ class Daemon:
         self._logs.close()
         self._hints.close()
         written = self._publisher.close()
+        self._caps.close()
         for failure in self._publisher.failing:
             log.warning(f"{failure}; the last changes are missing from that table until the next start")
         return written

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pbs_fast.doctor import clock, daemon, docker, exim, logs, postfix, tables, unit
+from pbs_fast.doctor import caps, clock, daemon, docker, exim, logs, postfix, tables, unit
 from pbs_fast.doctor.account import findings_as
 from pbs_fast.doctor.site import Site
 from pbs_fast.errors import PbsError
@@ -34,6 +34,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("daemon", daemon.check),
     ("guard.docker", docker.check),
     ("unit", unit.check),
+    ("caps", caps.check),
 )
 
 

@@ -43,7 +43,12 @@ def same_everywhere() -> Guards:
     from pbs_fast.guards.deny import DenyList
     from pbs_fast.guards.netblocks import Netblocks
 
-    limits = GuardConfig(max_rows=_NO_LIMIT, max_new_per_minute=_NO_LIMIT, max_users_per_address=_NO_LIMIT)
+    limits = GuardConfig(
+        max_rows=_NO_LIMIT,
+        max_new_per_minute=_NO_LIMIT,
+        max_users_per_address=_NO_LIMIT,
+        max_addresses_per_user=_NO_LIMIT,
+    )
     return Guards(limits, Netblocks(), Machine(), DenyList())
 
 

@@ -48,8 +48,9 @@ def _cells(found: Sequence[Row], now: str) -> Iterable[list[str]]:
         ]
 
 
-def revoked(reply: Revoked, now: str, look: Look = PLAIN) -> str:
-    """What was removed, until when it stays denied, and what a stolen password needs besides."""
+def revoked(reply: Revoked, now: str, look: Look = PLAIN, queued: int | None = None) -> str:
+    """What was removed, until when it stays denied, and what a stolen password needs besides. `queued`: how many of the
+    user's messages Postfix still has, if that is known."""
     what, kind = reply["what"], reply["kind"]
     addresses = reply["addresses"]
     more = reply["revoked"] - len(addresses)
@@ -66,7 +67,11 @@ def revoked(reply: Revoked, now: str, look: Look = PLAIN) -> str:
     out += paragraph(f"no new grant for {whom} until {clock(reply['until'], now)}", look, indent="  ")
     if kind == "user":
         word = shlex.quote(what)
-        out += f"its mail may still be queued: {look.command('queue', what)} | postsuper -h -\n"
+        mail = "its mail may still be queued"
+        if sent := reply.get("messages"):
+            still = "may still be queued" if queued is None else f"{queued:,} of them still queued"
+            mail = f"its mail of the last hour: {plural(sent, 'message')}, {still}"
+        out += f"{mail}: {look.command('queue', what)} | postsuper -h -\n"
         out += paragraph(
             f"still to do: change the password; end its sessions (Dovecot: doveadm kick {word})", look, indent="  "
         )

@@ -18,6 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar
@@ -34,7 +35,7 @@ from pbs_fast.tables.file.foreign import (
     read_apart,
     require_directory,
 )
-from pbs_fast.tables.file.modes import Readable
+from pbs_fast.tables.file.modes import Readable, exim_group
 from pbs_fast.tables.file.mtimes import AheadTimes, Mtimes
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import Patience, TableBusyError
@@ -98,7 +99,9 @@ class FileTable(ABC):
         self._parsed = spec
         # A rename onto a symbolic link would replace the link; and one file must have one lock.
         self._file = spec.file.resolve() if spec.file.is_symlink() else spec.file
-        self._options = options
+        # `keys` spells addresses for Exim, and then Exim must be able to read a file that names users.
+        for_exim = bool(spec.option("keys")) and not spec.option("group")
+        self._options = replace(options, group=exim_group()) if for_exim else options
         self._template = Template(options.value, commas=self.commas)
         self._spell = self._spelling(spec)
         """How the file spells addresses; None for the canonical form, which Postfix asks for."""
@@ -110,7 +113,7 @@ class FileTable(ABC):
         self._last_seen = LastSeen(self._file)
         self._patience = Patience(options.lock_wait)
         self._replace_seconds = 0.0
-        self._readable = Readable(self._file, options.group if self._template.names_users else None)
+        self._readable = Readable(self._file, self._options.group if self._template.names_users else None)
         self.refused = 0
         require_directory(self._file, by_path=self.by_path)
         self._owned_before = owner_file(self._file).exists()

@@ -19,8 +19,16 @@ from pbs_fast.util.accounts import user_name
 
 log = logging.getLogger(__name__)
 
+#: Names of Exim's group in distributions; the first that exists is used.
+EXIM_GROUPS = ("Debian-exim", "exim", "mail")
 #: Only Linux has O_PATH; elsewhere the calls that follow no links have to do.
 _PINS = hasattr(os, "O_PATH")
+
+
+def exim_group() -> str:
+    """The group of this machine's Exim."""
+    known = {entry.gr_name for entry in grp.getgrall()}
+    return next((name for name in EXIM_GROUPS if name in known), EXIM_GROUPS[0])
 
 
 class Readable:
