@@ -60,7 +60,7 @@ def test_trying_a_log(place: Site) -> None:
     assert missed[0] == 3, "there was a line that looks like a login"
     assert "198.51.100.7" in missed[1]
     assert dry[0] == 0, dry
-    assert re.search(rf"added {re.escape(A)} to DB user=ann", dry[1])
+    assert re.search(rf"would add {re.escape(A)} to DB user=ann", dry[1])
     assert not place.file.exists()
 
 
