@@ -9,7 +9,6 @@ use crate::head::envelope::Envelope;
 use crate::head::envelope_cache::Heads;
 use crate::lines::Lines;
 use crate::pattern::engine::{Cache, Groups};
-use crate::pattern::prefix::Candidate;
 use crate::pattern::wholeline::WholeLines;
 use crate::record::{Missed, NO_TIMESTAMP, Record, Said};
 use crate::timestamp::Timestamp;
@@ -41,7 +40,6 @@ impl Catalogue {
         let mut scanner = Scanner {
             catalogue: self,
             caches: vec![None; self.patterns.len()],
-            candidates: Vec::new(),
             reference: Reference::new(reference),
             day: None,
             local: (Vec::new(), None),
@@ -66,7 +64,6 @@ struct Scanner<'c> {
     catalogue: &'c Catalogue,
     /// One for each pattern, made when it first runs.
     caches: Vec<Option<Cache>>,
-    candidates: Vec<Candidate>,
     reference: Reference,
     /// The day of the event before: most events have the same one.
     day: Option<Day>,
@@ -194,8 +191,7 @@ impl Scanner<'_> {
 
     /// The first pattern that takes the whole message, whether its tag means TLS, and its groups.
     fn first_match(&mut self, line: &[u8], message: usize, target: &Target) -> Option<(u16, bool, Groups)> {
-        target.prefixes.candidates(&line[message..], &mut self.candidates);
-        self.candidates.iter().find_map(|candidate| {
+        target.prefixes.candidates(&line[message..]).iter().find_map(|candidate| {
             let (number, tls) = target.patterns[usize::from(candidate.pattern)];
             let engine = &self.catalogue.patterns[usize::from(number)].engine;
             let cache = self.caches[usize::from(number)].get_or_insert_with(|| engine.cache());

@@ -41,7 +41,8 @@ pub(crate) struct Prefixes {
     /// `next[row + class]`: the row of a state, marked; rows and not states, because a step then waits for nothing but
     /// the load of the one before.
     next: Vec<u32>,
-    /// Patterns whose prefix ends at a state.
+    /// For each state where a prefix ends, and for the root, the patterns whose prefixes end on the way to it, in their
+    /// order: a state is reached in one way only, so the last such state of a message names all of them.
     accepts: Vec<Vec<Candidate>>,
 }
 
@@ -68,7 +69,29 @@ impl Prefixes {
                 trie.accepts[state].push(Candidate { pattern: number as u16, prefix });
             }
         }
+        trie.inherit();
         trie
+    }
+
+    /// Gives each state where a prefix ends the patterns of those before it. A state is numbered after those before it.
+    fn inherit(&mut self) {
+        let mut nearest = vec![ROOT; self.accepts.len()];
+        for state in 0..self.accepts.len() {
+            let own = std::mem::take(&mut self.accepts[state]);
+            if state != ROOT && !own.is_empty() {
+                let mut all = [&self.accepts[nearest[state]][..], &own].concat();
+                all.sort_unstable();
+                all.dedup_by_key(|candidate| candidate.pattern);
+                self.accepts[state] = all;
+                nearest[state] = state;
+            } else {
+                self.accepts[state] = own;
+            }
+            let row = state << self.stride;
+            for next in self.next[row..row + (1 << self.stride)].iter().filter(|next| **next != DEAD) {
+                nearest[(next & !ACCEPTS) as usize >> self.stride] = nearest[state];
+            }
+        }
     }
 
     /// The state at the end of a text; `None` when the trie cannot tell it from others.
@@ -93,11 +116,9 @@ impl Prefixes {
         Some(state)
     }
 
-    /// Puts the patterns worth running into `candidates`, in their order.
-    pub(crate) fn candidates(&self, message: &[u8], candidates: &mut Vec<Candidate>) {
-        candidates.clear();
-        candidates.extend_from_slice(&self.accepts[ROOT]);
-        let mut row = 0;
+    /// The patterns worth running, in their order.
+    pub(crate) fn candidates(&self, message: &[u8]) -> &[Candidate] {
+        let (mut row, mut last) = (0, ROOT);
         for &byte in message {
             let next = self.next[row + usize::from(self.class[usize::from(byte)])];
             if next == DEAD {
@@ -105,13 +126,10 @@ impl Prefixes {
             }
             row = (next & !ACCEPTS) as usize;
             if next & ACCEPTS != 0 {
-                candidates.extend_from_slice(&self.accepts[row >> self.stride]);
+                last = row;
             }
         }
-        if candidates.len() > 1 {
-            candidates.sort_unstable();
-            candidates.dedup_by_key(|candidate| candidate.pattern);
-        }
+        &self.accepts[last >> self.stride]
     }
 }
 
@@ -131,9 +149,7 @@ mod tests {
 
     fn candidates(engines: &[Engine], message: &[u8]) -> Vec<Candidate> {
         let prefixes: Vec<&[Vec<u8>]> = engines.iter().map(Engine::prefixes).collect();
-        let mut found = Vec::new();
-        Prefixes::new(&prefixes).candidates(message, &mut found);
-        found
+        Prefixes::new(&prefixes).candidates(message).to_vec()
     }
 
     fn engines(patterns: &[&str]) -> Vec<Engine> {
@@ -192,9 +208,8 @@ mod tests {
     fn prefixes_of_all_bytes_still_hide_no_pattern() {
         let bytes: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte, b'x']).collect();
         let trie = Prefixes::new(&[&bytes]);
-        let mut found = Vec::new();
         for byte in 0..=255 {
-            trie.candidates(&[byte, b'x', b'y'], &mut found);
+            let found = trie.candidates(&[byte, b'x', b'y']);
             assert_eq!(found.iter().map(|one| one.pattern).collect::<Vec<_>>(), [0]);
         }
     }
