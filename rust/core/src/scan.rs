@@ -9,6 +9,7 @@ use crate::head::envelope::Envelope;
 use crate::head::envelope_cache::Heads;
 use crate::lines::Lines;
 use crate::pattern::engine::{Cache, Groups};
+use crate::pattern::prefix::Candidate;
 use crate::pattern::wholeline::WholeLines;
 use crate::record::{Missed, NO_TIMESTAMP, Record, Said};
 use crate::timestamp::Timestamp;
@@ -191,9 +192,14 @@ impl Scanner<'_> {
 
     /// The first pattern that takes the whole message, whether its tag means TLS, and its groups.
     fn first_match(&mut self, line: &[u8], message: usize, target: &Target) -> Option<(u16, bool, Groups)> {
-        target.prefixes.candidates(&line[message..]).iter().find_map(|candidate| {
+        let patterns = &self.catalogue.patterns;
+        let engine = |candidate: Candidate| {
+            let (number, _) = target.patterns[usize::from(candidate.pattern)];
+            &patterns[usize::from(number)].engine
+        };
+        target.prefixes.candidates(&line[message..], engine).iter().find_map(|candidate| {
             let (number, tls) = target.patterns[usize::from(candidate.pattern)];
-            let engine = &self.catalogue.patterns[usize::from(number)].engine;
+            let engine = &patterns[usize::from(number)].engine;
             let cache = self.caches[usize::from(number)].get_or_insert_with(|| engine.cache());
             engine.run(cache, line, message, usize::from(candidate.prefix)).map(|groups| (number, tls, groups))
         })

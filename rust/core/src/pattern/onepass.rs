@@ -80,13 +80,8 @@ impl Walk {
     /// one-pass, looks around, or is too large.
     pub(crate) fn new(nfa: &NFA, slot_of: impl Fn(usize) -> Option<usize>, prefixes: &[Vec<u8>]) -> Option<Self> {
         let alphabet = Alphabet::of(nfa.byte_classes());
-        let mut builder = Builder {
-            nfa,
-            slot_of,
-            alphabet: &alphabet,
-            known: vec![None; nfa.states().len()],
-            states: Vec::new(),
-        };
+        let mut builder =
+            Builder { nfa, slot_of, alphabet: &alphabet, known: vec![None; nfa.states().len()], states: Vec::new() };
         builder.number(nfa.start_anchored());
         let (mut rows, mut ends) = (vec![vec![DEAD; alphabet.bytes.len()]], vec![None]);
         while let Some(&state) = builder.states.get(rows.len() - 1) {
@@ -98,7 +93,7 @@ impl Walk {
             }
         }
         let mut walk = Self::pack(&rows, ends, &alphabet);
-        let start = Place { row: 1 << walk.stride, at: 0, slots: [NO_SLOT; SLOTS] };
+        let start = walk.start();
         walk.entries.push(start);
         for prefix in prefixes {
             // A text that is not a prefix leads nowhere, and so does a message that starts with it. It may end within a text
@@ -107,6 +102,26 @@ impl Walk {
             walk.entries.push(end);
         }
         Some(walk)
+    }
+
+    fn start(&self) -> Place {
+        Place { row: 1 << self.stride, at: 0, slots: [NO_SLOT; SLOTS] }
+    }
+
+    /// The state behind a text with which a message starts; `None` when there is no way over it.
+    pub(crate) fn after(&self, text: &[u8]) -> Option<usize> {
+        Some(self.walk::<false>(text, self.start())?.row)
+    }
+
+    /// The classes of bytes that its states tell apart.
+    pub(crate) fn classes(&self) -> &[u8; 256] {
+        &self.class
+    }
+
+    /// The state behind one more byte.
+    pub(crate) fn step(&self, state: usize, byte: u8) -> Option<usize> {
+        let edge = self.edges[state + usize::from(self.class[usize::from(byte)])];
+        (edge != DEAD).then_some((edge >> ROW_SHIFT) as usize)
     }
 
     /// Joins classes that no state tells apart and marks loops. State 0 is the dead one, state 1 the start.
