@@ -211,7 +211,11 @@ class Ledger:
 
     def _shared(self, texts: list[str]) -> list[str]:
         # Within a batch they are shared already, so where there are many rows there is nothing to win.
-        return list(map(self._share, texts)) if len(texts) < _MANY else texts
+        if len(texts) >= _MANY:
+            return texts
+        if len(self._texts) > _MAX_TEXTS:
+            self._texts.clear()
+        return list(map(self._texts.setdefault, texts, texts))
 
     def _unchanged(self, ip: str, outcome: str, n: int) -> None:
         self.counters[outcome] += n
