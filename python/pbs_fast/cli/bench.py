@@ -136,7 +136,7 @@ def register(app: typer.Typer) -> None:
             site = read_site(config, "bench", backends[0], log_timezone, logtime) if totals is None else _packaged()
             reference = parse_now(now, site.log_timezone)
             with _scratch(table) as scratch:
-                matchers = {one.name: make_matcher(one, site.formats, site.log_timezone) for one in backends}
+                matchers = {str(one.name): make_matcher(one, site.formats, site.log_timezone) for one in backends}
                 plan = _Plan(paths, site, matchers, grace, reference, threads, scratch, repeat, totals, not json)
                 records = _run(backends, plan)
             rate = None if json else _rate(backends[0], plan)

@@ -277,7 +277,8 @@ def two_ways(pattern: str) -> str | None:
 def compiled(pattern: str, way: Way, faster: Callable[[bytes], bytes] = bytes, *, known: bool = False) -> Regex:
     """The pattern, ready to run by the engine that is right for it; `faster` rewrites it for `re`.
 
-    `known`: it is known to be proved (`is_proved`), which takes as long to find out as to compile it. Raises PatternError for a pattern whose time cannot be bounded, and for a text that is not a pattern.
+    `known`: it is known to be proved (`is_proved`), which takes as long to find out as to compile it.
+    Raises PatternError for a pattern whose time cannot be bounded, and for a text that is not a pattern.
     """
     if known or is_proved(pattern, searched=way is Way.ANYWHERE):
         # One that is held at the start need not be tried anywhere else.
