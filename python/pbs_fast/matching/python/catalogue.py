@@ -47,7 +47,7 @@ class Matcher:
                 routes = {b"": self._routes.by_layout(fmt.name)}
                 own = sieve.own(fmt.own_prefix), envelope.own(fmt.own_prefix)
                 self._layouts[fmt.name] = Layout(*own, routes, has_tags=False)
-                self._probes[fmt.name] = compiled(fmt.own_probe, Way.START, known=fmt.packaged)
+                self._probes[fmt.name] = compiled(fmt.own_probe, Way.START)
         tagged = [(next((tag for tag in fmt.program if tag[:2] != "*/"), None), fmt) for fmt in formats]
         self.nested = [(tag, fmt.own_probe) for tag, fmt in tagged if tag and fmt.own_probe and fmt.own_in_syslog]
         """See `protocol.Matcher.nested`."""

@@ -229,9 +229,7 @@ def _compile(members: list[tuple[Format, bool]]) -> Route:
 
 
 def _nested(formats: Sequence[Format]) -> Nested | None:
-    probes = [
-        compiled(fmt.own_probe, Way.START, known=fmt.packaged) for fmt in formats if fmt.own_in_syslog and fmt.own_probe
-    ]
+    probes = [compiled(fmt.own_probe, Way.START) for fmt in formats if fmt.own_in_syslog and fmt.own_probe]
     return (lambda text: any(probe.run(text) for probe in probes)) if probes else None
 
 
