@@ -239,12 +239,14 @@ class Ledger:
                 held.held.add(ip)
             else:
                 self._queue.add(ip, row[0])
-        self._unmark(*ended.values())
+        if any(self.marked.values()):
+            self._unmark(*ended.values())
         self.counters["expired"] += len(ended)
         if gone is not None:
             gone.update(ended)
-        for ip in changed.keys() & ended.keys():
-            del changed[ip]
+        if changed:
+            for ip in changed.keys() & ended.keys():
+                del changed[ip]
         return Delta(set=changed, removed=tuple(ended))
 
     def unexpire(self, rows: Mapping[str, Grant]) -> None:
