@@ -281,12 +281,13 @@ def two_ways(pattern: str) -> str | None:
     return None if is_proved(pattern) else Program(pattern).two_ways()
 
 
-def compiled(pattern: str, way: Way, faster: Callable[[bytes], bytes] = bytes) -> Regex:
+def compiled(pattern: str, way: Way, faster: Callable[[bytes], bytes] = bytes, *, known: bool = False) -> Regex:
     """The pattern, ready to run by the engine that is right for it; `faster` rewrites it for `re`.
 
+    `known`: it is known to be proved (`is_proved`), which takes as long to find out as to compile it.
     Raises PatternError for a pattern whose time cannot be bounded, and for a text that is not a pattern.
     """
-    if is_proved(pattern, searched=way is Way.ANYWHERE):
+    if known or is_proved(pattern, searched=way is Way.ANYWHERE):
         # One that is held at the start need not be tried anywhere else.
         return Proved(faster(pattern.encode("ascii")), Way.START if way is Way.ANYWHERE else way)
     return Bounded(Program(pattern), way)

@@ -64,7 +64,7 @@ class Replayer:
         kept: int = LIMIT,
         on_change: Callable[[Delta], object] = lambda _: None,
         on_refusal: Callable[[Sequence[Refusal]], object] = lambda _: None,
-        on_expiry: Callable[[Mapping[str, Grant]], object] = lambda _: None,
+        on_expiry: Callable[[Mapping[str, Grant]], object] | None = None,
     ) -> None:
         """`ledger` is empty, and on the clock of the epoch. `kept` is how many ended rows stay in memory.
 
@@ -171,4 +171,5 @@ class Replayer:
         if self._ended_to is None or second > self._ended_to:
             self._ended_to = second
         self._on_change(delta)
-        self._on_expiry({ip: row for ip, row in gone.items() if row.why != _BROUGHT_BACK})
+        if self._on_expiry is not None:
+            self._on_expiry({ip: row for ip, row in gone.items() if row.why != _BROUGHT_BACK})

@@ -138,6 +138,8 @@ class Routes:
                 raise FormatError(f"format {fmt.name}: this name is taken; give each format a name of its own")
             names.add(fmt.name)
         for fmt in self._formats:
+            if fmt.packaged:
+                continue
             probe = [] if fmt.own_probe is None else [fmt.own_probe]
             whole = (*probe, *fmt.line_login, *fmt.line_logout)
             for pattern in (*whole, *(pattern for _, patterns in _patterns(fmt) for pattern in patterns)):
@@ -243,7 +245,7 @@ def _cutting(formats: Sequence[Format]) -> Cutting:
 
 
 def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
-    regex = compiled(pattern, Way.WHOLE, with_bitmaps)
+    regex = compiled(pattern, Way.WHOLE, with_bitmaps, known=fmt.packaged)
     index = regex.names
     ip, user, session, lip, tls, pid = (index.get(group, regex.count) for group in GROUPS)
     return (

@@ -105,6 +105,30 @@ impl Engine {
         &self.prefixes
     }
 
+    /// The state behind a text with which a message starts; `None` when no message that matches starts so.
+    pub(crate) fn after(&self, text: &[u8]) -> Option<usize> {
+        match &self.kind {
+            Kind::Walk(walk) => walk.after(text),
+            Kind::Meta(_) => Some(0),
+        }
+    }
+
+    /// The classes of bytes that its states tell apart; `None` where `step` is not by bytes.
+    pub(crate) fn classes(&self) -> Option<&[u8; 256]> {
+        match &self.kind {
+            Kind::Walk(walk) => Some(walk.classes()),
+            Kind::Meta(_) => None,
+        }
+    }
+
+    /// The state behind one more byte.
+    pub(crate) fn step(&self, state: usize, byte: u8) -> Option<usize> {
+        match &self.kind {
+            Kind::Walk(walk) => walk.step(state, byte),
+            Kind::Meta(_) => Some(0),
+        }
+    }
+
     /// What the groups took, when the whole of `line[message..]` matches; spans are of `line`. `prefix` is the number,
     /// from 1, of a prefix that the message is known to start with, or 0.
     #[inline]
