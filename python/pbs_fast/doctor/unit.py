@@ -142,7 +142,7 @@ def _writes(properties: Mapping[str, str], config: Config, specs: Sequence[Table
 
 def _unserved(config: Config, specs: Sequence[TableSpec], sockets: Collection[str]) -> Iterator[Finding]:
     """Sockets of tables that the configuration does not have: smtpd waits there for nobody."""
-    ours = {os.path.realpath(path) for spec in specs if (path := _socket(spec)) is not None}
+    ours = {os.path.realpath(place) for spec in specs if (place := _socket(spec)) is not None}
     for path in sockets:
         if os.path.realpath(path) not in ours and not _below(path, [config.control.directory]):
             yield Finding(
