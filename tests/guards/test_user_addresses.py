@@ -96,7 +96,7 @@ def test_an_hour_later_an_address_does_not_count_any_more() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_addresses, "MAX_USERS", 100)
-    monkeypatch.setattr(user_addresses, "MAX_ADDRESSES", 100)
+    monkeypatch.setattr(user_addresses, "MAX_SITES", 100)
     counted = UserAddresses(20)
     for number in range(2_000):
         counted.saw([f"user{number % 700}"], [f"192.0.2.{number % 250}"], [NOW], NOW)

@@ -76,7 +76,7 @@ class CapCounter:
         self.asked = False
         """A table asks about recipients; else nothing is ever counted."""
         self.exceeded: Counter[str] = Counter()
-        """Cap -> recipients that were over it."""
+        """Cap -> recipients that were over it; all caps from the start, so that its size changes in `reload` only."""
         self._lock = threading.Lock()
         self._counts = Counts(most)
         self._attribution = Attribution()
@@ -105,6 +105,8 @@ class CapCounter:
         self._limits = limits
         self._counts.shape(limits.caps.values())
         self._near = {name: {} for name in limits.caps}
+        for name in limits.caps:
+            self.exceeded.setdefault(name, 0)
 
     # -- the tables' threads ------------------------------------------------------------------------------------------
 

@@ -53,11 +53,11 @@ class Tally:
                     window = self.windows[shape] = Window(shape[1])
                 window.add(now)
 
-    def refuse(self, now: float, n: int = 1) -> int:
-        """Count refused recipients; how many there were within an hour."""
+    def refuse(self, now: float) -> int:
+        """Count a refused recipient; how many there were within an hour."""
         if self.refused is None:
             self.refused = Window(HOUR)
-        return self.refused.add(now, n)
+        return self.refused.add(now)
 
 
 class Kept(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from pbs_fast.caps.attribution import Message, sent_by
@@ -19,7 +20,7 @@ from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.log.records import event
 from pbs_fast.tables.protocol import CountingTable
 from pbs_fast.util.bell import Bell
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import printable, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.config import Settings
@@ -99,7 +100,7 @@ class CapWatch:
             self._reached(self.counter.alarms.popleft(), deny)
         if self._denying and next(self._denying[0], self) is self:
             del self._denying[0]
-        now = self._clock.now()
+        now = self._clock.now() if self._standing else 0.0
         while self._standing and self._standing[first := next(iter(self._standing))] <= now:
             del self._standing[first]
             self._notices.clear("cap", first)
@@ -117,7 +118,7 @@ class CapWatch:
             len(sent),
             tuple([each.queue_id for each in reversed(sent) if each.queue_id][:_NAMED]),
         )
-        whom = alarm.what or f"new ones of more than {MOST:,} logins and addresses"
+        whom = printable(alarm.what) or f"new ones of more than {MOST:,} logins and addresses"
         text = (
             f"over a cap: {alarm.of}={whom} cap={alarm.cap.partition(' ')[2]} count={alarm.used} "
             f"refused={alarm.refused} messages={over.messages} from={','.join(over.addresses[:10])} "
@@ -127,7 +128,7 @@ class CapWatch:
         self._notice(alarm, whom)
         if alarm.revoke:
             log.warning(
-                f"revoking {alarm.what} for an hour: {alarm.refused} of its recipients were refused within an hour "
+                f"revoking {whom} for an hour: {alarm.refused} of its recipients were refused within an hour "
                 "(caps.revoke_after)"
             )
             why = f"over the cap {alarm.cap}: {alarm.refused} recipients refused within an hour"
@@ -136,7 +137,7 @@ class CapWatch:
     def _notice(self, alarm: Exceeded, whom: str) -> None:
         source = f"{alarm.of} {alarm.what.casefold()}"
         single = sum(each != _MORE for each in self._standing)
-        text = f"{whom} reached its cap {alarm.cap.partition(' ')[2]} ({alarm.words}); see: pbs-fast why {alarm.what}"
+        text = f"{whom} reached its cap {alarm.cap.partition(' ')[2]} ({alarm.words}); see: pbs-fast why {quote(whom)}"
         if source not in self._standing and single >= _NOTICES:
             source, text = _MORE, "more logins and addresses reached a cap within the last hour; the log names them"
         elif not alarm.what:
@@ -153,11 +154,10 @@ class CapWatch:
         if not counter.limits:
             return None
         over = counter.over(self._clock.now())
-        exceeded = {name: counter.exceeded[name] for name in (*counter.limits.caps, *counter.exceeded)}
-        return {"users_over": over["user"], "addresses_over": over["address"], "exceeded": exceeded}
+        return {"users_over": over["user"], "addresses_over": over["address"], "exceeded": dict(counter.exceeded)}
 
     def uses(self, users: dict[str, str], addresses: list[str]) -> list[why_reply.CapUse]:
-        """How much of their caps some logins (folded name -> address) and addresses have used."""
+        """How much of their caps some logins (login -> where it sends from) and addresses have used."""
         now = self._clock.now()
         found = [
             *(

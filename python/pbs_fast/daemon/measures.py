@@ -151,7 +151,7 @@ class Measures:
         counter = self._live.caps.counter
         shares = counter.shares(self._live.clock.now())
         # A cap that a reload took away keeps what it counted.
-        draft.put_all("cap_exceeded_total", (*shares, *counter.exceeded), counter.exceeded)
+        draft.put_all("cap_exceeded_total", counter.exceeded, counter.exceeded)
         for name, (over, highest) in shares.items():
             draft.put("cap_over", over, name)
             draft.put("cap_highest_ratio", round(highest, 4), name)

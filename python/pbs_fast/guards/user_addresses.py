@@ -1,7 +1,7 @@
 """Counts distinct addresses per user within an hour: a stolen password that a botnet uses shows as many of them.
 
 Pure: no clock; hours are those of the log's timestamps. Bounded: MAX_USERS users, `limit` addresses each, and
-MAX_ADDRESSES addresses of users with several. The addresses of an IPv6 /64 count once, because clients change within it
+MAX_SITES addresses of users with several. The addresses of an IPv6 /64 count once, because clients change within it
 (RFC 8981). Nearly all users have one address at a time, and cost one look-up.
 """
 
@@ -18,7 +18,7 @@ WINDOW_S = 3_600
 #: One dictionary entry and one text each: some 15 MB.
 MAX_USERS = 131_072
 #: Addresses of users that have more than one.
-MAX_ADDRESSES = 262_144
+MAX_SITES = 262_144
 
 
 class UserAddresses:
@@ -41,10 +41,10 @@ class UserAddresses:
 
         Which of them (by index) come from an address too many, and users to be warned about.
         """
-        if self.limit > MAX_ADDRESSES:
+        if self.limit > MAX_SITES:
             return [], []  # nobody can reach it: a replay without limits
         known = self._addresses
-        if now >= self._swept + WINDOW_S or len(known) > MAX_USERS or self._several > MAX_ADDRESSES:
+        if now >= self._swept + WINDOW_S or len(known) > MAX_USERS or self._several > MAX_SITES:
             self._sweep(now)
         over: list[int] = []
         fresh: list[str] = []
@@ -93,7 +93,7 @@ class UserAddresses:
             if isinstance(seen, dict) and (left := {site: at for site, at in seen.items() if at > since}):
                 kept[user] = left
         several = sum(map(len, kept.values()))
-        if len(kept) > MAX_USERS // 2 or several > MAX_ADDRESSES // 2:
+        if len(kept) > MAX_USERS // 2 or several > MAX_SITES // 2:
             kept, several = {}, 0
         self._addresses.clear()
         self._addresses.update(kept)
