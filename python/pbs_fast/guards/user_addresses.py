@@ -1,8 +1,8 @@
 """Counts distinct addresses per user within an hour: a stolen password that a botnet uses shows as many of them.
 
-Pure: no clock; hours are those of the log's timestamps. Bounded: MAX_USERS users, `limit` addresses each, and
-MAX_SITES addresses of users with several. The addresses of an IPv6 /64 count once, because clients change within it
-(RFC 8981). Nearly all users have one address at a time, and cost one look-up.
+Pure: no clock; hours are those of the log's timestamps. Bounded: MAX_USERS users of this hour and as many of the one
+before, `limit` addresses each, and MAX_SITES addresses of users with several. The addresses of an IPv6 /64 count once,
+because clients change within it (RFC 8981). Nearly all users have one address at a time, and cost one look-up.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ class UserAddresses:
         self.limit = limit
         self._addresses: dict[str, str | dict[str, int]] = {}
         """User -> their only address, or each address and the second of its latest login."""
+        self._before: dict[str, str] = {}
+        """The only address of users who have not logged in since the last sweep."""
         self._several = 0
         """Addresses in the dicts of `_addresses`."""
         self._warned: dict[str, int] = {}
-        self._swept = 0.0
+        self._swept = self._last = self._seen_until = 0.0
+        """When the last sweep was, the latest call, and the latest call before that sweep."""
 
     def saw(
         self, users: Sequence[str | None], ips: Sequence[str], seconds: Sequence[int], now: float
@@ -55,10 +58,13 @@ class UserAddresses:
             site = _site(ip) if ":" in ip else ip
             seen = known.get(user)
             if seen is None:
-                known[user] = site
-            elif seen == site:
+                seen = known[user] = self._before.pop(user, site)
+                if seen != site:
+                    seen = known[user] = {seen: int(self._seen_until)}
+                    self._several += 1
+            if seen == site:
                 continue
-            elif type(seen) is dict and site in seen:
+            if type(seen) is dict and site in seen:
                 if second > seen[site]:
                     seen[site] = second
             elif not self._has_room(user, seen, site, second):
@@ -66,12 +72,13 @@ class UserAddresses:
                 if second >= self._warned.get(user, second):
                     self._warned[user] = second + WINDOW_S
                     fresh.append(name)
+        self._last = now
         return over, fresh
 
     def _has_room(self, user: str, seen: str | dict[str, int], site: str, second: int) -> bool:
         """Note a login from another address than the only one; whether it is not one too many."""
         if isinstance(seen, str):
-            # When that login was is not kept: it counts as one of now.
+            # When that login was is not kept, but it was after the last sweep: it counts as one of now.
             seen = self._addresses[user] = {seen: second}
             self._several += 1
         if len(seen) >= self.limit:
@@ -85,8 +92,10 @@ class UserAddresses:
         return True
 
     def _sweep(self, now: float) -> None:
-        """Forget users with one address, and addresses of more than an hour ago; everything if that is too much."""
-        self._swept = now
+        """Forget users with one address of before the last sweep, and addresses of more than an hour ago; everything if
+        that is too much."""
+        self._swept, self._seen_until = now, self._last
+        self._before = {user: seen for user, seen in self._addresses.items() if isinstance(seen, str)}
         since = now - WINDOW_S
         kept: dict[str, str | dict[str, int]] = {}
         for user, seen in self._addresses.items():
