@@ -97,7 +97,8 @@ def test_each_dependency_has_its_reason() -> None:
 
 def test_setup_installs_only_the_groups_that_it_names() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    assert set(groups) == {"build", "test", "lint", "plot"}, "maturin develop installs one called dev, too"
+    assert {"build", "test", "lint", "plot"} <= set(groups)
+    assert "dev" not in groups, "maturin develop installs one of that name, too"
     assert re.findall(r"--group (\w+)", (ROOT / "scripts" / "setup.sh").read_text()) == ["build", "test"]
 
 
