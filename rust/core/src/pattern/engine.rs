@@ -11,10 +11,16 @@ use regex_automata::util::primitives::{NonMaxUsize, PatternID};
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
+use regex_syntax::hir::literal::Extractor;
 
 use crate::pattern::onepass::{NO_SLOT, SLOTS, Walk};
-use crate::pattern::prefix::prefixes;
 use crate::span::Span;
+
+/// Bytes of a prefix beyond which one more tells patterns apart no better; 32 covers a server's longest fixed start.
+const PREFIX_LEN: usize = 32;
+
+/// Prefixes that one pattern may add; `(?:imap|pop3|submission)-login: (?:Login|Logged in): ` has 6.
+const PREFIXES: usize = 64;
 
 /// The groups that are looked at; two slots each.
 const NAMES: [&str; SLOTS / 2] = ["ip", "user", "session", "lip", "tls", "pid"];
@@ -154,6 +160,14 @@ impl Engine {
         let [ip, user, session, lip, tls, pid] = group;
         Some(Groups { ip, user, session, lip, tls, pid })
     }
+}
+
+/// Texts one of which every match starts with; the empty text where nothing better is known.
+pub(crate) fn prefixes(pattern: &Hir) -> Vec<Vec<u8>> {
+    let mut extractor = Extractor::new();
+    extractor.limit_literal_len(PREFIX_LEN).limit_total(PREFIXES);
+    let found = extractor.extract(pattern);
+    found.literals().map_or_else(|| vec![Vec::new()], |all| all.iter().map(|one| one.as_bytes().to_vec()).collect())
 }
 
 /// Slot of each name's start, in the order of `NAMES`.

@@ -7,16 +7,8 @@
 use std::sync::OnceLock;
 
 use hashbrown::HashMap;
-use regex_syntax::hir::Hir;
-use regex_syntax::hir::literal::Extractor;
 
 use crate::pattern::engine::Engine;
-
-/// Bytes of a prefix beyond which one more tells patterns apart no better; 32 covers a server's longest fixed start.
-const PREFIX_LEN: usize = 32;
-
-/// Prefixes that one pattern may add; `(?:imap|pop3|submission)-login: (?:Login|Logged in): ` has 6.
-const PREFIXES: usize = 64;
 
 /// No edge leads back to the root, whose row is the first.
 const DEAD: u32 = 0;
@@ -231,14 +223,6 @@ fn joint_classes<'t>(tables: impl Iterator<Item = &'t [u8; 256]>) -> [u8; 256] {
         }
     }
     joint
-}
-
-/// Texts one of which every match starts with; the empty text where nothing better is known.
-pub(crate) fn prefixes(pattern: &Hir) -> Vec<Vec<u8>> {
-    let mut extractor = Extractor::new();
-    extractor.limit_literal_len(PREFIX_LEN).limit_total(PREFIXES);
-    let found = extractor.extract(pattern);
-    found.literals().map_or_else(|| vec![Vec::new()], |all| all.iter().map(|one| one.as_bytes().to_vec()).collect())
 }
 
 #[cfg(test)]
