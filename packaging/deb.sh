@@ -39,7 +39,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 .venv/bin/maturin build -q --release --locked --interpreter /usr/bin/python3 --out "$place/wheels"
 native=$(ls "$place"/wheels/pbs_fast-*.whl)
 # Not from pip's cache: what another Python's headers and libraries made may lie there.
-"$place/installer/bin/pip" wheel -q --no-cache-dir --wheel-dir "$place/wheels" --constraint constraints.txt "${native}[bdb,metrics]"
+"$place/installer/bin/pip" wheel -q --no-cache-dir --wheel-dir "$place/wheels" --constraint constraints.txt "${native}[bdb,metrics,share]"
 
 version=$(basename "$native" | cut -d- -f2)
 # The next Debian's package is the newer one of the same version.

@@ -48,9 +48,9 @@ def crates() -> dict[str, tuple[str, Path]]:
 
 
 def libraries() -> dict[str, str]:
-    """Name -> licence of each Python library that an installation with the extras `bdb` and `metrics` brings."""
+    """Name -> licence of each Python library that an installation with `bdb`, `metrics` and `share` brings."""
     found: dict[str, str] = {}
-    todo = [("pbs-fast", frozenset({"bdb", "metrics"}))]
+    todo = [("pbs-fast", frozenset({"bdb", "metrics", "share"}))]
     while todo:
         name, extras = todo.pop()
         about = distribution(name)
@@ -87,7 +87,7 @@ def listing() -> str:
         "|---|---|",
         *(f"| {name} | {said} |" for name, (said, _) in crates().items()),
         "",
-        "| Python library (berkeleydb and prometheus-client only with `pbs-fast[bdb,metrics]`) | licence |",
+        "| Python library (berkeleydb, prometheus-client, valkey only with `[bdb,metrics,share]`) | licence |",
         "|---|---|",
         *(f"| {name} | {said} |" for name, said in libraries().items()),
         "",

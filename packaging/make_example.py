@@ -29,6 +29,8 @@ NOT_SET = {
     "pid": '"process.pid"',
     "file": '"/var/lib/prometheus/node-exporter/pbs-fast.prom"',
     "listen": '"127.0.0.1:9876"',
+    "node": '"pop1"',
+    "ca": '"/etc/pbs-fast/hub-ca.pem"',
 }
 #: Set for the packages: root starts the SysV script; systemd's unit already runs as this user.
 SET = {"user": '"pbs-fast"'}
@@ -36,7 +38,8 @@ SET = {"user": '"pbs-fast"'}
 _HEAD = """\
 # /etc/pbs-fast/pbs-fast.toml: the configuration of pbs-fast. Commented values are the defaults, or examples if there is
 # no default. To show the values in force and where they come from: pbs-fast config
-# After a change: systemctl restart pbs-fast. A reload only applies mynetworks, guards, caps and the deny list.
+# After a change: systemctl restart pbs-fast. A reload only applies mynetworks, the guards, the caps, the deny list and
+# share.from.
 """
 _TAIL = """
 # Logins, or networks, with caps of their own; [] is none

@@ -146,6 +146,7 @@ AUTHORS = (
 NESTED = {
     "control": "the sockets of the running daemon.",
     "metrics": "numbers for Prometheus. A change needs a restart.",
+    "share": "grants shared with other nodes over Valkey or Redis. A change needs a restart, but for from.",
     "guards": "which grants are refused.",
     "caps": "how much a login and an address may send through a table policy:. Tables [[caps.except]] give some logins"
     " or networks caps of their own.",

@@ -71,10 +71,10 @@ if [ -n "$others" ] || { [ -n "$packages" ] && ! can_apt; }; then
     echo "setup: missing: ${missing#, }$also: install it and run make again." >&2
     exit 1
 fi
-EXTRAS=bdb,metrics
+EXTRAS=bdb,metrics,share
 if [ -n "$headers" ] && ! can_apt; then
     echo "setup: hash: and btree: tables are left out, because berkeleydb needs headers: install$headers and run make again." >&2
-    EXTRAS=metrics headers=
+    EXTRAS=metrics,share headers=
 fi
 # shellcheck disable=SC2086  # lists of words
 [ -z "$packages$headers" ] || apt_install $packages $headers

@@ -88,6 +88,22 @@ class Grant(NamedTuple):
     """`new`, `renewed`, `session`, `recovered` or `manual`."""
     host: str = ""
     """The host field of the log line, for the audit; "" when the layout has none."""
+    node: str = ""
+    """The node whose log explains the row; "" for our own."""
+
+
+class SharedRow(NamedTuple):
+    """A grant of another node, on this node's ledger clock."""
+
+    ip: str
+    expires: int
+    """Rounded up to a second."""
+    login: float
+    """The second of the login."""
+    user: str | None
+    format: str
+    host: str
+    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,8 @@ class Delta:
 
     set: dict[str, Grant] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+    hidden: dict[str, Grant] = field(default_factory=dict)
+    """Rows of our own logs that a longer one of another node hides: nothing for tables, but for the other nodes."""
 
     def __bool__(self) -> bool:
         return bool(self.set or self.removed)

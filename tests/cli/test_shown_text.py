@@ -191,6 +191,8 @@ def test_there_is_one_sanitiser() -> None:
         "config/show.py": "quotes for TOML",
         "tables/value.py": "refuses values",
         "serving/policy.py": "one line of ASCII for smtpd",
+        "share/message.py": "refuses texts of other nodes",
+        "share/spec.py": "refuses users and passwords",
         "formats/lint.py": "refuses patterns",
         "formats/wholelint.py": "refuses patterns",
     }

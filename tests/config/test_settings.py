@@ -115,6 +115,10 @@ SPECIAL: dict[str, st.SearchStrategy[object]] = {
     "log_timezone": st.sampled_from(["UTC", "Europe/Vienna"]),
     "metrics.file": TEXTS.map("{}.prom".format),
     "metrics.listen": st.sampled_from(["127.0.0.1:9876", "[::1]:65535"]),
+    "share.hubs": st.just(("valkeys://pop1@[2001:db8::1]:6380", "redis://mx1/2", "unix:///run/hub.sock")),
+    "share.site": st.sampled_from(["example", "a.b_c-1"]),
+    "share.node": st.sampled_from(["pop1", "a.b_c-1"]),
+    "share.from": st.sampled_from([("*",), ("pop1", "pop2")]),
     "guards.proxies": st.just(("192.0.2.1", "2001:db8::/64")),
     "guards.hosts": st.just(("mx1", "[::1]")),
 }

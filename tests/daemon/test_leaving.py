@@ -14,7 +14,7 @@ from pbs_fast.caps.limits import Limits
 from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.control.peers import Peer
 from pbs_fast.control.protocol import Grant as ManualGrant
-from pbs_fast.daemon import loop
+from pbs_fast.daemon import rows
 from pbs_fast.daemon.cap_state import CapState
 from pbs_fast.daemon.cap_watch import CapWatch
 from pbs_fast.daemon.log_watch import LogWatch
@@ -180,12 +180,12 @@ def ended(site: Site) -> None:
 
 def test_they_leave_in_parts_and_nobody_sleeps_meanwhile(site: Site) -> None:
     ended(site)
-    assert len(site.table.rows) == len(IPS) - loop._LEAVING
+    assert len(site.table.rows) == len(IPS) - rows.LEAVING
     while site.table.rows:
         assert site.daemon._pause() == 0
         site.turn()
     assert site.daemon._pause() > 0
-    assert max(site.table.removed) == loop._LEAVING
+    assert max(site.table.removed) == rows.LEAVING
     assert sum(site.table.removed) == len(IPS)
     assert sorted(site.all_said("removed")) == sorted(IPS)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger.rows import Login, batch
 from pbs_fast.events import Grant
 from pbs_fast.ledger import manual as manual_
-from pbs_fast.ledger.ledger import Ledger, row_origin
+from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.manual import (
     LONGEST,
     DamagedError,
@@ -23,6 +23,7 @@ from pbs_fast.ledger.manual import (
     ManualGrant,
     decode,
 )
+from pbs_fast.ledger.origins import row_origin
 from pbs_fast.ledger.sessions import OpenSessions
 
 NOW = 1_700_000_000
@@ -146,7 +147,7 @@ def test_a_manual_grant_lasts_for_its_time_whatever_logins_come() -> None:
     assert ledger.counters["late"] == 1
     assert not ledger.expire(NOW + 499)
     assert ledger.expire(NOW + 500).removed == (IP,)
-    assert ledger.marked == {"recovered": 0, "manual": 0}
+    assert ledger.marked == {"recovered": 0, "manual": 0, "hub": 0}
 
 
 def test_a_login_that_gives_more_takes_the_row_over() -> None:
@@ -236,7 +237,7 @@ def test_rows_without_a_login_are_counted(
     for do, ip, seconds in operations:
         now += seconds // 10
         act(ledger, do, ip, seconds, now)
-        counted: dict[str, Any] = {"recovered": 0, "manual": 0}
+        counted: dict[str, Any] = {"recovered": 0, "manual": 0, "hub": 0}
         for row in ledger.rows().values():
             if (origin := row_origin(row)) is not None:
                 counted[origin] += 1
@@ -260,3 +261,19 @@ def act(ledger: Ledger, do: str, ip: str, seconds: int, now: int) -> None:
         gone: dict[str, Grant] = {}
         ledger.expire(now + seconds, gone)
         ledger.unexpire(gone)
+
+
+def test_what_other_nodes_deny_and_what_was_undone_is_kept_until_it_is_over() -> None:
+    state = Manual()
+    theirs = ManualDenial("user", "Ann", NOW + 9, NOW, 0, "why", "pop1", "root@pop1", 77)
+    ours = ManualDenial("node", "pop2", NOW + 90, NOW, 0, "", number=78)
+    assert state.deny_as_others(theirs)
+    assert state.deny_as_others(theirs._replace(node="pop3"))
+    state.undone["node", "pop2"] = ours
+    again = decode(state.encode())
+    assert (again.others, again.undone) == (state.others, state.undone)
+    state.deny(ours)
+    assert not state.undone
+    again.end(NOW + 10)
+    assert not again.others
+    assert again.undone

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from keyword import iskeyword
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeVar
 
@@ -104,6 +105,28 @@ class Metrics:
     )
     listen: str | None = _key(
         None, kinds.listener(), "ADDRESS:PORT where Prometheus may fetch the metrics; there is no default port"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """`[share]`: grants shared with other nodes over Valkey or Redis (docs/SHARING.md). Off without `hubs`."""
+
+    hubs: tuple[str, ...] = _key(
+        (), kinds.hubs(), "servers over which nodes share grants; one is enough, a second works independently of it"
+    )
+    site: str = _key("default", kinds.word(), "name of the nodes that share; several sites may use one hub")
+    node: str | None = _key(None, kinds.word(), "name of this node, another one each; not set: the host's name")
+    publish: bool = _key(True, kinds.switch(), "send the grants of our own logs to the other nodes")
+    from_: tuple[str, ...] = _key((), kinds.nodes(), 'nodes whose grants are accepted; "*": all that know the secret')
+    longest: int = _key(3600, kinds.seconds(1, LONGEST), "no grant of another node lasts longer than this")
+    secret: str = _key(
+        "share.secret",
+        kinds.text(),
+        "systemd credential, or file of mode 0600, with the secret of the site; hub.password next to it",
+    )
+    ca: str | None = _key(
+        None, kinds.text(), "file of the certificates that sign the hubs'; not set: those of the system"
     )
 
 
@@ -246,6 +269,7 @@ class Config:
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     control: Control = field(default_factory=Control)
     metrics: Metrics = field(default_factory=Metrics)
+    share: Share = field(default_factory=Share)
     guards: Guards = field(default_factory=Guards)
     caps: Caps = field(default_factory=Caps)
     json: JsonKeys = field(default_factory=JsonKeys)
@@ -283,12 +307,15 @@ def keys_of(model: type, prefix: str = "") -> Iterator[Key]:
     """The keys that are fields of one dataclass of the model, without those of nested tables."""
     for each in fields(model):
         if "kind" in each.metadata:
-            yield Key(prefix + each.name, each.metadata["kind"], each.default, each.metadata["doc"])
+            # `from` is a word of Python; the field is `from_`.
+            yield Key(prefix + each.name.rstrip("_"), each.metadata["kind"], each.default, each.metadata["doc"])
 
 
 #: The nested tables with a fixed name, each a field of Config, in the order in which they are shown.
-TABLES: Mapping[str, type[Control] | type[Metrics] | type[Guards] | type[Caps] | type[JsonKeys]] = MappingProxyType(
-    {"control": Control, "metrics": Metrics, "guards": Guards, "caps": Caps, "json": JsonKeys}
+TABLES: Mapping[str, type[Control] | type[Metrics] | type[Share] | type[Guards] | type[Caps] | type[JsonKeys]] = (
+    MappingProxyType(
+        {"control": Control, "metrics": Metrics, "share": Share, "guards": Guards, "caps": Caps, "json": JsonKeys}
+    )
 )
 #: Each key with a fixed name, in the order in which they are shown.
 KEYS: Mapping[str, Key] = MappingProxyType(
@@ -323,7 +350,7 @@ def build(values: Mapping[str, object]) -> Config:
         elif name == CAP_EXCEPTIONS:
             tables[table]["exceptions"] = value
         elif table in tables:
-            tables[table][rest] = value
+            tables[table][_field(rest)] = value
         else:
             format_name, _, last = rest.partition(".")
             formats.setdefault(format_name, {})[last] = value
@@ -334,11 +361,20 @@ def build(values: Mapping[str, object]) -> Config:
     )
 
 
+def value_of(table: object, key: Key) -> object:
+    """The value of one key of a table of the model."""
+    return getattr(table, _field(key.name))
+
+
+def _field(key: str) -> str:
+    return f"{key}_" if iskeyword(key) else key
+
+
 def values_of(config: Config) -> dict[str, object]:
     """The value of each key by dotted name: what `build` takes."""
     values = {key.name: getattr(config, key.name) for key in keys_of(Config)}
     for name, model in TABLES.items():
-        values |= {f"{name}.{key.name}": getattr(getattr(config, name), key.name) for key in keys_of(model)}
+        values |= {f"{name}.{key.name}": value_of(getattr(config, name), key) for key in keys_of(model)}
     if config.caps.exceptions:
         values[CAP_EXCEPTIONS] = config.caps.exceptions
     for name, keys in config.formats.items():

@@ -17,6 +17,7 @@ from pbs_fast.config.model import (
     Key,
     find_key,
     keys_of,
+    value_of,
     values_of,
 )
 from pbs_fast.config.settings import Settings, default_log, logs, why_default
@@ -136,7 +137,7 @@ def dump(settings: Settings, tables: Sequence[str] = ()) -> str:
     shown_above = {"watchlog", "dbfile", "logto", "table"}
     rows += [(key.name, _plain(getattr(config, key.name))) for key in keys_of(Config) if key.name not in shown_above]
     for name, model in TABLES.items():
-        rows += [(f"{name}.{key.name}", _plain(getattr(getattr(config, name), key.name))) for key in keys_of(model)]
+        rows += [(f"{name}.{key.name}", _plain(value_of(getattr(config, name), key))) for key in keys_of(model)]
     rows += [
         (f"{CAP_EXCEPTIONS}.{name}", _plain(tuple(value)))
         for each in _exceptions(config)

@@ -10,6 +10,9 @@ from typing import Literal, NotRequired, TypedDict
 
 Origin = Literal["own", "hub", "recovered", "manual"]
 """Why a row exists: a login in our logs or in another node's, found in a table at the start, or an administrator."""
+Whom = Literal["ip", "network", "user", "node"]
+"""Whom a manual denial or grant is about."""
+HubState = Literal["up", "down", "catching_up"]
 LogState = Literal["following", "missing", "unreadable", "replaying", "ended"]
 
 
@@ -63,8 +66,10 @@ class Denial(TypedDict):
     until: str | None
     """None: until deny.toml changes."""
     by: str
-    """`deny.toml`, or `uid=N`."""
+    """`deny.toml`, or `uid=N`, or of another node `ACCOUNT@NODE`."""
     reason: str
+    node: NotRequired[str]
+    """The other node on which it was made, and can be undone."""
 
 
 class Rows(TypedDict):
@@ -118,6 +123,9 @@ class EventBody(TypedDict):
     addresses: NotRequired[list[str]]
     queue_ids: NotRequired[list[str]]
     """The newest first, at most 100."""
+    hub: NotRequired[str]
+    node: NotRequired[str]
+    """The other node that the row is from, or that is silent."""
 
 
 class Event(EventBody):
@@ -141,7 +149,7 @@ class Revoked(TypedDict):
     """The answer to `revoke`."""
 
     what: str
-    kind: Literal["ip", "network", "user"]
+    kind: Whom
     revoked: int
     """Rows that were removed."""
     addresses: list[str]
@@ -152,6 +160,8 @@ class Revoked(TypedDict):
     """Messages of this user within the last hour, where a table `policy:` sees them."""
     warning: NotRequired[str]
     """Why it does not survive a restart."""
+    revocation: NotRequired[int]
+    """Its number, where grants are shared: a node whose `confirmed` is at least as high has it in force."""
 
 
 class Granted(TypedDict):
@@ -166,8 +176,16 @@ class Undone(TypedDict):
     """The answer to `undo`."""
 
     what: str
-    kind: Literal["ip", "network", "user"]
+    kind: Whom
     undone: list[Undoable]
+
+
+class Forgotten(TypedDict):
+    """The answer to `forget`."""
+
+    node: str
+    forgotten: bool
+    """False: there was nothing to forget."""
 
 
 class Reloaded(TypedDict):
@@ -241,10 +259,10 @@ class Table(TypedDict):
 
 
 class Hub(TypedDict):
-    """One hub (none in this version)."""
+    """One hub."""
 
     url: str
-    state: Literal["up", "down", "catching_up"]
+    state: HubState
     since: str
     reason: str | None
     delay_ms: float | None
@@ -254,7 +272,7 @@ class Hub(TypedDict):
 
 
 class Node(TypedDict):
-    """One other node (none in this version)."""
+    """One other node."""
 
     name: str
     trusted: bool
@@ -262,6 +280,10 @@ class Node(TypedDict):
     rows: int
     version: str | None
     gaps: int
+    silent: bool
+    """Trusted, and not heard for 30 s."""
+    confirmed: int
+    """The highest number of our revocations that it has in force; 0: none."""
 
 
 class Caps(TypedDict):

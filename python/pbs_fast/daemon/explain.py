@@ -132,7 +132,8 @@ def _about(grant: Grant, shift: int) -> str:
     """`shift` is what makes the ledger's seconds those since the epoch; asked for once, as that reads two clocks."""
     user = "-" if grant.user is None else grant.user or '""'
     until = spelled(grant.expires + shift)
-    return f"user={user} format={grant.format or '-'} host={grant.host or '-'} until={until}"
+    node = f" node={grant.node}" if grant.node else ""
+    return f"user={user} format={grant.format or '-'} host={grant.host or '-'}{node} until={until}"
 
 
 @lru_cache(maxsize=4096)

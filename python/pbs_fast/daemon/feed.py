@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Kinds that our own log has at the level debug.
 _DEBUG = frozenset({"renewed", "refused"})
+#: What kinds are about, by the word that they begin with.
+_SUBJECTS = frozenset({"log", "table", "hub", "node"})
 
 
 class EventFeed(logging.Handler):
@@ -75,7 +77,8 @@ class EventFeed(logging.Handler):
             elif kind == "removed":
                 yield Happened(kind, partial(_about, at, kind, "ip", str(row), why))
             else:
-                about = "log" if kind.startswith("log_") else "table" if kind.startswith("table_") else "text"
+                subject = kind.partition("_")[0]
+                about = subject if subject in _SUBJECTS else "text"
                 yield Happened(kind, partial(_about, at, kind, about, str(row), why, record.getMessage()))
         if not rows:
             yield Happened(kind, partial(_about, at, kind, "text", record.getMessage(), why))
@@ -83,7 +86,7 @@ class EventFeed(logging.Handler):
 
 def _granted(at: float, kind: str, row: tuple[str, Grant], shift: int, why: str) -> EventBody:
     ip, grant = row
-    return {
+    event: EventBody = {
         "at": rfc3339(at),
         "kind": kind,
         "ip": ip,
@@ -93,6 +96,9 @@ def _granted(at: float, kind: str, row: tuple[str, Grant], shift: int, why: str)
         "until": rfc3339(grant.expires + shift),
         "why": why or grant.why,
     }
+    if grant.node:
+        event["node"] = grant.node
+    return event
 
 
 def _refused(at: float, refusal: Refusal) -> EventBody:

@@ -54,7 +54,7 @@ class ManualRows:
 
     def denials(self) -> tuple[Denial, ...]:
         """All denials as the guards want them."""
-        return tuple(map(_denial, self.state.denials.values()))
+        return tuple(map(_denial, (*self.state.denials.values(), *self.state.others.values())))
 
     def grants(self) -> list[tuple[ManualGrant, int]]:
         """The grants that hold now, each with its end in seconds on the ledger's clock.
@@ -152,5 +152,12 @@ def until_of(clock: Clock, seconds: int) -> tuple[int, int]:
 
 def _denial(denial: ManualDenial) -> Denial:
     users = (fold_user(denial.what),) if denial.kind == "user" else ()
-    networks = () if denial.kind == "user" else (parse_network(denial.what),)
-    return Denial(networks, users, denial.until, denial.reason, denial.uid)
+    networks = (parse_network(denial.what),) if denial.kind in ("ip", "network") else ()
+    nodes = (denial.what,) if denial.kind == "node" else ()
+    by = made_by(denial.by, denial.node) if denial.node else ""
+    return Denial(networks, users, denial.until, denial.reason, denial.uid, nodes, by, denial.node)
+
+
+def made_by(by: str, node: str) -> str:
+    """Who denied something on another node: `root@pop1`, as nodes write it themselves."""
+    return by if by.endswith(f"@{node}") else f"{by} at {node}"

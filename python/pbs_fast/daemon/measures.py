@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pbs_fast.control.requests import Control
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.daemon.live import LiveState
+    from pbs_fast.daemon.share_view import ShareView
     from pbs_fast.tables.queue import Pending
 
 #: Seconds between two snapshots.
@@ -40,11 +41,17 @@ class Measures:
     """What is counted, and when the next Snapshot is due."""
 
     def __init__(
-        self, live: LiveState, latest: Latest, formats: Collection[str], core: str, control: Control | None
+        self,
+        live: LiveState,
+        latest: Latest,
+        formats: Collection[str],
+        core: str,
+        control: Control | None,
+        share: ShareView,
     ) -> None:
         """`latest` gets the snapshots; `formats` are the names of all formats, `core` is the backend's."""
         self._live, self._formats, self._core, self._control = live, tuple(formats), core, control
-        self._latest = latest
+        self._latest, self._share = latest, share
         self.due = float("-inf")
         """When there will be another one, on time.monotonic's clock."""
         self._turns = Histogram(TURN_BOUNDS)
@@ -94,6 +101,7 @@ class Measures:
             _put_table(draft, pending)
         self._put_relayed(draft)
         self._put_caps(draft)
+        self._share.put(draft)
         self._put_control(draft)
         return draft.done()
 
@@ -133,8 +141,7 @@ class Measures:
     def _put_rows(self, draft: Draft, wall: float) -> None:
         ledger, guards = self._live.ledger, self._live.guards
         marked = ledger.marked
-        rows = {"recovered": marked["recovered"], "manual": marked["manual"]}
-        draft.put_all("rows", ORIGINS, {"own": len(ledger) - sum(rows.values()), **rows})
+        draft.put_all("rows", ORIGINS, {"own": len(ledger) - sum(marked.values()), **marked})
         draft.put("rows_limit", guards.max_rows)
         draft.put("denials", guards.denied(wall))
         draft.put("sessions_open", len(ledger.sessions) if ledger.counts_sessions else 0)

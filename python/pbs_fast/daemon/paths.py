@@ -52,5 +52,10 @@ def absolute(config: Config, directory: str) -> Config:
         deny=path(config.deny),
         state_directory=path(config.state_directory),
         metrics=replace(config.metrics, file=None if config.metrics.file is None else path(config.metrics.file)),
+        share=replace(
+            config.share,
+            secret=path(config.share.secret) if "/" in config.share.secret else config.share.secret,
+            ca=None if config.share.ca is None else path(config.share.ca),
+        ),
         control=replace(config.control, directory=path(config.control.directory)),
     )

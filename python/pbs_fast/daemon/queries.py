@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
@@ -12,12 +12,13 @@ from pbs_fast.control.protocol import PAGE, List, RequestError, Why
 from pbs_fast.daemon.changes import STEP
 from pbs_fast.daemon.refusals import by_guard, shown
 from pbs_fast.guards.deny import Denial
-from pbs_fast.ledger.ledger import row_origin
+from pbs_fast.ledger.origins import row_origin
 from pbs_fast.util.text import fold_user, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.live import LiveState
     from pbs_fast.daemon.refusals import Refusals
+    from pbs_fast.daemon.share_view import ShareView
     from pbs_fast.events import Grant
 
 #: Refusals, and denials, in one reply.
@@ -28,12 +29,16 @@ class Queries:
     """Answers them, in the loop."""
 
     def __init__(
-        self, live: LiveState, refusals: Refusals, notices: Callable[[], list[replies.StandingNotice]]
+        self,
+        live: LiveState,
+        refusals: Refusals,
+        notices: Callable[[], list[replies.StandingNotice]],
+        share: ShareView,
     ) -> None:
         """`notices` gives the trouble that lasts."""
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._logs, self._clock, self._refusals = live.manual, live.logs, live.clock, refusals
-        self._notices, self._caps = notices, live.caps
+        self._notices, self._caps, self._share = notices, live.caps, share
 
     def why(self, request: Why, *, ready: bool) -> Iterator[why_reply.Why | None]:
         """All that is known of an address, or of a user, whose rows are searched in parts."""
@@ -91,14 +96,17 @@ class Queries:
 
     def _shown(self, ips: list[str]) -> list[replies.Row]:
         shift = self._clock.to_wall(0)
-        return [self._row(ip, row, shift) for ip in ips if (row := self._ledger.get(ip)) is not None]
+        graces = self._share.graces()
+        return [self._row(ip, row, shift, graces) for ip in ips if (row := self._ledger.get(ip)) is not None]
 
-    def _row(self, ip: str, row: Grant, shift: int) -> replies.Row:
+    def _row(self, ip: str, row: Grant, shift: int, graces: Mapping[str, int]) -> replies.Row:
         origin = row_origin(row) or "own"
         since: float | None = None
         manual = self._manual.state.grants.get(ip) if origin == "manual" else None
         if manual is not None:
             since = manual.made
+        elif row.node:
+            since = row.expires + shift - graces[row.node] if row.node in graces else None
         elif row.why in ("new", "renewed") and not self._ledger.is_open(ip):
             since = row.expires + shift - self._ledger.grace
         shown: replies.Row = {
@@ -108,7 +116,7 @@ class Queries:
             "until": None if self._ledger.is_open(ip) else rfc3339(row.expires + shift),
             "format": row.format or None,
             "host": row.host or None,
-            "node": None,
+            "node": row.node or None,
             "origin": origin,
         }
         if manual is not None:
@@ -121,9 +129,11 @@ def denials(some: list[Denial], most: int) -> list[replies.Denial]:
     found: list[replies.Denial] = []
     for denial in some:
         until = None if denial.until == inf else rfc3339(denial.until)
-        by = "deny.toml" if denial.uid is None else f"uid={denial.uid}"
-        for what in (*map(str, denial.networks), *denial.users):
+        by = denial.by or ("deny.toml" if denial.uid is None else f"uid={denial.uid}")
+        for what in (*map(str, denial.networks), *denial.users, *(f"node {name}" for name in denial.nodes)):
             if len(found) == most:
                 return found
             found.append({"what": what, "until": until, "by": by, "reason": denial.reason})
+            if denial.maker:
+                found[-1]["node"] = denial.maker
     return found

@@ -18,6 +18,7 @@ from pbs_fast.util.text import rfc3339
 if TYPE_CHECKING:
     from pbs_fast.daemon.follower import Follower
     from pbs_fast.daemon.live import LiveState
+    from pbs_fast.daemon.share_view import ShareView
     from pbs_fast.events import Counters
     from pbs_fast.health.notices import Code, Notices
 
@@ -31,8 +32,9 @@ _AHEAD = "refused_ahead"
 class StatusBoard:
     """Makes the snapshots, in the loop."""
 
-    def __init__(self, live: LiveState, notices: Notices, core: str) -> None:
+    def __init__(self, live: LiveState, notices: Notices, core: str, share: ShareView) -> None:
         """`notices` are standing ones, to which it adds those about tables; `core` is the backend's name."""
+        self._share = share
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._logs, self._clock, self._core = live.manual, live.logs, live.clock, core
         self._started, self._caps = live.clock.wall(), live.caps
@@ -65,11 +67,11 @@ class StatusBoard:
             "ready": ready,
             "turned_s": 0.0,
             "core": self._core,
-            "node": None,
+            "node": self._share.node,
             "rows": {
                 "total": total,
-                "own": total - marked["recovered"] - marked["manual"],
-                "hub": 0,
+                "own": total - sum(marked.values()),
+                "hub": marked["hub"],
                 "recovered": marked["recovered"],
                 "manual": marked["manual"],
                 "limit": guards.max_rows,
@@ -79,8 +81,8 @@ class StatusBoard:
             "sessions_open": len(ledger.sessions) if ledger.counts_sessions else None,
             "logs": [self._log(each) for each in self._logs],
             "tables": self._publisher.status(total, self._recipients.rate),
-            "hubs": [],
-            "nodes": [],
+            "hubs": self._share.hubs(),
+            "nodes": self._share.nodes(),
             "caps": self._caps.status(),
             "denials": denials(guards.denials(wall), MOST),
             "logins": logins,
@@ -93,6 +95,13 @@ class StatusBoard:
         """The trouble that lasts, those of tables as they are now."""
         self._note()
         return [{"code": each.code, "text": each.text, "since": rfc3339(each.since)} for each in self._notices.list()]
+
+    def troubled(self, code: Code, source: str, text: str) -> None:
+        """A hub or a node is in trouble, or with an empty text is no more."""
+        if text:
+            self._notices.set(code, source, text, self._clock.wall())
+        else:
+            self._notices.clear(code, source)
 
     def _counters(self) -> Counters:
         return self._guards.counters

@@ -12,9 +12,11 @@ from pbs_fast.doctor.site import Site
 from pbs_fast.doctor.system import has_systemd, show
 from pbs_fast.errors import UsageError
 from pbs_fast.health.finding import Finding
+from pbs_fast.share.spec import HubUrl, parse_hub
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.served.endpoint import parse as parse_endpoint
+from pbs_fast.util.addresses import parse, parse_network
 
 if TYPE_CHECKING:
     from pbs_fast.config import Config
@@ -102,6 +104,7 @@ def judge(
     yield from _writes(properties, config, specs)
     yield from _reads(properties, logs)
     yield from _listens(properties, specs)
+    yield from _talks(properties, [parse_hub(text) for text in config.share.hubs])
     gives = properties.get("PrivateUsers") != "yes" and "postfix" in groups
     for spec in specs:
         if spec.type == "policy" and _socket(spec) is not None and not spec.option("group") and not gives:
@@ -205,3 +208,36 @@ def _listens(properties: Mapping[str, str], specs: Sequence[TableSpec]) -> Itera
                 f"{UNIT}: IPAddressDeny keeps everybody from {spec}",
                 "systemctl edit pbs-fast: IPAddressAllow=localhost",
             )
+
+
+def _talks(properties: Mapping[str, str], hubs: Sequence[HubUrl]) -> Iterator[Finding]:
+    """Hubs that the unit's filter of addresses keeps us from: connecting fails with EPERM."""
+    if not properties.get("IPAddressDeny"):
+        return
+    allowed = [parse_network(each) for each in properties.get("IPAddressAllow", "").split() if _is_network(each)]
+    for hub in hubs:
+        if hub.path is not None:
+            continue
+        address = parse(hub.host)
+        if address is None:
+            yield Finding(
+                "unit",
+                "warn",
+                f"{UNIT}: IPAddressDeny keeps us from name servers, so the address of {hub.host} may not be found",
+                "give the hub's address in share.hubs, and list it in the certificate",
+            )
+        elif not any(network.holds(*address) for network in allowed):
+            yield Finding(
+                "unit",
+                "fail",
+                f"{UNIT}: IPAddressDeny keeps us from the hub {hub.place}",
+                f"systemctl edit pbs-fast: [Service] and IPAddressAllow={hub.host}",
+            )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        parse_network(text)
+    except ValueError:
+        return False
+    return True

@@ -41,6 +41,12 @@ class Denial:
     reason: str = ""
     uid: int | None = None
     """Who denied it by command; None for a denial of the file."""
+    nodes: tuple[str, ...] = ()
+    """Other nodes, whose grants do not count; for who takes these."""
+    by: str = ""
+    """Who denied it, in words, where it was on another node."""
+    maker: str = ""
+    """That node."""
 
     def covers(self, ip: str | None, user: str | None) -> bool:
         """Whether it is about this address or this user."""

@@ -170,19 +170,22 @@ class Guards:
             guard = self._answers.judge(ip)
             if not guard and row.user is not None and fold_user(row.user) in self._in_force.users:
                 guard = "deny"
-            if not guard and self._hosts.strangers({row.host}):
+            if not guard and not row.node and self._hosts.strangers({row.host}):
                 guard = "hosts"
             if guard:
                 found[ip] = guard
         return found
 
-    def screen(self, batch: Batch, live: Live, now: float, *, shift: int = 0, replay: bool = False) -> Screened:
+    def screen(
+        self, batch: Batch, live: Live, now: float, *, shift: int = 0, replay: bool = False, of_node: bool = False
+    ) -> Screened:
         """Part the rows of a batch. `now` and `shift` as for the ledger; `live` is the ledger, asked and not changed.
 
-        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again.
+        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again. Rows `of_node`,
+        another one, are no logins of ours: `hosts` does not hold for them, and their counters begin with `node_`.
         """
         self._refresh(now - shift)
-        hosts = set(batch.host)
+        hosts = set() if of_node else set(batch.host)
         warnings = self._hosts.watch(batch.source, hosts)
         if answers := self._answers.against(batch.ip):
             names = [answers.get(ip, "") for ip in batch.ip]
@@ -210,7 +213,7 @@ class Guards:
         room, guard = self._limits.room(live, now, replay=replay)
         if len(batch) > room:
             self._stop(batch, names, live, room, guard)
-        return self._parted(batch, names, revoke, warnings)
+        return self._parted(batch, names, revoke, warnings, "node_" if of_node else "")
 
     def _refresh(self, wall: float) -> None:
         """Put the denials into force that hold now."""
@@ -275,7 +278,9 @@ class Guards:
             else:
                 names[index] = guard
 
-    def _parted(self, batch: Batch, names: list[str], revoke: tuple[str, ...], warnings: list[str]) -> Screened:
+    def _parted(
+        self, batch: Batch, names: list[str], revoke: tuple[str, ...], warnings: list[str], prefix: str
+    ) -> Screened:
         if not any(names):
             return Screened(batch, [], revoke, warnings)
         keep = [not name or name is _LOGOUT for name in names]
@@ -287,7 +292,7 @@ class Guards:
             if kind != "login":
                 self.counters["logout_refused"] += n
                 continue
-            self.counters[name if name == LOCAL else f"refused_{name}"] += n
+            self.counters[f"{prefix}{name if name == LOCAL else f'refused_{name}'}"] += n
             refused.append(Refusal(ip, name, n, user, host, last, batch.source))
         return Screened(batch.select(keep), refused, revoke, warnings)
 

@@ -17,11 +17,13 @@ LONGEST: Final = 1_000
 Code = Literal[
     "cap",
     "drift",
+    "hub_down",
     "log_behind",
     "log_missing",
     "log_stale",
     "logger_lost",
     "manual_damaged",
+    "node_silent",
     "not_understood",
     "refused_entries",
     "reload_failed",

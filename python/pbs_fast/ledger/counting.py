@@ -11,11 +11,12 @@ event each. Invariants, held by tests/ledger:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import floor
 
 from pbs_fast.events import Batch, Counters, Grant, Kind
 from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.origins import Covers, Origins
 from pbs_fast.ledger.sessions import Line, OpenSessions, Session
 from pbs_fast.ledger.state import State
 
@@ -38,9 +39,9 @@ class HeldRows:
         rows: dict[str, Grant],
         queue: ExpiryQueue,
         counters: Counters,
-        replaced: Callable[[Grant], None],
+        origins: Origins,
     ) -> None:
-        """`rows` and `queue` are the ledger's; `replaced` is told of a row that a session explains from now on.
+        """`rows`, `queue` and `origins` are the ledger's.
 
         Counts `session_opened`, `session_closed`, `session_overdue`; `session_lost` for sessions that a start, a killed
         process, an error or another login with the same id ended; `session_uncounted` for those of servers whose ends
@@ -50,7 +51,11 @@ class HeldRows:
         """End of a row without its open sessions; for addresses with open sessions and a row only."""
         self.held: set[str] = set()
         """Addresses whose rows are in no queue."""
-        self._sessions, self._grace, self._replaced = sessions, grace, replaced
+        self.others: dict[str, Grant] = {}
+        """Rows of other nodes for addresses in `idle`: they count when the sessions are over, if they last longer."""
+        self.newest: dict[str, int] = {}
+        """The newest login that opened a session, for rows that sessions explain."""
+        self._sessions, self._grace, self._origins = sessions, grace, origins
         self._rows, self._queue, self._counters = rows, queue, counters
         #: Addresses with a session and no row, and the end that a row would have without the session: in a replay, a
         #: later line may end the session.
@@ -114,7 +119,17 @@ class HeldRows:
             self._sessions.forget(ip)
             self.idle.pop(ip, None)
             self.held.discard(ip)
+            self.others.pop(ip, None)
+            self.newest.pop(ip, None)
             self._waiting.pop(ip, None)
+
+    def withdraw(self, ip: str, covers: Covers, changed: dict[str, Grant]) -> None:
+        """End the sessions of an address that are revoked, though a later login is not."""
+        if ip in self.idle:
+            ended = self._sessions.end(
+                ip, lambda each: covers(ip, Grant(0, each.user, each.format, _SESSION, each.host), each.opened)
+            )
+            self._lose(ended, "session_lost", changed)
 
     def restore(self, state: State) -> None:
         """Take over the sessions of a state whose rows the ledger has taken over."""
@@ -133,6 +148,7 @@ class HeldRows:
         self._counters["session_opened"] += opened
         row = self._rows.get(ip)
         if row is not None:
+            self.newest[ip] = max(line.timestamp, self.newest.get(ip, line.timestamp))
             self._waiting.pop(ip, None)
             if ip in self._sessions:
                 self._hold(ip, row, before or row, changed)
@@ -195,11 +211,15 @@ class HeldRows:
         if ip in self._sessions:
             self.idle[ip] = idle
             return
-        self._replaced(row)
-        self._rows[ip] = changed[ip] = row._replace(expires=idle, why=_SESSION)
+        self._origins.unmark(row)
+        self._rows[ip] = row._replace(expires=idle, why=_SESSION)
+        other = self.others.pop(ip, None)
+        if other is not None and other.expires > idle:
+            self._origins.replace(ip, other)
+        changed[ip] = self._rows[ip]
         if ip in self.held:
             self.held.remove(ip)
-            self._queue.add(ip, idle)
+            self._queue.add(ip, self._rows[ip].expires)
 
     def _insert_waiting(self, changed: dict[str, Grant], now: float) -> None:
         for ip, end in self._waiting.items():
@@ -214,14 +234,20 @@ class HeldRows:
 
     def _insert(self, session: Session, end: int, changed: dict[str, Grant]) -> None:
         self._counters["session_row"] += 1
+        self.newest[session.ip] = session.opened
         self._queue.add(session.ip, end)
         self._rows[session.ip] = changed[session.ip] = Grant(end, session.user, session.format, _SESSION, session.host)
 
     def _hold(self, ip: str, row: Grant, before: Grant, changed: dict[str, Grant]) -> None:
         """A `row` without its sessions, which was `before`, stays for as long as these may: until the youngest one's
         cap at the latest."""
-        self.idle[ip] = row.expires
         session = self._sessions.youngest(ip)
+        if row.node and session is not None:
+            self.others[ip] = row
+            self._origins.unmark(row)
+            own = Grant(session.opened + self._grace, session.user, session.format, _SESSION, session.host)
+            row = self._origins.hidden.pop(ip, own)
+        self.idle[ip] = row.expires
         cap = 0 if session is None else self._cap(session)
         row = row._replace(expires=max(cap, row.expires, before.expires))
         self._rows[ip] = row

@@ -12,16 +12,17 @@ sessions keep rows longer (`counting.py`). Invariants, held by tests/ledger:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from itertools import compress
 from math import floor
 from operator import not_
 from typing import Any, Literal
 
-from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant
+from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, SharedRow
 from pbs_fast.ledger.counting import HeldRows, LoginRow
 from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.origins import MANUAL, NEW, RENEWED, Covers, Origins
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.ledger.state import State
 
@@ -40,11 +41,6 @@ _MAX_TEXTS = 4_096
 
 #: A time before all timestamps.
 _NEVER = -(1 << 62)
-
-_NEW = "new"
-_RENEWED = "renewed"
-_RECOVERED = "recovered"
-_MANUAL = "manual"
 
 _new_tuple = tuple.__new__
 
@@ -69,9 +65,10 @@ class Ledger:
         self.counts_sessions = sessions is not None
         self.sessions = OpenSessions(0, {}) if sessions is None else sessions
         """The open sessions; none is ever open where they are not counted."""
-        self.marked: dict[str, int] = {_RECOVERED: 0, _MANUAL: 0}
-        """How many rows there are that no login explains: found in a table at the start, or granted by hand."""
-        self._held = HeldRows(self.sessions, grace, self._rows, self._queue, self.counters, self._unmark)
+        self._origins = Origins(self._rows, self._queue, self.counters)
+        self.marked = self._origins.marked
+        """How many rows there are that no login of our own logs explains, by origin (`row_origin`)."""
+        self._held = HeldRows(self.sessions, grace, self._rows, self._queue, self.counters, self._origins)
 
     @property
     def window(self) -> int:
@@ -134,7 +131,8 @@ class Ledger:
         changed: dict[str, Grant] = {}
         granted = renewed = expired = 0
         over = _NEVER if now is None else floor(now)
-        marked = any(self.marked.values())
+        hidden: dict[str, Grant] = {}
+        marked = any(self.marked.values()) or bool(self._held.others)
         timestamp, end = 0, life
         for ip, first, last, n, user, format_, host in self._logins(batch, now, shift, ahead, changed):
             if last != timestamp:
@@ -148,31 +146,35 @@ class Ledger:
                 bucket(end).append(ip)
                 granted += 1
                 renewed += n - 1
-                why = _NEW
+                why = NEW
             elif first + shift > row[0] and ip not in idle:
                 if marked:
-                    self._unmark(row)
+                    self._origins.unmark(row)
                 granted += 1
                 expired += 1
                 renewed += n - 1
-                why = _NEW
+                why = NEW
             elif end > row[0]:
                 if marked:
-                    self._unmark(row)
+                    self._origins.unmark(row)
                 renewed += n
-                why = _NEW if ip in changed and changed[ip].why == _NEW else _RENEWED
+                why = NEW if ip in changed and changed[ip].why == NEW else RENEWED
             else:
                 if end == row[0]:
                     renewed += n
                 else:
                     self._unchanged(ip, "late", n)
+                if marked and self._origins.hide(ip, own := Grant(end, user, format_, RENEWED, host)):
+                    hidden[ip] = own
                 continue
-            rows[ip] = changed[ip] = _new_tuple(Grant, (end, user, format_, why, host))
+            rows[ip] = changed[ip] = _new_tuple(Grant, (end, user, format_, why, host, ""))
+            if marked:
+                self._origins.hidden.pop(ip, None)
         self.granted += granted
         for name, n in (("granted", granted), ("renewed", renewed), ("expired", expired)):
             if n:
                 self.counters[name] += n
-        return Delta(set=changed)
+        return Delta(set=changed, hidden=hidden)
 
     def _without_ahead(self, batch: Batch, now: float, shift: int, ahead: FutureTimestamp) -> Batch:
         """A batch with logins that are ahead of the clock, without these, or with the clock for their timestamps."""
@@ -239,8 +241,10 @@ class Ledger:
                 held.held.add(ip)
             else:
                 self._queue.add(ip, row[0])
-        if any(self.marked.values()):
-            self._unmark(*ended.values())
+        self._origins.unmark(*ended.values())
+        self._origins.ended(ended)
+        for ip in ended.keys() & self._held.newest.keys():
+            del self._held.newest[ip]
         self.counters["expired"] += len(ended)
         if gone is not None:
             gone.update(ended)
@@ -254,12 +258,14 @@ class Ledger:
         for ip, row in rows.items():
             self._queue.add(ip, row.expires)
         self._rows.update(rows)
-        self._mark(*rows.values())
+        self._origins.mark(*rows.values())
         self.counters["expired"] -= len(rows)
 
     def state(self) -> State:
-        """What another ledger needs to go on from here, but for manual grants (`ledger/manual.py` keeps these)."""
-        rows = {ip: row for ip, row in self._rows.items() if row.why != _MANUAL}
+        """What another ledger needs to go on from here, but for manual grants (`ledger/manual.py` keeps these) and for
+        rows of other nodes, which the hubs give again."""
+        rows = {ip: row for ip, row in self._rows.items() if row.why != MANUAL and not row.node}
+        rows = {**self._origins.hidden, **rows}
         rows.update({ip: rows[ip]._replace(expires=end) for ip, end in self._held.idle.items() if ip in rows})
         return State(rows, list(self.sessions.items()), self.sessions.uncounted)
 
@@ -268,7 +274,7 @@ class Ledger:
         for ip, row in state.rows.items():
             self._rows[ip] = row._replace(format=self._share(row.format), host=self._share(row.host))
             self._queue.add(ip, row.expires)
-        self._mark(*state.rows.values())
+        self._origins.mark(*state.rows.values())
         self._held.restore(state)
         self.expire(now)
         return Delta(set=self._rows.copy())
@@ -284,47 +290,75 @@ class Ledger:
 
         To be called after the replay: rows that the ledger has already keep their own end.
         """
-        end = floor(now) + self.grace
-        changed = {ip: Grant(end, user, "", _RECOVERED) for ip, user in users.items() if ip not in self._rows}
-        for ip in changed:
-            self._queue.add(ip, end)
-        self._rows.update(changed)
-        self.marked[_RECOVERED] += len(changed)
+        changed = self._origins.adopt(users, floor(now) + self.grace)
         self.counters["recovered"] += len(changed)
         return Delta(set=changed)
+
+    def merge(self, rows: Iterable[SharedRow], now: float, *, fresh: bool = True) -> Delta:
+        """Take rows of other nodes: each acts as a login that lasts until its end, if that is later than what there is.
+
+        Commutative and idempotent. Counts `hub_new`, `hub_renewed`, `hub_late`; new rows count as `granted` if `fresh`.
+        """
+        changed, new = self._origins.merge(rows, now, self._held)
+        if fresh:
+            self.granted += new
+        return Delta(set=changed)
+
+    def distrust(self, nodes: Container[str], now: float, gone: dict[str, Grant] | None = None) -> Delta:
+        """Remove the rows of these nodes, but for what our own logs explain. Walks all rows: for rare events."""
+        delta, removed = self._origins.distrust(nodes, now, self._held)
+        self.counters["revoked"] += len(removed)
+        if gone is not None:
+            gone.update(removed)
+        return delta
+
+    def withdraw(self, ips: Iterable[str], covers: Covers, now: float, gone: dict[str, Grant] | None = None) -> Delta:
+        """Remove what is revoked of these addresses: `covers` is asked about the row of another node and about that of
+        this one, each by itself, and what it does not cover stays. Walks the whole queue."""
+        removed: list[str] = []
+        kept: dict[str, Grant] = {}
+        changed: dict[str, Grant] = {}
+        for ip in ips:
+            if ip in self._rows:
+                login = None if self.own(ip) is None else self.login(ip)
+                goes, left = self._origins.judge(ip, covers, login, now, self._held)
+                if not goes:
+                    self._held.withdraw(ip, covers, changed)
+                    continue
+                removed.append(ip)
+                if left is not None:
+                    kept[ip] = left
+        self.revoke(removed, gone)
+        self._origins.put_back(kept)
+        return Delta(set={**changed, **kept}, removed=tuple(ip for ip in removed if ip not in kept))
+
+    def own(self, ip: str) -> Grant | None:
+        """The row of an address that our own logs explain, even if a longer one of another node, or a manual grant,
+        hides it."""
+        return self._origins.own(ip)
+
+    def login(self, ip: str) -> int:
+        """The second of the newest login that explains the own row of an address. Raises KeyError where there is no own
+        row."""
+        own = self.own(ip)
+        if own is None:
+            raise KeyError(ip)
+        if ip in self._held.newest and (ip in self._held.idle or own.why == "session"):
+            return self._held.newest[ip]
+        session = self.sessions.youngest(ip) if ip in self._held.idle else None
+        return own.expires - self.grace if session is None else session.opened
 
     def grant(self, ip: str, end: int) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already.
 
         Such a row names no user, whatever logins there are, so that it is the same after a replay.
         """
-        row = self._rows.get(ip)
-        if ip in self._held.idle:
-            self._held.idle[ip] = max(self._held.idle[ip], end)
-        if row is None:
-            self._queue.add(ip, end)
-        elif row.expires > end:
-            return Delta()
-        else:
-            self._unmark(row)
-        self._rows[ip] = granted = Grant(end, None, "", _MANUAL)
-        self.marked[_MANUAL] += 1
-        return Delta(set={ip: granted})
+        return self._origins.grant(ip, end, self._held)
 
     def ungrant(self, ip: str, now: float) -> Delta:
         """What a manual grant gave an address is over. A row of its own (`row_origin`) goes by `revoke`; what it added
         to a row that logins or their sessions explain is cut to one grace from now, more than which no login gives."""
-        end = floor(now) + self.grace
-        if ip in self._held.idle:
-            self._held.idle[ip] = min(self._held.idle[ip], end)
-            return Delta()
-        row = self._rows.get(ip)
-        if row is None or row.expires <= end:
-            return Delta()
-        self._queue.discard([ip])
-        self._queue.add(ip, end)
-        self._rows[ip] = row = row._replace(expires=end)
-        return Delta(set={ip: row})
+        return self._origins.ungrant(ip, floor(now) + self.grace, self._held)
 
     def revoke(self, ips: Iterable[str], gone: dict[str, Grant] | None = None) -> Delta:
         """Remove rows before their end (deny list, a guard) and forget their sessions. Walks the whole queue: for rare
@@ -334,31 +368,9 @@ class Ledger:
         removed = {ip: row for ip in ips if (row := self._rows.pop(ip, None)) is not None}
         if removed:
             self._queue.discard(removed)
-            self._unmark(*removed.values())
+            self._origins.unmark(*removed.values())
+            self._origins.ended(removed)
         if gone is not None:
             gone.update(removed)
         self.counters["revoked"] += len(removed)
         return Delta(removed=tuple(removed))
-
-    def _mark(self, *rows: Grant) -> None:
-        """Count rows that come."""
-        for row in rows:
-            if (origin := row_origin(row)) is not None:
-                self.marked[origin] += 1
-
-    def _unmark(self, *rows: Grant) -> None:
-        """Count rows that go, or that a login explains from now on."""
-        if any(self.marked.values()):
-            for row in rows:
-                if (origin := row_origin(row)) is not None:
-                    self.marked[origin] -= 1
-
-
-def row_origin(row: Grant) -> Literal["recovered", "manual"] | None:
-    """Why there is a row that no login explains; None for one that a login does.
-
-    Rows of a checkpoint are "recovered" too, but a login explained them: they have its format.
-    """
-    if row.why == _MANUAL:
-        return "manual"
-    return "recovered" if row.why == _RECOVERED and not row.format else None

@@ -242,6 +242,10 @@ class OpenSessions:
         for key in list(self._of.get(ip, ())):
             self._recognition.lost(self._remove(key).server, key)
 
+    def end(self, ip: str, which: Callable[[Session], bool]) -> list[Session]:
+        """End those of an address's sessions that somebody names."""
+        return self._lost(key for key in self._of.get(ip, ()) if which(self._open[key]))
+
     @property
     def uncounted(self) -> tuple[Server, ...]:
         """The servers whose ends are not recognised."""

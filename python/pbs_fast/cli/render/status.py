@@ -29,14 +29,10 @@ def exit_status(reply: Status) -> int:
         *(log["state"] in ("missing", "unreadable") or log["drift"] for log in reply["logs"]),
         *(each["failing"] for each in reply["tables"]),
         *(hub["state"] == "down" for hub in reply["hubs"]),
-        *(node["heard"] is None or between(node["heard"], reply["now"]) > SILENT for node in reply["nodes"]),
+        *(node["silent"] for node in reply["nodes"]),
         *reply["notices"],
     ]
     return FAULT if any(faults) else WELL
-
-
-#: Seconds after which a node that was not heard is silent.
-SILENT = 60.0
 
 
 def as_text(reply: Status, look: Look = PLAIN) -> str:
@@ -152,13 +148,12 @@ def _others(reply: Status, look: Look) -> str:
         out += table(("HUB", "STATE", "DELAY", "WAITING", ""), hubs, look, right=(2, 3))
     nodes: list[list[str | Cell]] = []
     for node in reply["nodes"]:
-        silent = node["heard"] is None or between(node["heard"], now) > SILENT
         heard = "never" if node["heard"] is None else f"{exact(between(node['heard'], now))} ago"
         nodes.append(
             [
                 node["name"],
                 f"{node['rows']:,}",
-                Cell(f"SILENT, {heard}", "red") if silent else heard,
+                Cell(f"SILENT, {heard}", "red") if node["silent"] else heard,
                 node["version"] or "-",
                 "" if node["trusted"] else "not trusted: its grants do not count",
             ]

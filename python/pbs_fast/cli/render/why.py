@@ -207,7 +207,8 @@ def _denied(reply: Why, now: str, look: Look) -> str:
     for each in reply["denials"]:
         until = "until deny.toml changes" if each["until"] is None else f"until {clock(each['until'], now)}"
         reason = f": {each['reason']}" if each["reason"] else ""
-        undo = f"; to end it: {look.command('revoke', '--undo', each['what'])}"
+        where = f" at {each['node']}" if "node" in each else ""
+        undo = f"; to end it{where}: {look.command('revoke', '--undo', each['what'])}"
         undo = "" if each["by"] == "deny.toml" else undo
         texts.append(f"{each['what']} {until}, by {each['by']}{reason}{undo}")
     return labelled("denied", texts, look)

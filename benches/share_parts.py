@@ -1,0 +1,98 @@
+"""How fast a receiver decodes, verifies and merges what another node wrote: the catch-up without network and tables.
+
+`python benches/share_parts.py [ROWS]` prints rows a second for each size of message; `benches/sharing.py` calls
+`catch_up`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from typing import NamedTuple
+
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.share.clock import HubClock
+from pbs_fast.share.inbox import Got, Inbox
+from pbs_fast.share.message import MOST_ROWS, Row, Writer, decode, stream_of
+from pbs_fast.share.tombstones import Tombstones
+
+_NOW = 1_800_000_000.0
+_SECRET = b"only for the measurement"
+_NODE = "pop1"
+
+
+class CatchUp(NamedTuple):
+    """What was measured."""
+
+    rows: int
+    messages: int
+    bytes: int
+    decode: float
+    """Seconds for signature, JSON and bounds."""
+    take: float
+    """Seconds for sequence, times and revocations."""
+    merge: float
+    """Seconds for the ledger."""
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / (self.decode + self.take + self.merge)
+
+
+def catch_up(rows: int, batch: int = MOST_ROWS) -> CatchUp:
+    """Read so many rows of one node in messages of `batch` rows, 200 messages at a time as XREAD gives them."""
+    numbers = random.Random(rows)
+    given = [
+        Row(
+            f"{numbers.randrange(1, 224)}.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}",
+            numbers.randrange(60_000, 1_800_000),
+            f"user{n}@example.org",
+            "dovecot",
+            "mx1",
+            numbers.randrange(1_000, 1_740_000),
+        )
+        for n in range(rows)
+    ]
+    stream = stream_of("bench", _NODE)
+    writer = Writer(stream, "9f2c41aa", _SECRET)
+    entries = [
+        entry
+        for start in range(0, rows, batch)
+        for entry in writer.rows(int(_NOW * 1000), given[start : start + batch])
+    ]
+    hub, ledger, tombstones = HubClock(), Ledger(1_800), Tombstones(3_600)
+    hub.sample(_NOW, _NOW, _NOW)
+    inbox = Inbox(node="smtp1", trusted=[_NODE], longest=3_600, hubs=1, tombstones=tombstones, now=_NOW)
+    reading = inbox.reads(0, hub, _NOW)[0].reading
+    seconds = [0.0, 0.0, 0.0]
+    for start in range(0, len(entries), 200):
+        marks = [time.perf_counter()]
+        got = [
+            Got(_NODE, reading, f"{start}-{number}", decode(_NODE, stream, entry.m, entry.s, [_SECRET]))
+            for number, entry in enumerate(entries[start : start + 200])
+        ]
+        marks.append(time.perf_counter())
+        arrived = inbox.take(0, hub, got, _NOW)
+        marks.append(time.perf_counter())
+        ledger.merge(arrived.rows, _NOW, fresh=False)
+        marks.append(time.perf_counter())
+        seconds = [total + after - before for total, before, after in zip(seconds, marks, marks[1:], strict=False)]
+    if len(ledger) != rows:
+        raise AssertionError(f"{len(ledger)} of {rows} rows arrived")
+    return CatchUp(rows, len(entries), sum(len(entry.m) + len(entry.s) for entry in entries), *seconds)
+
+
+def main() -> None:
+    """Print a table."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    for batch in (200, 20, 1):
+        found = catch_up(rows, batch)
+        print(
+            f"{batch:4} rows a message: {found.rows_per_second:9,.0f} rows/s (decode {found.decode:.2f} s, "
+            f"take {found.take:.2f} s, merge {found.merge:.2f} s), {found.bytes / rows:.0f} bytes a row"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Grants shared between hosts over independent hubs (Valkey or Redis): one signed stream per node."""

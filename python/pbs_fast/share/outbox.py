@@ -1,0 +1,376 @@
+"""Which of our own rows and revocations to send to which hub, and when. Pure: no clock, no network.
+
+One Outbox serves all hubs; a hub is its number. Of a hub's pipeline (XREVRANGE, XADD…, TIME) the daemon tells what came
+back; then `entries` makes the next bytes. Order of one exchange: `end_was` with the last id that XREVRANGE found
+*before* the XADDs, then `wrote` with their ids, or `failed`.
+
+A row is sent at once when the others do not know it, else when the end that they know is less than half of `grace`
+away: so no mirror ends a row before we do, and what all hubs' death leaves lasts half of `grace` at least. What is sent
+is what the ledger says when the bytes are made, at most `grace` long; so the row of an open session, which has no end
+that anybody knows, is one that is renewed each half of `grace`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
+from math import ceil, floor
+from typing import Final, Literal, NamedTuple, Protocol
+
+from pbs_fast.events import Delta, Grant
+from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.share.clock import HubClock
+from pbs_fast.share.message import MOST_ROWS, Beat, Entry, Row, Writer, acceptable, number_of, stream_of
+from pbs_fast.share.tombstones import Denied, Subject, wire
+
+Cause = Literal["end_differs", "hub_step", "asked"]
+
+#: Seconds between beats.
+BEAT: Final = 10
+#: Seconds for which rows that are not urgent are collected.
+COLLECT: Final = 5
+#: Seconds before the end that the others know from which a renewal is urgent.
+_NEAR = 2 * COLLECT
+#: Most seconds of jitter before all rows are sent again, and fewest between two such times.
+_JITTER = 5.0
+_FULL = 60.0
+#: Seconds by which our stream reaches back further than `grace`.
+_REACH = 60
+
+
+class Rows(Protocol):
+    """The part of the ledger that the outbox asks."""
+
+    def own(self, ip: str) -> Grant | None:
+        """The row that our own logs explain, even if a longer one of another node hides it."""
+
+    def login(self, ip: str) -> int:
+        """The second of the newest login of an own row, on the ledger's clock."""
+
+
+class Trim(NamedTuple):
+    """What XADD is to drop from our stream."""
+
+    minid: str
+    exact: bool
+    """True: `MINID = minid`, after a step of the hub's clock; False: `MINID ~ minid`."""
+
+
+class Outgoing(NamedTuple):
+    """One XADD to our stream."""
+
+    entry: Entry
+    trim: Trim | None
+
+
+class _Hub:
+    """What one hub is owed, and what is known of our stream there."""
+
+    def __init__(self, writer: Writer, now: float) -> None:
+        self.writer = writer
+        self.urgent: dict[str, None] = {}
+        self.later: dict[str, None] = {}
+        self.later_at: float | None = None
+        """When the collected rows go."""
+        self.revokes: dict[Subject, None] = {}
+        self.flying: tuple[list[str], list[Subject], int] | None = None
+        """Rows, revocations and number of the messages under way."""
+        self.beat_at = now
+        self.last: str | None = None
+        """The id of the last message of ours that is known to be written."""
+        self.known = False
+        """Whether `last` is what our stream must end with."""
+        self.unsure = False
+        """Some of the messages that failed may have been written after `last`."""
+        self.full_at: float | None = None
+        self.full_cause: Cause = "asked"
+        self.full_last = now - _FULL
+        self.cut: str | None = None
+        """What is older than this id was written before the hub's clock was set."""
+
+    def owe(self, ip: str, now: float, *, urgent: bool) -> None:
+        if urgent:
+            self.urgent[ip] = None
+            self.later.pop(ip, None)
+        elif ip not in self.urgent:
+            self.later[ip] = None
+            if self.later_at is None:
+                self.later_at = now + COLLECT
+
+
+class Outbox:
+    """What is owed to each hub. Not for several threads at once."""
+
+    def __init__(
+        self,
+        *,
+        site: str,
+        node: str,
+        run: str,
+        secret: bytes,
+        grace: int,
+        longest: int,
+        rows: Rows,
+        hubs: int,
+        version: str,
+        seen: Callable[[], dict[str, int]],
+        now: float,
+        random: Callable[[], float],
+    ) -> None:
+        """`run` tells this run of the daemon from others (8 hex digits); `longest` is how long after its `until` a
+        revocation is sent, as in `Tombstones`; `seen` is `Tombstones.seen`; `random` gives numbers of [0, 1) for the
+        jitter."""
+        self.counters: list[Counter[str]] = [Counter() for _ in range(hubs)]
+        """For each hub: `rows_sent`, `messages_sent`, `end_differs`, and `full_CAUSE`."""
+        self.refused = 0
+        """Own rows that no message can carry (texts too long or not printable)."""
+        self._node, self._grace, self._longest, self._rows = node, grace, longest, rows
+        self._half = max(1, grace // 2)
+        self._version, self._seen, self._random, self._began = version, seen, random, now
+        self._hubs = [_Hub(Writer(stream_of(site, node), run, secret), now) for _ in range(hubs)]
+        self._known: dict[str, Grant] = {}
+        """Each own row as the others know it."""
+        self._queue = ExpiryQueue()
+        """When to look at which row of `_known`: at its half-life, and at that end."""
+        self._revokes: dict[Subject, tuple[Denied, float]] = {}
+        """Revocations of this node, each with the second until which they are sent."""
+        self._revokes_at: float | None = None
+
+    # -- what changes -------------------------------------------------------------------------------------------------
+
+    def take(self, delta: Delta, now: float) -> None:
+        """What the ledger changed, by our own logs or by other nodes: only rows of our own logs are sent."""
+        for ip in chain(delta.set, delta.hidden):
+            own = self._rows.own(ip)
+            if own is None:
+                continue
+            known = self._known.get(ip)
+            end = 0 if known is None else known.expires
+            if end <= now or (own.expires > end and end - now < self._half):
+                self._send(ip, own, now)
+        for ip in delta.removed:
+            self._forget(ip)
+
+    def revoke(self, denied: Denied, now: float) -> None:
+        """Send a revocation of this node at once, and again each half of `grace` for as long as a row may come that it
+        covers, or that the revocation that it undoes would cover."""
+        before = self._revokes.get(denied.subject)
+        over = max(denied.until + self._longest, now + self._longest, 0 if before is None else before[1])
+        self._revokes[denied.subject] = denied, over
+        self._owe_revokes([denied.subject])
+        if self._revokes_at is None:
+            self._revokes_at = now + self._half
+
+    def revoked(self, denied: Iterable[Denied], now: float) -> None:
+        """After revocations of any node, and the removal of the own rows that they cover: send the rows that stay, of a
+        later login or of another user, because the others remove what they know by these names."""
+        denied = tuple(denied)
+        for ip, sent in [*self._known.items()] if denied else ():
+            if any(each.names(ip, sent) for each in denied) and (own := self._rows.own(ip)) is not None:
+                del self._known[ip]
+                self._send(ip, own, now)
+
+    def turn(self, now: float) -> None:
+        """Half-lives and full sends whose time has come."""
+        for ip in self._queue.due(now):
+            self._look(ip, now)
+        if self._revokes_at is not None and self._revokes_at <= now:
+            self._revokes = {subject: each for subject, each in self._revokes.items() if each[1] > now}
+            self._owe_revokes(self._revokes)
+            self._revokes_at = now + self._half if self._revokes else None
+        for number, hub in enumerate(self._hubs):
+            if hub.full_at is not None and hub.full_at <= now:
+                self.counters[number][f"full_{hub.full_cause}"] += 1
+                hub.full_at, hub.full_last = None, now
+                hub.later.update(dict.fromkeys(self._known))
+                hub.later_at = now
+                hub.revokes.update(dict.fromkeys(self._revokes))
+
+    def next_turn(self) -> float | None:
+        """When to call `turn` again, at the latest."""
+        times = [self._queue.next(), self._revokes_at, *(hub.full_at for hub in self._hubs)]
+        return min((time for time in times if time is not None), default=None)
+
+    def ask(self, now: float) -> None:
+        """Send all own rows to all hubs again."""
+        for hub in self._hubs:
+            self._full(hub, "asked", now)
+
+    def beat(self, now: float) -> None:
+        """Send the next beats now: who revoked something waits for its confirmation."""
+        for hub in self._hubs:
+            hub.beat_at = min(hub.beat_at, now)
+
+    def hurry(self, now: float) -> None:
+        """Collect no longer: what is owed is due now."""
+        for hub in self._hubs:
+            if hub.later:
+                hub.later_at = now
+
+    # -- one hub's exchanges ------------------------------------------------------------------------------------------
+
+    def due(self, hub: int, now: float) -> bool:
+        """Whether `entries` has something to send now: a new row, rows collected for 5 s, or a beat."""
+        return self.next_due(hub, now) <= now
+
+    def next_due(self, hub: int, now: float) -> float:
+        """When `due` becomes true without a further change; never while messages are under way."""
+        each = self._hubs[hub]
+        if each.flying is not None:
+            return float("inf")
+        if each.urgent or each.revokes:
+            return now
+        return each.beat_at if each.later_at is None else min(each.beat_at, each.later_at)
+
+    def waiting(self, hub: int) -> int:
+        """Rows and revocations owed to a hub, those under way included."""
+        each = self._hubs[hub]
+        flying = 0 if each.flying is None else len(each.flying[0]) + len(each.flying[1])
+        return len(each.urgent) + len(each.later) + len(each.revokes) + flying
+
+    def sends_all_at(self, hub: int) -> float | None:
+        """When all own rows are sent to a hub again; None when that is not needed."""
+        return self._hubs[hub].full_at
+
+    def entries(self, hub: int, clock: HubClock, now: float, most: int = 64) -> list[Outgoing]:
+        """Make the next messages of a hub, revocations and new rows first; the last one is a beat where one is due.
+
+        They are under way until `wrote` or `failed`, and until then there are no others. `most` bounds the messages
+        that carry rows, as far as these are not so long that they need more. Raises ValueError while the hub's clock is
+        not known.
+        """
+        each, offset = self._hubs[hub], clock.hub(now) - now
+        if each.flying is not None:
+            return []
+        time = floor(clock.hub(now) * 1000)
+        subjects = list(islice(each.revokes, MOST_ROWS * most))
+        ips = list(islice(each.urgent, MOST_ROWS * most))
+        if each.later_at is not None and each.later_at <= now:
+            ips += islice(each.later, MOST_ROWS * most - len(ips))
+        revokes = [wire(self._revokes[subject][0], offset) for subject in subjects if subject in self._revokes]
+        made = [*each.writer.revokes(time, self._node, revokes), *each.writer.rows(time, self._made(ips, now))]
+        if each.beat_at <= now:
+            each.beat_at = now + BEAT
+            made.append(each.writer.beat(time, self._beat(now)))
+        self._under_way(each, ips, subjects, len(made))
+        return [Outgoing(entry, self._trim(each) if number == 0 else None) for number, entry in enumerate(made)]
+
+    def wrote(self, hub: int, ids: Sequence[str]) -> None:
+        """All messages under way were written, with these ids."""
+        each = self._hubs[hub]
+        if each.flying is None or not ids:
+            each.flying = None
+            return
+        self.counters[hub].update(rows_sent=len(each.flying[0]), messages_sent=len(ids))
+        each.flying, each.cut = None, None
+        each.last, each.known, each.unsure = ids[-1], True, False
+
+    def failed(self, hub: int) -> None:
+        """Nobody knows which of the messages under way were written: all their rows are owed again."""
+        each = self._hubs[hub]
+        if each.flying is None:
+            return
+        ips, subjects, _ = each.flying
+        each.urgent = {**dict.fromkeys(ips), **each.urgent}
+        each.revokes = {**dict.fromkeys(subjects), **each.revokes}
+        each.flying, each.unsure, each.beat_at = None, True, 0.0
+        for ip in ips:
+            each.later.pop(ip, None)
+
+    def end_was(self, hub: int, last: str | None, now: float) -> bool:
+        """The last id of our stream, None if it is empty; whether it is that of our last XADD. If not, all own rows are
+        sent again after 0-5 s, at most once a minute."""
+        each = self._hubs[hub]
+        if not each.known or last == each.last:
+            return True
+        if each.unsure and last is not None and each.last is not None and number_of(last) > number_of(each.last):
+            each.last = last
+            return True
+        each.last = last
+        self.counters[hub]["end_differs"] += 1
+        self._full(each, "end_differs", now)
+        return False
+
+    def stepped(self, hub: int, now: float) -> None:
+        """The hub's clock was set (`HubClock.sample`): all rows again, and what was written before is dropped, because
+        its times are not those of the hub's clock any more."""
+        each = self._hubs[hub]
+        if each.last is not None:
+            ms, sequence = number_of(each.last)
+            each.cut = f"{ms}-{sequence + 1}"
+        self._full(each, "hub_step", now)
+
+    # -- rows ---------------------------------------------------------------------------------------------------------
+
+    def _look(self, ip: str, now: float) -> None:
+        """The half-life of what the others know has come, or its end."""
+        sent, own = self._known.get(ip), self._rows.own(ip)
+        if sent is None:
+            return
+        known = sent.expires
+        if own is None or own.expires <= now:
+            self._forget(ip)
+        elif known - self._half > now:
+            return  # sent anew in between: it is queued for that
+        elif own.expires > known:
+            self._send(ip, own, now)
+        else:
+            self._queue.add(ip, known)
+
+    def _send(self, ip: str, own: Grant, now: float) -> None:
+        known = self._known.get(ip)
+        if own.expires <= now or not acceptable(Row(ip, 0, own.user, own.format, own.host, 0)):
+            self.refused += own.expires > now
+            return
+        urgent = known is None or known.expires - now < _NEAR
+        for hub in self._hubs:
+            hub.owe(ip, now, urgent=urgent)
+        end = min(own.expires, floor(now) + self._grace)
+        self._known[ip] = own if end == own.expires else own._replace(expires=end)
+        self._queue.add(ip, max(end - self._half, floor(now) + 1))
+
+    def _forget(self, ip: str) -> None:
+        if self._rows.own(ip) is None:
+            self._known.pop(ip, None)
+            for hub in self._hubs:
+                hub.urgent.pop(ip, None)
+                hub.later.pop(ip, None)
+
+    def _made(self, ips: Iterable[str], now: float) -> Iterable[Row]:
+        for ip in ips:
+            own = self._rows.own(ip)
+            if own is None or own.expires <= now:
+                continue
+            left = ceil(min(own.expires - now, self._grace) * 1000)
+            age = max(floor((now - self._rows.login(ip)) * 1000), 0)
+            yield Row(ip, left, own.user, own.format, own.host, age)
+
+    def _beat(self, now: float) -> Beat:
+        return Beat(len(self._known), self._version, self._grace, self._seen(), floor(now - self._began))
+
+    def _trim(self, hub: _Hub) -> Trim | None:
+        if hub.cut is not None:
+            return Trim(hub.cut, True)
+        if hub.last is None:
+            return None
+        return Trim(f"{max(number_of(hub.last)[0] - (self._grace + _REACH) * 1000, 0)}-0", False)
+
+    def _under_way(self, hub: _Hub, ips: list[str], subjects: list[Subject], messages: int) -> None:
+        for ip in ips:
+            hub.urgent.pop(ip, None)
+            hub.later.pop(ip, None)
+        for subject in subjects:
+            del hub.revokes[subject]
+        if not hub.later:
+            hub.later_at = None
+        hub.flying = (ips, subjects, messages) if messages else None
+
+    def _owe_revokes(self, subjects: Iterable[Subject]) -> None:
+        for hub in self._hubs:
+            hub.revokes.update(dict.fromkeys(subjects))
+
+    def _full(self, hub: _Hub, cause: Cause, now: float) -> None:
+        if hub.full_at is None:
+            hub.full_at = max(now + self._random() * _JITTER, hub.full_last + _FULL)
+            hub.full_cause = cause

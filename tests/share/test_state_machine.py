@@ -1,0 +1,517 @@
+"""Whatever happens to nodes, hubs and links, the tables become equal and nobody relays too long; each rule matters.
+
+The machine plays users, administrators and faults on the world of `world.py`. What must be true is checked each second,
+and that the tables are equal after 30 s of quiet. The second half breaks one rule at a time: the same machine must
+notice.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable
+from math import floor
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from pbs_fast.events import Delta, Grant
+from pbs_fast.ledger import origins
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.ledger.origins import Origins
+from pbs_fast.share import inbox
+from pbs_fast.share import message as message_
+from pbs_fast.share.clock import HubClock
+from pbs_fast.share.inbox import Inbox
+from pbs_fast.share.message import Message, Row, What, sign, stream_of
+from pbs_fast.share.outbox import Outbox
+from pbs_fast.share.outbox import _Hub as Hub
+from pbs_fast.share.reading import Stream
+from pbs_fast.share.tombstones import Denied, Tombstones
+
+from .world import SITE, World
+
+#: What the machine did, over all examples of a run.
+DONE: Counter[str] = Counter()
+
+number = st.integers(0, 5)
+ips = st.sampled_from(["192.0.2.1", "192.0.2.2", "198.51.100.7", "2001:db8::1"])
+users = st.sampled_from(["anna@example.org", "Otto", "eve"])
+subjects = st.sampled_from(
+    [("ip", "192.0.2.1"), ("user", "anna@example.org"), ("user", "OTTO"), ("network", "198.51.100.0/24")]
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """Each rule is one thing that happens; most let some time pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(0)
+        self.session = 0
+        self.users: dict[tuple[str, str], str] = {}
+        self.actions: set[str] = set()
+
+    @initialize(seed=st.integers(0, 1_000), nodes=st.integers(2, 4), hubs=st.sampled_from([1, 1, 2]))
+    def begin(self, seed: int, nodes: int, hubs: int) -> None:
+        self.world = World(seed, nodes, hubs)
+        self.world.pass_time(3)
+        for each, node in enumerate(self.world.nodes):
+            self.login(each, f"192.0.2.{each + 1}", "Otto", 1)
+            self.login(each, "198.51.100.7", "eve", 0)
+            assert node.up
+
+    def teardown(self) -> None:
+        self.world.quiet(self.session)
+        DONE["examples"] += 1
+        DONE.update(self.actions)
+        DONE.update(
+            {f"found_{name}": 1 for node in self.world.nodes for counts in node.inbox.counters for name in counts}
+        )
+
+    def hub(self, number: int) -> int:
+        return number % len(self.world.hubs)
+
+    # -- users --------------------------------------------------------------------------------------------------------
+
+    @rule(number=number, ip=ips, user=users, then=st.sampled_from([0, 1, 2, 7]))
+    def login(self, number: int, ip: str, user: str, then: int) -> None:
+        node = self.world.node(number)
+        if node.up:
+            self.session += 1
+            # A row has one user: those of others who logged in before go with it, and the mirrors may know of these.
+            user = self.users.setdefault((node.name, ip), user)
+            node.happens("login", ip, user, str(self.session))
+        self.world.pass_time(then)
+
+    @rule(number=number, ip=ips, user=users, times=st.integers(2, 4), every=st.sampled_from([9, 17, 31]))
+    def poll(self, number: int, ip: str, user: str, times: int, every: int) -> None:
+        """A client that comes back."""
+        for _ in range(times):
+            self.login(number, ip, user, every)
+        self.actions.add("poll")
+
+    @rule(then=st.sampled_from([0, 2]))
+    def logout(self, then: int) -> None:
+        node = self.world.nodes[0]
+        open_ones = [event for event in node.log if event.kind == "login"]
+        if node.up and open_ones:
+            last = open_ones[-1]
+            if not any(event.kind == "logout" and event.session == last.session for event in node.log):
+                node.happens("logout", last.ip, last.user, last.session)
+                self.actions.add("logout")
+        self.world.pass_time(then)
+
+    @rule(seconds=st.sampled_from([1, 5, 15, 45, 120, 300]))
+    def pass_time(self, seconds: int) -> None:
+        self.world.pass_time(seconds)
+
+    # -- administrators -----------------------------------------------------------------------------------------------
+
+    @rule(number=number, subject=subjects, for_=st.sampled_from([0, 4, 100, 900]), then=st.sampled_from([0, 3, 12]))
+    def revoke(self, number: int, subject: tuple[What, str], for_: int, then: int) -> None:
+        node, (kind, what) = self.world.node(number), subject
+        if not node.up:
+            return
+        until = self.world.time + for_ + 0.5
+        node.revoke(kind, what, until)
+        self.actions.add("revoke")
+        self.world.pass_time(then)
+
+    @precondition(lambda self: any(until > self.world.time for until in self.world.revocations.values()))
+    @rule(pick=number, then=st.sampled_from([0, 3]))
+    def undo(self, pick: int, then: int) -> None:
+        found = [
+            (node, subject)
+            for node in self.world.nodes
+            for subject, made in node.made.items()
+            if made.until > self.world.time
+        ]
+        node, (kind, what) = found[pick % len(found)]
+        if node.up:
+            self.actions.add("undo")
+            node.revoke(kind, what, self.world.time - 0.5)
+            self.world.pass_time(then)
+
+    @precondition(lambda self: len(self.world.nodes) > 2)
+    @rule(number=number, of=number)
+    def distrust(self, number: int, of: int) -> None:
+        node, other = self.world.node(number), self.world.node(of)
+        if node.up and other.name in node.trusted:
+            node.trust(node.trusted - {other.name})
+            self.world.disturb()
+            self.actions.add("distrust")
+            self.world.check()
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+
+    @rule(number=number, hub=number, then=st.sampled_from([1, 12, 40]))
+    def cut(self, number: int, hub: int, then: int) -> None:
+        """A link breaks, or is mended."""
+        link = self.world.node(number).links[self.hub(hub)]
+        link.up = not link.up
+        link.calm = self.world.time
+        self.actions.add("cut")
+        self.world.pass_time(then)
+
+    @rule(number=number, hub=number, after=st.integers(0, 2), ip=ips)
+    def break_off(self, number: int, hub: int, after: int, ip: str) -> None:
+        """A connection breaks while messages are written."""
+        link = self.world.node(number).links[self.hub(hub)]
+        link.breaks_after = after
+        link.calm = self.world.time
+        self.actions.add("break off")
+        self.login(number, ip, "anna@example.org", 2)
+
+    @rule(number=number, hub=number, count=st.integers(1, 3), ip=ips)
+    def skip(self, number: int, hub: int, count: int, ip: str) -> None:
+        """A node reads from where some entries are not yet."""
+        link = self.world.node(number).links[self.hub(hub)]
+        link.drops, link.calm = count, self.world.time
+        self.actions.add("skip")
+        self.login(number + 1, ip, "anna@example.org", 2)
+
+    @rule(number=number, subject=subjects, ip=ips, user=users)
+    def revoke_alone(self, number: int, subject: tuple[What, str], ip: str, user: str) -> None:
+        """A revocation that reaches the others late, when there are logins again."""
+        node = self.world.node(number)
+        links = [link for link in node.links if link.up]
+        for link in links:
+            link.up = False
+        self.world.pass_time(1)
+        self.revoke(number, subject, 4, 6)
+        self.login(number + 1, ip, user, 2)
+        for link in links:
+            link.up = True
+        self.actions.add("revoke alone")
+        self.world.pass_time(3)
+
+    @rule(hub=number, then=st.sampled_from([1, 12, 40]), empty=st.booleans())
+    def kill_hub(self, hub: int, then: int, empty: bool) -> None:
+        """A hub dies, or comes back, with or without its data."""
+        each = self.world.hubs[self.hub(hub)]
+        each.alive = not each.alive
+        if empty:
+            each.flush()
+        self.world.disturb(self.hub(hub))
+        self.actions.add("kill hub")
+        self.world.pass_time(then)
+
+    @rule(hub=number, then=st.sampled_from([0, 3, 16]))
+    def flush(self, hub: int, then: int) -> None:
+        self.world.hubs[self.hub(hub)].flush()
+        self.world.disturb(self.hub(hub))
+        self.actions.add("flush")
+        self.world.pass_time(then)
+
+    @rule(hub=number, number=number, count=st.integers(1, 4), then=st.sampled_from([0, 3, 16]))
+    def fail_over(self, hub: int, number: int, count: int, then: int) -> None:
+        """The newest entries of a stream are lost."""
+        self.world.hubs[self.hub(hub)].lose(stream_of(SITE, self.world.node(number).name), count)
+        self.world.disturb(self.hub(hub))
+        self.actions.add("fail over")
+        self.world.pass_time(then)
+
+    @rule(
+        hub=number,
+        by=st.sampled_from([-3_600, 3_600, -3_600, -40, -15, 15, 40]),
+        number=number,
+        ip=ips,
+        first=st.integers(0, 10),
+        then=st.sampled_from([0, 3, 16]),
+    )
+    def set_clock(self, hub: int, by: int, number: int, ip: str, first: int, then: int) -> None:
+        self.world.hubs[self.hub(hub)].skew += by
+        self.world.clocks_set = True
+        self.world.disturb(self.hub(hub))
+        self.actions.add("set clock")
+        self.world.pass_time(first)
+        self.login(number, ip, "anna@example.org", then)
+
+    @rule(number=number, then=st.sampled_from([0, 1, 20]))
+    def crash(self, number: int, then: int) -> None:
+        """A node is killed, or comes back."""
+        node = self.world.node(number)
+        if node.up:
+            node.up = False
+        else:
+            node.start()
+        self.world.disturb()
+        self.actions.add("crash")
+        self.world.pass_time(then)
+
+    @rule(
+        hub=number,
+        number=number,
+        to=number,
+        pick=st.integers(0, 30),
+        kind=st.sampled_from(["again", "moved", "forged"]),
+    )
+    def write_again(self, hub: int, number: int, to: int, pick: int, kind: str) -> None:
+        """A stranger with access to the hub, but without the secret, writes what was written, or makes something up."""
+        each, node = self.world.hubs[self.hub(hub)], self.world.node(number)
+        items = [item for item in each.streams.get(stream_of(SITE, node.name), []) if b'"r":' in item.m]
+        if not items or not each.alive:
+            return
+        item = items[-1 - pick % len(items)]
+        target = stream_of(SITE, node.name if kind != "moved" else self.world.node(to).name)
+        m = item.m.replace(b"192.0.2.", b"203.0.113.") if kind == "forged" else item.m
+        each.add(target, m, item.s, self.world.time)
+        each.streams[target][-1] = each.streams[target][-1]._replace(skew=item.skew)
+        self.world.disturb(self.hub(hub))
+        self.actions.add(kind)
+        self.world.pass_time(1)
+
+
+def run(examples: int, *, steps: int = 25, quick: bool = False) -> None:
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate] if quick else [Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        ),
+    )
+
+
+def test_tables_become_equal_and_no_row_lives_too_long() -> None:
+    DONE.clear()
+    run(30)
+    shares = {name: count / DONE["examples"] for name, count in DONE.items()}
+    print("share of examples:", {name: round(share, 2) for name, share in sorted(shares.items())})
+    common = ("cut", "break off", "crash", "kill hub", "flush", "fail over", "set clock", "revoke", "distrust", "poll")
+    for action in common:
+        assert shares[action] > 0.1, (action, shares)
+    for found in ("gap", "silence", "hub_step", "revoked"):
+        assert shares[f"found_full_{found}"] > 0.1, shares
+    for found in ("refused_replay", "refused_clock", "refused_signature"):
+        assert shares[f"found_{found}"] > 0.03, (found, shares)
+
+
+# -- one rule broken at a time ----------------------------------------------------------------------------------------
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def new_rows_wait(patch: pytest.MonkeyPatch) -> None:
+    """New rows are collected like renewals."""
+    owe = Hub.owe
+    patch.setattr(Hub, "owe", lambda self, ip, now, *, urgent: owe(self, ip, now, urgent=False))  # noqa: ARG005
+
+
+def nothing_is_renewed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Outbox, "_look", lambda *_: None)
+    send = Outbox._send
+
+    def once(self: Outbox, ip: str, own: Grant, now: float) -> None:
+        if ip not in self._known:
+            send(self, ip, own, now)
+
+    patch.setattr(Outbox, "_send", once)
+
+
+def renewals_are_late(patch: pytest.MonkeyPatch) -> None:
+    """Sent when the end that the others know has come, and not half of grace before."""
+    init = Outbox.__init__
+
+    def late(self: Outbox, **options: Any) -> None:
+        init(self, **options)
+        self._half = 0
+
+    patch.setattr(Outbox, "__init__", late)
+
+
+def rows_of_others_are_sent(patch: pytest.MonkeyPatch) -> None:
+    """An echo."""
+    patch.setattr(Origins, "own", lambda self, ip: self._rows.get(ip))
+
+
+def hidden_rows_are_not_sent(patch: pytest.MonkeyPatch) -> None:
+    """A login that changes nothing here, because another node's row lasts longer, is kept from the others."""
+    patch.setattr(Origins, "hide", lambda *_: False)
+
+
+def distrust_keeps_rows(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ledger, "distrust", lambda *_: Delta())
+
+
+def what_failed_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def forget(self: Outbox, hub: int) -> None:
+        self._hubs[hub].flying = None
+
+    patch.setattr(Outbox, "failed", forget)
+
+
+def the_end_is_not_checked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Outbox, "end_was", lambda *_: True)
+
+
+def the_end_is_believed_by_its_presence(patch: pytest.MonkeyPatch) -> None:
+    end_was = Outbox.end_was
+
+    def present(self: Outbox, hub: int, last: str | None, now: float) -> bool:
+        return last is not None or end_was(self, hub, last, now)
+
+    patch.setattr(Outbox, "end_was", present)
+
+
+def a_step_sends_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Outbox, "stepped", lambda *_: None)
+
+
+def a_step_is_not_seen(patch: pytest.MonkeyPatch) -> None:
+    sample = HubClock.sample
+
+    def unseen(self: HubClock, asked: float, hub: float, answered: float) -> float:
+        sample(self, asked, hub, answered)
+        return 0.0
+
+    patch.setattr(HubClock, "sample", unseen)
+
+
+def the_first_offset_is_kept(patch: pytest.MonkeyPatch) -> None:
+    sample = HubClock.sample
+
+    def first(self: HubClock, asked: float, hub: float, answered: float) -> float:
+        return sample(self, asked, hub, answered) if self.offset is None else 0.0
+
+    patch.setattr(HubClock, "sample", first)
+
+
+def old_messages_are_read_by_the_new_clock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "spoilt", lambda *_: False)
+
+
+def a_step_is_not_read_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "stepped", lambda *_: None)
+
+
+def what_is_left_counts_from_the_reading(patch: pytest.MonkeyPatch) -> None:
+    """The time since the message is not taken off."""
+    rows = Inbox._rows
+
+    def as_sent(self: Inbox, node: str, message: Message, clock: HubClock, now: float, counters: Any) -> Any:
+        return rows(self, node, message._replace(time=int(clock.hub(now) * 1000)), clock, now, counters)
+
+    patch.setattr(Inbox, "_rows", as_sent)
+
+
+def ends_are_rounded_down(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(inbox, "ceil", floor)
+
+
+def messages_from_the_future_are_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(inbox, "AHEAD", 1e9)
+
+
+def signatures_are_not_checked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("hmac.compare_digest", lambda *_: True)
+
+
+def signatures_leave_out_the_stream(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(message_, "sign", lambda secret, _stream, m: sign(secret, "", m))
+
+
+def gaps_are_not_seen(patch: pytest.MonkeyPatch) -> None:
+    sequence = Stream.sequence
+
+    def blind(self: Stream, run: str, number: int) -> bool:
+        want = self._want
+        result = sequence(self, run, number)
+        self._want = want
+        return result
+
+    patch.setattr(Stream, "sequence", blind)
+
+
+def silence_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "look", lambda *_: None)
+
+
+def nothing_is_read_again(patch: pytest.MonkeyPatch) -> None:
+    """After a revocation, what was removed too much does not come back."""
+    patch.setattr(Inbox, "_again", lambda *_: None)
+
+
+def reading_starts_at_the_end(patch: pytest.MonkeyPatch) -> None:
+    begin = Stream.begin
+    patch.setattr(Stream, "begin", lambda self, reading, _horizon, now: begin(self, reading, (1 << 50, 0), now))
+
+
+def revoked_rows_come_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Tombstones, "refuses", lambda *_: False)
+
+
+def revocations_cover_all_logins(patch: pytest.MonkeyPatch) -> None:
+    """Those after `until` too."""
+    refuses = Tombstones.refuses
+    patch.setattr(Tombstones, "refuses", lambda self, ip, user, node, login: refuses(self, ip, user, node, login - 1e3))
+
+
+def revocations_end_with_their_time(patch: pytest.MonkeyPatch) -> None:
+    """A tombstone is not kept after `until`."""
+    init = Tombstones.__init__
+    patch.setattr(Tombstones, "__init__", lambda self, _longest: init(self, 0))
+
+
+def revocations_are_sent_once(patch: pytest.MonkeyPatch) -> None:
+    revoke = Outbox.revoke
+
+    def once(self: Outbox, denied: Denied, now: float) -> None:
+        revoke(self, denied, now)
+        self._revokes_at = None
+
+    patch.setattr(Outbox, "revoke", once)
+
+
+def an_undone_revocation_holds(patch: pytest.MonkeyPatch) -> None:
+    """The latest `until` counts, not the highest number."""
+    add = Tombstones.add
+
+    def latest(self: Tombstones, denied: Denied, now: float) -> bool:
+        before = self.get(denied.node, denied.subject)
+        return add(self, denied if before is None else denied._replace(until=max(before.until, denied.until)), now)
+
+    patch.setattr(Tombstones, "add", latest)
+
+
+def the_later_row_loses(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(origins, "_counts_more", lambda *_: False)
+
+
+def sessions_are_sent_whole(patch: pytest.MonkeyPatch) -> None:
+    """A row is sent with the end that its open session may have at most."""
+    made = Outbox._made
+
+    def whole(self: Outbox, ips: Iterable[str], now: float) -> Iterable[Row]:
+        for row in made(self, ips, now):
+            own = self._rows.own(row.ip)
+            yield row if own is None else row._replace(left=int((own.expires - now) * 1000))
+
+    patch.setattr(Outbox, "_made", whole)
+    patch.setattr(inbox, "min", lambda left, _longest: left, raising=False)
+
+
+BROKEN: list[Break] = [
+    each
+    for each in dict(globals()).values()
+    if inspect.isfunction(each)
+    and each.__module__ == __name__
+    and list(inspect.signature(each).parameters) == ["patch"]
+]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_rule_is_noticed(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch)
+    with pytest.raises(AssertionError):
+        run(600, quick=True)
