@@ -159,6 +159,7 @@ SOURCES = {
     "PATTERN": "a path with * ? or [...]: all files that match, also those that come later",
     "-": "standard input, until it ends; not with --daemon",
     "journal:[KEY=VALUE,...]": "systemd's journal: entries whose trusted fields show that a mail server wrote them",
+    "none:": "no log: a node that only receives the grants of others ([share]); alone, without any other log",
 }
 JOURNAL = {
     "unit": "units whose entries are accepted, besides those of known mail servers",
