@@ -48,9 +48,9 @@ def crates() -> dict[str, tuple[str, Path]]:
 
 
 def libraries() -> dict[str, str]:
-    """Name -> licence of each Python library that an installation with the extras `bdb` and `metrics` brings."""
+    """Name -> licence of each Python library that an installation with `bdb`, `metrics` and `share` brings."""
     found: dict[str, str] = {}
-    todo = [("pbs-fast", frozenset({"bdb", "metrics"}))]
+    todo = [("pbs-fast", frozenset({"bdb", "metrics", "share"}))]
     while todo:
         name, extras = todo.pop()
         about = distribution(name)
@@ -65,7 +65,7 @@ def libraries() -> dict[str, str]:
 
 
 def licence(about: Distribution) -> str:
-    said = about.metadata["License-Expression"] or about.metadata["License"] or ""
+    said = next((about.metadata[key] for key in ("License-Expression", "License") if key in about.metadata), "")
     if not said or "\n" in said:
         marks = [each.rpartition(" :: ")[2] for each in about.metadata.get_all("Classifier") or () if "License" in each]
         said = marks[0] if marks else ""
@@ -87,7 +87,7 @@ def listing() -> str:
         "|---|---|",
         *(f"| {name} | {said} |" for name, (said, _) in crates().items()),
         "",
-        "| Python library (berkeleydb and prometheus-client only with `pbs-fast[bdb,metrics]`) | licence |",
+        "| Python library (berkeleydb, prometheus-client, valkey only with `[bdb,metrics,share]`) | licence |",
         "|---|---|",
         *(f"| {name} | {said} |" for name, said in libraries().items()),
         "",

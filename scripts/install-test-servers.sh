@@ -3,7 +3,8 @@
 # POP3, the tools of systemd and logrotate, loggers of supervisors (s6, runit, daemontools, socklog), and the headers that
 # the `berkeleydb` module is built with. Beside them lie
 # further POP and IMAP servers: Courier, Cyrus, Mailutils (with inetd and tcpd), Perdition, popa3d, solid-pop3d, imapproxy and
-# the mail proxy of nginx. Prometheus scrapes our metrics; its promtool checks them. Chromium shows the page of `pbs-fast report`.
+# the mail proxy of nginx. Prometheus scrapes our metrics; its promtool checks them. Redis is a hub
+# over which nodes share grants; faketime sets the clock of one. Chromium shows the page of `pbs-fast report`.
 #
 # The tests run private instances from directories of their own, so no daemon of the packages may start here: a
 # policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
@@ -20,7 +21,7 @@ set -eu
 
 packages="postfix postfix-cdb postfix-lmdb dovecot-imapd dovecot-pop3d libdb-dev systemd systemd-journal-remote logrotate"
 packages="$packages s6 runit daemontools socklog"
-packages="$packages ripgrep prometheus gcc make xz-utils liblmdb-dev libpcre2-dev m4 iproute2 nftables man-db groff-base perl chromium"
+packages="$packages ripgrep prometheus redis-server openssl faketime gcc make xz-utils liblmdb-dev libpcre2-dev m4 iproute2 nftables man-db groff-base perl chromium"
 place=/opt/pbs-fast-tests
 exim=$place/exim
 exim_lmdb=$place/exim-lmdb/exim
@@ -159,7 +160,7 @@ more
 
 # With `policy-rc.d` nothing was started now; units that are enabled would start at the next boot.
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
-    systemctl disable --now postfix dovecot prometheus 2>/dev/null || true
+    systemctl disable --now postfix dovecot prometheus redis-server 2>/dev/null || true
 fi
 echo "install-test-servers: installed $packages, unpacked $beside, $mail_servers; no daemon was started"
 if [ -n "$left_out" ]; then

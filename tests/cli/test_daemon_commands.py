@@ -123,6 +123,7 @@ def test_errors_of_the_daemon_are_one_line(
     assert status == 1
 
 
+@pytest.mark.system
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be an account without rights")
 @pytest.mark.parametrize("words", COMMANDS)
 def test_without_rights(words: tuple[str, ...], call: Call, start: Start, place: Path) -> None:
@@ -331,7 +332,7 @@ def test_revoke_warns_of_a_user_whom_nobody_knows(call: Call, start: Start) -> N
         (("revoke", "192.0.2.1/24"), "192.0.2.1/24: "),
         (("queue", "192.0.2.0/24"), "192.0.2.0/24: is a network; name a login name or one address"),
         (("watch", "grantd"), "grantd: no such kind of event; nearest: granted"),
-        (("watch", "hub_donw"), "hub_donw: no such kind of event; known are granted, "),
+        (("watch", "hub_donw"), "hub_donw: no such kind of event; nearest: hub_down"),
         (("watch", "granted", "--alarms"), "--alarms leaves out all the kinds that were named; leave out --alarms"),
         (("watch", "--run=/nowhere"), "--run=/nowhere: no such program; give the path of one that may be executed"),
     ],

@@ -59,7 +59,7 @@ def test_status_of_a_daemon_that_is_well() -> None:
         "/var/log/mail.log    1,204  0.4 s ago      0 B  dovecot 98.2 %, courier-imap 1.8 %\n"
         "TABLE                          ROWS  LAST WRITE  WAITING\n"
         "lmdb:/var/lib/pbs-fast/relay  4,812  0.4 s ago         0\n"
-        "policy:unix:pbs/policy        4,812  never             0  37 clients, 20,114 requests\n"
+        "policy:unix:pbs/policy        4,812  never             0  37 smtpds, 2.1 RCPT/s\n"
         "refused in 3 d 4 h: deny 41, gateway 12, max_users_per_address 3\n"
     )
     assert status.exit_status(reply) == 0
@@ -77,6 +77,8 @@ NODE: dict[str, Any] = {
     "rows": 842,
     "version": "0.2.0",
     "gaps": 0,
+    "silent": False,
+    "confirmed": 0,
 }
 
 #: What is wrong -> exit status, and a text of the output.
@@ -87,8 +89,8 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"logs": [{**LOG, "drift": "37 lines were missed"}]}, 3, "! 37 lines were missed"),
     ({"tables": [{**TABLE, "failing": "disk full", "failing_s": 720.0}]}, 3, "FAILING for 12 min: disk full"),
     ({"hubs": [{**HUB, "state": "down", "reason": "refused"}]}, 3, "DOWN 12 min"),
-    ({"nodes": [{**NODE, "heard": "2026-11-30T10:17:13.000Z"}]}, 3, "SILENT, 4 min ago"),
-    ({"nodes": [{**NODE, "heard": None}]}, 3, "SILENT, never"),
+    ({"nodes": [{**NODE, "heard": "2026-11-30T10:17:13.000Z", "silent": True}]}, 3, "SILENT, 4 min ago"),
+    ({"nodes": [{**NODE, "heard": None, "silent": True}]}, 3, "SILENT, never"),
     ({"notices": [{"code": "x", "text": "no log was read", "since": replies.NOW}]}, 3, "! no log was read"),
     ({"turned_s": 50.0}, 4, "loop turned 50 s ago"),
     ({"hubs": [HUB], "nodes": [NODE]}, 0, "up 12 min"),
@@ -108,7 +110,11 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
         "denied by hand: m@x until 2026-12-01 10:00:00 (uid=0): stolen",
     ),
     ({"denials": [{"what": "m@x", "until": None, "by": "deny.toml", "reason": ""}]}, 0, "pbs-fast 0.2.0"),
-    ({"caps": {"users_over": 1, "addresses_over": 2, "exceeded": {}}}, 0, "over a cap: 1 login and 2 addresses"),
+    (
+        {"caps": {"users_over": 1, "addresses_over": 2, "exceeded": {}}},
+        0,
+        "over a cap in the last hour: 1 login and 2 addresses",
+    ),
 ]
 
 
@@ -390,6 +396,31 @@ def test_rows_in_columns() -> None:
 def test_each_order_takes_what_is_not_known(order: str) -> None:
     some = [replies.row(ip=f"192.0.2.{n}", **{order: None} if n and order != "address" else {}) for n in range(3)]
     assert len(sorted(some, key=short.ORDERS[order])) == 3
+
+
+def in_force(*nodes: dict[str, Any], look: Look = layout.PLAIN) -> str:
+    """What is said of a revocation with the number 77; the nodes are NODE with changes."""
+    reply: Any = {
+        "what": "203.0.113.77", "kind": "ip", "revoked": 1, "addresses": [], "until": "2026-12-01T10:31:40.000Z",
+        "revocation": 77,
+    }  # fmt: skip
+    found: Any = [{**NODE, "name": f"n{number}", **node} for number, node in enumerate(nodes, 1)]
+    return short.revoked(reply, replies.NOW, look, found, 3600).split("\n", 2)[2]
+
+
+def test_a_revocation_says_on_which_nodes_it_is_in_force() -> None:
+    late = {"confirmed": 76, "heard": "2026-11-30T10:20:33.000Z", "silent": True}
+    assert in_force({"confirmed": 77}, {"confirmed": 78}) == "in force on 3 of 3 nodes\n"
+    assert in_force({"confirmed": 77}, late) == (
+        "in force on 2 of 3 nodes; not confirmed by n2 (silent for 40 s): rows there end within 1 h at the latest\n"
+    )
+    assert in_force({"heard": None}) == (
+        "in force on 1 of 2 nodes; not confirmed by n1 (never heard): rows there end within 1 h at the latest\n"
+    )
+    many = in_force(*[{}] * 12)
+    assert "n10 (heard " in many
+    assert " and 2 more: rows there" in many
+    fits(in_force(*[{}] * 12, look=NARROW))
 
 
 def revoked(look: Look = layout.PLAIN, **more: Any) -> str:

@@ -104,13 +104,21 @@ def test_the_default_values_are_values_that_a_file_may_hold() -> None:
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 LISTS = st.lists(TEXTS, max_size=3).map(tuple)
 TAGS = st.lists(st.sampled_from(["dovecot-backend", "*/imap", "a.b", "täg"]), min_size=1, max_size=2).map(tuple)
+RATES = st.lists(st.sampled_from(["200/1h", "messages:5/1d", "9/90s"]), unique=True).map(tuple)
 SPECIAL: dict[str, st.SearchStrategy[object]] = {
+    "caps.user": RATES,
+    "caps.address": RATES,
+    "caps.action": st.sampled_from(["defer", "warn", "hold"]),
     "core": st.sampled_from(["auto", "rust", "python"]),
     "raw_line_feeds": st.sampled_from(["refuse", "accept"]),
     "value": st.sampled_from(["ok", "{user} until {expires}", 'RELAY "x" \\ #']),
     "log_timezone": st.sampled_from(["UTC", "Europe/Vienna"]),
     "metrics.file": TEXTS.map("{}.prom".format),
     "metrics.listen": st.sampled_from(["127.0.0.1:9876", "[::1]:65535"]),
+    "share.hubs": st.just(("valkeys://pop1@[2001:db8::1]:6380", "redis://mx1/2", "unix:///run/hub.sock")),
+    "share.site": st.sampled_from(["example", "a.b_c-1"]),
+    "share.node": st.sampled_from(["pop1", "a.b_c-1"]),
+    "share.from": st.sampled_from([("*",), ("pop1", "pop2")]),
     "guards.proxies": st.just(("192.0.2.1", "2001:db8::/64")),
     "guards.hosts": st.just(("mx1", "[::1]")),
 }

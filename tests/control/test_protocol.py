@@ -17,6 +17,7 @@ from pbs_fast.control.protocol import (
     REQUESTS,
     UNUSED,
     AnyRequest,
+    Forget,
     Grant,
     List,
     Metrics,
@@ -45,10 +46,11 @@ WHOM = st.one_of(
     st.builds(lambda ip: {"ip": ip}, IPS),
     st.just({"network": "192.0.2.0/24"}),
     st.builds(lambda user: {"user": user}, USERS),
+    st.just({"node": "pop1"}),
 )
 WHOM_ONLY = st.one_of(st.builds(lambda ip: {"ip": ip}, IPS), st.builds(lambda user: {"user": user}, USERS))
 ANY = st.one_of(
-    st.sampled_from([Ping(), Status(), Metrics(), Reload(), List(), Refusals()]),
+    st.sampled_from([Ping(), Status(), Metrics(), Reload(), List(), Refusals(), Forget("pop1")]),
     st.builds(lambda whom: Why(**whom), WHOM_ONLY),
     st.builds(lambda whom: Refusals(**whom), WHOM_ONLY),
     st.builds(List, st.sampled_from(["lmdb:/x", "socketmap:unix:pbs/sock:pbs"])),

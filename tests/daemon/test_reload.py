@@ -12,7 +12,7 @@ import pytest
 from config.test_hostile_files import CONFIG, DENY, mutated
 from daemon.running import Site, login
 from pbs_fast.config import load, merge
-from pbs_fast.daemon import assemble
+from pbs_fast.daemon import parts as parts_module
 from pbs_fast.guards.deny import DenyList
 from pbs_fast.log.handlers import own_log
 from support.clock import FakeClock
@@ -70,8 +70,8 @@ def test_a_fault_that_no_parser_knows_is_logged_as_ours(site: Site, monkeypatch:
         raise ZeroDivisionError("a bug")
 
     with own_log(str(site.own)) as own:
-        parts = assemble.Parts(merge(load(str(site.config)), ()), own, "/", FakeClock())
-        monkeypatch.setattr(assemble, "read_deny", breaks)
+        parts = parts_module.Parts(merge(load(str(site.config)), ()), own, "/", FakeClock())
+        monkeypatch.setattr(parts_module, "read_deny", breaks)
         assert not parts.reload()
     assert f"reload failed, {STAYS}: ZeroDivisionError: a bug (this is a bug; please report it)" in site.said()
     parts.hints.close()

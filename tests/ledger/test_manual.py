@@ -261,3 +261,19 @@ def act(ledger: Ledger, do: str, ip: str, seconds: int, now: int) -> None:
         gone: dict[str, Grant] = {}
         ledger.expire(now + seconds, gone)
         ledger.unexpire(gone)
+
+
+def test_what_other_nodes_deny_and_what_was_undone_is_kept_until_it_is_over() -> None:
+    state = Manual()
+    theirs = ManualDenial("user", "Ann", NOW + 9, NOW, 0, "why", "pop1", "root@pop1", 77)
+    ours = ManualDenial("node", "pop2", NOW + 90, NOW, 0, "", number=78)
+    assert state.deny_as_others(theirs)
+    assert state.deny_as_others(theirs._replace(node="pop3"))
+    state.undone["node", "pop2"] = ours
+    again = decode(state.encode())
+    assert (again.others, again.undone) == (state.others, state.undone)
+    state.deny(ours)
+    assert not state.undone
+    again.end(NOW + 10)
+    assert not again.others
+    assert again.undone

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +12,14 @@ from pbs_fast.cli.reach import answer, look_for, note, socket_for, target
 from pbs_fast.config import Settings
 from pbs_fast.config.model import LONGEST
 
+if TYPE_CHECKING:
+    from pbs_fast.control.replies import Node, Revoked
+
 Reason = Annotated[
     str, typer.Option(metavar="TEXT", help="Why; for the daemon's log, and shown by why.", show_default=False)
 ]
+#: Seconds for which other nodes may confirm a revocation; one that is heard does it at once.
+CONFIRMED = 3.0
 _Duration = options.duration(1, LONGEST)
 
 
@@ -24,8 +30,15 @@ def register(app: typer.Typer) -> None:
     def revoke(
         settings: Settings,
         whom: Annotated[
-            str, typer.Argument(metavar="ADDRESS|NETWORK|USER", help="An address, a network, or a login name.")
-        ],
+            str | None,
+            typer.Argument(
+                metavar="ADDRESS|NETWORK|USER", help="An address, a network, or a login name.", show_default=False
+            ),
+        ] = None,
+        node: Annotated[
+            str | None,
+            typer.Option(metavar="NODE", help="Another node, whose grants do not count any more.", show_default=False),
+        ] = None,
         for_: Annotated[
             int | None,
             typer.Option(
@@ -33,7 +46,7 @@ def register(app: typer.Typer) -> None:
                 parser=_Duration,
                 metavar="DURATION",
                 help="How long no new grant is made, like 24h or 7d; at most 30d. By default one grace period, so that"
-                " an older login does not bring the row back.",
+                " an older login does not bring the row back; of a node 30d.",
                 show_default=False,
             ),
         ] = None,
@@ -45,21 +58,33 @@ def register(app: typer.Typer) -> None:
         """Take the right to relay from an address, a network or a user, now.
 
         The rows are removed from the tables, and no login brings them back for a time. It survives a restart of the
-        daemon. What should last belongs in deny.toml. Needs root or the daemon's account.
+        daemon, and where grants are shared it holds on all nodes. What should last belongs in deny.toml. Needs root or
+        the daemon's account.
         """
         from pbs_fast.cli.render import replies
-        from pbs_fast.control.protocol import Revoke, Undo
+        from pbs_fast.control.protocol import Revoke, Target, Undo
         from pbs_fast.errors import UsageError
 
-        whom_ = target(whom)
+        if whom is None:
+            if node is None:
+                raise UsageError("needs an address, a network, a login name, or --node=NODE")
+            whom_ = Target(node=node)
+        elif node is None:
+            whom_ = target(whom)
+        else:
+            raise UsageError(f"{whom} and --node do not go together; leave out one of them")
         if undo:
             if for_ is not None:
                 raise UsageError("--undo and --for do not go together; leave out --for")
-            undone = answer(settings, Undo(whom_.ip, whom_.network, whom_.user, reason=reason))
+            undone = answer(settings, Undo(whom_.ip, whom_.network, whom_.user, whom_.node, reason=reason))
             typer.echo(replies.undone(undone, look_for(settings)), nl=False)
             return 0
-        reply = answer(settings, Revoke(whom_.ip, whom_.network, whom_.user, for_s=for_, reason=reason))
-        typer.echo(replies.revoked(reply, _now(), look_for(settings)), nl=False)
+        request = Revoke(whom_.ip, whom_.network, whom_.user, whom_.node, for_s=for_, reason=reason)
+        reply = answer(settings, request)
+        still = _still_queued(settings, whom_.user) if whom_.user is not None and reply.get("messages") else None
+        others = _confirmed(settings, reply)
+        longest = settings.config.share.longest
+        typer.echo(replies.revoked(reply, _now(), look_for(settings), others, longest, queued=still), nl=False)
         if warning := reply.get("warning"):
             note("revoke", warning)
         if whom_.user is not None and not reply["revoked"]:
@@ -108,8 +133,9 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Print the ids of queued messages that a user sent by POP before SMTP.
 
-        Reads the logs for the addresses of the user's logins and for the messages that Postfix took from them within
-        a grace period, and asks postqueue which of these are still queued. The exit status is 1 if postqueue fails, or
+        Asks the daemon, which knows the messages of the last day where a table policy: counts them. Reads the logs for
+        the addresses of the user's logins and for the messages that Postfix took from them within a grace period. Then
+        asks postqueue which of these are still queued. The exit status is 1 if postqueue fails, or
         if no message is found and a log does not reach back far enough; else 0, even if none is queued. Prints one id a
         line, for example for: pbs-fast queue USER | postsuper -h -
         """
@@ -118,13 +144,21 @@ def register(app: typer.Typer) -> None:
         from pbs_fast.cli.render.layout import plural
         from pbs_fast.control.why.judge import Investigation
         from pbs_fast.control.why.queue import queued, sent_by
-        from pbs_fast.errors import UsageError
+        from pbs_fast.errors import PbsError, UsageError
 
         whom_ = target(whom)
         if whom_.network is not None:
             raise UsageError(f"{whom}: is a network; name a login name or one address")
         now = int(time())
-        sent, gaps = sent_by(Investigation(settings), whom_.user, whom_.ip, since=now - since, now=now)
+        known = _known_mail(settings, whom_.user, whom_.ip, now - since)
+        gaps: list[str] = []
+        try:
+            found, gaps = sent_by(Investigation(settings), whom_.user, whom_.ip, since=now - since, now=now)
+        except PbsError as error:
+            if not known:
+                raise
+            found, gaps = [], [f"the logs: {error}"]
+        sent = list(dict.fromkeys([*found, *known]))
         waiting = queued(sent, settings.config.postconf)
         typer.echo("".join(f"{each}\n" for each in waiting), nl=False)
         for gap in gaps:
@@ -133,12 +167,61 @@ def register(app: typer.Typer) -> None:
         return 1 if gaps and not sent else 0
 
 
+def _known_mail(settings: Settings, user: str | None, ip: str | None, since: float) -> list[str]:
+    """The queue ids that the daemon knows of a user or an address; none if it cannot be asked."""
+    from pbs_fast.cli.render.layout import parse_time
+    from pbs_fast.control.client import ControlError
+    from pbs_fast.control.protocol import Why
+
+    try:
+        mail = answer(settings, Why(ip=ip, user=user)).get("mail", [])
+    except ControlError:
+        return []  # the logs know nearly all of it
+    return [each["queue_id"] for each in mail if each["queue_id"] and parse_time(each["at"]).timestamp() >= since]
+
+
+def _still_queued(settings: Settings, user: str) -> int | None:
+    """How many of a user's messages of the last hour Postfix still has; None if it cannot be asked."""
+    from time import time
+
+    from pbs_fast.control.why.queue import queued
+    from pbs_fast.errors import PbsError
+
+    try:
+        return len(queued(_known_mail(settings, user, None, time() - 3_600), settings.config.postconf))
+    except PbsError:
+        return None
+
+
+def _confirmed(settings: Settings, reply: Revoked) -> Sequence[Node]:
+    """The other nodes, once all of them have the revocation in force, or after CONFIRMED seconds."""
+    from time import monotonic, sleep
+
+    from pbs_fast.control.client import ControlError
+    from pbs_fast.control.protocol import Status
+
+    number = reply.get("revocation")
+    if number is None:
+        return ()
+    end = monotonic() + CONFIRMED
+    nodes: Sequence[Node] = ()
+    while True:
+        try:
+            nodes = answer(settings, Status())["nodes"]
+        except ControlError as error:
+            note("revoke", f"it is in force here, and whether the other nodes have it is not known: {error}")
+            return nodes
+        if all(node["confirmed"] >= number for node in nodes if not node["silent"]) or monotonic() >= end:
+            return nodes
+        sleep(0.1)
+
+
 def _warn_of_unknown(settings: Settings, user: str) -> None:
     """Say so if the daemon knows no login of this user, whose name may be misspelt: the denial holds all the same."""
     from pbs_fast.cli.errors import nearest
     from pbs_fast.control.client import ControlError, stream
     from pbs_fast.control.protocol import List, Refusals
-    from pbs_fast.guards.deny import fold_user
+    from pbs_fast.util.text import fold_user
 
     rows, refusals = List(), Refusals()
     known: dict[str, str] = {}

@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
 
     @options.command(app, "reload", keys=(), panel=panels.DAEMON)
     def reload(settings: Settings) -> int:
-        """Have the running daemon reload mynetworks, the guards and the deny list.
+        """Have the running daemon reload mynetworks, the guards, the deny list and share.from.
 
         Like SIGHUP, but it says here what came of it; the exit status is 1 if the previous settings stay in force.
         Needs root or the daemon's account.

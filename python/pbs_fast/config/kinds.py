@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pbs_fast.caps.limits import MOST_CAPS, parse_cap
+from pbs_fast.errors import UsageError
 from pbs_fast.util.addresses import parse_endpoint
 from pbs_fast.util.durations import allowed, read_duration
 
@@ -18,6 +20,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _VALUE = re.compile(r"(?:[ -z|~]|\{user\}|\{expires\})+")
 #: A syslog tag (docs/MATCHING.md, 2), or `*/NAME` for tags whose last component is NAME.
 _TAG = re.compile(r"(?:\*/)?[^\x00-\x20:\[\]<>]+")
+#: The name of a site or a node.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_NODE = re.compile(rf"\*|{_WORD.pattern}")
 #: Where DNS ends a host name (RFC 1035 2.3.4); a syslog host field is a word, not necessarily a name.
 _HOST = re.compile(r"[^\x00-\x20\x7f]{1,255}")
 
@@ -149,6 +154,51 @@ def listener() -> Kind:
     return Kind("ADDRESS:PORT, such as 127.0.0.1:9876 or [::1]:9876", read)
 
 
+def hubs() -> Kind:
+    """A list of URLs of Valkey or Redis servers, each once."""
+
+    def element(value: object) -> str:
+        from pbs_fast.share.spec import parse_hub
+
+        text = _clean(value)
+        try:
+            parse_hub(text)
+        except ValueError:
+            raise RefusedError from None
+        return text
+
+    def read(value: object) -> tuple[str, ...]:
+        found = _list(value, element)
+        if len(set(found)) < len(found):
+            raise RefusedError
+        return found
+
+    return Kind(
+        'a list of URLs without passwords, each once, such as ["valkeys://pop1@192.0.2.11:6380"] '
+        "(valkey://, redis:// or rediss://; unix:///PATH)",
+        read,
+        many=True,
+    )
+
+
+def word() -> Kind:
+    """A name of a site or a node, which becomes a part of a key in the hub."""
+    return Kind("a name of at most 63 letters, digits, '.', '_' and '-'", _matching(_WORD))
+
+
+def nodes() -> Kind:
+    """A list of nodes; `*` alone is all."""
+    element = _matching(_NODE)
+
+    def read(value: object) -> tuple[str, ...]:
+        found = _list(value, element)
+        if "*" in found and len(found) > 1:
+            raise RefusedError
+        return found
+
+    return Kind('a list of names of nodes, such as ["pop1", "pop2"], or "*" for all', read, many=True)
+
+
 def choice(*names: str) -> Kind:
     """One of the names."""
 
@@ -169,6 +219,29 @@ def table_value() -> Kind:
         return str(value)
 
     return Kind("printable ASCII with braces only in {user} and {expires}", read)
+
+
+def rates() -> Kind:
+    """A list of caps: `200/1h`, `messages:100/1h`."""
+
+    def read(value: object) -> tuple[str, ...]:
+        found = _list(value, _rate)
+        if len(found) > MOST_CAPS or len(set(found)) < len(found):
+            raise RefusedError
+        return found
+
+    return Kind(
+        f'a list of at most {MOST_CAPS} rates, such as ["200/1h", "1000/1d", "messages:100/1h"]', read, many=True
+    )
+
+
+def _rate(value: object) -> str:
+    text = _clean(value)
+    try:
+        parse_cap("user", text)
+    except UsageError:
+        raise RefusedError from None
+    return text
 
 
 def zone() -> Kind:

@@ -22,6 +22,8 @@ DEFAULT = "default"
 #: In this order the first that exists is followed when no log is named.
 DEFAULT_LOGS = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail/info", "/var/log/messages")
 JOURNAL = "journal:"
+#: No log at all: a node whose grants all come from other nodes.
+NO_LOG = "none:"
 
 
 class Given(NamedTuple):
@@ -99,5 +101,5 @@ def why_default(log: str) -> str:
 
 
 def logs(config: Config) -> tuple[str, ...]:
-    """The logs to follow: `watchlog`, else the default log."""
-    return config.watchlog or (default_log(),)
+    """The logs to follow: `watchlog`, else the default log; none for NO_LOG."""
+    return () if config.watchlog == (NO_LOG,) else config.watchlog or (default_log(),)

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-from pbs_fast.control import replies
+from pbs_fast.control import replies, why_reply
 from pbs_fast.util.addresses import canonical, parse_network
 from pbs_fast.util.text import printable
 
@@ -27,6 +27,7 @@ PAGE = 1_000
 LONGEST_MANUAL = 30 * 86_400
 #: Longest user name and reason, in characters.
 LONGEST_USER = 256
+LONGEST_NODE = 63
 LONGEST_REASON = 500
 
 Code = Literal["bad_request", "unknown", "denied", "not_ready", "refused", "busy", "internal"]
@@ -55,10 +56,11 @@ EVENTS = (
     "reloaded",
     "warning",
 )
-#: Reserved for what this version lacks (caps on mail, other nodes): nothing sends them.
-UNUSED = frozenset({"cap", "hub_down", "hub_up", "node_silent", "node_back"})
+#: Reserved for what this version lacks: nothing sends them.
+UNUSED: frozenset[str] = frozenset()
 #: What is in order: `watch --alarms` leaves it out.
 IN_ORDER = frozenset({"granted", "renewed", "expired", "removed", "refused", "ready", "reloaded", "log_rotated"})
+IN_ORDER |= {"hub_up", "node_back"}
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -103,7 +105,7 @@ class Metrics(Request[replies.Metrics]):
 
 
 @dataclass(frozen=True, slots=True)
-class Why(Request[replies.Why]):
+class Why(Request[why_reply.Why]):
     """May this address relay, or the addresses of this user, and why (not)? Exactly one of the two is set."""
 
     do: ClassVar[str] = "why"
@@ -146,26 +148,33 @@ class Target:
     network: str | None = None
     """ADDRESS/PREFIX without host bits."""
     user: str | None = None
+    node: str | None = None
+    """Another node, whose grants do not count."""
 
     @property
     def what(self) -> str:
         """The one that is set."""
-        return self.ip or self.network or self.user or ""
+        return self.ip or self.network or self.user or self.node or ""
 
     @property
-    def kind(self) -> Literal["ip", "network", "user"]:
+    def kind(self) -> replies.Whom:
         """Which one is set."""
-        return "ip" if self.ip is not None else "network" if self.network is not None else "user"
+        if self.ip is not None:
+            return "ip"
+        if self.network is not None:
+            return "network"
+        return "user" if self.node is None else "node"
 
 
 @dataclass(frozen=True, slots=True)
 class Revoke(Target, Request[replies.Revoked]):
-    """Remove the rows of an address, a network or a user, and deny it for a time."""
+    """Remove the rows of an address, a network, a user or another node, and deny it for a time, on all nodes."""
 
     do: ClassVar[str] = "revoke"
     changes: ClassVar[bool] = True
     for_s: int | None = field(default=None, metadata={"key": "for"})
-    """Seconds of the denial; None: one grace, so that an older login does not bring the row back."""
+    """Seconds of the denial; None: one grace, so that an older login does not bring the row back; of a node
+    LONGEST_MANUAL."""
     reason: str = ""
 
 
@@ -190,6 +199,15 @@ class Undo(Target, Request[replies.Undone]):
 
 
 @dataclass(frozen=True, slots=True)
+class Forget(Request[replies.Forgotten]):
+    """Do not wait for another node any more, until it is heard again."""
+
+    do: ClassVar[str] = "forget"
+    changes: ClassVar[bool] = True
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reload(Request[replies.Reloaded]):
     """What SIGHUP does, with its result."""
 
@@ -197,7 +215,7 @@ class Reload(Request[replies.Reloaded]):
     changes: ClassVar[bool] = True
 
 
-AnyRequest = Ping | Status | Metrics | Why | List | Refusals | Watch | Revoke | Grant | Undo | Reload
+AnyRequest = Ping | Status | Metrics | Why | List | Refusals | Watch | Revoke | Grant | Undo | Forget | Reload
 REQUESTS: Mapping[str, type[AnyRequest]] = MappingProxyType({each.do: each for each in get_args(AnyRequest)})
 _ENVELOPE = ("v", "id", "do")
 
@@ -282,7 +300,7 @@ def _request(record: dict[str, Any]) -> AnyRequest:
 
 def _check_who(form: type[AnyRequest], values: Mapping[str, object]) -> None:
     """Raise RequestError unless a request names the one whom it is about."""
-    most = [name for name in ("ip", "network", "user") if name in form.__dataclass_fields__]
+    most = [name for name in ("ip", "network", "user", "node") if name in form.__dataclass_fields__]
     named = [name for name in most if name in values]
     if len(named) > 1 or (not named and len(most) > 1 and form is not Refusals):
         raise RequestError("bad_request", f'"{form.do}" needs exactly one of {", ".join(most)}')
@@ -353,6 +371,7 @@ _CHECKS: Mapping[str, Any] = MappingProxyType(
         "ip": _ip,
         "network": _network,
         "user": _text(LONGEST_USER),
+        "node": _text(LONGEST_NODE),
         "table": _text(4096),
         "reason": _text(LONGEST_REASON, empty=True),
         "for": _seconds,

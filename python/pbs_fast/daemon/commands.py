@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 from pbs_fast.control import replies
 from pbs_fast.control.protocol import (
     AnyRequest,
+    Forget,
     Grant,
     List,
     Metrics,
@@ -45,10 +46,11 @@ class Commands:
         changes: Changes,
         refusals: RefusalRing,
         reload: Callable[[], replies.Reloaded],
+        forget: Callable[[str], bool],
         ready: Callable[[], bool],
     ) -> None:
         self._board, self._queries, self._changes, self._refusals = board, queries, changes, refusals
-        self._reload, self._ready = reload, ready
+        self._reload, self._ready, self._forget_node = reload, ready, forget
 
     def answer(self, request: AnyRequest, peer: Peer) -> Answer:
         """The reply, or its parts. Raises RequestError."""
@@ -71,9 +73,14 @@ class Commands:
                 return self._changes.grant(request, peer)
             case Undo():
                 return self._changes.undo(request, peer)
+            case Forget():
+                return self._forget(request)
             case Reload():
                 return self._reload()
             case Ping() | Metrics() | Watch():
                 raise RequestError("internal", f"{request.do} is answered elsewhere")
             case _:
                 assert_never(request)
+
+    def _forget(self, request: Forget) -> replies.Forgotten:
+        return {"node": request.node, "forgotten": self._forget_node(request.node)}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.control.replies import EventBody
 from pbs_fast.control.watchers import Happened
+from pbs_fast.daemon.cap_watch import OverCap
 from pbs_fast.events import Grant
 from pbs_fast.guards import LOCAL, Refusal
 from pbs_fast.log.handlers import listening
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Kinds that our own log has at the level debug.
 _DEBUG = frozenset({"renewed", "refused"})
+#: What kinds are about, by the word that they begin with.
+_SUBJECTS = frozenset({"log", "table", "hub", "node"})
 
 
 class EventFeed(logging.Handler):
@@ -64,7 +67,9 @@ class EventFeed(logging.Handler):
         why: str = getattr(record, "why", "")
         shift = self._to_wall(0)
         for row in rows:
-            if isinstance(row, Refusal):
+            if isinstance(row, OverCap):
+                yield Happened(kind, partial(_over_cap, at, row, record.getMessage()))
+            elif isinstance(row, Refusal):
                 if row.guard != LOCAL:
                     yield Happened(kind, partial(_refused, at, row))
             elif isinstance(row, tuple):
@@ -72,7 +77,8 @@ class EventFeed(logging.Handler):
             elif kind == "removed":
                 yield Happened(kind, partial(_about, at, kind, "ip", str(row), why))
             else:
-                about = "log" if kind.startswith("log_") else "table" if kind.startswith("table_") else "text"
+                subject = kind.partition("_")[0]
+                about = subject if subject in _SUBJECTS else "text"
                 yield Happened(kind, partial(_about, at, kind, about, str(row), why, record.getMessage()))
         if not rows:
             yield Happened(kind, partial(_about, at, kind, "text", record.getMessage(), why))
@@ -80,7 +86,7 @@ class EventFeed(logging.Handler):
 
 def _granted(at: float, kind: str, row: tuple[str, Grant], shift: int, why: str) -> EventBody:
     ip, grant = row
-    return {
+    event: EventBody = {
         "at": rfc3339(at),
         "kind": kind,
         "ip": ip,
@@ -90,6 +96,9 @@ def _granted(at: float, kind: str, row: tuple[str, Grant], shift: int, why: str)
         "until": rfc3339(grant.expires + shift),
         "why": why or grant.why,
     }
+    if grant.node:
+        event["node"] = grant.node
+    return event
 
 
 def _refused(at: float, refusal: Refusal) -> EventBody:
@@ -102,6 +111,24 @@ def _refused(at: float, refusal: Refusal) -> EventBody:
         "guard": refusal.guard,
         "logins": refusal.n,
         "log": refusal.source,
+    }
+
+
+def _over_cap(at: float, over: OverCap, text: str) -> EventBody:
+    alarm = over.alarm
+    return {
+        "at": rfc3339(at),
+        "kind": "cap",
+        "text": text,
+        "user": alarm.what if alarm.of == "user" else None,
+        "ip": alarm.what if alarm.of == "address" else alarm.address,
+        "cap": alarm.cap,
+        "count": alarm.used,
+        "refused": alarm.refused,
+        "revoked": alarm.revoke,
+        "messages": over.messages,
+        "addresses": list(over.addresses),
+        "queue_ids": list(over.queue_ids),
     }
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pbs_fast.config.model import Share as ShareKeys
 from pbs_fast.control import replies
 from pbs_fast.control.watchers import Watchers
 from pbs_fast.daemon.changes import Changes
@@ -21,17 +21,18 @@ from pbs_fast.daemon.commands import Commands
 from pbs_fast.daemon.explain import Explainer
 from pbs_fast.daemon.feed import EventFeed, Heard
 from pbs_fast.daemon.live import LiveState
-from pbs_fast.daemon.measures import Cause, Measures
+from pbs_fast.daemon.measures import Measures
 from pbs_fast.daemon.notify import state
 from pbs_fast.daemon.queries import Queries
-from pbs_fast.daemon.recover import because, recover
+from pbs_fast.daemon.recover import recover
 from pbs_fast.daemon.refusals import Refusals
+from pbs_fast.daemon.rows import Rows
+from pbs_fast.daemon.share import Peers, Share
+from pbs_fast.daemon.share_view import ShareView
 from pbs_fast.daemon.status import StatusBoard
-from pbs_fast.events import Batch, Counters, Delta, Grant
-from pbs_fast.health.alarm import LimitAlarm
+from pbs_fast.events import Counters, Delta
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.log.handlers import listening
-from pbs_fast.log.records import event
 from pbs_fast.metrics.snapshot import Latest
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
@@ -40,6 +41,7 @@ from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.control.requests import Control
+    from pbs_fast.daemon.cap_watch import CapWatch
     from pbs_fast.daemon.checkpoint import Checkpoints
     from pbs_fast.daemon.log_set import LogSet
     from pbs_fast.daemon.log_watch import LogWatch
@@ -58,9 +60,6 @@ log = logging.getLogger(__name__)
 
 #: Longest sleep in seconds, when there is nothing to do and nothing to look at.
 _LONGEST_SLEEP = 30.0
-#: Rows that leave the tables in one turn. All rows of a second end at once: 2 000 on a hub of 50 000 lines a second,
-#: which took 15 ms, and a login within them waits for all of them.
-_LEAVING = 256
 
 
 class Daemon:
@@ -82,16 +81,19 @@ class Daemon:
         notices: Notices,
         log_watch: LogWatch,
         manual: ManualRows,
+        caps: CapWatch,
         core: str = "python",
         formats: Sequence[str] = (),
         latest: Latest | None = None,
         control: Control | None = None,
+        share: Share | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         """`reload` is called on SIGHUP and says whether there is something new in force; `checkpoints`, where sessions
         are counted, saves what is known of them. `notices` are standing ones, which `log_watch` keeps about logs.
         `core` is the backend's name, `formats` names its formats;
-        `latest` gets our numbers; `control`, where there are sockets, is the commands' way to us."""
+        `latest` gets our numbers; `control`, where there are sockets, is the commands' way to us; `share` is that of
+        the other nodes."""
         self._logs = logs
         self._guards = guards
         self._ledger = ledger
@@ -106,26 +108,31 @@ class Daemon:
         self.notices = notices
         self._log_watch = log_watch
         self._started = False
-        self._leaving: OrderedDict[str, Grant] = OrderedDict()
-        """Rows that have ended and stand in the tables still."""
-        self._limits = LimitAlarm()
         self._sleep = Pause()
-        self.explain = Explainer(clock.to_wall)
+        self.explain = Explainer(clock.to_wall, dry=not publisher.writes)
         ledger.explain = self.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
         self._manual = manual
         self._refusals = Refusals()
-        live = LiveState(ledger, guards, publisher, manual, logs, clock)
-        self._board = StatusBoard(live, notices, core)
-        self._changes = Changes(live, lambda ips, why: self._revoke(ips, why, "manual"))
+        self._caps = caps
+        live = LiveState(ledger, guards, publisher, manual, logs, clock, caps)
+        self._share = share or Share(ShareKeys(), "", lambda _: (), b"", ledger=ledger, clock=clock)
+        view = ShareView(self._share, clock)
+        self._board = StatusBoard(live, notices, core, view)
         self._control = control
         self._feed = EventFeed(Watchers() if control is None else control.watchers, clock.to_wall)
-        self.measures = Measures(live, latest or Latest(), formats, core, control)
+        self.measures = Measures(live, latest or Latest(), formats, core, control, view)
+        self._rows = Rows(live, self.explain, self._refusals, log_watch, self.measures)
+        self._changes = Changes(live, self._rows, self._share)
+        self._rows.on_change = self._share.changed
+        self._share.peers = Peers(self._rows.merge, self._changes.deny_as_others, self._changes.distrust)
+        self._share.watch.troubled = self._board.troubled
         self._commands = Commands(
             board=self._board,
-            queries=Queries(live, self._refusals, self._board.standing),
+            queries=Queries(live, self._refusals, self._board.standing, view),
             changes=self._changes,
             refusals=self._refusals,
             reload=self._reload_now,
+            forget=self._share.forget,
             ready=lambda: self._started,
         )
 
@@ -139,15 +146,18 @@ class Daemon:
         """
         found = self._publisher.found()
         self._changes.begin()
-        self._sweep()  # what was taken over from an earlier run
+        self._share.begin()
+        self._rows.sweep()  # what was taken over from an earlier run
         wall = self._clock.wall()
         for follower in self._logs:
             if follower.covered is None:
                 follower.begin_replay(wall - self._ledger.window, wall)
-        while any(follower.replaying for follower in self._logs):
+        while (replays := any(follower.replaying for follower in self._logs)) or not self._share.ready:
+            if not replays:
+                self._wait()
             for follower in self._logs:
-                if follower.replaying and (batch := follower.step()):
-                    self._grant(batch, live=False)
+                if follower.replaying:
+                    self._rows.grant(follower.step(), live=False)
             begun = time.perf_counter()
             self._turn()
             self.measures.turned(time.perf_counter() - begun)
@@ -161,11 +171,11 @@ class Daemon:
         for follower in self._logs:
             if follower.source.trouble is None:  # else it was said when the log was looked for
                 log.info(follower.coverage.reason)
-        self._part(len(self._leaving))
+        self._rows.part()
         still_open = self._ledger.finish_replay(self._clock.now())
-        self._publisher.add(still_open)
-        self.explain.changed(still_open)
-        coverage = [follower.coverage for follower in self._logs]
+        self._rows.add(still_open)
+        self._share.changed(Delta(self._ledger.rows()))  # those of a checkpoint too
+        coverage = [*(follower.coverage for follower in self._logs), *self._share.coverage()]
         if ahead := self._ledger.counters["refused_ahead"]:
             # What was granted by such lines before the clock was set back cannot be told from what never was.
             coverage.append(Coverage(False, f"{ahead} logins have timestamps in the future: was the clock set back?"))
@@ -207,8 +217,8 @@ class Daemon:
 
     @property
     def at_end(self) -> bool:
-        """All logs have ended, as standard input does."""
-        return self._logs.ended
+        """All logs have ended, as standard input does, and nothing comes from other nodes."""
+        return self._logs.ended and not self._share.receives
 
     def _turn(self) -> None:
         """One step of everything that may be due."""
@@ -219,8 +229,10 @@ class Daemon:
         self._sleep.polled()
         self._logs.scan()
         for batch in self._logs.poll(int(self._clock.wall())):
-            self._present(batch)
-        self._expire()
+            self._rows.grant(batch, live=True)
+        self._share.turn()
+        self._rows.expire()
+        self._caps.turned(self._changes.deny_over_cap)
         self._publisher.flush()
         if self._control is not None:
             self._control.turn(self._commands.answer)
@@ -237,7 +249,7 @@ class Daemon:
             done = self._reload()
             self.measures.reloaded(done)
             if done:
-                self._sweep()
+                self._rows.sweep()
                 self.notices.clear("reload_failed", "")
         if not done:
             why = (
@@ -248,61 +260,6 @@ class Daemon:
             self.notices.set("reload_failed", "", f"{why}; correct it, then: pbs-fast reload", self._clock.wall())
         self._notifier.reloaded(self.state())
         return {"reloaded": done, "text": heard.text, "warnings": heard.warnings}
-
-    def _sweep(self) -> None:
-        """Remove live rows that the guards now in force refuse; after a reload."""
-        refused = self._guards.refused(self._ledger.rows(), self._clock.wall())
-        for guard in sorted(set(refused.values())):
-            cause: Cause = "deny" if guard == "deny" else "guard"
-            self._revoke([ip for ip, name in refused.items() if name == guard], because(guard), cause)
-
-    def _expire(self) -> None:
-        due = self._ledger.next_expiry()
-        if due is not None and due <= (now := self._clock.now()):
-            # What it removes follows in parts.
-            self._publisher.add(Delta(self._ledger.expire(now, self._leaving).set))
-        if self._leaving:
-            self._part(_LEAVING)
-
-    def _part(self, most: int) -> None:
-        """Let rows that have ended, the oldest of them, leave the tables."""
-        self._let_go([self._leaving.popitem(last=False) for _ in range(min(most, len(self._leaving)))])
-
-    def _let_go(self, rows: Sequence[tuple[str, Grant]]) -> None:
-        # An administrator may have granted one anew meanwhile.
-        self._publisher.add(Delta(removed=tuple([ip for ip, _ in rows if ip not in self._ledger])))
-        self.explain.removed(dict(rows), "expired")
-
-    def _revoke(self, ips: Sequence[str], why: str, cause: Cause = "guard") -> None:
-        gone: dict[str, Grant] = {}
-        self._publisher.add(self._ledger.revoke(ips, gone))
-        self.explain.removed(gone, why)
-        self.measures.revoked(len(gone), cause)
-        self._manual.forget(ips)
-
-    def _present(self, batch: Batch) -> None:
-        if not batch:
-            return
-        self._grant(batch, live=True)
-
-    def _grant(self, batch: Batch, *, live: bool) -> None:
-        now, shift = self._clock.now(), self._clock.shift()
-        screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not live)
-        for warning in screened.warnings:
-            log.warning(warning)
-        if screened.revoke:
-            self._revoke(screened.revoke, because("max_users_per_address"))
-        for warning in self._limits.saw(screened.refused, now):
-            log.warning(warning, extra=event("limit"))
-        self.explain.refused(screened.refused)
-        self._refusals.add(screened.refused)
-        if live:
-            self._log_watch.logins(screened.batch)  # lines that guards refuse prove nothing about clocks
-        delta = self._ledger.observe(screened.batch, now, shift=shift, ahead="clamp" if live else "reject")
-        if back := self._leaving.keys() & delta.set.keys():
-            self._let_go([(ip, self._leaving.pop(ip)) for ip in back])
-        self._publisher.add(delta)
-        self.explain.changed(delta)
 
     def state(self) -> str:
         """How it stands, in one line for `systemctl status`."""
@@ -325,24 +282,26 @@ class Daemon:
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
-        others = [self._signals.fileno()]
+        others = [self._signals.fileno(), self._caps.fileno(), *self._share.filenos()]
         if self._control is not None:
             others.append(self._control.fileno())
         if self._sleep.wait(fds, left, others):
             self._signals.drain()
+            self._caps.drain()
+            self._share.drain()
             if self._control is not None:
                 self._control.drain()
         self._hints.drain()
 
     def _pause(self) -> float:
         """Seconds until something is due."""
-        if self._leaving or (self._control is not None and self._control.asked):
+        if self._rows.leave or self._caps.busy or (self._control is not None and self._control.asked):
             return 0.0
         due = min(self._publisher.due, self._notifier.due, self._unexplained.due, self._log_watch.due)
         due = min(due, self.measures.due)
         if self._checkpoints is not None:
             due = min(due, self._checkpoints.due)
-        pause = min(_LONGEST_SLEEP, due - time.monotonic(), self._logs.timeout())
+        pause = min(_LONGEST_SLEEP, due - time.monotonic(), self._logs.timeout(), self._share.pause())
         if (expiry := self._ledger.next_expiry()) is not None:
             pause = min(pause, expiry - self._clock.now())
         return max(0.0, pause)
@@ -366,12 +325,14 @@ class Daemon:
         if self._checkpoints is not None and self._started:
             self._checkpoints.write(self._logs)
         self._unexplained.save()
+        self._share.close()
         self._manual.close()
         self._feed.close()
-        self._part(len(self._leaving))
+        self._rows.part()
         self._logs.close()
         self._hints.close()
         written = self._publisher.close()
+        self._caps.close()
         for failure in self._publisher.failing:
             log.warning(f"{failure}; the last changes are missing from that table until the next start")
         return written

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
-from pbs_fast.control import replies
+from pbs_fast.control import replies, why_reply
 from pbs_fast.control.protocol import PAGE, List, RequestError, Why
 from pbs_fast.daemon.changes import STEP
 from pbs_fast.daemon.refusals import by_guard, shown
-from pbs_fast.guards.deny import Denial, fold_user
+from pbs_fast.guards.deny import Denial
 from pbs_fast.ledger.origins import row_origin
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import fold_user, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.live import LiveState
     from pbs_fast.daemon.refusals import Refusals
+    from pbs_fast.daemon.share_view import ShareView
     from pbs_fast.events import Grant
 
 #: Refusals, and denials, in one reply.
@@ -28,14 +29,18 @@ class Queries:
     """Answers them, in the loop."""
 
     def __init__(
-        self, live: LiveState, refusals: Refusals, notices: Callable[[], list[replies.StandingNotice]]
+        self,
+        live: LiveState,
+        refusals: Refusals,
+        notices: Callable[[], list[replies.StandingNotice]],
+        share: ShareView,
     ) -> None:
         """`notices` gives the trouble that lasts."""
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._logs, self._clock, self._refusals = live.manual, live.logs, live.clock, refusals
-        self._notices = notices
+        self._notices, self._caps, self._share = notices, live.caps, share
 
-    def why(self, request: Why, *, ready: bool) -> Iterator[replies.Why | None]:
+    def why(self, request: Why, *, ready: bool) -> Iterator[why_reply.Why | None]:
         """All that is known of an address, or of a user, whose rows are searched in parts."""
         rows: list[replies.Row] = []
         if request.ip is not None:
@@ -47,6 +52,7 @@ class Queries:
                 rows += self._shown([ip for ip, row in part if row and row.user and fold_user(row.user) == user])
                 yield None
         wall = self._clock.wall()
+        users = {row["user"]: row["ip"] for row in rows if row["user"]} if request.user is None else {request.user: ""}
         refusals = [*self._refusals.of(request.ip, request.user)]
         yield {
             "ip": request.ip,
@@ -67,6 +73,8 @@ class Queries:
             if request.ip is None
             else self._publisher.answers(request.ip, self._ledger.get(request.ip)),
             "notices": self._notices(),
+            "caps": self._caps.uses(users, [] if request.ip is None else [request.ip]),
+            "mail": self._caps.mail(request.user, request.ip),
             "logs": [follower.path for follower in self._logs],
         }
 
@@ -88,14 +96,17 @@ class Queries:
 
     def _shown(self, ips: list[str]) -> list[replies.Row]:
         shift = self._clock.to_wall(0)
-        return [self._row(ip, row, shift) for ip in ips if (row := self._ledger.get(ip)) is not None]
+        graces = self._share.graces()
+        return [self._row(ip, row, shift, graces) for ip in ips if (row := self._ledger.get(ip)) is not None]
 
-    def _row(self, ip: str, row: Grant, shift: int) -> replies.Row:
+    def _row(self, ip: str, row: Grant, shift: int, graces: Mapping[str, int]) -> replies.Row:
         origin = row_origin(row) or "own"
         since: float | None = None
         manual = self._manual.state.grants.get(ip) if origin == "manual" else None
         if manual is not None:
             since = manual.made
+        elif row.node:
+            since = row.expires + shift - graces[row.node] if row.node in graces else None
         elif row.why in ("new", "renewed") and not self._ledger.is_open(ip):
             since = row.expires + shift - self._ledger.grace
         shown: replies.Row = {
@@ -105,7 +116,7 @@ class Queries:
             "until": None if self._ledger.is_open(ip) else rfc3339(row.expires + shift),
             "format": row.format or None,
             "host": row.host or None,
-            "node": None,
+            "node": row.node or None,
             "origin": origin,
         }
         if manual is not None:
@@ -118,9 +129,11 @@ def denials(some: list[Denial], most: int) -> list[replies.Denial]:
     found: list[replies.Denial] = []
     for denial in some:
         until = None if denial.until == inf else rfc3339(denial.until)
-        by = "deny.toml" if denial.uid is None else f"uid={denial.uid}"
-        for what in (*map(str, denial.networks), *denial.users):
+        by = denial.by or ("deny.toml" if denial.uid is None else f"uid={denial.uid}")
+        for what in (*map(str, denial.networks), *denial.users, *(f"node {name}" for name in denial.nodes)):
             if len(found) == most:
                 return found
             found.append({"what": what, "until": until, "by": by, "reason": denial.reason})
+            if denial.maker:
+                found[-1]["node"] = denial.maker
     return found

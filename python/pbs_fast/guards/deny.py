@@ -22,7 +22,7 @@ from math import inf
 from pbs_fast.errors import ConfigError
 from pbs_fast.util.addresses import Network, parse, parse_network
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
-from pbs_fast.util.text import printable
+from pbs_fast.util.text import fold_user, printable
 from pbs_fast.util.toml_lines import Path, lines
 
 #: Longest text of the file that a message repeats.
@@ -41,6 +41,12 @@ class Denial:
     reason: str = ""
     uid: int | None = None
     """Who denied it by command; None for a denial of the file."""
+    nodes: tuple[str, ...] = ()
+    """Other nodes, whose grants do not count; for who takes these."""
+    by: str = ""
+    """Who denied it, in words, where it was on another node."""
+    maker: str = ""
+    """That node."""
 
     def covers(self, ip: str | None, user: str | None) -> bool:
         """Whether it is about this address or this user."""
@@ -80,11 +86,6 @@ class DenyList:
             since=max((end for end in ends if end <= wall), default=-inf),
             until=min((end for end in ends if end > wall), default=inf),
         )
-
-
-def fold_user(user: str) -> str:
-    """The form in which users are compared: case-insensitive, as in most servers."""
-    return user.casefold()
 
 
 def read_deny(path: str) -> DenyList:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.guards.answers import LOCAL, Answers
-from pbs_fast.guards.deny import Denial, DenyList, fold_user
+from pbs_fast.guards.deny import Denial, DenyList
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
 from pbs_fast.guards.networks import PRIVATE, SPECIAL
 from pbs_fast.guards.shared_addresses import SharedAddresses
+from pbs_fast.guards.user_addresses import UserAddresses
 from pbs_fast.util.addresses import Network, NetworkTable, parse_canonical, parse_network
+from pbs_fast.util.text import fold_user
 
 if TYPE_CHECKING:
     from pbs_fast.config.model import Guards as GuardConfig
@@ -71,6 +73,7 @@ class Guards:
         """Counts into `counters`: `local`, and `refused_NAME` for each guard, in events; `logout_refused`."""
         self.counters = Counters() if counters is None else counters
         self._crowd = SharedAddresses(config.max_users_per_address)
+        self._roaming = UserAddresses(config.max_addresses_per_user)
         self._limits = Limits(config.max_rows, config.max_new_per_minute)
         self._hosts = Hosts(config.hosts)
         self._manual: tuple[Denial, ...] = ()
@@ -84,6 +87,7 @@ class Guards:
         self._netblocks = netblocks
         self._listed = deny
         self._crowd.limit = config.max_users_per_address
+        self._roaming.limit, self._refuses_many = config.max_addresses_per_user, config.refuse_many_addresses
         self._limits.max_rows, self._limits.max_new_per_minute = config.max_rows, config.max_new_per_minute
         self._hosts.allow(config.hosts)
         self._loop = config.loop
@@ -115,8 +119,8 @@ class Guards:
 
     @property
     def wants_events(self) -> bool:
-        """True while users are denied: a folded row hides users between first and last, so rows should be events."""
-        return any(denial.users for denial in self._deny.denials)
+        """True while users are looked at: a folded row hides those between first and last, so rows should be events."""
+        return self._refuses_many or any(denial.users for denial in self._deny.denials)
 
     def answer(self, ip: str) -> str:
         """What speaks against an address as such: a guard's name, LOCAL, or "" when nothing does."""
@@ -166,19 +170,22 @@ class Guards:
             guard = self._answers.judge(ip)
             if not guard and row.user is not None and fold_user(row.user) in self._in_force.users:
                 guard = "deny"
-            if not guard and self._hosts.strangers({row.host}):
+            if not guard and not row.node and self._hosts.strangers({row.host}):
                 guard = "hosts"
             if guard:
                 found[ip] = guard
         return found
 
-    def screen(self, batch: Batch, live: Live, now: float, *, shift: int = 0, replay: bool = False) -> Screened:
+    def screen(
+        self, batch: Batch, live: Live, now: float, *, shift: int = 0, replay: bool = False, of_node: bool = False
+    ) -> Screened:
         """Part the rows of a batch. `now` and `shift` as for the ledger; `live` is the ledger, asked and not changed.
 
-        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again.
+        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again. Rows `of_node`,
+        another one, are no logins of ours: `hosts` does not hold for them, and their counters begin with `node_`.
         """
         self._refresh(now - shift)
-        hosts = set(batch.host)
+        hosts = set() if of_node else set(batch.host)
         warnings = self._hosts.watch(batch.source, hosts)
         if answers := self._answers.against(batch.ip):
             names = [answers.get(ip, "") for ip in batch.ip]
@@ -202,10 +209,11 @@ class Guards:
                 for name, kind, host in zip(names, batch.kind, batch.host, strict=True)
             ]
         revoke = self._crowded(batch, names, live, now, warnings)
+        self._roams(batch, names, now - shift, warnings)
         room, guard = self._limits.room(live, now, replay=replay)
         if len(batch) > room:
             self._stop(batch, names, live, room, guard)
-        return self._parted(batch, names, revoke, warnings)
+        return self._parted(batch, names, revoke, warnings, "node_" if of_node else "")
 
     def _refresh(self, wall: float) -> None:
         """Put the denials into force that hold now."""
@@ -242,6 +250,22 @@ class Guards:
             ]
         return tuple(sorted(ip for ip in refused if ip in live))
 
+    def _roams(self, batch: Batch, names: list[str], wall: float, warnings: list[str]) -> None:
+        """Count the addresses of users; refuse (in `names`) those that are too many, if that is switched on."""
+        users: list[str | None] = batch.user_last
+        if any(names):
+            users = [None if name else user for name, user in zip(names, users, strict=True)]
+        over, fresh = self._roaming.saw(users, batch.ip, batch.last, wall)
+        effect = "further ones get no grant" if self._refuses_many else "their grants stay"
+        warnings += [
+            f"{user}: logged in from more than {self._roaming.limit} addresses within an hour; {effect}; if the "
+            "password is stolen: pbs-fast revoke"
+            for user in fresh
+        ]
+        if self._refuses_many:
+            for index in over:
+                names[index] = "max_addresses_per_user"
+
     @staticmethod
     def _stop(batch: Batch, names: list[str], live: Live, room: int, guard: str) -> None:
         """Refuse (in `names`) addresses that are not live, from the `room`-th on."""
@@ -254,7 +278,9 @@ class Guards:
             else:
                 names[index] = guard
 
-    def _parted(self, batch: Batch, names: list[str], revoke: tuple[str, ...], warnings: list[str]) -> Screened:
+    def _parted(
+        self, batch: Batch, names: list[str], revoke: tuple[str, ...], warnings: list[str], prefix: str
+    ) -> Screened:
         if not any(names):
             return Screened(batch, [], revoke, warnings)
         keep = [not name or name is _LOGOUT for name in names]
@@ -266,7 +292,7 @@ class Guards:
             if kind != "login":
                 self.counters["logout_refused"] += n
                 continue
-            self.counters[name if name == LOCAL else f"refused_{name}"] += n
+            self.counters[f"{prefix}{name if name == LOCAL else f'refused_{name}'}"] += n
             refused.append(Refusal(ip, name, n, user, host, last, batch.source))
         return Screened(batch.select(keep), refused, revoke, warnings)
 

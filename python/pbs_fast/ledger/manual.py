@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from pbs_fast.util.addresses import canonical, parse_network
+from pbs_fast.util.text import fold_user
 
 #: Longest grant or denial in seconds, as the longest `grace`: what should last belongs in mynetworks or deny.toml.
 LONGEST = 30 * 86_400
@@ -23,7 +24,7 @@ _VERSION = 1
 LONGEST_USER = 256
 LONGEST_REASON = 500
 
-Whom = Literal["ip", "network", "user"]
+Whom = Literal["ip", "network", "user", "node"]
 
 
 class ManualError(Exception):
@@ -49,7 +50,7 @@ class ManualGrant(NamedTuple):
 
 
 class ManualDenial(NamedTuple):
-    """One address, network or user that gets no grant."""
+    """One address, network or user that gets no grant, or a node whose grants do not count."""
 
     kind: Whom
     what: str
@@ -58,6 +59,12 @@ class ManualDenial(NamedTuple):
     made: int
     uid: int
     reason: str
+    node: str = ""
+    """The other node on which it was made; "" for our own."""
+    by: str = ""
+    """Who made it there, in that node's words."""
+    number: int = 0
+    """Its number among the revocations of its node; 0 where nothing is shared."""
 
 
 @dataclass(slots=True)
@@ -68,10 +75,15 @@ class Manual:
     """By address."""
     denials: dict[tuple[Whom, str], ManualDenial] = field(default_factory=dict)
     """By kind and what, users case-folded."""
+    others: dict[tuple[str, Whom, str], ManualDenial] = field(default_factory=dict)
+    """Denials made on other nodes, by that node, kind and what."""
+    undone: dict[tuple[Whom, str], ManualDenial] = field(default_factory=dict)
+    """Denials of this node that other nodes must hear are undone, with `made` the second of the undoing, until they
+    would have ended."""
 
     def copy(self) -> Manual:
         """One that changes by itself."""
-        return Manual(dict(self.grants), dict(self.denials))
+        return Manual(dict(self.grants), dict(self.denials), dict(self.others), dict(self.undone))
 
     def grant(self, grant: ManualGrant) -> None:
         """Add a grant, or replace that of the same address. Raises ManualError."""
@@ -87,6 +99,15 @@ class Manual:
             raise ManualError(f"there are {MOST} manual denials; put lasting ones into deny.toml")
         if before is None or before.until <= denial.until:
             self.denials[key] = denial
+        self.undone.pop(key, None)
+
+    def deny_as_others(self, denial: ManualDenial) -> bool:
+        """Add a denial of another node, or replace its earlier one of the same; whether there was room."""
+        key = (denial.node, *key_of(denial.kind, denial.what))
+        if key not in self.others and len(self.others) >= MOST:
+            return False
+        self.others[key] = denial
+        return True
 
     def forget(self, ips: Iterable[str]) -> bool:
         """Drop the grants of these addresses; whether there was one."""
@@ -104,6 +125,8 @@ class Manual:
         """Drop what has ended."""
         self.grants = {ip: grant for ip, grant in self.grants.items() if grant.until > wall}
         self.denials = {key: denial for key, denial in self.denials.items() if denial.until > wall}
+        self.others = {key: denial for key, denial in self.others.items() if denial.until > wall}
+        self.undone = {key: denial for key, denial in self.undone.items() if denial.until > wall}
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -111,6 +134,8 @@ class Manual:
             "version": _VERSION,
             "grants": [grant._asdict() for grant in self.grants.values()],
             "denials": [denial._asdict() for denial in self.denials.values()],
+            "others": [denial._asdict() for denial in self.others.values()],
+            "undone": [denial._asdict() for denial in self.undone.values()],
         }
         return json.dumps(record, separators=(",", ":")).encode("ascii")
 
@@ -130,6 +155,17 @@ def decode(data: bytes) -> Manual:
             found.deny(_denial(entry))
         except (LookupError, TypeError, ValueError, ManualError):
             damaged += 1
+    for entry in _list(record.get("others", [])):
+        try:
+            found.deny_as_others(_denial(entry))
+        except (LookupError, TypeError, ValueError):
+            damaged += 1
+    for entry in _list(record.get("undone", [])):
+        try:
+            denial = _denial(entry)
+            found.undone[key_of(denial.kind, denial.what)] = denial
+        except (LookupError, TypeError, ValueError):
+            damaged += 1
     grants: list[ManualGrant] = []
     for entry in _list(record.get("grants")):
         try:
@@ -144,7 +180,7 @@ def decode(data: bytes) -> Manual:
 
 def key_of(kind: Whom, what: str) -> tuple[Whom, str]:
     """Users are compared case-insensitively, as in the deny list."""
-    return kind, what.casefold() if kind == "user" else what
+    return kind, fold_user(what) if kind == "user" else what
 
 
 def _list(value: object) -> Iterator[Any]:
@@ -161,13 +197,14 @@ def _grant(entry: Any) -> ManualGrant:
 
 def _denial(entry: Any) -> ManualDenial:
     kind, what = entry["kind"], _text(entry["what"], LONGEST_USER)
-    if kind not in ("ip", "network", "user") or not what:
+    if kind not in ("ip", "network", "user", "node") or not what:
         raise ValueError(kind)
     if kind == "ip" and canonical(what) != what:
         raise ValueError(what)
     if kind == "network":
         parse_network(what)
-    return ManualDenial(kind, what, *_common(entry))
+    node, by = _text(entry.get("node", ""), LONGEST_USER), _text(entry.get("by", ""), LONGEST_USER)
+    return ManualDenial(kind, what, *_common(entry), node, by, _whole(entry.get("number", 0)))
 
 
 def _common(entry: Any) -> tuple[int, int, int, str]:

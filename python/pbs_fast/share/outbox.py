@@ -197,6 +197,17 @@ class Outbox:
         for hub in self._hubs:
             self._full(hub, "asked", now)
 
+    def beat(self, now: float) -> None:
+        """Send the next beats now: who revoked something waits for its confirmation."""
+        for hub in self._hubs:
+            hub.beat_at = min(hub.beat_at, now)
+
+    def hurry(self, now: float) -> None:
+        """Collect no longer: what is owed is due now."""
+        for hub in self._hubs:
+            if hub.later:
+                hub.later_at = now
+
     # -- one hub's exchanges ------------------------------------------------------------------------------------------
 
     def due(self, hub: int, now: float) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from pbs_fast.errors import UsageError
 from pbs_fast.sources.file.replay import FileLog
 from pbs_fast.sources.journal.source import JournalSource
 from pbs_fast.sources.journal.spec import parse_journal
@@ -25,10 +26,15 @@ class Scheme(NamedTuple):
     """It reads an inherited descriptor, which a process in the background has closed."""
 
 
+def _not_alone(_: str, __: SourceOptions) -> Source:
+    raise UsageError("--watchlog=none: follows no log; leave it out, or leave out the other logs")
+
+
 #: By the part of a spec before the first colon; `-` is a whole spec.
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
         "-": Scheme(lambda _, source_options: StdinSource(source_options), inherited=True),
+        "none": Scheme(_not_alone),
         "journal": Scheme(lambda options, source_options: JournalSource(parse_journal(options), source_options)),
     }
 )

@@ -6,16 +6,19 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pbs_fast.cli.render.layout import PLAIN, Look, clock, paragraph, parse_time, plural, table
+from pbs_fast.cli.render.layout import PLAIN, Look, between, clock, paragraph, parse_time, plural, table
 from pbs_fast.util.addresses import parse
+from pbs_fast.util.durations import exact
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
-    from pbs_fast.control.replies import Event, Granted, Reloaded, Revoked, Row, Undone
+    from pbs_fast.control.replies import Event, Granted, Node, Reloaded, Revoked, Row, Undone
 
 _COLOURS = {"granted": "green", "refused": "yellow", "revoked": "yellow", "limit": "red", "cap": "red", "drift": "red"}
 _COLOURS |= dict.fromkeys(("table_fails", "log_gone", "hub_down", "node_silent", "warning"), "red")
 _WIDEST = 11
+#: Nodes that are named in one reply.
+_NAMED_NODES = 10
 #: `--sort` -> the key of a row. What is not known comes last; addresses in the order of their numbers.
 ORDERS: dict[str, Callable[[Row], Any]] = {
     "address": lambda row: parse(row["ip"]) or (0, 0),
@@ -48,8 +51,20 @@ def _cells(found: Sequence[Row], now: str) -> Iterable[list[str]]:
         ]
 
 
-def revoked(reply: Revoked, now: str, look: Look = PLAIN) -> str:
-    """What was removed, until when it stays denied, and what a stolen password needs besides."""
+def revoked(
+    reply: Revoked,
+    now: str,
+    look: Look = PLAIN,
+    nodes: Sequence[Node] = (),
+    longest: int = 0,
+    *,
+    queued: int | None = None,
+) -> str:
+    """What was removed, until when it stays denied, on which `nodes`, and what else a stolen password needs.
+
+    No row of another node lasts longer than `longest` seconds. `queued`: how many of the user's messages Postfix still
+    has, if that is known.
+    """
     what, kind = reply["what"], reply["kind"]
     addresses = reply["addresses"]
     more = reply["revoked"] - len(addresses)
@@ -57,20 +72,49 @@ def revoked(reply: Revoked, now: str, look: Look = PLAIN) -> str:
     if kind == "ip":
         head = f"revoked {what}" if reply["revoked"] else f"{what} had no row to revoke"
     elif reply["revoked"]:
-        of = "of" if kind == "user" else "in"
+        of = {"network": "in", "node": "that came from"}.get(kind, "of")
         head = f"revoked {plural(reply['revoked'], 'address', 'addresses')} {of} {what}: {shown}"
     else:
         head = f"{what} had no row to revoke"
     out = paragraph(head, look, indent="  ")
-    whom = {"ip": "this address", "network": "this network", "user": "this user"}[kind]
-    out += paragraph(f"no new grant for {whom} until {clock(reply['until'], now)}", look, indent="  ")
+    if kind == "node":
+        out += paragraph(f"no grant of {what} counts until {clock(reply['until'], now)}", look, indent="  ")
+        out += paragraph("still to do: take it out of share.from on all nodes; change the secret", look, indent="  ")
+    else:
+        whom = {"ip": "this address", "network": "this network", "user": "this user"}[kind]
+        out += paragraph(f"no new grant for {whom} until {clock(reply['until'], now)}", look, indent="  ")
+    out += _in_force(reply.get("revocation"), nodes, longest, now, look)
     if kind == "user":
         word = shlex.quote(what)
-        out += f"its mail may still be queued: {look.command('queue', what)} | postsuper -h -\n"
+        mail = "its mail may still be queued"
+        if sent := reply.get("messages"):
+            still = "may still be queued" if queued is None else f"{queued:,} of them still queued"
+            mail = f"its mail of the last hour: {plural(sent, 'message')}, {still}"
+        out += f"{mail}: {look.command('queue', what)} | postsuper -h -\n"
         out += paragraph(
             f"still to do: change the password; end its sessions (Dovecot: doveadm kick {word})", look, indent="  "
         )
     return out
+
+
+def _in_force(number: int | None, nodes: Sequence[Node], longest: int, now: str, look: Look) -> str:
+    """On how many nodes it is in force, and which have not said so."""
+    if number is None:
+        return ""
+    late = [node for node in nodes if node["confirmed"] < number]
+    text = f"in force on {len(nodes) + 1 - len(late)} of {plural(len(nodes) + 1, 'node')}"
+    if late:
+        named = ", ".join(f"{node['name']} ({_heard(node, now)})" for node in late[:_NAMED_NODES])
+        more = f" and {len(late) - _NAMED_NODES} more" if len(late) > _NAMED_NODES else ""
+        text += f"; not confirmed by {named}{more}: rows there end within {exact(longest)} at the latest"
+    return paragraph(text, look, indent="  ", colour="yellow" if late else "")
+
+
+def _heard(node: Node, now: str) -> str:
+    if node["heard"] is None:
+        return "never heard"
+    ago = exact(between(node["heard"], now))
+    return f"silent for {ago}" if node["silent"] else f"heard {ago} ago"
 
 
 def undone(reply: Undone, look: Look = PLAIN) -> str:
@@ -100,7 +144,7 @@ def event(happened: Event, look: Look = PLAIN) -> str:
     kind = happened["kind"]
     text = happened.get("text")
     if text is None:
-        shown = ("ip", "user", "host", "format", "guard", "until", "log", "table", "why")
+        shown = ("ip", "user", "host", "format", "guard", "until", "log", "table", "hub", "node", "why")
         values: dict[str, object] = {key: happened.get(key) for key in shown}
         if (until := happened.get("until")) is not None:
             values["until"] = clock(until, happened["at"])

@@ -1,0 +1,116 @@
+"""Hubs and nodes in trouble: each is said once, and that it is over; for as long as it lasts it is a notice.
+
+Knows what `Share` tells it; asks nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from pbs_fast.log.records import event
+from pbs_fast.share.clock import HubClock
+from pbs_fast.share.reading import SILENT
+
+if TYPE_CHECKING:
+    from pbs_fast.control.replies import HubState
+    from pbs_fast.health.notices import Code
+    from pbs_fast.share.hub import Hub
+    from pbs_fast.share.inbox import NodeState
+
+log = logging.getLogger(__name__)
+
+_NOT_YET: Final = "not yet connected"
+
+
+class Link:
+    """One hub as the loop sees it."""
+
+    def __init__(self, number: int, hub: Hub, wall: float) -> None:
+        self.number, self.hub = number, hub
+        self.clock = HubClock()
+        self.label = f"{number} {hub.url.place}"
+        """In metrics."""
+        self.since = wall
+        """When `state` last changed."""
+        self.writing: str | None = _NOT_YET
+        """Why nothing can be written; None while it can."""
+        self.reading: str | None = _NOT_YET
+        self.fresh: set[str] = set()
+        """Streams that were not read to their end yet."""
+        self.delay: float | None = None
+        """Seconds of the last round trip."""
+        self.reconnects = 0
+        self.told: bool | None = None
+        """Whether it was last said to be up; None: nothing was said."""
+        self.look = float("-inf")
+        self.said = float("-inf")
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is down; None while it is not."""
+        return self.writing or self.reading
+
+    @property
+    def is_up(self) -> bool | None:
+        """None before anything came of the first attempts to connect."""
+        if self.reason is None:
+            return True
+        return None if self.told is None and {self.writing, self.reading} <= {None, _NOT_YET} else False
+
+    @property
+    def state(self) -> HubState:
+        """Of `replies.Hub`."""
+        if self.reason is not None:
+            return "down"
+        return "catching_up" if self.fresh else "up"
+
+
+class ShareWatch:
+    """What was said of whom."""
+
+    def __init__(self, links: Sequence[Link], wall: Callable[[], float]) -> None:
+        self._links, self._wall = links, wall
+        self.silent: frozenset[str] = frozenset()
+        """Trusted nodes that are not heard, but for forgotten ones."""
+        self._began = wall()
+        self.forgotten: frozenset[str] = frozenset()
+        """Nodes that nobody waits for."""
+        self.troubled: Callable[[Code, str, str], object] = lambda *_: None
+        """Told of `hub_down` or `node_silent`, of which, and the text of the notice; an empty one ends it."""
+
+    def note(self, link: Link) -> None:
+        """Something of a hub may have changed."""
+        url, up = link.hub.url.text, link.is_up
+        if up is not None and up is not link.told:
+            lasted, link.since = self._wall() - link.since, self._wall()
+            before, link.told = link.told, up
+            if not up:
+                others = sum(each.is_up is True for each in self._links)
+                rest = f"{others} of {len(self._links)} serve" if others else "no other serves: nothing is shared"
+                log.warning("hub %s is down: %s; %s", url, link.reason, rest, extra=event("hub_down", [url]))
+            else:
+                text = "connected" if before is None else f"back after {lasted:.1f} s"
+                log.info("hub %s: %s", url, text, extra=event("hub_up", [url]))
+        self.troubled("hub_down", url, f"hub {url} is down: {link.reason}" if link.told is False else "")
+
+    def look(self, nodes: Iterable[NodeState]) -> None:
+        """The nodes as they are while a hub serves; while none does nobody can tell which are silent."""
+        states = {each.name: each.silent for each in nodes if each.trusted}
+        self.forgotten -= {name for name, silent in states.items() if not silent}
+        silent = frozenset(name for name, silent in states.items() if silent) - self.forgotten
+        if self._wall() - self._began < SILENT:
+            return  # nobody had the time to be heard
+        for name in sorted(silent - self.silent):
+            log.warning("node %s is silent: no sign of life for 30 s", name, extra=event("node_silent", [name]))
+            self.troubled("node_silent", name, f"node {name} is silent; if it is gone: pbs-fast share forget {name}")
+        for name in sorted(self.silent - silent):
+            if states.get(name) is False:
+                log.info("node %s is heard again", name, extra=event("node_back", [name]))
+            self.troubled("node_silent", name, "")
+        self.silent = silent
+
+    def forget(self, node: str) -> None:
+        """Do not wait for this node until it is heard again."""
+        self.forgotten |= {node}

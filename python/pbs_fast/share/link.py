@@ -1,0 +1,119 @@
+"""One connection to a hub by valkey-py, which talks to Valkey and Redis, and a hub's faults in one line of words.
+
+The library is imported here and only when a connection is made: it takes 0.1 s. What it does by default and we do not:
+its TLS does not check the host name, and it tells the hub its own version, which our ACL does not allow.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+from pbs_fast.errors import PbsError
+
+if TYPE_CHECKING:
+    from valkey import Valkey
+
+    from pbs_fast.share.spec import HubUrl
+
+#: Seconds that a connection may take to come about.
+CONNECT: Final = 3.0
+#: TCP asks an idle peer that may be gone after so many seconds, so often.
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+#: What the unit's drop-in must hold: systemd's filter of addresses answers EPERM (systemd.resource-control(5)).
+DROP_IN: Final = "[Service] and IPAddressAllow={host}"
+#: The library's class -> the server's own word, which the library takes off.
+_WORDS: Final = {
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "NoPermissionError": "NOPERM",
+    "BusyLoadingError": "LOADING",
+    "AuthenticationError": "WRONGPASS",
+}
+
+
+class MissingLibraryError(PbsError):
+    """valkey is not installed."""
+
+
+def require_library() -> None:
+    """Raise MissingLibraryError if no hub could be reached."""
+    try:
+        import valkey  # noqa: F401 - is it there?
+    except ImportError:
+        raise MissingLibraryError(
+            "sharing grants needs the library valkey: pip install 'pbs-fast[share]', or leave share.hubs empty"
+        ) from None
+
+
+def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, name: str) -> Valkey:
+    """A client with one connection, opened by its first command; each of its answers may take `timeout` seconds.
+
+    `ca` names a file of certificates by which the hub's must be signed (besides those of the system); `name` is what
+    the hub's CLIENT LIST shows.
+    """
+    from valkey import Valkey
+    from valkey.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+
+    options: dict[str, Any] = {
+        "db": url.database,
+        # With the password alone, a hub whose default user has none would refuse it.
+        "username": url.user or (password and "default"),
+        "password": password,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": CONNECT,
+        "client_name": name,
+        "lib_name": None,
+        "lib_version": None,
+    }
+    kind: type[Connection] | type[UnixDomainSocketConnection] = UnixDomainSocketConnection
+    if url.path is not None:
+        options["path"] = url.path
+    else:
+        kind = SSLConnection if url.tls else Connection
+        keepalive = {getattr(socket, name): n for name, n in _KEEPALIVE.items() if hasattr(socket, name)}
+        options |= {"host": url.host, "port": url.port, "socket_keepalive": True}
+        options["socket_keepalive_options"] = keepalive
+    if url.tls:
+        options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_ca_certs": ca}
+    # A pool of one: a second connection would mean that the first is still used.
+    pool = ConnectionPool(connection_class=kind, max_connections=1, **options)
+    return Valkey(connection_pool=pool)
+
+
+def words(error: BaseException, url: HubUrl) -> str:
+    """What is wrong with a hub, for the log and `status`: the server's own words, or the system's."""
+    cause = _system_error(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"TLS: {cause.verify_message or cause.reason}"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {cause.reason or cause}"
+    if isinstance(cause, socket.gaierror):
+        return f"no address for {url.host}: {cause.strerror} (the unit's sandbox lets nobody ask; give an address)"
+    if isinstance(cause, PermissionError) and cause.errno == errno.EPERM:
+        return (
+            f"{url.place} is closed to us by the sandbox of our unit; systemctl edit pbs-fast: "
+            f"{DROP_IN.format(host=url.host)}"
+        )
+    if isinstance(cause, TimeoutError) or type(error).__name__ == "TimeoutError":
+        return "no answer in time"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    name = type(error).__name__
+    text = " ".join(str(error).split()).removesuffix(".") or name
+    if name == "AuthenticationError" and text.startswith("Authentication required"):
+        return f"NOAUTH: {text}"
+    if name in _WORDS:
+        return f"{_WORDS[name]}: {text}"
+    is_theirs = type(error).__module__.startswith("valkey")
+    return text if is_theirs else f"{name}: {text} (this is a bug; please report it)"
+
+
+def _system_error(error: BaseException) -> BaseException | None:
+    """The system's error within one of the library's, which raises its own while handling it."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, OSError):
+        seen = seen.__cause__ or seen.__context__
+    return seen

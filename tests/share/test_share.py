@@ -1,0 +1,197 @@
+"""The loop's side of sharing, with hubs that are played: what is given to them, and that nothing waits for one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from ledger.rows import Login, batch
+from pbs_fast.config.model import Share as ShareKeys
+from pbs_fast.daemon import share as share_
+from pbs_fast.daemon.share import Share
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.share.hub import Came, Connected, Exchanged, Failed, Lost, Sampled
+from pbs_fast.share.inbox import Read
+from pbs_fast.share.outbox import Outgoing
+from pbs_fast.share.spec import parse_hub
+from support.clock import FakeClock
+
+KEYS = ShareKeys(hubs=("valkey://hub1",), from_=("pop2",))
+
+
+class PlayedHub:
+    """Takes what it is given and answers at once, unless it `hangs`."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.url = parse_hub("valkey://hub1")
+        self.came: deque[Came] = deque()
+        self.idle = self.started = self.closed = self.hangs = False
+        self.given: list[Outgoing] = []
+        self.reads: list[Read] = []
+        self._clock, self._end = clock, 0
+
+    def start(self) -> None:
+        self.started = True
+
+    def connect(self) -> None:
+        self.came += [Connected(), self._exchanged([])]
+
+    def take(self) -> Came | None:
+        return self.came.popleft() if self.came else None
+
+    def give(self, outgoing: Sequence[Outgoing]) -> None:
+        self.idle = False
+        self.given += outgoing
+        if not self.hangs:
+            self.came.append(self._exchanged(outgoing))
+
+    def read(self, reads: Sequence[Read]) -> None:
+        self.reads += reads
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _exchanged(self, outgoing: Sequence[Outgoing]) -> Exchanged:
+        before = f"{self._end}-0" if self._end else None
+        ids = []
+        for _ in outgoing:
+            self._end += 1
+            ids.append(f"{self._end}-0")
+        now = self._clock.now()
+        return Exchanged(before, ids, Sampled(now, now + 5, now), frozenset({"pop1", "pop2"}))
+
+    def rows(self) -> set[str]:
+        """The addresses in what it was given."""
+        records = [json.loads(each.entry.m) for each in self.given]
+        return {row[0] for record in records if record["k"] == "rows" for row in record["r"]}
+
+
+class Played:
+    """A Share with one hub, and a ledger with so many rows of our own logs."""
+
+    def __init__(self, rows: int = 0, keys: ShareKeys = KEYS) -> None:
+        self.clock = FakeClock()
+        self.hub = PlayedHub(self.clock)
+        self.ledger = Ledger(1800)
+        self.said: list[tuple[str, str, str]] = []
+        self.share = Share(keys, "pop1", lambda _: [self.hub], b"k" * 32, ledger=self.ledger, clock=self.clock)  # type: ignore[list-item]
+        self.share.watch.troubled = lambda *what: self.said.append(what)
+        self.share.begin()
+        self.log_in(rows)
+
+    def log_in(self, rows: int) -> None:
+        now = int(self.clock.now())
+        logins = [Login(f"10.0.{n >> 8}.{n & 255}", now) for n in range(rows)]
+        self.share.changed(self.ledger.observe(batch(logins), now))
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Played]]:
+    with ExitStack() as stack:
+
+        def make(*arguments: object, **options: object) -> Played:
+            played = Played(*arguments, **options)  # type: ignore[arg-type]
+            stack.callback(played.share.close)
+            return played
+
+        yield make
+        monkeypatch.setattr(share_, "_FLUSH", 0.0)
+
+
+def test_a_hub_is_given_what_it_is_owed_while_it_is_idle(play: Callable[..., Played]) -> None:
+    played = play(rows=1_500)
+    played.share.turn()
+    assert not played.hub.given
+    played.hub.connect()
+    played.share.turn()
+    first = len(played.hub.rows())
+    assert 0 < first < 1_500
+    while played.hub.came:
+        played.share.turn()
+    assert len(played.hub.rows()) == 1_500
+    assert played.share.outbox.waiting(0) == 0
+
+
+def test_a_stop_sends_what_is_owed(play: Callable[..., Played]) -> None:
+    played = play(rows=3_000)
+    played.hub.connect()
+    played.share.turn()
+    played.share.close()
+    assert len(played.hub.rows()) == 3_000
+    assert played.hub.closed
+
+
+def test_a_stop_sends_renewals_that_are_still_collected(play: Callable[..., Played]) -> None:
+    played = play(rows=10)
+    played.hub.connect()
+    while played.hub.came or played.share.outbox.waiting(0):
+        played.share.turn()
+    played.hub.given.clear()
+    played.clock.advance(1000)  # less than half of grace is left
+    played.log_in(10)
+    assert played.share.outbox.waiting(0) == 10
+    played.share.close()
+    assert len(played.hub.rows()) == 10
+
+
+def test_a_stop_waits_for_a_hub_that_hangs_for_some_seconds_only(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share_, "_FLUSH", 0.2)
+    played = play(rows=3_000)
+    played.hub.connect()
+    played.hub.hangs = True
+    played.share.turn()
+    began = time.monotonic()
+    played.share.close()
+    assert time.monotonic() - began < 10
+    assert played.hub.closed
+
+
+def test_a_hub_that_is_down_is_not_waited_for(play: Callable[..., Played]) -> None:
+    played = play(rows=10)
+    played.hub.came.append(Failed("Connection refused"))
+    played.share.turn()
+    began = time.monotonic()
+    played.share.close()
+    assert time.monotonic() - began < share_._FLUSH
+
+
+def test_a_hub_in_trouble_is_a_notice_until_it_is_back(play: Callable[..., Played]) -> None:
+    played = play()
+    url = "valkey://hub1"
+    played.share.turn()
+    assert not any(text for _, _, text in played.said)
+    played.hub.came += [Failed("no answer in time"), Lost("no answer in time")]
+    played.share.turn()
+    assert played.said[-1] == ("hub_down", url, f"hub {url} is down: no answer in time")
+    assert played.share.links[0].state == "down"
+    played.hub.connect()
+    played.share.turn()
+    assert played.said[-1] == ("hub_down", url, "")
+    assert played.share.links[0].state == "catching_up"
+    assert [read.node for read in played.hub.reads] == ["pop2"]
+
+
+def test_without_hubs_nothing_is_done() -> None:
+    ledger = Ledger(1800)
+    share = Share(ShareKeys(), "pop1", lambda _: (), b"", ledger=ledger, clock=FakeClock())
+    share.begin()
+    share.turn()
+    share.changed(ledger.observe(batch([Login("10.0.0.1", int(FakeClock().now()))]), FakeClock().now()))
+    assert (share.filenos(), share.pause(), share.ready, share.receives) == ([], float("inf"), True, False)
+    assert (share.nodes(), share.coverage()) == ([], [])
+    share.close()
+
+
+def test_a_node_that_does_not_publish_sends_no_row(play: Callable[..., Played]) -> None:
+    played = play(rows=5, keys=ShareKeys(hubs=("valkey://hub1",), publish=False))
+    played.hub.connect()
+    played.share.turn()
+    kinds = [json.loads(each.entry.m)["k"] for each in played.hub.given]
+    assert kinds == ["beat"]
