@@ -32,7 +32,7 @@ def main() -> int:
         print(f"live.py: {reason}", file=sys.stderr)
         return 1
     if given.rate is None:
-        print(page.live_part(quick=given.quick, seconds=given.seconds))
+        print(page.live_part(quick=given.quick, seconds=given.seconds).text)
         return 0
     from livemail.runs import live
 

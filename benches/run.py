@@ -26,6 +26,7 @@ from measure.drawing import draw
 from measure.logs import Log, forget_heads, generated
 from measure.rivals import rivals
 from measure.start import starts
+from measure.switches import switches
 from measure.written import written
 
 PAGE = Path(__file__).with_name("RESULTS.md")
@@ -63,8 +64,11 @@ def main() -> int:
     commands = starts(start_rounds)
     found = [cases.run(case, 3) for case in cases.cases(quick=given.quick)]
     curves = growth.curves(quick=given.quick, rounds=3)
+    switch_lines, switch_rounds = (100_000, 2) if given.quick else (500_000, 3)
+    switched = switches(switch_lines, switch_rounds)
     budgets = [
         *verdict.start_aims(commands, limits),
+        *verdict.switch_aims(switched, limits),
         *verdict.table_aims(tables, limits),
         *verdict.growth_aims(curves, limits),
     ]
@@ -73,18 +77,20 @@ def main() -> int:
     drawn = draw(samples, curves, plot)
     facts = page.facts(load, "benches/run.py" + (" --quick" if given.quick else ""))
     facts.append(("took", f"{time.monotonic() - started:.0f} s"))
-    text = "# What this machine does\n\nWritten by `make bench`; method and bias: [README.md](README.md).\n\n"
-    text += page.table(["", ""], [list(fact) for fact in facts])
+    text = "# What this machine does\n\nWritten by `make bench`; method and bias: [README.md](README.md).\n"
+    aims = [*verdict.rival_aims(samples, limits), *verdict.other_aims(commands, live.busy, limits), *budgets]
     parts = (
-        page.aims_part([*verdict.rival_aims(samples, limits), *budgets]),
         rivals_text,
+        page.aims_part(aims),
+        "## Measured\n\n" + page.table(["", ""], [list(fact) for fact in facts]),
+        page.switches_part(switched, switch_lines),
         page.tables_part(
             tables, f"The same log, Rust, everything on, writes included; {table_rounds} rounds in alternation."
         ),
         page.start_part(commands, start_rounds),
         page.suite_part(found),
         page.growth_part(curves, plot.name if drawn else None),
-        live,
+        live.text,
     )
     given.out.write_text(text + "".join(f"\n{part}" for part in parts))
     print(given.out.read_text())

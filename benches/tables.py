@@ -5,6 +5,7 @@
 `fresh`     share of clients accepted at their first RCPT right after their row was written, at 0.3, 3 and 10 changes a
             second, while other sessions keep the smtpds busy; `old` writes as the Perl program did
 `growth`    wrong answers to clients that are in the table while it grows from 1 000 to 40 000 rows
+`ends`      changes and smtpd restarts a second: ends of rows written at once, and up to a second later with a new row
 `sessions`  SMTP sessions a second of a saturated Postfix whose table changes ten times a second, and smtpd restarts
 `lookups`   look-ups a second and their 99th percentile, 100 clients at a time
 
@@ -25,17 +26,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benches")]
 
-from mtatables import changes, clients, lookups, record  # noqa: E402 - found on the path just set
+from mtatables import changes, clients, ends, lookups, record  # noqa: E402 - found on the path just set
 
 PAGE = ROOT / "benches" / "record" / "tables.md"
-WHAT = ("deltas", "fresh", "growth", "sessions", "lookups")
+WHAT = ("deltas", "fresh", "growth", "ends", "sessions", "lookups")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(WHAT)}; all where none is named")
     parser.add_argument("--record", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each run of fresh, sessions and lookups")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each run of fresh, ends, sessions and lookups")
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="for deltas")
     given = parser.parse_args()
     if unknown := set(given.what) - set(WHAT):
@@ -44,6 +45,7 @@ def main() -> None:
         "deltas": lambda: changes.deltas(tuple(given.rows)),
         "fresh": lambda: clients.fresh(given.seconds),
         "growth": lambda: clients.growth(),
+        "ends": lambda: ends.ends(2 * given.seconds),
         "sessions": lambda: clients.sessions(given.seconds),
         "lookups": lambda: lookups.lookups(given.seconds / 3),
     }

@@ -6,6 +6,8 @@ server would, asks the table as the MTA would, and waits until the row is gone. 
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import signal
 import subprocess
@@ -19,13 +21,21 @@ HERE = Path(__file__).parent
 PROGRAM = Path(sys.executable).with_name("pbs-fast")
 GRACE = 4
 CLIENT = "198.51.100.77"
+HOSTS = ["mx1", "4711", "box", "bsd", "gate", "mx2", "old", "pop", "relay", "store1", "store2"]
 
 
 def main() -> int:
+    # In a pipe, too, our lines are to be in front of those of the programs that they announce.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     print("What the matcher sees in examples/hub.log (pbs-fast match):\n")
     subprocess.run([PROGRAM, "match", "--missed", HERE / "hub.log"], check=False)
     with tempfile.TemporaryDirectory(prefix="pbs-fast-demo-") as place:
-        return show(Path(place))
+        status = show(Path(place))
+    bin_ = os.path.relpath(PROGRAM.parent)
+    say(f"That was {bin_}/pbs-fast of this checkout. To call it pbs-fast in this shell:\n")
+    print(f'  export PATH="$PWD/{bin_}:$PATH"')
+    return status
 
 
 def show(place: Path) -> int:
@@ -34,7 +44,10 @@ def show(place: Path) -> int:
     say(f"The daemon follows a copy of that log and keeps {table}; a grant lasts {GRACE} s instead of 30 minutes.")
     # Its socket is here too: as root, one in /run/pbs-fast would get in the way of a daemon that is in use.
     config = place / "pbs-fast.toml"
-    config.write_text(f'state_directory = "{place}/state"\n[control]\ndirectory = "{place}/run"\n')
+    # The log is of several machines, which the daemon warns of unless they are named.
+    config.write_text(
+        f'state_directory = "{place}/state"\n[control]\ndirectory = "{place}/run"\n[guards]\nhosts = {HOSTS}\n'
+    )
     keys = {"config": config, "watchlog": log, "dbfile": table, "logto": own, "grace": GRACE}
     command = [PROGRAM, "run", *(f"--{key}={value}" for key, value in keys.items())]
     daemon = subprocess.Popen(command)

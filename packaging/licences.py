@@ -65,7 +65,7 @@ def libraries() -> dict[str, str]:
 
 
 def licence(about: Distribution) -> str:
-    said = about.metadata["License-Expression"] or about.metadata["License"] or ""
+    said = next((about.metadata[key] for key in ("License-Expression", "License") if key in about.metadata), "")
     if not said or "\n" in said:
         marks = [each.rpartition(" :: ")[2] for each in about.metadata.get_all("Classifier") or () if "License" in each]
         said = marks[0] if marks else ""

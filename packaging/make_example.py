@@ -16,6 +16,8 @@ FILE = Path(__file__).parent / "etc" / "pbs-fast.toml"
 
 #: Keys without a default, with an example value.
 NOT_SET = {
+    "caps.user": '["200/1h", "1000/1d"]',
+    "caps.address": '["500/1h"]',
     "logto": '"/var/log/pbs-fast/pbs-fast.log"',
     "daemon": '"/run/pbs-fast.pid"',
     "log_timezone": '"Europe/Berlin"',
@@ -36,10 +38,15 @@ SET = {"user": '"pbs-fast"'}
 _HEAD = """\
 # /etc/pbs-fast/pbs-fast.toml: the configuration of pbs-fast. Commented values are the defaults, or examples if there is
 # no default. To show the values in force and where they come from: pbs-fast config
-# After a change: systemctl restart pbs-fast. A reload only applies mynetworks, the guards, the deny list and
+# After a change: systemctl restart pbs-fast. A reload only applies mynetworks, the guards, the caps, the deny list and
 # share.from.
 """
 _TAIL = """
+# Logins, or networks, with caps of their own; [] is none
+#[[caps.except]]
+#users = ["scanner-hall3@example.org"]
+#user = ["5000/1h"]
+
 # Further syslog tags of a server; to list the servers: pbs-fast formats
 #[formats.dovecot]
 #program = ["dovecot-backend"]
@@ -55,8 +62,8 @@ def example() -> str:
         if prefix != table:
             table = prefix
             out.append(f"\n[{prefix}]\n")
-        value = SET.get(last) or NOT_SET.get(last) or toml_value(key.default)
-        out.append(f"\n# {key.doc}\n{'' if last in SET else '#'}{last} = {value}\n")
+        value = SET.get(key.name) or NOT_SET.get(key.name) or NOT_SET.get(last) or toml_value(key.default)
+        out.append(f"\n# {key.doc}\n{'' if key.name in SET else '#'}{last} = {value}\n")
     return "".join(out) + _TAIL
 
 

@@ -1,25 +1,33 @@
 #!/bin/sh
-# make test-deb: proves the package in dist/ in a fresh Debian root: under systemd, and where there is none (WAYS, by
-# default "systemd plain"). As root.
+# make test-deb: proves the package in dist/ for SUITE (by default this Debian) in a fresh root of it: under systemd, and
+# where there is none (WAYS, by default "systemd plain"). With WAYS=upgrade Debian 12 is upgraded to Debian 13 under its
+# package, with the network; it needs both packages. As root.
 #
-# The root is made by debootstrap (kept as target/deb-root.tar: the second run needs no network), with Postfix and what
+# The root is made by debootstrap (kept as target/deb-root-SUITE.tar: the second run needs no network), with Postfix and what
 # the package depends on. It runs in namespaces of its own, network included, so nothing outside sees or feels it; what
 # is done inside is in deb-proof.sh.
 set -eu
 cd "$(dirname "$0")/.."
 . packaging/root.sh
-suite=${SUITE:-bookworm} keep=$PWD/target/deb-root.tar
+# shellcheck source=/dev/null
+suite=${SUITE:-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")}
+case $suite in
+    bookworm) built='~deb12' ;;
+    trixie) built='~deb13' ;;
+    *) echo "make test-deb: SUITE is bookworm or trixie, not '$suite'" >&2; exit 2 ;;
+esac
+keep=$PWD/target/deb-root-$suite.tar
 [ "$(id -u)" = 0 ] || { echo "make test-deb: must run as root" >&2; exit 1; }
 # shellcheck disable=SC2012  # names we gave
-first=$(ls -t dist/pbs-fast_*.deb 2>/dev/null | head -n 1)
-[ -n "$first" ] || { echo "make test-deb: there is no dist/pbs-fast_*.deb; run make deb" >&2; exit 1; }
+first=$(ls -t dist/pbs-fast_*"$built"_*.deb 2>/dev/null | head -n 1)
+[ -n "$first" ] || { echo "make test-deb: there is no dist/pbs-fast_*$built*.deb; run make deb SUITE=$suite" >&2; exit 1; }
 
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 root=$place/root
 mkdir "$root"
 began=$(date +%s)
-said() { echo "test-deb: $* ($(($(date +%s) - began)) s)"; }
+said() { echo "test-deb: $suite: $* ($(($(date +%s) - began)) s)"; }
 
 if [ ! -e "$keep" ]; then
     make_root "$suite" "$root" "$place/log"
@@ -45,7 +53,14 @@ cp "$first" "$root/packages/first.deb"
 dpkg-deb -R "$first" "$place/next"
 sed -i 's/^Version: .*/&+next/' "$place/next/DEBIAN/control"
 dpkg-deb -b "$place/next" "$root/packages/next.deb" >/dev/null
-cp packaging/deb-proof.sh packaging/installed.py "$root/packages/"
+cp packaging/deb-proof.sh packaging/deb-upgrade.sh packaging/installed.py "$root/packages/"
+if [ "${WAYS:-}" = upgrade ]; then
+    # shellcheck disable=SC2012  # names we gave
+    trixie=$(ls -t dist/pbs-fast_*~deb13_*.deb 2>/dev/null | head -n 1)
+    [ "$suite" = bookworm ] && [ -n "$trixie" ] ||
+        { echo "make test-deb: WAYS=upgrade is for SUITE=bookworm and needs make deb SUITE=trixie" >&2; exit 1; }
+    cp "$trixie" "$root/packages/trixie.deb"
+fi
 
 judge() { # judge NAME: by what the proof wrote last
     if ! tail -n 1 "$root/out/$1" 2>/dev/null | grep -qx proved; then
@@ -76,6 +91,9 @@ for way in ${WAYS:-systemd plain}; do
     cp -a "$place/kept" "$root"
     if [ "$way" = systemd ]; then
         enter 600 --net "$root" container=test /lib/systemd/systemd --system --unit=proof.target --log-target=null --show-status=0 || true
+    elif [ "$way" = upgrade ]; then
+        cp /etc/resolv.conf "$root/etc/"
+        enter 1800 "" "$root" /bin/bash /packages/deb-upgrade.sh >"$root/out/upgrade" 2>"$root/out/upgrade.err" || true
     else
         enter 600 --net "$root" /bin/bash /packages/deb-proof.sh plain >"$root/out/plain" 2>"$root/out/plain.err" || true
     fi

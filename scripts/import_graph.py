@@ -15,6 +15,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -34,6 +35,7 @@ def modules(package: Path = PACKAGE) -> dict[str, Path]:
     return found
 
 
+@cache
 def import_graph(package: Path = PACKAGE) -> dict[str, frozenset[str]]:
     """Which modules of the package each module imports; by dotted names below the package."""
     files = modules(package)

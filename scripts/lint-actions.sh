@@ -13,6 +13,8 @@ PATH=$PATH:$place/bin
 
 status=0
 check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml || status=1
+check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml || status=1
+check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml || status=1
 shellcheck scripts/*.sh packaging/*.sh packaging/debian/tidy packaging/debian/pbs-fast.p* packaging/sysv/pbs-fast \
     tests/packages/boot.sh examples/block-nft .ci/run || status=1
 [ $status = 1 ] || echo "lint-actions: shellcheck found nothing"

@@ -161,7 +161,7 @@ def _free_port() -> int:
 
 def draw(found: Monitored, start: float, end: float, file: Path) -> None:
     """Each panel of the dashboard at its place, from Prometheus' data."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # make setup-full installs it
 
     bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in DASHBOARD["panels"])
     figure = Figure(figsize=(15, bottom * 0.42), facecolor="#f4f5f5", dpi=80)

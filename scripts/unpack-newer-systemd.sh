@@ -1,6 +1,6 @@
 #!/bin/sh
 # Unpacks a systemd of 253 or later below /opt/pbs-fast-tests/systemd for tests/packages/test_reload.py, where the
-# installed one is older: Type=notify-reload came with 253, and Debian 12 has 252 and the newer one in its backports.
+# installed one is older: packaging/systemd/since-254.conf is for 254 and later, and Debian 12 has 252 and the newer one in its backports.
 # Nothing is installed, no list of sources of the machine is changed. Running it again is quick and changes nothing.
 set -eu
 

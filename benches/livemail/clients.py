@@ -67,7 +67,7 @@ class Clients:
     def _fresh(self) -> str:
         ip = self._address()
         assert self._postfix.rcpt(ip).denied, ip
-        line = self._line(ip)
+        line = login_line(ip)
         begun = time.perf_counter()
         self._log.write(line)
         attempts = 1
@@ -88,7 +88,7 @@ class Clients:
         ip = self._address()
         with self._postfix.session(ip) as session:
             assert session.rcpt().denied, ip
-            line = self._line(ip)
+            line = login_line(ip)
             begun = time.perf_counter()
             self._log.write(line)
             while not session.rcpt().relayed:
@@ -100,7 +100,9 @@ class Clients:
         self.logins += 1
         return f"198.{18 + (self.logins >> 16)}.{self.logins >> 8 & 255}.{self.logins & 255}"
 
-    def _line(self, ip: str) -> bytes:
-        timestamp = time.strftime("%b %e %H:%M:%S")
-        text = f"imap-login: Login: user=<u@here.test>, method=PLAIN, rip={ip}, lip=192.0.2.1, TLS"
-        return f"{timestamp} mx1 dovecot: {text}\n".encode()
+
+def login_line(ip: str) -> bytes:
+    """A login from this address, now."""
+    timestamp = time.strftime("%b %e %H:%M:%S")
+    text = f"imap-login: Login: user=<u@here.test>, method=PLAIN, rip={ip}, lip=192.0.2.1, TLS"
+    return f"{timestamp} mx1 dovecot: {text}\n".encode()

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,13 +49,18 @@ class Running:
 
 
 @contextmanager
-def running(log: Path, table: str, *options: str) -> Iterator[Running]:
-    """The daemon on this log and table, ready; every grant is written into a log of its own, as sites do."""
+def running(
+    log: Path, table: str, *options: str, program: Sequence[str | Path] = (PROGRAM,), config: str = ""
+) -> Iterator[Running]:
+    """The daemon on this log and table, ready; every grant is written into a log of its own, as sites do.
+
+    `program` is what starts it; `config` is further TOML, its tables last.
+    """
     own = log.with_suffix(".own")
     own.unlink(missing_ok=True)
-    config = log.with_suffix(".toml")
-    config.write_text(CONFIG)
-    command = [PROGRAM, "run", f"--config={config}", f"--watchlog={log}", f"--dbfile={table}", f"--logto={own}"]
+    file = log.with_suffix(".toml")
+    file.write_text(config + CONFIG)
+    command = [*program, "run", f"--config={file}", f"--watchlog={log}", f"--dbfile={table}", f"--logto={own}"]
     process = subprocess.Popen([*command, *options])
     try:
         while not (own.exists() and "ready:" in own.read_text()):

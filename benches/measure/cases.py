@@ -38,12 +38,14 @@ class Limits(NamedTuple):
 
     aims: dict[str, float]
     budget: dict[str, float]
+    reasons: dict[str, str]
+    """Why an aim is missed, by its key."""
 
 
 def limits() -> Limits:
     """Those of suite.toml."""
     data = tomllib.loads(SUITE.read_text())
-    return Limits(data["aims"], data["budget"])
+    return Limits(data["aims"], data["budget"], data["reasons"])
 
 
 def cases(*, quick: bool) -> list[dict[str, Any]]:

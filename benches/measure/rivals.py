@@ -170,7 +170,7 @@ def rivals(perl: Path | None) -> tuple[list[Contender], list[str]]:
         "fail2ban-regex",
         shutil.which("fail2ban-regex"),
         lambda program: Contender(
-            "fail2ban-regex, one server's logins", lambda log: _fail2ban(log, program), 200_000, rare_lines
+            "fail2ban-regex, one server's logins", lambda log: _fail2ban(log, program), 100_000, rare_lines
         ),
     )
     add(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from measure.cases import Found, Limits
-from measure.contenders import PYTHON, RUST_1, RUST_N, Samples, median, to_columns
+from measure.contenders import PYTHON, RUST_1, RUST_N, Samples, median, stage, to_columns
 from measure.growth import SIZE, Curve, Point
 from measure.rivals import RG_JOB, RG_RARE
-from measure.start import Start
+from measure.start import SMALL, Start
+from measure.switches import Switched
 from measure.written import Written
 
 
@@ -21,6 +22,8 @@ class Aim(NamedTuple):
     unit: str
     """`x` for a ratio."""
     at_least: bool = False
+    reason: str = ""
+    """Why it is missed, where it is."""
 
     @property
     def met(self) -> bool:
@@ -53,11 +56,34 @@ def rival_aims(samples: Samples, limits: Limits) -> list[Aim]:
         ]
         if threads is not None:
             rows.append(("threads", "all, default threads", threads))
-        aims += [Aim(f"{what}: times rg, {short}", each / base, limits.aims[key], "x") for key, what, each in rows]
+        aims += [_aim(f"{what}: times rg, {short}", each / base, key, "x", limits) for key, what, each in rows]
+    aims.append(_aim(f"2 M lines, {RUST_1.name}", 2e6 * whole, "one_s", "s", limits))
+    if threads is not None:
+        aims.append(_aim(f"2 M lines, {RUST_N.name}", 2e6 * threads, "threads_s", "s", limits))
+    if logins := samples[RUST_1.name][0].record["logins"]:
+        spent = 1e6 * stage(samples[RUST_1.name], "ledger") / logins
+        aims.append(_aim("guards and ledger, a login", spent, "ledger_us", "us", limits))
     backend = per_line(samples, PYTHON.name)
     if backend is not None:
         aims.append(Aim("Python backend, all", 1 / backend, limits.aims["python"], "lines/s", at_least=True))
     return aims
+
+
+def _aim(what: str, found: float, key: str, unit: str, limits: Limits) -> Aim:
+    return Aim(what, found, limits.aims[key], unit, reason=limits.reasons.get(key, ""))
+
+
+def other_aims(starts: list[Start], live: float | None, limits: Limits) -> list[Aim]:
+    """The start with a small log, and what the daemon spends; `live` in seconds for a million lines, where measured."""
+    small = [_aim(SMALL, 1e3 * each.seconds, "small_ms", "ms", limits) for each in starts if each.name == SMALL]
+    busy = [] if live is None else [_aim("following 50,000 lines/s, a million lines", live, "live_s", "s", limits)]
+    return small + busy
+
+
+def switch_aims(rows: list[Switched], limits: Limits) -> list[Aim]:
+    """Each part that may be switched on."""
+    limit = limits.budget["switch"]
+    return [Aim(f"with {row.name}: times without", row.ratio, limit, "x") for row in rows if row.ratio is not None]
 
 
 def start_aims(starts: list[Start], limits: Limits) -> list[Aim]:

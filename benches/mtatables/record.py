@@ -20,6 +20,7 @@ TITLES = {
     "deltas": "Milliseconds of one change (one row in, one out), and seconds of building the whole table",
     "fresh": "Clients that try once, right after their row was written; 10 000 rows, other sessions meanwhile",
     "growth": "Clients in the table while it grows from 1 000 to 40 000 rows",
+    "ends": "A `hash:` whose rows end as fast as they begin: what writing the ends later would spare; 1 000 rows",
     "sessions": "Sessions of a saturated Postfix, 10 000 rows",
     "lookups": "Look-ups of a socketmap of 100 000 rows by 100 clients at a time",
 }

@@ -585,6 +585,7 @@ def test_only_the_newest_cut_records_are_remembered(core: Backend) -> None:
     assert run(core, data.encode(), cuts=[middle, second]).events == whole.events
 
 
+@pytest.mark.system
 def test_forged_hosts_cost_no_search(core: Backend) -> None:
     """100,000 hosts, each with a cut record and a login from one address: it was 7,000 lines a second in a list."""
     hosts = range(100_000)
@@ -763,6 +764,7 @@ def test_sessions(core: Backend) -> None:
     assert told(core, login("1.2.3", "a"), out("a")) == ["bad-address", None]
 
 
+@pytest.mark.system
 def test_only_the_newest_sessions_are_remembered(core: Backend) -> None:
     limit = 131_072
     ids = [*range(limit), 0, limit]

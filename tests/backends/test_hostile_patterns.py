@@ -35,6 +35,7 @@ def events(core: Backend, fmt: Format, data: bytes) -> list[object]:
     return list(stream.events(matcher.scan(data, reference=REFERENCE)))
 
 
+@pytest.mark.system
 @settings(max_examples=300)
 @given(body=patterns(), text=lines(8))
 def test_both_backends_take_the_same(body: str, text: bytes, share: Callable[[object], None]) -> None:
@@ -71,6 +72,7 @@ def test_the_longest_lines_cost_little(body: str, parts: tuple[bytes, bytes, byt
         assert time.thread_time() - started < 2
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("backend", ["rust", "python"])
 def test_a_daemon_that_reads_such_lines_stops_when_told(backend: str) -> None:
     site = Site(private_directory("hostile"), "text")

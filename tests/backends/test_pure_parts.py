@@ -66,6 +66,7 @@ _MESSAGES = (
 )  # fmt: skip
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("formats", [FORMATS, (ODD,), load_catalogue()], ids=["9gammas", "odd", "all"])
 @given(st.integers(0, 2**64 - 1))
 def test_remembered_heads_are_those_of_the_grammar(share: Reporter, formats: tuple, seed: int) -> None:  # type: ignore[type-arg]

@@ -66,6 +66,7 @@ def head(random: Random) -> bytes:
     return f"{random.choice(_PRIS)}{random.choice(_STAMPS)}{body}{end}{last}".encode("latin-1")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "formats",
     [FORMATS, FORMATS[:2], (ODD,), (POSTFIX,), (BESIDE,), load_catalogue()],

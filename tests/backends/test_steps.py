@@ -183,6 +183,7 @@ def test_a_login_of_steps_is_a_login_to_session_ids(core: Backend) -> None:
     assert told(core, *lines) == [f"login {IP}", f"logout {IP}", "logout None", f"logout {IP}"]
 
 
+@pytest.mark.system
 def test_only_the_newest_sessions_of_steps_are_remembered(core: Backend) -> None:
     limit = 131_072
     first = [line(f"from {IP}", tag=f"deltad[{pid}]") for pid in range(limit)]

@@ -92,6 +92,7 @@ def test_both_twins_find_the_truth(core: Backend, tmp_path: Path, capfd: pytest.
     assert check(Options(lines=LINES, seed=3), tmp_path / "hub.log", core, capfd) > 0.12 * LINES
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("envelope", ENVELOPES)
 def test_every_server_in_every_envelope(
     envelope: str, core: Backend, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,26 @@ from measure.contenders import PYTHON, RUST_1, RUST_N, Sample, Samples
 from measure.growth import FORMATS, LIVE, SHARE, SIZE, Curve, Plan, Point, curve, no_room, size_text
 from measure.logs import Log
 from measure.rivals import RG_JOB, RG_RARE
-from measure.start import Start, summary
+from measure.start import SMALL, Start, summary
+from measure.switches import again
+from measure.switches import summary as switched
 from measure.written import summary as written_summary
+from mta import require_library
 
 LIMITS = Limits(
-    {"columns": 1.0, "whole": 1.4, "threads": 1.0, "python": 1e6},
-    {"start_ms": 50, "table": 2, "line": 1.6, "memory": 1.6},
+    {
+        "columns": 1.0,
+        "whole": 1.4,
+        "threads": 1.0,
+        "python": 1e6,
+        "one_s": 0.3,
+        "threads_s": 0.22,
+        "ledger_us": 0.6,
+        "small_ms": 150,
+        "live_s": 1.0,
+    },
+    {"start_ms": 50, "table": 2, "line": 1.6, "memory": 1.6, "switch": 1.1},
+    {"whole": "much is done", "small_ms": "typer"},
 )
 
 
@@ -63,7 +76,9 @@ def test_ratios_are_of_time_a_line_to_both_references() -> None:
 def test_without_ripgrep_there_are_no_ratios() -> None:
     samples = {name: runs for name, runs in SAMPLES.items() if not name.startswith("rg")}
     assert cells(page.rivals_part(samples, ["ripgrep"], "title"))[RUST_1.name][-2:] == ["-", "-"]
-    assert [aim.what for aim in verdict.rival_aims(samples, LIMITS)] == ["Python backend, all"]
+    aims = [aim.what for aim in verdict.rival_aims(samples, LIMITS)]
+    assert not any("rg" in what for what in aims)
+    assert aims[-1] == "Python backend, all"
 
 
 def test_aims_that_are_missed_stand_out() -> None:
@@ -71,11 +86,49 @@ def test_aims_that_are_missed_stand_out() -> None:
     assert [(round(aim.found, 3), aim.limit, aim.met) for aim in aims] == [
         *[(1.0, 1.0, True), (1.5, 1.4, False), (0.75, 1.0, True)],
         *[(0.5, 1.0, True), (0.75, 1.4, True), (0.375, 1.0, True)],
+        *[(0.6, 0.3, False), (0.3, 0.22, False), (1.25, 0.6, False)],
         (1_250_000, 1e6, True),
     ]
-    rows = cells(page.aims_part(aims))
+    text = page.aims_part(aims)
+    rows = cells(text)
     assert rows["all, 1 thread: times rg, rare literal"] == ["at most 1.40", "**1.50**"]
     assert rows["Python backend, all"] == ["at least 1 M", "1.25 M"]
+    missed = [line for line in text.splitlines() if line.startswith("- ")]
+    assert missed == [
+        "- all, 1 thread: times rg, rare literal: 1.50, and it should be at most 1.40: much is done.",
+        "- 2 M lines, pbs-fast, Rust, everything on, 1 thread: 0.60 s, and it should be at most 0.30 s.",
+        "- 2 M lines, pbs-fast, Rust, everything on, default threads: 0.30 s, and it should be at most 0.22 s.",
+        "- guards and ledger, a login: 1.25 us, and it should be at most 0.60 us.",
+    ]
+    assert page.aims_part([aim for aim in aims if aim.met]).startswith("## Aims that are missed\n\nNone.\n")
+
+
+def test_the_page_opens_with_how_a_line_compares() -> None:
+    text = page.rivals_part(SAMPLES, [], "title")
+    assert text.index("on one thread") < text.index("title")
+    assert f"- 1.5 times as long as `{RG_RARE}`\n" in text
+    assert f"- 1/1 of the time of `{RG_JOB}`\n" in text
+    assert "- 1/67 of the time of `fail2ban-regex`\n" in text
+    assert text.count(" as long as ") + text.count(" of the time of ") == 3
+
+
+def test_the_start_with_a_small_log_and_the_daemon_are_held_against_their_aims() -> None:
+    found = summary({"bare": [0.1], SMALL: [0.2]})
+    assert [each.over_ms for each in found] == [None, None]
+    aims = verdict.other_aims(found, 0.9, LIMITS)
+    assert [(aim.found, aim.met, aim.reason) for aim in aims] == [(200, False, "typer"), (0.9, True, "")]
+    assert [aim.unit for aim in verdict.other_aims(found, None, LIMITS)] == ["ms"]
+
+
+def test_parts_that_are_switched_on_are_held_against_the_daemon_alone() -> None:
+    rows = switched({"alone": [1.0, 2.0, 1.0], "dear": [1.2, 2.4, 1.1], "cheap": [1.0, 2.0, 3.0]})
+    aims = verdict.switch_aims(rows, LIMITS)
+    assert [(aim.what, aim.found, aim.met) for aim in aims] == [
+        ("with dear: times without", pytest.approx(1.2), False),
+        ("with cheap: times without", pytest.approx(1.0), True),
+    ]
+    assert cells(page.switches_part(rows, 1000))["dear"] == ["1.20", "108%", "1.20"]
+    assert cells(page.switches_part(rows, 1000))["alone"] == ["1.00", "100%", ""]
 
 
 def test_starts_are_held_against_the_bare_program_before_them() -> None:
@@ -171,8 +224,9 @@ assert draw(*pickle.load(sys.stdin.buffer), __import__("pathlib").Path(sys.argv[
 """
 
 
-@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+@pytest.mark.system
 def test_the_picture(tmp_path: Path) -> None:
+    require_library("matplotlib")
     points = [point(1e6, 100, 20), point(1e9, 150, 60), Point("3 GB", 3e9, None, None, None, "no room")]
     curves = [Curve(title, "ns a line", points) for title in (SIZE, LIVE, FORMATS, SHARE)]
     given = pickle.dumps((SAMPLES, curves))
@@ -188,3 +242,16 @@ def test_the_picture(tmp_path: Path) -> None:
 
 def test_a_start_without_base_has_no_excess() -> None:
     assert Start("x", 0.1, 0.0, None).over_ms is None
+
+
+def test_a_command_that_fails_meanwhile_is_an_error() -> None:
+    with again([]) as nothing, again(["true"]) as process:
+        assert nothing is None
+        assert process is not None
+    assert process.returncode < 0
+    meanwhile = again(["false"])
+    process = meanwhile.__enter__()
+    assert process is not None
+    process.wait()
+    with pytest.raises(AssertionError, match="failed"):
+        meanwhile.__exit__(None, None, None)

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from bench.test_measured_page import SAMPLES, point
+from livemail.page import Part
 from measure import logs
 from measure.cases import Found
 from measure.growth import FORMATS, LIVE, SHARE, SIZE, Curve
 from measure.logs import Log
 from measure.start import summary as starts_summary
+from measure.switches import summary as switched
 from measure.written import summary as written_summary
 
 RUN = Path(__file__).parents[2] / "benches" / "run.py"
@@ -43,7 +45,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
         "written": lambda *_: tables,
         "starts": lambda _: starts_summary({"bare": [0.1], "`pbs-fast version`": [0.12]}),
         "draw": lambda *_: True,
-        "live_part": lambda **_: "",
+        "live_part": lambda **_: Part("## Live\n", 0.9),
+        "switches": lambda *_: switched({"alone": [1.0], "control": [1.05]}),
     }
     for name, function in fake.items():
         monkeypatch.setattr(module, name, function)
@@ -64,8 +67,10 @@ def test_within_its_budgets(run: ModuleType, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "argv", ["run.py", "--quick", f"--out={out}"])
     assert run.main() == 0
     text = out.read_text()
-    for heading in ("Aims", "Beside its rivals", "With a table", "Command start", "The suite", "Growth"):
+    for heading in ("Aims", "Beside its rivals", "Switched on", "With a table", "Command start", "The suite", "Growth"):
         assert text.count(f"\n## {heading}\n") == 1
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings[:3] == ["## Beside its rivals", "## Aims that are missed", "## Aims"]
     assert "Not installed, so not measured: grep." in text
     assert "| command | `benches/run.py --quick` |" in text
     assert "![growth](RESULTS.svg)" in text

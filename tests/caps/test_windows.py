@@ -60,7 +60,7 @@ def test_rates() -> None:
         "5/90s",
         "9/2m",
     ]
-    for text in ("", "200", "0/1h", "200/h", "-1/1h", "5/11s", "2.5/1h", "messages:100/1h", "1/1w", "٣/1h"):
+    for text in ("", "200", "0/1h", "200/h", "-1/1h", "5/11s", "2.5/1h", "1/1w", "٣/1h"):
         with pytest.raises(UsageError, match="is not a rate"):
             parse_rate(text)
     with pytest.raises(ValueError, match="at least 12"):

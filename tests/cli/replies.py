@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from pbs_fast.control.replies import Row, Status, Why
+from pbs_fast.control.replies import Row, Status
+from pbs_fast.control.why_reply import Why
 
 NOW = "2026-11-30T10:21:13.000Z"
 
@@ -63,7 +64,7 @@ STATUS: Status = {
             "last_write": None,
             "failing": None,
             "failing_s": None,
-            "served": {"clients": 37, "requests": 20_114},
+            "served": {"clients": 37, "requests": 20_114, "recipients_per_s": 2.1},
         },
     ],
     "hubs": [],

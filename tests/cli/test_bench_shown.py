@@ -11,12 +11,12 @@ import subprocess
 import sys
 import termios
 import threading
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from cli.terminals import shown
+from mta import require_library
 from pbs_fast.cli import main
 from pbs_fast.replay.progress import few
 
@@ -167,9 +167,11 @@ def test_what_is_said_of_standard_input() -> None:
     )
 
 
-@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["x.svg", "x.PNG"])
 def test_a_picture(name: str, tmp_path: Path) -> None:
+    require_library("matplotlib")
+
     def run(picture: Path, *args: str) -> tuple[int, str]:
         # A process of its own: matplotlib imports `packaging`, which is the name of a directory of tests, too.
         command = [sys.executable, "-m", "pbs_fast", "bench", f"--plot={picture}", *args, str(EXAMPLE)]
@@ -191,4 +193,8 @@ def test_a_picture_needs_matplotlib(capfd: Output, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("pbs_fast.bench.plot.find_spec", lambda _name: None)
     assert main(["bench", "--plot=x.svg", str(EXAMPLE)]) == 1
     line = "--plot needs matplotlib, which is not installed: pip install 'pbs-fast[plot]'"
+    assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")
+    monkeypatch.setattr("importlib.metadata.PathDistribution.read_text", lambda *_: "debian\n")
+    assert main(["bench", "--plot=x.svg", str(EXAMPLE)]) == 1
+    line = "--plot needs matplotlib, which the Debian package does not hold; --json prints the figures"
     assert capfd.readouterr() == ("", f"pbs-fast bench: {line}\n")

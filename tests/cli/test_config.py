@@ -102,6 +102,38 @@ def test_what_it_prints_is_a_configuration_file(tmp_path: Path, capfd: pytest.Ca
     assert (config.grace, config.watchlog, config.debug, config.logto) == (60, ("/a b",), True, "-")
 
 
+def test_it_says_what_is_followed_and_written(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postconf = tmp_path / "postconf"
+    postconf.write_text("#!/bin/sh\ncase $* in *default_database_type*) echo lmdb;; esac\n")
+    postconf.chmod(0o755)
+    monkeypatch.setattr("pbs_fast.config.show.default_log", lambda: "journal:")
+    file = tmp_path / "c.toml"
+    file.write_text(f'postconf = "{postconf}"\n')
+    args = [f"--config={file}", f"--dbfile={tmp_path}/relay", "--table=hash:/t", "--table=sdbm:/s"]
+
+    def head(*more: str) -> list[str]:
+        assert main(["config", *args, *more]) == 0
+        lines = capfd.readouterr().out.splitlines()
+        return [line for line in lines if line.startswith(("# follows", "# writes"))]
+
+    follows, chosen, given_, unknown = head()
+    assert follows.startswith("# follows: the journal, as none of ")
+    assert chosen == f"# writes: lmdb:{tmp_path}/relay (Postfix's default_database_type)"
+    assert given_ == "# writes: hash:/t"
+    assert unknown.startswith("# writes: sdbm:/s (")
+    assert head("--watchlog=/a", "--watchlog=/b", "--nowrite")[:3] == [
+        "# follows: /a",
+        "# follows: /b",
+        f"# writes: lmdb:{tmp_path}/relay (not with --nowrite)",
+    ]
+    assert main(["config", "--json", *args[:3]]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["writes"] == [f"lmdb:{tmp_path}/relay", "hash:/t"]
+    assert len(found["follows"]) == 1
+
+
 SWITCHES = [f"--{no}{name}" for name in ("write", "debug", "flock") for no in ("", "no")] + [
     "--reprocess",
     "--once",

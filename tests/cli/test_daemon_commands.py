@@ -123,6 +123,7 @@ def test_errors_of_the_daemon_are_one_line(
     assert status == 1
 
 
+@pytest.mark.system
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be an account without rights")
 @pytest.mark.parametrize("words", COMMANDS)
 def test_without_rights(words: tuple[str, ...], call: Call, start: Start, place: Path) -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cli.terminals import shown
 from pbs_fast.cli import main
+from pbs_fast.match.render import breaks
 from pbs_fast.matching import Backend
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hub.log"
@@ -419,7 +422,8 @@ def test_a_terminal_gets_colours_and_a_summary() -> None:
 
 def test_a_terminal_shows_which_field_matched_where() -> None:
     Path("a.log").write_bytes(LOGIN)
-    _, line, *_ = on_terminal("match", "--log-timezone=UTC", "a.log").splitlines()
+    _, *lines = on_terminal("match", "--log-timezone=UTC", "a.log").splitlines()
+    line = " ".join(lines[: lines.index("1 line")])
     colours = {
         name: f"\x1b[{code}m" for name, code in (("time", 36), ("host", 33), ("tag", 34), ("user", 35), ("ip", 32))
     }
@@ -431,7 +435,42 @@ def test_a_terminal_shows_which_field_matched_where() -> None:
         ("ip", "203.0.113.41"),
     ):
         assert colours[name] + text + "\x1b[0m" in line
-    assert re.sub("\x1b\\[[0-9;]*m", "", line) == "    " + LOGIN.decode().rstrip()
+    assert unpainted(line).split() == LOGIN.decode().split()
+
+
+def unpainted(text: str) -> str:
+    return re.sub("\x1b\\[[0-9;]*m", "", text)
+
+
+@pytest.mark.parametrize("width", [60, 110, 400])
+def test_a_terminal_gets_no_broken_words(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.log").write_bytes(LOGIN + MISSED)
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = unpainted(on_terminal("match", "--missed", "--log-timezone=UTC", "a.log")).splitlines()
+    assert [line for line in lines if len(line) > width] == []
+    words = " ".join(lines).split()
+    assert [word for word in (LOGIN + MISSED).decode().split() if word not in words] == []
+    # On a wide one it is what a pipe gets: one line for each event, each line of the log and each missed line.
+    assert (len([line for line in lines if line.startswith("      ")]) > 0) == (width < 400)
+
+
+@given(
+    st.text("ab \u4e16", max_size=60).filter(lambda text: not text.startswith(" ")),
+    st.integers(1, 20),
+    st.integers(1, 20),
+)
+def test_lines_are_broken_between_words_only(text: str, first: int, rest: int) -> None:
+    from rich.cells import cell_len
+
+    text = text.rstrip()
+    ranges = [*breaks(text, first, rest)]
+    parts = [text[start:end] for start, end in ranges]
+    assert " ".join(parts).split() == text.split()
+    for number, part in enumerate(parts):
+        assert cell_len(part) <= (rest if number else first) or " " not in part, parts
+    # As few as possible: the next word would not have gone into the line before.
+    for (start, _), (next_start, _), room in zip(ranges, ranges[1:], [first, *[rest] * len(parts)], strict=False):
+        assert cell_len(text[start:next_start] + text[next_start:].split(" ")[0]) > room
 
 
 def test_a_start_imports_no_table_and_no_daemon() -> None:

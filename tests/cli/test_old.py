@@ -66,6 +66,7 @@ def test_bad_use_is_one_line_and_status_2(given: list[str], said: str, capfd: Ou
     assert capfd.readouterr() == ("", f"pop-before-smtp: {said}\n")
 
 
+@pytest.mark.system
 def test_perls_own_getopt_long_agrees() -> None:
     """The real module with the old program's specification, on every shortening of every option."""
     require_perl("Getopt::Long")

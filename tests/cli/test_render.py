@@ -59,7 +59,7 @@ def test_status_of_a_daemon_that_is_well() -> None:
         "/var/log/mail.log    1,204  0.4 s ago      0 B  dovecot 98.2 %, courier-imap 1.8 %\n"
         "TABLE                          ROWS  LAST WRITE  WAITING\n"
         "lmdb:/var/lib/pbs-fast/relay  4,812  0.4 s ago         0\n"
-        "policy:unix:pbs/policy        4,812  never             0  37 clients, 20,114 requests\n"
+        "policy:unix:pbs/policy        4,812  never             0  37 smtpds, 2.1 RCPT/s\n"
         "refused in 3 d 4 h: deny 41, gateway 12, max_users_per_address 3\n"
     )
     assert status.exit_status(reply) == 0
@@ -110,7 +110,11 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
         "denied by hand: m@x until 2026-12-01 10:00:00 (uid=0): stolen",
     ),
     ({"denials": [{"what": "m@x", "until": None, "by": "deny.toml", "reason": ""}]}, 0, "pbs-fast 0.2.0"),
-    ({"caps": {"users_over": 1, "addresses_over": 2, "exceeded": {}}}, 0, "over a cap: 1 login and 2 addresses"),
+    (
+        {"caps": {"users_over": 1, "addresses_over": 2, "exceeded": {}}},
+        0,
+        "over a cap in the last hour: 1 login and 2 addresses",
+    ),
 ]
 
 

@@ -23,7 +23,7 @@ from pbs_fast.events import Delta, Event, Grant
 from pbs_fast.guards import Refusal
 from pbs_fast.log.handlers import own_log
 from pbs_fast.log.targets import JournalTarget, SyslogTarget
-from pbs_fast.match.lines import AsJson, AsText
+from pbs_fast.match.render import AsJson, AsText
 from pbs_fast.sources.file.position import display
 from pbs_fast.util.text import printable
 from support.own_log import Log
@@ -190,6 +190,7 @@ def test_there_is_one_sanitiser() -> None:
         "config/kinds.py": "refuses values",
         "config/show.py": "quotes for TOML",
         "tables/value.py": "refuses values",
+        "serving/policy.py": "one line of ASCII for smtpd",
         "share/message.py": "refuses texts of other nodes",
         "share/spec.py": "refuses users and passwords",
         "formats/lint.py": "refuses patterns",

@@ -104,7 +104,11 @@ def test_the_default_values_are_values_that_a_file_may_hold() -> None:
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 LISTS = st.lists(TEXTS, max_size=3).map(tuple)
 TAGS = st.lists(st.sampled_from(["dovecot-backend", "*/imap", "a.b", "täg"]), min_size=1, max_size=2).map(tuple)
+RATES = st.lists(st.sampled_from(["200/1h", "messages:5/1d", "9/90s"]), unique=True).map(tuple)
 SPECIAL: dict[str, st.SearchStrategy[object]] = {
+    "caps.user": RATES,
+    "caps.address": RATES,
+    "caps.action": st.sampled_from(["defer", "warn", "hold"]),
     "core": st.sampled_from(["auto", "rust", "python"]),
     "raw_line_feeds": st.sampled_from(["refuse", "accept"]),
     "value": st.sampled_from(["ok", "{user} until {expires}", 'RELAY "x" \\ #']),

@@ -22,6 +22,8 @@ from pbs_fast.log import targets as log_targets
 from pbs_fast.log.targets import PATIENCE, Patience, StreamTarget
 from support.own_log import Log
 
+pytestmark = pytest.mark.system
+
 LINE = "added 192.0.2.1 to DB user=ann format=dovecot host=hub until=2026-11-02T03:34:05Z"
 
 

@@ -39,6 +39,7 @@ from pbs_fast.control.requests import CLIENTS, MOST, Answer, Control
 from pbs_fast.control.watchers import RING, Happened
 from pbs_fast.errors import PbsError
 from pbs_fast.serving import server as serving
+from pbs_fast.serving.pace import CREDIT, Pace
 
 PATIENCE = 20.0
 
@@ -389,8 +390,8 @@ def test_a_client_that_closed_its_writing_end_still_gets_its_reply(loop: Loop) -
 
 
 def test_slow_half_and_silent_clients_hold_nobody_up(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "STALLED", 4.0)
-    monkeypatch.setattr(serving, "IDLE", 4.0)
+    monkeypatch.setattr("pbs_fast.serving.port.STALLED", 4.0)
+    monkeypatch.setattr("pbs_fast.serving.port.IDLE", 4.0)
     half, silent, gone, good = (loop.client() for _ in range(4))
     half.socket.sendall(b'{"v":1,"id":1,')
     gone.send(Why(ip="::1"))
@@ -466,13 +467,13 @@ def test_what_requests_may_use_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(time, "thread_time", lambda: sum(used))
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)  # no credit comes back meanwhile
     monkeypatch.setattr(time, "sleep", rests.append)
-    pace = serving._Pace(0.01)
+    pace = Pace(0.01)
     while not rests:
         pace.begin()
-        used.append(serving._CREDIT / 4)
+        used.append(CREDIT / 4)
         pace.end()
     assert len(used) == 5, "some at once"
-    assert rests == [pytest.approx(serving._CREDIT * 1.25 / 0.01)]
+    assert rests == [pytest.approx(CREDIT * 1.25 / 0.01)]
 
 
 # -- watchers ---------------------------------------------------------------------------------------------------------

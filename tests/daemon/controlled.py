@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from daemon.running import Site
-from pbs_fast.control import replies
+from pbs_fast.control import replies, why_reply
 from pbs_fast.control.client import ask, socket_of, stream
 from pbs_fast.control.protocol import Grant, List, Request, Revoke, Status, Why
 
@@ -22,7 +22,7 @@ def status(site: Site) -> replies.Status:
     return asked(site, Status())
 
 
-def why(site: Site, ip: str) -> replies.Why:
+def why(site: Site, ip: str) -> why_reply.Why:
     """Its words on an address."""
     return asked(site, Why(ip=ip))
 

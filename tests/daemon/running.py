@@ -10,10 +10,11 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import pbs_fast
@@ -140,17 +141,32 @@ class Site:
             *more,
         ]
 
-    def start(self, *more: str, prefix: Sequence[str] = (), cwd: Path | None = None) -> Daemon:
+    def start(
+        self,
+        *more: str,
+        prefix: Sequence[str] = (),
+        cwd: Path | None = None,
+        listener: socket.socket | None = None,
+    ) -> Daemon:
         """A daemon that has said it is ready."""
         before = self.said().count(READY)
-        daemon = self.spawn(*more, prefix=prefix, cwd=cwd)
+        daemon = self.spawn(*more, prefix=prefix, cwd=cwd, listener=listener)
         daemon.wait_until("it is ready", lambda: self.said().count(READY) > before)
         return daemon
 
-    def spawn(self, *more: str, prefix: Sequence[str] = (), cwd: Path | None = None) -> Daemon:
-        """A daemon that was just started; `prefix` is a command that starts it."""
+    def spawn(
+        self,
+        *more: str,
+        prefix: Sequence[str] = (),
+        cwd: Path | None = None,
+        listener: socket.socket | None = None,
+    ) -> Daemon:
+        """A daemon that was just started; `prefix` is a command that starts it, `listener` handed over as systemd
+        does."""
         prefix = prefix or (self.clocks.prefix if self.clocks else ())
-        daemon = Daemon([*prefix, PROGRAM, "run", *self.arguments(*more)], self, cwd=cwd)
+        fds = [] if listener is None else [listener.fileno()]
+        prefix = [*(f for fd in fds for f in (sys.executable, "-c", _HAND_OVER, str(fd))), *prefix]
+        daemon = Daemon([*prefix, PROGRAM, "run", *self.arguments(*more)], self, cwd=cwd, fds=fds)
         self._daemons.append(daemon)
         return daemon
 
@@ -213,12 +229,20 @@ class Clocks:
 
 
 READY = "ready:"
+#: A program that becomes another one, to which it hands a socket (sd_listen_fds(3)).
+_HAND_OVER = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); "
+    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='policy'); "
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
 class Daemon:
     """One process."""
 
-    def __init__(self, command: Iterable[str], site: Site, *, cwd: Path | None = None) -> None:
+    def __init__(
+        self, command: Iterable[str], site: Site, *, cwd: Path | None = None, fds: Collection[int] = ()
+    ) -> None:
         self._site = site
         self.output = ""
         """What it wrote, once it was killed."""
@@ -229,6 +253,7 @@ class Daemon:
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,
+            pass_fds=fds,
         )
 
     @property

@@ -25,7 +25,7 @@ from pbs_fast.events import Batch
 from pbs_fast.formats import Format
 from pbs_fast.formats.ends import session_ends
 from pbs_fast.formats.loader import load_catalogue
-from pbs_fast.guards import Guards, answers
+from pbs_fast.guards import Guards, answers, user_addresses
 from pbs_fast.guards import shared_addresses as crowd
 from pbs_fast.guards.deny import DenyList
 from pbs_fast.guards.machine import Machine
@@ -58,6 +58,8 @@ LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
     (refusals, "MAX_LINES", SMALL),
     (crowd, "MAX_ADDRESSES", SMALL),
     (crowd, "MAX_USERS", SMALL),
+    (user_addresses, "MAX_USERS", SMALL),
+    (user_addresses, "MAX_SITES", SMALL),
     (answers, "MAX_ANSWERS", SMALL),
     (ring, "RING", SMALL),
     (sessions, "MAX_OPEN", SMALL),
@@ -215,9 +217,10 @@ def test_nothing_grows(backend: str, counts: bool, tmp_path: Path) -> None:
     assert len(pipeline.skew) == SMALL
 
 
-#: Memories that these lines fill by little (texts of a batch, first bytes, users of one address, a site's timestamps,
+#: Memories that these lines fill by little (texts of a batch, first bytes, users of one address and addresses of one
+#: user, of which each of two limits is enough, a site's timestamps,
 #: hosts whose logins are recent; tags, of which few lines are looked at).
-SLOW = {"_MAX_TEXTS", "MAX_TAGS", "STARTS_REMEMBERED", "MAX_USERS", "MAX_HOSTS"}
+SLOW = {"_MAX_TEXTS", "MAX_TAGS", "STARTS_REMEMBERED", "MAX_USERS", "MAX_SITES", "MAX_HOSTS"}
 
 
 @pytest.mark.usefixtures("small")

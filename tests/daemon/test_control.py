@@ -361,7 +361,10 @@ def test_list_in_pages_and_of_a_table_in_memory(site: Site) -> None:
     assert sorted(listed(site)) == sorted(site.rows())
     with pytest.raises(AnsweredError, match="the daemon writes no table lmdb:/elsewhere"):
         [*stream(site.place / "run" / "status", List(table="lmdb:/elsewhere"))]
-    assert [table["served"] for table in status(site)["tables"]] == [None, {"clients": 0, "requests": 0}]
+    assert [table["served"] for table in status(site)["tables"]] == [
+        None,
+        {"clients": 0, "requests": 0, "recipients_per_s": None},
+    ]
 
 
 def test_revoking_a_network_and_an_address(site: Site) -> None:

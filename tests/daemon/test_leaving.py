@@ -9,15 +9,20 @@ from typing import Any, cast
 
 import pytest
 
+from pbs_fast.caps.counter import CapCounter
+from pbs_fast.caps.limits import Limits
 from pbs_fast.config.model import Guards as GuardConfig
 from pbs_fast.control.peers import Peer
 from pbs_fast.control.protocol import Grant as ManualGrant
 from pbs_fast.daemon import rows
+from pbs_fast.daemon.cap_state import CapState
+from pbs_fast.daemon.cap_watch import CapWatch
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.manual import ManualRows
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.publisher import Publisher
+from pbs_fast.daemon.state_file import StateFile
 from pbs_fast.daemon.unexplained import Unexplained
 from pbs_fast.events import Batch, Counters, Delta, Grant
 from pbs_fast.guards import Guards, Machine
@@ -101,6 +106,8 @@ class Site:
         guards = Guards(GuardConfig(), read_netblocks(()), Machine((), (), ()), DenyList())
         ledger = Ledger(GRACE)
         notices = Notices()
+        counter = CapCounter(Limits())
+        self.caps = CapWatch(counter, self.clock, notices, CapState(counter, None, self.clock))
         self.daemon = Daemon(
             logs=cast("Any", self.logs),
             guards=guards,
@@ -115,6 +122,7 @@ class Site:
             notices=notices,
             log_watch=LogWatch(notices, grace=GRACE, wall=self.clock.wall),
             manual=ManualRows(None, self.clock),
+            caps=self.caps,
         )
 
     def login(self, *ips: str) -> None:
@@ -152,7 +160,9 @@ class Site:
 @pytest.fixture
 def site() -> Iterator[Site]:
     with heard() as found:
-        yield Site(found.lines)
+        site = Site(found.lines)
+        yield site
+        site.caps.close()
 
 
 IPS = [f"10.1.{number >> 8}.{number & 255}" for number in range(1000)]
@@ -202,7 +212,7 @@ def test_who_comes_back_before_the_row_has_left_keeps_it(site: Site) -> None:
 
 
 def test_an_address_that_is_granted_by_hand_before_its_row_has_left_keeps_it(site: Site, tmp_path: Path) -> None:
-    site.daemon._manual._file = tmp_path / "manual.json"
+    site.daemon._manual._file = StateFile(tmp_path / "manual.json")
     ended(site)
     back = IPS[-1]
     assert back in site.table.rows

@@ -80,12 +80,13 @@ def prerm(place: Path) -> Path:
     """The package's script, with this checkout's program and this directory for the installed ones."""
     programs = place / "bin"
     programs.mkdir(exist_ok=True)
-    for name, command in (("pbs-fast", f'exec "{PROGRAM}" "$@"'), ("py3clean", "exit 0")):
-        (programs / name).write_text(f"#!/bin/sh\n{command}\n")
-        (programs / name).chmod(0o755)
+    (programs / "pbs-fast").write_text(f'#!/bin/sh\nexec "{PROGRAM}" "$@"\n')
+    (programs / "pbs-fast").chmod(0o755)
     text = (PACKAGING / "debian" / "pbs-fast.prerm").read_text()
     assert "STATE_DIRECTORY=/var/lib/pbs-fast\n" in text
     text = text.replace("=/var/lib/pbs-fast\n", f"={place}/tables\n")
+    assert "\nfind /usr/lib/pbs-fast -name __pycache__ " in text
+    text = text.replace("/usr/lib/pbs-fast", str(programs))
     # dpkg runs it without --config: the file is the one in /etc.
     text = text.replace("pbs-fast clear >", f"pbs-fast clear --config={place}/pbs.toml >")
     script = place / "prerm"

@@ -38,11 +38,6 @@ def place(new_site: Callable[[str], Site]) -> Site:
     return new_site("lmdb")
 
 
-def test_every_block_of_commands_is_run_here() -> None:
-    assert set(blocks("../README.md")) == {"make", "try", "run", "main.cf", "service"}
-    assert README.count("```sh\n") == 4
-
-
 def test_make_targets() -> None:
     """What they do takes minutes and is done by CI; here that they are there."""
     for line in blocks("../README.md")["make"]:
@@ -65,13 +60,12 @@ def test_trying_a_log(place: Site) -> None:
     assert missed[0] == 3, "there was a line that looks like a login"
     assert "198.51.100.7" in missed[1]
     assert dry[0] == 0, dry
-    assert re.search(rf"added {re.escape(A)} to DB user=ann", dry[1])
+    assert re.search(rf"would add {re.escape(A)} to DB user=ann", dry[1])
     assert not place.file.exists()
 
 
 def test_the_daemon(place: Site) -> None:
-    make, line = blocks("../README.md", place.place)["run"]
-    subprocess.run(shlex.split(make), check=True)
+    (line,) = blocks("../README.md", place.place)["run"]
     place.cover()
     process = subprocess.Popen(words(line, place))
     try:
@@ -127,9 +121,7 @@ def test_main_cf_is_that_of_the_guide() -> None:
 def test_service_files_are_where_the_lines_say(tmp_path: Path) -> None:
     """The copying is done below a scratch root; tests/packages starts what was copied under a real systemd."""
     for line in blocks("../README.md")["service"]:
-        if not line.startswith("install "):
-            assert line.startswith("systemctl ")
-            continue
+        assert line.startswith("install ")
         copy = line.partition(" && ")[0].replace(" /etc", f" {tmp_path}/etc")
         for directory in re.findall(r" (\S*/)$", copy):
             Path(directory).mkdir(parents=True)
@@ -157,10 +149,3 @@ def test_completion() -> None:
     )
     assert "complete " in script.stdout
     subprocess.run(["bash", "-n"], input=script.stdout, text=True, check=True)
-
-
-@pytest.mark.parametrize("file", ["README.md", "docs/MIGRATION.md", "docs/BLOCKING.md"])
-def test_links_lead_somewhere(file: str) -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", (TOP / file).read_text()):
-        if "://" not in link:
-            assert (TOP / file).parent.joinpath(link).exists(), link

@@ -41,6 +41,20 @@ smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, permit_
     check_client_access TABLE,
     reject_unauth_destination
 """
+#: The two ways of the policy service, and the login in Postfix's log.
+BEFORE = """\
+smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, permit_auth_destination,
+    check_policy_service { unix:pbs/policy, timeout=5s, default_action=DUNNO },
+    check_client_access TABLE,
+    reject_unauth_destination
+"""
+ALONE_CLAUSE = "{ unix:pbs/policy, timeout=5s, { default_action = 451 4.3.0 relay check is not available } }"
+ALONE = f"""\
+smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, permit_auth_destination,
+    check_policy_service {ALONE_CLAUSE},
+    reject_unauth_destination
+"""
+AT_DATA = "smtpd_data_restrictions = check_policy_service { unix:pbs/policy, timeout=5s, default_action=DUNNO }\n"
 NETWORKS = "mynetworks = 127.0.0.0/8 [::1]/128\n"
 MAIN = "compatibility_level = 3.6\n" + NETWORKS
 
@@ -194,6 +208,31 @@ GOOD = {
         "  check_policy_service { unix:pbs/policy, timeout=5s, default_action=DUNNO },\n"
         "  check_client_access TABLE, reject_unauth_destination\n"
         "smtpd_data_restrictions = check_policy_service { unix:pbs/policy, timeout=5s, default_action=DUNNO }\n"
+    ),
+    "policy service with caps in front of the table, both ours": Shape(
+        MAIN + BEFORE + AT_DATA,
+        tables=("TABLE", "policy:unix:pbs/policy"),
+        notes=("time limit and default action are",),
+    ),
+    "policy service in front of the table, which waits for it": Shape(
+        MAIN + BEFORE.replace("default_action=DUNNO", "{ default_action = 451 4.3.0 later }"),
+        tables=("TABLE", "policy:unix:pbs/policy"),
+        notes=("while the service is down the table behind it is not asked",),
+    ),
+    "policy service alone": Shape(MAIN + ALONE + AT_DATA, tables=("policy:unix:pbs/policy?alone",)),
+    "policy service alone, by Postfix's own default action": Shape(
+        MAIN + "smtpd_policy_service_timeout = 5s\n" + ALONE.replace(ALONE_CLAUSE, "inet:127.0.0.1:9998"),
+        tables=("policy:inet:127.0.0.1:9998?alone",),
+    ),
+    "policy service by its whole path, without chroot": Shape(
+        MAIN + ALONE.replace("unix:pbs", "unix:/var/spool/postfix/pbs"),
+        DEBIAN_MASTER.replace("-       y ", "-       n "),
+        tables=("policy:unix:pbs/policy?alone",),
+    ),
+    "policy service that no smtpd asks yet": Shape(
+        MAIN + RELAY,
+        tables=("TABLE", "policy:unix:pbs/policy"),
+        notes=("policy:unix:pbs/policy is served, and no smtpd asks it",),
     ),
 }
 
@@ -354,6 +393,62 @@ BROKEN = {
         + RELAY
         + "smtpd_data_restrictions = check_policy_service { unix:pbs/policy, timeout=5s, default_action=DUNNO }\n",
         expected=((_POLICY, "warn", "caps do nothing"),),
+    ),
+    "policy: in front of a table, by a table of ours": Shape(
+        MAIN + BEFORE.replace("timeout=5s, ", ""),
+        tables=("TABLE", "policy:unix:pbs/policy"),
+        expected=((_POLICY, "warn", "100s"),),
+    ),
+    "policy: alone, and DUNNO while it is down": Shape(
+        MAIN + ALONE.replace("{ default_action = 451 4.3.0 relay check is not available }", "default_action=DUNNO"),
+        tables=("policy:unix:pbs/policy?alone",),
+        expected=((_POLICY, "fail", "while the service is down users get a permanent refusal"),),
+    ),
+    "policy: alone without the option": Shape(
+        MAIN + ALONE,
+        tables=("policy:unix:pbs/policy",),
+        expected=((_POLICY, "warn", "while the daemon starts users get a permanent refusal"),),
+    ),
+    "policy: in front of a table that smtpd does not come to": Shape(
+        MAIN + BEFORE.replace("check_client_access TABLE,\n    reject_unauth_destination", "reject"),
+        tables=("TABLE", "policy:unix:pbs/policy"),
+        expected=(
+            (_POLICY, "warn", "while the daemon starts users get a permanent refusal"),
+            (_POLICY, "fail", "while the service is down users get a permanent refusal"),
+        ),
+    ),
+    "policy: asked twice for a recipient": Shape(
+        MAIN + ALONE + ALONE.replace("relay_restr", "recipient_restr"),
+        tables=("policy:unix:pbs/policy?alone",),
+        expected=((_POLICY, "warn", "each recipient is counted twice"),),
+    ),
+    "policy: named nowhere": Shape(
+        MAIN,
+        tables=("policy:unix:pbs/policy?alone",),
+        expected=((_WIRED, "fail", "no smtpd asks policy:unix:pbs/policy"),),
+    ),
+    "policy: in the client list only": Shape(
+        MAIN + f"smtpd_client_restrictions = check_policy_service {ALONE_CLAUSE}\n",
+        tables=("policy:unix:pbs/policy?alone",),
+        expected=(
+            (_WIRED, "fail", "is only in smtpd_client_restrictions, which lets nobody relay"),
+            (_ORDER, "warn", "smtpd_client_restrictions asks policy:unix:pbs/policy too"),
+        ),
+    ),
+    "policy: before permit_auth_destination": Shape(
+        MAIN + ALONE.replace("permit_auth_destination,\n", "\n").replace("} },", "} }, permit_auth_destination,"),
+        tables=("policy:unix:pbs/policy?alone",),
+        expected=((_ORDER, "warn", "is asked before permit_auth_destination"),),
+    ),
+    "policy: by its whole path from a chroot": Shape(
+        MAIN + ALONE.replace("unix:pbs", "unix:/var/spool/postfix/pbs"),
+        tables=("policy:unix:pbs/policy?alone",),
+        expected=((_OTHER, "fail", "runs in a chroot and finds no /var/spool/postfix/pbs/policy there"),),
+    ),
+    "policy: below another queue": Shape(
+        MAIN + "queue_directory = /srv/queue\n" + ALONE,
+        tables=("policy:unix:pbs/policy?alone",),
+        expected=((_OTHER, "fail", "/srv/queue/pbs/policy"),),
     ),
 }
 

@@ -239,6 +239,7 @@ _UNIT = {
 }
 _SOCKET = "socketmap:unix:pbs/sock:pbs"
 _SERVED = "socketmap:inet:127.0.0.1:9998:pbs"
+_POLICY = "policy:unix:pbs/policy?alone"
 _CONFIG = Config()
 _UNITS: dict[str, tuple[dict[str, str], Config, str, str, list[str]]] = {
     "as shipped": ({}, _CONFIG, "lmdb:/var/lib/pbs-fast/relay", "/var/log/mail.log", []),
@@ -246,6 +247,14 @@ _UNITS: dict[str, tuple[dict[str, str], Config, str, str, list[str]]] = {
     "a socket that may not": ({}, _CONFIG, _SOCKET, "journal:", ["fail"]),
     "a port that may be served": ({"IPAddressAllow": "127.0.0.0/8 ::1/128"}, _CONFIG, _SERVED, "journal:", []),
     "a port that may not": ({}, _CONFIG, _SERVED, "journal:", ["fail"]),
+    "a policy service that may be served": (
+        {"ReadWritePaths": "/var/spool/postfix/pbs", "PrivateUsers": "no", "SupplementaryGroups": "adm postfix"},
+        _CONFIG, _POLICY, "journal:", [],
+    ),
+    "a policy service whose socket the unit may not give away": (
+        {"ReadWritePaths": "/var/spool/postfix/pbs"}, _CONFIG, _POLICY, "journal:", ["fail"],
+    ),
+    "a policy service that may not be made": ({}, _CONFIG, _POLICY, "journal:", ["fail", "fail"]),
     "a table elsewhere": ({}, _CONFIG, "hash:/etc/postfix/relay", "journal:", ["fail"]),
     "a log in a home": ({}, _CONFIG, "null:", "/home/mail/mail.log", ["fail"]),
     "without the groups of logs": ({"SupplementaryGroups": ""}, _CONFIG, "null:", "journal:", ["warn"]),
@@ -267,6 +276,21 @@ def test_a_unit(name: str) -> None:
     found = list(unit.judge({**_UNIT, **changes}, config, [log], [parse(table)]))
     assert [each.level for each in found] == expected, found
     assert all(each.advice for each in found)
+
+
+@pytest.mark.parametrize("table", [_SOCKET, _POLICY])
+def test_what_systemd_listens_on_needs_nothing_of_the_unit(table: str) -> None:
+    spec = parse(table)
+    path = "/var/spool/postfix/pbs/" + ("sock" if table == _SOCKET else "policy")
+    control = ["/run/pbs-fast/control", "/run/pbs-fast/status"]
+    found = [list(unit.judge(_UNIT, _CONFIG, ["journal:"], [spec], sockets)) for sockets in ([path, *control], control)]
+    assert [bool(each) for each in found] == [False, True]
+
+
+def test_a_socket_of_systemd_s_that_nothing_is_served_on() -> None:
+    (found,) = unit.judge(_UNIT, _CONFIG, ["journal:"], [parse("null:")], ["/var/spool/postfix/pbs/policy"])
+    assert found.level == "fail"
+    assert "no table of this configuration is served there" in found.evidence
 
 
 # -- Exim, Docker, the daemon -----------------------------------------------------------------------------------------

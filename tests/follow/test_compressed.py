@@ -19,6 +19,8 @@ from pbs_fast.sources.file.names import RotatedName, siblings
 from pbs_fast.sources.file.position import Position
 from pbs_fast.sources.file.source import GRACE, FileSource
 
+pytestmark = pytest.mark.system
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:

@@ -21,6 +21,8 @@ from pbs_fast.sources.file.replay import Replay
 from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.protocol import Notice
 
+pytestmark = pytest.mark.system
+
 MANY = 3_000
 
 #: What each form of name gives the file that is the `n`th oldest of `MANY`.

@@ -95,6 +95,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("ending", PACK)
 @pytest.mark.parametrize("name", ["mail.log.1", "mail.log-20261122", "mail.log.0", "mail-20261122.log", "mail.log.old"])
 def test_a_predecessor_of_any_name_and_compression_comes_first(log: Path, name: str, ending: str) -> None:
@@ -309,6 +310,7 @@ def test_no_line_of_the_window_is_before_the_found_start(tmp_path: Path) -> None
     assert done["skipped most"] > 0.5 * done["examples"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("broken", ["one timestamp", "no timestamp is old"])
 def test_a_broken_search_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     really = window.greatest
@@ -335,6 +337,7 @@ def test_without_slack_the_doubled_hour_is_cut_off(log: Path, monkeypatch: pytes
         test_the_doubled_hour_is_not_cut_off(log)
 
 
+@pytest.mark.system
 def test_a_large_log_is_searched_not_read(log: Path) -> None:
     """100 MB with a day of lines: under a twentieth of the timestamps' cost of reading it all."""
     count = 0

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.system
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "benches"))
 
 LINES, ROTATIONS = 300_000, 20

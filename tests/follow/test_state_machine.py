@@ -499,6 +499,7 @@ BROKEN: list[Break] = [
 ]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_follower_is_noticed(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats.hostile import lines, patterns, pumped
+from pbs_fast.errors import FormatError
 from pbs_fast.formats.automaton import Program
 from pbs_fast.formats.bounded import Bounded, Proved, Way, compiled, is_proved
-from pbs_fast.formats.loader import load_catalogue
+from pbs_fast.formats.loader import DATA, load_catalogue
 from pbs_fast.formats.structure import PatternError
+from pbs_fast.matching.python.tags import Routes, _compile, _kinds
 
 Share = Callable[[object], None]
 
@@ -142,15 +146,23 @@ def test_the_known_ones(pattern: str, way: Way) -> None:
 
 
 def test_each_packaged_pattern_is_proved() -> None:
-    """So the Python backend runs each of them by `re`, and each line costs its length."""
-    found = [
-        (fmt.name, pattern)
-        for fmt in load_catalogue()
-        for kind in ("login", "logout", "session_address", "session_success", "session_failure", "session_end")
-        for pattern in getattr(fmt, kind)
-        if not isinstance(compiled(pattern, Way.WHOLE), Proved)
-    ]
-    assert found == []
+    """So the Python backend runs each of them by `re`, which it does without asking (`Format.packaged`), and each line
+    costs its length."""
+    patterns = [(fmt.name, pattern) for fmt in load_catalogue() for _, pattern in _kinds(fmt)]
+    assert [each for each in patterns if not isinstance(compiled(each[1], Way.WHOLE), Proved)] == []
+
+
+def test_only_what_comes_with_the_package_is_taken_as_proved(tmp_path: Path) -> None:
+    packaged = load_catalogue()
+    assert all(fmt.packaged for fmt in packaged)
+    (tmp_path / "uw.toml").write_bytes((DATA / "uw.toml").read_bytes())
+    (copy,) = load_catalogue(tmp_path)
+    assert not copy.packaged
+    slow = replace(copy, login=("(?:aa?)*x(?P<ip>b)",))
+    (pick,) = _compile([(slow, False)]).picks[b"aab"]
+    assert isinstance(pick[0].__self__, Bounded)  # type: ignore[attr-defined]
+    with pytest.raises(FormatError, match="correct the pattern"):
+        Routes([replace(copy, login=("(?P<ip>a)(?=b)",))])
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def _samples(layout: Layout) -> list[Sample]:
     ]
 
 
+@pytest.mark.system
 @LAYOUT
 def test_every_sample_gives_what_it_says(core: Backend, layout: Layout) -> None:
     granted = 0

@@ -88,6 +88,7 @@ def granted(core: Backend, formats: tuple[Format, ...], data: bytes) -> int:
     return sum(event.kind == "login" for event in stream.events(matcher.scan(data, reference=REFERENCE)))
 
 
+@pytest.mark.system
 def test_a_lost_datagram_grants_nothing(core: Backend) -> None:
     marked = "Mar  4 06:12:09 mx pop3d: LOGIN, user=lena, ip=[203.0.113.5], port=[40122], protocol=POP3"
     for seed in range(3):

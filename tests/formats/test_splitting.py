@@ -22,6 +22,7 @@ PYTHON = next(core for core in CORES if core.name == "python")
 MIXING = [splitter for splitter in SPLITTERS if splitter.mixes and 0 not in splitter.mixes]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("splitter", SPLITTERS, ids=lambda splitter: splitter.name)
 def test_no_part_of_a_record_grants(splitter: Splitter) -> None:
     granted = [
@@ -39,6 +40,7 @@ def granting(core: Backend, splitter: Splitter) -> float:
     return sum(made) / len(made)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("splitter", SPLITTERS, ids=lambda splitter: splitter.name)
 def test_the_tries_are_worth_it(splitter: Splitter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the rule a good share of them grants, so each of them is a forged login that it stops."""
@@ -46,6 +48,7 @@ def test_the_tries_are_worth_it(splitter: Splitter, monkeypatch: pytest.MonkeyPa
     assert granting(PYTHON, splitter) > 0.1
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("splitter", MIXING, ids=lambda splitter: splitter.name)
 def test_each_half_of_the_rule_is_needed(splitter: Splitter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole parts without their minute grant between other processes' records, on both backends."""

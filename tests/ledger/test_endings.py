@@ -402,6 +402,7 @@ def test_what_is_not_counted_is_so_after_a_restart_of_ours() -> None:
     assert len(ledger.sessions) == 0
 
 
+@pytest.mark.system
 def test_memory_of_words_is_bounded() -> None:
     ledger = Ledger(GRACE, sessions=OpenSessions(LONGEST, ENDS))
     ledger.finish_replay(START)

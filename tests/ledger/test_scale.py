@@ -14,6 +14,8 @@ from pbs_fast.ledger.ledger import Ledger
 
 from .rows import batch
 
+pytestmark = pytest.mark.system
+
 MILLION = 1_000_000
 
 

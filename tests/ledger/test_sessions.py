@@ -401,6 +401,7 @@ def test_reprocessing_takes_the_stamps_for_the_clock() -> None:
     assert ledger.expire(START + LONGEST + 20).removed == (IPS[0],)
 
 
+@pytest.mark.system
 def test_memory_is_that_of_the_open_sessions() -> None:
     sessions = OpenSessions(LONGEST, ENDS)
     for n in range(200_000):

@@ -24,7 +24,8 @@ from pbs_fast.config import load, merge
 from pbs_fast.events import Event
 from pbs_fast.legacy.convert import convert
 from pbs_fast.legacy.evaluate import evaluate
-from pbs_fast.match.lines import Run, Source
+from pbs_fast.match.lines import Run
+from pbs_fast.match.render import Source
 from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import site_formats

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -31,6 +32,13 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"{reason} (CI=true: run scripts/install-test-servers.sh first, and the tests as root)")
     pytest.skip(f"{reason}: scripts/install-test-servers.sh installs the servers")
+
+
+def require_library(name: str) -> None:
+    """Skip the test, or fail it under CI, without a library that `make setup` leaves to those who need it."""
+    if find_spec(name) is None:
+        reason = f"{name} is not installed: make setup-full installs it"
+        (pytest.fail if os.environ.get("CI", "").lower() == "true" else pytest.skip)(reason)
 
 
 def require(program: str, what: str) -> Path:

@@ -6,14 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import pbs_fast
+from mta import require_library
 from pbs_fast import _core, events
 from pbs_fast.matching.python import fold, scan
+
+pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
 
 
 def stubtest(module: str, mypy_path: Path) -> subprocess.CompletedProcess[str]:
+    require_library("mypy")
     command = [sys.executable, "-m", "mypy.stubtest", module, "--mypy-config-file", str(ROOT / "pyproject.toml")]
     return subprocess.run(
         command,

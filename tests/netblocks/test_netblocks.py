@@ -212,6 +212,7 @@ def test_a_host_without_postfix_has_no_networks_of_postfix(tmp_path: Path, monke
     assert notice.startswith("Postfix is not installed, so no network counts as local")
 
 
+@pytest.mark.system
 @pytest.mark.skipif(not (shutil.which("postconf") or Path("/usr/sbin/postconf").exists()), reason="needs Postfix")
 def test_real_postconf(tmp_path: Path) -> None:
     main = tmp_path / "main.cf"

@@ -74,4 +74,4 @@ mkdir old
 pivot_root . old
 umount -l /old
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=test.target \
-    --log-target=null --show-status=0
+    --log-target=journal --show-status=0

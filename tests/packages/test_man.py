@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import make_man
 import pytest
+from man_texts import EXAMPLES, JOURNAL, SOURCES
 from typer.main import get_command
 
 from mta import unavailable
@@ -27,17 +27,8 @@ PACKAGING = Path(__file__).parents[2] / "packaging"
 PAGES = ("pbs-fast.8", "pbs-fast.toml.5", "pop-before-smtp.8")
 
 
-def make_man() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_man", PACKAGING / "make_man.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_pages_are_up_to_date() -> None:
-    pages = make_man().pages()
+    pages = make_man.pages()
     assert set(pages) == set(PAGES) == {file.name for file in (PACKAGING / "man").iterdir()}
     for name, text in pages.items():
         assert (PACKAGING / "man" / name).read_text() == text, "run: .venv/bin/python packaging/make_man.py"
@@ -76,29 +67,32 @@ def test_every_command_and_option_is_in_the_page() -> None:
     assert "A note on standard error reports, with its line, each setting without a counterpart" in text
 
 
-def test_every_key_and_table_is_in_the_page() -> None:
+def test_every_key_is_in_the_page() -> None:
     text = shown("pbs-fast.toml.5")
     for key in (*(name.rpartition(".")[2] for name in KEYS), *TABLE_KEYS):
         assert re.search(rf"(?m)^       {key}(?:$| )", text), key
-    for name in TYPES:
-        assert re.search(rf"(?m)^       {name}:(?:$| )", text), name
     assert "login = ['user {user} logged in from {ip}']" in text
+
+
+def test_every_form_of_log_and_table_is_in_the_page() -> None:
+    text = shown("pbs-fast.8")
+    for name in (*SOURCES, *(f"{key}=" for key in JOURNAL), *(f"{name}:" for name in TYPES)):
+        assert re.search(rf"(?m)^       {re.escape(name)}(?:$| )", text), name
 
 
 def test_the_examples_are_true(tmp_path: Path) -> None:
     """Each command of an EXAMPLES section has a command and options that exist, each file is a configuration."""
     group: Any = get_command(application())
-    examples = make_man()._EXAMPLES
-    assert set(examples) == set(PAGES)
+    assert set(EXAMPLES) == set(PAGES)
     for page in PAGES:
         assert ".SH EXAMPLES" in (PACKAGING / "man" / page).read_text()
-    for text, _ in examples["pbs-fast.8"]:
+    for text, _ in EXAMPLES["pbs-fast.8"]:
         program, name, *words = shlex.split(text.partition("|")[0])
         assert program == "pbs-fast"
         with group.commands[name].make_context(name, words):
             pass
-    for text, _ in examples["pop-before-smtp.8"]:
+    for text, _ in EXAMPLES["pop-before-smtp.8"]:
         assert normalise(shlex.split(text)[1:])
-    for text, _ in examples["pbs-fast.toml.5"]:
+    for text, _ in EXAMPLES["pbs-fast.toml.5"]:
         (tmp_path / "example.toml").write_text(text)
         assert read_file(str(tmp_path / "example.toml")).values

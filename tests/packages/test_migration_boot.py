@@ -12,7 +12,7 @@ import pytest
 
 from mta import unavailable
 from mta.guide import blocks
-from packages.test_boot import Machine, boot
+from packages.test_boot import SINCE_254, Machine, boot
 from packages.test_units import version
 
 _SCRIPT = r"""
@@ -78,12 +78,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     text = _SCRIPT.replace(
         "STEPS", "\n".join(f"step {shlex.quote(line)}" for line in (*guide["convert"], *guide["unit"]))
     )
-    if version() < 253:
-        text = (
-            "mkdir -p /etc/systemd/system/pbs-fast.service.d\n"
-            "cp /opt/packaging/systemd/before-253.conf /etc/systemd/system/pbs-fast.service.d/\n"
-            "systemctl daemon-reload\n" + text
-        )
+    if version() >= 254:
+        text = SINCE_254 + text
     return boot(text, tmp_path_factory)
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,13 @@ def test_each_dependency_has_its_reason() -> None:
         asked += re.findall(r"(?m)^([a-z0-9_-]+) = ", block)
     assert len(asked) > 15
     assert [name for name in asked if name not in reasons and name != "pbs-core"] == []
+
+
+def test_setup_installs_only_the_groups_that_it_names() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert {"build", "test", "lint", "plot"} <= set(groups)
+    assert "dev" not in groups, "maturin develop installs one of that name, too"
+    assert re.findall(r"--group (\w+)", (ROOT / "scripts" / "setup.sh").read_text()) == ["build", "test"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)

@@ -1,4 +1,4 @@
-"""`systemctl reload` under a systemd that knows Type=notify-reload (253 and later), as process 1 of a private machine.
+"""`systemctl reload` under a systemd that gets since-254.conf, as process 1 of a private machine.
 
 Where the installed one is older, the one that scripts/unpack-newer-systemd.sh has unpacked is laid over the system.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mta import unavailable
-from packages.test_boot import Machine, boot
+from packages.test_boot import SINCE_254, Machine, boot
 from packages.test_units import version
 
 NEWER = Path("/opt/pbs-fast-tests/systemd")
@@ -46,15 +46,15 @@ kill -s RTMIN+13 1
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     newer = ""
-    if version() < 253:
+    if version() < 254:
         if not (NEWER / "usr/lib/systemd/systemd").exists():
-            unavailable("systemd is older than 253, and no newer one is unpacked")
+            unavailable("systemd is older than 254, and no newer one is unpacked")
         newer = str(NEWER)
-    return boot(_SCRIPT, tmp_path_factory, newer)
+    return boot(SINCE_254 + _SCRIPT, tmp_path_factory, newer)
 
 
 def test_it_is_the_newer_systemd_and_the_type_is_known(machine: Machine) -> None:
-    assert int(machine.text("version").split()[1]) >= 253
+    assert int(machine.text("version").split()[1]) >= 254
     assert machine.status("start") == 0, machine.journal("pbs-fast")
     assert machine.shown("shown") == {"Type": "notify-reload", "ActiveState": "active"}
 

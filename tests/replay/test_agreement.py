@@ -182,10 +182,10 @@ def test_the_audit_lines_do_not_depend_on_debug(tmp_path: Path, seed: int) -> No
         own = tmp_path / f"own{len(debug)}.log"
         options = ["--nowrite", "--reprocess", "--once", f"--watchlog={log}", *debug, f"--logto={own}"]
         assert pbs("run", f"--config={config}", *options).returncode == 0
-        said.append(re.findall(r"(?m)^.{15} (?:added|removed) .*", own.read_text()))
+        said.append(re.findall(r"(?m)^.{15} would (?:add|remove) .*", own.read_text()))
     assert said[0] == said[1]
     assert len(said[0]) > 200
     # Seconds with several lines, and both kinds of lines by turns.
-    words = [(line[:15], line[16:21]) for line in said[0]]
+    words = [(line[:15], line[22:25]) for line in said[0]]
     assert sum(one == two for one, two in pairwise(words)) > 50
     assert sum(one[1] != two[1] for one, two in pairwise(words)) > 50

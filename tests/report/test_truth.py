@@ -133,6 +133,7 @@ def test_a_poll_right_after_the_message_does_not_hide_the_login_before(core: Bac
     assert look(core, [write(hub, tmp_path / "mail.log")]).delays == ((600, 1),)
 
 
+@pytest.mark.system
 def test_memory_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_pieces(monkeypatch)
     logs = [write(town(days=days), tmp_path / f"{days}.log") for days in (4, 4, 40)]

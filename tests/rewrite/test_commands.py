@@ -14,6 +14,8 @@ from daemon.running import Site
 from pbs_fast.cli import main
 from rewrite.wrapping import cri, docker
 
+pytestmark = pytest.mark.system
+
 A, B, C, D = "203.0.113.1", "2001:db8::2", "203.0.113.3", "203.0.113.4"
 FORMAT = "%d/%b/%Y:%H:%M:%S %z"
 

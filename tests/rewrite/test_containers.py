@@ -298,6 +298,7 @@ def test_any_bytes(share: Reporter, seed: int) -> None:
     share(whole.events)
 
 
+@pytest.mark.system
 def test_json_is_read_once_a_line_and_quickly(wrap: Callable[..., bytes]) -> None:
     """A hundred thousand entries take a second or so, not a minute."""
     import time

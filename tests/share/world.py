@@ -415,7 +415,9 @@ class World:
                 if node.outbox.sends_all_at(number) is not None:
                     link.owing = self.time
             for ip, (_, sure) in node.sure.items():
-                assert sure <= self.time or ip in node.ledger, f"{ip} logged in at {node.name}, which forgot it"
+                assert sure <= self.time or ip in node.ledger or node.allowed, (
+                    f"{ip} logged in at {node.name}, which forgot it"
+                )
             for ip, row, end in node.rows():
                 if row.node:
                     assert row.node in node.trusted, f"{node.name} has a row of {row.node}, which it does not trust"

@@ -25,6 +25,8 @@ from pbs_fast.sources.lines import Piece
 from pbs_fast.sources.protocol import Notice, Past, SourceOptions, Start
 from sources.journals import Journald, fields, message, program, store
 
+pytestmark = pytest.mark.system
+
 NOW = time.time()
 TAGS = ("dovecot", "imapd")
 

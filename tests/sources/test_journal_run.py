@@ -16,6 +16,8 @@ from daemon.running import PROGRAM, Site
 from mta import private_directory, wait_for
 from sources.journals import Journald, fields, message, program, store
 
+pytestmark = pytest.mark.system
+
 A, B, C, D = "203.0.113.5", "203.0.113.6", "2001:db8::7", "203.0.113.66"
 
 

@@ -93,6 +93,7 @@ def test_a_skippable_zstd_frame_may_come_first(tmp_path: Path) -> None:
         assert read_all(log) == TEXT
 
 
+@pytest.mark.system
 @packed
 def test_cut_off_data_give_their_text_before_the_error(tmp_path: Path, kind: str) -> None:
     whole = PACKERS[kind](os.urandom(1 << 20).hex().encode())

@@ -24,6 +24,8 @@ from pbs_fast.sources.lines import MAX_LINE, TOO_LONG, Piece
 from pbs_fast.sources.protocol import SourceOptions
 from pbs_fast.sources.stdin import StdinSource
 
+pytestmark = pytest.mark.system
+
 
 def text(pieces: list[Piece]) -> bytes:
     return b"".join(piece.data[piece.start : piece.stop] for piece in pieces)

@@ -22,9 +22,11 @@ from pbs_fast.tables import Table, TableOptions, open_table
 
 FILE_TYPES = ("hash", "btree", "lmdb", "cdb", "text")
 #: Types that Postfix reads.
-POSTFIX_TYPES = ("hash", "btree", "lmdb", "cdb", "socketmap")
+POSTFIX_TYPES = ("hash", "btree", "lmdb", "cdb", "socketmap", "policy")
 #: Types whose changes an open session sees, and for which smtpd never restarts.
-LIVE_TYPES = ("lmdb", "socketmap")
+LIVE_TYPES = ("lmdb", "socketmap", "policy")
+#: Types that the daemon answers itself.
+SERVED_TYPES = ("socketmap", "policy", "policy?alone")
 #: Types with keys as Exim spells them.
 EXIM_TYPES = ("cdb?keys=exim", "hash?keys=exim", "lmdb?keys=exim&group=root", "text?keys=exim", "text?keys=iplsearch")
 EXIM_LMDB = EXIM_TYPES[2]
@@ -33,7 +35,12 @@ OTHER_TYPES = ("sendmail", "tcprules", "courier")
 #: Its file is of text's kind, and nobody but us reads it; what only it does: test_exec.py.
 EXEC = "exec?command=/bin/true"
 #: Those whose value is what the MTA acts on, and what it is; it can name no user.
-ACTED_ON = {"tcprules": 'allow,RELAYCLIENT=""', "courier": "allow,RELAYCLIENT"}
+ACTED_ON = {
+    "tcprules": 'allow,RELAYCLIENT=""',
+    "courier": "allow,RELAYCLIENT",
+    "policy": "OK",
+    "policy?alone": "OK",
+}
 #: One for each kind of file there is; the other tables for Exim differ in their keys only.
 KINDS = (*FILE_TYPES, EXIM_LMDB, *OTHER_TYPES)
 #: tcprules as scripts/install-test-servers.sh unpacks it, and what plays Courier's tool.
@@ -59,8 +66,9 @@ def value_of(kind: str) -> str:
 
 @pytest.fixture(autouse=True)
 def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 programs a rebuild would take most of a test's time."""
+    """500 programs a rebuild, or waiting for a log that nobody reads, would take most of a test's time."""
     monkeypatch.setattr("pbs_fast.tables.types.exec.TURN", 0.05)
+    monkeypatch.setattr("pbs_fast.tables.policy.table.PATIENCE", 0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +90,7 @@ class Reader:
         return self._process.pid
 
     def rows(self, spec: str, asked: Iterable[str] = ()) -> dict[str, str]:
-        """All rows; of a socketmap, whose rows nobody can list, those of the keys `asked` for."""
+        """All rows; of a table that is served, whose rows nobody can list, those of the keys `asked` for."""
         answer = self._ask({"do": "list", "spec": spec, "asked": [*asked]})
         assert isinstance(answer, dict), answer
         return answer
@@ -154,7 +162,8 @@ class Opener:
     def spec(self, kind: str) -> str:
         """With the options, as another process opens it; `Table.spec` is what the MTA is told."""
         kind, mark, ours = kind.partition("?")
-        where = f"unix:{self._directory}/relay.sock:pbs" if kind == "socketmap" else f"{self._directory}/relay"
+        place = f"{self._directory}/relay"
+        where = {"socketmap": f"unix:{place}.sock:pbs", "policy": f"unix:{place}.sock"}.get(kind, place)
         return f"{kind}:{where}{mark}{ours}"
 
     def __call__(self, kind: str, **options: Any) -> Table:

@@ -8,29 +8,42 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, BinaryIO
 
 from pbs_fast.errors import PbsError
 from pbs_fast.tables import list_rows
 
 
 def look_up(spec: str, keys: list[str]) -> dict[str, str]:
-    """What a socketmap answers, asked as the protocol says: one netstring there and one back for each key."""
-    _, _, path, name = spec.partition("?")[0].split(":")
-    found = {}
+    """What a table that is served answers for each key, in its own protocol."""
+    kind, _, path, *rest = spec.partition("?")[0].split(":")
+    ask = ask_map if kind == "socketmap" else ask_policy
     with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rb") as answers:
         connection.settimeout(60)
         connection.connect(path)
-        for key in keys:
-            question = f"{name} {key}".encode()
-            connection.sendall(b"%d:%b," % (len(question), question))
-            digits = b""
-            while (byte := answers.read(1)) != b":":
-                digits += byte
-            answer = answers.read(int(digits) + 1).decode().removesuffix(",")
-            if answer != "NOTFOUND ":
-                found[key] = answer.removeprefix("OK ")
-    return found
+        found = {key: ask(connection, answers, key, *rest) for key in keys}
+    return {key: answer for key, answer in found.items() if answer is not None}
+
+
+def ask_map(connection: socket.socket, answers: BinaryIO, key: str, name: str) -> str | None:
+    """Socketmap: one netstring there and one back."""
+    question = f"{name} {key}".encode()
+    connection.sendall(b"%d:%b," % (len(question), question))
+    digits = b""
+    while (byte := answers.read(1)) != b":":
+        digits += byte
+    answer = answers.read(int(digits) + 1).decode().removesuffix(",")
+    return None if answer == "NOTFOUND " else answer.removeprefix("OK ")
+
+
+def ask_policy(connection: socket.socket, answers: BinaryIO, key: str) -> str | None:
+    """The policy protocol: lines and an empty one there, one line and an empty one back."""
+    connection.sendall(
+        b"request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=%b\ninstance=1.2.3\n\n" % key.encode()
+    )
+    answer = answers.readline().decode().removeprefix("action=").removesuffix("\n")
+    assert answers.readline() == b"\n"
+    return None if answer == "DUNNO" else answer
 
 
 def watch(spec: str, keys: set[str], stop: threading.Event, result: dict[str, Any]) -> None:
@@ -65,7 +78,7 @@ def main() -> None:
             case "list":
                 spec = question["spec"]
                 try:
-                    served = spec.startswith("socketmap:")
+                    served = spec.startswith(("socketmap:", "policy:"))
                     answer = look_up(spec, question["asked"]) if served else dict(list_rows(spec))
                 except PbsError as error:
                     answer = str(error)

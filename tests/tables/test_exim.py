@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from daemon.running import login
 from mta.exim import LOCAL, Exim, configured, require_exim
 from mta.guide import blocks
 from pbs_fast.events import Delta
-from pbs_fast.tables import Table, open_table
+from pbs_fast.tables import Table, TableOptions, open_table
+from pbs_fast.tables.file.modes import exim_group
 from tables.conftest import grant
 
 FOUR, SIX = "203.0.113.5", "2001:db8::a:0:0:b"
@@ -32,7 +34,7 @@ NAMES = {
 
 def test_every_variant_of_the_guide_is_tested() -> None:
     found = blocks(GUIDE)
-    assert set(found) == {"acl", *(f"{what} {name}" for what in ("main", "run") for name in NAMES)}
+    assert set(found) == {"acl", "caps", *(f"{what} {name}" for what in ("main", "run") for name in NAMES)}
 
 
 class Site:
@@ -116,6 +118,43 @@ def test_lookups_of_the_table_itself(spec: str, lookup: str, file: str, director
             ("203.0.113", "none"),
         ):
             assert exim.expand(f"${{lookup{{{key}}}{lookup}{{{directory}/{file}}}{{$value}}{{none}}}}") == value
+
+
+def test_a_cap_for_each_login(directory: Path) -> None:
+    """The guide's statements with small numbers: by login and not by address, and nothing that Exim does not relay."""
+    require_exim("cdb")
+    lines = blocks(GUIDE, directory)
+    caps = [line.replace("200 / 1h", "3 / 1h").replace("500 / 1h", "5 / 1h") for line in lines["caps"]]
+    assert caps != lines["caps"]
+    table = open_table(f"cdb:{directory}/relay?keys=exim", options=TableOptions(value="ok {user}"))
+    users = {FOUR: "Anna", SIX: "anna", "203.0.113.6": "a/noupdate", "203.0.113.7": None}
+    table.rebuild({ip: grant()._replace(user=user) for ip, user in users.items()})
+    table.close()
+    with configured(lines["main cdb"], [*caps, *lines["acl"]]) as exim:
+
+        def codes(client: str, recipients: int, domain: str = "elsewhere.test") -> list[int]:
+            replies = exim.session(client, [f"r{each}@{domain}" for each in range(recipients)], real=True)
+            return [reply.code for reply in replies]
+
+        assert codes(FOUR, 2) == [250, 250]
+        assert codes(FOUR, 3) == [250, 451, 451], "over several sessions"
+        assert codes(SIX, 1) == [451], "the same login from elsewhere"
+        assert codes(FOUR, 2, LOCAL) == [250, 250], "mail for this site is not counted"
+        assert codes("203.0.113.6", 5) == [250, 250, 250, 451, 451], "a name cannot set options"
+        assert codes("203.0.113.7", 6) == [250] * 5 + [451], "a login without a name has the cap of its address"
+        assert codes("203.0.113.9", 1) == [550]
+
+
+@pytest.mark.parametrize("spec", ["cdb:{}/relay?keys=exim", "hash:{}/relay?keys=exim"])
+def test_a_file_that_names_users_is_for_the_group_of_its_mta(spec: str, directory: Path) -> None:
+    require_exim("cdb")
+    for text, group in ((spec, exim_group()), (spec.partition("?")[0].replace("relay", "postfix"), "postfix")):
+        table = open_table(text.format(directory), options=TableOptions(value="ok {user}"))
+        assert table.file is not None
+        found = table.file.stat()
+        table.close()
+        assert found.st_mode & 0o777 == 0o640
+        assert grp.getgrgid(found.st_gid).gr_name == group
 
 
 def test_what_an_open_session_sees(site: Site) -> None:

@@ -12,7 +12,8 @@ from mta.postfix import require_postfix, running
 from pbs_fast.errors import UsageError
 from pbs_fast.events import Delta
 from pbs_fast.tables import open_table
-from pbs_fast.tables.socketmap.table import _Rows
+from pbs_fast.tables.served.rows import Rows
+from pbs_fast.tables.socketmap.table import Answer
 from tables.conftest import Opener, Reader, grant
 
 A, B = "203.0.113.5", "203.0.113.6"
@@ -75,11 +76,11 @@ WIDER = {"asked": 0, "by network": 0}
 
 @given(CHANGES, st.sampled_from([None, 56, 64]))
 def test_networks_hold_as_long_as_their_longest_row(changes: list[tuple[str, str, int]], bits: int | None) -> None:
-    rows = _Rows(bits)
+    rows: Rows[Answer] = Rows(bits)
     truth: dict[str, int] = {}
     for do, ip, end in changes:
         if do == "put":
-            rows.put(ip, (end, b"OK"))
+            rows.put(ip, Answer(end, b"OK"))
             truth[ip] = end
         else:
             rows.remove(ip)

@@ -84,6 +84,24 @@ def test_a_change_after_quiet_goes_at_once_and_the_next_waits_for_the_window() -
     assert sorted(table.load()) == ["10.0.0.2", "10.0.0.3"]
 
 
+@pytest.mark.parametrize(("takes", "pause"), [(0.0, 0.25), (0.05, 0.2), (0.125, 0.125), (60.0, 0.125)])
+def test_the_window_counts_from_the_beginning_of_a_write(takes: float, pause: float) -> None:
+    """What comes meanwhile waits no longer for a slow disk; one that never ends in time leaves half of the window."""
+    clock, table = Clock(), Flaky(window=0.25)
+    pending = Pending(table, clock=clock)
+    write = table.apply
+
+    def slowly(delta: Delta) -> None:
+        clock.now += takes
+        write(delta)
+
+    table.apply = slowly  # type: ignore[method-assign]
+    pending.add(Delta({"10.0.0.1": grant()}))
+    assert pending.flush()
+    pending.add(Delta({"10.0.0.2": grant()}))
+    assert pending.due == pytest.approx(clock.now + pause)
+
+
 def test_failure_is_said_once_and_caught_up(caplog: pytest.LogCaptureFixture) -> None:
     clock, table = Clock(), Flaky()
     pending = Pending(table, clock=clock)

@@ -38,7 +38,7 @@ def _elsewhere(kind: str, path: Path) -> str:
     return f"{kind}:{path}{mark}{options}"
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "socketmap"])
+@pytest.mark.parametrize("kind", [*KINDS, "socketmap", "policy"])
 def test_an_unwritable_directory_names_user_and_mode(kind: str, opened: Opener, directory: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("plays another user, so it needs root")

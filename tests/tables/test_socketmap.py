@@ -21,7 +21,8 @@ from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta
 from pbs_fast.serving import server as serving
 from pbs_fast.serving.netstring import Decoder, encode
-from pbs_fast.serving.server import Port, Server
+from pbs_fast.serving.port import Port
+from pbs_fast.serving.server import Server
 from pbs_fast.tables import Table, TableOptions, list_rows, open_table
 from tables.conftest import Opener, grant
 
@@ -175,7 +176,7 @@ def test_a_client_that_breaks_the_rules_is_dropped_alone(junk: bytes, opened: Op
 def test_clients_that_hang_hold_nobody_up_and_end(
     opened: Opener, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "STALLED", 0.3)
+    monkeypatch.setattr("pbs_fast.serving.port.STALLED", 0.3)
     monkeypatch.setattr(serving, "_SWEEP", 0.1)
     opened("socketmap").rebuild({A: grant()})
     good, half, deaf = connect(), connect(), connect()
@@ -198,7 +199,7 @@ def _send_for_ever(client: Client) -> None:
 
 
 def test_idle_clients_end(opened: Opener, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "IDLE", 0.2)
+    monkeypatch.setattr("pbs_fast.serving.port.IDLE", 0.2)
     monkeypatch.setattr(serving, "_SWEEP", 0.05)
     opened("socketmap").rebuild({})
     client = connect()

@@ -77,7 +77,8 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
         ("LMDB:/x", "did you mean lmdb:?"),
         (
             "zzzz:/x",
-            "there are hash:, btree:, lmdb:, cdb:, text:, socketmap:, sendmail:, tcprules:, courier:, exec:, null:",
+            "there are hash:, btree:, lmdb:, cdb:, text:, socketmap:, policy:, sendmail:, tcprules:, courier:, exec:, "
+            "null:",
         ),
         ("/x/relay", "needs a type before the path, as in lmdb:/x/relay"),
         ("hash:", "needs the path of a file"),
@@ -146,11 +147,32 @@ def test_a_path_without_type(
     if db:
         (tmp_path / "relay.db").touch()
     answers = {name: text.replace("{path}", str(path)) for name, text in host.items()}
-    found = resolve(str(path) + suffix, ask=Postconf(**answers))
+    found = resolve(str(path) + suffix, ask=Postconf(**answers), exim=lambda: None)
     assert found.spec.type == chosen
     if ("configured" in host and "names" in reason) or db:
         assert found.spec.path == path, "what Postfix opens"
     assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("host", "db", "chosen"),
+    [
+        ({}, False, ("cdb", "exim")),
+        ({}, True, ("hash", "")),
+        ({"default_database_type": "lmdb\n"}, False, ("lmdb", "")),
+    ],
+)
+def test_a_path_without_type_beside_exim(
+    host: dict[str, str], db: bool, chosen: tuple[str, str], tmp_path: Path
+) -> None:
+    """Debian's Exim has no look-up lmdb, so a host without Postfix must not start with such a table."""
+    path = tmp_path / "relay"
+    if db:
+        (tmp_path / "relay.db").touch()
+    found = resolve(str(path), ask=Postconf(**host), exim=lambda: "/usr/sbin/exim4")
+    assert (found.spec.type, found.spec.option("keys")) == chosen
+    assert found.spec.path == path
+    assert ("/usr/sbin/exim4" in found.reason) == (found.spec.type == "cdb")
 
 
 def test_a_type_that_is_not_written_is_never_replaced(tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from pbs_fast.errors import PbsError, SourceError, UsageError
 #: Colours of the first and the second backend.
 _COLOURS = ("#1f6f8b", "#d1873b")
 
-_INSTALL = "pip install 'pbs-fast[plot]'"
-
 
 def check(path: str) -> None:
     """To be asked first. Raises UsageError for a file that is neither SVG nor PNG, PbsError without matplotlib."""
@@ -24,7 +22,17 @@ def check(path: str) -> None:
         raise UsageError(f"--plot={path}: neither .svg nor .png; name a file that ends so")
     # Not imported yet: its 40 MB would count in the replay's peak memory.
     if find_spec("matplotlib") is None:
-        raise PbsError(f"--plot needs matplotlib, which is not installed: {_INSTALL}")
+        raise PbsError(f"--plot needs matplotlib, {_where()}")
+
+
+def _where() -> str:
+    """What to do about the missing library: a distribution's package is no place for pip."""
+    from importlib.metadata import distribution
+
+    installer = (distribution("pbs-fast").read_text("INSTALLER") or "").strip()
+    if installer == "debian":
+        return "which the Debian package does not hold; --json prints the figures"
+    return "which is not installed: pip install 'pbs-fast[plot]'"
 
 
 def plot(path: str, records: Sequence[dict[str, Any]]) -> None:

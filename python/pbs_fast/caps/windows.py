@@ -13,6 +13,8 @@ from typing import NamedTuple
 from pbs_fast.errors import UsageError
 
 PARTS = 12
+#: Longest window in seconds; like the longest `grace`.
+LONGEST = 30 * 86_400
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RATE = re.compile(r"(?P<limit>[0-9]{1,9})/(?P<count>[0-9]{1,4})(?P<unit>[smhd])")
@@ -32,8 +34,10 @@ class Rate(NamedTuple):
 def parse_rate(text: str) -> Rate:
     """The rate that `200/1h` names. Raises UsageError."""
     found = _RATE.fullmatch(text)
-    if found is None or not int(found["limit"]) or int(found["count"]) * _UNITS[found["unit"]] < PARTS:
-        raise UsageError(f"{text}: is not a rate; write it like 200/1h or 1000/1d, with at least {PARTS} seconds")
+    if found is None or not int(found["limit"]):
+        raise UsageError(f"{text}: is not a rate; write it like 200/1h or 1000/1d")
+    if not PARTS <= int(found["count"]) * _UNITS[found["unit"]] <= LONGEST:
+        raise UsageError(f"{text}: is not a rate; its time must be from {PARTS} seconds to 30 days")
     return Rate(int(found["limit"]), int(found["count"]) * _UNITS[found["unit"]])
 
 
@@ -75,3 +79,13 @@ class Window:
         admitted = max(0, min(n, limit - self.used(second)))
         self.add(second, admitted)
         return admitted
+
+    def parts(self) -> list[tuple[float, int]]:
+        """What counts, the oldest first: the last moment of each part that has any, and how much."""
+        length = self._seconds / PARTS
+        # A thousandth before the end: within the part on a clock that is a little off, too.
+        return [
+            ((part + 0.999) * length, n)
+            for part in range(self._part - PARTS + 1, self._part + 1)
+            if (n := self._counts[part % PARTS])
+        ]

@@ -25,7 +25,7 @@ from pbs_fast.cli.replays import (
 if TYPE_CHECKING:
     from pbs_fast.bench.rate import LogRate
     from pbs_fast.bench.replay import Replay
-    from pbs_fast.matching import Backend
+    from pbs_fast.matching import Backend, Matcher
     from pbs_fast.matching.rewrite.logtime import LogTime as Timestamps
     from pbs_fast.tables import Table
 
@@ -102,7 +102,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 metavar="FILE.svg|FILE.png",
-                help="Plot the results; needs pip install 'pbs-fast[plot]'.",
+                help="Plot the results; needs the library matplotlib.",
                 show_default=False,
             ),
         ] = None,
@@ -136,7 +136,8 @@ def register(app: typer.Typer) -> None:
             site = read_site(config, "bench", backends[0], log_timezone, logtime) if totals is None else _packaged()
             reference = parse_now(now, site.log_timezone)
             with _scratch(table) as scratch:
-                plan = _Plan(paths, site, grace, reference, threads, scratch, repeat, totals, not json)
+                matchers = {str(one.name): make_matcher(one, site.formats, site.log_timezone) for one in backends}
+                plan = _Plan(paths, site, matchers, grace, reference, threads, scratch, repeat, totals, not json)
                 records = _run(backends, plan)
             rate = None if json else _rate(backends[0], plan)
         typer.echo(
@@ -162,6 +163,8 @@ class _Plan(NamedTuple):
 
     logs: list[str]
     site: Site
+    matchers: dict[str, Matcher]
+    """One for all runs of a backend, because to compile the formats takes as long as to read a small log."""
     grace: int
     now: int | None
     threads: int | None
@@ -221,7 +224,6 @@ def _run(backends: list[Backend], plan: _Plan) -> list[dict[str, Any]]:
 
     Raises CoreError if runs disagree or the counts differ from what was generated.
     """
-    from pbs_fast.bench.generated import check
     from pbs_fast.bench.repeats import median_record
     from pbs_fast.bench.report import differences, record
     from pbs_fast.errors import CoreError
@@ -232,10 +234,12 @@ def _run(backends: list[Backend], plan: _Plan) -> list[dict[str, Any]]:
     for run in range(1, plan.repeat + 1):
         for backend, records in zip(backends, runs, strict=True):
             with progress(title(backend.name, run, plan.repeat), plan.logs, plan.progress) as on_position:
-                replay = _make(backend, plan.site, plan.grace, plan.table)
+                replay = _make(backend, plan)
                 threads = plan.threads or default_threads(backend)
                 records.append(record(replay(plan.logs, now=plan.now, threads=threads, on_position=on_position)))
             if plan.totals is not None:
+                from pbs_fast.bench.generated import check
+
                 check(records[-1], plan.totals)
     if differing := differences([each for records in runs for each in records]):
         who = "the backends disagree" if len(backends) > 1 else "runs disagree"
@@ -248,10 +252,9 @@ def _rate(backend: Backend, plan: _Plan) -> LogRate | None:
     from pbs_fast.matching.reader import Reader
 
     site = plan.site
-    matcher = make_matcher(backend, site.formats, site.log_timezone)
     reader = Reader(
         backend,
-        matcher,
+        plan.matchers[backend.name],
         source="bench",
         gap=plan.grace,
         live=False,
@@ -275,13 +278,14 @@ def _backends(choice: str | None) -> list[Backend]:
     return [load_backend(choice)]
 
 
-def _make(backend: Backend, site: Site, grace: int, table: Table | None) -> Replay:
+def _make(backend: Backend, plan: _Plan) -> Replay:
     from pbs_fast.bench.replay import Replay
 
+    site, table = plan.site, plan.table
     if table is not None:
         table.rebuild({})
-    matcher = make_matcher(backend, site.formats, site.log_timezone)
-    return Replay(backend, matcher, grace=grace, table=table, logtime=_timestamps(site), shape=site.shape)
+    matcher = plan.matchers[backend.name]
+    return Replay(backend, matcher, grace=plan.grace, table=table, logtime=_timestamps(site), shape=site.shape)
 
 
 def _timestamps(site: Site) -> Timestamps | None:

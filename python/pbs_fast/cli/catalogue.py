@@ -22,8 +22,11 @@ def register(app: typer.Typer) -> None:
     @app.command("formats", cls=Grouped, rich_help_panel=panels.LOGS)
     def formats(
         name: Annotated[
-            str | None, typer.Argument(metavar="[NAME]", help="Show this format's patterns and sample lines.")
+            str | None, typer.Argument(metavar="[NAME]", help="Show this format's tags and sample lines.")
         ] = None,
+        patterns: Annotated[
+            bool, typer.Option("--patterns", help="Show this format's patterns instead, as its file has them.")
+        ] = False,
         json: Annotated[bool, typer.Option("--json", help="Print JSON: one format, or a list of all.")] = False,
         config: ConfigFile = None,
     ) -> None:
@@ -33,6 +36,10 @@ def register(app: typer.Typer) -> None:
         from pbs_fast.config import load, merge
         from pbs_fast.matching.site import site_formats
 
+        if patterns and name is None:
+            from pbs_fast.errors import UsageError
+
+            raise UsageError("--patterns needs the name of a format; pbs-fast formats lists them")
         settings = merge(load(config), ())
         site = site_formats(settings)
         for warning in site.warnings:
@@ -47,11 +54,12 @@ def register(app: typer.Typer) -> None:
             )
         else:
             found = _find(catalogue, name)
-            samples = own[name].get("sample", []) if name in own else _samples(name)
+            keys = own[name] if name in own else _file(name)
+            samples = keys.get("sample", [])
             if json:
                 text = json_module.dumps(_details(found) | {"samples": samples}, indent=2) + "\n"
             else:
-                text = _page(found, samples)
+                text = _page(found, _patterns(keys) if patterns else [*_samples(samples), "", _more(found, name)])
         typer.echo(text, nl=False)
 
     @app.command("version", cls=Grouped, rich_help_panel=panels.SETUP)
@@ -115,21 +123,20 @@ def _details(found: Format) -> dict[str, Any]:
     return asdict(found)
 
 
-def _samples(name: str) -> list[dict[str, Any]]:
+def _file(name: str) -> dict[str, Any]:
     from pbs_fast.formats import loader
 
     file = loader.DATA / f"{name}.toml"
-    samples: list[dict[str, Any]] = loader.parse(loader.read(file), file).get("sample", [])
-    return samples
+    return loader.parse(loader.read(file), file)
 
 
 def _table(catalogue: tuple[Format, ...]) -> str:
     return table(("NAME", "SERVER"), [[each.name, each.title] for each in catalogue], look()) + (
-        "pbs-fast formats NAME shows versions, syslog tags, patterns and samples\n"
+        "pbs-fast formats NAME shows versions, syslog tags and samples; with --patterns the patterns\n"
     )
 
 
-def _page(found: Format, samples: list[dict[str, Any]]) -> str:
+def _page(found: Format, rest: list[str]) -> str:
     lines = [f"{found.name}: {', '.join(filter(None, (found.title, found.versions)))}"]
     if found.program:
         lines += [f"tags: {' '.join(found.program)}"]
@@ -137,30 +144,52 @@ def _page(found: Format, samples: list[dict[str, Any]]) -> str:
         lines += [f"tags over TLS: {' '.join(found.tls_program)}"]
     if found.line_login:
         lines += ["tags: any, whole lines are searched"]
-    if found.own_probe is not None:
-        lines += [f"own log: its messages start with  {found.own_probe}"]
     if found.cut:
         lines += [f"records are cut at {found.cut} bytes"]
-    for title, patterns in (
-        ("logins", found.login),
-        ("ends of sessions", found.logout),
-        ("sessions over several lines: address", found.session_address),
-        ("sessions over several lines: success", found.session_success),
-        ("sessions over several lines: failure", found.session_failure),
-        ("sessions over several lines: end", found.session_end),
-        ("starts and stops of the server, which end its sessions", found.restart),
-        ("processes that end, and their sessions with them", found.killed),
-        ("logins that fail afterwards", found.aborted),
-        ("logins, searched in whole lines", found.line_login),
-        ("ends of sessions, searched in whole lines", found.line_logout),
-    ):
-        if patterns:
-            lines += ["", f"{title}:", *(f"  {pattern}" for pattern in patterns)]
-    if samples:
-        lines += ["", "samples:"]
+    return "".join(printable(line) + "\n" for line in [*lines, *rest])
+
+
+def _more(found: Format, name: str) -> str:
+    import shlex
+
+    own = " and how its own log's lines begin" if found.own_probe is not None else ""
+    return f"pbs-fast formats {shlex.quote(name)} --patterns shows the patterns{own}"
+
+
+def _samples(samples: list[dict[str, Any]]) -> list[str]:
+    lines = ["", "samples:"] if samples else []
     for sample in samples:
         messages = sample["message"] if isinstance(sample["message"], list) else [sample["message"]]
         came_out = sample.get("ip", "nothing") if sample["kind"] != "failure" else "nothing"
         lines += [f"  {sample['kind']:<8} {message}" for message in messages]
         lines += [f"           -> {came_out}"]
-    return "".join(printable(line) + "\n" for line in lines)
+    return lines
+
+
+#: Keys of a format's file, the last part of which holds patterns -> what these are.
+_TITLES = {
+    ("own_log", "probe"): "own log: its messages start with",
+    ("login",): "logins",
+    ("logout",): "ends of sessions",
+    ("session", "address"): "sessions over several lines: address",
+    ("session", "success"): "sessions over several lines: success",
+    ("session", "failure"): "sessions over several lines: failure",
+    ("session", "end"): "sessions over several lines: end",
+    ("restart",): "starts and stops of the server, which end its sessions",
+    ("killed",): "processes that end, and their sessions with them",
+    ("aborted",): "logins that fail afterwards",
+    ("line_login",): "logins, searched in whole lines",
+    ("line_logout",): "ends of sessions, searched in whole lines",
+}
+
+
+def _patterns(keys: dict[str, Any]) -> list[str]:
+    """With their placeholders, which docs/FORMATS.md explains, not as the regular expressions that come of them."""
+    lines = []
+    for path, title in _TITLES.items():
+        found: Any = keys
+        for key in path:
+            found = found.get(key, {})
+        if found:
+            lines += ["", f"{title}:", *(f"  {each}" for each in ([found] if isinstance(found, str) else found))]
+    return lines

@@ -81,9 +81,10 @@ def register(app: typer.Typer) -> None:
             return 0
         request = Revoke(whom_.ip, whom_.network, whom_.user, whom_.node, for_s=for_, reason=reason)
         reply = answer(settings, request)
+        still = _still_queued(settings, whom_.user) if whom_.user is not None and reply.get("messages") else None
         others = _confirmed(settings, reply)
         longest = settings.config.share.longest
-        typer.echo(replies.revoked(reply, _now(), look_for(settings), others, longest), nl=False)
+        typer.echo(replies.revoked(reply, _now(), look_for(settings), others, longest, queued=still), nl=False)
         if warning := reply.get("warning"):
             note("revoke", warning)
         if whom_.user is not None and not reply["revoked"]:
@@ -132,8 +133,9 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Print the ids of queued messages that a user sent by POP before SMTP.
 
-        Reads the logs for the addresses of the user's logins and for the messages that Postfix took from them within
-        a grace period, and asks postqueue which of these are still queued. The exit status is 1 if postqueue fails, or
+        Asks the daemon, which knows the messages of the last day where a table policy: counts them. Reads the logs for
+        the addresses of the user's logins and for the messages that Postfix took from them within a grace period. Then
+        asks postqueue which of these are still queued. The exit status is 1 if postqueue fails, or
         if no message is found and a log does not reach back far enough; else 0, even if none is queued. Prints one id a
         line, for example for: pbs-fast queue USER | postsuper -h -
         """
@@ -142,19 +144,53 @@ def register(app: typer.Typer) -> None:
         from pbs_fast.cli.render.layout import plural
         from pbs_fast.control.why.judge import Investigation
         from pbs_fast.control.why.queue import queued, sent_by
-        from pbs_fast.errors import UsageError
+        from pbs_fast.errors import PbsError, UsageError
 
         whom_ = target(whom)
         if whom_.network is not None:
             raise UsageError(f"{whom}: is a network; name a login name or one address")
         now = int(time())
-        sent, gaps = sent_by(Investigation(settings), whom_.user, whom_.ip, since=now - since, now=now)
+        known = _known_mail(settings, whom_.user, whom_.ip, now - since)
+        gaps: list[str] = []
+        try:
+            found, gaps = sent_by(Investigation(settings), whom_.user, whom_.ip, since=now - since, now=now)
+        except PbsError as error:
+            if not known:
+                raise
+            found, gaps = [], [f"the logs: {error}"]
+        sent = list(dict.fromkeys([*found, *known]))
         waiting = queued(sent, settings.config.postconf)
         typer.echo("".join(f"{each}\n" for each in waiting), nl=False)
         for gap in gaps:
             note("queue", gap)
         note("queue", f"{plural(len(sent), 'message')} of {whom_.what}, {len(waiting):,} of them still queued")
         return 1 if gaps and not sent else 0
+
+
+def _known_mail(settings: Settings, user: str | None, ip: str | None, since: float) -> list[str]:
+    """The queue ids that the daemon knows of a user or an address; none if it cannot be asked."""
+    from pbs_fast.cli.render.layout import parse_time
+    from pbs_fast.control.client import ControlError
+    from pbs_fast.control.protocol import Why
+
+    try:
+        mail = answer(settings, Why(ip=ip, user=user)).get("mail", [])
+    except ControlError:
+        return []  # the logs know nearly all of it
+    return [each["queue_id"] for each in mail if each["queue_id"] and parse_time(each["at"]).timestamp() >= since]
+
+
+def _still_queued(settings: Settings, user: str) -> int | None:
+    """How many of a user's messages of the last hour Postfix still has; None if it cannot be asked."""
+    from time import time
+
+    from pbs_fast.control.why.queue import queued
+    from pbs_fast.errors import PbsError
+
+    try:
+        return len(queued(_known_mail(settings, user, None, time() - 3_600), settings.config.postconf))
+    except PbsError:
+        return None
 
 
 def _confirmed(settings: Settings, reply: Revoked) -> Sequence[Node]:
@@ -185,7 +221,7 @@ def _warn_of_unknown(settings: Settings, user: str) -> None:
     from pbs_fast.cli.errors import nearest
     from pbs_fast.control.client import ControlError, stream
     from pbs_fast.control.protocol import List, Refusals
-    from pbs_fast.guards.deny import fold_user
+    from pbs_fast.util.text import fold_user
 
     rows, refusals = List(), Refusals()
     known: dict[str, str] = {}

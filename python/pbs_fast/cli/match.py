@@ -10,7 +10,7 @@ import typer
 from pbs_fast.cli import panels
 from pbs_fast.cli.options import Grouped
 from pbs_fast.cli.reach import escape_output
-from pbs_fast.cli.render.layout import look, plural, table
+from pbs_fast.cli.render.layout import look, paragraph, plural, table
 from pbs_fast.cli.replays import (
     NOT_UNDERSTOOD,
     ConfigFile,
@@ -74,14 +74,15 @@ def register(app: typer.Typer) -> None:
         is 3: there is no login and no session end; or more lines look like a login but match no pattern than there are
         events; or most lines of a file begin like those of no known log and fewer than 1 in 100 is an event.
         """
-        from pbs_fast.match.lines import AsJson, AsText, Run
+        from pbs_fast.match.lines import Run
+        from pbs_fast.match.render import AsJson, AsText
         from pbs_fast.matching import load_backend, rewrite
         from pbs_fast.util.text import printable
 
         backend = load_backend(core)
         site = read_site(config, "match", backend, log_timezone, logtime)
         matcher = make_matcher(backend, site.formats, site.log_timezone)
-        painter = look().paint_or_none
+        seen = look()
         names = files or ["-"]
         chatty = sys.stderr is not None and sys.stderr.isatty()
         if chatty and "-" in names and sys.stdin is not None and sys.stdin.isatty():
@@ -100,7 +101,7 @@ def register(app: typer.Typer) -> None:
             matcher,
             formats=site.formats,
             now=parse_now(now, site.log_timezone),
-            render=AsJson() if json else AsText(painter, site.formats),
+            render=AsJson() if json else AsText(seen.paint_or_none, site.formats, seen.width),
             write=write,
             complain=lambda error: typer.echo(printable(f"pbs-fast match: {error}"), err=True),
             show_missed=missed,
@@ -114,7 +115,7 @@ def register(app: typer.Typer) -> None:
         if chatty:
             typer.echo(_summary(summary, shown=missed), err=True)
         if missed and summary.left:
-            typer.echo(f"pbs-fast match: {summary.left}", err=True)
+            typer.echo(paragraph(f"pbs-fast match: {summary.left}", look(sys.stderr), indent="  "), nl=False, err=True)
         show_unread("match", summary.unread)
         if summary.faults:
             return 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from pbs_fast.cli.render.layout import look, paragraph
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -97,10 +99,12 @@ def parse_now(text: str | None, zone: str | None) -> int | None:
 
 def show_unread(command: str, unread: Iterable[Unread]) -> None:
     """Write to standard error why lines are not understood, with samples and what to do."""
+    seen = look(sys.stderr)
     for finding in unread:
-        typer.echo(f"pbs-fast {command}: {finding.what}; {finding.remedy}", err=True)
+        text = paragraph(f"pbs-fast {command}: {finding.what}; {finding.remedy}", seen, indent="  ")
         if finding.sample:
-            typer.echo(f"  for example: {finding.sample}", err=True)
+            text += paragraph(f"  for example: {finding.sample}", seen, indent="    ")
+        typer.echo(text, nl=False, err=True)
 
 
 def read_site(file: str | None, command: str, backend: Backend, zone: str | None, logtime: str | None) -> Site:

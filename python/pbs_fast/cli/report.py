@@ -68,7 +68,9 @@ def register(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = None,
-        caps: Annotated[bool, typer.Option("--caps", help="Show what rate limits would have refused.")] = False,
+        caps: Annotated[
+            bool, typer.Option("--caps", help="Show what rate limits would have refused, those of [caps] too.")
+        ] = False,
         pseudonyms: Annotated[
             bool,
             typer.Option("--pseudonyms", help="Replace logins and addresses by words that only this run can make."),
@@ -112,6 +114,7 @@ def register(app: typer.Typer) -> None:
         device, roaming, shared or suspect. It shows what a shorter grace and rate limits would have refused, and a
         plan. If there is no login, standard error says why, and the exit status is 3.
         """
+        from pbs_fast.caps.limits import caps as caps_of
         from pbs_fast.config import load, merge
         from pbs_fast.errors import PbsError, UsageError
         from pbs_fast.guards.netblocks import read_netblocks
@@ -149,6 +152,7 @@ def register(app: typer.Typer) -> None:
                 threads=threads or default_threads(backend),
                 pseudonyms=pseudonyms,
                 logtime=None if site.logtime is None else rewrite.read_logtime(site.logtime, site.logtime_from),
+                rates=[cap.rate for cap in caps_of("user", settings.config.caps.user) if not cap.messages],
                 on_position=on_position,
             )
         present = datetime.now().astimezone()
@@ -182,7 +186,8 @@ def register(app: typer.Typer) -> None:
 
 def _unread(paths: list[str], backend: Backend, site: Site, now: int | None) -> list[Unread]:
     """Why the lines of these logs, in which the report found no login, are not understood; reads them once more."""
-    from pbs_fast.match.lines import AsJson, Run
+    from pbs_fast.match.lines import Run
+    from pbs_fast.match.render import AsJson
     from pbs_fast.matching import rewrite
 
     def discard(_: object) -> None:

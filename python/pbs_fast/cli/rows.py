@@ -38,9 +38,9 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Show the addresses that may relay now, with user, login, end and format.
 
-        Asks the running daemon, which also knows tables that are only in memory (socketmap). If none runs, or with
-        --dbfile or --table, it reads the tables themselves, which hold addresses only. Reads only: it keeps no lock and
-        creates no file.
+        Asks the running daemon, which also knows tables that are only in memory (socketmap, policy). If none runs, or
+        with --dbfile or --table, it reads the tables themselves, which hold addresses only. Reads only: it keeps no
+        lock and creates no file.
         """
         from pbs_fast.cli.render.replies import ORDERS
 

@@ -168,7 +168,7 @@ class _Failures:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> bool:
         if not isinstance(error, PbsError):
             return False
-        typer.echo(printable(f"pbs-fast {self._command}: {error}"), err=True)
+        _print(printable(f"pbs-fast {self._command}: {error}"), error=True)
         self.status = max(self.status, error.exit_status)
         return True
 
@@ -181,14 +181,13 @@ def _reap(
 
     def one(spec: TableSpec) -> None:
         done = reap(spec, table_options(config), grace=config.grace)
-        typer.echo(
-            {
-                "absent": f"{spec}: no such table",
-                "owned": f"{spec}: in use by the running daemon",
-                "waiting": f"{spec}: no daemon is running; {done.due}",
-                "emptied": f"{spec}: emptied, {done.removed} rows removed",
-            }[done.state]
-        )
+        said = {
+            "absent": f"{spec}: no such table",
+            "owned": f"{spec}: in use by the running daemon",
+            "waiting": f"{spec}: no daemon is running; {done.due}",
+            "emptied": f"{spec}: emptied, {done.removed} rows removed",
+        }[done.state]
+        _print(said, notable=bool(done.removed))
 
     def other(left: Leftover) -> None:
         done = reap_leftover(left, table_options(config), grace=config.grace)
@@ -199,7 +198,7 @@ def _reap(
 
             _print_left(left, f"to empty it: pbs-fast clear {quote(left.spec.full)}")
         elif done.removed:
-            _print_left(left, f"emptied, {done.removed} rows removed")
+            _print_left(left, f"emptied, {done.removed} rows removed", notable=True)
 
     yield from [lambda spec=spec: one(spec) for spec in specs]
     yield from [lambda left=left: other(left) for left in leftovers(places, configured)]
@@ -230,6 +229,14 @@ def _clear(
     yield from [lambda left=left: other(left) for left in leftovers(places, configured)]
 
 
-def _print_left(left: Leftover, what: str) -> None:
+def _print_left(left: Leftover, what: str, *, notable: bool = False) -> None:
     # Its name comes from a file that others may write.
-    typer.echo(printable(f"{left.spec}: not in this configuration; {what}"))
+    _print(printable(f"{left.spec}: not in this configuration; {what}"), notable=notable)
+
+
+def _print(text: str, *, notable: bool = False, error: bool = False) -> None:
+    """A line of output; in the journal its level is in front, because pbs-fast-reap.service keeps notable ones only."""
+    from pbs_fast.log.targets import journal_reads
+
+    level = "<4>" if error else "<5>" if notable else "<6>"
+    typer.echo(level + text if journal_reads(2 if error else 1) else text, err=error)

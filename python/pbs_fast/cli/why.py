@@ -12,8 +12,8 @@ from pbs_fast.config import Settings
 
 if TYPE_CHECKING:
     from pbs_fast.control.protocol import Target
-    from pbs_fast.control.replies import Why as Reply
     from pbs_fast.control.why.findings import Findings
+    from pbs_fast.control.why_reply import Why as Reply
 
 Whom = Annotated[str, typer.Argument(metavar="ADDRESS|USER", help="An IP address, or a login name.")]
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pbs_fast.caps.limits import MOST_CAPS, parse_cap
+from pbs_fast.errors import UsageError
 from pbs_fast.util.addresses import parse_endpoint
 from pbs_fast.util.durations import allowed, read_duration
 
@@ -217,6 +219,29 @@ def table_value() -> Kind:
         return str(value)
 
     return Kind("printable ASCII with braces only in {user} and {expires}", read)
+
+
+def rates() -> Kind:
+    """A list of caps: `200/1h`, `messages:100/1h`."""
+
+    def read(value: object) -> tuple[str, ...]:
+        found = _list(value, _rate)
+        if len(found) > MOST_CAPS or len(set(found)) < len(found):
+            raise RefusedError
+        return found
+
+    return Kind(
+        f'a list of at most {MOST_CAPS} rates, such as ["200/1h", "1000/1d", "messages:100/1h"]', read, many=True
+    )
+
+
+def _rate(value: object) -> str:
+    text = _clean(value)
+    try:
+        parse_cap("user", text)
+    except UsageError:
+        raise RefusedError from None
+    return text
 
 
 def zone() -> Kind:

@@ -12,6 +12,7 @@ from keyword import iskeyword
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeVar
 
+from pbs_fast.caps.limits import ACTIONS
 from pbs_fast.config import kinds
 from pbs_fast.config.kinds import Kind
 
@@ -22,6 +23,8 @@ DEFAULT_FILE = "/etc/pbs-fast/pbs-fast.toml"
 
 #: The one key whose value is a list of tables, `[[format]]`.
 OWN_FORMATS = "format"
+#: The key of a nested table whose value is a list of tables, `[[caps.except]]`.
+CAP_EXCEPTIONS = "caps.except"
 
 _DAY = 86_400
 #: Longest `grace` and `max_session`, in seconds. Beyond a month a grant belongs in mynetworks, and a typing error is
@@ -58,6 +61,12 @@ class Guards:
         30,
         kinds.whole(1, 10_000),
         "warn if more users log in from one address within an hour; refuse the address if it is private",
+    )
+    max_addresses_per_user: int = _key(
+        20, kinds.whole(1, 10_000), "warn if a user logs in from more addresses within an hour"
+    )
+    refuse_many_addresses: bool = _key(
+        False, kinds.switch(), "refuse the addresses of a user beyond max_addresses_per_user"
     )
 
 
@@ -119,6 +128,40 @@ class Share:
     ca: str | None = _key(
         None, kinds.text(), "file of the certificates that sign the hubs'; not set: those of the system"
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapException:
+    """One `[[caps.except]]`: who has caps of their own."""
+
+    users: tuple[str, ...] = _key((), kinds.specs("a list of login names"), "logins")
+    networks: tuple[str, ...] = _key((), kinds.networks("a list of addresses or networks"), "addresses and networks")
+    user: tuple[str, ...] | None = _key(None, kinds.rates(), "caps of a login, in place of caps.user; [] for none")
+    address: tuple[str, ...] | None = _key(
+        None, kinds.rates(), "caps of an address, in place of caps.address; [] for none"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """`[caps]`: how much a login and an address may send through a table `policy:` (docs/CAPS.md). Off by default."""
+
+    user: tuple[str, ...] = _key(
+        (), kinds.rates(), "most recipients (or messages) of a login; needs a table policy:, see docs/CAPS.md"
+    )
+    address: tuple[str, ...] = _key((), kinds.rates(), "most recipients (or messages) of an address")
+    action: Literal["defer", "warn", "hold"] = _key(
+        "defer",
+        kinds.choice(*ACTIONS),
+        "over a cap: refuse for now, only warn, or keep the message in Postfix's queue",
+    )
+    revoke_after: int = _key(
+        0,
+        kinds.whole(0, 1_000),
+        "revoke a login for an hour if so many caps' worth of its recipients were refused within an hour; 0: never",
+    )
+    exceptions: tuple[CapException, ...] = ()
+    """The `[[caps.except]]`, of which the first that fits a login or an address decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,13 +264,14 @@ class Config:
     state_directory: str = _key(
         "/var/lib/pbs-fast",
         kinds.text(),
-        "directory of manual.json, which stores manual grants and denials over a restart",
+        "directory of manual.json and caps.json: manual grants and denials, and what caps have counted, over a restart",
     )
     deny: str = _key("/etc/pbs-fast/deny.toml", kinds.text(), "file of addresses, networks and users to refuse")
     control: Control = field(default_factory=Control)
     metrics: Metrics = field(default_factory=Metrics)
     share: Share = field(default_factory=Share)
     guards: Guards = field(default_factory=Guards)
+    caps: Caps = field(default_factory=Caps)
     json: JsonKeys = field(default_factory=JsonKeys)
     formats: Mapping[str, FormatKeys] = field(default_factory=lambda: MappingProxyType({}))
     format: tuple[OwnFormat, ...] = ()
@@ -268,8 +312,10 @@ def keys_of(model: type, prefix: str = "") -> Iterator[Key]:
 
 
 #: The nested tables with a fixed name, each a field of Config, in the order in which they are shown.
-TABLES: Mapping[str, type[Control] | type[Metrics] | type[Share] | type[Guards] | type[JsonKeys]] = MappingProxyType(
-    {"control": Control, "metrics": Metrics, "share": Share, "guards": Guards, "json": JsonKeys}
+TABLES: Mapping[str, type[Control] | type[Metrics] | type[Share] | type[Guards] | type[Caps] | type[JsonKeys]] = (
+    MappingProxyType(
+        {"control": Control, "metrics": Metrics, "share": Share, "guards": Guards, "caps": Caps, "json": JsonKeys}
+    )
 )
 #: Each key with a fixed name, in the order in which they are shown.
 KEYS: Mapping[str, Key] = MappingProxyType(
@@ -280,6 +326,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
 )
 #: The keys that a `[formats.NAME]` may hold, by their name in it.
 FORMAT_KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in keys_of(FormatKeys)})
+#: The keys of a `[[caps.except]]`.
+EXCEPTION_KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in keys_of(CapException)})
 
 
 def find_key(name: str) -> Key:
@@ -299,6 +347,8 @@ def build(values: Mapping[str, object]) -> Config:
         table, _, rest = name.partition(".")
         if not rest:
             top[name] = value
+        elif name == CAP_EXCEPTIONS:
+            tables[table]["exceptions"] = value
         elif table in tables:
             tables[table][_field(rest)] = value
         else:
@@ -325,6 +375,8 @@ def values_of(config: Config) -> dict[str, object]:
     values = {key.name: getattr(config, key.name) for key in keys_of(Config)}
     for name, model in TABLES.items():
         values |= {f"{name}.{key.name}": value_of(getattr(config, name), key) for key in keys_of(model)}
+    if config.caps.exceptions:
+        values[CAP_EXCEPTIONS] = config.caps.exceptions
     for name, keys in config.formats.items():
         values |= {f"formats.{name}.{key.name}": getattr(keys, key.name) for key in keys_of(FormatKeys)}
     if config.format:

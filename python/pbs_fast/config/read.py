@@ -10,9 +10,20 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
+from pbs_fast.caps.limits import check_exemption
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import FORMAT_KEYS, KEYS, OWN_FORMATS, TABLES, Key, OwnFormat
-from pbs_fast.errors import ConfigError
+from pbs_fast.config.model import (
+    CAP_EXCEPTIONS,
+    EXCEPTION_KEYS,
+    FORMAT_KEYS,
+    KEYS,
+    OWN_FORMATS,
+    TABLES,
+    CapException,
+    Key,
+    OwnFormat,
+)
+from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.util.text import printable
 from pbs_fast.util.toml_lines import Path, lines
@@ -93,6 +104,9 @@ class _Reader:
         for name, value in document.items():
             if name in TABLES:
                 for inner, content in self.table((name,), value).items():
+                    if f"{name}.{inner}" == CAP_EXCEPTIONS:
+                        self.exceptions((name, inner), content)
+                        continue
                     self.take((name, inner), content, KEYS, f"{name}.{inner}")
             elif name == "formats":
                 for format_name, keys in self.table((name,), value).items():
@@ -120,26 +134,47 @@ class _Reader:
         self.result.values[OWN_FORMATS] = tuple(found)  # type: ignore[index]
         self.result.lines[OWN_FORMATS] = self.line[OWN_FORMATS,]  # type: ignore[index]
 
+    def exceptions(self, path: Path, value: object) -> None:
+        """The `[[caps.except]]`."""
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            self.refuse(path, f"{_dotted(path)} must be tables, each written [[{_dotted(path)}]]")
+        found = []
+        for number, keys in enumerate(value):
+            checked = {
+                name: self.checked((*path, number, name), each, EXCEPTION_KEYS, name) for name, each in keys.items()
+            }
+            exception = CapException(**checked)  # type: ignore[arg-type]  # each value came through its key's Kind
+            try:
+                check_exemption(exception)
+            except UsageError as error:
+                self.refuse((*path, number), str(error))
+            found.append(exception)
+        self.result.values[CAP_EXCEPTIONS] = tuple(found)  # type: ignore[index]
+        self.result.lines[CAP_EXCEPTIONS] = self.line[path]  # type: ignore[index]
+
     def table(self, path: Path, value: object) -> dict[str, object]:
         if not isinstance(value, dict):
             self.refuse(path, f"{_dotted(path)} must be a table, written [{_dotted(path)}]")
         return value
 
     def take(self, path: Path, value: object, keys: Mapping[str, Key], name: str) -> None:
-        dotted = _dotted(path)
+        checked = self.checked(path, value, keys, name)
+        # The result is this reader's own until `read` returns it.
+        self.result.values[_dotted(path)] = checked  # type: ignore[index]
+        self.result.lines[_dotted(path)] = self.line[path]  # type: ignore[index]
+
+    def checked(self, path: Path, value: object, keys: Mapping[str, Key], name: str) -> object:
+        dotted = _dotted(each for each in path if not isinstance(each, int))
         if name not in keys or (len(path) == 1 and "." in name):
             self.refuse(path, f'unknown key "{_shown(dotted)}"{_nearest(dotted, keys, len(path))}')
         try:
-            checked = keys[name].kind.read(value)
+            return keys[name].kind.read(value)
         except RefusedError as error:
             if error.index is None:
                 self.refuse(path, f"{dotted} must be {keys[name].kind.allowed}, not {_literal(value)}")
             assert isinstance(value, list)  # noqa: S101 - only lists are refused by index
             element = (*path, error.index)
             self.refuse(element, f"{dotted} must be {keys[name].kind.allowed}; one is {_literal(value[error.index])}")
-        # The result is this reader's own until `read` returns it.
-        self.result.values[dotted] = checked  # type: ignore[index]
-        self.result.lines[dotted] = self.line[path]  # type: ignore[index]
 
     def refuse(self, path: Path, message: str) -> NoReturn:
         raise ConfigError(f"{self.path}:{self.line[path]}: {message}")
@@ -154,11 +189,13 @@ def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
     from difflib import get_close_matches
 
     prefix, _, last = dotted.rpartition(".")
-    if depth == 3:
+    if depth >= 3:
         here = {name: f"{prefix}.{name}" for name in keys}
     else:
         here = {name.rpartition(".")[2]: name for name in keys if name.rpartition(".")[0] == prefix}
     tables = {name: f"[{name}]" for name in TABLES} | {"formats": "[formats.NAME]", "format": "[[format]]"}
+    if prefix == "caps":
+        here["except"] = "[[caps.except]]"
     elsewhere = {name.rpartition(".")[2]: name for name in KEYS}
     for names in (here | (tables if depth == 1 else {}), elsewhere):
         if near := get_close_matches(last, names, n=1, cutoff=0.6):

@@ -7,23 +7,38 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pbs_fast.config.model import OWN_FORMATS, TABLES, Config, Key, find_key, keys_of, value_of, values_of
-from pbs_fast.config.settings import Settings, logs
+from pbs_fast.config.model import (
+    CAP_EXCEPTIONS,
+    EXCEPTION_KEYS,
+    OWN_FORMATS,
+    TABLES,
+    CapException,
+    Config,
+    Key,
+    find_key,
+    keys_of,
+    value_of,
+    values_of,
+)
+from pbs_fast.config.settings import Settings, default_log, logs, why_default
 from pbs_fast.util.text import printable
 
 #: Comments that say where a value comes from begin here, so they can be read as a column.
 _COLUMN = 44
 
 
-def as_toml(settings: Settings) -> str:
+def as_toml(settings: Settings, tables: Sequence[str] = ()) -> str:
     """A complete configuration file that means the same, with what each key is for and where its value comes from.
 
-    A key that is not set is shown as a comment.
+    A key that is not set is shown as a comment. What is followed and written, chosen by the daemon where nothing else
+    says it, is in comments at the beginning; `tables` are those with why they are of their type.
     """
     out = [f"# configuration file: {_comment(settings.file or 'none')}\n"]
+    out += [f"# follows: {_comment(each)}\n" for each in _followed(settings.config)]
+    out += [f"# writes: {_comment(each)}\n" for each in tables]
     table = ""
     for name, value in values_of(settings.config).items():
-        if name == OWN_FORMATS:
+        if name in (OWN_FORMATS, CAP_EXCEPTIONS):
             continue
         key = find_key(name)
         prefix, _, last = name.rpartition(".")
@@ -31,10 +46,27 @@ def as_toml(settings: Settings) -> str:
             table = prefix
             out.append(f"\n[{prefix}]\n")
         out.append(_line(key, last, value, settings.origin(name)))
+    out += [f"\n[[{CAP_EXCEPTIONS}]]\n{_table(each, '')}" for each in _exceptions(settings.config)]
     out += [
         f"\n[[format]] # {_comment(each.where())}\n{_table(each.keys, 'format')}" for each in settings.config.format
     ]
     return "".join(out)
+
+
+def _followed(config: Config) -> Sequence[str]:
+    return config.watchlog or (why_default(default_log()),)
+
+
+def _exceptions(config: Config) -> list[dict[str, object]]:
+    """The keys of each `[[caps.except]]` that are set."""
+
+    def keys(of: CapException) -> dict[str, object]:
+        found = {name: getattr(of, name) for name in EXCEPTION_KEYS}
+        return {
+            name: list(value) for name, value in found.items() if value or (name in ("user", "address") and value == ())
+        }
+
+    return [keys(each) for each in config.caps.exceptions]
 
 
 def _table(keys: Mapping[str, Any], name: str) -> str:
@@ -78,13 +110,16 @@ def _comment(text: str) -> str:
     return printable(text)
 
 
-def as_json(settings: Settings) -> str:
-    """One object: `file`, and `keys`: dotted key -> `value` and `from`."""
+def as_json(settings: Settings, tables: Sequence[str] = ()) -> str:
+    """One object: `file`, `follows`, `writes`, and `keys`: dotted key -> `value` and `from`."""
     values = values_of(settings.config)
+    if CAP_EXCEPTIONS in values:
+        values[CAP_EXCEPTIONS] = _exceptions(settings.config)
     if OWN_FORMATS in values:
         values[OWN_FORMATS] = [each.keys for each in settings.config.format]
     keys = {name: {"value": value, "from": settings.origin(name)} for name, value in values.items()}
-    return json.dumps({"file": settings.file, "keys": keys}, indent=2) + "\n"
+    head = {"file": settings.file, "follows": logs(settings.config), "writes": tables}
+    return json.dumps({**head, "keys": keys}, indent=2) + "\n"
 
 
 def dump(settings: Settings, tables: Sequence[str] = ()) -> str:
@@ -103,6 +138,12 @@ def dump(settings: Settings, tables: Sequence[str] = ()) -> str:
     rows += [(key.name, _plain(getattr(config, key.name))) for key in keys_of(Config) if key.name not in shown_above]
     for name, model in TABLES.items():
         rows += [(f"{name}.{key.name}", _plain(value_of(getattr(config, name), key))) for key in keys_of(model)]
+    rows += [
+        (f"{CAP_EXCEPTIONS}.{name}", _plain(tuple(value)))
+        for each in _exceptions(config)
+        for name, value in each.items()
+        if isinstance(value, list)
+    ]
     rows += [("format", str(each.keys.get("name", "without a name"))) for each in config.format]
     rows += [(f"formats.{name}.program", ", ".join(tags)) for name, tags in config.program_tags.items()]
     return "".join(f"{name}: {value}\n" for name, value in rows)

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-from pbs_fast.control import replies
+from pbs_fast.control import replies, why_reply
 from pbs_fast.util.addresses import canonical, parse_network
 from pbs_fast.util.text import printable
 
@@ -56,8 +56,8 @@ EVENTS = (
     "reloaded",
     "warning",
 )
-#: Reserved for what this version lacks (caps on mail): nothing sends them.
-UNUSED = frozenset({"cap"})
+#: Reserved for what this version lacks: nothing sends them.
+UNUSED: frozenset[str] = frozenset()
 #: What is in order: `watch --alarms` leaves it out.
 IN_ORDER = frozenset({"granted", "renewed", "expired", "removed", "refused", "ready", "reloaded", "log_rotated"})
 IN_ORDER |= {"hub_up", "node_back"}
@@ -105,7 +105,7 @@ class Metrics(Request[replies.Metrics]):
 
 
 @dataclass(frozen=True, slots=True)
-class Why(Request[replies.Why]):
+class Why(Request[why_reply.Why]):
     """May this address relay, or the addresses of this user, and why (not)? Exactly one of the two is set."""
 
     do: ClassVar[str] = "why"

@@ -72,47 +72,6 @@ class Denial(TypedDict):
     """The other node on which it was made, and can be undone."""
 
 
-class TableAnswer(TypedDict):
-    """What one table says about an address."""
-
-    spec: str
-    value: str | None
-    """The value of its row; None without a row."""
-    waiting: bool
-    """A change of this address is not written yet."""
-    failing: str | None
-
-
-class Why(TypedDict):
-    """The daemon's part of the answer to `why`; the command adds what the logs say."""
-
-    ip: str | None
-    user: str | None
-    now: str
-    ready: bool
-    grace_s: int
-    window_s: int
-    """How far back a login may lie that explains a row."""
-    guard: str | None
-    """The guard that would refuse this address or user now; `local` for an address that may relay anyway."""
-    rows: list[Row]
-    """For an address at most one."""
-    refusals: list[Refusal]
-    """Of this address or user, the newest first, at most 1,000."""
-    refused: dict[str, int]
-    """Guard -> remembered refused logins of this address or user, all of them."""
-    refusals_since: str | None
-    """The oldest remembered refusal of anybody: before that nothing is known. None: nothing was forgotten."""
-    denials: list[Denial]
-    """Those that cover this address or user."""
-    tables: list[TableAnswer]
-    """All of them for an address; for a user those that fail while changes of the user's rows wait, without value."""
-    notices: NotRequired[list[StandingNotice]]
-    """The daemon's trouble that lasts, as in `status`. An older daemon does not send it."""
-    logs: list[str]
-    """The names of the followed logs."""
-
-
 class Rows(TypedDict):
     """One page of `list`: at most 1,000 rows. Further pages follow as further replies with the same id."""
 
@@ -152,6 +111,18 @@ class EventBody(TypedDict):
     why: NotRequired[str]
     log: NotRequired[str]
     table: NotRequired[str]
+    cap: NotRequired[str]
+    """Of `cap`, as are those that follow: `user 200/1h`."""
+    count: NotRequired[int]
+    refused: NotRequired[int]
+    """Recipients refused within the hour."""
+    revoked: NotRequired[bool]
+    """The login is revoked for an hour."""
+    messages: NotRequired[int]
+    """Of the last hour, as far as they are remembered."""
+    addresses: NotRequired[list[str]]
+    queue_ids: NotRequired[list[str]]
+    """The newest first, at most 100."""
     hub: NotRequired[str]
     node: NotRequired[str]
     """The other node that the row is from, or that is silent."""
@@ -185,6 +156,8 @@ class Revoked(TypedDict):
     """Of those, at most 100."""
     until: str
     """When the denial ends."""
+    messages: NotRequired[int]
+    """Messages of this user within the last hour, where a table `policy:` sees them."""
     warning: NotRequired[str]
     """Why it does not survive a restart."""
     revocation: NotRequired[int]
@@ -268,6 +241,9 @@ class Served(TypedDict):
 
     clients: int
     requests: int
+    recipients_per_s: NotRequired[float | None]
+    """Recipients that the MTA asked about, a second, in the last minute; None where it asks by address. An older daemon
+    does not send it."""
 
 
 class Table(TypedDict):
@@ -314,8 +290,10 @@ class Caps(TypedDict):
     """Who is over a cap."""
 
     users_over: int
+    """Logins that were over one within the last hour, and addresses."""
     addresses_over: int
     exceeded: dict[str, int]
+    """Cap (`user 200/1h`) -> recipients that were over it since the start."""
 
 
 class StandingNotice(TypedDict):

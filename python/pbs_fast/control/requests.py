@@ -14,7 +14,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
 from pbs_fast import __version__
@@ -35,7 +34,9 @@ from pbs_fast.control.watchers import Watcher, Watchers
 from pbs_fast.errors import PbsError
 from pbs_fast.metrics.families import OTHER, RESULTS
 from pbs_fast.serving.jsonlines import Decoder
-from pbs_fast.serving.server import Client, Port, Server
+from pbs_fast.serving.port import Client, Port
+from pbs_fast.serving.server import Server
+from pbs_fast.util.bell import Bell
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +89,7 @@ class Control:
         self._snapshots = float(SNAPSHOTS)
         self._counted = time.monotonic()
         self._peers: dict[int, Peer] = {}
-        self._woken, self._wake = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
+        self._bell = Bell()
         self._server = Server(
             [self._port(name, listener) for name, listener in listeners.items()], name="control", share=SHARE
         )
@@ -110,13 +109,11 @@ class Control:
 
     def fileno(self) -> int:
         """Becomes readable when a request comes."""
-        return self._woken.fileno()
+        return self._bell.fileno()
 
     def drain(self) -> None:
         """Forget the wake-ups."""
-        with suppress(BlockingIOError):
-            while self._woken.recv(4096):
-                pass
+        self._bell.drain()
 
     def turn(self, answer: Callable[[AnyRequest, Peer], Answer]) -> None:
         """Answer what waits, within the bounds of one turn. `answer` may raise RequestError."""
@@ -138,8 +135,7 @@ class Control:
     def close(self) -> None:
         """Stop answering; the connections and the listeners are closed."""
         self._server.close()
-        self._woken.close()
-        self._wake.close()
+        self._bell.close()
 
     # -- in the loop --------------------------------------------------------------------------------------------------
 
@@ -266,8 +262,7 @@ class Control:
         self._rouse()
 
     def _rouse(self) -> None:
-        with suppress(BlockingIOError):  # full: it wakes up anyway
-            self._wake.send(b"x")
+        self._bell.ring()
 
     def _closed(self, client: Client) -> None:
         self._peers.pop(client.number, None)

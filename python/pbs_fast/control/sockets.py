@@ -17,7 +17,7 @@ from pbs_fast.control.client import CONTROL, STATUS
 from pbs_fast.errors import TableError
 from pbs_fast.tables.file.modes import set_group
 from pbs_fast.tables.owner import OwnedError, TableLock
-from pbs_fast.tables.socketmap.endpoint import LONGEST_PATH, listen_unix
+from pbs_fast.tables.served.endpoint import LONGEST_PATH, listen_unix
 from pbs_fast.util.accounts import group_name
 
 #: Who may ask for the status besides root and ourselves: those who may read the mail log, in Debian and its kin.

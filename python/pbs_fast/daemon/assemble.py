@@ -7,7 +7,7 @@ Raises PbsError with one line for the user.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from socket import socket
@@ -17,20 +17,21 @@ from pbs_fast import __version__
 from pbs_fast.config import DEFAULT, Config, Settings, why_default
 from pbs_fast.control.requests import Control
 from pbs_fast.control.sockets import open_sockets
-from pbs_fast.daemon.left_tables import LeftTables
+from pbs_fast.daemon.cap_state import CapState
+from pbs_fast.daemon.cap_watch import CapWatch
 from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.log_watch import LogWatch
 from pbs_fast.daemon.loop import Daemon
 from pbs_fast.daemon.mta_check import check_mta
 from pbs_fast.daemon.notify import Notifier
 from pbs_fast.daemon.open_share import open_share
+from pbs_fast.daemon.open_tables import left_tables, open_tables
 from pbs_fast.daemon.other_source import OtherSource
 from pbs_fast.daemon.parts import Parts
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.reprocess import reprocess
 from pbs_fast.daemon.signals import Signals
 from pbs_fast.daemon.unexplained import Unexplained
-from pbs_fast.errors import PbsError
 from pbs_fast.health.notices import Notices
 from pbs_fast.log.handlers import OwnLog
 from pbs_fast.log.records import event
@@ -40,8 +41,6 @@ from pbs_fast.serving.activation import inherited
 from pbs_fast.sources.journal.newest import newest_entry
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.watched import Watched
-from pbs_fast.tables import Table, TableOptions, open_table
-from pbs_fast.tables.untyped import choose
 from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
 
@@ -82,9 +81,13 @@ def run(
         parts.share = share = open_share(settings, parts.ledger, parts.clock)
         latest = Latest()
         open_metrics(config, latest, stack)
-        tables = open_tables(config, parts.clock) if config.write else []
+        state = CapState(parts.caps, Path(config.state_directory) if config.write else None, parts.clock)
+        state.read()
+        tables = open_tables(config, parts.clock, parts.caps, handed) if config.write else []
         own.write_held()
         notices = Notices()
+        caps = CapWatch(parts.caps, parts.clock, notices, state)
+        caps.begin(tables)
         template = Template(config.value)
         publisher = Publisher(
             tables, left_tables(tables, config), lambda grant: template.render(grant, parts.clock.to_wall).decode()
@@ -111,6 +114,7 @@ def run(
                 other=OtherSource(newest_entry) if not any(map(find_scheme, watched.paths)) else None,
             ),
             manual=parts.manual,
+            caps=caps,
             core=parts.core.name,
             formats=parts.format_names,
             latest=latest,
@@ -120,7 +124,7 @@ def run(
         )
         try:
             if config.reprocess:
-                reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, own)
+                reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, own, dry=not config.write)
             if daemon.start():
                 log.info(f"ready: {len(parts.ledger)} addresses may relay", extra=event("ready"))
                 if background is not None:
@@ -179,37 +183,3 @@ def open_metrics(config: Config, latest: Latest, stack: ExitStack) -> None:
         return
     stack.callback(Ways(latest, keys.file, keys.listen).close)
     log.info(f"metrics: {' and '.join(filter(None, [keys.file, keys.listen and f'http://{keys.listen}/metrics']))}")
-
-
-def left_tables(tables: Sequence[Table], config: Config) -> LeftTables | None:
-    """Empties the tables that an earlier configuration left; None if nothing is written."""
-    options = TableOptions(value=config.value, flock=config.flock)
-    specs = [choose(text, config.postconf).spec for text in config.tables] if tables else []
-    return LeftTables(specs, options, config.grace) if specs else None
-
-
-def open_tables(config: Config, clock: Clock) -> list[Table]:
-    """The tables of the configuration, each once. Raises TableError or UsageError, and then none is open."""
-    options = TableOptions(
-        value=config.value,
-        flock=config.flock,
-        adopt=config.adopt,
-        grace=config.grace,
-        wall=clock.to_wall,
-        now=clock.now,
-    )
-    opened: list[Table] = []
-    seen = set()
-    try:
-        for text in config.tables:
-            spec, reason = choose(text, config.postconf)
-            if spec in seen:
-                continue
-            seen.add(spec)
-            log.info(f"table {spec}" + (f": {reason}" if reason else ""))
-            opened.append(open_table(spec, options=options))
-    except PbsError:
-        for table in opened:
-            table.close()
-        raise
-    return opened

@@ -7,6 +7,7 @@ the tables; so a kill at any moment leaves a denial in force, or was not answere
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from math import floor
 from typing import TYPE_CHECKING
@@ -16,18 +17,18 @@ from pbs_fast.control.protocol import LONGEST_MANUAL, Grant, RequestError, Revok
 from pbs_fast.daemon.explain import spelled
 from pbs_fast.daemon.manual import made_by, spoken, until_of
 from pbs_fast.guards import LOCAL
-from pbs_fast.guards.deny import fold_user
 from pbs_fast.ledger.manual import ManualDenial, ManualError, ManualGrant, Whom, key_of
 from pbs_fast.log.records import event
 from pbs_fast.share.message import LONGEST_WHY
 from pbs_fast.share.tombstones import Denied
 from pbs_fast.util.accounts import user_name
 from pbs_fast.util.addresses import parse, parse_network
-from pbs_fast.util.text import printable, rfc3339
+from pbs_fast.util.text import fold_user, printable, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.control.peers import Peer
     from pbs_fast.daemon.live import LiveState
+    from pbs_fast.daemon.measures import Cause
     from pbs_fast.daemon.rows import Rows
     from pbs_fast.daemon.share import Share
 
@@ -46,6 +47,7 @@ class Changes:
         """`share` tells the other nodes."""
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._clock, self._rows, self._share = live.manual, live.clock, rows, share
+        self._caps = live.caps
 
     def begin(self) -> None:
         """At a start, before the replay: what is in force from an earlier run."""
@@ -67,29 +69,40 @@ class Changes:
             self._share.revocations.remember(self._shared(denial, denial.until))
 
     def revoke(self, request: Revoke, peer: Peer) -> Iterator[replies.Revoked | None]:
-        """Deny, then remove the rows, in parts."""
+        """Deny, then remove the rows, in parts. Raises RequestError."""
         self._check_node(request)
+        by = spoken(peer.uid, peer.pid, request.reason)
+        try:
+            return self._deny(request, peer.uid, by, "manual")
+        except ManualError as error:
+            raise RequestError("busy", str(error)) from None
+
+    def deny_over_cap(self, user: str, seconds: int, why: str) -> Iterator[replies.Revoked | None]:
+        """The same for a login that is over a cap again and again; `why` is the reason that `why` and `status` show."""
+        try:
+            yield from self._deny(Revoke(user=user, for_s=seconds, reason=why), os.geteuid(), f"cap: {why}", "cap")
+        except ManualError as error:
+            log.warning(f"{user} is over a cap and is not revoked: {error}")
+
+    def _deny(self, request: Revoke, uid: int, by: str, cause: Cause) -> Iterator[replies.Revoked | None]:
+        """Raises ManualError."""
         longest = self._ledger.grace if request.node is None else LONGEST_MANUAL
         made, until = until_of(self._clock, request.for_s or longest)
         state = self._manual.state.copy()
-        denial = ManualDenial(request.kind, request.what, until, made, peer.uid, request.reason)
-        try:
-            state.deny(denial)
-        except ManualError as error:
-            raise RequestError("busy", str(error)) from None
+        denial = ManualDenial(request.kind, request.what, until, made, uid, request.reason)
+        state.deny(denial)
         key = key_of(request.kind, request.what)
         denial = state.denials[key] = state.denials[key]._replace(number=self._share.revocations.next_number())
         until = denial.until
         if request.ip is not None:
             state.forget([request.ip])
-        by = spoken(peer.uid, peer.pid, request.reason)
         unsaved = self._manual.save(state)
         self._guards.deny_manually(self._manual.denials())
         log.info(f"denied {_named(request.kind, request.what)} until={spelled(until)} ({by})")
         if unsaved is not None:
             log.warning(f"{unsaved}; the denial of {request.what} ends with this daemon")
         self._tell(denial, until)
-        return self._removed(request, by, denial, unsaved)
+        return self._removed(request, by, cause, denial, unsaved)
 
     def _check_node(self, target: Target) -> None:
         """Raise RequestError for a node that cannot be meant."""
@@ -159,12 +172,12 @@ class Changes:
         self._guards.deny_manually(self._manual.denials())
 
     def _removed(
-        self, request: Revoke, by: str, denial: ManualDenial, unsaved: str | None
+        self, request: Revoke, by: str, cause: Cause, denial: ManualDenial, unsaved: str | None
     ) -> Iterator[replies.Revoked | None]:
         removed: list[str] = []
         for some in self._matching(request):
             if some:
-                self._rows.revoke(some, by, "manual")
+                self._rows.revoke(some, by, cause)
                 removed += some
             yield None
         if request.node is not None:
@@ -177,6 +190,8 @@ class Changes:
             "addresses": removed[:_NAMED],
             "until": rfc3339(denial.until),
         }
+        if request.user is not None and cause == "manual" and (sent := self._caps.sent_lately(request.user)):
+            reply["messages"] = sent
         if self._share.links:
             reply["revocation"] = denial.number
         if unsaved is not None:

@@ -1,6 +1,7 @@
 """What was done with each address, in words for our own log.
 
-One audit line (info) for each grant and each removal, with address, user, format, host and until when. Of refused
+One audit line (info) for each grant and each removal, with address, user, format, host and until when; of a dry run
+`would add` and `would remove`, so that nobody who searches for the old words takes it for the daemon. Of refused
 logins one warning an hour for each address and reason (`health/refusals.py`); the rest is for `--debug`. The old
 program's words stand first, so that what searched its log goes on finding them. Decides nothing.
 """
@@ -32,7 +33,11 @@ _NO_WARNING: Final = frozenset((LOCAL, *LIMITS))
 class Explainer:
     """Writes the lines. `to_wall` turns the ledger's seconds into seconds since the epoch."""
 
-    def __init__(self, to_wall: Callable[[int], int], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, to_wall: Callable[[int], int], clock: Callable[[], float] = time.monotonic, *, dry: bool = False
+    ) -> None:
+        """`dry`: no table is written, so the lines say what would be done."""
+        self._dry = dry
         self._to_wall = to_wall
         self._clock = clock
         self._refusals = Refusals()
@@ -54,12 +59,12 @@ class Explainer:
     def granted(self, rows: Collection[tuple[str, Grant]]) -> None:
         """An audit line for each new row."""
         if rows and log.isEnabledFor(logging.INFO):
-            log_lines(log, logging.INFO, rows, partial(_granted, self._to_wall(0)), "granted")
+            log_lines(log, logging.INFO, rows, partial(_granted, self._to_wall(0), self._dry), "granted")
 
     def removed(self, gone: Mapping[str, Grant], why: str) -> None:
         """An audit line for each row that goes; `why` is "expired", or for what it is revoked."""
         if log.isEnabledFor(logging.INFO):
-            text = partial(_removed, self._to_wall(0), why)
+            text = partial(_removed, self._to_wall(0), self._dry, why)
             log_lines(log, logging.INFO, gone.items(), text, "expired" if why == "expired" else "revoked", why)
 
     def dropped(self, ips: Sequence[str], why: str) -> None:
@@ -106,9 +111,9 @@ def _refused(refusal: Refusal) -> str:
     return f"refused ip={refusal.ip} by the guard {refusal.guard}: user={user} host={host}"
 
 
-def _removed(shift: int, why: str, row: tuple[str, Grant]) -> str:
+def _removed(shift: int, dry: bool, why: str, row: tuple[str, Grant]) -> str:
     ip, grant = row
-    return f"removed {ip} from DB {_about(grant, shift)} ({why})"
+    return f"{'would remove' if dry else 'removed'} {ip} from DB {_about(grant, shift)} ({why})"
 
 
 def _renewed(shift: int, row: tuple[str, Grant]) -> str:
@@ -116,11 +121,11 @@ def _renewed(shift: int, row: tuple[str, Grant]) -> str:
     return f"renewed ip={ip} {_about(grant, shift)}"
 
 
-def _granted(shift: int, row: tuple[str, Grant]) -> str:
+def _granted(shift: int, dry: bool, row: tuple[str, Grant]) -> str:
     ip, grant = row
     if grant.why == "recovered":
         return f"kept {ip} in DB {_about(grant, shift)}, as no log explains it"
-    return f"added {ip} to DB {_about(grant, shift)}"
+    return f"{'would add' if dry else 'added'} {ip} to DB {_about(grant, shift)}"
 
 
 def _about(grant: Grant, shift: int) -> str:

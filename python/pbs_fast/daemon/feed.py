@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pbs_fast.control.replies import EventBody
 from pbs_fast.control.watchers import Happened
+from pbs_fast.daemon.cap_watch import OverCap
 from pbs_fast.events import Grant
 from pbs_fast.guards import LOCAL, Refusal
 from pbs_fast.log.handlers import listening
@@ -66,7 +67,9 @@ class EventFeed(logging.Handler):
         why: str = getattr(record, "why", "")
         shift = self._to_wall(0)
         for row in rows:
-            if isinstance(row, Refusal):
+            if isinstance(row, OverCap):
+                yield Happened(kind, partial(_over_cap, at, row, record.getMessage()))
+            elif isinstance(row, Refusal):
                 if row.guard != LOCAL:
                     yield Happened(kind, partial(_refused, at, row))
             elif isinstance(row, tuple):
@@ -108,6 +111,24 @@ def _refused(at: float, refusal: Refusal) -> EventBody:
         "guard": refusal.guard,
         "logins": refusal.n,
         "log": refusal.source,
+    }
+
+
+def _over_cap(at: float, over: OverCap, text: str) -> EventBody:
+    alarm = over.alarm
+    return {
+        "at": rfc3339(at),
+        "kind": "cap",
+        "text": text,
+        "user": alarm.what if alarm.of == "user" else None,
+        "ip": alarm.what if alarm.of == "address" else alarm.address,
+        "cap": alarm.cap,
+        "count": alarm.used,
+        "refused": alarm.refused,
+        "revoked": alarm.revoke,
+        "messages": over.messages,
+        "addresses": list(over.addresses),
+        "queue_ids": list(over.queue_ids),
     }
 
 

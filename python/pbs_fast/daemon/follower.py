@@ -295,6 +295,6 @@ def clipped(batch: Batch) -> Batch:
     """
     for column in (batch.host, batch.user_first, batch.user_last, batch.session, batch.process):
         texts: list[str | None] = column  # type: ignore[assignment]  # three of the five hold no None
-        if any(text is not None and len(text) > LONGEST for text in set(texts)):
+        if max(map(len, filter(None, texts)), default=0) > LONGEST:
             texts[:] = [text if text is None or len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts]
     return batch

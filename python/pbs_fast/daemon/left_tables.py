@@ -11,8 +11,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pbs_fast.errors import TableError
-from pbs_fast.tables import HEARTBEAT, TableOptions, TableSpec
+from pbs_fast.errors import PbsError, TableError
+from pbs_fast.legacy.place import DEBIAN, UPSTREAM, advice, left_behind
+from pbs_fast.tables import HEARTBEAT, TableOptions, TableSpec, list_rows
 from pbs_fast.tables.leftover import Leftover, directories, leftovers
 from pbs_fast.tables.owner import owner_file
 from pbs_fast.tables.reap import reap_leftover
@@ -33,6 +34,22 @@ class LeftTables:
         """Table -> its last heartbeat when it was emptied (ns since the epoch); equal as long as nobody wrote to it."""
         self.due = 0.0
         """When `flush` is worth calling next, on time.monotonic's clock."""
+
+    def name_old_program(self) -> None:
+        """Warn of rows in a default table of pop-before-smtp, at the start: nothing removes them any more.
+
+        Not while that program may still run: then its table changes within the grace time, or holds no row.
+        """
+        for spec, file in left_behind((UPSTREAM, DEBIAN), None):
+            if any(each.file is not None and each.file.resolve() == file.resolve() for each in self._specs):
+                continue
+            try:
+                if time.time() - file.stat().st_mtime < self._grace or not list_rows(spec):
+                    continue
+            except (OSError, PbsError):
+                # What cannot be read may hold rows.
+                pass
+            log.warning(f"pop-before-smtp: {advice(spec, file)}")
 
     def flush(self) -> None:
         """Empty the tables that are due. Raises nothing: failures are logged once and retried."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pbs_fast.daemon.cap_watch import CapWatch
     from pbs_fast.daemon.log_set import LogSet
     from pbs_fast.daemon.manual import ManualRows
     from pbs_fast.daemon.publisher import Publisher
@@ -24,3 +25,4 @@ class LiveState:
     manual: ManualRows
     logs: LogSet
     clock: Clock
+    caps: CapWatch

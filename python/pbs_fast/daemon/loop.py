@@ -41,6 +41,7 @@ from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from pbs_fast.control.requests import Control
+    from pbs_fast.daemon.cap_watch import CapWatch
     from pbs_fast.daemon.checkpoint import Checkpoints
     from pbs_fast.daemon.log_set import LogSet
     from pbs_fast.daemon.log_watch import LogWatch
@@ -80,6 +81,7 @@ class Daemon:
         notices: Notices,
         log_watch: LogWatch,
         manual: ManualRows,
+        caps: CapWatch,
         core: str = "python",
         formats: Sequence[str] = (),
         latest: Latest | None = None,
@@ -107,11 +109,12 @@ class Daemon:
         self._log_watch = log_watch
         self._started = False
         self._sleep = Pause()
-        self.explain = Explainer(clock.to_wall)
+        self.explain = Explainer(clock.to_wall, dry=not publisher.writes)
         ledger.explain = self.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
         self._manual = manual
         self._refusals = Refusals()
-        live = LiveState(ledger, guards, publisher, manual, logs, clock)
+        self._caps = caps
+        live = LiveState(ledger, guards, publisher, manual, logs, clock, caps)
         self._share = share or Share(ShareKeys(), "", lambda _: (), b"", ledger=ledger, clock=clock)
         view = ShareView(self._share, clock)
         self._board = StatusBoard(live, notices, core, view)
@@ -229,6 +232,7 @@ class Daemon:
             self._rows.grant(batch, live=True)
         self._share.turn()
         self._rows.expire()
+        self._caps.turned(self._changes.deny_over_cap)
         self._publisher.flush()
         if self._control is not None:
             self._control.turn(self._commands.answer)
@@ -278,11 +282,12 @@ class Daemon:
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
-        others = [self._signals.fileno(), *self._share.filenos()]
+        others = [self._signals.fileno(), self._caps.fileno(), *self._share.filenos()]
         if self._control is not None:
             others.append(self._control.fileno())
         if self._sleep.wait(fds, left, others):
             self._signals.drain()
+            self._caps.drain()
             self._share.drain()
             if self._control is not None:
                 self._control.drain()
@@ -290,7 +295,7 @@ class Daemon:
 
     def _pause(self) -> float:
         """Seconds until something is due."""
-        if self._rows.leave or (self._control is not None and self._control.asked):
+        if self._rows.leave or self._caps.busy or (self._control is not None and self._control.asked):
             return 0.0
         due = min(self._publisher.due, self._notifier.due, self._unexplained.due, self._log_watch.due)
         due = min(due, self.measures.due)
@@ -327,6 +332,7 @@ class Daemon:
         self._logs.close()
         self._hints.close()
         written = self._publisher.close()
+        self._caps.close()
         for failure in self._publisher.failing:
             log.warning(f"{failure}; the last changes are missing from that table until the next start")
         return written

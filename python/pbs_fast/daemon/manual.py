@@ -17,12 +17,12 @@ from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pbs_fast.errors import TableError
-from pbs_fast.guards.deny import Denial, fold_user
+from pbs_fast.daemon.state_file import StateFile
+from pbs_fast.guards.deny import Denial
 from pbs_fast.ledger.manual import DamagedError, Manual, ManualDenial, ManualGrant, decode
-from pbs_fast.tables.owner import OwnedError, TableLock
 from pbs_fast.util.addresses import parse_network
-from pbs_fast.util.admin_files import read_admin_file, replace_file
+from pbs_fast.util.admin_files import read_admin_file
+from pbs_fast.util.text import fold_user
 
 if TYPE_CHECKING:
     from pbs_fast.util.clock import Clock
@@ -42,16 +42,15 @@ class ManualRows:
 
     def __init__(self, directory: Path | None, clock: Clock) -> None:
         """Reads the file; `directory` None: there is none, and nothing can be changed."""
-        self._file = None if directory is None else directory / FILE
+        self._file = None if directory is None else StateFile(directory / FILE)
         self._clock = clock
-        self._lock: TableLock | None = None
         self.state = Manual()
         self._unreadable: str | None = None
         """Why the file was not read, and so must not be replaced."""
         self.trouble: str | None = None
         """What an administrator must know of the file."""
         if self._file is not None:
-            self._read(self._file)
+            self._read(self._file.path)
 
     def denials(self) -> tuple[Denial, ...]:
         """All denials as the guards want them."""
@@ -104,28 +103,15 @@ class ManualRows:
 
     def close(self) -> None:
         """Let the file go."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if self._file is not None:
+            self._file.close()
 
     def _write(self, changed: Manual) -> str | None:
         if self._file is None:
             return "nothing is written (write = false)"
         if self._unreadable is not None:
             return self._unreadable
-        try:
-            if self._lock is None:
-                with suppress(FileExistsError):
-                    self._file.parent.mkdir(mode=0o755)
-                self._lock = TableLock(self._file, patience=0)
-            replace_file(self._file, changed.encode())
-        except OwnedError:
-            return f"another daemon uses {self._file}; set state_directory to one of its own"
-        except OSError as error:
-            return f"cannot write {self._file}: {error.strerror}"
-        except TableError as error:
-            return str(error)
-        return None
+        return self._file.write(changed.encode()) or None
 
     def _read(self, file: Path) -> None:
         damaged = file.with_name(file.name + _DAMAGED)

@@ -16,9 +16,9 @@ from pbs_fast import __version__
 from pbs_fast.config.model import Guards as GuardKeys
 from pbs_fast.control.protocol import REQUESTS
 from pbs_fast.ledger.ledger import OUTCOMES
-from pbs_fast.metrics.families import ANSWERS, CAUSES, FAULTS, ORIGINS, OTHER, READ, RESULTS, TURN_BOUNDS
+from pbs_fast.metrics.families import CAUSES, FAULTS, ORIGINS, OTHER, READ, RESULTS, TURN_BOUNDS
 from pbs_fast.metrics.snapshot import Draft, Histogram, Latest, LogTotals, Snapshot
-from pbs_fast.tables.protocol import AnsweringTable
+from pbs_fast.tables.protocol import AnsweringTable, CountingTable
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class Measures:
         self._put_rows(draft, wall)
         for pending in self._live.publisher.pending:
             _put_table(draft, pending)
+        self._put_relayed(draft)
+        self._put_caps(draft)
         self._share.put(draft)
         self._put_control(draft)
         return draft.done()
@@ -126,7 +128,7 @@ class Measures:
     def _put_logins(self, draft: Draft) -> None:
         # Guards and ledger count into the same counters.
         counters = self._live.guards.counters
-        guards = {*(each.name for each in fields(GuardKeys)), *_MORE_GUARDS}
+        guards = {*(each.name for each in fields(GuardKeys)), *_MORE_GUARDS} - {"refuse_many_addresses"}
         refused = {
             name.removeprefix("refused_"): n
             for name, n in counters.items()
@@ -145,6 +147,21 @@ class Measures:
         draft.put("sessions_open", len(ledger.sessions) if ledger.counts_sessions else 0)
         draft.put("rows_expired_total", ledger.counters["expired"])
         draft.put_all("rows_revoked_total", CAUSES, self._revoked)
+
+    def _put_relayed(self, draft: Draft) -> None:
+        counting = [each.table for each in self._live.publisher.pending if isinstance(each.table, CountingTable)]
+        if counting:  # else nobody tells us, which a 0 would hide
+            draft.put("relayed_messages_total", sum(table.messages for table in counting))
+            draft.put("relayed_recipients_total", sum(table.recipients for table in counting))
+
+    def _put_caps(self, draft: Draft) -> None:
+        counter = self._live.caps.counter
+        shares = counter.shares(self._live.clock.now())
+        # A cap that a reload took away keeps what it counted.
+        draft.put_all("cap_exceeded_total", counter.exceeded, counter.exceeded)
+        for name, (over, highest) in shares.items():
+            draft.put("cap_over", over, name)
+            draft.put("cap_highest_ratio", round(highest, 4), name)
 
     def _put_control(self, draft: Draft) -> None:
         control = self._control
@@ -192,6 +209,6 @@ def _put_table(draft: Draft, pending: Pending) -> None:
     draft.put("table_refused_keys_total", table.refused, label)
     draft.put("table_write_seconds", pending.seconds.frozen(), label)
     if isinstance(table, AnsweringTable):
-        draft.put_all("lookups_total", ANSWERS, table.answers, label)
+        draft.put_all("lookups_total", table.answers, table.answers, label)
         draft.put("lookup_seconds", table.seconds.frozen(), label)
         draft.put("lookup_clients", table.clients, label)

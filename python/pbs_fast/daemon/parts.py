@@ -13,7 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pbs_fast.caps.counter import CapCounter
 from pbs_fast.config import Settings, load, merge
+from pbs_fast.daemon.cap_watch import limits_of, tell_caps
 from pbs_fast.daemon.checkpoint import Checkpoints
 from pbs_fast.daemon.follower import Follower
 from pbs_fast.daemon.manual import ManualRows
@@ -76,6 +78,7 @@ class Parts:
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
         self.manual = ManualRows(Path(config.state_directory) if config.write else None, clock)
         self.guards.deny_manually(self.manual.denials())
+        self.caps = CapCounter(limits_of(settings))
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
         self.ledger.sessions.on_unrecognised = self._stop_counting
@@ -140,7 +143,7 @@ class Parts:
         self._forgeable |= {names[log] for finding in findings for log in finding.followed}
 
     def reload(self) -> bool:
-        """Reopen our own log; reload mynetworks, guards and the deny list. False on an error.
+        """Reopen our own log; reload mynetworks, guards, caps and the deny list. False on an error.
 
         On an error all of them stay as they were, and the log says why. Other changes in the file need a restart.
         """
@@ -151,7 +154,10 @@ class Parts:
             fresh = absolute(settings.config, self._directory)
             netblocks = read_netblocks(fresh.mynetworks, fresh.postconf)
             machine = read_machine()
+            limits = limits_of(settings)
             self.guards.reload(fresh.guards, netblocks, machine, read_deny(fresh.deny))
+            self.caps.reload(limits)
+            tell_caps(self.caps)
             self._tell_networks(netblocks)
             self._reload_share(fresh.share)
         except PbsError as error:
@@ -166,7 +172,7 @@ class Parts:
             return False
         self._warn(netblocks.notices, machine.notices)
         more = ", share.from" if self.share is not None and self.share.links else ""
-        log.info(f"reloaded mynetworks, guards and deny list{more}", extra=event("reloaded"))
+        log.info(f"reloaded mynetworks, guards, caps and deny list{more}", extra=event("reloaded"))
         return True
 
     def _reload_share(self, keys: ShareKeys) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pbs_fast.config import Config
 from pbs_fast.log.handlers import is_file
 from pbs_fast.sources.registry import find_scheme
+from pbs_fast.tables.registry import TYPES
 
 
 def started_in() -> str:
@@ -35,7 +36,9 @@ def absolute(config: Config, directory: str) -> Config:
     def table(text: str) -> str:
         kind, colon, rest = text.partition(":")
         typed = colon and "/" not in kind
-        if kind == "socketmap":  # an endpoint; a relative path of one is below Postfix's queue directory
+        if (
+            kind in TYPES and TYPES[kind].served
+        ):  # an endpoint; a relative path of one is below Postfix's queue directory
             return text
         return (f"{kind}:{path(rest)}" if rest else text) if typed else path(text)
 

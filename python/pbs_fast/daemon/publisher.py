@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from pbs_fast.control import replies
+from pbs_fast.control import replies, why_reply
 from pbs_fast.daemon.left_tables import LeftTables
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables import Row, Table
-from pbs_fast.tables.protocol import AnsweringTable
+from pbs_fast.tables.protocol import AnsweringTable, CountingTable
 from pbs_fast.tables.queue import Pending
 from pbs_fast.util.text import rfc3339
 
@@ -29,6 +29,11 @@ class Publisher:
         self._left = left
 
     @property
+    def writes(self) -> bool:
+        """False in a dry run, which has no tables."""
+        return bool(self._pending)
+
+    @property
     def specs(self) -> list[str]:
         """The tables as they stand in the MTA's configuration."""
         return [each.table.spec for each in self._pending]
@@ -43,16 +48,21 @@ class Publisher:
         """The line of each failure that lasts."""
         return [each.failing for each in self._pending if each.failing is not None]
 
-    def status(self, rows: int) -> list[replies.Table]:
-        """How each table is; `rows` is how many it should hold."""
-        return [_status(each, rows) for each in self._pending]
+    @property
+    def asked(self) -> dict[str, int]:
+        """Of the tables that are asked for each recipient: how many so far."""
+        return {each.table.spec: each.table.asked for each in self._pending if isinstance(each.table, CountingTable)}
+
+    def status(self, rows: int, rate: Callable[[str, int], float]) -> list[replies.Table]:
+        """How each table is; `rows` is how many it should hold, `rate` how fast a count of `asked` grows."""
+        return [_status(each, rows, rate) for each in self._pending]
 
     @property
     def pending(self) -> Sequence[Pending]:
         """Each table with what it has still to take."""
         return self._pending
 
-    def answers(self, ip: str, grant: Grant | None) -> list[replies.TableAnswer]:
+    def answers(self, ip: str, grant: Grant | None) -> list[why_reply.TableAnswer]:
         """What each table says of an address, whose row is `grant`."""
         value = None if grant is None else self._value(grant)
         return [
@@ -60,7 +70,7 @@ class Publisher:
             for each in self._pending
         ]
 
-    def unwritten(self, ips: Collection[str]) -> list[replies.TableAnswer]:
+    def unwritten(self, ips: Collection[str]) -> list[why_reply.TableAnswer]:
         """The tables that fail while changes of some of these addresses wait."""
         return [
             {"spec": each.table.spec, "value": None, "waiting": True, "failing": each.failing}
@@ -105,11 +115,12 @@ class Publisher:
         return all(written)
 
 
-def _status(pending: Pending, rows: int) -> replies.Table:
+def _status(pending: Pending, rows: int, rate: Callable[[str, int], float]) -> replies.Table:
     table = pending.table
+    per_s = rate(table.spec, table.asked) if isinstance(table, CountingTable) else None
     served: replies.Served | None = None
     if isinstance(table, AnsweringTable):
-        served = {"clients": table.clients, "requests": table.requests}
+        served = {"clients": table.clients, "requests": table.requests, "recipients_per_s": per_s}
     failing_s = pending.failing_s
     return {
         "spec": table.spec,

@@ -7,13 +7,13 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
-from pbs_fast.control import replies
+from pbs_fast.control import replies, why_reply
 from pbs_fast.control.protocol import PAGE, List, RequestError, Why
 from pbs_fast.daemon.changes import STEP
 from pbs_fast.daemon.refusals import by_guard, shown
-from pbs_fast.guards.deny import Denial, fold_user
+from pbs_fast.guards.deny import Denial
 from pbs_fast.ledger.origins import row_origin
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import fold_user, rfc3339
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.live import LiveState
@@ -38,9 +38,9 @@ class Queries:
         """`notices` gives the trouble that lasts."""
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._logs, self._clock, self._refusals = live.manual, live.logs, live.clock, refusals
-        self._notices, self._share = notices, share
+        self._notices, self._caps, self._share = notices, live.caps, share
 
-    def why(self, request: Why, *, ready: bool) -> Iterator[replies.Why | None]:
+    def why(self, request: Why, *, ready: bool) -> Iterator[why_reply.Why | None]:
         """All that is known of an address, or of a user, whose rows are searched in parts."""
         rows: list[replies.Row] = []
         if request.ip is not None:
@@ -52,6 +52,7 @@ class Queries:
                 rows += self._shown([ip for ip, row in part if row and row.user and fold_user(row.user) == user])
                 yield None
         wall = self._clock.wall()
+        users = {row["user"]: row["ip"] for row in rows if row["user"]} if request.user is None else {request.user: ""}
         refusals = [*self._refusals.of(request.ip, request.user)]
         yield {
             "ip": request.ip,
@@ -72,6 +73,8 @@ class Queries:
             if request.ip is None
             else self._publisher.answers(request.ip, self._ledger.get(request.ip)),
             "notices": self._notices(),
+            "caps": self._caps.uses(users, [] if request.ip is None else [request.ip]),
+            "mail": self._caps.mail(request.user, request.ip),
             "logs": [follower.path for follower in self._logs],
         }
 

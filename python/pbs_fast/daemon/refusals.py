@@ -12,8 +12,7 @@ from itertools import islice
 from pbs_fast.control import replies
 from pbs_fast.control.protocol import PAGE
 from pbs_fast.guards import LOCAL, Refusal
-from pbs_fast.guards.deny import fold_user
-from pbs_fast.util.text import rfc3339
+from pbs_fast.util.text import fold_user, rfc3339
 
 #: Refusals that are remembered.
 RING = 8_192

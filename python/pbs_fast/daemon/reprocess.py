@@ -42,13 +42,15 @@ def reprocess(
     clock: Clock,
     signals: Signals,
     own: OwnLog,
+    *,
+    dry: bool = False,
 ) -> None:
     """Read each log to the end that it has now, standard input to its end; the rows that still hold go into `ledger`.
 
     What is logged bears the log's own timestamps, by `own`. The ledger's counters get what this past counted. A log
     that is missing is passed over. When a signal asks to stop, what was read so far counts for nothing.
     """
-    audit = _Audit(own)
+    audit = _Audit(own, dry)
     past = ledger.fresh()
     past.explain = audit.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
     replayer = Replayer(
@@ -82,8 +84,8 @@ class _Audit:
     else is logged while they wait, but for debug lines: with those each Delta is logged at once.
     """
 
-    def __init__(self, own: OwnLog) -> None:
-        self.explain = Explainer(lambda second: second)
+    def __init__(self, own: OwnLog, dry: bool) -> None:
+        self.explain = Explainer(lambda second: second, dry=dry)
         self._own = own
         self._second: int | None = None
         self._waiting: list[tuple[str, Grant]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from pbs_fast import __version__
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pbs_fast.events import Counters
     from pbs_fast.health.notices import Code, Notices
 
-#: Lines a second are the mean of about so many seconds, of which a sample is taken each EVERY.
+#: Lines and recipients a second are the mean of about so many seconds, of which a sample is taken each EVERY.
 _SPAN, _EVERY = 60.0, 10.0
 _REFUSED = "refused_"
 #: A counter of the ledger, not of a guard.
@@ -37,8 +37,8 @@ class StatusBoard:
         self._share = share
         self._ledger, self._guards, self._publisher = live.ledger, live.guards, live.publisher
         self._manual, self._logs, self._clock, self._core = live.manual, live.logs, live.clock, core
-        self._started = live.clock.wall()
-        self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=int(_SPAN / _EVERY) + 1)
+        self._started, self._caps = live.clock.wall(), live.caps
+        self._lines, self._recipients = _Rates(), _Rates()
         self._notices = notices
         self._next = float("-inf")
 
@@ -47,7 +47,8 @@ class StatusBoard:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _EVERY
-            self._samples.append((now, {each.path: each.counters["lines"] for each in self._logs}))
+            self._lines.sample(now, {each.path: each.counters["lines"] for each in self._logs})
+            self._recipients.sample(now, self._publisher.asked)
             self._note()
 
     def snapshot(self, *, ready: bool) -> replies.Status:
@@ -79,10 +80,10 @@ class StatusBoard:
             },
             "sessions_open": len(ledger.sessions) if ledger.counts_sessions else None,
             "logs": [self._log(each) for each in self._logs],
-            "tables": self._publisher.status(total),
+            "tables": self._publisher.status(total, self._recipients.rate),
             "hubs": self._share.hubs(),
             "nodes": self._share.nodes(),
-            "caps": None,
+            "caps": self._caps.status(),
             "denials": denials(guards.denials(wall), MOST),
             "logins": logins,
             "outcomes": outcomes,
@@ -125,7 +126,7 @@ class StatusBoard:
             "name": follower.path,
             "state": _state(follower),
             "lines": counters["lines"],
-            "lines_per_s": self._rate(follower.path, counters["lines"]),
+            "lines_per_s": self._lines.rate(follower.path, counters["lines"]),
             "behind_bytes": follower.source.behind_bytes,
             "last_line": None if follower.last_line is None else rfc3339(follower.last_line),
             "last_login": None if follower.last_login is None else rfc3339(follower.last_login),
@@ -135,14 +136,6 @@ class StatusBoard:
             "drift": follower.health.signs or None,
             "coverage": {"complete": coverage.complete, "reason": coverage.reason},
         }
-
-    def _rate(self, path: str, lines: int) -> float:
-        """Lines a second in the last minute, or since the first sample that knows the log."""
-        now = time.monotonic()
-        for at, sample in self._samples:
-            if path in sample and now > at:
-                return round((lines - sample[path]) / max(now - at, 1.0), 1)
-        return 0.0
 
     def _note(self) -> None:
         """Keep the notices about tables and the state file."""
@@ -155,6 +148,25 @@ class StatusBoard:
             self._notices.clear(code, gone)
         for text in texts:
             self._notices.set(code, text, text, wall)
+
+
+class _Rates:
+    """How fast counters grow, by name."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, Mapping[str, int]]] = deque(maxlen=int(_SPAN / _EVERY) + 1)
+
+    def sample(self, now: float, counters: Mapping[str, int]) -> None:
+        """What they are now; each _EVERY."""
+        self._samples.append((now, counters))
+
+    def rate(self, name: str, count: int) -> float:
+        """What `count` grows by in a second: in the last minute, or since the first sample that knows the name."""
+        now = time.monotonic()
+        for at, sample in self._samples:
+            if name in sample and now > at:
+                return round((count - sample[name]) / max(now - at, 1.0), 1)
+        return 0.0
 
 
 def _state(follower: Follower) -> replies.LogState:

@@ -9,12 +9,9 @@ from typing import Final
 from pbs_fast.doctor.site import Site
 from pbs_fast.health.finding import CANNOT_TELL, Finding
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.util.commands import find_program, run
+from pbs_fast.util.commands import find_exim, run
 
 EXIM = "exim.wired"
-#: Debian's name, and everybody else's.
-_PROGRAMS: Final = ("exim4", "exim")
-_PLACES: Final = "/usr/sbin:/usr/exim/bin:/usr/local/sbin"
 _TIMEOUT: Final = 20.0
 _LIMIT: Final = 4 << 20
 #: Look-ups by which Exim reads a file of each type (docs/MTA-EXIM.md).
@@ -31,7 +28,7 @@ def check(site: Site) -> Iterator[Finding]:
     tables = [spec for spec in site.specs if spec.option("keys") in ("exim", "iplsearch")]
     if not tables:
         return
-    program = next((found for name in _PROGRAMS if (found := find_program(name, _PLACES))), None)
+    program = find_exim()
     if program is None:
         yield Finding(EXIM, "skip", f"{CANNOT_TELL}: there is no Exim here that would read {tables[0]}")
         return

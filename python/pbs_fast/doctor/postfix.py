@@ -10,6 +10,7 @@ from pbs_fast.doctor.site import Site
 from pbs_fast.health.finding import CANNOT_TELL, Finding
 from pbs_fast.health.postfix import checks
 from pbs_fast.health.postfix.naming import for_postfix
+from pbs_fast.health.postfix.policy import policy
 from pbs_fast.health.postfix.wiring import WIRED, judged, wired
 
 
@@ -26,7 +27,7 @@ def check(site: Site) -> Iterator[Finding]:
     found = judged(site.postfix.installations, specs)
     yield from wired(found, specs)
     yield from checks.order(found)
-    yield from checks.policy(found)
+    yield from policy(found)
     others = [*checks.networks(found, container_networks(Path(site.root))), *checks.ways(found)]
     yield from others
     if not others and any(each.services for each in found):

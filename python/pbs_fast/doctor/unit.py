@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -15,15 +15,17 @@ from pbs_fast.health.finding import Finding
 from pbs_fast.share.spec import HubUrl, parse_hub
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.socketmap.endpoint import parse as parse_endpoint
+from pbs_fast.tables.served.endpoint import parse as parse_endpoint
 from pbs_fast.util.addresses import parse, parse_network
 
 if TYPE_CHECKING:
     from pbs_fast.config import Config
 
 UNIT: Final = "pbs-fast.service"
+POLICY_SOCKET: Final = "pbs-fast-policy.socket"
 _PROPERTIES: Final = (
     "LoadState",
+    "TriggeredBy",
     "ActiveState",
     "NeedDaemonReload",
     "User",
@@ -54,7 +56,7 @@ def check(site: Site) -> Iterator[Finding]:
         return
     from pbs_fast.config import logs
 
-    faults = list(judge(properties, site.config, logs(site.config), site.specs))
+    faults = list(judge(properties, site.config, logs(site.config), site.specs, _sockets(properties)))
     yield from faults
     if not faults:
         yield Finding(
@@ -62,10 +64,29 @@ def check(site: Site) -> Iterator[Finding]:
         )
 
 
+def _sockets(properties: Mapping[str, str]) -> list[str]:
+    """The paths on which socket units of the service listen (`Listen=PATH (Stream)`)."""
+    found = []
+    for name in properties.get("TriggeredBy", "").split():
+        socket = show(name, ("ActiveState", "Listen")) if name.endswith(".socket") else {}
+        if socket.get("ActiveState") == "active":
+            found.append(socket.get("Listen", "").rpartition(" (")[0])
+    return found
+
+
 def judge(
-    properties: Mapping[str, str], config: Config, logs: Sequence[str], specs: Sequence[TableSpec]
+    properties: Mapping[str, str],
+    config: Config,
+    logs: Sequence[str],
+    specs: Sequence[TableSpec],
+    sockets: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """What is wrong with a unit of these properties (systemd.exec(5), systemd.resource-control(5))."""
+    """What is wrong with a unit of these properties (systemd.exec(5), systemd.resource-control(5)).
+
+    `sockets` are paths on which systemd listens for it.
+    """
+    yield from _unserved(config, specs, sockets)
+    specs = [spec for spec in specs if not _is_handed_over(spec, sockets)]
     if properties.get("NeedDaemonReload") == "yes":
         yield Finding("unit", "warn", f"{UNIT}: its files changed since systemd read them", "systemctl daemon-reload")
     if properties.get("ActiveState") in ("failed", "inactive"):
@@ -84,7 +105,16 @@ def judge(
     yield from _reads(properties, logs)
     yield from _listens(properties, specs)
     yield from _talks(properties, [parse_hub(text) for text in config.share.hubs])
-    if "{user}" in config.value and (properties.get("PrivateUsers") == "yes" or "postfix" not in groups):
+    gives = properties.get("PrivateUsers") != "yes" and "postfix" in groups
+    for spec in specs:
+        if spec.type == "policy" and _socket(spec) is not None and not spec.option("group") and not gives:
+            yield Finding(
+                "unit",
+                "fail",
+                f"{UNIT}: the socket of {spec} is for the group postfix, to which the unit cannot give it",
+                f"systemctl enable {POLICY_SOCKET}; systemctl restart {UNIT}",
+            )
+    if "{user}" in config.value and not gives:
         yield Finding(
             "unit",
             "fail",
@@ -113,16 +143,39 @@ def _writes(properties: Mapping[str, str], config: Config, specs: Sequence[Table
             )
 
 
+def _unserved(config: Config, specs: Sequence[TableSpec], sockets: Collection[str]) -> Iterator[Finding]:
+    """Sockets of tables that the configuration does not have: smtpd waits there for nobody."""
+    ours = {os.path.realpath(place) for spec in specs if (place := _socket(spec)) is not None}
+    for path in sockets:
+        if os.path.realpath(path) not in ours and not _below(path, [config.control.directory]):
+            yield Finding(
+                "unit",
+                "fail",
+                f"{UNIT}: systemd listens on {path}, and no table of this configuration is served there, so an smtpd "
+                "that asks waits until its time limit",
+                f"add the table to pbs-fast.toml, or: systemctl disable --now {POLICY_SOCKET}",
+            )
+
+
+def _is_handed_over(spec: TableSpec, sockets: Collection[str]) -> bool:
+    """Whether systemd listens where the table is served, so that the unit need not be able to."""
+    path = _socket(spec)
+    return path is not None and os.path.realpath(path) in map(os.path.realpath, sockets)
+
+
+def _socket(spec: TableSpec) -> Path | None:
+    """Where a table is served on a Unix socket."""
+    try:
+        return parse_endpoint(spec).path if spec.kind.served else None
+    except UsageError:
+        return None
+
+
 def _directory(spec: TableSpec) -> Path | None:
     """Where a table's file or socket is; None for neither."""
     if spec.file is not None:
         return spec.file.parent
-    if spec.type != "socketmap":
-        return None
-    try:
-        path = parse_endpoint(spec).path
-    except UsageError:
-        return None
+    path = _socket(spec)
     return None if path is None else path.parent
 
 

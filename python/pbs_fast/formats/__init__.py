@@ -59,3 +59,6 @@ class Format:
     line_login: tuple[str, ...] = ()
     """Patterns searched in whole lines, envelope included, with a group `timestamp`; only in custom formats."""
     line_logout: tuple[str, ...] = ()
+    packaged: bool = False
+    """Whether it comes with the package, whose tests prove its patterns: a start need not do so again. Probes are not
+    among these."""

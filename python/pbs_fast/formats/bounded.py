@@ -255,17 +255,24 @@ class Bounded:
         return found
 
 
+@lru_cache(maxsize=1024)
+def readable(pattern: str) -> None:
+    """Raises PatternError for what neither engine can run. A catalogue has 140 patterns, at 1 ms each."""
+    Program(pattern)
+    try:
+        re.compile(pattern.encode("ascii"))
+    except (re.error, UnicodeEncodeError) as error:
+        raise PatternError(f"is no regular expression: {' '.join(str(error).split())}") from error
+
+
 @lru_cache(maxsize=512)
 def is_proved(pattern: str, *, searched: bool = False) -> bool:
     """Whether `re` runs the pattern in bounded time; one that is `searched` must be held at the line's start too.
 
     Raises PatternError for what neither engine can run.
     """
+    readable(pattern)
     program = Program(pattern)
-    try:
-        re.compile(pattern.encode("ascii"))
-    except (re.error, UnicodeEncodeError) as error:
-        raise PatternError(f"is no regular expression: {' '.join(str(error).split())}") from error
     return program.two_ways() is None and (not searched or program.is_anchored)
 
 
@@ -274,15 +281,27 @@ def two_ways(pattern: str) -> str | None:
     return None if is_proved(pattern) else Program(pattern).two_ways()
 
 
-def compiled(pattern: str, way: Way, faster: Callable[[bytes], bytes] = bytes) -> Regex:
+def compiled(pattern: str, way: Way, faster: Callable[[bytes], bytes] = bytes, *, known: bool = False) -> Regex:
     """The pattern, ready to run by the engine that is right for it; `faster` rewrites it for `re`.
 
+    `known`: it is known to be proved (`is_proved`), which takes as long to find out as to compile it.
     Raises PatternError for a pattern whose time cannot be bounded, and for a text that is not a pattern.
     """
-    if is_proved(pattern, searched=way is Way.ANYWHERE):
+    if known or is_proved(pattern, searched=way is Way.ANYWHERE):
         # One that is held at the start need not be tried anywhere else.
         return Proved(faster(pattern.encode("ascii")), Way.START if way is Way.ANYWHERE else way)
     return Bounded(Program(pattern), way)
 
 
-__all__ = ["Bounded", "Match", "PatternError", "Proved", "Regex", "Way", "compiled", "is_proved", "two_ways"]
+__all__ = [
+    "Bounded",
+    "Match",
+    "PatternError",
+    "Proved",
+    "Regex",
+    "Way",
+    "compiled",
+    "is_proved",
+    "readable",
+    "two_ways",
+]

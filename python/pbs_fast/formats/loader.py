@@ -71,7 +71,7 @@ _FIRST_SAMPLE = re.compile(r"^\[\[sample\]\]", re.MULTILINE)
 
 def load_catalogue(directory: Path = DATA) -> tuple[Format, ...]:
     """All formats of `directory`, by name. Raises FormatError for the first file that is not acceptable."""
-    formats = [load_format(file) for file in sorted(directory.glob("*.toml"))]
+    formats = [replace(load_format(file), packaged=directory == DATA) for file in sorted(directory.glob("*.toml"))]
     return tuple(sorted(formats, key=lambda fmt: fmt.name))
 
 

@@ -22,7 +22,7 @@ from math import inf
 from pbs_fast.errors import ConfigError
 from pbs_fast.util.addresses import Network, parse, parse_network
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
-from pbs_fast.util.text import printable
+from pbs_fast.util.text import fold_user, printable
 from pbs_fast.util.toml_lines import Path, lines
 
 #: Longest text of the file that a message repeats.
@@ -86,11 +86,6 @@ class DenyList:
             since=max((end for end in ends if end <= wall), default=-inf),
             until=min((end for end in ends if end > wall), default=inf),
         )
-
-
-def fold_user(user: str) -> str:
-    """The form in which users are compared: case-insensitive, as in most servers."""
-    return user.casefold()
 
 
 def read_deny(path: str) -> DenyList:

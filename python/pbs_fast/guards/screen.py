@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.guards.answers import LOCAL, Answers
-from pbs_fast.guards.deny import Denial, DenyList, fold_user
+from pbs_fast.guards.deny import Denial, DenyList
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
 from pbs_fast.guards.networks import PRIVATE, SPECIAL
 from pbs_fast.guards.shared_addresses import SharedAddresses
+from pbs_fast.guards.user_addresses import UserAddresses
 from pbs_fast.util.addresses import Network, NetworkTable, parse_canonical, parse_network
+from pbs_fast.util.text import fold_user
 
 if TYPE_CHECKING:
     from pbs_fast.config.model import Guards as GuardConfig
@@ -71,6 +73,7 @@ class Guards:
         """Counts into `counters`: `local`, and `refused_NAME` for each guard, in events; `logout_refused`."""
         self.counters = Counters() if counters is None else counters
         self._crowd = SharedAddresses(config.max_users_per_address)
+        self._roaming = UserAddresses(config.max_addresses_per_user)
         self._limits = Limits(config.max_rows, config.max_new_per_minute)
         self._hosts = Hosts(config.hosts)
         self._manual: tuple[Denial, ...] = ()
@@ -84,6 +87,7 @@ class Guards:
         self._netblocks = netblocks
         self._listed = deny
         self._crowd.limit = config.max_users_per_address
+        self._roaming.limit, self._refuses_many = config.max_addresses_per_user, config.refuse_many_addresses
         self._limits.max_rows, self._limits.max_new_per_minute = config.max_rows, config.max_new_per_minute
         self._hosts.allow(config.hosts)
         self._loop = config.loop
@@ -115,8 +119,8 @@ class Guards:
 
     @property
     def wants_events(self) -> bool:
-        """True while users are denied: a folded row hides users between first and last, so rows should be events."""
-        return any(denial.users for denial in self._deny.denials)
+        """True while users are looked at: a folded row hides those between first and last, so rows should be events."""
+        return self._refuses_many or any(denial.users for denial in self._deny.denials)
 
     def answer(self, ip: str) -> str:
         """What speaks against an address as such: a guard's name, LOCAL, or "" when nothing does."""
@@ -205,6 +209,7 @@ class Guards:
                 for name, kind, host in zip(names, batch.kind, batch.host, strict=True)
             ]
         revoke = self._crowded(batch, names, live, now, warnings)
+        self._roams(batch, names, now - shift, warnings)
         room, guard = self._limits.room(live, now, replay=replay)
         if len(batch) > room:
             self._stop(batch, names, live, room, guard)
@@ -244,6 +249,22 @@ class Guards:
                 for name, ip in zip(names, batch.ip, strict=True)
             ]
         return tuple(sorted(ip for ip in refused if ip in live))
+
+    def _roams(self, batch: Batch, names: list[str], wall: float, warnings: list[str]) -> None:
+        """Count the addresses of users; refuse (in `names`) those that are too many, if that is switched on."""
+        users: list[str | None] = batch.user_last
+        if any(names):
+            users = [None if name else user for name, user in zip(names, users, strict=True)]
+        over, fresh = self._roaming.saw(users, batch.ip, batch.last, wall)
+        effect = "further ones get no grant" if self._refuses_many else "their grants stay"
+        warnings += [
+            f"{user}: logged in from more than {self._roaming.limit} addresses within an hour; {effect}; if the "
+            "password is stolen: pbs-fast revoke"
+            for user in fresh
+        ]
+        if self._refuses_many:
+            for index in over:
+                names[index] = "max_addresses_per_user"
 
     @staticmethod
     def _stop(batch: Batch, names: list[str], live: Live, room: int, guard: str) -> None:

@@ -1,7 +1,7 @@
 """Standing notices: what an administrator should act on, for as long as it lasts.
 
-Pure data, for the log, systemd's state line and `status`. The daemon's loop owns the list; only the daemon's own codes
-and the logs that it follows are keys, so forged lines add none.
+Pure data, for the log, systemd's state line and `status`. The daemon's loop owns the list; the daemon's own codes
+and the logs that it follows are keys, so forged lines add none; of logins and addresses over a cap there are a few.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ MAX_NOTICES: Final = 256
 LONGEST: Final = 1_000
 
 Code = Literal[
+    "cap",
     "drift",
     "hub_down",
     "log_behind",

@@ -213,7 +213,11 @@ class Ledger:
 
     def _shared(self, texts: list[str]) -> list[str]:
         # Within a batch they are shared already, so where there are many rows there is nothing to win.
-        return list(map(self._share, texts)) if len(texts) < _MANY else texts
+        if len(texts) >= _MANY:
+            return texts
+        if len(self._texts) > _MAX_TEXTS:
+            self._texts.clear()
+        return list(map(self._texts.setdefault, texts, texts))
 
     def _unchanged(self, ip: str, outcome: str, n: int) -> None:
         self.counters[outcome] += n
@@ -244,8 +248,9 @@ class Ledger:
         self.counters["expired"] += len(ended)
         if gone is not None:
             gone.update(ended)
-        for ip in changed.keys() & ended.keys():
-            del changed[ip]
+        if changed:
+            for ip in changed.keys() & ended.keys():
+                del changed[ip]
         return Delta(set=changed, removed=tuple(ended))
 
     def unexpire(self, rows: Mapping[str, Grant]) -> None:

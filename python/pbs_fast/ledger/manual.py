@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from pbs_fast.util.addresses import canonical, parse_network
+from pbs_fast.util.text import fold_user
 
 #: Longest grant or denial in seconds, as the longest `grace`: what should last belongs in mynetworks or deny.toml.
 LONGEST = 30 * 86_400
@@ -179,7 +180,7 @@ def decode(data: bytes) -> Manual:
 
 def key_of(kind: Whom, what: str) -> tuple[Whom, str]:
     """Users are compared case-insensitively, as in the deny list."""
-    return kind, what.casefold() if kind == "user" else what
+    return kind, fold_user(what) if kind == "user" else what
 
 
 def _list(value: object) -> Iterator[Any]:

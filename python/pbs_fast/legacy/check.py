@@ -19,7 +19,8 @@ from pbs_fast.errors import ConfigError, SourceError
 from pbs_fast.legacy import perl
 from pbs_fast.legacy.convert import Conversion
 from pbs_fast.legacy.evaluate import Old, check, read
-from pbs_fast.match.lines import Run, Source
+from pbs_fast.match.lines import Run
+from pbs_fast.match.render import Source
 from pbs_fast.matching import load_backend
 from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import site_formats

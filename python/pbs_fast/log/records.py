@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Generic, Literal, TypeVar
 
 Kind = (
-    Literal["granted", "renewed", "expired", "removed", "revoked", "refused", "limit", "drift", "warning"]
+    Literal["granted", "renewed", "expired", "removed", "revoked", "refused", "limit", "cap", "drift", "warning"]
     | Literal["table_fails", "table_back", "log_gone", "log_back", "log_rotated", "ready", "reloaded"]
     | Literal["hub_down", "hub_up", "node_silent", "node_back"]
 )
@@ -20,7 +20,7 @@ def event(kind: Kind, rows: Collection[object] = (), why: str = "") -> dict[str,
     """The `extra` of a record that reports an event: `log.info("ready", extra=event("ready"))`.
 
     `rows` is what it is about: (address, Grant) for granted, renewed, expired and revoked; addresses for removed;
-    Refusals for refused; the log's path for log_..., the table's name for table_..., the
+    Refusals for refused; an OverCap for cap; the log's path for log_..., the table's name for table_..., the
     hub's URL for hub_..., the node's name for node_.... It may change after the call.
     """
     return {"event": kind, "rows": rows, "why": why}

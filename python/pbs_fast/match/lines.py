@@ -7,21 +7,20 @@ size.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pbs_fast.errors import SourceError
 from pbs_fast.match.follow import Following, is_source
+from pbs_fast.match.render import Render
 from pbs_fast.match.unread import Understanding
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.lines import Piece, pieces
 from pbs_fast.sources.open import LogReader, open_log
-from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from typing import IO
@@ -35,19 +34,6 @@ if TYPE_CHECKING:
 
 #: Missed lines are shown after all events; more than this many bytes of them wait in a temporary file.
 _KEPT_IN_MEMORY = 8 << 20
-
-#: Gives the line of an event as it was scanned, and its layout; asked only by who shows it.
-Source = Callable[[], tuple[bytes, str]]
-
-
-class Render(Protocol):
-    """How an event, or a missed line, becomes text with its newline."""
-
-    def prepare(self, file: str, last: int, events: Sequence[Event]) -> None:
-        """Gets the events that `event` and `missed` will get next, and the number of the last one's line."""
-
-    def event(self, file: str, line: int, event: Event, source: Source) -> str: ...
-    def missed(self, file: str, line: int, reason: str, text: str) -> str: ...
 
 
 @dataclass
@@ -241,91 +227,3 @@ def _line(piece: Piece, at: int) -> bytes:
     end = piece.data.find(b"\n", at, piece.stop)
     text = piece.data[at : end if end >= 0 else piece.stop]
     return text.removesuffix(b"\r") if end >= 0 else text
-
-
-class AsJson:
-    """One JSON object a line, ASCII."""
-
-    def prepare(self, file: str, last: int, events: Sequence[Event]) -> None:
-        """Nothing: it has no columns."""
-
-    def event(self, file: str, line: int, event: Event, source: Source) -> str:  # noqa: ARG002 - it shows no line
-        record = {
-            "file": file,
-            "line": line,
-            "event": event.kind,
-            "ip": event.ip,
-            "time": iso(event.timestamp),
-            "format": event.format,
-            "user": event.user,
-        }
-        return json.dumps(record) + "\n"
-
-    def missed(self, file: str, line: int, reason: str, text: str) -> str:
-        return json.dumps({"file": file, "line": line, "missed": reason, "text": text}) + "\n"
-
-
-#: The colour of each field of a line, which is also that of the same thing in what is said of it.
-COLOURS = {"time": "cyan", "host": "yellow", "tag": "blue", "user": "magenta", "ip": "green", "session": "bright_black"}
-
-
-#: Characters of the longest IPv4 address.
-_IPV4 = 15
-
-
-class AsText:
-    """For people: place, what, address, time, format, user.
-
-    With `paint(text, colour)`, for a terminal that shows colours, the line itself follows, its fields in theirs.
-    """
-
-    def __init__(self, paint: Callable[[str, str], str] | None = None, formats: Sequence[Format] = ()) -> None:
-        self._paint = paint or (lambda text, _: text)
-        self._formats = formats if paint else ()
-        self._place_width, self._ip_width = 0, _IPV4
-
-    def prepare(self, file: str, last: int, events: Sequence[Event]) -> None:
-        # Widths only grow, so that columns do not move back and forth between the pieces of a log.
-        self._place_width = max(self._place_width, len(_place(file, last)))
-        self._ip_width = max(self._ip_width, *(len(event.ip or "-") for event in events))
-
-    def event(self, file: str, line: int, event: Event, source: Source) -> str:
-        paint = self._paint
-        kind = paint(f"{event.kind:<6}", "green" if event.kind == "login" else "blue")
-        ip, when = (
-            paint(f"{event.ip or '-':<{self._ip_width}}", COLOURS["ip"]),
-            paint(iso(event.timestamp) or "-", COLOURS["time"]),
-        )
-        said = f"{self._place(file, line)}  {kind}  {ip}  {when}  {event.format:<13}  "
-        said += paint(printable(event.user or "-"), COLOURS["user"]) + "\n"
-        return said + self._line(event, *source()) if self._formats else said
-
-    def _line(self, event: Event, line: bytes, layout: str) -> str:
-        """The line with its fields in colour; a field of another address than the event's is not coloured."""
-        from pbs_fast.match.fields import fields  # only here: on a terminal
-
-        text, place = "    ", 0
-        for name, start, end in fields(line, event, layout, self._formats):
-            if name in COLOURS:
-                text += _shown(line[place:start]) + self._paint(_shown(line[start:end]), COLOURS[name])
-                place = end
-        return text + _shown(line[place:]) + "\n"
-
-    def missed(self, file: str, line: int, reason: str, text: str) -> str:
-        return f"{self._place(file, line)}  {self._paint('missed', 'yellow')}  {reason}: {printable(text)}\n"
-
-    def _place(self, file: str, line: int) -> str:
-        return self._paint(f"{_place(file, line):<{self._place_width}}", "cyan")
-
-
-def _place(file: str, line: int) -> str:
-    return f"{printable(file)}:{line}"
-
-
-def iso(timestamp: int | None) -> str | None:
-    """A second as UTC, `2026-11-21T03:04:05Z`."""
-    return None if timestamp is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(timestamp))
-
-
-def _shown(data: bytes) -> str:
-    return printable(data.decode("utf-8", "replace"))

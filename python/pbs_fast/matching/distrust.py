@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable, Collection
 from typing import Final
 
-from pbs_fast.matching.python.envelope import LINE, envelope_of
-
 #: Bytes. No record of these servers is longer: nginx cuts at 2,048 (NGX_MAX_ERROR_STR), Perdition at 1,024, Mailutils
 #: at 8,192 (measured). Where reading begins in the middle of a file, it may be in the middle of one.
 LONGEST_RECORD: Final = 16_384
@@ -53,6 +51,9 @@ class Distrust:
 
     def _end_of_first(self, data: bytes, start: int, stop: int) -> int:
         """Where the first line of such a server ends, `stop` where there is none."""
+        # Only here, because few sites have such a file, and a start pays for compiling these patterns.
+        from pbs_fast.matching.python.envelope import LINE, envelope_of
+
         for word in self._words.finditer(data, start, stop):
             begin = data.rfind(b"\n", start, word.start()) + 1 or start
             end = data.find(b"\n", word.end(), stop)

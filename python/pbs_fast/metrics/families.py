@@ -2,9 +2,8 @@
 
 Names follow Prometheus' conventions (prometheus.io/docs/practices/naming): base units, `_total` for counters. Labels
 come from the configuration or from the code, never from the text of a log, so the number of series is bounded.
-Families of what this version does not do (caps, the policy service) are absent: to Prometheus absence says "not here",
-while a 0 would say "here, and nothing happened". They come with these features; those of hubs and nodes have series
-where grants are shared.
+Families of hubs and nodes have series where grants are shared; elsewhere they are absent: to Prometheus absence says
+"not here", while a 0 would say "here, and nothing happened".
 """
 
 from __future__ import annotations
@@ -22,7 +21,10 @@ OTHER = "other"
 OUTCOMES = ("granted", "renewed", "late", "too_old", "refused_ahead", "local", "refused")
 ORIGINS = ("own", "hub", "recovered", "manual")
 CAUSES = ("deny", "guard", "manual", "hub", "cap")
-ANSWERS = ("ok", "notfound", "temp", "perm")
+#: Of a table that the daemon answers: a connection closed without an answer, by a fault of ours.
+ERROR = "error"
+#: Those of socketmap, then those of policy that it adds.
+ANSWERS = ("ok", "notfound", "temp", "perm", "dunno", "defer", "hold", "info", ERROR)
 RESULTS = ("ok", "denied", "error")
 #: Counters of a source (without `log_`) that tell of trouble or of a rotation.
 FAULTS = (
@@ -103,11 +105,18 @@ _ALL = (
     Family(
         "table_write_seconds", "histogram", ("table",), "How long writing a change took, failures too.", WRITE_BOUNDS
     ),
-    Family("lookups_total", "counter", ("table", "answer"), "Look-ups of tables that the daemon answers (socketmap)."),
+    Family(
+        "lookups_total", "counter", ("table", "answer"), "Look-ups of tables that we answer: socketmap and policy."
+    ),
     Family(
         "lookup_seconds", "histogram", ("table",), "How long finding an answer took, without the socket.", LOOKUP_BOUNDS
     ),
     Family("lookup_clients", "gauge", ("table",), "Connections of the MTA that are open now."),
+    Family("relayed_messages_total", "counter", (), "Messages accepted by a row, as the policy service saw them."),
+    Family("relayed_recipients_total", "counter", (), "Recipients accepted by a row, as the policy service saw them."),
+    Family("cap_exceeded_total", "counter", ("cap",), "Recipients over a cap: refused, held, or only warned of."),
+    Family("cap_over", "gauge", ("cap",), "Logins, or addresses, that are at the cap now."),
+    Family("cap_highest_ratio", "gauge", ("cap",), "The highest use of the cap by one login or address; 1 is all."),
     Family("hub_up", "gauge", ("hub",), "1 while the hub takes and gives messages."),
     Family("hub_delay_seconds", "gauge", ("hub",), "Round trip to the hub; absent before the first."),
     Family("hub_clock_offset_seconds", "gauge", ("hub",), "The hub's clock less ours; absent before it is known."),

@@ -43,7 +43,12 @@ def same_everywhere() -> Guards:
     from pbs_fast.guards.deny import DenyList
     from pbs_fast.guards.netblocks import Netblocks
 
-    limits = GuardConfig(max_rows=_NO_LIMIT, max_new_per_minute=_NO_LIMIT, max_users_per_address=_NO_LIMIT)
+    limits = GuardConfig(
+        max_rows=_NO_LIMIT,
+        max_new_per_minute=_NO_LIMIT,
+        max_users_per_address=_NO_LIMIT,
+        max_addresses_per_user=_NO_LIMIT,
+    )
     return Guards(limits, Netblocks(), Machine(), DenyList())
 
 
@@ -59,7 +64,7 @@ class Replayer:
         kept: int = LIMIT,
         on_change: Callable[[Delta], object] = lambda _: None,
         on_refusal: Callable[[Sequence[Refusal]], object] = lambda _: None,
-        on_expiry: Callable[[Mapping[str, Grant]], object] = lambda _: None,
+        on_expiry: Callable[[Mapping[str, Grant]], object] | None = None,
     ) -> None:
         """`ledger` is empty, and on the clock of the epoch. `kept` is how many ended rows stay in memory.
 
@@ -166,4 +171,5 @@ class Replayer:
         if self._ended_to is None or second > self._ended_to:
             self._ended_to = second
         self._on_change(delta)
-        self._on_expiry({ip: row for ip, row in gone.items() if row.why != _BROUGHT_BACK})
+        if self._on_expiry is not None:
+            self._on_expiry({ip: row for ip, row in gone.items() if row.why != _BROUGHT_BACK})

@@ -11,10 +11,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.report.join import WAYS
-from pbs_fast.report.logins import ADDRESS_CAP, TRIED, Login, Relaying
+from pbs_fast.report.logins import ADDRESS_CAP, Login, Relaying
 from pbs_fast.report.verdicts import VERDICTS, suspicions, verdict
 
 if TYPE_CHECKING:
+    from pbs_fast.caps.windows import Rate
     from pbs_fast.report.join import Join
     from pbs_fast.report.pseudonyms import Names
 
@@ -179,7 +180,7 @@ def findings(
         delays=tuple(sorted(join.delays.items())),
         graces=graces,
         proposed=next((each.seconds for each in graces if messages and each.messages <= _BEARABLE * messages), None),
-        caps=_caps(relaying, names),
+        caps=_caps(relaying, names, join.tried),
         hourly=tuple(sorted(login.relays().most_an_hour for login in relaying)),
         pseudonyms=pseudonyms,
         skipped=skipped,
@@ -214,11 +215,11 @@ def _login(login: Login, name: str, names: Names) -> LoginFound:
     )
 
 
-def _caps(relaying: Sequence[Login], names: Names) -> tuple[Cap, ...]:
+def _caps(relaying: Sequence[Login], names: Names, tried: Sequence[Rate]) -> tuple[Cap, ...]:
     by_cap = {
         **{
-            (str(rate), "user"): [login.relays().refused[place] for login in relaying]
-            for place, rate in enumerate(TRIED)
+            (str(rate), "user"): [sum(login.relays().refused[place : place + 1]) for login in relaying]
+            for place, rate in enumerate(tried)
         },
         (str(ADDRESS_CAP), "address"): [login.relays().refused_by_address for login in relaying],
     }

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from pbs_fast.caps.windows import Window
+from pbs_fast.caps.windows import Rate, Window
 from pbs_fast.matching.postfix import NOQUEUE, PostfixLine
 from pbs_fast.report.grants import LENIENT, LoginLine
-from pbs_fast.report.logins import ADDRESS_CAP, Login
+from pbs_fast.report.logins import ADDRESS_CAP, TRIED, Login
 from pbs_fast.report.remembered import REMEMBERED, Remembered
 
 if TYPE_CHECKING:
@@ -60,9 +60,18 @@ class Message:
 class Join:
     """Counts what passes. Not for several threads at once."""
 
-    def __init__(self, grants: Grants, is_local: Callable[[str], bool], days: Days, *, since: float) -> None:
+    def __init__(
+        self,
+        grants: Grants,
+        is_local: Callable[[str], bool],
+        days: Days,
+        *,
+        since: float,
+        tried: Sequence[Rate] = TRIED,
+    ) -> None:
         """`is_local` tells the addresses of mynetworks. `since` is the second from which on things count; earlier
-        logins only grant."""
+        logins only grant. `tried` are rates of recipients of a login that are tried."""
+        self.tried = tried
         self.logins: dict[str, Login] = {}
         """By name, case-folded as the deny list does."""
         self.authenticated: set[str] = set()
@@ -225,7 +234,7 @@ class Join:
             self._counted(message)
         if message.login is not None:
             relaying = message.login.relays()
-            relaying.recipient(message.second, len(recipients))
+            relaying.recipient(message.second, len(recipients), self.tried)
             window = self._windows.get(message.ip)
             if window is None:
                 window = Window(ADDRESS_CAP.seconds)

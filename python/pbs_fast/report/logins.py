@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pbs_fast.caps.limits import ADDRESS_RATE, USER_RATES
 from pbs_fast.caps.windows import Rate, Window
 from pbs_fast.util.addresses import Network, parse
 
-#: The caps that are on when the caps are; over one of them a login is suspect.
-USER_CAPS = (Rate(200, 3_600), Rate(1_000, 86_400))
-ADDRESS_CAP = Rate(500, 3_600)
+#: The recommended caps; over one of them a login is suspect.
+USER_CAPS = USER_RATES
+ADDRESS_CAP = ADDRESS_RATE
 #: What is tried besides, for the table of `--caps`.
 TRIED = (Rate(50, 3_600), Rate(100, 3_600), USER_CAPS[0], Rate(500, 3_600), USER_CAPS[1])
+
+
+def with_tried(rates: Sequence[Rate]) -> tuple[Rate, ...]:
+    """TRIED, then those of the rates that are not in it."""
+    return tuple(dict.fromkeys((*TRIED, *rates)))
+
 
 #: Different things of one login that are kept; a login with more is no device and is in no fixed network.
 _MOST_NAMES = 16
@@ -95,10 +104,10 @@ class Relaying:
         self.tls = 0
         """Sessions, and those of them with TLS."""
         self.windows: list[Window] = []
-        """One for what is sent in an hour, and one for each of TRIED; none before the first recipient."""
+        """One for what is sent in an hour, and one for each rate that is tried; none before the first recipient."""
         self.most_an_hour = 0
-        self.refused = [0] * len(TRIED)
-        """Recipients that each of TRIED would have refused."""
+        self.refused: list[int] = []
+        """Recipients that each rate that is tried would have refused; empty before the first."""
         self.refused_by_address = 0
 
     def message(self, ip: str, since: int, *, shared: bool, certain: bool) -> None:
@@ -111,13 +120,16 @@ class Relaying:
             self.addresses[ip] = self.addresses.get(ip, 0) + 1
         self.spread.add(ip)
 
-    def recipient(self, second: int, of_message: int) -> None:
-        """One more recipient; with it the message has this many."""
+    def recipient(self, second: int, of_message: int, tried: Sequence[Rate] = TRIED) -> None:
+        """One more recipient; with it the message has this many. `tried` is the same each time."""
         self.recipients += 1
         self.max_recipients = max(self.max_recipients, of_message)
-        hour, *tried = self.windows = self.windows or [Window(rate.seconds) for rate in (Rate(0, 3_600), *TRIED)]
+        if not self.windows:
+            self.windows = [Window(3_600), *(Window(rate.seconds) for rate in tried)]
+            self.refused = [0] * len(tried)
+        hour, *windows = self.windows
         self.most_an_hour = max(self.most_an_hour, hour.add(second))
-        for index, (window, rate) in enumerate(zip(tried, TRIED, strict=True)):
+        for index, (window, rate) in enumerate(zip(windows, tried, strict=True)):
             self.refused[index] += 1 - window.admit(second, rate.limit)
 
     def greets(self, helo: str) -> None:

@@ -30,8 +30,8 @@ def suspicions(login: Login) -> list[str]:
     found = []
     relaying = login.relaying
     if relaying is not None:
-        by_rate = dict(zip(TRIED, relaying.refused, strict=True))
-        if over := [str(rate) for rate in USER_CAPS if by_rate[rate]]:
+        by_rate = dict(zip(TRIED, relaying.refused, strict=False))
+        if over := [str(rate) for rate in USER_CAPS if by_rate.get(rate)]:
             found.append(f"{relaying.most_an_hour:,} recipients in one hour, over {' and '.join(over)}")
         if relaying.refused_by_address:
             found.append(f"its address sent to more than {ADDRESS_CAP.limit} recipients in one hour")

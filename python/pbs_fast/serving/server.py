@@ -1,9 +1,10 @@
 """Answers requests on listening sockets, in its own thread, for any number of clients.
 
 In a thread, so that a request never waits while the daemon's loop writes a table; Python switches between the two at
-least every 5 ms. Invariants: no client delays others; one that sends faults or partial requests, or does not read its
-answers, is dropped after a time; memory per client is bounded (one read, one partial request, and about ANSWERS bytes
-of answers); when a port is full or descriptors run out, the client that was idle longest is dropped.
+least every 5 ms, or every 0.5 where an MTA asks (daemon/open_tables.py). Invariants: no client delays others; one that
+sends faults or partial requests, or does not read its answers, is dropped after a time; memory per client is bounded
+(one read, one partial request, and about ANSWERS bytes of answers); when a port is full or descriptors run out, the
+client that was idle longest is dropped.
 
 An answer is given at once, or later from any thread (`deliver`). A client that waits for one is not read from: one
 request is under way at a time.
@@ -12,7 +13,6 @@ request is under way at a time.
 from __future__ import annotations
 
 import resource
-import select
 import selectors
 import socket
 import threading
@@ -20,15 +20,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-from pbs_fast.serving.framing import Decoder, FramingError
+from pbs_fast.serving.framing import FramingError
+from pbs_fast.serving.pace import Pace
+from pbs_fast.serving.port import Client, More, Port
+from pbs_fast.util.bell import Bell
 
-#: Seconds without a request after which a connection is closed; Postfix keeps none for longer than 100.
-IDLE = 300.0
-#: Seconds that a partial request, or an answer that is not read, may take. A client that waits for an answer, or reads
-#: a long one, has IDLE.
-STALLED = 30.0
 #: Bytes of answers after which no more requests are read from a client that does not take them.
 ANSWERS = 64 << 10
 #: Descriptors left for the rest of the daemon.
@@ -38,70 +35,9 @@ _READ = 16 << 10
 _SWEEP = 5.0
 #: Seconds without accepting after the system ran out of descriptors or memory for a connection.
 _REST = 0.1
-#: With `share`: processor seconds that may be used at once, some ten requests; then the thread rests until it may use
-#: as many again. Few bursts cost other threads less than many single requests: each that falls into their work makes
-#: them wait for the GIL, and on a busy machine for a processor.
-_CREDIT = 0.0006
-#: Longest rest in seconds.
-_LONGEST_REST = 1.0
 #: Seconds between two questions for what follows (`deliver` with `more`). Who gives it need not wake the thread, which
 #: would take the GIL from them at once.
 _FOLLOW = 0.05
-
-More = Callable[[], bytes]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Port:
-    """One listening socket with its protocol. All functions are called in the server's thread and must not raise."""
-
-    listener: socket.socket
-    decoder: Callable[[], Decoder]
-    """Called for each client."""
-    answer: Callable[[Client, bytes], bytes | None]
-    """Turns a request into a framed reply; None: `deliver` will give it."""
-    most: int | None = None
-    """Clients at a time; by default what the process's limit of descriptors allows."""
-    full: bytes = b""
-    """What a client gets for which there is no room, because all others wait for an answer."""
-    closed: Callable[[Client], None] | None = None
-    """Told of each client that is gone."""
-
-
-class Client:
-    """One connection."""
-
-    __slots__ = ("decoder", "ended", "more", "number", "out", "port", "queue", "seen", "socket", "waiting", "wanted")
-
-    def __init__(self, connection: socket.socket, port: Port, number: int, now: float) -> None:
-        self.socket = connection
-        self.port = port
-        self.number = number
-        """Tells it from all other clients of this server."""
-        self.decoder = port.decoder()
-        self.out = b""
-        self.queue: deque[bytes] = deque()
-        """Requests that were read together with the one under way."""
-        self.waiting = False
-        """A reply will be delivered."""
-        self.more: More | None = None
-        """Gives what follows when all of `out` was sent."""
-        self.ended = False
-        """It sends no more, but reads (shutdown(2))."""
-        self.wanted = 0
-        self.seen = now
-        """When it last began or completed a request, or read some of its answers."""
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is under way."""
-        return not (self.waiting or self.out or self.queue)
-
-    def stale(self, now: float) -> bool:
-        if self.waiting and not self.out:
-            return False
-        partial = (self.out or self.decoder.partial) and not self.waiting
-        return now - self.seen > (STALLED if partial else IDLE)
 
 
 class Server:
@@ -123,11 +59,10 @@ class Server:
         """Those with `more`, by number."""
         self._deliveries: deque[tuple[int, bytes | More, More | None]] = deque()
         self._closing = False
-        self._wake, self._woken = socket.socketpair()
-        self._wake.setblocking(False)
-        self._woken.setblocking(False)
+        self._bell = Bell()
         self._selector = selectors.DefaultSelector()
-        for listener in (*self._ports, self._woken):
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        for listener in self._ports:
             self._selector.register(listener, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -156,16 +91,17 @@ class Server:
         self._clients.clear()
         self._numbers.clear()
         self._selector.close()
-        for each in (*self._ports, self._wake, self._woken):
+        self._bell.close()
+        for each in self._ports:
             each.close()
 
     def deliver(self, number: int, data: bytes | More, more: More | None = None) -> None:
         """Send a framed reply to a client that waits for it, after the next `send_delivered`; from any thread. Nothing
         happens if the client is gone.
 
-        `data` may be a function that makes it, in the server's thread; it must not raise. With `more` the client goes
-        on waiting: when all was sent, `more` is called in the server's thread for what follows, now and again each
-        _FOLLOW seconds. It may return nothing.
+        `data` may be a function that makes it, in the server's thread, and raises nothing but FramingError, as
+        `Port.answer`. With `more` the client goes on waiting: when all was sent, `more` is called in the server's
+        thread for what follows, now and again each _FOLLOW seconds; it must not raise, and may return nothing.
         """
         self._deliveries.append((number, data, more))
 
@@ -175,12 +111,11 @@ class Server:
             self._rouse()
 
     def _rouse(self) -> None:
-        with suppress(OSError):  # full: it wakes up anyway
-            self._wake.send(b"x")
+        self._bell.ring()
 
     def _run(self) -> None:
         sweep = time.monotonic() + _SWEEP
-        pace = _Pace(self._share)
+        pace = Pace(self._share)
         while not self._closing:
             now = time.monotonic()
             if now >= sweep:
@@ -194,7 +129,7 @@ class Server:
                     for listener in self._ports:
                         self._selector.register(listener, selectors.EVENT_READ)
             for key, events in self._selector.select(pause):
-                if key.fileobj is self._woken:
+                if key.fileobj is self._bell:
                     self._take_deliveries()
                     continue
                 pace.begin()
@@ -207,15 +142,17 @@ class Server:
                 self._guarded(client, self._write)
 
     def _take_deliveries(self) -> None:
-        with suppress(BlockingIOError):
-            while self._woken.recv(4096):
-                pass
+        self._bell.drain()
         for _ in range(len(self._deliveries)):
             number, data, more = self._deliveries.popleft()
             client = self._numbers.get(number)
             if client is None:
                 continue
-            client.out += data if isinstance(data, bytes) else data()
+            try:
+                client.out += data if isinstance(data, bytes) else data()
+            except FramingError:
+                self._drop(client)
+                continue
             client.more = more
             client.waiting = more is not None
             client.seen = time.monotonic()
@@ -323,7 +260,7 @@ class Server:
         client.wanted = wanted
 
     def _sweep(self, now: float) -> None:
-        for client in [client for client in self._clients.values() if client.stale(now) or _hung_up(client)]:
+        for client in [client for client in self._clients.values() if client.stale(now) or client.hung_up]:
             self._drop(client)
 
     def _drop_most_idle(self, port: Port | None) -> bool:
@@ -344,40 +281,6 @@ class Server:
         client.socket.close()
         if client.port.closed is not None:
             client.port.closed(client)
-
-
-class _Pace:
-    """Rests after work, so that it uses no more than its share of a processor."""
-
-    def __init__(self, share: float | None) -> None:
-        self._share = share
-        self._begun, self._at = 0.0, time.monotonic()
-        self._credit = _CREDIT
-
-    def begin(self) -> None:
-        """Work begins."""
-        if self._share is not None:
-            self._begun = time.thread_time()
-
-    def end(self) -> None:
-        """It ended; rest if the share is used up."""
-        if self._share is None:
-            return
-        now = time.monotonic()
-        self._credit = min(_CREDIT, self._credit + (now - self._at) * self._share)
-        self._credit -= time.thread_time() - self._begun
-        self._at = now
-        if self._credit < 0:
-            time.sleep(min(_LONGEST_REST, (_CREDIT - self._credit) / self._share))
-
-
-def _hung_up(client: Client) -> bool:
-    """Whether a client that nothing is expected from has closed its end, which no wanted event would tell."""
-    if client.wanted:
-        return False
-    poller = select.poll()
-    poller.register(client.socket, 0)  # POLLHUP and POLLERR are always told
-    return bool(poller.poll(0))
 
 
 def _descriptors() -> int:

@@ -52,7 +52,8 @@ def list_rows(spec: TableSpec | str, *, flock: bool = True) -> list[tuple[str, s
     """
     spec = parse(spec) if isinstance(spec, str) else spec
     if spec.kind.served:
-        raise TableError(f"the rows of {spec} are in the daemon's memory; ask for one with: postmap -q ADDRESS {spec}")
+        ask = "pbs-fast why ADDRESS" if spec.type == "policy" else f"postmap -q ADDRESS {spec}"
+        raise TableError(f"the rows of {spec} are in the daemon's memory; ask for one with: {ask}")
     if spec.file is None:
         return []
     table = _load(spec)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from socket import socket
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from pbs_fast.caps.decision import Caps, NoCaps
 from pbs_fast.events import Delta, Grant
 from pbs_fast.metrics.snapshot import Histogram
 
@@ -53,7 +55,11 @@ class TableOptions:
     now: Callable[[], float] = time.time
     """The clock of `Grant.expires`: for tables that check a row's end themselves. Called from any thread."""
     clock: Callable[[], float] = time.time
-    """The wall clock, seconds since the epoch: for the files' modification times."""
+    """The wall clock, seconds since the epoch: for files' modification times and users' logins."""
+    caps: Caps = field(default_factory=NoCaps)
+    """What tables that count recipients ask."""
+    listener: socket | None = None
+    """A socket that systemd already listens on where a table is served; it stays systemd's."""
 
 
 class Table(Protocol):
@@ -119,8 +125,25 @@ class AnsweringTable(Protocol):
 
     @property
     def answers(self) -> Mapping[str, int]:
-        """Of these, how many got each answer (`metrics.families.ANSWERS`)."""
+        """Of these, how many got each answer that it can give (all are in `metrics.families.ANSWERS`)."""
 
     @property
     def seconds(self) -> Histogram:
         """How long finding an answer took."""
+
+
+@runtime_checkable
+class CountingTable(AnsweringTable, Protocol):
+    """One that is asked for each recipient, and so knows what is relayed by its rows."""
+
+    @property
+    def asked(self) -> int:
+        """Recipients that the MTA asked about since the table was opened."""
+
+    @property
+    def recipients(self) -> int:
+        """Of these, those accepted by a row."""
+
+    @property
+    def messages(self) -> int:
+        """Messages with such a recipient."""

@@ -49,7 +49,7 @@ class Pending:
         self._clock = clock
         self._changes = Changes()
         self._last = float("-inf")
-        """When the table was last written or checked."""
+        """When it was last written or checked: when that began, or half a window before its end if it took longer."""
         self._last_heartbeat = clock()
         self._failure: _Failure | None = None
         self.last_write: float | None = None
@@ -146,7 +146,9 @@ class Pending:
                 self.table.check()
         except TableError as error:
             return error
-        self._last = self._clock()
+        # From its beginning, so that what comes meanwhile waits for one window and not for a slow disk as well; but a
+        # table that takes longer to write than its window does not keep the loop busy all the time.
+        self._last = max(start, self._clock() - self.table.window / 2)
         self._changes = Changes()
         return beat
 

@@ -20,6 +20,9 @@ from urllib.parse import quote, unquote
 
 from pbs_fast.errors import UsageError
 
+#: The values of an option that is written without one.
+FLAG = ("",)
+
 
 class TableType(NamedTuple):
     """Where a type's class is, and what its files are called."""
@@ -29,7 +32,7 @@ class TableType(NamedTuple):
     suffix: str | None
     """What the MTA appends to the path; None for a type without a file."""
     options: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    """The options of this type, each with the values allowed; empty for any text."""
+    """The options of this type, each with the values allowed; empty for any text, FLAG for none at all."""
     served: bool = False
     """Whether the type is followed not by a path but by the address where pbs-fast answers."""
     compiled: str = ""
@@ -49,6 +52,13 @@ TYPES = {
         "SocketmapTable",
         None,
         {"mode": (), "group": (), "queue": (), "prefix6": ()},
+        True,
+    ),
+    "policy": TableType(
+        "pbs_fast.tables.policy.table",
+        "PolicyTable",
+        None,
+        {"mode": (), "group": (), "queue": (), "prefix6": (), "alone": FLAG},
         True,
     ),
     "sendmail": TableType(
@@ -93,7 +103,7 @@ class TableSpec:
     options: tuple[tuple[str, str], ...] = ()
     """Names and values, in the order of their names."""
     address: str = ""
-    """Where a table that we serve is found (tables/socketmap/endpoint.py)."""
+    """Where a table that we serve is found (tables/served/endpoint.py)."""
 
     @property
     def kind(self) -> TableType:
@@ -115,10 +125,17 @@ class TableSpec:
         """The value of an option."""
         return dict(self.options).get(name, default)
 
+    def flag(self, name: str) -> bool:
+        """Whether an option without value is there."""
+        return name in dict(self.options)
+
     @property
     def full(self) -> str:
         """The table with its options, as `parse` reads it."""
-        options = "&".join(f"{name}={quote(value, safe='/:, ')}" for name, value in self.options)
+        options = "&".join(
+            name if self.kind.options.get(name) == FLAG else f"{name}={quote(value, safe='/:, ')}"
+            for name, value in self.options
+        )
         return f"{self}?{options}" if options else str(self)
 
     def __str__(self) -> str:
@@ -162,8 +179,9 @@ def _options(kind: str, text: str) -> tuple[tuple[str, str], ...]:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or sorted(known)
             hint = f"; use {', '.join(near)}" if near else ""
             raise UsageError(f"table {kind}:…?{text}: {kind}: has no option {name!r}{hint}")
-        if not equals or name in found:
-            raise UsageError(f"table {kind}:…?{text}: write the option {name} once, as {name}=VALUE")
+        if bool(equals) == (known[name] == FLAG) or name in found:
+            form = name if known[name] == FLAG else f"{name}=VALUE"
+            raise UsageError(f"table {kind}:…?{text}: write the option {name} once, as {form}")
         value = unquote(value)
         if known[name] and value not in known[name]:
             raise UsageError(f"table {kind}:…?{text}: {name} is {' or '.join(known[name])}, not {value!r}")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.tables.registry import TYPES, TableSpec, is_typed, make, parse, unknown_type
+from pbs_fast.util.commands import find_exim
 from pbs_fast.util.postconf import Postconf
 
 
@@ -38,12 +39,15 @@ def choose(text: str, command: str = "postconf") -> Chosen:
     return Chosen(parse(text), "") if is_typed(text) else resolve(text, ask=asking(command))
 
 
-def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None]) -> Chosen:
-    """The table meant by a path without type.
+def resolve(
+    path: str, *, ask: Callable[[Sequence[str]], str | None], exim: Callable[[], str | None] = find_exim
+) -> Chosen:
+    """The table meant by a path without type; docs/OPERATION.md has the order.
 
-    In this order: the type that Postfix's configuration names with that path; hash where PATH.db exists; Postfix's
-    default_database_type; lmdb. Raises UsageError if that is a type which pbs-fast does not write, or the path is
-    unusable: it never takes another type instead.
+    The type that Postfix's configuration names with that path; hash where PATH.db exists; Postfix's
+    default_database_type; without Postfix cdb with Exim's keys where Exim is, as Debian's Exim reads no lmdb; lmdb.
+    Raises UsageError if that is a type which pbs-fast does not write, or the path is unusable: it never takes another
+    type instead.
     """
     names = {str(make(kind, path).path) for kind in TYPES if TYPES[kind].suffix is not None}
     configured = _configured(ask(["-n"]) or "", names)
@@ -57,6 +61,8 @@ def resolve(path: str, *, ask: Callable[[Sequence[str]], str | None]) -> Chosen:
     default = (ask(["-h", "default_database_type"]) or "").strip()
     if default:
         return _choose(default, path, "Postfix's default_database_type")
+    if found := exim():
+        return Chosen(make("cdb", path, (("keys", "exim"),)), f"no Postfix here, but {found}")
     return Chosen(make("lmdb", path), "no Postfix here to ask")
 
 

@@ -69,7 +69,7 @@ class Template:
         if self._expires:
             text = text.replace("{expires}", str(max(0, wall(grant.expires))))
         if self._user:
-            text = text.replace("{user}", _UNFIT.sub("?", grant.user or "-")[:USER_MAX])
+            text = text.replace("{user}", as_word(grant.user, USER_MAX))
         return text.encode()
 
     def render_all(self, grants: Mapping[str, Grant], wall: Callable[[int], int]) -> dict[str, bytes]:
@@ -90,3 +90,8 @@ class Template:
             user=None if user in (None, b"-") else user.decode("ascii"),
             expires=None if expires is None else int(expires),
         )
+
+
+def as_word(user: str | None, longest: int) -> str:
+    """A user as one word of printable ASCII with so many characters at most; no user is `-`."""
+    return _UNFIT.sub("?", user or "-")[:longest]

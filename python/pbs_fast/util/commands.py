@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 #: Where distributions put administrators' programs; the PATH of a daemon often ends before sbin.
 SBIN = "/usr/sbin:/usr/local/sbin:/usr/lib/postfix/sbin"
+EXIM_SBIN = "/usr/sbin:/usr/exim/bin:/usr/local/sbin"
 
 
 class Done(NamedTuple):
@@ -41,6 +42,11 @@ class Done(NamedTuple):
 def find_program(name: str, sbin: str = SBIN) -> str | None:
     """The path of a program: on PATH, else where administrators' programs are."""
     return shutil.which(name) or shutil.which(name, path=sbin)
+
+
+def find_exim() -> str | None:
+    """The path of Exim's program, which Debian calls exim4."""
+    return find_program("exim4", EXIM_SBIN) or find_program("exim", EXIM_SBIN)
 
 
 def run(

@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return "".join([char if char.isprintable() else _escaped(ord(char)) for char in text])
 
 
+def fold_user(user: str) -> str:
+    """The form in which users are compared: case-insensitive, as in most servers."""
+    return user.casefold()
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 row`, `4,812 rows`; `many` where it is not `one` with an s."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::head::envelope;
 use crate::head::envelope_cache::Heads;
 use crate::lines::Lines;
-use crate::pattern::engine::Engine;
+use crate::pattern::engine::{Engine, prefixes};
 use crate::spec::FormatSpec;
 
 impl Catalogue {
@@ -14,9 +14,7 @@ impl Catalogue {
     /// # Errors
     /// As `new`.
     pub fn reference(specs: &[FormatSpec], zone: &[(i64, i64)]) -> Result<Self, Error> {
-        Self::with_engines(specs, zone, |pattern, structure| {
-            Engine::without_walk(pattern, crate::pattern::prefix::prefixes(structure))
-        })
+        Self::with_engines(specs, zone, |pattern, structure| Engine::without_walk(pattern, prefixes(structure)))
     }
 }
 

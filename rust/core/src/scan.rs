@@ -41,7 +41,6 @@ impl Catalogue {
         let mut scanner = Scanner {
             catalogue: self,
             caches: vec![None; self.patterns.len()],
-            candidates: Vec::new(),
             reference: Reference::new(reference),
             day: None,
             local: (Vec::new(), None),
@@ -66,7 +65,6 @@ struct Scanner<'c> {
     catalogue: &'c Catalogue,
     /// One for each pattern, made when it first runs.
     caches: Vec<Option<Cache>>,
-    candidates: Vec<Candidate>,
     reference: Reference,
     /// The day of the event before: most events have the same one.
     day: Option<Day>,
@@ -194,10 +192,14 @@ impl Scanner<'_> {
 
     /// The first pattern that takes the whole message, whether its tag means TLS, and its groups.
     fn first_match(&mut self, line: &[u8], message: usize, target: &Target) -> Option<(u16, bool, Groups)> {
-        target.prefixes.candidates(&line[message..], &mut self.candidates);
-        self.candidates.iter().find_map(|candidate| {
+        let patterns = &self.catalogue.patterns;
+        let engine = |candidate: Candidate| {
+            let (number, _) = target.patterns[usize::from(candidate.pattern)];
+            &patterns[usize::from(number)].engine
+        };
+        target.prefixes.candidates(&line[message..], engine).iter().find_map(|candidate| {
             let (number, tls) = target.patterns[usize::from(candidate.pattern)];
-            let engine = &self.catalogue.patterns[usize::from(number)].engine;
+            let engine = &patterns[usize::from(number)].engine;
             let cache = self.caches[usize::from(number)].get_or_insert_with(|| engine.cache());
             engine.run(cache, line, message, usize::from(candidate.prefix)).map(|groups| (number, tls, groups))
         })

@@ -30,6 +30,10 @@ _GUARDS = {
         "too many users logged in from this private address within an hour: it is likely a proxy",
         "list it in guards.proxies, or raise guards.max_users_per_address",
     ),
+    "max_addresses_per_user": (
+        "the user logged in from too many addresses within an hour: the password may be stolen",
+        "if it is: pbs-fast revoke USER, and a new password; else raise guards.max_addresses_per_user",
+    ),
 }
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pbs_fast.cli.render.layout import Look, clock, labelled, listed, parse_time, plural
+from pbs_fast.control.why.findings import Message
 from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
-    from pbs_fast.control.why.findings import Findings, Login, Message
+    from pbs_fast.control.why.findings import Findings, Login
+    from pbs_fast.control.why_reply import Why
 
 #: Lines and queue ids that are shown before the rest is counted.
 LINES, _MESSAGES = 5, 12
@@ -37,6 +39,26 @@ def tally(logins: Sequence[Login], now: str) -> list[str]:
     if len(texts) > LINES:
         shown.append(f"and {plural(len(texts) - LINES, 'more user')}")
     return ["; ".join(shown)] if shown else []
+
+
+def caps(reply: Why) -> list[str]:
+    """How much of their caps the login and the address have used; nothing without caps."""
+    texts = []
+    for use in reply.get("caps", []):
+        who = "this address" if use["of"] == "address" else use["what"]
+        refused = f", {use['refused']:,} refused" if use["refused"] else ""
+        texts.append(f"{who} {use['text']}{refused}")
+    return ["; ".join(texts)] if texts else []
+
+
+def all_mail(reply: Why, found: Findings) -> list[Message]:
+    """What the policy service and the logs know of the mail, each message once, the oldest first."""
+    known = {each.queue_id: each for each in found.messages}
+    for each in reply.get("mail", []):
+        if each["queue_id"] is not None:
+            at = int(parse_time(each["at"]).timestamp())
+            known.setdefault(each["queue_id"], Message(at, each["ip"], each["queue_id"]))
+    return sorted(known.values(), key=lambda message: message.at or 0)
 
 
 def mail(messages: Sequence[Message], since: str | None, now: str) -> list[str]:

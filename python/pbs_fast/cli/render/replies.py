@@ -51,10 +51,19 @@ def _cells(found: Sequence[Row], now: str) -> Iterable[list[str]]:
         ]
 
 
-def revoked(reply: Revoked, now: str, look: Look = PLAIN, nodes: Sequence[Node] = (), longest: int = 0) -> str:
-    """What was removed, until when it stays denied, on which `nodes`, and what a stolen password needs besides.
+def revoked(
+    reply: Revoked,
+    now: str,
+    look: Look = PLAIN,
+    nodes: Sequence[Node] = (),
+    longest: int = 0,
+    *,
+    queued: int | None = None,
+) -> str:
+    """What was removed, until when it stays denied, on which `nodes`, and what else a stolen password needs.
 
-    No row of another node lasts longer than `longest` seconds.
+    No row of another node lasts longer than `longest` seconds. `queued`: how many of the user's messages Postfix still
+    has, if that is known.
     """
     what, kind = reply["what"], reply["kind"]
     addresses = reply["addresses"]
@@ -77,7 +86,11 @@ def revoked(reply: Revoked, now: str, look: Look = PLAIN, nodes: Sequence[Node] 
     out += _in_force(reply.get("revocation"), nodes, longest, now, look)
     if kind == "user":
         word = shlex.quote(what)
-        out += f"its mail may still be queued: {look.command('queue', what)} | postsuper -h -\n"
+        mail = "its mail may still be queued"
+        if sent := reply.get("messages"):
+            still = "may still be queued" if queued is None else f"{queued:,} of them still queued"
+            mail = f"its mail of the last hour: {plural(sent, 'message')}, {still}"
+        out += f"{mail}: {look.command('queue', what)} | postsuper -h -\n"
         out += paragraph(
             f"still to do: change the password; end its sessions (Dovecot: doveadm kick {word})", look, indent="  "
         )

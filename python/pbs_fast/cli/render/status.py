@@ -9,7 +9,7 @@ from pbs_fast.cli.render.layout import PLAIN, Cell, Look, between, clock, paragr
 from pbs_fast.util.durations import exact
 
 if TYPE_CHECKING:
-    from pbs_fast.control.replies import Denial, Log, Status, Table
+    from pbs_fast.control.replies import Caps, Denial, Log, Served, Status, Table
 
 #: Exit statuses of `status`; 1, not running, is that of every error.
 WELL, FAULT, HANGS = 0, 3, 4
@@ -52,7 +52,7 @@ def as_text(reply: Status, look: Look = PLAIN) -> str:
         out += table(header, [_log(log, now) for log in reply["logs"]], look, right=(1, 3))
     if reply["tables"]:
         header = ("TABLE", "ROWS", "LAST WRITE", "WAITING", "")
-        out += table(header, [_table(each, now) for each in reply["tables"]], look, right=(1, 3))
+        out += table(header, [_table(each, now, _over(reply["caps"])) for each in reply["tables"]], look, right=(1, 3))
     out += _others(reply, look)
     if refused := _counted(reply["refused"]):
         out += paragraph(f"refused in {exact(up)}: {refused}", look, indent="  ")
@@ -102,14 +102,36 @@ def _log(log: Log, now: str) -> list[str | Cell]:
     ]
 
 
-def _table(each: Table, now: str) -> list[str | Cell]:
+def _table(each: Table, now: str, over: str) -> list[str | Cell]:
     note: str | Cell = ""
     if each["failing"]:
         for_ = f" for {exact(each['failing_s'])}" if each["failing_s"] is not None else ""
         note = Cell(f"FAILING{for_}: {each['failing']}", "red")
     elif each["served"]:
-        note = f"{plural(each['served']['clients'], 'client')}, {plural(each['served']['requests'], 'request')}"
+        note = _served(each["served"], over)
     return [each["spec"], f"{each['rows']:,}", _ago(each["last_write"], now), f"{each['waiting']:,}", note]
+
+
+def _served(served: Served, over: str) -> str:
+    per_s = served.get("recipients_per_s")
+    if per_s is None:
+        return f"{plural(served['clients'], 'client')}, {plural(served['requests'], 'request')}"
+    return f"{plural(served['clients'], 'smtpd')}, {_rate(per_s)} RCPT/s{over}"
+
+
+def _over(caps: Caps | None) -> str:
+    """Who is over a cap, in the line of a table that counts."""
+    if caps is None:
+        return ""
+    who = [
+        plural(count, *words)
+        for count, words in (
+            (caps["users_over"], ("login",)),
+            (caps["addresses_over"], ("address", "addresses")),
+        )
+        if count
+    ]
+    return f"; over a cap in the last hour: {' and '.join(who)}" if who else ""
 
 
 def _others(reply: Status, look: Look) -> str:
@@ -138,10 +160,6 @@ def _others(reply: Status, look: Look) -> str:
         )
     if nodes:
         out += table(("NODE", "ROWS", "HEARD", "VERSION", ""), nodes, look, right=(1,))
-    if (caps := reply["caps"]) is not None and (caps["users_over"] or caps["addresses_over"]):
-        users, addresses = caps["users_over"], caps["addresses_over"]
-        over = f"{plural(users, 'login')} and {plural(addresses, 'address', 'addresses')}"
-        out += paragraph(f"over a cap: {over}", look, indent="  ")
     return out
 
 

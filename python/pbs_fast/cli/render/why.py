@@ -10,7 +10,9 @@ from pbs_fast.cli.render.guards import meaning
 from pbs_fast.cli.render.layout import PLAIN, Look, between, clock, labelled, listed, paragraph, parse_time, plural
 from pbs_fast.cli.render.logs import (
     LINES,
+    all_mail,
     by_address,
+    caps,
     gaps,
     local_logins,
     mail,
@@ -23,8 +25,9 @@ from pbs_fast.util.durations import exact
 from pbs_fast.util.text import utc
 
 if TYPE_CHECKING:
-    from pbs_fast.control.replies import Refusal, Row, Why
+    from pbs_fast.control.replies import Refusal, Row
     from pbs_fast.control.why.findings import Findings, Line, Login
+    from pbs_fast.control.why_reply import Why
 
 #: Exit statuses; 1 is that of every answer without the daemon.
 MAY, WITHOUT_DAEMON, MAY_NOT = 0, 1, 3
@@ -84,8 +87,9 @@ def _of_address(what: str, reply: Why, found: Findings, now: str, look: Look) ->
     if row is not None and row["origin"] != "manual":
         out += labelled("before", _before(granted, row, now), look)
     out += labelled("tables", ["; ".join(_tables(reply))] if reply["tables"] else [], look)
+    out += labelled("caps", caps(reply), look)
     since = row["since"] if row is not None else None
-    out += labelled("mail", mail(found.messages, since, now), look)
+    out += labelled("mail", mail(all_mail(reply, found), since, now), look)
     if row is None:
         out += missed(found, look)
     return out + _trouble(reply, look) + gaps(found, look)
@@ -256,6 +260,8 @@ def _of_user(what: str, reply: Why, found: Findings, now: str, look: Look) -> st
     out += _refused(reply, now, look)
     out += _denied(reply, now, look)
     out += labelled("tables", ["; ".join(_failing(reply))] if reply["tables"] else [], look)
+    out += labelled("caps", caps(reply), look)
+    out += labelled("mail", mail(all_mail(reply, found), None, now), look)
     if not rows:
         out += missed(found, look, "name")
     return out + _trouble(reply, look) + gaps(found, look)

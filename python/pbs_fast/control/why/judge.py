@@ -13,7 +13,7 @@ from pbs_fast.control.why.search import About, Reading, search
 from pbs_fast.errors import PbsError
 from pbs_fast.events import Batch
 from pbs_fast.guards import Guards, read_machine
-from pbs_fast.guards.deny import fold_user, read_deny
+from pbs_fast.guards.deny import read_deny
 from pbs_fast.guards.netblocks import read_netblocks
 from pbs_fast.health.loggers import raw_line_feeds
 from pbs_fast.ledger.ledger import Ledger
@@ -24,6 +24,7 @@ from pbs_fast.matching.zones import zone_table
 from pbs_fast.replay.replayer import Replayer
 from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.watched import Watched
+from pbs_fast.util.text import fold_user
 
 if TYPE_CHECKING:
     from pbs_fast.events import Event

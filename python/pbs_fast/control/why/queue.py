@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pbs_fast.errors import PbsError
-from pbs_fast.guards.deny import fold_user
+from pbs_fast.util.text import fold_user
 
 if TYPE_CHECKING:
     from pbs_fast.control.why.findings import Login, LogPart, Message

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from pbs_fast.control.why.findings import Findings, Line, LogPart, Message, Missed
 from pbs_fast.control.why.needles import CONTEXT, Needles, line_at
 from pbs_fast.errors import PbsError
-from pbs_fast.guards.deny import fold_user
 from pbs_fast.matching.distrust import Distrust
 from pbs_fast.matching.reader import Reader
 from pbs_fast.sources.open import LogReader, open_log
 from pbs_fast.sources.protocol import Past, Replayed, SourceOptions
 from pbs_fast.sources.registry import find_scheme, make_source
 from pbs_fast.sources.wakeup import Hints
+from pbs_fast.util.text import fold_user
 
 if TYPE_CHECKING:
     from pbs_fast.events import Event

@@ -1,4 +1,4 @@
-"""What else can be wrong with how Postfix asks our table: order, policy clause, mynetworks, proxymap, chroot. Pure."""
+"""What else can be wrong with how Postfix asks our table: order, mynetworks, proxymap, chroot. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from pbs_fast.errors import UsageError
 from pbs_fast.health.finding import CANNOT_TELL, Finding
-from pbs_fast.health.postfix.restrictions import BY_POLICY, LISTS, RECIPIENT, RELAY, split
+from pbs_fast.health.postfix.naming import Naming, clause_endpoint
+from pbs_fast.health.postfix.restrictions import LISTS, OWN_FIRST, RECIPIENT, RELAY, split
 from pbs_fast.health.postfix.wiring import Judged, Service
-from pbs_fast.tables.socketmap.endpoint import parse as parse_endpoint
+from pbs_fast.tables.served.endpoint import parse as parse_endpoint
 from pbs_fast.util.addresses import Network, parse_network
 
-ORDER, POLICY, OTHER = "postfix.order", "postfix.policy", "postfix.other"
-_OWN_FIRST = "permit_auth_destination"
-#: Seconds. A policy server that hangs costs each RCPT twice its time limit and one second (tried with Postfix 3.7).
-LONGEST_TIMEOUT = 10.0
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "": 1.0}
-_DURATION = re.compile(r"([0-9]+)([smhdw]?)")
+ORDER, OTHER = "postfix.order", "postfix.other"
+_EXAMPLES = {"socketmap": "socketmap:unix:pbs/sock:pbs", "policy": "policy:unix:pbs/policy"}
 
 
 def order(all_judged: Sequence[Judged]) -> Iterator[Finding]:
@@ -26,7 +23,7 @@ def order(all_judged: Sequence[Judged]) -> Iterator[Finding]:
     yield from faults
     asking = [each.title(service) for each in all_judged for service in each.services if service.state == "asks"]
     if asking and not faults:
-        yield Finding(ORDER, "ok", f"{', '.join(asking)}: {_OWN_FIRST} is before our table, and a stranger is refused")
+        yield Finding(ORDER, "ok", f"{', '.join(asking)}: {OWN_FIRST} is before our table, and a stranger is refused")
 
 
 def _order_faults(all_judged: Sequence[Judged]) -> Iterator[Finding]:
@@ -77,12 +74,12 @@ def _position(service: Service) -> Iterator[Finding]:
         if service.granted[use.parameter].end != "granted":
             continue
         before = service.lists[use.parameter][: use.at]
-        if not any(each.name == _OWN_FIRST for each in before):
+        if not any(each.name == OWN_FIRST for each in before):
             yield Finding(
                 ORDER,
                 "warn",
-                f"{use.parameter}: {use.naming.spec} is asked before {_OWN_FIRST}: a fault of the table stops all mail",
-                f"put {_OWN_FIRST} in front of it",
+                f"{use.parameter}: {use.naming.spec} is asked before {OWN_FIRST}: a fault of the table stops all mail",
+                f"put {OWN_FIRST} in front of it",
             )
     for naming in service.networks:
         if not naming.fault:
@@ -91,89 +88,8 @@ def _position(service: Service) -> Iterator[Finding]:
                 "warn",
                 f"mynetworks holds {naming.written}: a fault of the table stops all mail, and programs take its "
                 "clients for your own hosts",
-                f"remove it; ask it in {RELAY} behind {_OWN_FIRST}",
+                f"remove it; ask it in {RELAY} behind {OWN_FIRST}",
             )
-
-
-def policy(all_judged: Sequence[Judged]) -> Iterator[Finding]:
-    """Check `postfix.policy`: the clause by which our policy service is asked."""
-    clauses: dict[str, set[str]] = {}
-    for judged in all_judged:
-        for service in judged.services:
-            lists = {**service.lists, **service.later}
-            for parameter, restrictions in lists.items():
-                for each in restrictions:
-                    if each.name == BY_POLICY and is_ours(each.argument, service):
-                        clauses.setdefault(each.argument, set()).add(parameter)
-    for clause, parameters in clauses.items():
-        faults = list(clause_faults(clause))
-        yield from faults
-        if not parameters & set(LISTS) and not any(other & set(LISTS) for other in clauses.values()):
-            yield Finding(
-                POLICY,
-                "warn",
-                f"{' and '.join(sorted(parameters))} ask our policy service, and no list that a RCPT passes: caps do "
-                "nothing",
-                f"ask it in {RELAY}, behind {_OWN_FIRST}",
-            )
-        elif not faults:
-            yield Finding(POLICY, "ok", f"{_endpoint(clause)}: time limit and default action are as they should be")
-
-
-def is_ours(clause: str, service: Service) -> bool:
-    """Whether a clause asks us: a configured table `policy:`, or the socket that the documentation names."""
-    return service.names.policy(clause) is not None or _endpoint(clause).endswith("pbs/policy")
-
-
-def _endpoint(clause: str) -> str:
-    return next(iter(split(_inner(clause))), "")
-
-
-def _inner(clause: str) -> str:
-    return clause[1:-1] if clause.startswith("{") and clause.endswith("}") else clause
-
-
-def clause_faults(clause: str) -> Iterator[Finding]:
-    """What is wrong with `{ unix:pbs/policy, timeout=5s, default_action=DUNNO }` (postconf(5), access(5))."""
-    endpoint, timeout, action = _endpoint(clause), "100s", "451 4.3.5 Server configuration problem"
-    for word in split(_inner(clause))[1:]:
-        text = _inner(word).strip()
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals:
-            yield Finding(
-                POLICY, "fail", f"{endpoint}: {word!r} is no NAME=VALUE", "see check_policy_service in postconf(5)"
-            )
-        elif name == "timeout":
-            timeout = value
-        elif name == "default_action":
-            action = value
-            if value.startswith("{"):
-                yield Finding(
-                    POLICY,
-                    "fail",
-                    f"{endpoint}: {word} is a syntax error that shows only when the service fails",
-                    f"write {{ default_action = {value.strip('{} ')} }}",
-                )
-    seconds = _seconds(timeout)
-    if seconds is None or seconds >= LONGEST_TIMEOUT:
-        yield Finding(
-            POLICY,
-            "warn",
-            f"{endpoint}: a service that hangs delays each recipient by twice its time limit, {timeout}",
-            "write timeout=5s in its clause",
-        )
-    if action.split()[:1] and action.split()[0].lower() in ("ok", "permit", "relay"):
-        yield Finding(
-            POLICY,
-            "fail",
-            f"{endpoint}: default_action={action}: everybody may relay while the service is down",
-            "write default_action=DUNNO if a table decides behind it, else { default_action = 451 4.3.0 try again }",
-        )
-
-
-def _seconds(text: str) -> float | None:
-    found = _DURATION.fullmatch(text)
-    return None if found is None else int(found[1]) * _UNITS[found[2]]
 
 
 def networks(all_judged: Sequence[Judged], containers: Sequence[Network]) -> Iterator[Finding]:
@@ -217,35 +133,35 @@ def ways(all_judged: Sequence[Judged]) -> Iterator[Finding]:
                         f"write {naming.spec}",
                     )
                     found[finding] = None
-                elif naming.spec.type == "socketmap" and (finding_ := _socket(judged, service, naming.written)):
+                elif naming.spec.kind.served and (finding_ := _socket(judged, service, naming)):
                     found[finding_] = None
     yield from found
 
 
-def _socket(judged: Judged, service: Service, written: str) -> Finding | None:
+def _socket(judged: Judged, service: Service, naming: Naming) -> Finding | None:
+    """Whether smtpd finds the Unix socket where we listen."""
     queue = judged.installation.settings.get("queue_directory", "")
-    for spec in service.names.specs:
-        if str(spec) != written:
-            continue
-        try:
-            endpoint = parse_endpoint(spec)
-        except UsageError:
-            return None
-        path = written.split(":")[2] if written.startswith("socketmap:unix:") else ""
-        if endpoint.path is None:
-            return None
-        if path.startswith("/") and service.smtpd.chroot:
-            return Finding(
-                OTHER,
-                "fail",
-                f"{judged.title(service)} runs in a chroot and finds no {path} there",
-                f"name the socket relative to {queue}, as in socketmap:unix:pbs/sock:pbs",
-            )
-        if not path.startswith("/") and str(endpoint.path) != f"{queue}/{path}":
-            return Finding(
-                OTHER,
-                "fail",
-                f"Postfix looks for the socket in {queue}/{path}, and pbs-fast makes {endpoint.path}",
-                f"add the option queue={queue} to the table in pbs-fast.toml",
-            )
+    kind = naming.spec.type
+    endpoint = clause_endpoint(naming.written) if kind == "policy" else naming.written.removeprefix("socketmap:")
+    try:
+        ours = parse_endpoint(naming.spec).path
+    except UsageError:
+        return None
+    if ours is None or not endpoint.startswith("unix:"):
+        return None
+    path = endpoint.split(":")[1]
+    if path.startswith("/") and service.smtpd.chroot:
+        return Finding(
+            OTHER,
+            "fail",
+            f"{judged.title(service)} runs in a chroot and finds no {path} there",
+            f"name the socket relative to {queue}, as in {_EXAMPLES[kind]}",
+        )
+    if not path.startswith("/") and str(ours) != f"{queue}/{path}":
+        return Finding(
+            OTHER,
+            "fail",
+            f"Postfix looks for the socket in {queue}/{path}, and pbs-fast makes {ours}",
+            f"add the option queue={queue} to the table in pbs-fast.toml",
+        )
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from pbs_fast.health.postfix.restrictions import BY_CLIENT, BY_POLICY, Restriction
+from pbs_fast.health.postfix.restrictions import BY_CLIENT, BY_POLICY, Restriction, split
 from pbs_fast.tables.registry import TableSpec
 
 #: Our types that Postfix reads; a table with Exim's keys is not for it.
@@ -42,12 +42,15 @@ class Names:
     specs: Sequence[TableSpec]
     redirected: str = ""
     """The type that Postfix 3.11 opens in place of hash and btree (`non_bdb_migration_level`); "" for none."""
+    queue: str = ""
+    """Its `queue_directory`, from which it takes relative paths of sockets."""
 
     @classmethod
     def of(cls, specs: Sequence[TableSpec], settings: Mapping[str, str]) -> Names:
         """As the settings of an installation have it."""
         enabled = settings.get("non_bdb_migration_level", "").startswith("enable")
-        return cls(specs, settings.get("default_database_type", "") if enabled else "")
+        redirected = settings.get("default_database_type", "") if enabled else ""
+        return cls(specs, redirected, settings.get("queue_directory", ""))
 
     def find(self, text: str) -> Naming | None:
         """Our table in the argument of a restriction, or in a word of mynetworks."""
@@ -76,11 +79,16 @@ class Names:
 
     def policy(self, clause: str) -> Naming | None:
         """Our policy service in the argument of `check_policy_service`."""
-        endpoint = clause.strip("{} \t").partition(",")[0].split()
+        endpoint = self._absolute(clause_endpoint(clause))
         for spec in self.specs:
-            if spec.type == "policy" and endpoint[:1] == [spec.address]:
+            if spec.type == "policy" and endpoint == self._absolute(spec.address):
                 return Naming(spec, clause)
         return None
+
+    def _absolute(self, endpoint: str) -> str:
+        """A Unix socket by its whole path."""
+        kind, _, path = endpoint.partition(":")
+        return f"unix:{os.path.join(self.queue, path)}" if kind == "unix" else endpoint  # noqa: PTH118 - text
 
     def _fault(self, text: str, spec: TableSpec) -> str | None:
         """Why `text` is not quite the table; "" where it is, None where it is another one altogether."""
@@ -99,3 +107,13 @@ class Names:
             return None
         opened = self.redirected if self.redirected and kind in ("hash", "btree") else kind
         return "" if opened == spec.type else f"pbs-fast writes {spec}, not {kind}:"
+
+
+def clause_inner(clause: str) -> str:
+    """A clause without the braces around it."""
+    return clause[1:-1] if clause.startswith("{") and clause.endswith("}") else clause
+
+
+def clause_endpoint(clause: str) -> str:
+    """Where `check_policy_service` asks: the first word of its clause."""
+    return next(iter(split(clause_inner(clause))), "")

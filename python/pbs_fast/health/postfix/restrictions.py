@@ -29,6 +29,8 @@ RELAY, RECIPIENT = "smtpd_relay_restrictions", "smtpd_recipient_restrictions"
 BY_CLIENT = "check_client_access"
 BY_POLICY = "check_policy_service"
 MYNETWORKS = "permit_mynetworks"
+#: It lets mail to our own domains pass, so it belongs in front of our table.
+OWN_FIRST = "permit_auth_destination"
 
 #: They refuse a recipient elsewhere to every client that came so far.
 _REFUSE = frozenset(

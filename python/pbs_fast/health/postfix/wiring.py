@@ -221,7 +221,7 @@ def _causes(services: Sequence[Service], specs: Sequence[TableSpec]) -> Iterator
                 "fail",
                 f"{name}: {use.parameter} asks {use.naming.spec} by {use.restriction.name}, and its keys are clients' "
                 "addresses",
-                f"write {BY_CLIENT} {use.naming.spec} ({_GUIDE})",
+                f"write {asking_words(use.naming.spec)} ({_GUIDE})",
             )
     for name, service, use in uses:
         if use.parameter in (RELAY, RECIPIENT):
@@ -230,7 +230,7 @@ def _causes(services: Sequence[Service], specs: Sequence[TableSpec]) -> Iterator
                 WIRED,
                 "fail",
                 f"{name}: {use.parameter} ends at {before}, before it asks {use.naming.spec}",
-                f"put {BY_CLIENT} {use.naming.spec} in front of {before} ({_GUIDE})",
+                f"put {asking_words(use.naming.spec)} in front of {before} ({_GUIDE})",
             )
     for name, _, use in uses:
         yield Finding(
@@ -243,8 +243,18 @@ def _causes(services: Sequence[Service], specs: Sequence[TableSpec]) -> Iterator
         WIRED,
         "fail",
         f"no smtpd asks {named}: neither {RELAY} nor {RECIPIENT} names it, so nobody can relay by POP before SMTP",
-        f"add {BY_CLIENT} {specs[0]} to {RELAY} in main.cf ({_GUIDE})",
+        f"add {asking_words(specs[0])} to {RELAY} in main.cf ({_GUIDE})",
     )
+
+
+def asking_words(spec: TableSpec) -> str:
+    """The restriction that asks a table."""
+    if spec.type != "policy":
+        return f"{BY_CLIENT} {spec}"
+    action = (
+        "{ default_action = 451 4.3.0 relay check is not available }" if spec.flag("alone") else "default_action=DUNNO"
+    )
+    return f"{BY_POLICY} {{ {spec.address}, timeout=5s, {action} }}"
 
 
 def _refusal(service: Service, title: str) -> tuple[str, str]:
@@ -280,15 +290,18 @@ def wired(all_judged: Sequence[Judged], specs: Sequence[TableSpec]) -> Iterator[
             f"Postfix also asks {naming.written}, whose rows nobody removes: {naming.fault}",
             f"remove it from main.cf; empty a table that is not used any more with pbs-fast clear ({_GUIDE})",
         )
-    asked = {use.naming.spec for _, service in asking for use in service.uses if use.restriction.name == BY_CLIENT} | {
-        naming.spec for _, service in asking for naming in service.networks
-    }
+    asked = {
+        use.naming.spec
+        for _, service in asking
+        for use in service.uses
+        if use.restriction.name in (BY_CLIENT, BY_POLICY)
+    } | {naming.spec for _, service in asking for naming in service.networks}
     for spec in specs:
-        if spec not in asked and spec.type != "policy":
+        if spec not in asked:
             yield Finding(
                 WIRED,
                 "note",
-                f"{spec} is written, and no smtpd asks it",
+                f"{spec} is {'served' if spec.kind.served else 'written'}, and no smtpd asks it",
                 "remove it from pbs-fast.toml if no MTA reads it",
             )
 

@@ -136,7 +136,7 @@ class Walk:
                 procid = None
             zone, offset, host, key, picks, success, cutting, cut, nested = place
             # Nearly all messages start with a small letter, and no header does.
-            if nested is not None and message[:1] < b"a" and layout.has_tags:
+            if nested is not None and message < b"a" and layout.has_tags:
                 message = self._behind_header(layout, message, nested, picks)
             refused = refusal = None
             if len(message) >= cut or cuts.is_open:

@@ -7,6 +7,7 @@ stops and assumes that any byte may follow. This costs an attempt, never an even
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 LENGTH: Final = 5
@@ -26,6 +27,7 @@ def may_start(starts: frozenset[bytes], message: bytes) -> bool:
     return any(message.startswith(start) or start.startswith(message) for start in starts)
 
 
+@lru_cache(maxsize=1024)
 def starts(pattern: str) -> frozenset[bytes]:
     """What every message that the whole pattern matches starts with one of (at most LENGTH bytes each)."""
     try:

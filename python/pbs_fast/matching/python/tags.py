@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
-from pbs_fast.formats.automaton import Program
-from pbs_fast.formats.bounded import Way, compiled
+from pbs_fast.formats.bounded import Way, compiled, readable
 from pbs_fast.formats.structure import PatternError
 from pbs_fast.formats.tags import listed_as
 from pbs_fast.matching.protocol import SPLIT, SYSLOG
@@ -139,6 +138,8 @@ class Routes:
                 raise FormatError(f"format {fmt.name}: this name is taken; give each format a name of its own")
             names.add(fmt.name)
         for fmt in self._formats:
+            if fmt.packaged:
+                continue
             probe = [] if fmt.own_probe is None else [fmt.own_probe]
             whole = (*probe, *fmt.line_login, *fmt.line_logout)
             for pattern in (*whole, *(pattern for _, patterns in _patterns(fmt) for pattern in patterns)):
@@ -204,9 +205,8 @@ def _kinds(fmt: Format) -> Iterator[tuple[str, str]]:
 
 def _check(name: str, pattern: str) -> None:
     try:
-        Program(pattern)
-        re.compile(pattern.encode("ascii"))
-    except (PatternError, re.error, UnicodeEncodeError) as error:
+        readable(pattern)
+    except PatternError as error:
         raise FormatError(f"format {name}: pattern {pattern!r}: {error}; correct the pattern") from error
 
 
@@ -245,7 +245,7 @@ def _cutting(formats: Sequence[Format]) -> Cutting:
 
 
 def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
-    regex = compiled(pattern, Way.WHOLE, with_bitmaps)
+    regex = compiled(pattern, Way.WHOLE, with_bitmaps, known=fmt.packaged)
     index = regex.names
     ip, user, session, lip, tls, pid = (index.get(group, regex.count) for group in GROUPS)
     return (

@@ -39,7 +39,7 @@ class JournalSpec:
         return bool(self.directory or self.file)
 
 
-_KEYS = [each.name for each in fields(JournalSpec)]
+KEYS = [each.name for each in fields(JournalSpec)]
 _TYPES = (".service", ".scope", ".slice", ".socket", ".mount", ".swap", ".timer", ".target", ".path", ".device")
 
 
@@ -53,8 +53,8 @@ def parse_journal(text: str) -> JournalSpec:
             key = name
         else:
             value = item
-        if key not in _KEYS:
-            raise _refused(text, f"{item!r} is none of {', '.join(f'{each}=' for each in _KEYS)}{_nearest(key)}")
+        if key not in KEYS:
+            raise _refused(text, f"{item!r} is none of {', '.join(f'{each}=' for each in KEYS)}{_nearest(key)}")
         if not value or "\0" in value:
             raise _refused(text, f"{key}= has no value")
         values.setdefault(key, []).append(_checked(text, key, value))
@@ -87,7 +87,7 @@ def _refused(text: str, reason: str) -> UsageError:
     return UsageError(f"--watchlog=journal:{text}: {reason}")
 
 
-def _nearest(key: str, names: Sequence[str] = tuple(_KEYS)) -> str:
+def _nearest(key: str, names: Sequence[str] = tuple(KEYS)) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(key, names, n=1, cutoff=0.4)

@@ -18,6 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar
@@ -25,8 +26,17 @@ from typing import ClassVar
 from pbs_fast.errors import TableError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.describe import failure, os_error, space_error
-from pbs_fast.tables.file.foreign import DamagedError, Pairs, identity, is_missing, ours, read_apart, require_directory
-from pbs_fast.tables.file.modes import give_mode
+from pbs_fast.tables.file.foreign import (
+    DamagedError,
+    LastSeen,
+    Pairs,
+    is_missing,
+    ours,
+    read_apart,
+    require_directory,
+)
+from pbs_fast.tables.file.modes import Readable, exim_group
+from pbs_fast.tables.file.mtimes import AheadTimes, Mtimes
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import Patience, TableBusyError
 from pbs_fast.tables.owner import Record, TableLock, owner_file
@@ -38,14 +48,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds to wait for the lock at a start, when another writer such as postmap may hold it and no change is pending.
 START_WAIT = 5.0
-#: A modification time further ahead than this comes from a wrong clock; the next one is the current time. Seconds.
-CLOCK_FAULT = 3600
-#: The least time between two changes, so that smtpds restart at most ten times a second each (seconds).
-WINDOW = 0.1
-#: Each change uses up one whole second of modification time. With this slope the window is 0.25 s when the time in the
-#: file is 10 s ahead of the clock, and 1 s, at which it gets no further ahead, at 60 s.
-SLOPE = 0.015
-LONGEST_WINDOW = 1.0
 #: The share of the time between two changes that building new files may take.
 BUSY_SHARE = 0.2
 
@@ -85,8 +87,6 @@ class FileTable(ABC):
     """Whether a library or program opens files by name, which follows links."""
     may_crash: ClassVar[bool] = False
     """Whether the engine may crash or loop for ever on a torn file."""
-    compares_seconds: ClassVar[bool] = True
-    """Whether readers notice a change by whole seconds of the file's modification time."""
 
     def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         """Take the table lock (or use the one given) and create an empty table if there is none.
@@ -99,20 +99,21 @@ class FileTable(ABC):
         self._parsed = spec
         # A rename onto a symbolic link would replace the link; and one file must have one lock.
         self._file = spec.file.resolve() if spec.file.is_symlink() else spec.file
-        self._options = options
+        # `keys` spells addresses for Exim, and then Exim must be able to read a file that names users.
+        for_exim = bool(spec.option("keys")) and not spec.option("group")
+        self._options = replace(options, group=exim_group()) if for_exim else options
         self._template = Template(options.value, commas=self.commas)
         self._spell = self._spelling(spec)
         """How the file spells addresses; None for the canonical form, which Postfix asks for."""
+        self._mtimes = self._modification_times(spec)
         self._rows: dict[str, bytes] = {}
         """What the file should hold, once `_row_state` is KNOWN."""
         self._row_state = RowState.UNREAD
         self._state = FileState.OUTDATED
-        self._expected = (0, 0, 0, 0)
-        """Device, inode, size and modification time (ns) of the file after our last change."""
+        self._last_seen = LastSeen(self._file)
         self._patience = Patience(options.lock_wait)
-        self._mtime = 0
         self._replace_seconds = 0.0
-        self._warned_of_group = False
+        self._readable = Readable(self._file, self._options.group if self._template.names_users else None)
         self.refused = 0
         require_directory(self._file, by_path=self.by_path)
         self._owned_before = owner_file(self._file).exists()
@@ -135,8 +136,7 @@ class FileTable(ABC):
 
     @property
     def window(self) -> float:
-        ahead = self._mtime - self._options.clock() if self.compares_seconds else 0.0
-        return max(min(LONGEST_WINDOW, WINDOW + SLOPE * max(0.0, ahead)), self._change_seconds / BUSY_SHARE)
+        return max(self._mtimes.window, self._change_seconds / BUSY_SHARE)
 
     def load(self) -> dict[str, Row]:
         rows = self._rows if self._row_state is RowState.KNOWN else self._accept()
@@ -156,7 +156,7 @@ class FileTable(ABC):
             self._row_state = RowState.KNOWN
         put = self._changed(delta)
         gone = [ip for ip in delta.removed if ip in self._rows]
-        if self._state is FileState.CURRENT and not self._unaltered():
+        if self._state is FileState.CURRENT and not (self._last_seen.unaltered() and self._intact()):
             self._state = FileState.ALTERED
         done = self._state is FileState.CURRENT and (not (put or gone) or self._write_in_place(put, gone))
         self._update_rows(put, gone)
@@ -201,6 +201,11 @@ class FileTable(ABC):
     def _spelling(self, spec: TableSpec) -> Callable[[str], str] | None:
         """How the file spells addresses; None for the canonical form."""
         return SPELLINGS.get(spec.option("keys"))
+
+    def _modification_times(self, spec: TableSpec) -> Mtimes:
+        """The rule for the file's modification times; by default that of files which are only ever replaced."""
+        del spec
+        return AheadTimes(self._options.clock)
 
     def _open(self) -> None:  # noqa: B027  a type that is never changed in place needs none
         """Open the file in place for later changes."""
@@ -318,11 +323,13 @@ class FileTable(ABC):
             self._discard(target)
             spell = self._spell
             self._build(target, self._rows if spell is None else {spell(ip): v for ip, v in self._rows.items()})
-            self._give_mode(target)
-            self._set_mtime(target)
-            self._expected = identity(target.stat(follow_symlinks=False))
+            self._readable.make(target)
+            mtime = self._mtimes.first(self._file)
+            os.utime(target, (mtime, mtime), follow_symlinks=False)
+            self._last_seen.installing(target)
             self._shut()
             self._install(target)
+            self._mtimes.installed()
             self._lock.certify(Record(self._parsed, self._options.grace, self._options.value))
             self._open()
         except OSError as error:
@@ -344,37 +351,3 @@ class FileTable(ABC):
         """Remove an incomplete new file, unless the file system is read-only."""
         with suppress(OSError):
             self._discard(target)
-
-    def _remember_identity(self) -> None:
-        """Expect the file as it is now. A type that changes it in place calls this under the readers' lock."""
-        found = identity(self._file.stat(follow_symlinks=False))
-        if found[:2] == self._expected[:2]:
-            self._expected = found
-
-    def _unaltered(self) -> bool:
-        """Whether the path still leads to the file that we built, and nobody else has written to it since."""
-        try:
-            found = self._file.stat(follow_symlinks=False)  # a symbolic link there is not ours
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise TableError(os_error("cannot look at", self._file, error)) from error
-        return identity(found) == self._expected and self._intact()
-
-    def _set_mtime(self, target: Path) -> None:
-        """Set a whole second that no earlier version of the file had (Postfix and Sendmail compare whole seconds)."""
-        if not self._mtime:
-            with suppress(FileNotFoundError):
-                self._mtime = int(self._file.stat(follow_symlinks=False).st_mtime)
-        now = int(self._options.clock())
-        if self._mtime > now + CLOCK_FAULT:
-            self._mtime = 0
-        self._mtime = max(now, self._mtime + 1)
-        os.utime(target, (self._mtime, self._mtime), follow_symlinks=False)
-
-    def _give_mode(self, target: Path) -> None:
-        group = self._options.group if self._template.names_users else None
-        warning = give_mode(target, group=group, file=self._file)
-        if warning and not self._warned_of_group:
-            log.warning(warning)
-            self._warned_of_group = True

@@ -38,7 +38,7 @@ class CompactedTable(FileTable):
         if self._state is not FileState.CURRENT or now < self._compacted + COMPACT_SECONDS:
             return
         size, need = self._file.stat().st_size, max(self._needed(), LEAST_BYTES)
-        if size <= BLOAT_FACTOR * need:
+        if size <= BLOAT_FACTOR * need and not self._mtimes.half_used:
             return
         self._compacted = now
         try:
@@ -49,7 +49,7 @@ class CompactedTable(FileTable):
                 self._state = FileState.CURRENT
             log.warning("%s; the file keeps its %d bytes (its rows need %d)", error, size, need)
             return
-        log.info("%s: compacted from %d bytes; its rows need %d", self._file, size, need)
+        log.info("%s: rebuilt, from %d bytes; its rows need %d", self._file, size, need)
 
     @abstractmethod
     def _needed(self) -> int:

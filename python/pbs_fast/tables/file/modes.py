@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import grp
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -16,28 +17,47 @@ from pathlib import Path
 
 from pbs_fast.util.accounts import user_name
 
+log = logging.getLogger(__name__)
+
+#: Names of Exim's group in distributions; the first that exists is used.
+EXIM_GROUPS = ("Debian-exim", "exim", "mail")
 #: Only Linux has O_PATH; elsewhere the calls that follow no links have to do.
 _PINS = hasattr(os, "O_PATH")
 
 
-def give_mode(target: Path, *, group: str | None, file: Path) -> str | None:
-    """Make `target`, which becomes `file`, readable by all, or with `group` by that group only.
+def exim_group() -> str:
+    """The group of this machine's Exim."""
+    known = {entry.gr_name for entry in grp.getgrall()}
+    return next((name for name in EXIM_GROUPS if name in known), EXIM_GROUPS[0])
 
-    Returns a warning if it cannot be given to the group. Relaying still works, because smtpd opens tables as root;
-    proxymap and postmap as another user do not. Raises OSError when the mode cannot be set.
-    """
-    if group is None:
-        set_mode(target, 0o644)
-        return None
-    set_mode(target, 0o640)
-    try:
-        set_group(target, grp.getgrnam(group).gr_gid)
-    except (KeyError, OSError):  # EINVAL where a service with PrivateUsers=yes does not know the group
-        return (
-            f"{file} contains user names, so it has mode 0640, but user {user_name(os.geteuid())} cannot give it to "
-            f"group {group}; make the user a member of it"
-        )
-    return None
+
+class Readable:
+    """Makes the new files of one table readable by all, or with `group` by that group only."""
+
+    def __init__(self, file: Path, group: str | None) -> None:
+        self._file = file
+        self._group = group
+        self._warned = False
+
+    def make(self, target: Path) -> None:
+        """`target` becomes the table's file. Raises OSError when the mode cannot be set.
+
+        It is logged once if it cannot be given to the group. Relaying still works, because smtpd opens tables as root;
+        proxymap and postmap as another user do not.
+        """
+        if self._group is None:
+            set_mode(target, 0o644)
+            return
+        set_mode(target, 0o640)
+        try:
+            set_group(target, grp.getgrnam(self._group).gr_gid)
+        except (KeyError, OSError):  # EINVAL where a service with PrivateUsers=yes does not know the group
+            if not self._warned:
+                log.warning(
+                    f"{self._file} contains user names, so it has mode 0640, but user {user_name(os.geteuid())} cannot "
+                    f"give it to group {self._group}; make the user a member of it"
+                )
+            self._warned = True
 
 
 def set_mode(path: Path, mode: int) -> None:

@@ -41,7 +41,6 @@ class CourierTable(NotifyingTable):
     """A text of our rules, compiled at each change."""
 
     commas = True
-    compares_seconds = False
 
     def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         """As FileTable. Raises UsageError for an invalid value or command."""

@@ -37,8 +37,6 @@ TURN = 1.0
 class ExecTable(FileTable):
     """The state file is replaced before each change, the program run afterwards."""
 
-    compares_seconds = False
-
     def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         self._command = Command(spec)
         if not self._command:

@@ -1,8 +1,9 @@
 """`hash:`: changed in place under flock, in a file so large that it never splits.
 
 Invariants
-- Each change sets, under the flock, a whole-second modification time that no earlier change had: Postfix compares
-  nothing else, and otherwise keeps refusing a client that has just logged in (measured: 45 % of them at 3 changes/s).
+- Each change sets, under the flock, a whole-second modification time that this file never had: Postfix compares nothing
+  else, and otherwise keeps refusing a client that has just logged in (measured: 45 % of them at 3 changes/s). The times
+  lie in the past, so that they can rise by one second a change at any rate (tables/file/mtimes.py).
 - No change makes a bucket split: after a split, clients in the table get 554, because smtpd caches the old bucket
   count. Berkeley DB splits when a page holds more than `ffactor` rows or is full, so buckets are provided for the
   fullest page to be expected, and a new file with more of them is renamed into place in time.
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from pbs_fast.tables.file.compact import CompactedTable
+from pbs_fast.tables.file.mtimes import Mtimes, PastTimes
 from pbs_fast.tables.locks import LockKind, locked
+from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.types.bdb import CACHE, BdbTable, db, engine
 
 #: Rows on one page before Berkeley DB splits its bucket: 75 short rows fill a page of 4096 bytes to the half.
@@ -77,6 +80,12 @@ class HashTable(CompactedTable, BdbTable):
     _buckets = BUCKETS
     _longest = LEAST_ROW
 
+    def _modification_times(self, spec: TableSpec) -> Mtimes:
+        if self._renamed:
+            return super()._modification_times(spec)
+        file = spec.file or self._file
+        return PastTimes(self._options.clock, source=file.with_name(file.name.removesuffix(".db")))
+
     def _build(self, target: Path, rows: Mapping[str, bytes]) -> None:
         self._longest = max(_longest(rows), LEAST_ROW)
         buckets = buckets_for(len(rows), self._longest)
@@ -119,6 +128,8 @@ class HashTable(CompactedTable, BdbTable):
         if len(self._rows) + new > room(self._buckets, max(longest, self._longest)):
             return False
         self._longest = max(longest, self._longest)
+        if (mtime := self._mtimes.next()) is None:
+            return False
         handle = self._handle
         with engine():
             fd = handle.fd()
@@ -133,9 +144,8 @@ class HashTable(CompactedTable, BdbTable):
             for ip, value in put.items():
                 handle.put(ip.encode(), value)
             handle.sync()
-            self._mtime = max(int(self._options.clock()), self._mtime + 1)
-            os.utime(fd, (self._mtime, self._mtime))
-            self._remember_identity()
+            os.utime(fd, (mtime, mtime))
+            self._last_seen.changed()
         return True
 
 

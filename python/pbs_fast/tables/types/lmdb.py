@@ -149,7 +149,7 @@ class LmdbTable(CompactedTable):
 
         with self._locked(shared=False, wait=self._patience.wait), engine():
             done = growing(self._env, write)
-            self._remember_identity()
+            self._last_seen.changed()
             return done
 
     def _intact(self) -> bool:

@@ -27,7 +27,7 @@ import lmdb
 from pbs_fast.errors import TableError
 from pbs_fast.tables.describe import failure, os_error
 from pbs_fast.tables.file.foreign import DamagedError
-from pbs_fast.tables.file.modes import set_group, set_mode
+from pbs_fast.tables.file.modes import exim_group, set_group, set_mode
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
@@ -42,8 +42,6 @@ from pbs_fast.tables.types.lmdb import (
     recognise,
 )
 
-#: Names of Exim's group in distributions; the first that exists is used.
-GROUPS = ("Debian-exim", "exim", "mail")
 #: Slots in the lock file, one per process that has the table open, 64 bytes each; without a free one a look-up fails.
 READERS = 4096
 
@@ -62,7 +60,7 @@ class EximLmdbTable(LmdbTable):
 
     def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         """As FileTable; also TableError if the lock file cannot be given to Exim's group."""
-        super().__init__(spec, replace(options, group=spec.option("group") or _group()), lock)
+        super().__init__(spec, replace(options, group=spec.option("group") or exim_group()), lock)
 
     def heartbeat(self) -> None:
         if self._env is not None:
@@ -148,8 +146,3 @@ class EximLmdbTable(LmdbTable):
         except OSError:
             return 0, 0
         return found.st_dev, found.st_ino
-
-
-def _group() -> str:
-    known = {entry.gr_name for entry in grp.getgrall()}
-    return next((name for name in GROUPS if name in known), GROUPS[0])

@@ -54,7 +54,6 @@ class TcprulesTable(CdbTable):
 
     commas = True
     by_path = True
-    compares_seconds = False
 
     def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         """As FileTable. Raises UsageError for a bad value or limit, TableError if there is no tcprules."""

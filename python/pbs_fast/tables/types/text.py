@@ -28,8 +28,6 @@ VALUE = "ok"
 class TextTable(NotifyingTable):
     """Rebuilt and renamed at each change, before `command` is run."""
 
-    compares_seconds = False
-
     def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         self._command = Command(spec)
         super().__init__(spec, replace(options, value=VALUE), lock)

@@ -11,10 +11,16 @@ use regex_automata::util::primitives::{NonMaxUsize, PatternID};
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
+use regex_syntax::hir::literal::Extractor;
 
 use crate::pattern::onepass::{NO_SLOT, SLOTS, Walk};
-use crate::pattern::prefix::prefixes;
 use crate::span::Span;
+
+/// Bytes of a prefix beyond which one more tells patterns apart no better; 32 covers a server's longest fixed start.
+const PREFIX_LEN: usize = 32;
+
+/// Prefixes that one pattern may add; `(?:imap|pop3|submission)-login: (?:Login|Logged in): ` has 6.
+const PREFIXES: usize = 64;
 
 /// The groups that are looked at; two slots each.
 const NAMES: [&str; SLOTS / 2] = ["ip", "user", "session", "lip", "tls", "pid"];
@@ -105,6 +111,30 @@ impl Engine {
         &self.prefixes
     }
 
+    /// The state behind a text with which a message starts; `None` when no message that matches starts so.
+    pub(crate) fn after(&self, text: &[u8]) -> Option<usize> {
+        match &self.kind {
+            Kind::Walk(walk) => walk.after(text),
+            Kind::Meta(_) => Some(0),
+        }
+    }
+
+    /// The classes of bytes that its states tell apart; `None` where `step` is not by bytes.
+    pub(crate) fn classes(&self) -> Option<&[u8; 256]> {
+        match &self.kind {
+            Kind::Walk(walk) => Some(walk.classes()),
+            Kind::Meta(_) => None,
+        }
+    }
+
+    /// The state behind one more byte.
+    pub(crate) fn step(&self, state: usize, byte: u8) -> Option<usize> {
+        match &self.kind {
+            Kind::Walk(walk) => walk.step(state, byte),
+            Kind::Meta(_) => Some(0),
+        }
+    }
+
     /// What the groups took, when the whole of `line[message..]` matches; spans are of `line`. `prefix` is the number,
     /// from 1, of a prefix that the message is known to start with, or 0.
     #[inline]
@@ -130,6 +160,14 @@ impl Engine {
         let [ip, user, session, lip, tls, pid] = group;
         Some(Groups { ip, user, session, lip, tls, pid })
     }
+}
+
+/// Texts one of which every match starts with; the empty text where nothing better is known.
+pub(crate) fn prefixes(pattern: &Hir) -> Vec<Vec<u8>> {
+    let mut extractor = Extractor::new();
+    extractor.limit_literal_len(PREFIX_LEN).limit_total(PREFIXES);
+    let found = extractor.extract(pattern);
+    found.literals().map_or_else(|| vec![Vec::new()], |all| all.iter().map(|one| one.as_bytes().to_vec()).collect())
 }
 
 /// Slot of each name's start, in the order of `NAMES`.

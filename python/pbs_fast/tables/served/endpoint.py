@@ -1,4 +1,4 @@
-"""Where a socketmap is served: `unix:PATH:MAP` or `inet:HOST:PORT:MAP`, as Postfix writes it; parsed and listened on.
+"""Where a table is served: `unix:PATH` or `inet:HOST:PORT`, as Postfix writes it, of a socketmap with `:MAP` behind it.
 
 A relative PATH is below Postfix's queue directory, where smtpd finds it with and without chroot. HOST is a loopback
 address: the answers tell who may relay, and clients are not authenticated.
@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,10 @@ QUEUE = "/var/spool/postfix"
 #: Connections that may wait to be accepted: a hundred smtpds that start at once.
 BACKLOG = 512
 
-_ENDPOINT = re.compile(r"(?:unix:(?P<path>[^:]+)|inet:(?P<host>\[[^\]]+\]|[^:\[]+):(?P<port>\d{1,5})):(?P<map>[^:\s]+)")
+_INET = r"inet:(?P<host>\[[^\]]+\]|[^:\[]+):(?P<port>\d{1,5})"
+_SOCKETMAP = re.compile(rf"(?:unix:(?P<path>[^:]+)|{_INET}):(?P<map>[^:\s]+)")
+#: No comma, blank or brace in a path: in main.cf it is a word of a clause in braces.
+_POLICY = re.compile(rf"(?:unix:(?P<path>[^:,\s{{}}]+)|{_INET})(?P<map>)")
 #: Bytes of a socket's path: the kernel accepts 107, and it listens first as `.NAME.new`.
 LONGEST_PATH = 107 - len(".new.")
 
@@ -41,7 +45,7 @@ class Endpoint:
     host: str
     port: int
     map: str
-    """The name by which the MTA asks."""
+    """The name by which the MTA asks a socketmap; else empty."""
     mode: int | None
     """Permissions of the socket; None if the option is not set."""
     group: str
@@ -55,6 +59,18 @@ class Endpoint:
         if self.path is None:
             return self._listen_tcp()
         return listen_unix(self.path, mode if self.mode is None else self.mode, self.group or group, self.spec)
+
+    def find(self, listeners: Mapping[str, socket.socket]) -> str | None:
+        """The name of the socket among these that listens here already."""
+        return next((name for name, each in listeners.items() if self._is_at(each)), None)
+
+    def _is_at(self, listener: socket.socket) -> bool:
+        if (self.path is None) == (listener.family == socket.AF_UNIX):
+            return False
+        name = listener.getsockname()
+        if self.path is not None:
+            return os.path.realpath(str(name)) == os.path.realpath(self.path)
+        return bool(name[1] == self.port and ipaddress.ip_address(name[0]) == ipaddress.ip_address(self.host))
 
     def _listen_tcp(self) -> socket.socket:
         listener = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET, socket.SOCK_STREAM)
@@ -78,7 +94,7 @@ def listen_unix(path: Path, mode: int, group: str, what: str) -> socket.socket:
     fresh = path.with_name(f".{path.name}.new")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _require_socket(path)
+        _require_stale(path)
         fresh.unlink(missing_ok=True)
         listener.bind(os.fspath(fresh))
         listener.listen(BACKLOG)
@@ -100,10 +116,11 @@ def listen_unix(path: Path, mode: int, group: str, what: str) -> socket.socket:
 
 
 def parse(spec: TableSpec) -> Endpoint:
-    """The endpoint of a socketmap table. Raises UsageError, naming the fault."""
-    found = _ENDPOINT.fullmatch(spec.address)
+    """The endpoint of a table that is served. Raises UsageError, naming the fault."""
+    found = (_SOCKETMAP if spec.type == "socketmap" else _POLICY).fullmatch(spec.address)
     if found is None:
-        raise UsageError(f"table {spec}: write socketmap:unix:PATH:MAP or socketmap:inet:HOST:PORT:MAP")
+        rest = ":MAP" if spec.type == "socketmap" else ""
+        raise UsageError(f"table {spec}: write {spec.type}:unix:PATH{rest} or {spec.type}:inet:HOST:PORT{rest}")
     path = None if found["path"] is None else Path(spec.option("queue", QUEUE), found["path"])
     host, port = (found["host"] or "").strip("[]"), int(found["port"] or 0)
     mode = spec.option("mode")
@@ -122,11 +139,21 @@ def parse(spec: TableSpec) -> Endpoint:
     return Endpoint(str(spec), path, host, port, found["map"], int(mode, 8) if mode else None, spec.option("group"))
 
 
-def _require_socket(path: Path) -> None:
-    """Raises TableError if there is something else than a socket."""
+def _require_stale(path: Path) -> None:
+    """Raises TableError if there is something else than a socket, or one on which another program listens."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise TableError(f"{path} is not a socket; move it away or give another path")
+    # A socket unit's, when the daemon is started by hand: taken from it, Postfix would never reach the service again.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(os.fspath(path))
+        except BlockingIOError:  # so many wait there already
+            pass
+        except OSError:
+            return
+    raise TableError(f"another program listens on {path} (a socket unit?); stop it, or give another path")
 
 
 def _is_loopback(host: str) -> bool:

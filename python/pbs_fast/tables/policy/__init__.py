@@ -1,0 +1,1 @@
+"""The table that Postfix asks for each recipient, over its policy protocol: it decides, and it counts."""
