@@ -214,7 +214,7 @@ def test_a_poisoned_node(field: Field) -> None:
     assert reply["addresses"] == ["198.51.100.1"]
     for node in (field.pop1, field.smtp):
         wait_for("no row of it", lambda node=node: "198.51.100.1" not in node.rows())
-    field.pop2.wait_said("does not trust this node any more")
+    field.pop2.wait_said("smtp1 trusts this node no more")
 
 
 def test_the_secret_is_changed_without_a_gap(stack: ExitStack) -> None:
