@@ -27,6 +27,7 @@ RUN_BY = {
     "docs/MTA-QMAIL.md": ["tables/test_tcprules.py"],
     "docs/MTA-SENDMAIL.md": ["tables/test_sendmail.py"],
     "docs/OPERATION.md": ["docs/test_readme.py"],
+    "docs/SHARING.md": ["share/test_guide.py"],
 }
 PROOF = (ROOT / "packaging/docs-proof.sh").read_text()
 MARK = re.compile(r"<!-- (test|root|not run): (\S.*?) -->")
