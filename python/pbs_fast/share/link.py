@@ -75,8 +75,8 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
         kind = SSLConnection if url.tls else Connection
         keepalive = {getattr(socket, name): n for name, n in _KEEPALIVE.items() if hasattr(socket, name)}
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Or the system goes on sending what a connection that we gave up had, and the hub takes it later, after what
-            # its successor wrote (tcp(7)).
+            # Or the system goes on sending what a connection had that we gave up, and the hub takes it later than what
+            # the next connection wrote (tcp(7)).
             keepalive[socket.TCP_USER_TIMEOUT] = int(timeout * 1000)
         options |= {"host": url.host, "port": url.port, "socket_keepalive": True}
         options["socket_keepalive_options"] = keepalive
