@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "benches"), str(ROOT / "tests")]
 
-from livemail import page  # noqa: E402 - the folders are on the path now
+import share_parts  # noqa: E402 - the folders are on the path now
+from livemail import page  # noqa: E402
 from sharemail import figures, soak  # noqa: E402
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ RECORD = ROOT / "benches" / "record" / "sharing.md"
 AIMS = {0: (4, 15), 1000: (8, 25)}
 #: Bytes of a grant sent, rows a second of a catch-up, seconds of a start, and the ratio with dead and hung hubs.
 BYTES, ROWS, START, RATIO = 120, 100_000, 2.0, 1.1
+#: Rows of a catch-up without network and tables.
+PARTS = 50_000
 
 
 def measured(seconds: float) -> str:
@@ -60,6 +63,7 @@ def measured(seconds: float) -> str:
         f"| ready, with all | {caught.ready_s:.2f} s | {START:g} s |\n"
         f"| rows read and merged, table written | {caught.rows_per_second:,.0f}/s | {ROWS:,}/s |\n"
         f"| the same, a second of one processor | {caught.rows_per_cpu_second:,.0f}/s | |\n"
+        f"{_parts()}"
         f"| memory of the hub | {caught.bytes_a_grant:.0f} bytes a grant sent | {BYTES} |\n"
         "\n## The local path while a hub does not serve\n\nThe same node, in an open session.\n"
         "\n| hub | p50 ms | p99 ms | worst ms | tries | p50 to alive | mean turn ms | no turn over ms |\n"
@@ -70,6 +74,15 @@ def measured(seconds: float) -> str:
         parts.append(f"| {state} | {_row(took)} | {took.median / alive.median:.2f} | {mean:.3f} | {longest:g} |")
     parts.append(f"\nThe ratios are to be {RATIO} at most.")
     return "\n".join(parts) + "\n"
+
+
+def _parts() -> str:
+    """Without network, guards and tables."""
+    rates = {batch: share_parts.catch_up(PARTS, batch).rows_per_second for batch in (200, 20, 1)}
+    return "".join(
+        f"| decoded, verified and put into the ledger only, {batch} rows a message | {rate:,.0f}/s | |\n"
+        for batch, rate in rates.items()
+    )
 
 
 def _row(took: Took) -> str:
