@@ -35,7 +35,7 @@ from pbs_fast.health.alarm import LimitAlarm
 from pbs_fast.health.log_health import LogHealth
 from pbs_fast.health.lost_lines import LOGGERS
 from pbs_fast.health.skew import SkewWatch
-from pbs_fast.ledger import counting, ledger, sessions
+from pbs_fast.ledger import counting, intake, sessions
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.log.handlers import own_log
@@ -65,7 +65,7 @@ LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
     (sessions, "MAX_OPEN", SMALL),
     (sessions, "_REMEMBERED", SMALL),
     (counting, "_MOST_DEFERRED", SMALL),
-    (ledger, "_MAX_TEXTS", SMALL),
+    (intake, "_MAX_TEXTS", SMALL),
     (heads, "REMEMBERED", SMALL),
     (routes, "TAGS_REMEMBERED", SMALL),
     (routes, "STARTS_REMEMBERED", SMALL),

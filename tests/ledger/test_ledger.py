@@ -17,7 +17,7 @@ GRACE = 1800
 @pytest.fixture(params=[1, 10**9], ids=["many", "few"])
 def ledger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """With batches that count as large, and as small."""
-    monkeypatch.setattr("pbs_fast.ledger.ledger._MANY", request.param)
+    monkeypatch.setattr("pbs_fast.ledger.intake._MANY", request.param)
     return Ledger(GRACE)
 
 
@@ -173,10 +173,10 @@ def test_small_batches_share_their_texts(monkeypatch: pytest.MonkeyPatch) -> Non
         ledger.observe(batch([Login(f"203.0.113.{number}", NOW, format="".join(("dove", "cot")))]), NOW)
     one, other = ledger.rows().values()
     assert one.format is other.format
-    monkeypatch.setattr("pbs_fast.ledger.ledger._MAX_TEXTS", 3)
+    monkeypatch.setattr("pbs_fast.ledger.intake._MAX_TEXTS", 3)
     for number in range(50):
         ledger.observe(batch([Login(A, NOW + number, host=f"h{number}")]), NOW + number)
-    assert len(ledger._texts) <= 5
+    assert len(ledger._texts._kept) <= 5
     assert ledger.get(A).host == "h49"  # type: ignore[union-attr]
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.events import MAX_AHEAD, Delta
-from pbs_fast.ledger.ledger import OUTCOMES, FutureTimestamp, Ledger
+from pbs_fast.ledger.intake import FutureTimestamp
+from pbs_fast.ledger.ledger import OUTCOMES, Ledger
 from pbs_fast.ledger.sessions import OpenSessions
 
 from .rows import Login, batch

@@ -14,30 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
-from itertools import compress
 from math import floor
-from operator import not_
-from typing import Any, Literal
 
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, SharedRow
 from pbs_fast.ledger.counting import HeldRows, LoginRow
 from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.intake import FutureTimestamp, Texts, login_rows, without_ahead
 from pbs_fast.ledger.origins import MANUAL, NEW, RENEWED, Covers, Origins
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.ledger.state import State
 
-#: What becomes of rows timestamped more than MAX_AHEAD s ahead: `clamp` (live) counts them as of now, `reject`
-#: (replay) takes none of them.
-FutureTimestamp = Literal["clamp", "reject"]
-
 #: Each event of a login row ends in exactly one of these counters.
 OUTCOMES = ("granted", "renewed", "late", "too_old", "refused_ahead")
-
-#: Rows of a batch from which on its own few texts are shared enough.
-_MANY = 256
-
-#: Formats and hosts to share; a log with more hosts than that is under attack, and need not be stored well.
-_MAX_TEXTS = 4_096
 
 #: A time before all timestamps.
 _NEVER = -(1 << 62)
@@ -61,7 +49,7 @@ class Ledger:
         """New rows since the ledger began, recovered ones not counted."""
         self._rows: dict[str, Grant] = {}
         self._queue = ExpiryQueue()
-        self._texts: dict[str, str] = {}
+        self._texts = Texts()
         self.counts_sessions = sessions is not None
         self.sessions = OpenSessions(0, {}) if sessions is None else sessions
         """The open sessions; none is ever open where they are not counted."""
@@ -124,7 +112,10 @@ class Ledger:
         changes these counts only where timestamps run backwards.
         """
         if now is not None and batch and max(batch.last) + shift > now + MAX_AHEAD:
-            batch = self._without_ahead(batch, now, shift, ahead)
+            batch, refused, clamped = without_ahead(batch, now, shift, ahead)
+            self.counters["ahead"] += clamped
+            for ip, n in refused:
+                self._unchanged(ip, "refused_ahead", n)
         # One plain loop with all it needs in local names: half a microsecond a row, of which a replay has 10⁵. Passes
         # over whole columns, one an operation, were measured to take longer.
         rows, bucket, life, idle = self._rows, self._queue.bucket, shift + self.grace, self._held.idle
@@ -134,7 +125,14 @@ class Ledger:
         hidden: dict[str, Grant] = {}
         marked = any(self.marked.values()) or bool(self._held.others)
         timestamp, end = 0, life
-        for ip, first, last, n, user, format_, host in self._logins(batch, now, shift, ahead, changed):
+        texts = self._texts.of(batch.format), self._texts.of(batch.host)
+        logins: Iterable[LoginRow]
+        if self.counts_sessions:  # a generator, which this loop advances after each row
+            shared = replace(batch, format=texts[0], host=texts[1])
+            logins = self._held.logins(shared, changed, now, shift=shift, at_once=now is None or ahead == "reject")
+        else:
+            logins = login_rows(batch, *texts)
+        for ip, first, last, n, user, format_, host in logins:
             if last != timestamp:
                 # One int object a second instead of one a row: 32 bytes less a row.
                 timestamp, end = last, last + life
@@ -175,49 +173,6 @@ class Ledger:
             if n:
                 self.counters[name] += n
         return Delta(set=changed, hidden=hidden)
-
-    def _without_ahead(self, batch: Batch, now: float, shift: int, ahead: FutureTimestamp) -> Batch:
-        """A batch with logins that are ahead of the clock, without these, or with the clock for their timestamps."""
-        limit, arrival = now + MAX_AHEAD - shift, floor(now) - shift
-        is_ahead = [last > limit and kind == "login" for last, kind in zip(batch.last, batch.kind, strict=True)]
-        if ahead == "reject":
-            for ip, n in zip(compress(batch.ip, is_ahead), compress(batch.n, is_ahead), strict=True):
-                self._unchanged(ip, "refused_ahead", n)
-            return batch.select(map(not_, is_ahead))
-        self.counters["ahead"] += sum(compress(batch.n, is_ahead))
-        first, last = (
-            [arrival if late else timestamp for late, timestamp in zip(is_ahead, column, strict=True)]
-            for column in (batch.first, batch.last)
-        )
-        return replace(batch, first=first, last=last)
-
-    def _logins(
-        self, batch: Batch, now: float | None, shift: int, ahead: FutureTimestamp, changed: dict[str, Grant]
-    ) -> Iterable[LoginRow]:
-        """The rows for the loop. With counted sessions a generator, which the loop advances after each row."""
-        texts = self._shared(batch.format), self._shared(batch.host)
-        if self.counts_sessions:
-            batch = replace(batch, format=texts[0], host=texts[1])
-            return self._held.logins(batch, changed, now, shift=shift, at_once=now is None or ahead == "reject")
-        columns: list[list[Any]] = [batch.ip, batch.first, batch.last, batch.n, batch.user_last, *texts]
-        if batch.kind.count("login") < len(batch):
-            is_login = [kind == "login" for kind in batch.kind]
-            columns = [list(compress(column, is_login)) for column in columns]
-        return zip(*columns, strict=True)
-
-    def _share(self, text: str) -> str:
-        """One object for equal texts. Each live batch comes with its own: 120 bytes less a row."""
-        if len(self._texts) > _MAX_TEXTS:
-            self._texts.clear()
-        return self._texts.setdefault(text, text)
-
-    def _shared(self, texts: list[str]) -> list[str]:
-        # Within a batch they are shared already, so where there are many rows there is nothing to win.
-        if len(texts) >= _MANY:
-            return texts
-        if len(self._texts) > _MAX_TEXTS:
-            self._texts.clear()
-        return list(map(self._texts.setdefault, texts, texts))
 
     def _unchanged(self, ip: str, outcome: str, n: int) -> None:
         self.counters[outcome] += n
@@ -272,7 +227,7 @@ class Ledger:
     def restore(self, state: State, now: float) -> Delta:
         """Take over a state with times on this ledger's clock, before the first `observe`. It grants nothing anew."""
         for ip, row in state.rows.items():
-            self._rows[ip] = row._replace(format=self._share(row.format), host=self._share(row.host))
+            self._rows[ip] = row._replace(format=self._texts.one(row.format), host=self._texts.one(row.host))
             self._queue.add(ip, row.expires)
         self._origins.mark(*state.rows.values())
         self._held.restore(state)

@@ -138,7 +138,7 @@ class Inbox:
                 stream.doubt(message.run, message.number)
                 counters["refused_clock"] += 1
                 continue
-            if hub_now - sent > STEP and clock.ours(sent) > stream.began:
+            if hub_now - sent > STEP:
                 stream.doubt(message.run, message.number)
             stream.heard_at(min(clock.ours(sent), now), now)
             counters["refused_rows"] += message.refused
@@ -157,8 +157,7 @@ class Inbox:
         """A reading has come to the stream's end for the first time: the hub gave all that it had."""
         stream = self._streams[hub].get(node)
         if stream is not None and stream.reading == reading:
-            stream.caught_up = True
-            stream.clock_is_right()
+            stream.at_end()
 
     def sampled(self, hub: int, step: float, now: float) -> None:
         """The hub answered TIME; `step` is what `HubClock.sample` returned. After a step all is read again that came

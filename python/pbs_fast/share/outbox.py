@@ -14,27 +14,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, islice
+from itertools import chain
 from math import ceil, floor
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.ledger.expiry import ExpiryQueue
 from pbs_fast.share.clock import HubClock
 from pbs_fast.share.message import MOST_ROWS, Beat, Entry, Row, Writer, acceptable, number_of, stream_of
+from pbs_fast.share.owed import COLLECT, Owed
 from pbs_fast.share.tombstones import Denied, Subject, wire
-
-Cause = Literal["end_differs", "hub_step", "asked"]
 
 #: Seconds between beats.
 BEAT: Final = 10
-#: Seconds for which rows that are not urgent are collected.
-COLLECT: Final = 5
 #: Seconds before the end that the others know from which a renewal is urgent.
 _NEAR = 2 * COLLECT
-#: Most seconds of jitter before all rows are sent again, and fewest between two such times.
-_JITTER = 5.0
-_FULL = 60.0
 #: Seconds by which our stream reaches back further than `grace`.
 _REACH = 60
 
@@ -62,41 +56,6 @@ class Outgoing(NamedTuple):
 
     entry: Entry
     trim: Trim | None
-
-
-class _Hub:
-    """What one hub is owed, and what is known of our stream there."""
-
-    def __init__(self, writer: Writer, now: float) -> None:
-        self.writer = writer
-        self.urgent: dict[str, None] = {}
-        self.later: dict[str, None] = {}
-        self.later_at: float | None = None
-        """When the collected rows go."""
-        self.revokes: dict[Subject, None] = {}
-        self.flying: tuple[list[str], list[Subject], int] | None = None
-        """Rows, revocations and number of the messages under way."""
-        self.beat_at = now
-        self.last: str | None = None
-        """The id of the last message of ours that is known to be written."""
-        self.known = False
-        """Whether `last` is what our stream must end with."""
-        self.unsure = False
-        """Some of the messages that failed may have been written after `last`."""
-        self.full_at: float | None = None
-        self.full_cause: Cause = "asked"
-        self.full_last = now - _FULL
-        self.cut: str | None = None
-        """What is older than this id was written before the hub's clock was set."""
-
-    def owe(self, ip: str, now: float, *, urgent: bool) -> None:
-        if urgent:
-            self.urgent[ip] = None
-            self.later.pop(ip, None)
-        elif ip not in self.urgent:
-            self.later[ip] = None
-            if self.later_at is None:
-                self.later_at = now + COLLECT
 
 
 class Outbox:
@@ -128,7 +87,7 @@ class Outbox:
         self._node, self._grace, self._longest, self._rows = node, grace, longest, rows
         self._half = max(1, grace // 2)
         self._version, self._seen, self._random, self._began = version, seen, random, now
-        self._hubs = [_Hub(Writer(stream_of(site, node), run, secret), now) for _ in range(hubs)]
+        self._hubs = [Owed(Writer(stream_of(site, node), run, secret), now) for _ in range(hubs)]
         self._known: dict[str, Grant] = {}
         """Each own row as the others know it."""
         self._queue = ExpiryQueue()
@@ -182,10 +141,7 @@ class Outbox:
         for number, hub in enumerate(self._hubs):
             if hub.full_at is not None and hub.full_at <= now:
                 self.counters[number][f"full_{hub.full_cause}"] += 1
-                hub.full_at, hub.full_last = None, now
-                hub.later.update(dict.fromkeys(self._known))
-                hub.later_at = now
-                hub.revokes.update(dict.fromkeys(self._revokes))
+                hub.owe_all(self._known, self._revokes, now)
 
     def next_turn(self) -> float | None:
         """When to call `turn` again, at the latest."""
@@ -195,7 +151,7 @@ class Outbox:
     def ask(self, now: float) -> None:
         """Send all own rows to all hubs again."""
         for hub in self._hubs:
-            self._full(hub, "asked", now)
+            hub.plan_full("asked", self._random(), now)
 
     def beat(self, now: float) -> None:
         """Send the next beats now: who revoked something waits for its confirmation."""
@@ -205,8 +161,7 @@ class Outbox:
     def hurry(self, now: float) -> None:
         """Collect no longer: what is owed is due now."""
         for hub in self._hubs:
-            if hub.later:
-                hub.later_at = now
+            hub.hurry(now)
 
     # -- one hub's exchanges ------------------------------------------------------------------------------------------
 
@@ -216,18 +171,11 @@ class Outbox:
 
     def next_due(self, hub: int, now: float) -> float:
         """When `due` becomes true without a further change; never while messages are under way."""
-        each = self._hubs[hub]
-        if each.flying is not None:
-            return float("inf")
-        if each.urgent or each.revokes:
-            return now
-        return each.beat_at if each.later_at is None else min(each.beat_at, each.later_at)
+        return self._hubs[hub].next_due(now)
 
     def waiting(self, hub: int) -> int:
         """Rows and revocations owed to a hub, those under way included."""
-        each = self._hubs[hub]
-        flying = 0 if each.flying is None else len(each.flying[0]) + len(each.flying[1])
-        return len(each.urgent) + len(each.later) + len(each.revokes) + flying
+        return self._hubs[hub].waiting()
 
     def sends_all_at(self, hub: int) -> float | None:
         """When all own rows are sent to a hub again; None when that is not needed."""
@@ -244,62 +192,41 @@ class Outbox:
         if each.flying is not None:
             return []
         time = floor(clock.hub(now) * 1000)
-        subjects = list(islice(each.revokes, MOST_ROWS * most))
-        ips = list(islice(each.urgent, MOST_ROWS * most))
-        if each.later_at is not None and each.later_at <= now:
-            ips += islice(each.later, MOST_ROWS * most - len(ips))
+        ips, subjects = each.next(MOST_ROWS * most, now)
         revokes = [wire(self._revokes[subject][0], offset) for subject in subjects if subject in self._revokes]
         made = [*each.writer.revokes(time, self._node, revokes), *each.writer.rows(time, self._made(ips, now))]
         if each.beat_at <= now:
             each.beat_at = now + BEAT
             made.append(each.writer.beat(time, self._beat(now)))
-        self._under_way(each, ips, subjects, len(made))
+        each.send(ips, subjects, len(made))
         return [Outgoing(entry, self._trim(each) if number == 0 else None) for number, entry in enumerate(made)]
 
     def wrote(self, hub: int, ids: Sequence[str]) -> None:
         """All messages under way were written, with these ids."""
-        each = self._hubs[hub]
-        if each.flying is None or not ids:
-            each.flying = None
-            return
-        self.counters[hub].update(rows_sent=len(each.flying[0]), messages_sent=len(ids))
-        each.flying, each.cut = None, None
-        each.last, each.known, each.unsure = ids[-1], True, False
+        rows = self._hubs[hub].wrote(ids)
+        if rows is not None:
+            self.counters[hub].update(rows_sent=rows, messages_sent=len(ids))
 
     def failed(self, hub: int) -> None:
         """Nobody knows which of the messages under way were written: all their rows are owed again."""
-        each = self._hubs[hub]
-        if each.flying is None:
-            return
-        ips, subjects, _ = each.flying
-        each.urgent = {**dict.fromkeys(ips), **each.urgent}
-        each.revokes = {**dict.fromkeys(subjects), **each.revokes}
-        each.flying, each.unsure, each.beat_at = None, True, 0.0
-        for ip in ips:
-            each.later.pop(ip, None)
+        self._hubs[hub].failed()
 
     def end_was(self, hub: int, last: str | None, now: float) -> bool:
         """The last id of our stream, None if it is empty; whether it is that of our last XADD. If not, all own rows are
         sent again after 0-5 s, at most once a minute."""
         each = self._hubs[hub]
-        if not each.known or last == each.last:
+        if each.ends_with(last):
             return True
-        if each.unsure and last is not None and each.last is not None and number_of(last) > number_of(each.last):
-            each.last = last
-            return True
-        each.last = last
         self.counters[hub]["end_differs"] += 1
-        self._full(each, "end_differs", now)
+        each.plan_full("end_differs", self._random(), now)
         return False
 
     def stepped(self, hub: int, now: float) -> None:
         """The hub's clock was set (`HubClock.sample`): all rows again, and what was written before is dropped, because
         its times are not those of the hub's clock any more."""
         each = self._hubs[hub]
-        if each.last is not None:
-            ms, sequence = number_of(each.last)
-            each.cut = f"{ms}-{sequence + 1}"
-        self._full(each, "hub_step", now)
+        each.cut_here()
+        each.plan_full("hub_step", self._random(), now)
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -334,8 +261,7 @@ class Outbox:
         if self._rows.own(ip) is None:
             self._known.pop(ip, None)
             for hub in self._hubs:
-                hub.urgent.pop(ip, None)
-                hub.later.pop(ip, None)
+                hub.disown(ip)
 
     def _made(self, ips: Iterable[str], now: float) -> Iterable[Row]:
         for ip in ips:
@@ -349,28 +275,13 @@ class Outbox:
     def _beat(self, now: float) -> Beat:
         return Beat(len(self._known), self._version, self._grace, self._seen(), floor(now - self._began))
 
-    def _trim(self, hub: _Hub) -> Trim | None:
+    def _trim(self, hub: Owed) -> Trim | None:
         if hub.cut is not None:
             return Trim(hub.cut, True)
         if hub.last is None:
             return None
         return Trim(f"{max(number_of(hub.last)[0] - (self._grace + _REACH) * 1000, 0)}-0", False)
 
-    def _under_way(self, hub: _Hub, ips: list[str], subjects: list[Subject], messages: int) -> None:
-        for ip in ips:
-            hub.urgent.pop(ip, None)
-            hub.later.pop(ip, None)
-        for subject in subjects:
-            del hub.revokes[subject]
-        if not hub.later:
-            hub.later_at = None
-        hub.flying = (ips, subjects, messages) if messages else None
-
     def _owe_revokes(self, subjects: Iterable[Subject]) -> None:
         for hub in self._hubs:
             hub.revokes.update(dict.fromkeys(subjects))
-
-    def _full(self, hub: _Hub, cause: Cause, now: float) -> None:
-        if hub.full_at is None:
-            hub.full_at = max(now + self._random() * _JITTER, hub.full_last + _FULL)
-            hub.full_cause = cause

@@ -56,6 +56,11 @@ class Stream:
         self.cursor: Id | None = None
         """The last id that was taken."""
         self.caught_up = False
+        self._live = False
+        """Whether what comes and was not there before has just been written: over this connection, the stream was read
+        to its end once."""
+        self._unseen = False
+        """Whether the last message taken was in no earlier reading."""
         self.gaps = 0
         self.heard: float | None = None
         """When the newest message was made, on our clock."""
@@ -85,7 +90,7 @@ class Stream:
 
     def resume(self, now: float) -> None:
         """Go on after the cursor, over a new connection."""
-        self.began, self._patience = now, _PATIENCE
+        self.began, self._patience, self._live = now, _PATIENCE, False
         if self._want is None:
             self._want = "resume" if self.cursor is not None else "start"
 
@@ -96,6 +101,8 @@ class Stream:
     def begin(self, reading: int, horizon: Id, now: float) -> str:
         """A reading with this number begins; the id after which it does."""
         self.reading, self.began = reading, now
+        if self._want == "silence":
+            self._live = False
         if self._want == "resume" and self.cursor is not None:
             after = self.cursor
         else:
@@ -118,7 +125,9 @@ class Stream:
             _put(self._gaps, run, number)
             self._want = self._want or "gap"
         _put(self._runs, run, number)
-        _put(self._seen, run, max(number, self._seen.get(run, 0)))
+        seen = self._seen.get(run, 0)
+        self._unseen = number > seen
+        _put(self._seen, run, max(number, seen))
         return True
 
     def heard_at(self, made: float, now: float) -> None:
@@ -134,8 +143,15 @@ class Stream:
         """Whether a message was taken before the hub's clock was set, so that its time means something else now."""
         return number <= self._spoilt.get(run, 0) and (run, number) not in self._look_again
 
+    def at_end(self) -> None:
+        """The reading has come to the stream's end for the first time: the hub gave all that it had."""
+        self.caught_up = self._live = True
+
     def doubt(self, run: str, number: int) -> None:
-        """The time of a message does not fit: perhaps its sender knows of a step of the hub's clock, and we do not."""
+        """The time of the message just taken does not fit. If it was just written, its sender perhaps knows of a step
+        of the hub's clock, and we do not; what waited to be read may well be old."""
+        if not (self._live and self._unseen):
+            return
         self._doubtful[run, number] = None
         if len(self._doubtful) > _DOUBTS:
             del self._doubtful[next(iter(self._doubtful))]
