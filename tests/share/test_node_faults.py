@@ -73,7 +73,9 @@ class Clocked:
         self.hub: Hub = new_hub(prefix=("env", f"LD_PRELOAD={library}", f"CLOCK_AHEAD={self._file}"))
 
     def set(self, seconds: float) -> None:
-        self._file.write_text(f"{seconds:.0f}\n")
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(f"{seconds:.0f}\n")
+        fresh.replace(self._file)
         self.ahead = seconds
 
 
