@@ -225,10 +225,11 @@ def _tables(reply: Why) -> list[str]:
 
 
 def _trouble(reply: Why, look: Look) -> str:
-    """Why the daemon may have missed a login."""
+    """Why the daemon may have missed a login; a cap that somebody reached is no reason for that."""
     if reply["rows"] or reply["guard"] == "local":
         return ""
-    return labelled("trouble", [each["text"] for each in reply.get("notices", [])], look, colour="red")
+    texts = [each["text"] for each in reply.get("notices", []) if each["code"] != "cap"]
+    return labelled("trouble", texts, look, colour="red")
 
 
 # -- a login --------------------------------------------------------------------------------------------------------
