@@ -22,9 +22,9 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Forget a node that is gone for good: pbs-fast share forget NODE.
 
-        The daemon waits for it no longer, and its messages are dropped from the hubs. Where a hub does not let this
+        The daemon no longer waits for it, and drops its messages from the hubs. Where a hub does not let this
         node do that, the commands for its administrator are printed. The node's rows end by themselves; take it out of
-        share.from on all nodes. The exit status is 1 if a hub still holds something of it.
+        share.from on all nodes. The exit status is 1 if a hub still holds messages of it.
         """
         from pbs_fast.control.client import ControlError
         from pbs_fast.control.protocol import LONGEST_NODE, Forget

@@ -29,10 +29,10 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Explain why an address or a user may relay, or why not.
 
-        Asks the running daemon, and finds the very log line again, in rotated and compressed logs and in the journal
-        too. Without the daemon it shows what the logs alone say. Needs the right to read the logs; without it only the
-        daemon's part is shown. The exit status is 0 if the address (one address of the user) may relay, 3 if not, 1 if
-        the daemon could not be asked.
+        Asks the running daemon, and finds the log line of the login, also in rotated and compressed logs and in the
+        journal. Without the daemon it shows what the logs alone say. Needs the right to read the logs; without it only
+        the daemon's part is shown. The exit status is 0 if the address (one address of the user) may relay, 3 if not, 1
+        if the daemon could not be asked.
         """
         from json import dumps
 

@@ -41,10 +41,10 @@ def check_hubs(site: Site) -> Iterator[Finding]:
         require_library()
         secrets = read_secrets(keys.secret, site.settings.file)
     except MissingLibraryError as error:
-        yield Finding(HUB, "fail", str(error), "pbs-fast does not start so")
+        yield Finding(HUB, "fail", str(error), "pbs-fast does not start like this")
         return
     except ConfigError as error:
-        advice = "pbs-fast does not start so, unless its unit has it as a credential, which cannot be seen from here"
+        advice = "pbs-fast does not start like this, unless its unit passes the secret as a credential"
         yield Finding(HUB, "warn", str(error), advice)
         return
     for text in keys.hubs:
