@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"{url.text}: {f'not dropped: {why}' if why else f'holds nothing of {node} any more'}")
             left += [url.place] if why else []
         if left:
-            typer.echo(f"to be typed at {' and at '.join(left)}, by its administrator:")
+            typer.echo(f"the administrator of {' and '.join(left)} must run there:")
             typer.echo("".join(f"  {line}\n" for line in by_hand(keys.site, node)), nl=False)
         try:
             answer(settings, Forget(node))

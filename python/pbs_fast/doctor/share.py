@@ -21,6 +21,7 @@ from pbs_fast.share.hub import WRITING
 from pbs_fast.share.link import MissingLibraryError, connect, require_library, words
 from pbs_fast.share.message import stream_of
 from pbs_fast.share.spec import HubUrl, Secrets, parse_hub, read_secrets
+from pbs_fast.util.text import plural
 
 HUB, NODES = "share.hub", "share.nodes"
 #: A node's name that no node has.
@@ -161,7 +162,8 @@ def check_nodes(site: Site) -> Iterator[Finding]:
             faults.append(Finding(NODES, "note", f"{name} is pbs-fast {node['version']}, this is {status['version']}"))
     yield from faults
     if not any(each.level == "warn" for each in faults):
-        yield Finding(NODES, "ok", f"{len([each for each in others if each['trusted']])} trusted nodes are heard")
+        trusted = sum(each["trusted"] for each in others)
+        yield Finding(NODES, "ok", f"{plural(trusted, 'trusted node is', 'trusted nodes are')} heard")
 
 
 def _pairs(answer: Any) -> dict[str, str]:

@@ -208,7 +208,9 @@ def _denied(reply: Why, now: str, look: Look) -> str:
         until = "until deny.toml changes" if each["until"] is None else f"until {clock(each['until'], now)}"
         reason = f": {each['reason']}" if each["reason"] else ""
         where = f" at {each['node']}" if "node" in each else ""
-        undo = f"; to end it{where}: {look.command('revoke', '--undo', each['what'])}"
+        # At another node the configuration has its usual place, as far as we know.
+        here = PLAIN if where else look
+        undo = f"; to end it{where}: {here.command('revoke', '--undo', each['what'])}"
         undo = "" if each["by"] == "deny.toml" else undo
         texts.append(f"{each['what']} {until}, by {each['by']}{reason}{undo}")
     return labelled("denied", texts, look)
