@@ -50,8 +50,8 @@ def tls(verify_message: str) -> ssl.SSLCertVerificationError:
         ),
         (
             wrapped(socket.gaierror(-3, "Temporary failure in name resolution")),
-            "no address for 10.0.0.11: Temporary failure in name resolution (the unit's sandbox lets nobody ask; give "
-            "an address)",
+            "no address for 10.0.0.11: Temporary failure in name resolution (the unit's sandbox has no name server; "
+            "give the hub's address)",
         ),
         (exceptions.OutOfMemoryError("command not allowed"), "OOM: command not allowed"),
         (exceptions.ReadOnlyError("You can't write\nagainst a read only replica."), None),

@@ -93,7 +93,8 @@ def words(error: BaseException, url: HubUrl) -> str:
     if isinstance(cause, ssl.SSLError):
         return f"TLS: {cause.reason or cause}"
     if isinstance(cause, socket.gaierror):
-        return f"no address for {url.host}: {cause.strerror} (the unit's sandbox has no name server; give the hub's address)"
+        where = "the unit's sandbox has no name server; give the hub's address"
+        return f"no address for {url.host}: {cause.strerror} ({where})"
     if isinstance(cause, PermissionError) and cause.errno == errno.EPERM:
         return (
             f"{url.place} is closed to us by the sandbox of our unit; systemctl edit pbs-fast: "
