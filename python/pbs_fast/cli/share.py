@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
         keys = settings.config.share
         if not keys.hubs:
-            raise UsageError("share.hubs is empty: there are no other nodes")
+            raise UsageError("share.hubs is empty, so there are no other nodes; name the configuration with --config")
         if not node or len(node) > LONGEST_NODE or node == node_name(keys):
             raise UsageError(f"{node[:LONGEST_NODE]!r}: name another node, as pbs-fast status shows it")
         require_library()

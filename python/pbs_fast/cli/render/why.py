@@ -199,7 +199,9 @@ def _refusals(guard: str, count: int, refusals: Sequence[Refusal], now: str) -> 
     newest, oldest = refusals[0], refusals[-1]
     who = ", ".join(filter(None, [newest["user"], newest["host"] and f"host {newest['host']}"]))
     last = f"{clock(newest['at'], now)}{f' ({who})' if who else ''}"
-    return f"{text} since {clock(oldest['at'], now)}, the last at {last}" if len(refusals) > 1 else f"{text} at {last}"
+    if len(refusals) > 1:
+        text += f" since {clock(oldest['at'], now)}"
+    return f"{text}, the last at {last}" if count > 1 else f"{text} at {last}"
 
 
 def _denied(reply: Why, now: str, look: Look) -> str:
