@@ -158,7 +158,13 @@ def test_shares_tell_nearness_and_no_names() -> None:
     assert caps.shares(START) == {"user 4/1h": (0, 0.75), "address 10/1h": (0, 0.4)}
     send(caps, "anna", A, START, 2)
     assert caps.shares(START) == {"user 4/1h": (1, 1.0), "address 10/1h": (0, 0.5)}
-    assert caps.shares(START + 3_700) == {"user 4/1h": (0, 0.0), "address 10/1h": (0, 0.0)}
+    caps.reload(Limits(["4/1h"], ["20/1h"]))
+    assert caps.shares(START) == {"user 4/1h": (1, 1.0), "address 20/1h": (0, 0.0)}
+    restarted = CapCounter(Limits(["4/1h"]))
+    restarted.restore(caps.kept(START), START)
+    assert send(restarted, "anna", A, START) == ["over"]
+    assert restarted.shares(START) == {"user 4/1h": (1, 1.0)}
+    assert caps.shares(START + 3_700) == {"user 4/1h": (0, 0.0), "address 20/1h": (0, 0.0)}
 
 
 def test_an_exception_and_a_reload_keep_what_was_counted() -> None:

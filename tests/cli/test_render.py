@@ -263,6 +263,11 @@ ANSWERS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"rows": [], "user": "a@b", "notices": [NOTICE]}, {}, "  trouble   the log is not understood\n"),
     ({"rows": [], "guard": "multicast"}, {}, "set guards.multicast = false if clients have them\n"),
     (
+        {"rows": [], "refused": {"gateway": 7}, "refusals": [refusal("10:31:02", "lena")]},
+        {},
+        "  refused   7 logins by the guard gateway, the last at 10:31:02 (lena, host mx1)\n",
+    ),
+    (
         {"rows": [], "refused": {"deny": 1}},
         {},
         "  refused   1 login by the guard deny\n            nothing denies it any more; the next login counts again\n",
@@ -406,6 +411,13 @@ def in_force(*nodes: dict[str, Any], look: Look = layout.PLAIN) -> str:
     }  # fmt: skip
     found: Any = [{**NODE, "name": f"n{number}", **node} for number, node in enumerate(nodes, 1)]
     return short.revoked(reply, replies.NOW, look, found, 3600).split("\n", 2)[2]
+
+
+def test_a_cap_is_no_reason_for_a_missing_row() -> None:
+    notices = [NOTICE | {"code": "cap", "text": "anna reached its cap"}, NOTICE]
+    text = why.as_text("203.0.113.5", replies.why(rows=[], notices=notices), found())
+    assert "trouble   the log is not understood" in text
+    assert "reached" not in text
 
 
 def test_a_revocation_says_on_which_nodes_it_is_in_force() -> None:

@@ -20,6 +20,7 @@ from pbs_fast.config.model import Config
 from pbs_fast.config.settings import merge
 from pbs_fast.doctor import exim, tables, unit
 from pbs_fast.doctor.account import ApartError, as_account, blocked_at, may
+from pbs_fast.doctor.daemon import check as daemon_check
 from pbs_fast.doctor.daemon import of_refusals, of_status
 from pbs_fast.doctor.docker import container_networks, proxied_ports
 from pbs_fast.doctor.report import as_json, as_text, status
@@ -362,6 +363,17 @@ def test_networks_of_docker(tmp_path: Path) -> None:
 )
 def test_logins_from_a_gateway(refused: dict[str, int], outcomes: dict[str, int], levels: list[str]) -> None:
     assert [each.level for each in of_refusals(refused, outcomes)] == levels
+
+
+@pytest.mark.parametrize(
+    ("spec", "level"),
+    [("policy:unix:pbs/policy?alone", "fail"), ("socketmap:unix:pbs/sock:pbs", "fail"), ("lmdb:{}/relay", "skip")],
+)
+def test_without_a_daemon_a_table_in_memory_is_a_failure(spec: str, level: str, tmp_path: Path) -> None:
+    """Of a file `table.owner` tells it."""
+    [found] = daemon_check(_site(tmp_path, spec.format(tmp_path)))
+    assert (found.code, found.level) == ("daemon", level)
+    assert "no daemon listens on" in found.evidence
 
 
 def test_what_a_daemon_says() -> None:

@@ -69,7 +69,7 @@ def test_what_is_said_of_nodes(new_hub: Callable[..., Hub], new_node: Callable[.
     smtp.start()
     pop.append(login("203.0.113.5"))
     smtp.wait_rows("203.0.113.5")
-    assert [each.evidence for each in share.check_nodes(site_of(smtp))] == ["1 trusted nodes are heard"]
+    assert [each.evidence for each in share.check_nodes(site_of(smtp))] == ["1 trusted node is heard"]
 
 
 def test_a_unit_that_keeps_us_from_a_hub() -> None:

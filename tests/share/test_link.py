@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import subprocess
+import sys
 
 import pytest
 from valkey import exceptions
@@ -48,8 +50,8 @@ def tls(verify_message: str) -> ssl.SSLCertVerificationError:
         ),
         (
             wrapped(socket.gaierror(-3, "Temporary failure in name resolution")),
-            "no address for 10.0.0.11: Temporary failure in name resolution (the unit's sandbox lets nobody ask; give "
-            "an address)",
+            "no address for 10.0.0.11: Temporary failure in name resolution (the unit's sandbox has no name server; "
+            "give the hub's address)",
         ),
         (exceptions.OutOfMemoryError("command not allowed"), "OOM: command not allowed"),
         (exceptions.ReadOnlyError("You can't write\nagainst a read only replica."), None),
@@ -73,3 +75,19 @@ def test_the_pause_grows_at_random_up_to_its_bound() -> None:
     assert (pauses[0], pauses[-1]) == (2 * SHORTEST, LONGEST)
     most.reset()
     assert most.next() == 2 * SHORTEST
+
+
+def test_a_daemon_that_shares_nothing_starts_without_the_libraries() -> None:
+    code = "import sys; sys.modules.update(valkey=None, _ssl=None, ssl=None); import pbs_fast.daemon.assemble"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_library_that_the_library_needs_is_named() -> None:
+    code = (
+        "import sys; sys.modules['valkey.connection'] = None\n"
+        "from pbs_fast.share.link import MissingLibraryError, require_library\n"
+        "try: require_library()\n"
+        "except MissingLibraryError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    assert "valkey.connection" in done.stdout

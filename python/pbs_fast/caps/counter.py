@@ -104,7 +104,7 @@ class CapCounter:
     def _set(self, limits: Limits) -> None:
         self._limits = limits
         self._counts.shape(limits.caps.values())
-        self._near = {name: {} for name in limits.caps}
+        self._near = {name: self._near.get(name, {}) for name in limits.caps}
         for name in limits.caps:
             self.exceeded.setdefault(name, 0)
 
@@ -154,6 +154,7 @@ class CapCounter:
         key, tally, cap, used = over
         words = cap.words(used)
         refused = tally.refuse(now)
+        self._note(key, tally, [cap], now)  # after a restart nothing else does: what is refused is not counted
         self.exceeded[cap.name] += 1
         self._over.pop((key, cap.name), None)
         self._over[key, cap.name] = now

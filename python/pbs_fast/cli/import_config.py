@@ -41,9 +41,9 @@ def register(app: typer.Typer) -> None:
         """Convert a configuration of pop-before-smtp and write it to standard output.
 
         The old configuration is a Perl program: perl evaluates it, so its code runs, as it did when the old daemon
-        started, but never as root: as nobody, or as the file's owner. What cannot be carried over is said on standard
-        error, with its line and what to do. The exit status is 3 when something was left out that decides about
-        grants, table, log or networks, or when --check finds a difference.
+        started, but never as root: as nobody, or as the file's owner. Standard error reports what cannot be carried
+        over, with its line and what to do. The exit status is 3 when something was left out that decides about grants,
+        table, log or networks, or when --check finds a difference.
         """
         from pbs_fast.formats.loader import load_catalogue
         from pbs_fast.legacy import perl

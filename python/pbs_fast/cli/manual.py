@@ -37,7 +37,11 @@ def register(app: typer.Typer) -> None:
         ] = None,
         node: Annotated[
             str | None,
-            typer.Option(metavar="NODE", help="Another node, whose grants do not count any more.", show_default=False),
+            typer.Option(
+                metavar="NODE",
+                help="Another node: remove its rows, and accept no more grants from it.",
+                show_default=False,
+            ),
         ] = None,
         for_: Annotated[
             int | None,
@@ -57,8 +61,8 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Take the right to relay from an address, a network or a user, now.
 
-        The rows are removed from the tables, and no login brings them back for a time. It survives a restart of the
-        daemon, and where grants are shared it holds on all nodes. What should last belongs in deny.toml. Needs root or
+        The rows are removed from the tables, and no login brings them back for a time. The denial survives a restart of
+        the daemon, and holds on all nodes if grants are shared. Permanent denials belong in deny.toml. Needs root or
         the daemon's account.
         """
         from pbs_fast.cli.render import replies

@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
             bool,
             typer.Option(
                 "--follow",
-                help="Go on as the logs grow, through rotation, until Ctrl-C; missed lines are shown where they are.",
+                help="Continue as the logs grow, through rotation, until Ctrl-C; missed lines are in their place.",
             ),
         ] = False,
         core: Annotated[

@@ -57,14 +57,16 @@ def register(app: typer.Typer) -> None:
         html: Annotated[
             str | None,
             typer.Option(
-                metavar="FILE", help="Write a page with pictures to this file; it replaces one.", show_default=False
+                metavar="FILE",
+                help="Write a page with charts to this file; an existing file is replaced.",
+                show_default=False,
             ),
         ] = None,
         files: Annotated[
             str | None,
             typer.Option(
                 metavar="DIR",
-                help="Write deny.toml for a day without, fixed.cidr and lists of logins into this directory.",
+                help="Write into this directory: deny.toml for a trial day, fixed.cidr and lists of logins.",
                 show_default=False,
             ),
         ] = None,
@@ -73,7 +75,9 @@ def register(app: typer.Typer) -> None:
         ] = False,
         pseudonyms: Annotated[
             bool,
-            typer.Option("--pseudonyms", help="Replace logins and addresses by words that only this run can make."),
+            typer.Option(
+                "--pseudonyms", help="Replace logins and addresses by pseudonyms, which are different in each run."
+            ),
         ] = False,
         mynetworks: Annotated[
             str | None,

@@ -29,7 +29,8 @@ def register(app: typer.Typer) -> None:
         json: Annotated[
             bool,
             typer.Option(
-                "--json", help="Print one JSON object per row; of tables that are read, one per table: table and rows."
+                "--json",
+                help="Print one JSON object per row; if it reads the tables, one per table, with table and rows.",
             ),
         ] = False,
         sort: Annotated[

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         """Follow the mail log and keep the table of addresses that may relay.
 
         Stays in the foreground unless --daemon is given. SIGTERM and SIGINT stop it and leave the rows in the table.
-        SIGHUP reopens its own log and reloads mynetworks, guards and the deny list.
+        SIGHUP reopens its own log and reloads mynetworks, guards, caps, the deny list and share.from.
         """
         return act(settings, version, dumpconfig, list_)
 

@@ -22,9 +22,9 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Forget a node that is gone for good: pbs-fast share forget NODE.
 
-        The daemon waits for it no longer, and its messages are dropped from the hubs. Where a hub does not let this
+        The daemon no longer waits for it, and drops its messages from the hubs. Where a hub does not let this
         node do that, the commands for its administrator are printed. The node's rows end by themselves; take it out of
-        share.from on all nodes. The exit status is 1 if a hub still holds something of it.
+        share.from on all nodes. The exit status is 1 if a hub still holds messages of it.
         """
         from pbs_fast.control.client import ControlError
         from pbs_fast.control.protocol import LONGEST_NODE, Forget
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
         keys = settings.config.share
         if not keys.hubs:
-            raise UsageError("share.hubs is empty: there are no other nodes")
+            raise UsageError("share.hubs is empty, so there are no other nodes; name the configuration with --config")
         if not node or len(node) > LONGEST_NODE or node == node_name(keys):
             raise UsageError(f"{node[:LONGEST_NODE]!r}: name another node, as pbs-fast status shows it")
         require_library()
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"{url.text}: {f'not dropped: {why}' if why else f'holds nothing of {node} any more'}")
             left += [url.place] if why else []
         if left:
-            typer.echo(f"to be typed at {' and at '.join(left)}, by its administrator:")
+            typer.echo(f"the administrator of {' and '.join(left)} must run there:")
             typer.echo("".join(f"  {line}\n" for line in by_hand(keys.site, node)), nl=False)
         try:
             answer(settings, Forget(node))

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Show the daemon's state.
 
-        Shows its logs, tables, refusals and standing trouble. The exit status suits monitoring: 0 all is well, 1 the
+        Shows its logs, tables, refusals and current problems. The exit status suits monitoring: 0 all is well, 1 the
         daemon is not running or may not be asked, 3 it runs with a fault, such as a log that cannot be read or a table
         that cannot be written, 4 it hangs.
         """
@@ -52,9 +52,9 @@ def register(app: typer.Typer) -> None:
 
     @options.command(app, "reload", keys=(), panel=panels.DAEMON)
     def reload(settings: Settings) -> int:
-        """Have the running daemon reload mynetworks, the guards, the deny list and share.from.
+        """Have the running daemon reload mynetworks, guards, caps, deny list and share.from.
 
-        Like SIGHUP, but it says here what came of it; the exit status is 1 if the previous settings stay in force.
+        Like SIGHUP, but prints the result. The exit status is 1 if the previous settings stay in force.
         Needs root or the daemon's account.
         """
         from pbs_fast.cli.render.replies import reloaded

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
     @options.command(app, "reap", keys=("dbfile", "table", "grace", "flock"), panel=panels.WORK)
     def reap_(settings: Settings) -> int:
-        """Empty each table that no daemon has used for the grace time.
+        """Empty each table that no daemon has maintained for one grace period.
 
         Run it from a timer, so that rows end even if the daemon was stopped for good. It also empties tables that an
         earlier configuration left in the same directories.

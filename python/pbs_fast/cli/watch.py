@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
             typer.Argument(metavar="[KIND]...", help="Kinds of events, such as granted or refused; by default all."),
         ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
-        alarms: Annotated[bool, typer.Option("--alarms", help="Leave out what is in order.")] = False,
+        alarms: Annotated[bool, typer.Option("--alarms", help="Show only problems.")] = False,
         run: Annotated[
             str | None,
             typer.Option(
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Show what the running daemon does, as it happens.
 
-        Ends when the daemon ends, with exit status 1, or by Ctrl-C. Use --alarms with --run to be notified
+        Ends with exit status 1 when the daemon ends, or on Ctrl-C. Use --alarms with --run to be notified
         (pbs-fast-alarms.service is an example).
         """
         from pbs_fast.cli.alarms import Runner, command_of

@@ -29,10 +29,10 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Explain why an address or a user may relay, or why not.
 
-        Asks the running daemon, and finds the very log line again, in rotated and compressed logs and in the journal
-        too. Without the daemon it shows what the logs alone say. Needs the right to read the logs; without it only the
-        daemon's part is shown. The exit status is 0 if the address (one address of the user) may relay, 3 if not, 1 if
-        the daemon could not be asked.
+        Asks the running daemon, and finds the log line of the login, also in rotated and compressed logs and in the
+        journal. Without the daemon it shows what the logs alone say. Needs the right to read the logs; without it only
+        the daemon's part is shown. The exit status is 0 if the address (one address of the user) may relay, 3 if not, 1
+        if the daemon could not be asked.
         """
         from json import dumps
 
@@ -45,6 +45,8 @@ def register(app: typer.Typer) -> None:
             raise UsageError(f"{whom}: is a network; name one address or a login name, or see: pbs-fast list")
         reply = _reply(settings, asked)
         found = _logs(settings, asked, reply)
+        if reply is not None and asked.ip is not None:
+            _add_denials_of_user(settings, reply, found)
         _number(reply, found)
         escape_output()
         if json:
@@ -64,6 +66,20 @@ def _reply(settings: Settings, asked: Target) -> Reply | None:
     except ControlError as error:
         note("why", str(error))
         return None
+
+
+def _add_denials_of_user(settings: Settings, reply: Reply, found: Findings) -> None:
+    """Where an address has no row: what denies the user of its last login, whom only the logs still name."""
+    from pbs_fast.control.client import ControlError
+    from pbs_fast.control.protocol import Why
+
+    users = [login.user for login in found.logins if login.user and not login.guard]
+    if reply["rows"] or reply["denials"] or not users:
+        return
+    try:
+        reply["denials"] = answer(settings, Why(user=users[-1]))["denials"]
+    except ControlError as error:
+        note("why", str(error))
 
 
 def _logs(settings: Settings, asked: Target, reply: Reply | None) -> Findings:

@@ -101,7 +101,7 @@ class Metrics:
     """`[metrics]`: numbers for Prometheus (docs/MONITORING.md). Both ways out are off by default."""
 
     file: str | None = _key(
-        None, kinds.prom_file(), "metrics for node_exporter's textfile collector, written each 15 s; ends in .prom"
+        None, kinds.prom_file(), "metrics for node_exporter's textfile collector, written every 15 s; ends in .prom"
     )
     listen: str | None = _key(
         None, kinds.listener(), "ADDRESS:PORT where Prometheus may fetch the metrics; there is no default port"
@@ -115,8 +115,10 @@ class Share:
     hubs: tuple[str, ...] = _key(
         (), kinds.hubs(), "servers over which nodes share grants; one is enough, a second works independently of it"
     )
-    site: str = _key("default", kinds.word(), "name of the nodes that share; several sites may use one hub")
-    node: str | None = _key(None, kinds.word(), "name of this node, another one each; not set: the host's name")
+    site: str = _key(
+        "default", kinds.word(), "name of the site, the same on all its nodes; several sites may use one hub"
+    )
+    node: str | None = _key(None, kinds.word(), "name of this node, different on each; not set: the host's name")
     publish: bool = _key(True, kinds.switch(), "send the grants of our own logs to the other nodes")
     from_: tuple[str, ...] = _key((), kinds.nodes(), 'nodes whose grants are accepted; "*": all that know the secret')
     longest: int = _key(3600, kinds.seconds(1, LONGEST), "no grant of another node lasts longer than this")
@@ -126,7 +128,7 @@ class Share:
         "systemd credential, or file of mode 0600, with the secret of the site; hub.password next to it",
     )
     ca: str | None = _key(
-        None, kinds.text(), "file of the certificates that sign the hubs'; not set: those of the system"
+        None, kinds.text(), "file with certificates of the hubs' authority; not set: those of the system"
     )
 
 
@@ -153,12 +155,12 @@ class Caps:
     action: Literal["defer", "warn", "hold"] = _key(
         "defer",
         kinds.choice(*ACTIONS),
-        "over a cap: refuse for now, only warn, or keep the message in Postfix's queue",
+        "over a cap: defer, only warn, or hold the message in Postfix's queue",
     )
     revoke_after: int = _key(
         0,
         kinds.whole(0, 1_000),
-        "revoke a login for an hour if so many caps' worth of its recipients were refused within an hour; 0: never",
+        "revoke a login for an hour if this many times its cap in recipients were refused within an hour; 0: never",
     )
     exceptions: tuple[CapException, ...] = ()
     """The `[[caps.except]]`, of which the first that fits a login or an address decides."""

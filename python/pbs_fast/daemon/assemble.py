@@ -43,6 +43,7 @@ from pbs_fast.sources.registry import find_scheme
 from pbs_fast.sources.watched import Watched
 from pbs_fast.tables.value import Template
 from pbs_fast.util.clock import Clock
+from pbs_fast.util.text import plural
 
 if TYPE_CHECKING:
     from pbs_fast.daemon.background import Background
@@ -126,7 +127,8 @@ def run(
             if config.reprocess:
                 reprocess(followers, parts.guards, parts.ledger, parts.clock, signals, own, dry=not config.write)
             if daemon.start():
-                log.info(f"ready: {len(parts.ledger)} addresses may relay", extra=event("ready"))
+                addresses = plural(len(parts.ledger), "address", "addresses")
+                log.info(f"ready: {addresses} may relay", extra=event("ready"))
                 if background is not None:
                     background.ready()
                 notifier.ready(daemon.state())

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from pbs_fast.control.client import AnsweredError, ControlError, SilentError, ask, socket_of, stream
+from pbs_fast.control.client import AnsweredError, ControlError, NotRunningError, SilentError, ask, socket_of, stream
 from pbs_fast.control.protocol import List, Status
 from pbs_fast.doctor.site import Site
 from pbs_fast.health.finding import CANNOT_TELL, Finding
 from pbs_fast.util.durations import rough
+from pbs_fast.util.text import plural
 
 if TYPE_CHECKING:
     from pbs_fast.control import replies
@@ -36,6 +37,18 @@ def check(site: Site) -> Iterator[Finding]:
         return
     except AnsweredError as error:
         yield Finding(DAEMON, "warn", f"{path}: {error}", "wait until its start has ended, and look again")
+        return
+    except NotRunningError as error:
+        # `table.owner` tells of files; a table in memory ends with its daemon.
+        if site.specs and all(spec.file is None for spec in site.specs):
+            yield Finding(
+                DAEMON,
+                "fail",
+                f"{error}; until then nobody can relay by POP before SMTP",
+                "start it: systemctl start pbs-fast",
+            )
+        else:
+            yield Finding(DAEMON, "skip", f"{CANNOT_TELL}: {error}")
         return
     except ControlError as error:
         yield Finding(DAEMON, "skip", f"{CANNOT_TELL}: {error}")
@@ -70,8 +83,8 @@ def of_status(status: replies.Status, specs: Sequence[TableSpec]) -> Iterator[Fi
     ]
     yield from faults
     if not faults:
-        rows = status["rows"]["total"]
-        yield Finding(DAEMON, "ok", f"pid {status['pid']}, {status['version']}, is ready: {rows:,} addresses may relay")
+        rows = plural(status["rows"]["total"], "address", "addresses")
+        yield Finding(DAEMON, "ok", f"pid {status['pid']}, {status['version']}, is ready: {rows} may relay")
 
 
 def of_refusals(refused: dict[str, int], outcomes: dict[str, int]) -> Iterator[Finding]:

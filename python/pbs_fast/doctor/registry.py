@@ -53,7 +53,7 @@ def examine(site: Site) -> list[Finding]:
             )
         )
     if site.trouble:
-        found.append(Finding("account", "fail", site.trouble, "pbs-fast does not start so"))
+        found.append(Finding("account", "fail", site.trouble, "pbs-fast does not start like this"))
     for code, check in CHECKS:
         try:
             found += check(site)

@@ -21,6 +21,7 @@ from pbs_fast.share.hub import WRITING
 from pbs_fast.share.link import MissingLibraryError, connect, require_library, words
 from pbs_fast.share.message import stream_of
 from pbs_fast.share.spec import HubUrl, Secrets, parse_hub, read_secrets
+from pbs_fast.util.text import plural
 
 HUB, NODES = "share.hub", "share.nodes"
 #: A node's name that no node has.
@@ -41,10 +42,10 @@ def check_hubs(site: Site) -> Iterator[Finding]:
         require_library()
         secrets = read_secrets(keys.secret, site.settings.file)
     except MissingLibraryError as error:
-        yield Finding(HUB, "fail", str(error), "pbs-fast does not start so")
+        yield Finding(HUB, "fail", str(error), "pbs-fast does not start like this")
         return
     except ConfigError as error:
-        advice = "pbs-fast does not start so, unless its unit has it as a credential, which cannot be seen from here"
+        advice = "pbs-fast does not start like this, unless its unit passes the secret as a credential"
         yield Finding(HUB, "warn", str(error), advice)
         return
     for text in keys.hubs:
@@ -161,7 +162,8 @@ def check_nodes(site: Site) -> Iterator[Finding]:
             faults.append(Finding(NODES, "note", f"{name} is pbs-fast {node['version']}, this is {status['version']}"))
     yield from faults
     if not any(each.level == "warn" for each in faults):
-        yield Finding(NODES, "ok", f"{len([each for each in others if each['trusted']])} trusted nodes are heard")
+        trusted = sum(each["trusted"] for each in others)
+        yield Finding(NODES, "ok", f"{plural(trusted, 'trusted node is', 'trusted nodes are')} heard")
 
 
 def _pairs(answer: Any) -> dict[str, str]:

@@ -70,9 +70,9 @@ class Family(NamedTuple):
 
 
 _ALL = (
-    Family("build_info", "gauge", ("version", "core", "python"), "1; what runs."),
+    Family("build_info", "gauge", ("version", "core", "python"), "Always 1; the labels say what runs."),
     Family("ready", "gauge", (), "1 once the logs were replayed and the tables are in order."),
-    Family("loop_last_turn_timestamp_seconds", "gauge", (), "When the loop last turned; it turns at least each 30 s."),
+    Family("loop_last_turn_timestamp_seconds", "gauge", (), "When the loop last turned; it turns at least every 30 s."),
     Family(
         "loop_turn_seconds", "histogram", (), "How long one turn of the loop took, without its waiting.", TURN_BOUNDS
     ),

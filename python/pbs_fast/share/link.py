@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 from pbs_fast.errors import PbsError
@@ -42,9 +41,10 @@ def require_library() -> None:
     """Raise MissingLibraryError if no hub could be reached."""
     try:
         import valkey  # noqa: F401 - is it there?
-    except ImportError:
+    except ImportError as error:  # also of a library that it needs itself
         raise MissingLibraryError(
-            "sharing grants needs the library valkey: pip install 'pbs-fast[share]', or leave share.hubs empty"
+            f"sharing grants needs the library valkey ({error}): pip install 'pbs-fast[share]', or leave share.hubs "
+            "empty"
         ) from None
 
 
@@ -89,13 +89,16 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
 
 def words(error: BaseException, url: HubUrl) -> str:
     """What is wrong with a hub, for the log and `status`: the server's own words, or the system's."""
+    import ssl  # here, because a daemon that shares nothing starts sooner without it
+
     cause = _system_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"TLS: {cause.verify_message or cause.reason}"
     if isinstance(cause, ssl.SSLError):
         return f"TLS: {cause.reason or cause}"
     if isinstance(cause, socket.gaierror):
-        return f"no address for {url.host}: {cause.strerror} (the unit's sandbox lets nobody ask; give an address)"
+        where = "the unit's sandbox has no name server; give the hub's address"
+        return f"no address for {url.host}: {cause.strerror} ({where})"
     if isinstance(cause, PermissionError) and cause.errno == errno.EPERM:
         return (
             f"{url.place} is closed to us by the sandbox of our unit; systemctl edit pbs-fast: "

@@ -199,7 +199,9 @@ def _refusals(guard: str, count: int, refusals: Sequence[Refusal], now: str) -> 
     newest, oldest = refusals[0], refusals[-1]
     who = ", ".join(filter(None, [newest["user"], newest["host"] and f"host {newest['host']}"]))
     last = f"{clock(newest['at'], now)}{f' ({who})' if who else ''}"
-    return f"{text} since {clock(oldest['at'], now)}, the last at {last}" if len(refusals) > 1 else f"{text} at {last}"
+    if len(refusals) > 1:
+        text += f" since {clock(oldest['at'], now)}"
+    return f"{text}, the last at {last}" if count > 1 else f"{text} at {last}"
 
 
 def _denied(reply: Why, now: str, look: Look) -> str:
@@ -208,7 +210,9 @@ def _denied(reply: Why, now: str, look: Look) -> str:
         until = "until deny.toml changes" if each["until"] is None else f"until {clock(each['until'], now)}"
         reason = f": {each['reason']}" if each["reason"] else ""
         where = f" at {each['node']}" if "node" in each else ""
-        undo = f"; to end it{where}: {look.command('revoke', '--undo', each['what'])}"
+        # At another node the configuration has its usual place, as far as we know.
+        here = PLAIN if where else look
+        undo = f"; to end it{where}: {here.command('revoke', '--undo', each['what'])}"
         undo = "" if each["by"] == "deny.toml" else undo
         texts.append(f"{each['what']} {until}, by {each['by']}{reason}{undo}")
     return labelled("denied", texts, look)
@@ -225,10 +229,11 @@ def _tables(reply: Why) -> list[str]:
 
 
 def _trouble(reply: Why, look: Look) -> str:
-    """Why the daemon may have missed a login."""
+    """Why the daemon may have missed a login; a cap that somebody reached is no reason for that."""
     if reply["rows"] or reply["guard"] == "local":
         return ""
-    return labelled("trouble", [each["text"] for each in reply.get("notices", [])], look, colour="red")
+    texts = [each["text"] for each in reply.get("notices", []) if each["code"] != "cap"]
+    return labelled("trouble", texts, look, colour="red")
 
 
 # -- a login --------------------------------------------------------------------------------------------------------

@@ -128,7 +128,9 @@ def _log(about: About, spec: str, reading: Reading, needles: Needles | None, win
         finally:
             past.close()
         trouble = source.trouble
-        reason = trouble.text.removesuffix("; waiting for it") if trouble is not None else coverage.reason
+        reason = coverage.reason
+        if trouble is not None:  # in words for a daemon, which waits
+            reason = trouble.text.removesuffix("; waiting for it").removesuffix("; waiting for one")
         part = LogPart(source.name, coverage.complete, reason)
     except PbsError as error:
         part = LogPart(source.name, False, str(error))

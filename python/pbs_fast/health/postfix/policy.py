@@ -53,9 +53,8 @@ def policy(all_judged: Sequence[Judged]) -> Iterator[Finding]:
                 f"ask it in {RELAY}, behind {OWN_FIRST}",
             )
         elif not faults:
-            yield Finding(
-                POLICY, "ok", f"{clause_endpoint(written)}: time limit and default action are as they should be"
-            )
+            where = f"{clause_endpoint(written)} in {' and '.join(sorted(clause.parameters))}"
+            yield Finding(POLICY, "ok", f"{where}: time limit and default action are as they should be")
 
 
 def _clauses(all_judged: Sequence[Judged]) -> dict[str, _Clause]:
