@@ -12,6 +12,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 from pbs_fast.errors import PbsError
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from valkey import Valkey
@@ -24,6 +25,8 @@ CONNECT: Final = 3.0
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 #: What the unit's drop-in must hold: systemd's filter of addresses answers EPERM (systemd.resource-control(5)).
 DROP_IN: Final = "[Service] and IPAddressAllow={host}"
+#: Characters of a hub's words that are shown: a server's have 200 at most.
+_LONGEST: Final = 400
 #: The library's class -> the server's own word, which the library takes off.
 _WORDS: Final = {
     "OutOfMemoryError": "OOM",
@@ -84,7 +87,12 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
 
 
 def words(error: BaseException, url: HubUrl) -> str:
-    """What is wrong with a hub, for the log and `status`: the server's own words, or the system's."""
+    """What is wrong with a hub, for the log and `status`: the server's own words, or the system's, in one printable
+    line of some length."""
+    return printable(_words(error, url)[:_LONGEST])
+
+
+def _words(error: BaseException, url: HubUrl) -> str:
     cause = _system_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"TLS: {cause.verify_message or cause.reason}"
@@ -107,8 +115,8 @@ def words(error: BaseException, url: HubUrl) -> str:
         return f"NOAUTH: {text}"
     if name in _WORDS:
         return f"{_WORDS[name]}: {text}"
-    is_theirs = type(error).__module__.startswith("valkey")
-    return text if is_theirs else f"{name}: {text} (this is a bug; please report it)"
+    is_known = isinstance(error, PbsError) or type(error).__module__.startswith("valkey")
+    return text if is_known else f"{name}: {text} (this is a bug; please report it)"
 
 
 def _system_error(error: BaseException) -> BaseException | None:
