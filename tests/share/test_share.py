@@ -15,6 +15,7 @@ from pbs_fast.config.model import Share as ShareKeys
 from pbs_fast.daemon import share as share_
 from pbs_fast.daemon.share import Share
 from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.share import outbox
 from pbs_fast.share.hub import Came, Connected, Exchanged, Failed, Lost, Sampled
 from pbs_fast.share.inbox import Read
 from pbs_fast.share.outbox import Outgoing
@@ -195,3 +196,43 @@ def test_a_node_that_does_not_publish_sends_no_row(play: Callable[..., Played]) 
     played.share.turn()
     kinds = [json.loads(each.entry.m)["k"] for each in played.hub.given]
     assert kinds == ["beat"]
+
+
+def test_a_turn_does_a_part_of_the_work_that_comes_at_once(play: Callable[..., Played]) -> None:
+    played = play(rows=3_000)
+    share = played.share
+    played.hub.connect()
+    while share.outbox.waiting(0) or played.hub.came:
+        share.turn()
+    looked: list[str] = []
+    look = share.outbox._look
+    share.outbox._look = lambda ip, now: (looked.append(ip), look(ip, now))[1]  # type: ignore[method-assign]
+    played.clock.advance(900)
+    share.turn()
+    assert 0 < len(looked) < 3_000
+    assert share.pause() == 0
+    while len(looked) < 3_000:
+        share.turn()
+    share.turn()
+    assert share.pause() > 0
+
+
+def test_rows_that_are_sent_again_are_owed_in_parts(
+    monkeypatch: pytest.MonkeyPatch, play: Callable[..., Played]
+) -> None:
+    monkeypatch.setattr(outbox, "_OWED_PART", 500)
+    played = play(rows=3_000)
+    share = played.share
+    played.hub.connect()
+    while share.outbox.waiting(0) or played.hub.came:
+        share.turn()
+    played.hub.given.clear()
+    share.outbox.ask(played.clock.now())
+    played.clock.advance(60)
+    share.turn()
+    assert len(share.outbox._hubs[0].later) + len(played.hub.rows()) <= 1_000
+    assert share.outbox.waiting(0) > 2_000
+    assert share.pause() == 0
+    while share.outbox.waiting(0) or played.hub.came:
+        share.turn()
+    assert len(played.hub.rows()) == 3_000

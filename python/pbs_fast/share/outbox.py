@@ -12,7 +12,7 @@ that anybody knows, is one that is renewed each half of `grace`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from math import ceil, floor
@@ -35,6 +35,10 @@ _NEAR = 2 * COLLECT
 #: Most seconds of jitter before all rows are sent again, and fewest between two such times.
 _JITTER = 5.0
 _FULL = 60.0
+#: Rows that are looked at in one turn, 5 ms of work: a million may come to their half-life in one second.
+_PART = 1_000
+#: Rows that are owed again in one part of a full send, whose rows need no look: 2 ms of work.
+_OWED_PART = 10_000
 #: Seconds by which our stream reaches back further than `grace`.
 _REACH = 60
 
@@ -133,6 +137,10 @@ class Outbox:
         """Each own row as the others know it."""
         self._queue = ExpiryQueue()
         """When to look at which row of `_known`: at its half-life, and at that end."""
+        self._looks: deque[str] = deque()
+        """Rows whose time to be looked at has come."""
+        self._again: deque[tuple[_Hub, deque[str]]] = deque()
+        """Full sends that begin: rows that are to be owed again."""
         self._revokes: dict[Subject, tuple[Denied, float]] = {}
         """Revocations of this node, each with the second until which they are sent."""
         self._revokes_at: float | None = None
@@ -172,9 +180,10 @@ class Outbox:
                 self._send(ip, own, now)
 
     def turn(self, now: float) -> None:
-        """Half-lives and full sends whose time has come."""
-        for ip in self._queue.due(now):
-            self._look(ip, now)
+        """Half-lives and full sends whose time has come, a part of them; `next_turn` says whether more waits."""
+        self._looks += self._queue.due(now)
+        for _ in range(min(_PART, len(self._looks))):
+            self._look(self._looks.popleft(), now)
         if self._revokes_at is not None and self._revokes_at <= now:
             self._revokes = {subject: each for subject, each in self._revokes.items() if each[1] > now}
             self._owe_revokes(self._revokes)
@@ -183,12 +192,24 @@ class Outbox:
             if hub.full_at is not None and hub.full_at <= now:
                 self.counters[number][f"full_{hub.full_cause}"] += 1
                 hub.full_at, hub.full_last = None, now
-                hub.later.update(dict.fromkeys(self._known))
-                hub.later_at = now
+                self._again.append((hub, deque(self._known)))
                 hub.revokes.update(dict.fromkeys(self._revokes))
+        if self._again:
+            self._owe_part(now)
+
+    def _owe_part(self, now: float) -> None:
+        hub, ips = self._again[0]
+        some = [ips.popleft() for _ in range(min(_OWED_PART, len(ips)))]
+        hub.later.update((ip, None) for ip in some if ip in self._known)
+        if hub.later:
+            hub.later_at = now
+        if not ips:
+            self._again.popleft()
 
     def next_turn(self) -> float | None:
         """When to call `turn` again, at the latest."""
+        if self._looks or self._again:
+            return float("-inf")
         times = [self._queue.next(), self._revokes_at, *(hub.full_at for hub in self._hubs)]
         return min((time for time in times if time is not None), default=None)
 
@@ -227,7 +248,8 @@ class Outbox:
         """Rows and revocations owed to a hub, those under way included."""
         each = self._hubs[hub]
         flying = 0 if each.flying is None else len(each.flying[0]) + len(each.flying[1])
-        return len(each.urgent) + len(each.later) + len(each.revokes) + flying
+        again = sum(len(ips) for other, ips in self._again if other is each)
+        return len(each.urgent) + len(each.later) + len(each.revokes) + flying + again
 
     def sends_all_at(self, hub: int) -> float | None:
         """When all own rows are sent to a hub again; None when that is not needed."""
