@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from daemon.running import PATIENCE, login
+from pbs_fast.share import answers
 from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, Hub, Lost
 from pbs_fast.share.inbox import MOST_NODES, Inbox, Read
 from pbs_fast.share.message import Entry, is_node_name
@@ -118,3 +119,27 @@ def test_of_a_set_of_names_only_those_of_nodes_count_and_not_without_bound() -> 
     inbox.discovered(found.nodes)
     inbox.discovered(f"other{n}" for n in range(3_000))
     assert {each.name for each in inbox.nodes(1.0)} == found.nodes
+
+
+def test_of_a_long_string_only_the_beginning_is_kept_and_the_stream_is_read_on() -> None:
+    stream = "pbs-fast:{test}:n:pop2"
+
+    def entries() -> bytes:
+        long, short = (array(bulk("m"), bulk(b"x" * size), bulk("s"), bulk("y")) for size in (5_000_000, 5))
+        return array(array(bulk(stream), array(array(bulk("1-1"), long), array(bulk("1-2"), short))))
+
+    with strange_hub(XREAD=entries) as hub:
+        found = next(each for each in came_of(hub.url) if isinstance(each, Entries))
+    assert [(each.id, each.message) for each in found.got] == [("1-1", "too_long"), ("1-2", "signature")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [array(*[bulk("x" * 99)] * 200), array(*[b":1\r\n"] * 400), array(bulk("x" * 70_000)), b"+" + b"x" * 70_000],
+)
+def test_an_answer_that_would_fill_the_memory_is_a_failure(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
+    monkeypatch.setattr(answers, "MOST_ANSWER", 20_000)
+    with strange_hub(SMEMBERS=lambda: answer) as hub:
+        *_, failure = came_of(hub.url)
+    assert isinstance(failure, Failed)
+    assert failure.reason in ("an answer of more than 0 MiB", "a line without end")

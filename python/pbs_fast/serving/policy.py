@@ -72,8 +72,8 @@ class Decoder:
 
 
 def parse(request: bytes) -> Request:
-    """The request. Raises PolicyError if it is not one of an smtpd, or has an attribute twice, or an instance or a queue
-    id of other characters than Postfix's."""
+    """The request. Raises PolicyError if it is not one of an smtpd, or has an attribute twice, or an instance or a
+    queue id of other characters than Postfix's."""
     lines = request.decode("utf-8", "replace").split("\n")
     try:
         found = dict([line.split("=", 1) for line in lines])

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Entries of each stream in one answer.
+#: Entries of each stream in one answer, at most.
 COUNT: Final = 200
+#: Entries of all streams in one answer.
+MOST_ENTRIES: Final = 4_000
 #: Milliseconds that a read may wait for an entry at the hub; never 0, for ever: a dead link would not be noticed.
 BLOCK: Final = 2_000
 #: Seconds that an answer may take: to a read, and to a write.
@@ -256,9 +258,10 @@ class Hub:
 
     def _read_once(self, client: Any, at: dict[str, tuple[int, str]], fresh: set[str]) -> None:
         streams = {stream_of(self._site, node).encode(): node for node in at}
+        count = max(1, min(COUNT, MOST_ENTRIES // len(streams)))
         wait = () if fresh else ("BLOCK", BLOCK)
         ids = [after for _, after in at.values()]
-        answer = client.execute_command("XREAD", "COUNT", COUNT, *wait, "STREAMS", *streams, *ids)
+        answer = client.execute_command("XREAD", "COUNT", count, *wait, "STREAMS", *streams, *ids)
         full = set()
         for stream, entries in answer or ():
             if (node := streams.get(stream)) is None:
@@ -267,7 +270,7 @@ class Hub:
             for got in _parts([self._got(node, reading, each) for each in entries]):
                 self._put(Entries(got))
             at[node] = reading, _id(entries[-1][0])
-            if len(entries) >= COUNT:
+            if len(entries) >= count:
                 full.add(node)
         for node in [node for node in fresh if node not in full]:
             fresh.discard(node)

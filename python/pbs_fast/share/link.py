@@ -60,6 +60,8 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
     from valkey import Valkey
     from valkey.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 
+    from pbs_fast.share.answers import BoundedParser
+
     options: dict[str, Any] = {
         "db": url.database,
         # With the password alone, a hub whose default user has none would refuse it.
@@ -70,6 +72,7 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
         "client_name": name,
         "lib_name": None,
         "lib_version": None,
+        "parser_class": BoundedParser,
     }
     kind: type[Connection] | type[UnixDomainSocketConnection] = UnixDomainSocketConnection
     if url.path is not None:
