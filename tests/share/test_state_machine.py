@@ -28,7 +28,7 @@ from pbs_fast.share.clock import HubClock
 from pbs_fast.share.inbox import Inbox
 from pbs_fast.share.message import Message, Row, What, sign, stream_of
 from pbs_fast.share.outbox import Outbox
-from pbs_fast.share.outbox import _Hub as Hub
+from pbs_fast.share.owed import Owed as Hub
 from pbs_fast.share.reading import Stream
 from pbs_fast.share.tombstones import Denied, Tombstones
 

@@ -40,6 +40,8 @@ READING, WRITING = BLOCK / 1000 + 3.0, 3.0
 SHORTEST, LONGEST = 0.1, 15.0
 #: Rows that are handed to the loop at a time: some 10 ms of its work.
 MOST_ROWS: Final = 1_000
+#: Rows that cost as much as a message with revocations may: after one of a network their table is made anew, 20 ms.
+_REVOKES: Final = 250
 #: Seconds of a hub's clock that can be true: up to the year 10889. Beyond, calculations with it lose milliseconds.
 MOST_SECONDS: Final = 1 << 48
 #: Messages that wait for the loop, beyond which the reader pauses; the hub keeps what comes meanwhile.
@@ -300,12 +302,14 @@ def _names(names: Iterable[bytes]) -> frozenset[str]:
 
 
 def _parts(got: Sequence[Got]) -> Iterator[list[Got]]:
-    """Entries in parts of about MOST_ROWS rows, so that the loop can take one at a time."""
+    """Entries in parts of about MOST_ROWS rows, or a few messages with revocations, so that the loop can take one at a
+    time."""
     part: list[Got] = []
     rows = 0
     for each in got:
         part.append(each)
-        rows += len(each.message.rows) if isinstance(each.message, Message) else 0
+        if isinstance(each.message, Message):
+            rows += _REVOKES if each.message.revokes else len(each.message.rows)
         if rows >= MOST_ROWS:
             yield part
             part, rows = [], 0

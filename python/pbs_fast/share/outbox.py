@@ -16,25 +16,21 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from math import ceil, floor
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.ledger.expiry import ExpiryQueue
 from pbs_fast.share.clock import HubClock
 from pbs_fast.share.message import MOST_ROWS, Beat, Entry, Row, Writer, acceptable, number_of, stream_of
+from pbs_fast.share.owed import COLLECT, FULL, Cause, Owed
 from pbs_fast.share.tombstones import Denied, Subject, wire
-
-Cause = Literal["end_differs", "hub_step", "asked"]
 
 #: Seconds between beats.
 BEAT: Final = 10
-#: Seconds for which rows that are not urgent are collected.
-COLLECT: Final = 5
 #: Seconds before the end that the others know from which a renewal is urgent.
 _NEAR = 2 * COLLECT
-#: Most seconds of jitter before all rows are sent again, and fewest between two such times.
+#: Most seconds of jitter before all rows are sent again.
 _JITTER = 5.0
-_FULL = 60.0
 #: Rows that are looked at in one turn, 5 ms of work: a million may come to their half-life in one second.
 _PART = 1_000
 #: Rows that are owed again in one part of a full send, whose rows need no look: 2 ms of work.
@@ -68,41 +64,6 @@ class Outgoing(NamedTuple):
     trim: Trim | None
 
 
-class _Hub:
-    """What one hub is owed, and what is known of our stream there."""
-
-    def __init__(self, writer: Writer, now: float) -> None:
-        self.writer = writer
-        self.urgent: dict[str, None] = {}
-        self.later: dict[str, None] = {}
-        self.later_at: float | None = None
-        """When the collected rows go."""
-        self.revokes: dict[Subject, None] = {}
-        self.flying: tuple[list[str], list[Subject], int] | None = None
-        """Rows, revocations and number of the messages under way."""
-        self.beat_at = now
-        self.last: str | None = None
-        """The id of the last message of ours that is known to be written."""
-        self.known = False
-        """Whether `last` is what our stream must end with."""
-        self.unsure = False
-        """Some of the messages that failed may have been written after `last`."""
-        self.full_at: float | None = None
-        self.full_cause: Cause = "asked"
-        self.full_last = now - _FULL
-        self.cut: str | None = None
-        """What is older than this id was written before the hub's clock was set."""
-
-    def owe(self, ip: str, now: float, *, urgent: bool) -> None:
-        if urgent:
-            self.urgent[ip] = None
-            self.later.pop(ip, None)
-        elif ip not in self.urgent:
-            self.later[ip] = None
-            if self.later_at is None:
-                self.later_at = now + COLLECT
-
-
 class Outbox:
     """What is owed to each hub. Not for several threads at once."""
 
@@ -132,14 +93,14 @@ class Outbox:
         self._node, self._grace, self._longest, self._rows = node, grace, longest, rows
         self._half = max(1, grace // 2)
         self._version, self._seen, self._random, self._began = version, seen, random, now
-        self._hubs = [_Hub(Writer(stream_of(site, node), run, secret), now) for _ in range(hubs)]
+        self._hubs = [Owed(Writer(stream_of(site, node), run, secret), now) for _ in range(hubs)]
         self._known: dict[str, Grant] = {}
         """Each own row as the others know it."""
         self._queue = ExpiryQueue()
         """When to look at which row of `_known`: at its half-life, and at that end."""
         self._looks: deque[str] = deque()
         """Rows whose time to be looked at has come."""
-        self._again: deque[tuple[_Hub, deque[str]]] = deque()
+        self._again: deque[tuple[Owed, deque[str]]] = deque()
         """Full sends that begin: rows that are to be owed again."""
         self._revokes: dict[Subject, tuple[Denied, float]] = {}
         """Revocations of this node, each with the second until which they are sent."""
@@ -371,14 +332,14 @@ class Outbox:
     def _beat(self, now: float) -> Beat:
         return Beat(len(self._known), self._version, self._grace, self._seen(), floor(now - self._began))
 
-    def _trim(self, hub: _Hub) -> Trim | None:
+    def _trim(self, hub: Owed) -> Trim | None:
         if hub.cut is not None:
             return Trim(hub.cut, True)
         if hub.last is None:
             return None
         return Trim(f"{max(number_of(hub.last)[0] - (self._grace + _REACH) * 1000, 0)}-0", False)
 
-    def _under_way(self, hub: _Hub, ips: list[str], subjects: list[Subject], messages: int) -> None:
+    def _under_way(self, hub: Owed, ips: list[str], subjects: list[Subject], messages: int) -> None:
         for ip in ips:
             hub.urgent.pop(ip, None)
             hub.later.pop(ip, None)
@@ -392,7 +353,7 @@ class Outbox:
         for hub in self._hubs:
             hub.revokes.update(dict.fromkeys(subjects))
 
-    def _full(self, hub: _Hub, cause: Cause, now: float) -> None:
+    def _full(self, hub: Owed, cause: Cause, now: float) -> None:
         if hub.full_at is None:
-            hub.full_at = max(now + self._random() * _JITTER, hub.full_last + _FULL)
+            hub.full_at = max(now + self._random() * _JITTER, hub.full_last + FULL)
             hub.full_cause = cause
