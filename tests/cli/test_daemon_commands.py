@@ -186,7 +186,7 @@ def test_status(call: Call, start: Start) -> None:
 
 
 def test_reload(call: Call, start: Start) -> None:
-    text = "reloaded mynetworks, guards and deny list"
+    text = "reloaded mynetworks, guards, caps and deny list"
     answers = {"reloaded": True, "text": text, "warnings": []}
     daemon = start({"reload": lambda _: ok(answers)})
     assert call("reload") == (0, f"{text}\n", "")

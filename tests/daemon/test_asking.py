@@ -75,6 +75,9 @@ def test_an_address_from_login_to_revoke(site: Site) -> None:
     ask(site, "revoke", "--undo", "bart")
     site.append(login(D, "Anna@example.org"))
     wait_for("the refusal", lambda: "by the guard deny" in ask(site, "why", D, code=3), seconds=PATIENCE)
+    text = ask(site, "why", D, code=3)
+    assert "nothing denies it any more" not in text
+    assert "denied    anna@example.org until " in text
     ask(site, "revoke", "--undo", "anna@example.org")
     assert ask(site, "grant", D, "--for=10m", "--reason=ticket 4711").startswith(f"{D} may relay until ")
     site.wait_rows(B, D)

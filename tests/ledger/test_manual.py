@@ -277,3 +277,17 @@ def test_what_other_nodes_deny_and_what_was_undone_is_kept_until_it_is_over() ->
     again.end(NOW + 10)
     assert not again.others
     assert again.undone
+
+
+def test_a_node_that_denies_without_end_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manual_, "MOST", 10)
+    state = Manual()
+    denials = [ManualDenial("user", f"u{n}", NOW + 9, NOW, 0, "", "pop2", "root@pop2", n) for n in range(12)]
+    assert [state.deny_as_others(each) for each in denials] == [True] * 10 + [False] * 2
+    assert state.deny_as_others(denials[3]), "replaced"
+    thief = ManualDenial("user", "thief", NOW + 9, NOW, 0, "", "pop1", "root@pop1", 1)
+    assert state.deny_as_others(thief)
+    assert len(state.others) == 10
+    assert ("pop1", "user", "thief") in state.others
+    assert ("pop2", "user", "u0") not in state.others, "its oldest"
+    assert not state.deny_as_others(denials[11]), "it is still the one with the most"

@@ -13,12 +13,15 @@ import pytest
 from ledger.rows import Login, batch
 from pbs_fast.config.model import Share as ShareKeys
 from pbs_fast.daemon import share as share_
-from pbs_fast.daemon.share import Share
+from pbs_fast.daemon.share import Peers, Share
 from pbs_fast.ledger.ledger import Ledger
-from pbs_fast.share.hub import Came, Connected, Exchanged, Failed, Lost, Sampled
-from pbs_fast.share.inbox import Read
+from pbs_fast.share import outbox
+from pbs_fast.share.hub import Came, Connected, Entries, Exchanged, Failed, Lost, Sampled, _parts
+from pbs_fast.share.inbox import Got, Read
+from pbs_fast.share.message import Message, Revoke
 from pbs_fast.share.outbox import Outgoing
 from pbs_fast.share.spec import parse_hub
+from pbs_fast.share.tombstones import Denied
 from support.clock import FakeClock
 
 KEYS = ShareKeys(hubs=("valkey://hub1",), from_=("pop2",))
@@ -195,3 +198,80 @@ def test_a_node_that_does_not_publish_sends_no_row(play: Callable[..., Played]) 
     played.share.turn()
     kinds = [json.loads(each.entry.m)["k"] for each in played.hub.given]
     assert kinds == ["beat"]
+
+
+def test_a_turn_does_a_part_of_the_work_that_comes_at_once(play: Callable[..., Played]) -> None:
+    played = play(rows=3_000)
+    share = played.share
+    played.hub.connect()
+    while share.outbox.waiting(0) or played.hub.came:
+        share.turn()
+    looked: list[str] = []
+    look = share.outbox._look
+    share.outbox._look = lambda ip, now: (looked.append(ip), look(ip, now))[1]  # type: ignore[method-assign]
+    played.clock.advance(900)
+    share.turn()
+    assert 0 < len(looked) < 3_000
+    assert share.pause() == 0
+    while len(looked) < 3_000:
+        share.turn()
+    share.turn()
+    assert share.pause() > 0
+
+
+def test_rows_that_are_sent_again_are_owed_in_parts(
+    monkeypatch: pytest.MonkeyPatch, play: Callable[..., Played]
+) -> None:
+    monkeypatch.setattr(outbox, "_OWED_PART", 500)
+    played = play(rows=3_000)
+    share = played.share
+    played.hub.connect()
+    while share.outbox.waiting(0) or played.hub.came:
+        share.turn()
+    played.hub.given.clear()
+    share.outbox.ask(played.clock.now())
+    played.clock.advance(60)
+    share.turn()
+    assert len(share.outbox._hubs[0].later) + len(played.hub.rows()) <= 1_000
+    assert share.outbox.waiting(0) > 2_000
+    assert share.pause() == 0
+    while share.outbox.waiting(0) or played.hub.came:
+        share.turn()
+    assert len(played.hub.rows()) == 3_000
+
+
+def test_revocations_that_come_faster_than_rows_are_removed_fill_no_memory(play: Callable[..., Played]) -> None:
+    played = play()
+    share = played.share
+    given: list[list[Denied]] = []
+
+    def deny(denied: Sequence[Denied]) -> Iterator[None]:
+        given.append([*denied])
+        for _ in range(20):
+            yield
+
+    share.peers = Peers(lambda *_: None, deny, lambda _: None)
+    played.hub.connect()
+    share.turn()
+    [read] = played.hub.reads
+    time_ = int((played.clock.now() + 5) * 1000)
+    for number in range(1, 16):
+        until = time_ / 1000 + number
+        revoke = Revoke("user", f"user{number % 2}", until, number, "root", "")
+        message = Message("run", number, time_, revokes=(revoke,))
+        played.hub.came.append(Entries([Got("pop2", read.reading, f"{number}-0", message)]))
+        share.turn()
+    assert [[each.number for each in some] for some in given] == [[1]]
+    assert len(share._denied) == 2
+    for _ in range(60):
+        share.turn()
+    assert [sorted(each.number for each in some) for some in given] == [[1], [14, 15]]
+    assert share.pause() > 0
+
+
+def test_revocations_are_handed_over_a_few_at_a_time() -> None:
+    revoke = Revoke("network", "192.0.2.0/24", 9.0, 1, "root", "")
+    some = [Got("pop2", 1, f"{n}-0", Message("run", n, 1, revokes=(revoke,))) for n in range(20)]
+    parts = [*_parts(some)]
+    assert [each for part in parts for each in part] == some
+    assert max(map(len, parts)) <= 5

@@ -22,6 +22,9 @@ _VALUE = re.compile(r"(?:[ -z|~]|\{user\}|\{expires\})+")
 _TAG = re.compile(r"(?:\*/)?[^\x00-\x20:\[\]<>]+")
 #: The name of a site or a node.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+#: An unescaped password may hold any character, also the `@` and `/` that end it for urlsplit; a long value is cut.
+_PASSWORD = re.compile(r"""(//[^/\s:@"']*:)[^\s"']*(?:@|\.\.\.)""")
+_QUERY = re.compile(r"""\?[^\s"']*""")
 _NODE = re.compile(rf"\*|{_WORD.pattern}")
 #: Where DNS ends a host name (RFC 1035 2.3.4); a syslog host field is a word, not necessarily a name.
 _HOST = re.compile(r"[^\x00-\x20\x7f]{1,255}")
@@ -47,6 +50,8 @@ class Kind:
     """True if an option's text is a TOML integer in digits."""
     many: bool = False
     """True when the value is a list, and an option given again adds to it."""
+    shown: Callable[[str], str] = str
+    """A refused value as it goes into the message: without what is secret."""
 
     def read_text(self, text: str) -> object:
         """The checked value of an option's text; for a list, the list of that one element. Raises RefusedError."""
@@ -154,6 +159,11 @@ def listener() -> Kind:
     return Kind("ADDRESS:PORT, such as 127.0.0.1:9876 or [::1]:9876", read)
 
 
+def _without_password(text: str) -> str:
+    """Text with URLs, without their passwords: messages go into logs that others may read."""
+    return _QUERY.sub("?…", _PASSWORD.sub(r"\1…@", text))
+
+
 def hubs() -> Kind:
     """A list of URLs of Valkey or Redis servers, each once."""
 
@@ -178,6 +188,7 @@ def hubs() -> Kind:
         "(valkey://, redis:// or rediss://; unix:///PATH)",
         read,
         many=True,
+        shown=_without_password,
     )
 
 

@@ -167,14 +167,15 @@ class _Reader:
         dotted = _dotted(each for each in path if not isinstance(each, int))
         if name not in keys or (len(path) == 1 and "." in name):
             self.refuse(path, f'unknown key "{_shown(dotted)}"{_nearest(dotted, keys, len(path))}')
+        kind = keys[name].kind
         try:
-            return keys[name].kind.read(value)
+            return kind.read(value)
         except RefusedError as error:
             if error.index is None:
-                self.refuse(path, f"{dotted} must be {keys[name].kind.allowed}, not {_literal(value)}")
+                self.refuse(path, f"{dotted} must be {kind.allowed}, not {kind.shown(_literal(value))}")
             assert isinstance(value, list)  # noqa: S101 - only lists are refused by index
-            element = (*path, error.index)
-            self.refuse(element, f"{dotted} must be {keys[name].kind.allowed}; one is {_literal(value[error.index])}")
+            one = kind.shown(_literal(value[error.index]))
+            self.refuse((*path, error.index), f"{dotted} must be {kind.allowed}; one is {one}")
 
     def refuse(self, path: Path, message: str) -> NoReturn:
         raise ConfigError(f"{self.path}:{self.line[path]}: {message}")

@@ -84,7 +84,7 @@ def _checked(option: str, key: str, value: str | bool) -> object:
     try:
         return kind.read_text(value) if isinstance(value, str) else kind.read(value)
     except RefusedError:
-        raise UsageError(f"{option} must be {kind.allowed}, not {value!r}") from None
+        raise UsageError(f"{option} must be {kind.allowed}, not {kind.shown(repr(value))}") from None
 
 
 def default_log(exists: Callable[[str], bool] | None = None) -> str:

@@ -7,6 +7,7 @@ reached is one line, one event and a standing notice, once an hour for each logi
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from shlex import quote
@@ -36,8 +37,9 @@ log = logging.getLogger(__name__)
 _NOTICES: Final = 10
 #: The source of that one.
 _MORE: Final = "\0more"
-#: Alarms that are handled in one turn.
-_ALARMS: Final = 16
+#: Seconds of one turn after which no further alarm is handled: each searches the messages of a day, which takes up to
+#: 30 ms, and a flood over many logins brings thousands at once.
+_BUDGET: Final = 0.01
 #: Addresses and queue ids that an event names.
 _NAMED: Final = 100
 #: Messages in a reply.
@@ -94,10 +96,11 @@ class CapWatch:
 
     def turned(self, deny: Deny) -> None:
         """Handle what is due."""
-        for _ in range(_ALARMS):
-            if not self.counter.alarms:
-                break
+        begun = time.monotonic()
+        while self.counter.alarms:
             self._reached(self.counter.alarms.popleft(), deny)
+            if time.monotonic() - begun >= _BUDGET:
+                break
         if self._denying and next(self._denying[0], self) is self:
             del self._denying[0]
         now = self._clock.now() if self._standing else 0.0

@@ -6,7 +6,6 @@ Raises PbsError with one line for the user.
 from __future__ import annotations
 
 import logging
-import re
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from pbs_fast.daemon.share import Share
 from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.share.hub import Hub
 from pbs_fast.share.link import require_library
+from pbs_fast.share.message import is_node_name
 from pbs_fast.share.spec import PASSWORD, parse_hub, read_secrets
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pbs_fast.util.clock import Clock
 
 log = logging.getLogger(__name__)
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def open_share(settings: Settings, ledger: Ledger, clock: Clock) -> Share:
@@ -75,6 +73,6 @@ def open_share(settings: Settings, ledger: Ledger, clock: Clock) -> Share:
 def node_name(keys: ShareKeys) -> str:
     """The name of this node: share.node, else the host's. Raises ConfigError for a host's that cannot be one."""
     name = keys.node or socket.gethostname()
-    if keys.hubs and not _NAME.fullmatch(name):
+    if keys.hubs and not is_node_name(name):
         raise ConfigError(f"the host's name {name!r} cannot be a node's; set share.node")
     return name

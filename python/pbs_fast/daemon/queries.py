@@ -54,6 +54,8 @@ class Queries:
         wall = self._clock.wall()
         users = {row["user"]: row["ip"] for row in rows if row["user"]} if request.user is None else {request.user: ""}
         refusals = [*self._refusals.of(request.ip, request.user)]
+        # Of an address: also what denies those who were refused there.
+        denied = {fold_user(each.user) for each in refusals[:MOST] if each.guard == "deny" and each.user}
         yield {
             "ip": request.ip,
             "user": request.user,
@@ -67,7 +69,12 @@ class Queries:
             "refused": by_guard(refusals),
             "refusals_since": self._refusals.since,
             "denials": denials(
-                [each for each in self._guards.denials(wall) if each.covers(request.ip, request.user)], MOST
+                [
+                    each
+                    for each in self._guards.denials(wall)
+                    if each.covers(request.ip, request.user) or not denied.isdisjoint(each.users)
+                ],
+                MOST,
             ),
             "tables": self._publisher.unwritten([row["ip"] for row in rows])
             if request.ip is None

@@ -11,7 +11,6 @@ import secrets
 import select
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from random import random
@@ -26,7 +25,7 @@ from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, 
 from pbs_fast.share.inbox import Got, Inbox
 from pbs_fast.share.message import Message
 from pbs_fast.share.outbox import Outbox
-from pbs_fast.share.tombstones import Denied, Tombstones
+from pbs_fast.share.tombstones import Denied, Subject, Tombstones
 from pbs_fast.sources.protocol import Coverage
 
 if TYPE_CHECKING:
@@ -106,7 +105,10 @@ class Share:
             random=random,
         )
         self.delays = Histogram(SHARE_BOUNDS)
-        self._removing: deque[Iterator[None]] = deque()
+        self._denied: dict[tuple[str, Subject], Denied] = {}
+        """Revocations that came, by maker and subject, and are next: a node that sends them faster than rows can be
+        removed fills no memory."""
+        self._removing: Iterator[None] | None = None
         """Rows that are being removed because of revocations."""
         self.revocations = Revocations(self.inbox, self.outbox, tombstones, ledger, clock)
         self._look = float("-inf")
@@ -162,7 +164,7 @@ class Share:
         """Seconds until something is due, if nothing comes."""
         if not self.links:
             return float("inf")
-        if self._left or self._removing:
+        if self._left or self._removing is not None or self._denied:
             return 0.0
         now = self._clock.now()
         due = [now + _LOOK]
@@ -305,7 +307,9 @@ class Share:
     def _arrived(self, link: Link, got: list[Got], now: float) -> None:
         arrived = self.inbox.take(link.number - 1, link.clock, got, now)
         if arrived.denied:
-            self._removing.append(self.peers.deny(arrived.denied))
+            for denied in arrived.denied:
+                self._denied.pop((denied.node, denied.subject), None)
+                self._denied[denied.node, denied.subject] = denied
             self.outbox.beat(now)
         if not arrived.rows:
             return
@@ -318,8 +322,11 @@ class Share:
                     self.delays.observe(max(0.0, hub - each.message.time / 1000))
 
     def _remove(self) -> None:
-        if self._removing and next(self._removing[0], self) is self:
-            self._removing.popleft()
+        if self._removing is None and self._denied:
+            self._removing = self.peers.deny([*self._denied.values()])
+            self._denied.clear()
+        if self._removing is not None and next(self._removing, self) is self:
+            self._removing = None
 
     # -- commands -----------------------------------------------------------------------------------------------------
 

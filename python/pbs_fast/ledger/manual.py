@@ -8,6 +8,7 @@ or is left out.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -102,10 +103,15 @@ class Manual:
         self.undone.pop(key, None)
 
     def deny_as_others(self, denial: ManualDenial) -> bool:
-        """Add a denial of another node, or replace its earlier one of the same; whether there was room."""
+        """Add a denial of another node, or replace its earlier one of the same; whether there was room. A node that has
+        made the most has none beyond MOST, and loses its oldest for one of another node."""
         key = (denial.node, *key_of(denial.kind, denial.what))
         if key not in self.others and len(self.others) >= MOST:
-            return False
+            made = Counter(node for node, _, _ in self.others)
+            [(most, count)] = made.most_common(1)
+            if made[denial.node] >= count - 1:
+                return False
+            del self.others[next(each for each in self.others if each[0] == most)]
         self.others[key] = denial
         return True
 

@@ -7,6 +7,7 @@ it would be a guess.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from pbs_fast.serving.framing import FramingError
@@ -14,6 +15,10 @@ from pbs_fast.serving.framing import FramingError
 #: The longest request in bytes, its empty line included. Postfix's have some 700, and an address 2,048 at most
 #: (line_length_limit).
 LONGEST = 16 << 10
+
+#: What an instance and a queue id may be: smtpd has hexadecimal digits and dots (smtpd_check.c), 17 letters and digits
+#: at most (mail_queue.h). They are remembered for a day and shown, and with `inet:` anybody on the host may send them.
+_NAME = re.compile(r"[0-9A-Za-z.]{0,64}")
 
 _END = b"\n\n"
 
@@ -67,7 +72,8 @@ class Decoder:
 
 
 def parse(request: bytes) -> Request:
-    """The request. Raises PolicyError if it is not one of an smtpd, or has an attribute twice."""
+    """The request. Raises PolicyError if it is not one of an smtpd, or has an attribute twice, or an instance or a
+    queue id of other characters than Postfix's."""
     lines = request.decode("utf-8", "replace").split("\n")
     try:
         found = dict([line.split("=", 1) for line in lines])
@@ -76,6 +82,8 @@ def parse(request: bytes) -> Request:
     if len(found) != len(lines) or found.get("request") != "smtpd_access_policy":
         raise PolicyError
     get = found.get
+    if not (_NAME.fullmatch(get("instance", "")) and _NAME.fullmatch(get("queue_id", ""))):
+        raise PolicyError
     return Request(*[get(name, "") for name in Request._fields])
 
 

@@ -12,14 +12,15 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pbs_fast.share.inbox import Got, Read
+from pbs_fast.errors import PbsError
+from pbs_fast.share.inbox import MOST_NODES, Got, Read
 from pbs_fast.share.link import connect, words
-from pbs_fast.share.message import Message, decode, nodes_of, stream_of
+from pbs_fast.share.message import Message, decode, is_node_name, nodes_of, number_of, stream_of
 
 if TYPE_CHECKING:
     from pbs_fast.share.outbox import Outgoing
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Entries of each stream in one answer.
+#: Entries of each stream in one answer, at most.
 COUNT: Final = 200
+#: Entries of all streams in one answer.
+MOST_ENTRIES: Final = 4_000
 #: Milliseconds that a read may wait for an entry at the hub; never 0, for ever: a dead link would not be noticed.
 BLOCK: Final = 2_000
 #: Seconds that an answer may take: to a read, and to a write.
@@ -37,8 +40,16 @@ READING, WRITING = BLOCK / 1000 + 3.0, 3.0
 SHORTEST, LONGEST = 0.1, 15.0
 #: Rows that are handed to the loop at a time: some 10 ms of its work.
 MOST_ROWS: Final = 1_000
+#: Rows that cost as much as a message with revocations may: after one of a network their table is made anew, 20 ms.
+_REVOKES: Final = 250
+#: Seconds of a hub's clock that can be true: up to the year 10889. Beyond, calculations with it lose milliseconds.
+MOST_SECONDS: Final = 1 << 48
 #: Messages that wait for the loop, beyond which the reader pauses; the hub keeps what comes meanwhile.
 MOST_WAITING: Final = 2_000
+
+
+class NonsenseError(PbsError):
+    """The hub answered what no server answers; nothing of it reaches the loop."""
 
 
 class Sampled(NamedTuple):
@@ -57,7 +68,7 @@ class Exchanged(NamedTuple):
     ids: list[str]
     sampled: Sampled
     nodes: frozenset[str]
-    """The names in the hub's set."""
+    """Names of the hub's set that a node can have, MOST_NODES at most."""
 
 
 class Failed(NamedTuple):
@@ -217,9 +228,10 @@ class Hub:
             if isinstance(answer, Exception):
                 raise answer  # not by the pipeline, which would put our message into its words
         end, *ids, _, nodes, (seconds, microseconds) = answers
+        if not 0 <= seconds < MOST_SECONDS or not 0 <= microseconds < 1_000_000:
+            raise NonsenseError("TIME: no time of a clock")
         sampled = Sampled(asked, seconds + microseconds / 1e6, self._now())
-        names = frozenset(each.decode(errors="replace") for each in nodes)
-        return Exchanged(end[0][0].decode() if end else None, [each.decode() for each in ids], sampled, names)
+        return Exchanged(_id(end[0][0]) if end else None, [_id(each) for each in ids], sampled, _names(nodes))
 
     def _reading(self, name: str, pause: Pause) -> None:
         """Read until something fails; raises what the library raises."""
@@ -248,17 +260,19 @@ class Hub:
 
     def _read_once(self, client: Any, at: dict[str, tuple[int, str]], fresh: set[str]) -> None:
         streams = {stream_of(self._site, node).encode(): node for node in at}
+        count = max(1, min(COUNT, MOST_ENTRIES // len(streams)))
         wait = () if fresh else ("BLOCK", BLOCK)
         ids = [after for _, after in at.values()]
-        answer = client.execute_command("XREAD", "COUNT", COUNT, *wait, "STREAMS", *streams, *ids)
+        answer = client.execute_command("XREAD", "COUNT", count, *wait, "STREAMS", *streams, *ids)
         full = set()
         for stream, entries in answer or ():
-            node = streams[stream]
+            if (node := streams.get(stream)) is None:
+                raise NonsenseError("XREAD: a stream that was not asked for")
             reading = at[node][0]
             for got in _parts([self._got(node, reading, each) for each in entries]):
                 self._put(Entries(got))
-            at[node] = reading, entries[-1][0].decode()
-            if len(entries) >= COUNT:
+            at[node] = reading, _id(entries[-1][0])
+            if len(entries) >= count:
                 full.add(node)
         for node in [node for node in fresh if node not in full]:
             fresh.discard(node)
@@ -268,16 +282,34 @@ class Hub:
         id_, fields = entry
         m, s = ((fields or {}).get(key, b"") for key in (b"m", b"s"))
         message = decode(node, stream_of(self._site, node), m, s, self._secrets.keys)
-        return Got(node, reading, id_.decode(), message)
+        return Got(node, reading, _id(id_), message)
+
+
+def _id(id_: bytes) -> str:
+    """The id of an entry. Raises NonsenseError for what is none: the loop calculates with it."""
+    text = id_.decode("ascii", "replace")
+    try:
+        number_of(text)
+    except ValueError:
+        raise NonsenseError(f"{text[:40]!r} is no id of an entry") from None
+    return text
+
+
+def _names(names: Iterable[bytes]) -> frozenset[str]:
+    """What a node can be called of these; nobody trusts the set, so it may hold anything, and any amount of it."""
+    found = (name for each in names if is_node_name(name := each.decode("ascii", "replace")))
+    return frozenset(sorted(found)[:MOST_NODES])
 
 
 def _parts(got: Sequence[Got]) -> Iterator[list[Got]]:
-    """Entries in parts of about MOST_ROWS rows, so that the loop can take one at a time."""
+    """Entries in parts of about MOST_ROWS rows, or a few messages with revocations, so that the loop can take one at a
+    time."""
     part: list[Got] = []
     rows = 0
     for each in got:
         part.append(each)
-        rows += len(each.message.rows) if isinstance(each.message, Message) else 0
+        if isinstance(each.message, Message):
+            rows += _REVOKES if each.message.revokes else len(each.message.rows)
         if rows >= MOST_ROWS:
             yield part
             part, rows = [], 0

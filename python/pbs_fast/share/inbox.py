@@ -26,6 +26,9 @@ __all__ = ["AHEAD", "Arrived", "Cause", "Got", "Inbox", "NodeState", "Read"]
 
 #: Seconds by which the time of a message may be ahead of the hub's clock.
 AHEAD: Final = 10
+#: Names of nodes that are taken from the hubs' sets, which every node may write to: each costs a stream to read where
+#: everybody is trusted, and all are looked at each second.
+MOST_NODES: Final = 1_000
 #: Seconds after which a node is ready without any hub.
 _PATIENCE = 10
 
@@ -83,9 +86,11 @@ class Inbox:
         return dropped
 
     def discovered(self, names: Iterable[str]) -> None:
-        """The names of the hub's set: read where everybody is trusted, else only shown."""
-        self._names.update(names)
-        self._enlist()
+        """The names of the hub's set, MOST_NODES of all sets together: read where everybody is trusted, else only
+        shown."""
+        if new := sorted(set(names) - self._names)[: MOST_NODES - len(self._names)]:
+            self._names.update(new)
+            self._enlist()
 
     def reads(self, hub: int, clock: HubClock, now: float) -> list[Read]:
         """The streams to read, or to read again, that were not given before. None before the clock is known."""

@@ -11,6 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from pbs_fast.errors import PbsError
+from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
     from valkey import Valkey
@@ -23,6 +24,8 @@ CONNECT: Final = 3.0
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 #: What the unit's drop-in must hold: systemd's filter of addresses answers EPERM (systemd.resource-control(5)).
 DROP_IN: Final = "[Service] and IPAddressAllow={host}"
+#: Characters of a hub's words that are shown: a server's have 200 at most.
+_LONGEST: Final = 400
 #: The library's class -> the server's own word, which the library takes off.
 _WORDS: Final = {
     "OutOfMemoryError": "OOM",
@@ -57,6 +60,8 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
     from valkey import Valkey
     from valkey.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 
+    from pbs_fast.share.answers import BoundedParser
+
     options: dict[str, Any] = {
         "db": url.database,
         # With the password alone, a hub whose default user has none would refuse it.
@@ -67,6 +72,7 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
         "client_name": name,
         "lib_name": None,
         "lib_version": None,
+        "parser_class": BoundedParser,
     }
     kind: type[Connection] | type[UnixDomainSocketConnection] = UnixDomainSocketConnection
     if url.path is not None:
@@ -88,7 +94,12 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
 
 
 def words(error: BaseException, url: HubUrl) -> str:
-    """What is wrong with a hub, for the log and `status`: the server's own words, or the system's."""
+    """What is wrong with a hub, for the log and `status`: the server's own words, or the system's, in one printable
+    line of some length."""
+    return printable(_words(error, url)[:_LONGEST])
+
+
+def _words(error: BaseException, url: HubUrl) -> str:
     import ssl  # here, because a daemon that shares nothing starts sooner without it
 
     cause = _system_error(error)
@@ -114,8 +125,8 @@ def words(error: BaseException, url: HubUrl) -> str:
         return f"NOAUTH: {text}"
     if name in _WORDS:
         return f"{_WORDS[name]}: {text}"
-    is_theirs = type(error).__module__.startswith("valkey")
-    return text if is_theirs else f"{name}: {text} (this is a bug; please report it)"
+    is_known = isinstance(error, PbsError) or type(error).__module__.startswith("valkey")
+    return text if is_known else f"{name}: {text} (this is a bug; please report it)"
 
 
 def _system_error(error: BaseException) -> BaseException | None:

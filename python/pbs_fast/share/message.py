@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -27,6 +28,8 @@ LONGEST_FORMAT = 64
 LONGEST_NODE = 255
 LONGEST_WHY = 500
 _SIGNATURE = 16
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_ID = re.compile(r"[0-9]{1,20}(?:-[0-9]{1,20})?")  # two numbers of 64 bits
 #: Integers above that are no time, number or count.
 _MOST = 1 << 53
 
@@ -108,8 +111,15 @@ def nodes_of(site: str) -> str:
     return f"pbs-fast:{{{site}}}:nodes"
 
 
+def is_node_name(name: str) -> bool:
+    """Whether a node can be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 def number_of(id_: str) -> tuple[int, int]:
     """The two numbers of an entry's id, `ms-sequence`: ids are ordered by them. Raises ValueError."""
+    if not _ID.fullmatch(id_):
+        raise ValueError(id_)
     ms, _, sequence = id_.partition("-")
     return int(ms), int(sequence or 0)
 

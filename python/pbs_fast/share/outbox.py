@@ -12,7 +12,7 @@ that anybody knows, is one that is renewed each half of `grace`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from math import ceil, floor
@@ -92,6 +92,10 @@ class Outbox:
         """Each own row as the others know it."""
         self._queue = ExpiryQueue()
         """When to look at which row of `_known`: at its half-life, and at that end."""
+        self._looks: deque[str] = deque()
+        """Rows whose time to be looked at has come."""
+        self._again: deque[tuple[Owed, deque[str]]] = deque()
+        """Full sends that begin: rows that are to be owed again."""
         self._revokes: dict[Subject, tuple[Denied, float]] = {}
         """Revocations of this node, each with the second until which they are sent."""
         self._revokes_at: float | None = None
@@ -131,9 +135,10 @@ class Outbox:
                 self._send(ip, own, now)
 
     def turn(self, now: float) -> None:
-        """Half-lives and full sends whose time has come."""
-        for ip in self._queue.due(now):
-            self._look(ip, now)
+        """Half-lives and full sends whose time has come, a part of them; `next_turn` says whether more waits."""
+        self._looks += self._queue.due(now)
+        for _ in range(min(_PART, len(self._looks))):
+            self._look(self._looks.popleft(), now)
         if self._revokes_at is not None and self._revokes_at <= now:
             self._revokes = {subject: each for subject, each in self._revokes.items() if each[1] > now}
             self._owe_revokes(self._revokes)
@@ -145,6 +150,8 @@ class Outbox:
 
     def next_turn(self) -> float | None:
         """When to call `turn` again, at the latest."""
+        if self._looks or self._again:
+            return float("-inf")
         times = [self._queue.next(), self._revokes_at, *(hub.full_at for hub in self._hubs)]
         return min((time for time in times if time is not None), default=None)
 

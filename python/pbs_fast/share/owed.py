@@ -59,12 +59,16 @@ class Owed:
             if self.later_at is None:
                 self.later_at = now + COLLECT
 
-    def owe_all(self, ips: Iterable[str], subjects: Iterable[Subject], now: float) -> None:
-        """The time of a full send (`full_at`) has come: all rows and revocations of ours are due now."""
+    def begin_full(self, subjects: Iterable[Subject], now: float) -> None:
+        """The time of a full send (`full_at`) has come: all revocations of ours are due now; the rows follow in parts."""
         self.full_at, self.full_last = None, now
-        self.later.update(dict.fromkeys(ips))
-        self.later_at = now
         self.revokes.update(dict.fromkeys(subjects))
+
+    def owe_again(self, ips: Iterable[str], now: float) -> None:
+        """A part of the rows of a full send, due now."""
+        self.later.update(dict.fromkeys(ips))
+        if self.later:
+            self.later_at = now
 
     def plan_full(self, cause: Cause, random: float, now: float) -> None:
         """Send everything again after 0-5 s of jitter (`random` is of [0, 1)), at most once a minute."""
