@@ -117,7 +117,16 @@ def old_messages_are_read_by_the_new_clock(patch: pytest.MonkeyPatch) -> None:
 
 def what_came_before_the_step_was_seen_is_lost(patch: pytest.MonkeyPatch) -> None:
     """A message whose sender knew of the step before its reader is not read again."""
-    patch.setattr(Stream, "doubt", lambda *_: None)
+    patch.setattr(Stream, "doubt", lambda *_, **__: None)
+
+
+def ids_prove_no_step(patch: pytest.MonkeyPatch) -> None:
+    doubt = Stream.doubt
+
+    def unproven(self: Stream, run: str, number: int, *, stepped: bool = False) -> None:  # noqa: ARG001
+        doubt(self, run, number)
+
+    patch.setattr(Stream, "doubt", unproven)
 
 
 def what_was_missed_is_in_doubt(patch: pytest.MonkeyPatch) -> None:

@@ -238,6 +238,22 @@ def what_comes_before_the_step_is_seen_is_read_again() -> None:
     assert have(world, "192.0.2.78") == []
 
 
+def who_is_trusted_before_the_step_is_seen_is_read_again() -> None:
+    """node-2 wrote its stream anew, and to node-1, which begins to read it, all of that seems to be an hour old."""
+    world = begin()
+    world.nodes[1].trust({"node-0"})
+    world.nodes[2].up = False
+    world.pass_time(1)
+    step(world, -3_600)
+    world.nodes[2].start()
+    world.pass_time(1)
+    login(world.nodes[2])
+    world.pass_time(1)
+    world.nodes[1].trust({"node-0", "node-2"})
+    world.pass_time(8)
+    assert have(world) == ["node-0", "node-1", "node-2"]
+
+
 def what_was_missed_is_not_read_by_the_new_clock() -> None:
     """node-1 was cut off and reads a row of 27 s ago; before it asks for the hub's time again, that is set back."""
     world = begin()
@@ -399,6 +415,7 @@ PROOFS: dict[Break, Story] = {
     broken.the_first_offset_is_kept: after_a_step_all_is_sent_again,
     broken.old_messages_are_read_by_the_new_clock: what_was_read_before_a_step_is_not_read_by_the_new_clock,
     broken.what_came_before_the_step_was_seen_is_lost: what_comes_before_the_step_is_seen_is_read_again,
+    broken.ids_prove_no_step: who_is_trusted_before_the_step_is_seen_is_read_again,
     broken.what_was_missed_is_in_doubt: what_was_missed_is_not_read_by_the_new_clock,
     broken.a_step_is_not_read_again: what_comes_before_the_step_is_seen_is_read_again,
     broken.what_is_left_counts_from_the_reading: a_start_reads_what_was_written_before,

@@ -139,7 +139,10 @@ class Inbox:
                 counters["refused_clock"] += 1
                 continue
             if hub_now - sent > STEP:
-                stream.doubt(message.run, message.number)
+                # Ids do not go back with the hub's clock: one that fits ours, but not the message's time, shows that the
+                # sender knew of a step.
+                written = stream.cursor[0] / 1000
+                stream.doubt(message.run, message.number, stepped=sent + STEP < written <= hub_now + STEP)
             stream.heard_at(min(clock.ours(sent), now), now)
             counters["refused_rows"] += message.refused
             if message.rows:

@@ -147,10 +147,10 @@ class Stream:
         """The reading has come to the stream's end for the first time: the hub gave all that it had."""
         self.caught_up = self._live = True
 
-    def doubt(self, run: str, number: int) -> None:
-        """The time of the message just taken does not fit. If it was just written, its sender perhaps knows of a step
-        of the hub's clock, and we do not; what waited to be read may well be old."""
-        if not (self._live and self._unseen):
+    def doubt(self, run: str, number: int, *, stepped: bool = False) -> None:
+        """The time of the message just taken does not fit. If it was just written, or if its id proves that the hub's
+        clock was set (`stepped`), its sender knows of that, and we do not; what waited to be read may well be old."""
+        if not (stepped or (self._live and self._unseen)):
             return
         self._doubtful[run, number] = None
         if len(self._doubtful) > _DOUBTS:
