@@ -169,7 +169,7 @@ def test_a_sighup_at_any_moment_of_the_start_does_not_end_it(site: Site) -> None
     daemon = start_signalled(site, signal.SIGHUP, "each")
     try:
         daemon.wait_until("it is ready", lambda: READY in site.said())
-        assert "reloaded mynetworks, guards and deny list" in site.said(), "what was noted early is acted upon"
+        assert "reloaded mynetworks, guards, caps and deny list" in site.said(), "what was noted early is acted upon"
         site.append(login(A))
         site.wait_rows(A)
         assert daemon.stop() == 0

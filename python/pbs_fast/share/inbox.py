@@ -139,8 +139,8 @@ class Inbox:
                 counters["refused_clock"] += 1
                 continue
             if hub_now - sent > STEP:
-                # Ids do not go back with the hub's clock: one that fits ours, but not the message's time, shows that the
-                # sender knew of a step.
+                # Ids do not go back with the clock: one that fits what we know of it, but not the message's time, shows
+                # that the sender knew of a step.
                 written = stream.cursor[0] / 1000
                 stream.doubt(message.run, message.number, stepped=sent + STEP < written <= hub_now + STEP)
             stream.heard_at(min(clock.ours(sent), now), now)
