@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from pbs_fast.share.message import What, stream_of
 
 from . import broken
-from .world import SITE, World
+from .simulated_node import SITE
+from .world import World
 
 #: What the machine did, over all examples of a run.
 DONE: Counter[str] = Counter()
