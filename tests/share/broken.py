@@ -120,13 +120,8 @@ def what_came_before_the_step_was_seen_is_lost(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(Stream, "doubt", lambda *_, **__: None)
 
 
-def ids_prove_no_step(patch: pytest.MonkeyPatch) -> None:
-    doubt = Stream.doubt
-
-    def unproven(self: Stream, run: str, number: int, *, stepped: bool = False) -> None:  # noqa: ARG001
-        doubt(self, run, number)
-
-    patch.setattr(Stream, "doubt", unproven)
+def who_is_new_is_read_by_an_old_clock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "wait_for_clock", lambda *_: None)
 
 
 def what_was_missed_is_in_doubt(patch: pytest.MonkeyPatch) -> None:

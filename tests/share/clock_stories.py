@@ -55,8 +55,8 @@ def what_comes_before_the_step_is_seen_is_read_again() -> None:
     assert have(world, "192.0.2.78") == []
 
 
-def who_is_trusted_before_the_step_is_seen_is_read_again() -> None:
-    """node-2 wrote its stream anew, and to node-1, which begins to read it, all of that seems to be an hour old."""
+def who_is_trusted_before_the_step_is_seen_is_read_later() -> None:
+    """node-2 wrote its stream anew. If node-1 began to read it now, all of that would seem to be an hour old."""
     world = begin()
     world.nodes[1].trust({"node-0"})
     world.nodes[2].up = False

@@ -30,7 +30,7 @@ PROOFS: dict[Break, Story] = {
     broken.the_first_offset_is_kept: clock_stories.after_a_step_all_is_sent_again,
     broken.old_messages_are_read_by_the_new_clock: clock_stories.what_was_read_before_a_step_keeps_its_time,
     broken.what_came_before_the_step_was_seen_is_lost: clock_stories.what_comes_before_the_step_is_seen_is_read_again,
-    broken.ids_prove_no_step: clock_stories.who_is_trusted_before_the_step_is_seen_is_read_again,
+    broken.who_is_new_is_read_by_an_old_clock: clock_stories.who_is_trusted_before_the_step_is_seen_is_read_later,
     broken.what_was_missed_is_in_doubt: clock_stories.what_was_missed_is_not_read_by_the_new_clock,
     broken.a_step_is_not_read_again: clock_stories.what_comes_before_the_step_is_seen_is_read_again,
     broken.what_is_left_counts_from_the_reading: stories.a_start_reads_what_was_written_before,

@@ -69,11 +69,15 @@ class Inbox:
     # -- whom to read -------------------------------------------------------------------------------------------------
 
     def trust(self, trusted: Iterable[str]) -> frozenset[str]:
-        """Trust these from now on; the nodes that no longer are, whose rows must go (`Ledger.distrust`)."""
+        """Trust these from now on; the nodes that no longer are, whose rows must go (`Ledger.distrust`). The streams of
+        those that are new are read after the next answer to TIME, so by the clock that the hub has."""
         before = set(self._streams[0]) if self._streams else set()
         self._trusted = frozenset(trusted)
         dropped = frozenset(name for name in before if not self._trusts(name))
         self._enlist()
+        for streams in self._streams:
+            for name in streams.keys() - before:
+                streams[name].wait_for_clock()
         if dropped:
             for streams in self._streams:
                 for name in dropped:
@@ -139,10 +143,7 @@ class Inbox:
                 counters["refused_clock"] += 1
                 continue
             if hub_now - sent > STEP:
-                # Ids do not go back with the clock: one that fits what we know of it, but not the message's time, shows
-                # that the sender knew of a step.
-                written = stream.cursor[0] / 1000
-                stream.doubt(message.run, message.number, stepped=sent + STEP < written <= hub_now + STEP)
+                stream.doubt(message.run, message.number)
             stream.heard_at(min(clock.ours(sent), now), now)
             counters["refused_rows"] += message.refused
             if message.rows:
