@@ -18,8 +18,8 @@ class Item(NamedTuple):
     id: tuple[int, int]
     m: bytes
     s: bytes
-    skew: float
-    """The hub's when it was written."""
+    made: float
+    """When its message was made, in the world's time."""
 
 
 class Hub:
@@ -39,7 +39,7 @@ class Hub:
         ms = floor(self.now(time) * 1000)
         id_ = (ms, 0) if ms > top[0] else (top[0], top[1] + 1)
         self.tops[stream] = id_
-        items.append(Item(id_, m, s, self.skew))
+        items.append(Item(id_, m, s, time))
         if trim is not None:
             lowest = number_of(trim.minid)
             if trim.exact or len(items) > 15:  # `~` drops whole parts of the stream only

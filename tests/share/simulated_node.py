@@ -290,8 +290,9 @@ class Node:
                 self.inbox.caught_up(number, node, reading)
 
     def judge(self, number: int, node: str, item: Item) -> None:
-        """How far a stale entry may mislead us."""
-        stale = item.skew - self.world.hubs[number].skew
+        """How far a stale entry may mislead us: as far as its time is ahead of the clock that the hub has now, be it
+        that the clock was set after it was made, or that its sender did not know of it yet."""
+        stale = json.loads(item.m)["t"] / 1000 - self.world.hubs[number].now(item.made)
         if abs(stale) < 0.5:
             self.fresh.add((number, item.m))
         elif stale > 0 and (number, item.m) not in self.fresh and self.looks_past(number, item):
