@@ -117,7 +117,11 @@ def old_messages_are_read_by_the_new_clock(patch: pytest.MonkeyPatch) -> None:
 
 def what_came_before_the_step_was_seen_is_lost(patch: pytest.MonkeyPatch) -> None:
     """A message whose sender knew of the step before its reader is not read again."""
-    patch.setattr(Stream, "doubt", lambda *_: None)
+    patch.setattr(Stream, "doubt", lambda *_, **__: None)
+
+
+def who_is_new_is_read_by_an_old_clock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "wait_for_clock", lambda *_: None)
 
 
 def what_was_missed_is_in_doubt(patch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,8 @@ class Ledger:
         """
         if now is not None and batch and max(batch.last) + shift > now + MAX_AHEAD:
             batch, refused, clamped = without_ahead(batch, now, shift, ahead)
-            self.counters["ahead"] += clamped
+            if clamped:
+                self.counters["ahead"] += clamped
             for ip, n in refused:
                 self._unchanged(ip, "refused_ahead", n)
         # One plain loop with all it needs in local names: half a microsecond a row, of which a replay has 10⁵. Passes

@@ -72,11 +72,15 @@ class Inbox:
     # -- whom to read -------------------------------------------------------------------------------------------------
 
     def trust(self, trusted: Iterable[str]) -> frozenset[str]:
-        """Trust these from now on; the nodes that no longer are, whose rows must go (`Ledger.distrust`)."""
+        """Trust these from now on; the nodes that no longer are, whose rows must go (`Ledger.distrust`). The streams of
+        those that are new are read after the next answer to TIME, so by the clock that the hub has."""
         before = set(self._streams[0]) if self._streams else set()
         self._trusted = frozenset(trusted)
         dropped = frozenset(name for name in before if not self._trusts(name))
         self._enlist()
+        for streams in self._streams:
+            for name in streams.keys() - before:
+                streams[name].wait_for_clock()
         if dropped:
             for streams in self._streams:
                 for name in dropped:

@@ -59,6 +59,8 @@ class Stream:
         self._live = False
         """Whether what comes and was not there before has just been written: over this connection, the stream was read
         to its end once."""
+        self._waits = False
+        """For the next answer to TIME."""
         self._unseen = False
         """Whether the last message taken was in no earlier reading."""
         self.gaps = 0
@@ -96,6 +98,8 @@ class Stream:
 
     def wanted(self, now: float) -> Cause | Literal["resume"] | None:
         """Why the stream is to be read anew now, if it is."""
+        if self._waits:
+            return None
         return None if self._want in ("gap", "revoked") and now < self._not_before else self._want
 
     def begin(self, reading: int, horizon: Id, now: float) -> str:
@@ -156,9 +160,14 @@ class Stream:
         if len(self._doubtful) > _DOUBTS:
             del self._doubtful[next(iter(self._doubtful))]
 
+    def wait_for_clock(self) -> None:
+        """Begin to read only after the next answer to TIME."""
+        self._waits = True
+
     def clock_is_right(self) -> None:
         """The hub's clock was not set: what was taken up to here needs no second look."""
         self._doubtful.clear()
+        self._waits = False
 
     def look(self, now: float) -> None:
         """Read a silent stream again."""
@@ -169,6 +178,7 @@ class Stream:
 
     def stepped(self) -> None:
         """The hub's clock was set: of what was taken, only what is in doubt is worth a second look."""
+        self._waits = False
         self._spoilt, self._look_again = dict(self._seen), dict(self._doubtful)
         self._doubtful.clear()
         self.heard = None
