@@ -60,7 +60,7 @@ class Owed:
                 self.later_at = now + COLLECT
 
     def begin_full(self, subjects: Iterable[Subject], now: float) -> None:
-        """The time of a full send (`full_at`) has come: all revocations of ours are due now; the rows follow in parts."""
+        """The time of a full send (`full_at`) has come: all revocations of ours are due now, rows follow in parts."""
         self.full_at, self.full_last = None, now
         self.revokes.update(dict.fromkeys(subjects))
 
