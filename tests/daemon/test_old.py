@@ -61,9 +61,9 @@ def test_reprocess_writes_the_time_of_each_event(debug: bool, tmp_path: Path) ->
     own = tmp_path / "own.log"
     reprocessed(tmp_path, *["--debug"][:debug], f"--logto={own}")
     said = own.read_text()
-    assert re.search(r"(?m)^Nov  2 03:04:05 added 203\.0\.113\.1 to DB", said), said
-    assert re.search(r"(?m)^Nov  2 04:00:00 removed 203\.0\.113\.1 from DB", said), said
-    assert re.search(r"(?m)^Nov  2 04:00:00 added 203\.0\.113\.2 to DB", said), said
+    assert re.search(r"(?m)^Nov  2 03:04:05 would add 203\.0\.113\.1 to DB", said), said
+    assert re.search(r"(?m)^Nov  2 04:00:00 would remove 203\.0\.113\.1 from DB", said), said
+    assert re.search(r"(?m)^Nov  2 04:00:00 would add 203\.0\.113\.2 to DB", said), said
     assert not re.search(r"(?m)^Nov  2 .* (?:starting up|ready)", said), "of now"
     assert re.search(r"(?m)^Nov  2 03:10:00 ignoring local-net ip=192\.0\.2\.9", said)
 

@@ -232,6 +232,6 @@ def test_repetitions_and_escaped_braces_are_no_placeholders() -> None:
 
 
 def test_the_manual_names_every_placeholder_and_key() -> None:
-    manual = (Path(__file__).parents[2] / "docs" / "FORMATS.md").read_text(encoding="utf-8")
+    manual = (Path(__file__).parents[2] / "docs" / "FORMAT-FILES.md").read_text(encoding="utf-8")
     for name in NAMES:
         assert f"`{{{name}}}`" in manual or f"`{{{name}:" in manual, name

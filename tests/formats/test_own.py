@@ -214,4 +214,4 @@ def test_formats_shows_them_too(tmp_path: Path, capfd: Output) -> None:
     assert main(["formats", f"--config={tmp_path}/pbs.toml", "mypop"]) == 0
     assert "hello u from 192.0.2.1" in capfd.readouterr().out
     assert main(["formats", f"--config={tmp_path}/pbs.toml", "old-uw"]) == 0
-    assert "logins, searched in whole lines:" in capfd.readouterr().out
+    assert "any, whole lines are searched" in capfd.readouterr().out
