@@ -265,8 +265,11 @@ class Daemon:
         return self._process.poll() is None
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal; after SIGSTOP it has stopped, which the kernel only promises to do soon."""
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            stat = Path(f"/proc/{self.pid}/stat")
+            wait_for("the stop", lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop; its exit status."""

@@ -87,7 +87,7 @@ def test_a_sites_own_stand_before_the_catalogue(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[format]]\nlogin = []\n", "pbs.toml:1: key 'name' is missing (docs/FORMATS.md)"),
+        ("[[format]]\nlogin = []\n", "pbs.toml:1: key 'name' is missing (docs/FORMAT-FILES.md)"),
         (TAGGED + TAGGED, "pbs.toml:8: there is a format 'mypop' already; give this one another name"),
         (TAGGED.replace("mypop", "dovecot"), "pbs.toml:2: there is a format 'dovecot' already"),
         (TAGGED.replace("login =", "logn ="), "pbs.toml:5: unknown key 'logn'; did you mean 'login'?"),

@@ -1,6 +1,6 @@
 """The catalogue: one TOML file per server in `data/`, loaded into `Format`s that both backends compile.
 
-docs/FORMATS.md describes the keys of the files.
+docs/FORMAT-FILES.md describes the keys of the files.
 """
 
 from __future__ import annotations

@@ -230,7 +230,7 @@ def check_keys(table: Mapping[str, Any], known: Types, required: Iterable[str], 
             raise FormatError(f"{where(key, within)}: {key} must be {' or '.join(types)}")
     for key in required:
         if key not in table:
-            raise FormatError(f"{where('', within)}: key '{key}' is missing (docs/FORMATS.md)")
+            raise FormatError(f"{where('', within)}: key '{key}' is missing (docs/FORMAT-FILES.md)")
 
 
 def _fits(value: object, kind: str) -> bool:

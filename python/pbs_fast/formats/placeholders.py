@@ -1,6 +1,6 @@
 """Placeholders of format files: `{ip}`, `{user:<>}`, `{to-rip:user !session}`, expanded to regular expressions.
 
-Each expands to one tested sub-pattern; docs/FORMATS.md lists them. Every expansion is unambiguous at each byte, so a
+Each expands to one tested sub-pattern; docs/FORMAT-FILES.md lists them. Every expansion is unambiguous at each byte, so a
 pattern made of them stays one-pass.
 """
 
@@ -99,7 +99,9 @@ def expand(pattern: str) -> str:
 
 def _unknown(text: str, name: str, argument: str | None) -> str:
     if name in NAMES:
-        return f"placeholder {text}: {name} takes {'no' if argument is not None else 'an'} argument (docs/FORMATS.md)"
+        return (
+            f"placeholder {text}: {name} takes {'no' if argument is not None else 'an'} argument (docs/FORMAT-FILES.md)"
+        )
     import difflib  # only here: 3 ms that no good start should pay
 
     near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.4)

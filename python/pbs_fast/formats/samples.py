@@ -39,7 +39,7 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample of a format file; what its keys mean is in docs/FORMATS.md."""
+    """One sample of a format file; what its keys mean is in docs/FORMAT-FILES.md."""
 
     format: str
     number: int

@@ -268,7 +268,7 @@ fn catalogues_that_are_none_are_refused_in_one_line() {
     let refused = |specs: &[FormatSpec]| Catalogue::new(specs, &[(0, 0)]).err().map(|error| error.to_string());
     assert_eq!(
         refused(&[spec("a", "(")]).as_deref(),
-        Some("format a: login pattern 1: unclosed group at byte 0; see 'Patterns' in docs/FORMATS.md")
+        Some("format a: login pattern 1: unclosed group at byte 0; see 'Patterns' in docs/FORMAT-FILES.md")
     );
     assert!(refused(&[spec("a", "x"), spec("a", "x")]).is_some_and(|line| line.contains("format a")));
     assert!(refused(&[spec("syslog", "x")]).is_some());
