@@ -28,7 +28,10 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pattern { format, list, number, reason } => {
-                write!(out, "format {format}: {list} pattern {number}: {reason}; see 'Patterns' in docs/FORMAT-FILES.md")
+                write!(
+                    out,
+                    "format {format}: {list} pattern {number}: {reason}; see 'Patterns' in docs/FORMAT-FILES.md"
+                )
             }
             Self::Name(name) => write!(out, "format {name}: the name is taken; give each format a name of its own"),
             Self::Zone => {
