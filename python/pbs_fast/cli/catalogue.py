@@ -184,7 +184,7 @@ _TITLES = {
 
 
 def _patterns(keys: dict[str, Any]) -> list[str]:
-    """With their placeholders, which docs/FORMAT-FILES.md explains, not as the regular expressions that come of them."""
+    """With their placeholders, which docs/FORMAT-FILES.md explains, not as their regular expressions."""
     lines = []
     for path, title in _TITLES.items():
         found: Any = keys

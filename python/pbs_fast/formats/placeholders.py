@@ -1,7 +1,7 @@
 """Placeholders of format files: `{ip}`, `{user:<>}`, `{to-rip:user !session}`, expanded to regular expressions.
 
-Each expands to one tested sub-pattern; docs/FORMAT-FILES.md lists them. Every expansion is unambiguous at each byte, so a
-pattern made of them stays one-pass.
+Each expands to one tested sub-pattern; docs/FORMAT-FILES.md lists them. Every expansion is unambiguous at each byte, so
+a pattern made of them stays one-pass.
 """
 
 from __future__ import annotations
