@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from machines import run_machine
 from pbs_fast.sources import lines
 from pbs_fast.sources.file import listing
 from pbs_fast.sources.file import plain as follow_file
@@ -310,19 +310,7 @@ class Log(RuleBasedStateMachine):
 
 
 def run(examples: int, *, quick: bool = False) -> None:
-    run_state_machine_as_test(
-        Log,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate] if quick else [Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        ),
-    )
+    run_machine(Log, examples, steps=40, quick=quick)
 
 
 def test_lines_seen_are_the_lines_written() -> None:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from mta import private_directory, unavailable
+from mta.first_process import start_first
 
 #: The server's address, and the clients': each is an address of the namespace.
 SERVER, SERVER6 = "192.0.2.1", "2001:db8::25"
@@ -57,17 +58,11 @@ class Namespace:
         for each in ADDRESSES:
             script.append(f"ip address add {each}/{'128 nodad' if ':' in each else 32} dev lo")
         script.append("echo up && exec cat")
-        self._first = subprocess.Popen(
+        self._first = start_first(
             ["unshare", "--net", "--uts", "--mount", "--propagation=private", "sh", "-c", " && ".join(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            "network namespace",
+            place=self._files,
         )
-        assert self._first.stdout is not None
-        if self._first.stdout.readline() != "up\n":
-            _, errors = self._first.communicate()
-            unavailable(f"no network namespace can be made here ({errors.strip()})")
 
     @property
     def pid(self) -> int:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mta import private_directory, require, unavailable, wait_for
+from mta.first_process import start_first
 
 UNPACKED = Path("/opt/pbs-fast-tests/log-daemons")
 SUITES = ("bookworm", "trixie")
@@ -56,18 +57,11 @@ class LogHost:
             unavailable(f"the logging daemons of {suite} are not unpacked")
         self._place = private_directory("logd")
         words = ["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--propagation=private"]
-        self._first = subprocess.Popen(
+        self._first = start_first(
             ["unshare", *words, "sh", "-c", _MOUNTS, "sh", self._place, UNPACKED / suite],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            "machine for a logging daemon",
+            place=self._place,
         )
-        assert self._first.stdout is not None
-        if self._first.stdout.readline() != "up\n":
-            _, errors = self._first.communicate()
-            shutil.rmtree(self._place, ignore_errors=True)
-            unavailable(f"no machine for a logging daemon can be made here ({errors.strip()})")
         children = Path(f"/proc/{self._first.pid}/task/{self._first.pid}/children").read_text().split()
         self._pid = int(children[0])
         self._started: list[subprocess.Popen[bytes]] = []

@@ -183,8 +183,11 @@ def _openssl(*arguments: str) -> None:
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
 
+NewHub = Callable[..., Hub]
+
+
 @contextmanager
-def hubs() -> Iterator[Callable[..., Hub]]:
+def hubs() -> Iterator[NewHub]:
     """Makes running hubs (the arguments are Hub's), each ended with the block."""
     program()
     with ExitStack() as stack:

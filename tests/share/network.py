@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mta import unavailable
+from mta.first_process import start_first
 
 _LEFT, _RIGHT, _JOIN = "left", "right", "join"
 
@@ -17,17 +18,9 @@ class Host:
     """A namespace that lives as long as its first process."""
 
     def __init__(self) -> None:
-        self._first = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec cat"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        self._first = start_first(
+            ["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec cat"], "network namespace"
         )
-        assert self._first.stdout is not None
-        if self._first.stdout.readline() != "up\n":
-            _, errors = self._first.communicate()
-            unavailable(f"no network namespace can be made here ({errors.strip()})")
         self.address = ""
 
     @property

@@ -80,8 +80,11 @@ def _toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
+NewNode = Callable[..., Node]
+
+
 @contextmanager
-def nodes() -> Iterator[Callable[..., Node]]:
+def nodes() -> Iterator[NewNode]:
     """Makes nodes (the arguments are Node's); their daemons end with the block."""
     with ExitStack() as stack:
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from daemon.running import login
@@ -12,20 +10,8 @@ from pbs_fast.config.settings import merge
 from pbs_fast.doctor import share, unit
 from pbs_fast.doctor.site import Site
 from pbs_fast.health.finding import Finding
-from share.hubs import Hub, hubs
-from share.nodes import Node, nodes
-
-
-@pytest.fixture
-def new_hub() -> Iterator[Callable[..., Hub]]:
-    with hubs() as make:
-        yield make
-
-
-@pytest.fixture
-def new_node() -> Iterator[Callable[..., Node]]:
-    with nodes() as make:
-        yield make
+from share.hubs import NewHub
+from share.nodes import NewNode, Node
 
 
 def site_of(node: Node) -> Site:
@@ -37,7 +23,7 @@ def levels(findings: list[Finding]) -> list[str]:
 
 
 @pytest.mark.system
-def test_a_hub_as_documented_is_in_order(new_hub: Callable[..., Hub], new_node: Callable[..., Node]) -> None:
+def test_a_hub_as_documented_is_in_order(new_hub: NewHub, new_node: NewNode) -> None:
     hub = new_hub(tls=True)
     findings = list(share.check_hubs(site_of(new_node("pop1", [hub]))))
     assert levels(findings) == ["ok"], findings
@@ -45,7 +31,7 @@ def test_a_hub_as_documented_is_in_order(new_hub: Callable[..., Hub], new_node: 
 
 
 @pytest.mark.system
-def test_what_is_wrong_with_a_hub(new_hub: Callable[..., Hub], new_node: Callable[..., Node]) -> None:
+def test_what_is_wrong_with_a_hub(new_hub: NewHub, new_node: NewNode) -> None:
     hub = new_hub(acl=False)
     hub.config("maxmemory", "100mb")
     hub.config("maxmemory-policy", "allkeys-lru")
@@ -61,7 +47,7 @@ def test_what_is_wrong_with_a_hub(new_hub: Callable[..., Hub], new_node: Callabl
 
 
 @pytest.mark.system
-def test_what_is_said_of_nodes(new_hub: Callable[..., Hub], new_node: Callable[..., Node]) -> None:
+def test_what_is_said_of_nodes(new_hub: NewHub, new_node: NewNode) -> None:
     hub = new_hub()
     pop, smtp = new_node("pop1", [hub]), new_node("smtp1", [hub], logs=False, trusts=["pop1"])
     pop.start()

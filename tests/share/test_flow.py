@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from daemon.controlled import asked, listed, why
 from daemon.running import login, pbs
 from pbs_fast.control.protocol import Revoke, Undo
-from share.hubs import Hub, hubs
-from share.nodes import Node, nodes
+from share.hubs import NewHub
+from share.nodes import NewNode
 
 A, B, C = "203.0.113.5", "203.0.113.6", "203.0.113.7"
 
 pytestmark = pytest.mark.system
-
-NewHub, NewNode = Callable[..., Hub], Callable[..., Node]
-
-
-@pytest.fixture
-def new_hub() -> Iterator[NewHub]:
-    with hubs() as make:
-        yield make
-
-
-@pytest.fixture
-def new_node() -> Iterator[NewNode]:
-    with nodes() as make:
-        yield make
 
 
 def test_a_login_on_one_node_opens_the_relay_on_another(new_hub: NewHub, new_node: NewNode) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from machines import run_machine
 from pbs_fast.share.message import What, stream_of
 
 from . import broken
@@ -253,19 +253,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def run(examples: int, *, steps: int = 25, quick: bool = False) -> None:
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate] if quick else [Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        ),
-    )
+    run_machine(Machine, examples, steps=steps, quick=quick)
 
 
 def test_tables_become_equal_and_no_row_lives_too_long() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,18 +15,11 @@ from pbs_fast.share.message import Entry, is_node_name
 from pbs_fast.share.outbox import Outgoing
 from pbs_fast.share.spec import Secrets, parse_hub
 from pbs_fast.share.tombstones import Tombstones
-from share.nodes import Node, nodes
+from share.nodes import NewNode
 from share.strange import Answer, array, bulk, strange_hub
 
-NewNode = Callable[..., Node]
 A = "203.0.113.5"
 STREAM = "pbs-fast:{test}:n:pop2"
-
-
-@pytest.fixture
-def new_node() -> Iterator[NewNode]:
-    with nodes() as make:
-        yield make
 
 
 def entry(id_: str) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,25 +13,12 @@ from daemon.running import PROGRAM, login, pbs
 from mta import PATIENCE, unavailable, wait_for
 from pbs_fast.control.protocol import Metrics
 from pbs_fast.metrics.families import FAMILIES
-from share.hubs import Hub, hubs
-from share.nodes import Node, nodes
+from share.hubs import NewHub
+from share.nodes import NewNode, Node
 
 pytestmark = pytest.mark.system
 
 A = "203.0.113.5"
-NewHub, NewNode = Callable[..., Hub], Callable[..., Node]
-
-
-@pytest.fixture
-def new_hub() -> Iterator[NewHub]:
-    with hubs() as make:
-        yield make
-
-
-@pytest.fixture
-def new_node() -> Iterator[NewNode]:
-    with nodes() as make:
-        yield make
 
 
 def test_metrics_of_hubs_and_nodes(new_hub: NewHub, new_node: NewNode) -> None:
