@@ -148,15 +148,21 @@ def prom_file() -> Kind:
 def listener() -> Kind:
     """An address and a port to listen on."""
 
+    return Kind("ADDRESS:PORT, such as 127.0.0.1:9876 or [::1]:9876", _parsed(parse_endpoint))
+
+
+def _parsed(parse: Callable[[str], object]) -> Callable[[object], str]:
+    """A text of one line that `parse` takes, as it is written; ValueError refuses it."""
+
     def read(value: object) -> str:
         text = _clean(value)
         try:
-            parse_endpoint(text)
+            parse(text)
         except ValueError:
             raise RefusedError from None
         return text
 
-    return Kind("ADDRESS:PORT, such as 127.0.0.1:9876 or [::1]:9876", read)
+    return read
 
 
 def _without_password(text: str) -> str:
@@ -167,18 +173,10 @@ def _without_password(text: str) -> str:
 def hubs() -> Kind:
     """A list of URLs of Valkey or Redis servers, each once."""
 
-    def element(value: object) -> str:
+    def read(value: object) -> tuple[str, ...]:
         from pbs_fast.share.spec import parse_hub
 
-        text = _clean(value)
-        try:
-            parse_hub(text)
-        except ValueError:
-            raise RefusedError from None
-        return text
-
-    def read(value: object) -> tuple[str, ...]:
-        found = _list(value, element)
+        found = _list(value, _parsed(parse_hub))
         if len(set(found)) < len(found):
             raise RefusedError
         return found

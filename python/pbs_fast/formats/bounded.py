@@ -255,24 +255,17 @@ class Bounded:
         return found
 
 
-@lru_cache(maxsize=1024)
-def readable(pattern: str) -> None:
-    """Raises PatternError for what neither engine can run. A catalogue has 140 patterns, at 1 ms each."""
-    Program(pattern)
-    try:
-        re.compile(pattern.encode("ascii"))
-    except (re.error, UnicodeEncodeError) as error:
-        raise PatternError(f"is no regular expression: {' '.join(str(error).split())}") from error
-
-
 @lru_cache(maxsize=512)
 def is_proved(pattern: str, *, searched: bool = False) -> bool:
     """Whether `re` runs the pattern in bounded time; one that is `searched` must be held at the line's start too.
 
     Raises PatternError for what neither engine can run.
     """
-    readable(pattern)
     program = Program(pattern)
+    try:
+        re.compile(pattern.encode("ascii"))
+    except (re.error, UnicodeEncodeError) as error:
+        raise PatternError(f"is no regular expression: {' '.join(str(error).split())}") from error
     return program.two_ways() is None and (not searched or program.is_anchored)
 
 
@@ -293,15 +286,4 @@ def compiled(pattern: str, way: Way, faster: Callable[[bytes], bytes] = bytes, *
     return Bounded(Program(pattern), way)
 
 
-__all__ = [
-    "Bounded",
-    "Match",
-    "PatternError",
-    "Proved",
-    "Regex",
-    "Way",
-    "compiled",
-    "is_proved",
-    "readable",
-    "two_ways",
-]
+__all__ = ["Bounded", "Match", "PatternError", "Proved", "Regex", "Way", "compiled", "is_proved", "two_ways"]

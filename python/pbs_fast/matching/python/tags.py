@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.errors import FormatError
-from pbs_fast.formats.bounded import Way, compiled, readable
+from pbs_fast.formats.bounded import Way, compiled, is_proved
 from pbs_fast.formats.structure import PatternError
 from pbs_fast.formats.tags import listed_as
 from pbs_fast.matching.protocol import SPLIT, SYSLOG
@@ -205,7 +205,7 @@ def _kinds(fmt: Format) -> Iterator[tuple[str, str]]:
 
 def _check(name: str, pattern: str) -> None:
     try:
-        readable(pattern)
+        is_proved(pattern)
     except PatternError as error:
         raise FormatError(f"format {name}: pattern {pattern!r}: {error}; correct the pattern") from error
 

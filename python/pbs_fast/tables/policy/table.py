@@ -100,10 +100,13 @@ class PolicyTable(ServedTable[Login]):
         self._waiting.clear()  # clients of a server that ended
         return super()._serve()
 
-    def _later(self, client: Client, request: bytes) -> None:
-        self._waiting.append((client.number, request))
-        if not self._patient:  # since we looked
-            self._release()
+    def _answer(self, client: Client, request: bytes) -> bytes | None:
+        data = super()._answer(client, request)
+        if data is None:
+            self._waiting.append((client.number, request))
+            if not self._patient:  # since we looked
+                self._release()
+        return data
 
     def _release(self) -> None:
         """Answer what waits, and let nothing wait from now on."""

@@ -160,10 +160,6 @@ class ServedTable(ABC, Generic[R]):
     def _reply(self, request: bytes) -> Reply | None:
         """What to answer; None for later. Raises FramingError for what is no request."""
 
-    def _later(self, client: Client, request: bytes) -> None:
-        """The reply to this request is to be delivered to this client."""
-        raise NotImplementedError
-
     @abstractmethod
     def _row(self, ip: str, grant: Grant, before: R | None) -> R:
         """The row of an address, in place of the one `before`."""
@@ -200,11 +196,9 @@ class ServedTable(ABC, Generic[R]):
         server.start()
         return server
 
-    def _answer(self, client: Client, request: bytes) -> bytes | None:
-        data = self.answer(request)
-        if data is None:
-            self._later(client, request)
-        return data
+    def _answer(self, client: Client, request: bytes) -> bytes | None:  # noqa: ARG002 - for those that answer later
+        """The reply to a client; None if it is delivered later."""
+        return self.answer(request)
 
     def _in_place(self) -> bool:
         """Whether the path still leads to our socket."""
