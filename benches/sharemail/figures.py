@@ -1,4 +1,4 @@
-"""What sharing costs and takes: each figure with the local path of the same run beside it, in turns."""
+"""What sharing costs. Each run measures the local path too, in alternation, so that the two can be compared."""
 
 from __future__ import annotations
 

@@ -159,14 +159,14 @@ def test_a_node_that_is_killed_and_started_again(field: Field) -> None:
 
 
 def test_two_daemons_with_one_name(field: Field, stack: ExitStack) -> None:
-    twin = stack.enter_context(nodes())("pop1", [field.hub])
-    twin.append(login(D))
-    twin.start()
+    namesake = stack.enter_context(nodes())("pop1", [field.hub])
+    namesake.append(login(D))
+    namesake.start()
     wait_same(field.pop2, field.smtp, ips={A, B, C, D})
-    for node in (field.pop1, twin):
+    for node in (field.pop1, namesake):
         node.wait_said("or another daemon calls itself pop1 too; all rows are sent again")
     assert D not in ends(field.pop1), "nobody reads the stream that is their own"
-    twin.append(login(E))
+    namesake.append(login(E))
     wait_same(field.pop2, field.smtp, ips={A, B, C, D, E})
 
 

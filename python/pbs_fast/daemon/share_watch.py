@@ -1,4 +1,4 @@
-"""Hubs and nodes in trouble: each is said once, and that it is over; for as long as it lasts it is a notice.
+"""Hubs and nodes in trouble: logged once when it begins and once when it is over; until then there is a notice.
 
 Knows what `Share` tells it; asks nobody.
 """
