@@ -46,7 +46,8 @@ def show(place: Path) -> int:
     config = place / "pbs-fast.toml"
     # The log is of several machines, which the daemon warns of unless they are named.
     config.write_text(
-        f'state_directory = "{place}/state"\n[control]\ndirectory = "{place}/run"\n[guards]\nhosts = {HOSTS}\n'
+        f'state_directory = "{place}/state"\nmynetworks = ["127.0.0.0/8"]\n'
+        f'[control]\ndirectory = "{place}/run"\n[guards]\nhosts = {HOSTS}\n'
     )
     keys = {"config": config, "watchlog": log, "dbfile": table, "logto": own, "grace": GRACE}
     command = [PROGRAM, "run", *(f"--{key}={value}" for key, value in keys.items())]

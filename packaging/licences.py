@@ -24,8 +24,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "docs" / "LICENCES.md"
+#: The oldest Python, Debian 12's, for which a library may need more than for ours.
+OLDEST = {"python_full_version": "3.11.2", "python_version": "3.11"}
 #: Where older metadata say it only among the classifiers, or at length.
-SPDX = {"MIT License": "MIT", "BSD License": "BSD-3-Clause", "ISC License": "ISC"}
+SPDX = {"MIT License": "MIT", "BSD License": "BSD-3-Clause", "ISC License": "ISC", "Apache 2": "Apache-2.0"}
 _TEXTS = re.compile(r"(?i)^(licen[cs]e|copying|notice|unlicense|copyright)")
 
 
@@ -58,7 +60,9 @@ def libraries() -> dict[str, str]:
             found[canonicalize_name(name)] = licence(about)
         for line in about.requires or ():
             need = Requirement(line)
-            wanted = need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *extras})
+            wanted = need.marker is None or any(
+                need.marker.evaluate({"extra": extra, **python}) for extra in {"", *extras} for python in ({}, OLDEST)
+            )
             if wanted and canonicalize_name(need.name) not in found:
                 todo.append((need.name, frozenset(need.extras)))
     return dict(sorted(found.items()))

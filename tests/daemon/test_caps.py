@@ -12,7 +12,7 @@ import pytest
 
 from daemon.controlled import asked, status, why
 from daemon.running import Site, lines_with, login, pbs
-from mta import wait_for
+from mta import GROUP, wait_for
 from pbs_fast.control.client import Lost, socket_of, watch
 from pbs_fast.control.protocol import Metrics, Reload, Watch, Why
 from pbs_fast.control.replies import Event
@@ -24,7 +24,7 @@ CAPS = '[caps]\nuser = ["20/1h"]\naddress = ["30/1h"]\n'
 
 @pytest.fixture
 def capped(site: Site) -> Site:
-    site.configure(f'table = ["policy:unix:{site.place}/policy?mode=0666"]\n{CAPS}')
+    site.configure(f'table = ["policy:unix:{site.place}/policy?mode=0666&group={GROUP}"]\n{CAPS}')
     site.cover()
     return site
 
@@ -138,7 +138,7 @@ def test_a_kill_in_the_middle_of_a_cap_costs_a_minute_at_most_and_a_stop_nothing
 
 def test_a_login_that_is_over_again_and_again_is_revoked(capped: Site) -> None:
     site = capped
-    site.configure(f'table = ["policy:unix:{site.place}/policy?mode=0666"]\n{CAPS}revoke_after = 2\n')
+    site.configure(f'table = ["policy:unix:{site.place}/policy?mode=0666&group={GROUP}"]\n{CAPS}revoke_after = 2\n')
     daemon = site.start()
     log_in(site, A, "Mallory")
     log_in(site, B, "mallory")

@@ -11,7 +11,7 @@ from daemon.conftest import a_place
 from daemon.controlled import status, why
 from daemon.running import Site, pbs
 from daemon.test_caps import log_in
-from mta import wait_for
+from mta import GROUP, wait_for
 from mta.postfix import LOCAL, Postfix, Session, asks, require_postfix
 
 ANNA, OTTO, SMALL = "203.0.113.1", "203.0.113.2", "203.0.113.3"
@@ -91,7 +91,7 @@ def test_a_message_over_the_cap_is_held_and_queue_names_it() -> None:
 def test_hold_needs_a_table_behind(action: str) -> None:
     """HOLD decides nothing, so a service that stands alone cannot carry it out: that is said at the start."""
     with a_place("lmdb") as site:
-        site.spec = f"policy:unix:{site.place}/policy?alone"
+        site.spec = f"policy:unix:{site.place}/policy?alone&group={GROUP}"
         site.configure(f'[caps]\nuser = ["3/1h"]\naction = "{action}"\n')
         if action == "defer":
             site.start()

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.controlled import asked, status
 from daemon.running import Site, login, pbs
-from mta import wait_for
+from mta import GROUP, wait_for
 from pbs_fast.caps.decision import NoCaps
 from pbs_fast.config import Config
 from pbs_fast.control.protocol import Metrics
@@ -25,7 +25,7 @@ A, B = "203.0.113.1", "203.0.113.2"
 @pytest.fixture
 def client(site: Site) -> Iterator[Client]:
     """An smtpd's connection to a daemon for which A has logged in."""
-    site.spec = f"policy:unix:{site.place}/policy?alone&mode=0600"
+    site.spec = f"policy:unix:{site.place}/policy?alone&mode=0600&group={GROUP}"
     site.cover()
     site.append(login(A))
     site.start()
@@ -62,7 +62,9 @@ def test_status_and_metrics_tell_what_was_asked(site: Site, client: Client) -> N
     assert " RCPT/s" in shown
 
 
-@pytest.mark.parametrize(("kind", "switches"), [("null:", []), ("policy:unix:{}/sock?alone", [SWITCH])])
+@pytest.mark.parametrize(
+    ("kind", "switches"), [("null:", []), (f"policy:unix:{{}}/sock?alone&group={GROUP}", [SWITCH])]
+)
 def test_threads_take_turns_more_often_where_a_table_is_answered(
     kind: str, switches: list[float], site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

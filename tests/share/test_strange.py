@@ -102,7 +102,7 @@ def test_a_daemon_goes_on_when_its_hub_answers_nonsense(new_node: NewNode, what:
 
 def test_of_a_set_of_names_only_those_of_nodes_count_and_not_without_bound() -> None:
     names = ["alpha", "a b", "\x1b[31mred", "x" * 64, "", ".x", "ä", *(f"n{n}" for n in range(3_000))]
-    with strange_hub(SMEMBERS=lambda: array(*map(bulk, names)), XREAD=lambda: b"-ERR over\r\n") as hub:
+    with strange_hub(SMEMBERS=lambda: array(*map(bulk, names)), XREAD=lambda: b"*-1\r\n") as hub:
         found = next(each for each in came_of(hub.url) if isinstance(each, Exchanged))
     assert "alpha" in found.nodes
     assert len(found.nodes) == MOST_NODES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import grp
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mta import PATIENCE, private_directory, unavailable
+from mta import GROUP, PATIENCE, private_directory, unavailable
 from pbs_fast.events import Grant
 from pbs_fast.tables import Table, TableOptions, open_table
 
@@ -50,8 +49,6 @@ Path(_PLACE.name).chmod(0o755)
 atexit.register(_PLACE.cleanup)
 _TOOLS = shutil.copytree(Path(__file__).with_name("bin"), Path(_PLACE.name) / "bin")
 os.environ["PATH"] = ":".join((str(_TOOLS), os.environ["PATH"], "/opt/pbs-fast-tests/ucspi-tcp-ipv6/usr/bin"))
-#: Who may read rows that name users: by default the group postfix, which only a machine with Postfix has.
-GROUP = "postfix" if "postfix" in {group.gr_name for group in grp.getgrall()} else grp.getgrgid(os.getegid()).gr_name
 READER = Path(__file__).with_name("reader.py")
 
 

@@ -174,7 +174,7 @@ class Daemon:
         self._rows.part()
         still_open = self._ledger.finish_replay(self._clock.now())
         self._rows.add(still_open)
-        self._share.changed(Delta(self._ledger.rows()))  # those of a checkpoint too
+        self._share.replayed()
         coverage = [*(follower.coverage for follower in self._logs), *self._share.coverage()]
         if ahead := self._ledger.counters["refused_ahead"]:
             # What was granted by such lines before the clock was set back cannot be told from what never was.

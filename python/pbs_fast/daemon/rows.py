@@ -67,11 +67,11 @@ class Rows:
     def merge(self, shared: Sequence[SharedRow], live: bool) -> None:
         """Rows of other nodes; `live` while they come as they are made. They are judged as logins here would be."""
         now, shift = self._clock.now(), self._clock.shift()
-        new = [row for row in shared if live and now - row.login <= _NEW]
-        old = shared if not new else [row for row in shared if not live or now - row.login > _NEW]
-        for rows, fresh in ((new, True), (old, False)):
-            for node in dict.fromkeys(row.node for row in rows):
-                some = [row for row in rows if row.node == node]
+        by_node: dict[bool, dict[str, list[SharedRow]]] = {True: {}, False: {}}
+        for row in shared:
+            by_node[live and now - row.login <= _NEW].setdefault(row.node, []).append(row)
+        for fresh, nodes in by_node.items():
+            for node, some in nodes.items():
                 batch = _batch(node, some, shift)
                 screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not fresh, of_node=True)
                 self.heed(screened)

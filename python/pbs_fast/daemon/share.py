@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 import secrets
 import select
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from random import random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast import __version__
 from pbs_fast.daemon.revocations import Revocations
 from pbs_fast.daemon.share_watch import Link, ShareWatch
+from pbs_fast.events import Delta
 from pbs_fast.metrics.families import SHARE_BOUNDS
 from pbs_fast.metrics.snapshot import Histogram
 from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, Hub, Lost, Sampled
@@ -27,10 +26,11 @@ from pbs_fast.share.message import Message
 from pbs_fast.share.outbox import Outbox
 from pbs_fast.share.tombstones import Denied, Subject, Tombstones
 from pbs_fast.sources.protocol import Coverage
+from pbs_fast.util.bell import Bell
 
 if TYPE_CHECKING:
     from pbs_fast.config.model import Share as ShareKeys
-    from pbs_fast.events import Delta, SharedRow
+    from pbs_fast.events import SharedRow
     from pbs_fast.ledger.ledger import Ledger
     from pbs_fast.share.inbox import NodeState
     from pbs_fast.util.clock import Clock
@@ -77,9 +77,7 @@ class Share:
         self._keys, self._clock, self._ledger = keys, clock, ledger
         self.node = node
         self.links = [Link(number, hub, clock.wall()) for number, hub in enumerate(hubs(self._rouse), 1)]
-        self._pair: tuple[socket.socket, ...] = socket.socketpair() if self.links else ()
-        for each in self._pair:
-            each.setblocking(False)
+        self._bell = Bell() if self.links else None
         now = clock.now()
         tombstones = Tombstones(keys.longest)
         self.inbox = Inbox(
@@ -126,19 +124,16 @@ class Share:
 
     def filenos(self) -> list[int]:
         """What becomes readable when something came; nothing without hubs."""
-        return [each.fileno() for each in self._pair[:1]]
+        return [] if self._bell is None else [self._bell.fileno()]
 
     def drain(self) -> None:
         """Forget the wake-ups."""
-        for woken in self._pair[:1]:
-            with suppress(BlockingIOError):
-                while woken.recv(4096):
-                    pass
+        if self._bell is not None:
+            self._bell.drain()
 
     def _rouse(self) -> None:
-        with suppress(OSError):  # full: it wakes up anyway
-            for wake in self._pair[1:]:
-                wake.send(b"x")
+        if (bell := self._bell) is not None:  # `close` may take it away meanwhile
+            bell.ring()
 
     def turn(self) -> None:
         """Take what came, and give each idle hub what it is owed."""
@@ -182,6 +177,11 @@ class Share:
         if self.links and self._keys.publish:
             self.outbox.take(delta, self._clock.now())
 
+    def replayed(self) -> None:
+        """The past is read: all rows, for those of a checkpoint were not told of as changes."""
+        if self.links and self._keys.publish:
+            self.changed(Delta(self._ledger.rows()))
+
     @property
     def ready(self) -> bool:
         """Whether a start need not wait for the hubs any longer."""
@@ -209,22 +209,20 @@ class Share:
 
     def close(self) -> None:
         """Send what is owed, as far as the hubs take it within some seconds, and end."""
-        if not self._pair:
+        if self._bell is None:
             return
         end = time.monotonic() + _FLUSH
         self.outbox.hurry(self._clock.now())
         poller = select.poll()
-        for fd in self.filenos():
-            poller.register(fd, select.POLLIN)
+        poller.register(self._bell, select.POLLIN)
         while self._owing() and time.monotonic() < end:
             self.turn()
             poller.poll(50)
             self.drain()
         for link in self.links:
             link.hub.close()
-        for each in self._pair:
-            each.close()
-        self._pair = ()
+        self._bell.close()
+        self._bell = None
 
     def _owing(self) -> bool:
         return any(link.writing is None and self.outbox.waiting(link.number - 1) for link in self.links)

@@ -22,6 +22,9 @@ from pbs_fast.util.addresses import NetworkTable, parse, parse_network
 MOST: Final = 10_000
 #: Seconds by which two clocks may differ about one revocation.
 _CLOCKS = 1.0
+#: A login counts as one of the second of `until` up to so many seconds after it: both are whole seconds in a node's
+#: log, and come over the offset of a hub's clock, which is known to some milliseconds, under load to some tenths.
+_SAME_SECOND = 0.4
 #: Seconds after which what is over is looked for again.
 _SWEEP = 60.0
 
@@ -69,7 +72,7 @@ class Tombstones:
         self._kept: dict[str, dict[Subject, tuple[Denied, float]]] = {}
         """By maker; each with the second until which it is kept."""
         self._until: dict[Subject, float] = {}
-        """The latest `until` of all makers."""
+        """The latest `until` of all makers and _SAME_SECOND."""
         self._networks: NetworkTable[float] | None = None
         self._seen: dict[str, int] = {}
         self._swept = 0.0
@@ -153,7 +156,7 @@ class Tombstones:
         for subject in subjects:
             found = [kept[subject][0].until for kept in self._kept.values() if subject in kept]
             if found:
-                self._until[subject] = max(found)
+                self._until[subject] = max(found) + _SAME_SECOND
             else:
                 self._until.pop(subject, None)
             if subject[0] == "network":
