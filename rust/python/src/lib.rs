@@ -9,11 +9,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use pbs_core::{Catalogue, Error, Event, FormatSpec, Layout, Row, Rows, What};
+use pbs_core::{Catalogue, Error, Event, FormatSpec, Layout, What};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyList, PyNone, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{exceptions::PyValueError, intern, marker::Ungil};
+
+use crate::columns::row_columns;
+
+mod columns;
+mod postfix;
 
 pyo3::import_exception!(pbs_fast.errors, FormatError);
 
@@ -185,7 +190,7 @@ impl Stream {
     fn columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let began = Instant::now();
         let rows = detached(py, || self.lock().0.take());
-        let columns = self.row_columns(py, &rows)?;
+        let columns = row_columns(py, &self.catalogue, &rows)?;
         self.lock().1 += began.elapsed();
         Ok(columns)
     }
@@ -237,158 +242,12 @@ impl Stream {
         )
             .into_pyobject(py)
     }
-
-    /// The columns of `pbs_fast.events.Batch` after `source`, in its order; none without rows.
-    fn row_columns<'py>(&self, py: Python<'py>, rows: &Rows) -> PyResult<Bound<'py, PyTuple>> {
-        if rows.rows.is_empty() {
-            return Ok(PyTuple::empty(py));
-        }
-        let hosts: Vec<_> = rows.hosts.iter().map(|host| text(py, host)).collect();
-        let formats: Vec<_> = self.catalogue.format_names().map(|name| PyString::new(py, name)).collect();
-        let mut ip = String::with_capacity(39);
-        let mut address = |row: &Row| {
-            ip.clear();
-            if let Some(address) = row.address {
-                address.write(&mut ip);
-            }
-            PyString::new(py, &ip)
-        };
-        let optional = |bytes: Option<&[u8]>| match bytes {
-            Some(bytes) => text(py, bytes).into_any(),
-            None => PyNone::get(py).to_owned().into_any(),
-        };
-        let (all, len) = (&rows.rows, rows.rows.len());
-        // One user and one timestamp a row is the rule, and then one object serves both columns.
-        let (mut first_users, mut last_users) = (Vec::with_capacity(len), Vec::with_capacity(len));
-        let (mut firsts, mut lasts) = (Vec::with_capacity(len), Vec::with_capacity(len));
-        for row in all {
-            let (first, last, _) = rows.users(row);
-            let user = optional(first);
-            last_users.push(if last == first { user.clone() } else { optional(last) });
-            first_users.push(user);
-            let timestamp = row.first.into_pyobject(py)?;
-            lasts.push(if row.last == row.first { timestamp.clone() } else { row.last.into_pyobject(py)? });
-            firsts.push(timestamp);
-        }
-        let kind = |row: &Row| kind(py, row.what);
-        let (sessions, processes) = if rows.folded() {
-            (repeated(py.None().into_bound(py), len)?, repeated(intern!(py, "").clone().into_any(), len)?)
-        } else {
-            let process = |row: usize| text(py, rows.process(row));
-            (
-                PyList::new(py, all.iter().map(|row| optional(rows.session(row))))?,
-                PyList::new(py, (0..len).map(process))?,
-            )
-        };
-        PyTuple::new(
-            py,
-            [
-                PyList::new(py, all.iter().map(&mut address))?,
-                PyList::new(py, firsts)?,
-                PyList::new(py, lasts)?,
-                PyList::new(py, all.iter().map(|row| row.n))?,
-                PyList::new(py, all.iter().map(kind))?,
-                PyList::new(py, all.iter().map(|row| &formats[usize::from(row.format)]))?,
-                PyList::new(py, all.iter().map(|row| &hosts[row.host as usize]))?,
-                PyList::new(py, all.iter().map(|row| row.offset))?,
-                PyList::new(py, all.iter().map(|row| row.tls))?,
-                PyList::new(py, all.iter().map(|row| row.looped))?,
-                sessions,
-                PyList::new(py, first_users)?,
-                PyList::new(py, last_users)?,
-                PyList::new(py, all.iter().map(|row| rows.users(row).2))?,
-                processes,
-            ],
-        )
-    }
-}
-
-/// Finds the lines of Postfix that say something about a message.
-#[pyclass(frozen, module = "pbs_fast._core")]
-struct PostfixLines {
-    // Its own allocation: a searcher in it may be aligned to 32 bytes, Python's objects are to 16.
-    lines: Arc<pbs_core::PostfixLines>,
-    catalogue: Arc<Catalogue>,
-}
-
-#[pymethods]
-impl PostfixLines {
-    #[new]
-    fn new(matcher: &Matcher) -> PyResult<Self> {
-        let lines = pbs_core::PostfixLines::new().map_err(PyValueError::new_err)?;
-        Ok(Self { lines: Arc::new(lines), catalogue: Arc::clone(&matcher.0) })
-    }
-
-    #[pyo3(signature = (data, *, start, stop, layout, reference))]
-    fn lines(
-        &self,
-        py: Python<'_>,
-        data: PyBackedBytes,
-        start: isize,
-        stop: isize,
-        layout: &str,
-        reference: i64,
-    ) -> PyResult<PostfixScan> {
-        let layout = layout_of(&self.catalogue, layout)?;
-        let (start, stop) = within(data.len(), start, Some(stop))
-            .ok_or_else(|| PyValueError::new_err(format!("lines: {start}..{stop} is not within the data")))?;
-        let found = detached(py, || self.lines.lines(&data[start..stop]));
-        Ok(PostfixScan { found, data, start, catalogue: Arc::clone(&self.catalogue), layout, reference })
-    }
-}
-
-/// What the lines of one piece say; keeps its bytes.
-#[pyclass(frozen, module = "pbs_fast._core")]
-struct PostfixScan {
-    found: Vec<pbs_core::PostfixLine>,
-    data: PyBackedBytes,
-    start: usize,
-    catalogue: Arc<Catalogue>,
-    layout: Layout,
-    reference: i64,
-}
-
-#[pymethods]
-impl PostfixScan {
-    fn said<'py>(&self, py: Python<'py>, wanted: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        let mut rows = Vec::new();
-        let mut second = None;
-        for found in &self.found {
-            let line = &self.data[self.start + found.start..self.start + found.end];
-            let ip = text(py, found.ip(line));
-            if found.is_of_client() && !wanted.call1((&ip,))?.is_truthy()? {
-                continue;
-            }
-            if second.is_none() || found.kind == pbs_core::PostfixKind::Client {
-                let Some(own) = self.catalogue.timestamp(line, self.layout, self.reference) else { continue };
-                second = Some(own);
-            }
-            let row = (
-                second,
-                found.kind as u8,
-                PyBytes::new(py, &found.key(line)),
-                ip,
-                found.user(line).map(|user| text(py, user)),
-                found.other(line).map(|other| PyBytes::new(py, &other)),
-                text(py, found.helo(line)),
-                found.flag,
-            );
-            rows.push(row.into_pyobject(py)?);
-        }
-        PyList::new(py, rows)
-    }
 }
 
 /// The bounds of a part of some bytes, None where they are outside.
 fn within(len: usize, start: isize, stop: Option<isize>) -> Option<(usize, usize)> {
     let index = |at: isize| usize::try_from(at).ok();
     index(start).zip(stop.map_or(Some(len), index)).filter(|&(start, stop)| start <= stop && stop <= len)
-}
-
-/// A list of one object, `len` times.
-fn repeated(object: Bound<'_, PyAny>, len: usize) -> PyResult<Bound<'_, PyList>> {
-    let list = PyList::new(object.py(), [&object])?.as_sequence().repeat(len)?;
-    Ok(list.into_any().cast_into()?)
 }
 
 fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
@@ -411,7 +270,9 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::{Matcher, PostfixLines, PostfixScan, Scan, Stream};
+    use super::postfix::{PostfixLines, PostfixScan};
+    #[pymodule_export]
+    use super::{Matcher, Scan, Stream};
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
