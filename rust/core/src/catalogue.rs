@@ -1,26 +1,19 @@
 //! The compiled catalogue: formats, their patterns, the tags they answer to, and the zone. Immutable.
 
-use aho_corasick::packed::Searcher;
-use regex_automata::meta;
-
+use crate::catalogue::builder::{Builder, MakeEngine};
+pub use crate::catalogue::parts::SYSLOG;
+pub(crate) use crate::catalogue::parts::{Format, Pattern, Target};
 use crate::civil::{Reference, Zone};
-use crate::cuts::Rule;
 use crate::error::Error;
 use crate::head::envelope::{self, Envelope};
 use crate::head::tags::Tags;
 use crate::lines::Lines;
 use crate::pattern::engine::Engine;
-use crate::pattern::prefix::Prefixes;
 use crate::pattern::wholeline::WholeLines;
-use crate::record::Said;
 use crate::spec::FormatSpec;
 
-use self::builder::{Builder, MakeEngine};
-
-mod builder;
-
-/// The name of the layout that is no format's own.
-pub const SYSLOG: &str = "syslog";
+pub(crate) mod builder;
+pub(crate) mod parts;
 
 /// Which lines a source has: syslog's, or those of one format's own log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,47 +34,6 @@ pub struct Catalogue {
     pub(crate) whole_lines: Option<WholeLines>,
     pub(crate) zone: Zone,
     nested: Vec<(String, String)>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Format {
-    pub(crate) name: String,
-    success: Vec<Vec<u8>>,
-    own: Option<Own>,
-    /// Whether some logout of this format may need the address of its session.
-    pub(crate) needs_sessions: bool,
-}
-
-#[derive(Debug)]
-struct Own {
-    prefixes: Vec<Box<[u8]>>,
-    probe: meta::Regex,
-    target: u16,
-}
-
-#[derive(Debug)]
-pub(crate) struct Pattern {
-    pub(crate) format: u16,
-    /// What a match says; never `Missed`.
-    pub(crate) said: Said,
-    pub(crate) has_tls: bool,
-    pub(crate) engine: Engine,
-}
-
-/// What one tag, or one own log, can mean: the patterns to try, in order.
-#[derive(Debug)]
-pub(crate) struct Target {
-    /// Pattern, and whether the tag says that its logins are over TLS.
-    pub(crate) patterns: Vec<(u16, bool)>,
-    pub(crate) prefixes: Prefixes,
-    formats: Vec<u16>,
-    /// The success texts of all its formats, looked for at once, because nearly every line holds none. `None` where
-    /// there are none, or too many for that.
-    success: Option<Searcher>,
-    /// Which records are cut ones.
-    pub(crate) cut: Rule,
-    /// The formats whose own lines may be its messages.
-    nested: Vec<u16>,
 }
 
 impl Catalogue {
@@ -237,12 +189,5 @@ impl Catalogue {
         }
         let shows = |text: &Vec<u8>| memchr::memmem::find(message, text).is_some();
         target.formats.iter().copied().find(|&format| self.formats[usize::from(format)].success.iter().any(shows))
-    }
-}
-
-impl Own {
-    fn starts(&self, message: &[u8]) -> bool {
-        let input = regex_automata::Input::new(message).anchored(regex_automata::Anchored::Yes).earliest(true);
-        self.probe.search_half(&input).is_some()
     }
 }

@@ -7,9 +7,9 @@ use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::util::captures::Captures;
 
-use self::head::{Key, key, may_be, tag};
 use crate::literals::{Held, Literals};
 use crate::pattern::engine::probe;
+use crate::postfix::head::{Key, key, may_be, tag};
 use crate::span::Span;
 
 mod head;

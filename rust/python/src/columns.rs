@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyNone, PyString, PyTuple};
 
-use crate::{kind, text};
+use crate::convert::{kind, text};
 
 /// The columns of `pbs_fast.events.Batch` after `source`, in its order; none without rows.
 pub(crate) fn row_columns<'py>(py: Python<'py>, catalogue: &Catalogue, rows: &Rows) -> PyResult<Bound<'py, PyTuple>> {

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::{Matcher, detached, layout_of, text, within};
+use crate::convert::{detached, layout_of, text, within};
+use crate::matcher::Matcher;
 
 /// Finds the lines of Postfix that say something about a message.
 #[pyclass(frozen, module = "pbs_fast._core")]

@@ -1,8 +1,9 @@
 //! Formats to what a catalogue is made of: patterns, and what each tag can mean.
 
+use aho_corasick::packed::Searcher;
 use regex_syntax::hir::Hir;
 
-use super::{Format, Own, Pattern, SYSLOG, Target};
+use crate::catalogue::parts::{Format, Own, Pattern, SYSLOG, Target};
 use crate::cuts::Rule;
 use crate::error::Error;
 use crate::head::tags::Tags;
@@ -10,29 +11,28 @@ use crate::pattern::engine::{Engine, always_takes_ip, parse, probe};
 use crate::pattern::prefix::Prefixes;
 use crate::record::Said;
 use crate::spec::FormatSpec;
-use aho_corasick::packed::Searcher;
 
 /// Makes the engine of a pattern and its structure, or says why not.
-pub(super) type MakeEngine = fn(&str, &Hir) -> Result<Engine, String>;
+pub(crate) type MakeEngine = fn(&str, &Hir) -> Result<Engine, String>;
 
-pub(super) struct Builder {
+pub(crate) struct Builder {
     engine: MakeEngine,
-    pub(super) formats: Vec<Format>,
-    pub(super) patterns: Vec<Pattern>,
+    pub(crate) formats: Vec<Format>,
+    pub(crate) patterns: Vec<Pattern>,
     /// Numbers of each format's patterns.
     of_format: Vec<Vec<u16>>,
-    pub(super) targets: Vec<Target>,
+    pub(crate) targets: Vec<Target>,
     /// The formats and TLS flags that each target was made for.
     made_for: Vec<Vec<(u16, bool)>>,
 }
 
 impl Builder {
-    pub(super) fn new(engine: MakeEngine) -> Self {
+    pub(crate) fn new(engine: MakeEngine) -> Self {
         let (formats, patterns, of_format) = Default::default();
         Self { engine, formats, patterns, of_format, targets: Vec::new(), made_for: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, number: u16, specs: &[FormatSpec]) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, number: u16, specs: &[FormatSpec]) -> Result<(), Error> {
         let spec = &specs[usize::from(number)];
         if spec.name == SYSLOG || self.formats.iter().any(|format| format.name == spec.name) {
             return Err(Error::Name(spec.name.clone()));
@@ -79,7 +79,7 @@ impl Builder {
         Ok(())
     }
 
-    pub(super) fn tags(&mut self, specs: &[FormatSpec]) -> Result<Tags, Error> {
+    pub(crate) fn tags(&mut self, specs: &[FormatSpec]) -> Result<Tags, Error> {
         let named = || specs.iter().flat_map(|spec| spec.program.iter().chain(&spec.tls_program));
         let (mut exact, mut components) = (Vec::new(), Vec::new());
         for tag in named() {
