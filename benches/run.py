@@ -44,8 +44,8 @@ def main() -> int:
         if path is not None and not path.is_file():
             parser.error(f"{option}: {path} is no file")
     load, started = os.getloadavg()[0], time.monotonic()
-    # The quick log takes ripgrep 20 ms, of which one hiccup is a third: on a busy machine medians of three rounds differ by
-    # 40 % from one run to the next, those of nine by 15 %.
+    # ripgrep reads the quick log in 20 ms, of which one hiccup is a third: on a busy machine medians of three rounds
+    # differ by 40 % from one run to the next, those of nine by 15 %.
     rounds = given.rounds or (9 if given.quick else 5)
     log = Log(given.log, {}, None) if given.log else generated(lines=400_000 if given.quick else 2_000_000)
     others, missing = rivals(given.perl)
