@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds of one turn after which nothing more is taken of what came; a part of 1,000 rows is taken whole.
 _BUDGET: Final = 0.01
+#: The same until the start is over: nobody is served before, and each turn has a pause and looks at everything else.
+_START_BUDGET: Final = 0.05
 #: Messages made at once for one hub: 800 rows, 3 ms.
 _AT_ONCE: Final = 4
 #: Seconds between two looks for silent nodes.
@@ -87,6 +89,7 @@ class Share:
             hubs=len(self.links),
             tombstones=tombstones,
             now=now,
+            known=ledger.get,
         )
         self.outbox = Outbox(
             site=keys.site,
@@ -112,6 +115,7 @@ class Share:
         self._look = float("-inf")
         self._left = False
         """What came was not taken wholly."""
+        self._budget = _START_BUDGET
         self.peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
         self.watch = ShareWatch(self.links, clock.wall)
 
@@ -179,6 +183,7 @@ class Share:
 
     def replayed(self) -> None:
         """The past is read: all rows, for those of a checkpoint were not told of as changes."""
+        self._budget = _BUDGET
         if self.links and self._keys.publish:
             self.changed(Delta(self._ledger.rows()))
 
@@ -246,7 +251,7 @@ class Share:
             while (came := link.hub.take()) is not None:
                 took = True
                 self._heed(link, came, now)
-                if time.monotonic() - begun > _BUDGET:
+                if time.monotonic() - begun > self._budget:
                     self._left = True
                     break
         return took
