@@ -81,7 +81,9 @@ class Share:
         self.links = [Link(number, hub, clock.wall()) for number, hub in enumerate(hubs(self._rouse), 1)]
         self._bell = Bell() if self.links else None
         now = clock.now()
-        tombstones = Tombstones(keys.longest)
+        # A revocation is remembered, and sent, as long as any row may live that it covers: that of an open session too.
+        longest = max(keys.longest, ledger.sessions.max_session)
+        tombstones = Tombstones(longest)
         self.inbox = Inbox(
             node=node,
             trusted=keys.from_,
@@ -97,7 +99,7 @@ class Share:
             run=secrets.token_hex(4),
             secret=secret,
             grace=ledger.grace,
-            longest=keys.longest,
+            longest=longest,
             rows=ledger,
             hubs=len(self.links),
             version=__version__,
