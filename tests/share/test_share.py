@@ -17,7 +17,7 @@ from pbs_fast.daemon.share import Peers, Share
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.share import outbox
-from pbs_fast.share.hub import Came, Connected, Entries, Exchanged, Failed, Lost, Sampled, _parts
+from pbs_fast.share.hub import Came, CaughtUp, Connected, Entries, Exchanged, Failed, Lost, Sampled, _parts
 from pbs_fast.share.inbox import Got, Read
 from pbs_fast.share.message import Message, Revoke, Row
 from pbs_fast.share.outbox import Outgoing
@@ -76,14 +76,15 @@ class PlayedHub:
 
 
 class Played:
-    """A Share with one hub, and a ledger with so many rows of our own logs; `session`: the longest counted session."""
+    """A Share with so many hubs, and a ledger with so many rows of our own logs; `session`: the longest counted one."""
 
-    def __init__(self, rows: int = 0, keys: ShareKeys = KEYS, session: int = 0) -> None:
+    def __init__(self, rows: int = 0, keys: ShareKeys = KEYS, session: int = 0, hubs: int = 1) -> None:
         self.clock = FakeClock()
-        self.hub = PlayedHub(self.clock)
+        self.hubs = [PlayedHub(self.clock) for _ in range(hubs)]
+        self.hub = self.hubs[0]
         self.ledger = Ledger(1800, sessions=OpenSessions(session, {}) if session else None)
         self.said: list[tuple[str, str, str]] = []
-        self.share = Share(keys, "pop1", lambda _: [self.hub], b"k" * 32, ledger=self.ledger, clock=self.clock)  # type: ignore[list-item]
+        self.share = Share(keys, "pop1", lambda _: self.hubs, b"k" * 32, ledger=self.ledger, clock=self.clock)  # type: ignore[list-item]
         self.share.watch.troubled = lambda *what: self.said.append(what)
         self.share.begin()
         self.log_in(rows)
@@ -311,3 +312,45 @@ def test_revocations_are_handed_over_a_few_at_a_time() -> None:
     parts = [*_parts(some)]
     assert [each for part in parts for each in part] == some
     assert max(map(len, parts)) <= 5
+
+
+def test_a_start_reads_one_hub_after_the_other(play: Callable[..., Played]) -> None:
+    played = play(hubs=2)
+    share = played.share
+    for hub in played.hubs:
+        hub.connect()
+    share.turn()
+    first, second = played.hubs
+    assert [len(hub.reads) for hub in played.hubs] == [1, 0]
+    assert [link.state for link in share.links] == ["catching_up", "catching_up"]
+    assert not share.ready
+    first.came.append(CaughtUp("pop2", first.reads[0].reading))
+    share.turn()
+    assert share.ready
+    assert [link.state for link in share.links] == ["up", "catching_up"]
+    share.replayed()
+    played.clock.advance(1)
+    share.turn()
+    assert [len(hub.reads) for hub in played.hubs] == [1, 1]
+    second.came.append(CaughtUp("pop2", second.reads[0].reading))
+    share.turn()
+    assert [link.state for link in share.links] == ["up", "up"]
+
+
+@pytest.mark.parametrize("fault", ["hangs", "breaks"])
+def test_a_start_does_not_wait_for_a_hub_that_gives_nothing(play: Callable[..., Played], fault: str) -> None:
+    played = play(hubs=2)
+    share = played.share
+    for hub in played.hubs:
+        hub.connect()
+    share.turn()
+    first, second = played.hubs
+    if fault == "breaks":
+        first.came.append(Lost("Connection reset by peer"))
+    else:
+        played.clock.advance(2)
+    share.turn()
+    assert [len(hub.reads) for hub in played.hubs] == [1, 1]
+    second.came.append(CaughtUp("pop2", second.reads[0].reading))
+    share.turn()
+    assert share.ready

@@ -43,6 +43,8 @@ _BUDGET: Final = 0.01
 _START_BUDGET: Final = 0.05
 #: Messages made at once for one hub: 800 rows, 3 ms.
 _AT_ONCE: Final = 4
+#: Seconds for which a start that reads one hub waits for more of it before it reads another one too.
+_FIRST_HUB: Final = 1.0
 #: Seconds between two looks for silent nodes.
 _LOOK: Final = 1.0
 #: Seconds for which a stop waits for hubs to take what they are owed.
@@ -117,7 +119,8 @@ class Share:
         self._look = float("-inf")
         self._left = False
         """What came was not taken wholly."""
-        self._budget = _START_BUDGET
+        self._starts = True
+        """The start is not over."""
         self.peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
         self.watch = ShareWatch(self.links, clock.wall)
 
@@ -185,7 +188,7 @@ class Share:
 
     def replayed(self) -> None:
         """The past is read: all rows, for those of a checkpoint were not told of as changes."""
-        self._budget = _BUDGET
+        self._starts = False
         if self.links and self._keys.publish:
             self.changed(Delta(self._ledger.rows()))
 
@@ -240,20 +243,27 @@ class Share:
         """Have the hub's reader go where something is to be read."""
         if link.reason is None:
             self.inbox.turn(link.number - 1, now)
-        if reads := self.inbox.reads(link.number - 1, link.clock, now):
+        # One hub has what all have, and a start is over when one was read: two at a time take it twice as long.
+        link.waits = self._starts and link.gave is None and any(
+            each.fresh and each.reading is None and each.gave is not None and now - each.gave < _FIRST_HUB
+            for each in self.links
+        )
+        if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now)):
             link.fresh |= {read.node for read in reads}
+            link.gave = now
             link.hub.read(reads)
             self.watch.note(link)
 
     def _take(self, now: float) -> bool:
         """What came, within the bound of a turn; whether there was something."""
         begun, took = time.monotonic(), False
+        budget = _START_BUDGET if self._starts else _BUDGET
         self._left = False
         for link in self.links:
             while (came := link.hub.take()) is not None:
                 took = True
                 self._heed(link, came, now)
-                if time.monotonic() - begun > self._budget:
+                if time.monotonic() - begun > budget:
                     self._left = True
                     break
         return took
@@ -310,6 +320,7 @@ class Share:
         self.inbox.sampled(link.number - 1, step, now)
 
     def _arrived(self, link: Link, got: list[Got], now: float) -> None:
+        link.gave = now
         arrived = self.inbox.take(link.number - 1, link.clock, got, now)
         if arrived.denied:
             for denied in arrived.denied:

@@ -39,6 +39,10 @@ class Link:
         self.reading: str | None = _NOT_YET
         self.fresh: set[str] = set()
         """Streams that were not read to their end yet."""
+        self.waits = False
+        """A start reads another hub first."""
+        self.gave: float | None = None
+        """When entries last came, or were first asked for."""
         self.delay: float | None = None
         """Seconds of the last round trip."""
         self.reconnects = 0
@@ -64,7 +68,7 @@ class Link:
         """Of `replies.Hub`."""
         if self.reason is not None:
             return "down"
-        return "catching_up" if self.fresh else "up"
+        return "catching_up" if self.fresh or self.waits else "up"
 
 
 class ShareWatch:

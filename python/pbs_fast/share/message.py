@@ -218,7 +218,10 @@ def decode(
     """
     if len(m) > MOST_BYTES:
         return "too_long"
-    if not any(hmac.compare_digest(sign(secret, stream, m), s) for secret in secrets):
+    for secret in secrets:
+        if hmac.compare_digest(sign(secret, stream, m), s):
+            break
+    else:
         return "signature"
     if native is not None:
         found = native(m, MOST_ROWS, LONGEST_RUN, LONGEST_USER, LONGEST_FORMAT, LONGEST_HOST)
