@@ -67,7 +67,9 @@ def catch_up(rows: int, batch: int = MOST_ROWS, core: str = "auto") -> CatchUp:
     ]
     hub, ledger, tombstones = HubClock(), Ledger(1_800), Tombstones(3_600)
     hub.sample(_NOW, _NOW, _NOW)
-    inbox = Inbox(node="smtp1", trusted=[_NODE], longest=3_600, hubs=1, tombstones=tombstones, now=_NOW, known=ledger.get)
+    inbox = Inbox(
+        node="smtp1", trusted=[_NODE], longest=3_600, hubs=1, tombstones=tombstones, now=_NOW, known=ledger.get
+    )
     reading = inbox.reads(0, hub, _NOW)[0].reading
     seconds = [0.0, 0.0, 0.0]
     for start in range(0, len(entries), 200):

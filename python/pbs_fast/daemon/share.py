@@ -244,9 +244,13 @@ class Share:
         if link.reason is None:
             self.inbox.turn(link.number - 1, now)
         # One hub has what all have, and a start is over when one was read: two at a time take it twice as long.
-        link.waits = self._starts and link.gave is None and any(
-            each.fresh and each.reading is None and each.gave is not None and now - each.gave < _FIRST_HUB
-            for each in self.links
+        link.waits = (
+            self._starts
+            and link.gave is None
+            and any(
+                each.fresh and each.reading is None and each.gave is not None and now - each.gave < _FIRST_HUB
+                for each in self.links
+            )
         )
         if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now)):
             link.fresh |= {read.node for read in reads}
