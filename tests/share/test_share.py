@@ -264,7 +264,7 @@ def test_revocations_that_come_faster_than_rows_are_removed_fill_no_memory(play:
         played.hub.came.append(Entries([Got("pop2", read.reading, f"{number}-0", message)]))
         share.turn()
     assert [[each.number for each in some] for some in given] == [[1]]
-    assert len(share._denied) == 2
+    assert len(share._removals.waiting) == 2
     for _ in range(60):
         share.turn()
     assert [sorted(each.number for each in some) for some in given] == [[1], [14, 15]]

@@ -70,17 +70,12 @@ class Rows:
     def merge(self, shared: Sequence[SharedRow], live: bool) -> None:
         """Rows of other nodes; `live` while they come as they are made. They are judged as logins here would be."""
         now, shift = self._clock.now(), self._clock.shift()
-        by_node: dict[tuple[str, bool], list[SharedRow]] = {}
-        since = now - _NEW if live else float("inf")
-        for row in shared:
-            by_node.setdefault((row[6], row[2] >= since), []).append(row)
-        for (node, fresh), some in sorted(by_node.items(), key=lambda each: not each[0][1]):
+        for node, fresh, some in _groups(shared, now - _NEW if live else float("inf")):
             batch = _batch(node, some, shift)
             screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not fresh, of_node=True)
             self.heed(screened)
-            if screened.batch is not batch:
-                some = [some[each] for each in screened.batch.offset]
-            delta = self._ledger.merge(some, now, fresh=fresh)
+            left = some if screened.batch is batch else [some[each] for each in screened.batch.offset]
+            delta = self._ledger.merge(left, now, fresh=fresh)
             if live or self._withheld is None:
                 self._put(delta)
             else:
@@ -162,6 +157,17 @@ class Rows:
         self._explain.removed(gone, why)
         self._measures.revoked(len(gone), cause)
         self._manual.forget(ips)
+
+
+def _groups(rows: Sequence[SharedRow], since: float) -> list[tuple[str, bool, Sequence[SharedRow]]]:
+    """Rows by node, and by whether their login is not older than `since`; the new ones first."""
+    nodes = {row.node for row in rows}
+    if len(nodes) == 1 and since == float("inf"):
+        return [(nodes.pop(), False, rows)]  # a part of a catch-up
+    found: dict[tuple[bool, str], list[SharedRow]] = {}
+    for row in rows:
+        found.setdefault((row.login < since, row.node), []).append(row)
+    return [(node, not old, some) for (old, node), some in sorted(found.items(), key=lambda each: each[0][0])]
 
 
 def _batch(node: str, rows: Sequence[SharedRow], shift: int) -> Batch:

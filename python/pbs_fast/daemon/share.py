@@ -15,7 +15,7 @@ from random import random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast import __version__
-from pbs_fast.daemon.revocations import Revocations
+from pbs_fast.daemon.revocations import Removals, Revocations
 from pbs_fast.daemon.share_watch import Link, ShareWatch
 from pbs_fast.events import Delta
 from pbs_fast.metrics.families import SHARE_BOUNDS
@@ -24,7 +24,7 @@ from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, 
 from pbs_fast.share.inbox import Got, Inbox
 from pbs_fast.share.message import Message
 from pbs_fast.share.outbox import Outbox
-from pbs_fast.share.tombstones import Denied, Subject, Tombstones
+from pbs_fast.share.tombstones import Denied, Tombstones
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.util.bell import Bell
 
@@ -43,8 +43,6 @@ _BUDGET: Final = 0.01
 _START_BUDGET: Final = 0.05
 #: Messages made at once for one hub: 800 rows, 3 ms.
 _AT_ONCE: Final = 4
-#: Seconds for which a start that reads one hub waits for more of it before it reads another one too.
-_FIRST_HUB: Final = 1.0
 #: Seconds between two looks for silent nodes.
 _LOOK: Final = 1.0
 #: Seconds for which a stop waits for hubs to take what they are owed.
@@ -110,18 +108,14 @@ class Share:
             random=random,
         )
         self.delays = Histogram(SHARE_BOUNDS)
-        self._denied: dict[tuple[str, Subject], Denied] = {}
-        """Revocations that came, by maker and subject, and are next: a node that sends them faster than rows can be
-        removed fills no memory."""
-        self._removing: Iterator[None] | None = None
-        """Rows that are being removed because of revocations."""
+        self._removals = Removals(lambda denied: self.peers.deny(denied))
         self.revocations = Revocations(self.inbox, self.outbox, tombstones, ledger, clock)
         self._look = float("-inf")
         self._left = False
         """What came was not taken wholly."""
         self._starts = True
         """The start is not over."""
-        self.peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
+        self.peers: Peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
         self.watch = ShareWatch(self.links, clock.wall)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
@@ -150,7 +144,7 @@ class Share:
             return
         now = self._clock.now()
         took = self._take(now)
-        self._remove()
+        self._removals.turn()
         self.outbox.turn(now)
         for link in self.links:
             if link.clock.offset is None:
@@ -168,7 +162,7 @@ class Share:
         """Seconds until something is due, if nothing comes."""
         if not self.links:
             return float("inf")
-        if self._left or self._removing is not None or self._denied:
+        if self._left or self._removals.busy:
             return 0.0
         now = self._clock.now()
         due = [now + _LOOK]
@@ -243,15 +237,7 @@ class Share:
         """Have the hub's reader go where something is to be read."""
         if link.reason is None:
             self.inbox.turn(link.number - 1, now)
-        # One hub has what all have, and a start is over when one was read: two at a time take it twice as long.
-        link.waits = (
-            self._starts
-            and link.gave is None
-            and any(
-                each.fresh and each.reading is None and each.gave is not None and now - each.gave < _FIRST_HUB
-                for each in self.links
-            )
-        )
+        link.waits = self._starts and link.is_second(self.links, now)
         if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now)):
             link.fresh |= {read.node for read in reads}
             link.gave = now
@@ -327,9 +313,7 @@ class Share:
         link.gave = now
         arrived = self.inbox.take(link.number - 1, link.clock, got, now)
         if arrived.denied:
-            for denied in arrived.denied:
-                self._denied.pop((denied.node, denied.subject), None)
-                self._denied[denied.node, denied.subject] = denied
+            self._removals.add(arrived.denied)
             self.outbox.beat(now)
         if not arrived.rows:
             return
@@ -340,13 +324,6 @@ class Share:
             for each in got:
                 if isinstance(each.message, Message) and each.message.rows:
                     self.delays.observe(max(0.0, hub - each.message.time / 1000))
-
-    def _remove(self) -> None:
-        if self._removing is None and self._denied:
-            self._removing = self.peers.deny([*self._denied.values()])
-            self._denied.clear()
-        if self._removing is not None and next(self._removing, self) is self:
-            self._removing = None
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
