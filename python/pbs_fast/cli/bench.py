@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         logs: Annotated[
             list[str] | None,
             typer.Argument(
-                metavar="LOG...",
+                metavar="LOG",
                 help="Logs, plain or compressed, or wildcards like 'mail.log*', read as one log; - is standard input.",
                 show_default=False,
             ),

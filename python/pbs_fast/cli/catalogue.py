@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
     @app.command("formats", cls=Grouped, rich_help_panel=panels.LOGS)
     def formats(
         name: Annotated[
-            str | None, typer.Argument(metavar="[NAME]", help="Show this format's tags and sample lines.")
+            str | None, typer.Argument(metavar="NAME", help="Show this format's tags and sample lines.")
         ] = None,
         patterns: Annotated[
             bool, typer.Option("--patterns", help="Show this format's patterns instead, as its file has them.")

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         files: Annotated[
             list[str] | None,
             typer.Argument(
-                metavar="[FILE]...",
+                metavar="FILE",
                 help="Logs, plain or compressed; - or no FILE is standard input, journal: is systemd's journal.",
             ),
         ] = None,

@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         logs: Annotated[
             list[str] | None,
             typer.Argument(
-                metavar="LOG...",
+                metavar="LOG",
                 help="Logs of Postfix and of the POP and IMAP servers, in one file or several, rotated and compressed"
                 " ones too, or wildcards like 'mail.log*'; - is standard input.",
                 show_default=False,

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
         settings: Settings,
         kinds: Annotated[
             list[str] | None,
-            typer.Argument(metavar="[KIND]...", help="Kinds of events, such as granted or refused; by default all."),
+            typer.Argument(metavar="KIND", help="Kinds of events, such as granted or refused; by default all."),
         ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
         alarms: Annotated[bool, typer.Option("--alarms", help="Show only problems.")] = False,
