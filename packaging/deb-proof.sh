@@ -32,7 +32,7 @@ to_file() { echo "$(date +%Y-%m-%dT%H:%M:%S%:z) hub dovecot: $(line "$1")" >>/va
 # As the mail server's own unit: the journal source accepts no other. logger must live until journald has looked at its
 # process, or journald does not learn the unit; it ends with its standard input.
 to_journal() {
-    printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "(echo '"'%s'; sleep 2; journalctl --sync"') | logger -t dovecot -p mail.info"\n' "$(line "$1")" \
+    printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "(echo %s; sleep 2; journalctl --sync) | logger -t dovecot"\n' "'$(line "$1")'" \
         >/run/systemd/system/dovecot.service
     systemctl daemon-reload
     systemctl start dovecot

@@ -120,8 +120,8 @@ done
 sed -i 's|^#watchlog = .*|watchlog = ["journal:"]|; s|^logto|#logto|; s|^debug = true|debug = false|' \
     /etc/pbs-fast/pbs-fast.toml
 # logger must live until journald has looked at its process, or journald does not learn the unit.
-printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "(echo '"'%s'; sleep 2; journalctl --sync"') | logger -t dovecot -p mail.info"\n' \
-    'imap-login: Login: user=<eve>, method=PLAIN, rip=203.0.113.90, lip=192.0.2.10, mpid=7, TLS, session=<9mVj>' \
+printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "(echo %s; sleep 2; journalctl --sync) | logger -t dovecot"\n' \
+    "'imap-login: Login: user=<eve>, method=PLAIN, rip=203.0.113.90, lip=192.0.2.10, mpid=7, TLS, session=<9mVj>'" \
     >/run/systemd/system/dovecot.service
 systemctl daemon-reload
 systemctl restart pbs-fast

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from pbs_fast.cli import panels
-from pbs_fast.cli.options import Grouped, duration
+from pbs_fast.cli.options import CORES, Grouped, duration, one_of
 from pbs_fast.cli.replays import (
     LONGEST_GRACE,
     ConfigFile,
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
         core: Annotated[
             str | None,
             typer.Option(
-                metavar="auto|rust|python|both",
+                **one_of(*CORES, "both"),
                 help="Backend that reads the logs; both runs the two in turn and fails if their results differ.",
                 show_default=False,
             ),
