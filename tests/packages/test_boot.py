@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -354,7 +355,8 @@ def test_reap_leaves_an_owned_table_and_writes_nothing_about_it(machine: Machine
 
 
 def test_systemd_takes_every_line_of_the_units(machine: Machine) -> None:
-    complaints = [text for text in machine.of_systemd() if "pbs-fast" in text and "gnoring" in text]
+    """A complaint begins with file and line; what the kernel refuses on a busy machine has no line."""
+    complaints = [text for text in machine.of_systemd() if re.search(r"pbs-fast\S*:\d+: ", text)]
     assert complaints == []
 
 
