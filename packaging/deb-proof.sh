@@ -168,7 +168,7 @@ postconf -X smtpd_relay_restrictions
 dpkg -P pbs-fast
 postfix stop || true
 everything >/out/after
-# What stays: the account (its number must not go to another), with the books' old versions beside them.
+# What stays: the account (its number must not go to another), and the old versions of these files.
 test -s /out/before
 left=$(diff /out/before /out/after | grep '^[<>]' |
     grep -v -e ' /etc/passwd-$' -e ' /etc/group-$' -e ' /etc/shadow-$' -e ' /etc/gshadow-$' -e ' /var/log/mail.log$' \
