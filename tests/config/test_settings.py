@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pbs_fast.config import KEYS, Config, FormatKeys, Given, Settings, default_log, load, logs, merge
-from pbs_fast.config.model import build, values_of
+from pbs_fast.config.keys import build, values_of
 from pbs_fast.config.read import FileValues
 from pbs_fast.config.show import as_json, as_toml, dump
 from pbs_fast.errors import UsageError
