@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbs_fast.config import KEYS, Config, FormatKeys, Given, Settings, default_log, load, logs, merge
@@ -142,7 +142,6 @@ DICTS = st.fixed_dictionaries(
 COUNTS: Counter[str] = Counter()
 
 
-@settings(max_examples=150, deadline=None)
 @example({"debug": True})
 @example({"logto": "\U0001f4e7 \N{NO-BREAK SPACE}\u2028 \\ \" '''"})
 @given(DICTS)

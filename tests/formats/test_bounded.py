@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formats.hostile import lines, patterns, pumped
@@ -19,6 +19,7 @@ from pbs_fast.formats.bounded import Bounded, Proved, Way, compiled, is_proved
 from pbs_fast.formats.loader import DATA, load_catalogue
 from pbs_fast.formats.structure import PatternError
 from pbs_fast.matching.python.tags import Routes, _compile, _kinds
+from support.examples import examples
 
 Share = Callable[[object], None]
 
@@ -40,7 +41,7 @@ def grouped(body: str) -> str:
     return f"(?P<user>{body})(?P<session>[ab]*)"
 
 
-@settings(max_examples=1500)
+@examples(1500)
 @given(body=patterns(), text=lines(9), way=st.sampled_from(Way), anchored=st.booleans())
 def test_both_engines_take_what_re_takes(body: str, text: bytes, way: Way, anchored: bool) -> None:
     pattern = ("^" if anchored else "") + grouped(body) + ("$" if anchored and len(body) % 2 else "")
@@ -126,7 +127,7 @@ def hold_to_its_length(pattern: str, way: Way, parts: tuple[bytes, bytes, bytes]
     assert took[2] < 0.5, (pattern, took)
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(body=patterns(), way=st.sampled_from(Way), anchored=st.booleans(), parts=pumped())
 def test_an_accepted_pattern_takes_no_more_than_a_lines_length(
     body: str, way: Way, anchored: bool, parts: tuple[bytes, bytes, bytes]
