@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from pbs_fast.formats.loader import DATA, load_catalogue
 from pbs_fast.formats.structure import PatternError
 from pbs_fast.matching.python.tags import Routes, _compile, _kinds
 from support.examples import examples
+from support.timing import least_seconds
 
 Share = Callable[[object], None]
 
@@ -101,13 +102,9 @@ def test_what_is_proved(pattern: str, proved: bool) -> None:
     assert is_proved(pattern) is proved
 
 
-def seconds(run: Callable[[bytes], object], text: bytes) -> float:
-    best = 1e9
-    for _ in range(3):
-        started = time.thread_time()
-        run(text)
-        best = min(best, time.thread_time() - started)
-    return best
+def by_length(took: list[float]) -> bool:
+    """Twice the text takes about twice the time; below a millisecond the clock and the cache say more."""
+    return took[1] <= 3.5 * took[0] + 0.002 and took[2] <= 3.5 * took[1] + 0.002 and took[2] < 0.5
 
 
 def hold_to_its_length(pattern: str, way: Way, parts: tuple[bytes, bytes, bytes]) -> None:
@@ -120,11 +117,8 @@ def hold_to_its_length(pattern: str, way: Way, parts: tuple[bytes, bytes, bytes]
             built = regex.built
             regex.run(text)
             assert regex.built - built <= len(text)
-    took = [seconds(regex.run, text) for text in texts]
-    # Below a millisecond the clock and the cache say more than the engine.
-    assert took[1] <= 3.5 * took[0] + 0.002, (pattern, took)
-    assert took[2] <= 3.5 * took[1] + 0.002, (pattern, took)
-    assert took[2] < 0.5, (pattern, took)
+    took = least_seconds([partial(regex.run, text) for text in texts], by_length)
+    assert by_length(took), (pattern, took)
 
 
 @examples(250)
