@@ -72,18 +72,19 @@ def catch_up(rows: int, batch: int = MOST_ROWS, core: str = "auto") -> CatchUp:
     )
     reading = inbox.reads(0, hub, _NOW)[0].reading
     seconds = [0.0, 0.0, 0.0]
-    for start in range(0, len(entries), 200):
-        marks = [time.process_time()]
-        got = [
-            Got(_NODE, reading, f"{start}-{number}", decode(_NODE, stream, entry.m, entry.s, [_SECRET], native))
-            for number, entry in enumerate(entries[start : start + 200])
-        ]
-        marks.append(time.process_time())
-        arrived = inbox.take(0, hub, got, _NOW)
-        marks.append(time.process_time())
-        ledger.merge(arrived.rows, _NOW, fresh=False)
-        marks.append(time.process_time())
-        seconds = [total + after - before for total, before, after in zip(seconds, marks, marks[1:], strict=False)]
+    with collector_aside():  # as at a start
+        for start in range(0, len(entries), 200):
+            marks = [time.process_time()]
+            got = [
+                Got(_NODE, reading, f"{start}-{number}", decode(_NODE, stream, entry.m, entry.s, [_SECRET], native))
+                for number, entry in enumerate(entries[start : start + 200])
+            ]
+            marks.append(time.process_time())
+            arrived = inbox.take(0, hub, got, _NOW)
+            marks.append(time.process_time())
+            ledger.merge(arrived.rows, _NOW, fresh=False)
+            marks.append(time.process_time())
+            seconds = [total + after - before for total, before, after in zip(seconds, marks, marks[1:], strict=False)]
     if len(ledger) != rows:
         raise AssertionError(f"{len(ledger)} of {rows} rows arrived")
     return CatchUp(rows, len(entries), sum(len(entry.m) + len(entry.s) for entry in entries), *seconds)
@@ -93,8 +94,7 @@ def main() -> None:
     """Print a table."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     for core, batch in product(("rust", "python"), (200, 20, 1)):
-        with collector_aside():  # as at a start
-            found = catch_up(rows, batch, core)
+        found = catch_up(rows, batch, core)
         print(
             f"{core:6} {batch:4} rows a message: {found.rows_per_second:9,.0f} rows/s (decode {found.decode:.2f} s, "
             f"take {found.take:.2f} s, merge {found.merge:.2f} s), {found.bytes / rows:.0f} bytes a row"
