@@ -13,6 +13,9 @@ PLOT   := $(VENV)/.group-plot
 SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock \
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
+# Where bytecode is not kept, each of some thousand starts of pbs-fast compiles all that it imports, and each worker all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-full test test-rust test-python test-unit coverage test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
     fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh test-debian-python clean

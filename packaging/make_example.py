@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pbs_fast.config.model import KEYS
+from pbs_fast.config.keys import KEYS
 from pbs_fast.config.show import toml_value
 
 FILE = Path(__file__).parent / "etc" / "pbs-fast.toml"

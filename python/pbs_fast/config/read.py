@@ -11,18 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
 from pbs_fast.caps.limits import check_exemption
+from pbs_fast.config.keys import CAP_EXCEPTIONS, EXCEPTION_KEYS, FORMAT_KEYS, KEYS, OWN_FORMATS, TABLES, Key
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import (
-    CAP_EXCEPTIONS,
-    EXCEPTION_KEYS,
-    FORMAT_KEYS,
-    KEYS,
-    OWN_FORMATS,
-    TABLES,
-    CapException,
-    Key,
-    OwnFormat,
-)
+from pbs_fast.config.model import CapException, OwnFormat
 from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.util.text import printable
