@@ -18,7 +18,7 @@ from math import floor
 
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, SharedRow
 from pbs_fast.ledger.counting import HeldRows, LoginRow
-from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.expiry import COARSE, ExpiryQueue
 from pbs_fast.ledger.intake import FutureTimestamp, Texts, login_rows, without_ahead
 from pbs_fast.ledger.origins import MANUAL, NEW, RENEWED, Covers, Origins
 from pbs_fast.ledger.sessions import OpenSessions
@@ -29,10 +29,6 @@ OUTCOMES = ("granted", "renewed", "late", "too_old", "refused_ahead")
 
 #: A time before all timestamps.
 _NEVER = -(1 << 62)
-
-#: Rows of a replay that nobody watches are looked at up to so many seconds early, because a bucket for each second
-#: costs 0.2 µs a row; few rows are looked at twice, as a replay looks once in many minutes of its log.
-_COARSE = 64
 
 _new_tuple = tuple.__new__
 
@@ -136,7 +132,7 @@ class Ledger:
         # over whole columns, one an operation, take as long (measured, Python 3.11).
         rows, bucket, life, idle = self._rows, self._queue.bucket, shift + self.grace, self._held.idle
         watched |= self.counts_sessions
-        span = 1 if watched else _COARSE
+        span = 1 if watched else COARSE
         due = past = _NEVER
         queue: Callable[[str], None]
         changed: dict[str, Grant] = {}
@@ -224,9 +220,7 @@ class Ledger:
                 self._queue.add(ip, row[0])
         self._origins.unmark(*ended.values())
         self._origins.ended(ended)
-        if held.newest:
-            for ip in ended.keys() & held.newest.keys():
-                del held.newest[ip]
+        held.ended(ended)
         self.counters["expired"] += len(ended)
         if gone is not None and ended is not gone:
             gone.update(ended)
@@ -325,10 +319,7 @@ class Ledger:
         own = self.own(ip)
         if own is None:
             raise KeyError(ip)
-        if ip in self._held.newest and (ip in self._held.idle or own.why == "session"):
-            return self._held.newest[ip]
-        session = self.sessions.youngest(ip) if ip in self._held.idle else None
-        return own.expires - self.grace if session is None else session.opened
+        return self._held.login(ip, own)
 
     def grant(self, ip: str, end: int) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already.

@@ -148,10 +148,7 @@ class FileTable(ABC):
         if self._row_state is RowState.UNREAD:
             self._accept()
         values = self._template.render_all(rows, self._options.wall)
-        for ip in strange(values):
-            del values[ip]
-            self._refuse(ip)
-        self._rows = values
+        self._rows = self._accepted(values, values)
         self._row_state = RowState.KNOWN
         self._replace()
 
@@ -253,20 +250,22 @@ class FileTable(ABC):
         current = self._rows
         values = self._template.render_all(delta.set, self._options.wall)
         put = {ip: value for ip, value in values.items() if current.get(ip) != value}
-        for ip in strange(ip for ip in put if ip not in current):
-            del put[ip]
-            self._refuse(ip)
-        return put
+        return self._accepted(put, (ip for ip in put if ip not in current))
 
     def _update_rows(self, put: Mapping[str, bytes], gone: Iterable[str]) -> None:
         self._rows.update(put)
         for ip in gone:
             del self._rows[ip]
 
-    def _refuse(self, ip: str) -> None:
-        """Count a key that is not one canonical address."""
-        self.refused += 1
-        log.error("%s: rejected the key %.80r, which is not one canonical address; please report it", self._file, ip)
+    def _accepted(self, rows: dict[str, bytes], new: Iterable[str]) -> dict[str, bytes]:
+        """The rows without those of the `new` keys that are not one canonical address; these are counted."""
+        for ip in strange(new):
+            del rows[ip]
+            self.refused += 1
+            log.error(
+                "%s: rejected the key %.80r, which is not one canonical address; please report it", self._file, ip
+            )
+        return rows
 
     def _accept(self) -> dict[str, bytes]:
         """The rows in the file at a start; TableError unless all are ours."""
@@ -340,22 +339,16 @@ class FileTable(ABC):
             self._mtimes.installed()
             self._lock.certify(Record(self._parsed, self._options.grace, self._options.value))
             self._open()
-        except OSError as error:
-            self._clean_up(target)
-            raise space_error(error)(os_error("cannot write", self._file, error)) from error
-        except EngineError as error:
-            self._clean_up(target)
-            raise TableError(failure("cannot write", self._file, str(error))) from error
-        except TableError:
-            self._clean_up(target)
+        except (OSError, EngineError, TableError) as error:
+            with suppress(OSError):  # of a read-only file system
+                self._discard(target)
+            if isinstance(error, OSError):
+                raise space_error(error)(os_error("cannot write", self._file, error)) from error
+            if isinstance(error, EngineError):
+                raise TableError(failure("cannot write", self._file, str(error))) from error
             raise
         if self._state is FileState.ALTERED:
             log.warning("%s was removed, replaced or changed by another program; restored", self._file)
         self._state = FileState.CURRENT
         self._patience.done()
         self._replace_seconds = time.monotonic() - start
-
-    def _clean_up(self, target: Path) -> None:
-        """Remove an incomplete new file, unless the file system is read-only."""
-        with suppress(OSError):
-            self._discard(target)
