@@ -40,7 +40,7 @@ class Switch(NamedTuple):
     """TOML; `{place}` is a directory for this run."""
     meanwhile: tuple[str, ...] = ()
     """A command that runs again and again meanwhile; `{config}`, `{log}` and `{place}` are the daemon's."""
-    beside: Callable[[Path], AbstractContextManager[str]] | None = None
+    alongside: Callable[[Path], AbstractContextManager[str]] | None = None
     """What else runs, in this directory, and further TOML that names it."""
     obstacle: Callable[[], str | None] = lambda: None
     """Why it cannot be measured here; None when it can."""
@@ -86,7 +86,7 @@ SWITCHES = (
         'table = ["policy:unix:{place}/policy"]\n' + BARE,
         (sys.executable, asking.__file__, "{place}/policy", "1"),
     ),
-    Switch("share, every grant to a hub", BARE, beside=_hub, obstacle=_no_hub, aim="share"),
+    Switch("share, every grant to a hub", BARE, alongside=_hub, obstacle=_no_hub, aim="share"),
 )
 
 
@@ -143,7 +143,7 @@ def _spent(switch: Switch, text: bytes, lines: int) -> float:
         names = {"{log}": str(log), "{config}": str(log.with_suffix(".toml")), "{place}": place}
         meanwhile = [_filled(word, names) for word in switch.meanwhile]
         with ExitStack() as stack:
-            more = stack.enter_context(switch.beside(Path(place))) if switch.beside is not None else ""
+            more = stack.enter_context(switch.alongside(Path(place))) if switch.alongside is not None else ""
             config = _filled(_SITE + switch.config, names) + more
             ours = stack.enter_context(daemon.running(log, "null:", "--grace=86400", config=config))
             before = ours.idle()

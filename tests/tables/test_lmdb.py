@@ -258,7 +258,7 @@ def test_rows_of_another_program_are_noticed_by_the_change_itself(
     table.apply(Delta({"203.0.113.5": grant()}))
     subprocess.run([sys.executable, "-c", ADDS, str(table.file)], check=True)
     # As if it had set the file's times back.
-    monkeypatch.setattr("pbs_fast.tables.file.foreign.LastSeen.unaltered", lambda _: True)
+    monkeypatch.setattr("pbs_fast.tables.file.states.LastSeen.unaltered", lambda _: True)
     table.apply(Delta({"203.0.113.6": grant()}))
     assert "another program; restored" in caplog.text
     assert set(reader.rows(table.spec)) == {SIX, "203.0.113.5", "203.0.113.6"}
