@@ -1,6 +1,6 @@
 """What an smtpd asks a policy service (SMTPD_POLICY_README), and how long it waits.
 
-asking.py SOCKET SECONDS        asks ASKED times a second
+asking.py SOCKET SECONDS RATE        asks RATE times a second
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def question(client: str) -> bytes:
     return text.encode()
 
 
-def ask(path: Path, seconds: float) -> list[float]:
-    """Ask ASKED times a second; the sorted times of the answers, in milliseconds."""
+def ask(path: Path, seconds: float, rate: float = ASKED) -> list[float]:
+    """Ask `rate` times a second; the sorted times of the answers, in milliseconds."""
     took, asked = [], question(CLIENT)
     with socket.socket(socket.AF_UNIX) as smtpd:
         smtpd.settimeout(60)
@@ -37,9 +37,9 @@ def ask(path: Path, seconds: float) -> list[float]:
             if not smtpd.recv(4096).startswith(b"action="):
                 raise AssertionError("no answer")
             took.append(1e3 * (time.perf_counter() - sent))
-            due = max(due + 1 / ASKED, time.perf_counter())
+            due = max(due + 1 / rate, time.perf_counter())
     return sorted(took)
 
 
 if __name__ == "__main__":
-    ask(Path(sys.argv[1]), float(sys.argv[2]))
+    ask(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]))

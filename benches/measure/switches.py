@@ -21,7 +21,6 @@ from time import time
 from typing import NamedTuple
 
 from livemail import asking, daemon
-from livemail.asking import ASKED
 from measure.logs import DATA
 from pbs_fast.bench.hublog import Options, iter_lines
 
@@ -30,6 +29,10 @@ PROGRAM = str(daemon.PROGRAM)
 _SITE = 'state_directory = "{place}"\nmynetworks = ["127.0.0.0/8"]\ndeny = "{place}/deny.toml"\n'
 #: The bare daemon: a control directory that cannot be made leaves it without sockets.
 BARE = '[control]\ndirectory = "{place}/none/none"\n'
+
+
+#: What a large hub relays; each is a question to the policy service.
+RECIPIENTS = 1_000
 
 
 class Switch(NamedTuple):
@@ -82,9 +85,10 @@ SWITCHES = (
     Switch("metrics, in a file", BARE + '[metrics]\nfile = "{place}/metrics.prom"\n'),
     Switch("report, read from the same log", BARE, (PROGRAM, "report", "--mynetworks=127.0.0.0/8", "{log}")),
     Switch(
-        f"policy, asked {ASKED} times a second",
+        f"policy, asked for {RECIPIENTS:,} recipients a minute",
         'table = ["policy:unix:{place}/policy"]\n' + BARE,
-        (sys.executable, asking.__file__, "{place}/policy", "1"),
+        (sys.executable, asking.__file__, "{place}/policy", "1", str(RECIPIENTS / 60)),
+        aim="policy",
     ),
     Switch("share, every grant to a hub", BARE, alongside=_hub, obstacle=_no_hub, aim="share"),
 )

@@ -33,6 +33,7 @@ LIMITS = Limits(
         "small_ms": 150,
         "live_s": 1.0,
         "share": 1.1,
+        "policy": 1.1,
     },
     {"start_ms": 50, "table": 2, "line": 1.6, "memory": 1.6, "switch": 1.1},
     {"whole": "much is done", "small_ms": "typer", "share": "sent"},
