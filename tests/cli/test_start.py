@@ -88,6 +88,12 @@ def test_values_are_what_typer_makes_of_them(name: str, param: Any) -> None:
         assert told[0] == told[1], value
 
 
+def test_what_the_parser_alone_knows_is_left_to_it() -> None:
+    unset = object()
+    for _, param in PARAMS:
+        assert values._processed(param, lambda _, value: ("converted", value), None, unset) == ("converted", unset)
+
+
 def test_what_must_be_converted_is_and_texts_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     app = frame.blank()
     asked: list[object] = []

@@ -1,8 +1,7 @@
 """Values of options and arguments that need no conversion, kept from the parser's own conversion.
 
-Since 0.27 typer converts each value by pydantic, even a text into a text, and importing pydantic takes as long as all
-that `pbs-fast status` does. It is imported only for what has to be converted: a number, a duration. Other versions of
-typer give the same values.
+Of late typer (0.29) converts each value by pydantic, even a text into a text, and importing pydantic takes 40 ms. It is
+imported only for what has to be converted: a number, a duration. Older versions of typer give the same values.
 """
 
 from __future__ import annotations
@@ -31,11 +30,13 @@ def _processed(param: Any, convert: Callable[[Any, Any], Any], ctx: Any, value: 
         if param.required:
             return convert(ctx, value)  # its error
         value = () if is_list else None
-    elif isinstance(value, str) or is_list:
+    elif isinstance(value, str | list | tuple):
         if not _is_text(param, is_list):
             return convert(ctx, value)
         value = list(value) if is_list else value
-    # What is no text was not given as one: a switch, or a default, which has its type.
+    elif not isinstance(value, int):
+        return convert(ctx, value)  # click 8.3 has an object of its own for a value that was not given
+    # A number or a switch was not given as a text: it is the default, or a flag's.
     return value if param.callback is None else param.callback(ctx, param, value)
 
 
