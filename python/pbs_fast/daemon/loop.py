@@ -276,9 +276,10 @@ class Daemon:
     def _wait(self) -> None:
         if self._control is not None:
             self._control.send()
-        if self._sleep.often and self._logs.busy and not self._urgent:
+        if self._sleep.often and self._logs.busy:
             # There are more lines by now: to ask for hints of them, and for what is due, took a fifth of a turn.
-            self._sleep.rest(_LONGEST_SLEEP)
+            if not self._urgent:
+                self._sleep.rest(_LONGEST_SLEEP)
             return
         left = self._sleep.rest(self._pause())
         fds = self._logs.filenos()
