@@ -283,9 +283,12 @@ class Daemon:
     def _wait(self) -> None:
         if self._control is not None:
             self._control.send()
-        left = self._sleep.rest(self._pause())
         if self._sleep.often and self._logs.busy:
-            return  # there are more lines by now: to ask for hints of them took a sixth of a turn
+            # There are more lines by now: to ask for hints of them, and for what is due, took a fifth of a turn.
+            if not self._urgent:
+                self._sleep.rest(_LONGEST_SLEEP)
+            return
+        left = self._sleep.rest(self._pause())
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
@@ -300,9 +303,14 @@ class Daemon:
                 self._control.drain()
         self._hints.drain()
 
+    @property
+    def _urgent(self) -> bool:
+        """Something is to be done at once."""
+        return self._rows.leave or self._caps.busy or (self._control is not None and self._control.asked)
+
     def _pause(self) -> float:
         """Seconds until something is due."""
-        if self._rows.leave or self._caps.busy or (self._control is not None and self._control.asked):
+        if self._urgent:
             return 0.0
         due = min(self._publisher.due, self._notifier.due, self._unexplained.due, self._log_watch.due)
         due = min(due, self.measures.due)
