@@ -10,6 +10,7 @@ mod columns;
 mod convert;
 mod matcher;
 mod postfix;
+mod shared;
 mod stream;
 
 use pyo3::prelude::*;
@@ -24,6 +25,8 @@ mod _core {
     use super::matcher::{Matcher, Scan};
     #[pymodule_export]
     use super::postfix::{PostfixLines, PostfixScan};
+    #[pymodule_export]
+    use super::shared::shared_rows;
     #[pymodule_export]
     use super::stream::Stream;
 
