@@ -38,6 +38,8 @@ SET = {"user": '"pbs-fast"'}
 _HEAD = """\
 # /etc/pbs-fast/pbs-fast.toml: the configuration of pbs-fast. Commented values are the defaults, or examples if there is
 # no default. To show the values in force and where they come from: pbs-fast config
+# A key below a [table] belongs to it, up to the next [table], and each [table] is already in this file: set keys where
+# they are commented, not at the end.
 # After a change: systemctl restart pbs-fast. A reload only applies mynetworks, the guards, the caps, the deny list and
 # share.from.
 """

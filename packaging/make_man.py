@@ -56,7 +56,7 @@ def pages() -> dict[str, str]:
 def _program() -> str:
     group: Any = get_command(application())
     out = [head("pbs-fast", 8, "let clients relay that have logged in over POP or IMAP")]
-    out += [".SH SYNOPSIS\n", synopsis("pbs-fast", *group.commands)]
+    out += [".SH SYNOPSIS\n", synopsis("pbs-fast", group.commands)]
     out += [".SH DESCRIPTION\n", paragraphs(group.help)]
     out.append(
         paragraphs(
