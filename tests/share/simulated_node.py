@@ -65,7 +65,8 @@ class Link:
         """By node: reading and last id."""
         self.behind: set[str] = set()
         self.drops = 0
-        """So many entries never reach us: they were not there yet where we read."""
+        """So many entries never reach us: they were not there yet where we read on. A reading from the horizon gives
+        all that there is."""
         self.breaks_after: int | None = None
         """After so many XADDs the connection breaks, and nobody knows which were written."""
         self.calm = 0.0
@@ -269,9 +270,13 @@ class Node:
 
     def read(self, number: int) -> None:
         link, hub = self.links[number], self.world.hubs[number]
+        anew = set()
         for read in self.inbox.reads(number, link.clock, self.now):
+            before = link.cursors.get(read.node)
             link.cursors[read.node] = read.reading, number_of(read.after)
             link.behind.add(read.node)
+            if before is None or before[1] != number_of(read.after):
+                anew.add(read.node)
         for node, (reading, after) in sorted(link.cursors.items()):
             stream = stream_of(SITE, node)
             items = hub.read(stream, after)
@@ -279,7 +284,7 @@ class Node:
             for item in items:
                 link.cursors[node] = reading, item.id
                 message = decode(node, stream, item.m, item.s, [SECRET])
-                if link.drops:
+                if link.drops and node not in anew:
                     link.drops, link.calm = link.drops - 1, self.world.time
                     continue
                 got.append(Got(node, reading, f"{item.id[0]}-{item.id[1]}", message))

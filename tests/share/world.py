@@ -30,6 +30,8 @@ class World:
         self.sessions: dict[str, tuple[Node, str, str]] = {}
         self.revocations: dict[tuple[str, str, str], float] = {}
         """By maker and subject: until when in the world's time."""
+        self.lost = False
+        """A hub lost what it was told."""
         self.clocks_set = False
         self.ever: dict[tuple[str, str], float] = {}
         """By subject: the latest `until` that anybody ever said."""
@@ -92,7 +94,8 @@ class World:
                 continue
             login = node.world_time(node.ledger.login(ip))
             # Who distrusts a node does not hear what it revokes.
-            if self.time - login >= 2 and not self.covered(ip, row.user or "", login):
+            user = row.user or ""
+            if self.time - login >= 2 and not self.covered(ip, user, login) and not self.overdone(ip, user, end):
                 assert ip in other.ledger, f"{ip} of {node.name} is live until {end} and {other.name} has it not"
 
     def covered(self, ip: str, user: str, login: float) -> bool:
@@ -117,7 +120,12 @@ class World:
     def check_quiet(self) -> None:
         """After 30 s in which nothing happened."""
         lasting = {ip for node in self.nodes for ip, row, end in node.rows() if end - node.error(row) > self.time + 2}
-        lasting -= {ip for node in self.nodes for ip, row, _ in node.rows() if self.misread(node, ip, row)}
+        lasting -= {
+            ip
+            for node in self.nodes
+            for ip, row, end in node.rows()
+            if self.misread(node, ip, row) or self.overdone(ip, row.user or "", end)
+        }
         addresses = {node.name: sorted(lasting.intersection(node.ledger.addresses())) for node in self.nodes}
         assert len({tuple(each) for each in addresses.values()}) == 1, addresses
         for ip in addresses[self.names[0]]:
@@ -143,6 +151,22 @@ class World:
         """Whether the login of a row may seem later than a revocation that covers it: by as much as the hub's clock was
         set back before we read it for the first time (docs/SHARING.md, Limits)."""
         return node.error(row) > 0 and not self.ever.keys().isdisjoint(subjects(ip, row.user or ""))
+
+    def overdone(self, ip: str, user: str, end: float) -> bool:
+        """Whether some node may think that a revocation covers the login of a row, and none does: such a login has to
+        be made again.
+
+        Either that node read the revocation for the first time after the hub's clock was set back, so that it seems
+        later than it was (docs/SHARING.md, Limits); or it was undone, the hub lost that, and the node started before
+        the maker said so again."""
+        names = subjects(ip, user)
+        if any(node.allowed.get(of) and tuple(name) in names for node in self.nodes for of, *name in self.revocations):
+            return True
+        in_force = dict.fromkeys(names, 0.0)
+        for (_, *name), until in self.revocations.items():
+            if tuple(name) in names:
+                in_force[name[0], name[1]] = max(until, in_force[name[0], name[1]])
+        return self.lost and any(self.ever.get(name, 0.0) > max(in_force[name], end - GRACE - 2) for name in names)
 
     def explained(self, ip: str, end: float) -> bool:
         """Whether a login that is not revoked allows this end."""

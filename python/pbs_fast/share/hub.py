@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pbs_fast.errors import PbsError
 from pbs_fast.share.inbox import MOST_NODES, Got, Read
-from pbs_fast.share.link import connect, words
+from pbs_fast.share.link import connect, require_usable, words
 from pbs_fast.share.message import Message, decode, is_node_name, nodes_of, number_of, stream_of
 
 if TYPE_CHECKING:
@@ -204,6 +204,7 @@ class Hub:
     def _writing(self, name: str, pause: Pause) -> None:
         """Write until something fails; raises what the library raises."""
         with self._client(name, WRITING) as client:
+            require_usable(client)
             outgoing: Sequence[Outgoing] = ()
             while True:
                 self._put(self._exchange(client, outgoing))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pbs_fast.errors import PbsError
+from pbs_fast.errors import ConfigError, PbsError
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 DROP_IN: Final = "[Service] and IPAddressAllow={host}"
 #: Characters of a hub's words that are shown: a server's have 200 at most.
 _LONGEST: Final = 400
+#: What follows in the server's words are the arguments: rows, perhaps.
+_ARGUMENTS: Final = ", with args beginning with"
+#: Streams are trimmed by time (XADD MINID) from this version of Redis on; every Valkey does.
+OLDEST_USABLE: Final = (6, 2)
 #: The library's class -> the server's own word, which the library takes off.
 _WORDS: Final = {
     "OutOfMemoryError": "OOM",
@@ -49,6 +53,60 @@ def require_library() -> None:
             f"sharing grants needs the library valkey ({error}): pip install 'pbs-fast[share]', or leave share.hubs "
             "empty"
         ) from None
+
+
+class TooOldError(PbsError):
+    """The hub lacks what sharing needs."""
+
+
+class About(NamedTuple):
+    """What a hub tells of itself."""
+
+    server: str
+    """`redis` or `valkey`; "" where it tells nothing."""
+    version: str
+    mode: str
+    """`standalone`, `cluster`, or `sentinel`."""
+
+    @property
+    def number(self) -> tuple[int, ...] | None:
+        """The version of a Redis, as far as it can be compared: those of Valkey are all new enough."""
+        parts = self.version.split(".")[:2]
+        return tuple(map(int, parts)) if self.server == "redis" and all(map(str.isdecimal, parts)) else None
+
+
+def check_ca(file: str) -> None:
+    """Raise ConfigError if share.ca is no file of certificates that we can read."""
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"share.ca: {file}: no certificates in it: {error.reason}") from None
+    except OSError as error:
+        raise ConfigError(f"share.ca: {file}: {error.strerror}; name the certificate of the hubs' authority") from None
+
+
+def about(client: Any) -> About:
+    """Ask a hub what it is (HELLO). Raises what the library raises, also where the hub does not know the question."""
+    # With the version of the protocol: Redis 6.0 does not answer without.
+    answer = client.execute_command("HELLO", 2)
+    told: dict[str, str] = {}
+    if isinstance(answer, list):
+        told = {_text(key): _text(value) for key, value in zip(answer[::2], answer[1::2], strict=False)}
+    return About(told.get("server", ""), told.get("version", ""), told.get("mode", ""))
+
+
+def require_usable(client: Any) -> None:
+    """Raise TooOldError for a hub whose answers to what we write would not tell that it is too old."""
+    from valkey.exceptions import ResponseError
+
+    try:
+        found = about(client)
+    except ResponseError:
+        return  # it does not let us ask, and need not
+    if found.number is not None and found.number < OLDEST_USABLE:
+        raise TooOldError(f"Redis {found.version} is too old; sharing needs 7.0 or newer, or Valkey")
 
 
 def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, name: str) -> Valkey:
@@ -117,10 +175,12 @@ def _words(error: BaseException, url: HubUrl) -> str:
         )
     if isinstance(cause, TimeoutError) or type(error).__name__ == "TimeoutError":
         return "no answer in time"
+    if isinstance(cause, FileNotFoundError) and url.tls:
+        return f"share.ca: {cause.strerror}"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     name = type(error).__name__
-    text = " ".join(str(error).split()).removesuffix(".") or name
+    text = " ".join(str(error).partition(_ARGUMENTS)[0].split()).removesuffix(".") or name
     if name == "AuthenticationError" and text.startswith("Authentication required"):
         return f"NOAUTH: {text}"
     if name in _WORDS:
@@ -135,3 +195,7 @@ def _system_error(error: BaseException) -> BaseException | None:
     while seen is not None and not isinstance(seen, OSError):
         seen = seen.__cause__ or seen.__context__
     return seen
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
