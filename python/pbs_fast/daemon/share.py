@@ -113,7 +113,7 @@ class Share:
         self._left = False
         """What came was not taken wholly."""
         self.peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
-        self.watch = ShareWatch(self.links, clock.wall)
+        self.watch = ShareWatch(self.links, clock.wall, keys.longest)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -176,6 +176,7 @@ class Share:
         """What the ledger changed."""
         if self.links and self._keys.publish:
             self.outbox.take(delta, self._clock.now())
+            self.watch.unshared(self.outbox.refused)
 
     def replayed(self) -> None:
         """The past is read: all rows, for those of a checkpoint were not told of as changes."""

@@ -66,6 +66,11 @@ def check_nodes(site: Site) -> Iterator[Finding]:
             faults.append(
                 Finding(NODES, "warn", f"{name} {heard}", f"see its log; if it is gone: pbs-fast share forget {name}")
             )
+        elif node["trusted"] and (node["grace"] or 0) > site.config.share.longest:
+            evidence = (
+                f"{name} lets an address relay for {node['grace']} s, and share.longest ends its rows here sooner"
+            )
+            faults.append(Finding(NODES, "warn", evidence, f"set share.longest = {node['grace']}, and restart"))
         elif not node["trusted"]:
             faults.append(
                 Finding(NODES, "note", f"{name} speaks and is not in share.from, so its grants do not count here")
