@@ -8,6 +8,7 @@ way=share
 export DEBIAN_FRONTEND=noninteractive
 . "$(dirname "$0")/proof.sh"
 
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
 hub=redis
 [ -x /usr/bin/redis-server ] || hub=valkey
 guide=/usr/share/doc/pbs-fast/docs/SHARING.md
@@ -70,7 +71,8 @@ ok "two hubs run as $hub-server of the distribution and as the guide configures 
 
 # A node, step by step, and what it says while steps are missing.
 run secrets
-{ block pop1; } >>$etc/pbs-fast.toml
+block pop1 | grep -v '^\[share\]$' >/run/keys
+sed -i '/^\[share\]$/r /run/keys' $etc/pbs-fast.toml
 systemctl restart pbs-fast 2>/dev/null && fail "it starts without its secret"
 holds "without the credentials it does not start, and says why" \
     grep -q "share.secret: Permission denied; make its owner the daemon's account" <(journalctl -u pbs-fast -o cat)

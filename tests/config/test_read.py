@@ -72,6 +72,11 @@ FAULTS = [
         'formats.dovecot.program must be a list of syslog tags, such as ["dovecot-backend"], not "two words"',
     ),
     ("grace = 1\ngrace = 2\n", 2, "not valid TOML: Cannot overwrite a value"),
+    (
+        "[share]\nsite = 'a'\n\n[share]\nnode = 'b'\n",
+        4,
+        "not valid TOML: the table [share] is there twice; write its keys below line 1",
+    ),
     ("grace 60\n", 1, "not valid TOML: Expected '=' after a key in a key/value pair"),
     ("grace = 60\nlogto = 'x\n", 2, "not valid TOML: "),
     ('dbfile = """x\n\n', 1, "not valid TOML: "),

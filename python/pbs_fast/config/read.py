@@ -91,7 +91,13 @@ def _is_perl(path: str) -> NoReturn:
 def _syntax(path: str, text: str, message: str) -> str:
     where = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     line = int(where[1]) if where and where[1] else text.rstrip().count("\n") + 1
-    return f"{path}:{line}: not valid TOML: {message[: where.start()] if where else message}"
+    why = message[: where.start()] if where else message
+    if twice := re.fullmatch(r"Cannot declare \('(\w+)',\) twice", why):
+        # The shipped file has all tables, and guides show them with their heads.
+        first = re.search(rf"(?m)^[ \t]*\[[ \t]*{twice[1]}[ \t]*\]", text)
+        below = f"; write its keys below line {text.count(chr(10), 0, first.start()) + 1}" if first else ""
+        why = f"the table [{twice[1]}] is there twice{below}"
+    return f"{path}:{line}: not valid TOML: {why}"
 
 
 class _Reader:

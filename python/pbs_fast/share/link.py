@@ -148,7 +148,8 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
         options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_ca_certs": ca}
     # A pool of one: a second connection would mean that the first is still used.
     pool = ConnectionPool(connection_class=kind, max_connections=1, **options)
-    return Valkey(connection_pool=pool)
+    # `close` of a client that was only given a pool leaves the connection to the garbage collector.
+    return Valkey.from_pool(pool)
 
 
 def words(error: BaseException, url: HubUrl) -> str:
