@@ -1,11 +1,14 @@
-"""What is said of other nodes and of logins that cannot be shared: once, not each second."""
+"""What is said of hubs, of other nodes and of logins that cannot be shared: once, not each second."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from pbs_fast.daemon.share_watch import ShareWatch
+from pbs_fast.daemon.share_watch import Link, ShareWatch
 from pbs_fast.share.reading import NodeState
+from pbs_fast.share.spec import parse_hub
 
 
 @pytest.fixture
@@ -38,3 +41,14 @@ def test_logins_that_cannot_be_shared_are_said_once_an_hour(
         said.append(len(caplog.records))
     assert said == [0, 1, 1, 1, 1, 2]
     assert "not shared: they relay through this node only" in caplog.text
+
+
+def test_the_reason_is_that_of_the_thread_that_failed() -> None:
+    """Whichever of the two was first, and whatever the other one has not tried yet."""
+    for thread in ("reading", "writing"):
+        link = Link(1, SimpleNamespace(url=parse_hub("valkey://hub1")), 0.0)  # type: ignore[arg-type]
+        assert (link.reason, link.is_up) == ("not yet connected", None)
+        setattr(link, thread, "Connection refused")
+        assert (link.reason, link.is_up, link.state) == ("Connection refused", False, "down")
+    link.reading = link.writing = None
+    assert (link.reason, link.is_up) == (None, True)

@@ -53,7 +53,9 @@ class Link:
     @property
     def reason(self) -> str | None:
         """Why it is down; None while it is not."""
-        return self.writing or self.reading
+        reasons = [each for each in (self.writing, self.reading) if each is not None]
+        # One thread may have failed before the other has tried.
+        return next((each for each in reasons if each != _NOT_YET), reasons[0] if reasons else None)
 
     @property
     def is_up(self) -> bool | None:
