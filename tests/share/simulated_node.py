@@ -226,7 +226,7 @@ class Node:
             link = self.links[number]
             if not (hub.alive and link.up):
                 link.connected = False
-                self.outbox.failed(number)
+                self.outbox.failed(number, self.now)
                 continue
             if not link.connected:
                 link.connected, link.calm = True, self.world.time
@@ -259,7 +259,7 @@ class Node:
             for each in made[: link.breaks_after]:
                 self.put(hub, stream, each)
             link.breaks_after, link.connected = None, False
-            self.outbox.failed(number)
+            self.outbox.failed(number, self.now)
             return
         self.outbox.wrote(number, [self.put(hub, stream, each) for each in made])
         if sample_due:

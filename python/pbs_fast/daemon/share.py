@@ -261,7 +261,7 @@ class Share:
             case Exchanged():
                 self._exchanged(link, came, now)
             case Failed(reason):
-                self.outbox.failed(number)
+                self.outbox.failed(number, now)
                 link.reconnects += 1
                 link.writing = reason
             case Connected():

@@ -133,6 +133,8 @@ class Hub:
         self._jobs: SimpleQueue[Sequence[Outgoing] | None] = SimpleQueue()
         self._reads: SimpleQueue[Read] = SimpleQueue()
         self._closing = threading.Event()
+        self._reached = False
+        """It has answered once."""
         self._threads = [
             threading.Thread(target=self._run, args=(name, step), name=f"hub-{name} {url.place}", daemon=True)
             for name, step in (("write", self._writing), ("read", self._reading))
@@ -191,7 +193,7 @@ class Hub:
                 if self._closing.is_set():
                     return
                 # Faults of the network and refusals of the hub come as many classes, and a bug must not end sharing.
-                reason = words(error, self.url)
+                reason = words(error, self.url, reached=self._reached)
                 self._put(Failed(reason) if name == "write" else Lost(reason))
                 self._closing.wait(pause.next())
 
@@ -225,6 +227,7 @@ class Hub:
         pipe.execute_command("TIME")
         asked = self._now()
         answers = pipe.execute(raise_on_error=False)
+        self._reached = True
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer  # not by the pipeline, which would put our message into its words

@@ -7,6 +7,7 @@ its TLS does not check the host name, and it tells the hub its own version, whic
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 CONNECT: Final = 3.0
 #: TCP asks an idle peer that may be gone after so many seconds, so often.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-#: What the unit's drop-in must hold: systemd's filter of addresses answers EPERM (systemd.resource-control(5)).
+#: What the drop-in must hold: systemd's filter of addresses (systemd.resource-control(5)) answers EPERM, or, as the TCP
+#: of Linux 6 does not pass that on, leaves us waiting.
 DROP_IN: Final = "[Service] and IPAddressAllow={host}"
+#: Systemd sets this variable for each service (systemd.exec(5)).
+_SERVICE: Final = "INVOCATION_ID"
 #: Characters of a hub's words that are shown: a server's have 200 at most.
 _LONGEST: Final = 400
 #: What follows in the server's words are the arguments: rows, perhaps.
@@ -152,13 +156,13 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
     return Valkey.from_pool(pool)
 
 
-def words(error: BaseException, url: HubUrl) -> str:
+def words(error: BaseException, url: HubUrl, *, reached: bool = True) -> str:
     """What is wrong with a hub, for the log and `status`: the server's own words, or the system's, in one printable
-    line of some length."""
-    return printable(_words(error, url)[:_LONGEST])
+    line of some length. `reached`: this process had an answer of it before."""
+    return printable(_words(error, url, reached)[:_LONGEST])
 
 
-def _words(error: BaseException, url: HubUrl) -> str:
+def _words(error: BaseException, url: HubUrl, reached: bool) -> str:
     import ssl  # here, because a daemon that shares nothing starts sooner without it
 
     cause = _system_error(error)
@@ -175,7 +179,10 @@ def _words(error: BaseException, url: HubUrl) -> str:
             f"{DROP_IN.format(host=url.host)}"
         )
     if isinstance(cause, TimeoutError) or type(error).__name__ == "TimeoutError":
-        return "no answer in time"
+        if reached or url.path is not None or _SERVICE not in os.environ:
+            return "no answer in time"
+        drop_in = DROP_IN.format(host=url.host)
+        return f"no answer in time, perhaps because of the sandbox of our unit; systemctl edit pbs-fast: {drop_in}"
     if isinstance(cause, FileNotFoundError) and url.tls:
         return f"share.ca: {cause.strerror}"
     if isinstance(cause, OSError) and cause.strerror:
