@@ -14,8 +14,9 @@ holds() { # holds SENTENCE COMMAND...
     "$@" >/dev/null || fail "$sentence: $*"
     ok "$sentence"
 }
-soon() { # soon COMMAND...: within 20 s
-    for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
+soon() { # soon COMMAND...: within a minute
+    local end=$((SECONDS + 60))
+    while [ $SECONDS -lt $end ]; do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
     return 1
 }
 is() { [ "$1" = "$2" ] || { echo "is '$1', should be '$2'"; return 1; }; }

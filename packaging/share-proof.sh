@@ -70,9 +70,9 @@ for number in 1 2; do
     chmod 0600 $place/users.acl
     block hub | sed "s/10\.0\.0\.11/10.0.0.1$number/; s|/etc/$hub/|$place/|" >>$place/$hub.conf
 done
-sed -i "s|^pidfile .*|pidfile /run/$hub/second.pid|; s|^logfile .*|logfile \"\"|" /etc/${hub}2/$hub.conf
-printf '\nunixsocket /run/%s/hub.sock\nunixsocketperm 777\n' $hub >>/etc/${hub}2/$hub.conf
-sed "s|/etc/$hub|/etc/${hub}2|g; /^Alias=/d; /^PIDFile=/d; s/^RuntimeDirectory=.*/&\nRuntimeDirectoryPreserve=yes\nRuntimeDirectoryMode=0755/" \
+sed -i "s|^pidfile .*|pidfile /run/second/pid|; s|^logfile .*|logfile \"\"|" /etc/${hub}2/$hub.conf
+printf '\nunixsocket /run/second/hub.sock\nunixsocketperm 777\n' >>/etc/${hub}2/$hub.conf
+sed "s|/etc/$hub|/etc/${hub}2|g; /^Alias=/d; /^PIDFile=/d; /^RuntimeDirectoryMode=/d; s/^RuntimeDirectory=.*/RuntimeDirectory=second/" \
     /lib/systemd/system/$hub-server.service >/etc/systemd/system/second.service
 systemctl daemon-reload
 systemctl start $hub-server second || { journalctl --no-pager -n 30 -u $hub-server -u second; fail "the hubs do not start"; }
@@ -112,12 +112,12 @@ cp $etc/share.secret $etc/hub-ca.pem /etc/smtp1/
 echo PASSWORD-OF-SMTP1 >/etc/smtp1/hub.password
 chmod 0600 /etc/smtp1/*
 {
-    printf 'control.directory = "/run/smtp1/control"\nstate_directory = "/run/smtp1"\ndbfile = "lmdb:/run/smtp1/relay"\n'
+    printf 'control.directory = "/run/smtp1/control"\nstate_directory = "/run/smtp1"\ndbfile = "lmdb:/run/smtp1/relay"\nlogto = "/run/smtp1/log"\n'
     block smtp1 | sed "s|$etc|/etc/smtp1|"
 } >/etc/smtp1/pbs-fast.toml
 chown -R pbs-fast /etc/smtp1 /run/smtp1
 runuser -u pbs-fast -- pbs-fast run --config=/etc/smtp1/pbs-fast.toml >/out/smtp1 2>&1 &
-soon grep -q "ready: " /out/smtp1 || { cat /out/smtp1; fail "smtp1 does not start"; }
+soon grep -q "ready: " /run/smtp1/log || { cat /out/smtp1 /run/smtp1/log; fail "smtp1 does not start"; }
 to_file 198.51.100.1
 holds "a login at pop1 opens the relay at smtp1" soon in_mirror 198.51.100.1
 systemctl stop second
@@ -130,10 +130,10 @@ holds "it is used again when it is back" up $two
 # Other ways to a hub.
 sed -i "s/^port 0/port 6379/" /etc/${hub}2/$hub.conf
 systemctl restart second
-set_hubs $one valkey://pop1@10.0.0.12:6379 unix://pop1@/run/$hub/hub.sock
+set_hubs $one valkey://pop1@10.0.0.12:6379 unix://pop1@/run/second/hub.sock
 systemctl restart pbs-fast
 holds "a hub without TLS is reached" up valkey://pop1@10.0.0.12:6379
-holds "and one by its Unix socket, from within the sandbox" up unix://pop1@/run/$hub/hub.sock
+holds "and one by its Unix socket, from within the sandbox" up unix://pop1@/run/second/hub.sock
 
 # What changes while it runs.
 sed -i 's/^from = .*/from = ["pop1"]/' $etc/pbs-fast.toml
@@ -142,12 +142,12 @@ holds "a reload takes over share.from" soon sh -c 'pbs-fast status --json | tr -
 holds "and does not end the connections" up $one
 for place in /etc/$hub /etc/${hub}2; do sed -i 's/>PASSWORD-OF-POP1 /&>ANOTHER /' $place/users.acl; done
 sed -i 's/ >PASSWORD-OF-POP1 / /' /etc/$hub/users.acl
-systemctl restart $hub-server
+systemctl restart $hub-server second
 holds "a hub that does not take the old password any more is down" says $one WRONGPASS
 echo ANOTHER >$etc/hub.password
 systemctl restart pbs-fast
 holds "a restart hands over the new password" up $one
-holds "which the other hub takes already" up unix://pop1@/run/$hub/hub.sock
+holds "which the other hub takes already" up unix://pop1@/run/second/hub.sock
 echo "$(openssl rand -hex 32)" >/root/NEW
 for round in first second third; do
     run "$round round"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -29,6 +30,28 @@ PRIVATE = "10.0.0.7"
 
 def users(ip: str, count: int, start: int = 0) -> list[Login]:
     return [Login(ip, NOW, f"user{number}") for number in range(start, start + count)]
+
+
+# -- denials that have ended -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("denial", "login"),
+    [
+        (Denial(users=("mallory",)), Login(A, NOW, "Mallory")),
+        (Denial(networks=(parse_network(A),)), Login(A, NOW, "ann")),
+        (Denial(networks=(parse_network("203.0.113.0/24"),)), Login(B, NOW, None)),
+    ],
+)
+def test_a_replay_does_not_grant_what_a_denial_removed(make: MakeGuards, denial: Denial, login: Login) -> None:
+    """It found the login in the log of before; a new one counts."""
+    guards = make()
+    guards.deny_manually((replace(denial, until=NOW + 5),))
+    for at, replayed, live in ((NOW, 0, 1), (NOW + 5, 0, 1), (NOW + 6, 1, 1)):
+        rows = batch([login._replace(timestamp=at)])
+        assert len(guards.screen(rows, Live(), NOW + 10, replay=True).batch) == replayed, at
+        assert len(guards.screen(rows, Live(), NOW + 10).batch) == live, at
+    assert guards.denials(NOW + 10) == []
 
 
 # -- many users behind one address -------------------------------------------------------------------------------------

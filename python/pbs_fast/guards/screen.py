@@ -181,7 +181,8 @@ class Guards:
     ) -> Screened:
         """Part the rows of a batch. `now` and `shift` as for the ledger; `live` is the ledger, asked and not changed.
 
-        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again. Rows `of_node`,
+        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again; and manual denials
+        that have ended count for logins until then. Rows `of_node`,
         another one, are no logins of ours: `hosts` does not hold for them, and their counters begin with `node_`.
         """
         self._refresh(now - shift)
@@ -202,6 +203,11 @@ class Guards:
                 name or ("deny" if _is_one(first, users) or _is_one(last, users) else "")
                 for name, first, last in zip(names, batch.user_first, batch.user_last, strict=True)
             ]
+        if replay and (ended := self._ended(now - shift)):
+            names = [
+                name or ("deny" if any(last <= each.until and each.covers(ip, user) for each in ended) else "")
+                for name, ip, user, last in zip(names, batch.ip, batch.user_last, batch.last, strict=True)
+            ]
         if batch.kind.count("login") < len(batch):
             # A logout grants nothing; only one that a stranger wrote must not reach the session count.
             names = [
@@ -214,6 +220,10 @@ class Guards:
         if len(batch) > room:
             self._stop(batch, names, live, room, guard)
         return self._parted(batch, names, revoke, warnings, "node_" if of_node else "")
+
+    def _ended(self, wall: float) -> list[Denial]:
+        """Manual denials of the past: a replay must not grant again what they have removed."""
+        return [each for each in self._manual if each.until <= wall and (each.users or each.networks)]
 
     def _refresh(self, wall: float) -> None:
         """Put the denials into force that hold now."""
