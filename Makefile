@@ -13,6 +13,9 @@ PLOT   := $(VENV)/.group-plot
 SOURCES := pyproject.toml constraints.txt scripts/setup.sh Cargo.toml Cargo.lock \
            $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null)
 
+# Where bytecode is not kept, each of some thousand starts of pbs-fast compiles all that it imports, and each worker all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-full test test-rust test-python test-unit coverage test-native test-servers test-fallback oldest-rust lint lint-actions audit format \
     fuzz bench bench-core wheels build-wheels test-wheels check-release deb test-deb test-fresh test-debian-python clean
@@ -83,7 +86,7 @@ format: $(READY) $(LINT) ## put all code into its form
 fuzz: $(READY) ## a minute of libFuzzer on envelopes and scans; FUZZ_SECONDS=N for more (needs a C++ compiler)
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
-bench: $(READY) $(PLOT) ## measure this machine beside its rivals into benches/RESULTS.md; QUICK=1 takes three minutes, not twelve
+bench: $(READY) $(PLOT) ## measure pbs-fast and other programs on this machine into benches/RESULTS.md; QUICK=1 takes three minutes, not twelve
 	$(BIN)/python benches/run.py $(if $(QUICK),--quick) $(if $(PERL),--perl '$(PERL)')
 
 bench-core: $(READY) ## measure the stages of the Rust core (Criterion)

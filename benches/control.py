@@ -30,7 +30,8 @@ from typing import Any
 
 from pbs_fast.config import Guards as GuardConfig
 from pbs_fast.control.client import ask
-from pbs_fast.control.protocol import Ping, Status, Watch, encode_request
+from pbs_fast.control.protocol import Ping, Status, Watch
+from pbs_fast.control.wire import encode_request
 from pbs_fast.daemon.live import LiveState
 from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.manual import ManualRows

@@ -7,8 +7,10 @@ client=198.51.100.77
 export DEBIAN_FRONTEND=noninteractive
 
 . "$(dirname "$0")/proof.sh"
-to_journal() { # as the mail server's own unit: the journal source believes nobody else
-    printf '[Service]\nType=oneshot\nExecStart=/usr/bin/logger -t dovecot -p mail.info "%s"\n' "$(line "$1")" \
+# As the mail server's own unit: the journal source accepts no other. logger must live until journald has looked at its
+# process, or journald does not learn the unit; it ends with its standard input.
+to_journal() {
+    printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "(echo %s; sleep 2; journalctl --sync) | logger -t dovecot"\n' "'$(line "$1")'" \
         >/run/systemd/system/dovecot.service
     systemctl daemon-reload
     systemctl start dovecot
@@ -144,7 +146,7 @@ postconf -X smtpd_relay_restrictions
 dpkg -P pbs-fast
 postfix stop || true
 everything >/out/after
-# What stays: the account (its number must not go to another), with the books' old versions beside them.
+# What stays: the account (its number must not go to another), and the old versions of these files.
 test -s /out/before
 left=$(diff /out/before /out/after | grep '^[<>]' |
     grep -v -e ' /etc/passwd-$' -e ' /etc/group-$' -e ' /etc/shadow-$' -e ' /etc/gshadow-$' -e ' /var/log/mail.log$' \

@@ -118,7 +118,8 @@ def texts_of_wheels(wheels: Path) -> Iterator[tuple[str, str]]:
 def debian(wheels: Path) -> str:
     """The copyright file: ours, the list, then each text once with all that came under it."""
     texts: dict[str, list[str]] = {}
-    for name, text in (*texts_of_crates(), *texts_of_wheels(wheels)):
+    for name, raw in (*texts_of_crates(), *texts_of_wheels(wheels)):
+        text = "\n".join(raw.splitlines())  # some end their lines as Windows does
         apache = "Apache License" in text and "Version 2.0, January 2004" in text
         texts.setdefault("See /usr/share/common-licenses/Apache-2.0." if apache else text.strip(), []).append(name)
     parts = ["pbs-fast\n", (ROOT / "LICENSE").read_text(), "The package holds these works of others.\n"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pbs_fast.config.model import KEYS
+from pbs_fast.config.keys import KEYS
 from pbs_fast.config.show import toml_value
 
 FILE = Path(__file__).parent / "etc" / "pbs-fast.toml"
@@ -38,6 +38,8 @@ SET = {"user": '"pbs-fast"'}
 _HEAD = """\
 # /etc/pbs-fast/pbs-fast.toml: the configuration of pbs-fast. Commented values are the defaults, or examples if there is
 # no default. To show the values in force and where they come from: pbs-fast config
+# A key below a [table] belongs to it, up to the next [table], and each [table] is already in this file: set keys where
+# they are commented, not at the end.
 # After a change: systemctl restart pbs-fast. A reload only applies mynetworks, the guards, the caps, the deny list and
 # share.from.
 """

@@ -34,7 +34,7 @@ from typer.main import get_command
 from pbs_fast.cli import application
 from pbs_fast.cli.old import application as old_application
 from pbs_fast.cli.panels import COMMANDS
-from pbs_fast.config.model import EXCEPTION_KEYS, FORMAT_KEYS, KEYS, TABLES, Key
+from pbs_fast.config.keys import EXCEPTION_KEYS, FORMAT_KEYS, KEYS, TABLES, Key
 from pbs_fast.config.show import toml_value
 from pbs_fast.formats.loader import TABLE_KEYS, load_catalogue
 from pbs_fast.sources.journal.spec import KEYS as JOURNAL_KEYS
@@ -56,7 +56,7 @@ def pages() -> dict[str, str]:
 def _program() -> str:
     group: Any = get_command(application())
     out = [head("pbs-fast", 8, "let clients relay that have logged in over POP or IMAP")]
-    out += [".SH SYNOPSIS\n", synopsis("pbs-fast", *group.commands)]
+    out += [".SH SYNOPSIS\n", synopsis("pbs-fast", group.commands)]
     out += [".SH DESCRIPTION\n", paragraphs(group.help)]
     out.append(
         paragraphs(

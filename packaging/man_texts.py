@@ -7,21 +7,25 @@ FILES = (
     ("/etc/pbs-fast/pbs-fast.toml", "the configuration, pbs-fast.toml(5)"),
     ("/etc/pbs-fast/deny.toml", "addresses, networks and users that get no grant; reloaded on SIGHUP"),
     ("/var/lib/pbs-fast/relay.*", "the table, if no other is configured"),
+    ("/var/lib/pbs-fast/manual.json", "manual grants and denials, which survive a restart"),
+    ("/var/lib/pbs-fast/caps.json", "what caps have counted"),
+    ("/run/pbs-fast/status, /run/pbs-fast/control", "the running daemon's sockets, for questions and for changes"),
 )
 EXIT = (
     ("0", "success"),
     (
         "1",
-        "a run failed: a log or a table cannot be read or written; a line on standard error says which. doctor: it"
-        " found a failure",
+        "a run failed: a log or a table cannot be read or written; a line on standard error says which. status and the"
+        " commands that ask the daemon: it does not run, or may not be asked. doctor: it found a failure",
     ),
     ("2", "bad use: an option, a key or a format that does not exist"),
     (
         "3",
         "status: the daemon runs with a fault. why: the address may not relay. doctor: it found a warning, and no"
         " failure. match: few or no lines are understood, or --missed found lines that look like a login but match no"
-        " pattern. report: there is no login. import-config --check: one of the two programs grants"
-        " addresses that the other does not",
+        " pattern. report: there is no login. import-config: something was left out"
+        " that decides about grants, tables, logs or networks; with --check, one of the two programs grants addresses"
+        " that the other does not",
     ),
     (
         "4",
@@ -31,6 +35,7 @@ EXIT = (
 #: Page -> what to type, and what it does.
 EXAMPLES = {
     "pbs-fast.8": (
+        ("pbs-fast doctor", "Check everything between a login and a relayed message; as root."),
         ("pbs-fast status", "Is the daemon well? The exit status tells a monitoring system the same."),
         ("pbs-fast why 203.0.113.5", "May this address relay, until when, and by which login; or why not."),
         ("pbs-fast why anna@example.org", "The addresses from which this user may relay."),
@@ -48,6 +53,18 @@ EXAMPLES = {
             "Show logins as they are logged, and lines that are missed.",
         ),
         ("pbs-fast match journal:", "The logins in systemd's journal."),
+        (
+            "pbs-fast report --since=30d --caps /var/log/mail.log*",
+            "Who still relies on POP-before-SMTP, and what caps would have refused in the last 30 days.",
+        ),
+        ("pbs-fast config", "The configuration in force, and where each value comes from."),
+        ("pbs-fast reload", "Apply changed guards, caps and deny list."),
+        ("pbs-fast clear hash:/var/lib/pbs-fast/relay", "Empty a table that the daemon no longer writes."),
+        ("pbs-fast share forget pop2", "Drop a node that is gone for good, on one of the nodes that share grants."),
+        (
+            "pbs-fast import-config --check /var/log/mail.log /etc/pop-before-smtp/pop-before-smtp.conf",
+            "The lines of a log that only one of the old and the converted configuration grants.",
+        ),
         ("pbs-fast bench --core=both /var/log/mail.log*", "How fast this machine reads its own logs."),
         ("pbs-fast run --watchlog=/var/log/mail.log --grace=30m --debug --nowrite", "Try it, and change nothing."),
     ),

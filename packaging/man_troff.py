@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from man_texts import AUTHORS
@@ -26,8 +26,20 @@ def foot(also: str) -> str:
     return f".SH SEE ALSO\n{prose(also)}\n.SH AUTHORS\n{prose(AUTHORS)}\n"
 
 
-def synopsis(program: str, *commands: str) -> str:
-    lines = [f".B {roman(program)}\n{roman(name)} [\\fIoptions\\fR]\n" for name in commands]
+def synopsis(program: str, commands: Mapping[str, Any]) -> str:
+    """A line for each command, with its arguments and what it cannot do without."""
+    lines = []
+    for name, command in commands.items():
+        words = [r"[\fIoptions\fR]"]
+        for each in command.params:
+            shown = each.metavar or each.name
+            if each.param_type_name != "argument":
+                words += [rf"{roman(each.opts[0])}=\fI{roman(shown)}\fR"] if each.required else []
+            elif each.required:
+                words.append(rf"\fI{roman(shown)}\fR")
+            else:
+                words.append(rf"[\fI{roman(shown)}\fR]{'...' if each.nargs == -1 else ''}")
+        lines.append(f".B {roman(program)}\n{roman(name)} {' '.join(words)}\n")
     return ".br\n".join(lines)
 
 

@@ -64,10 +64,8 @@ run authority
 for number in 1 2; do
     place=/etc/$hub${number#1}
     run certificate "s/10\.0\.0\.11/10.0.0.1$number/"
-    run files "s|/etc/$hub/|$place/|"
-    { block users; } >$place/users.acl
-    chown $hub $place/users.acl
-    chmod 0600 $place/users.acl
+    { block users; } >/root/users.acl
+    run "hub files" "s|/etc/$hub/|$place/|"
     block hub | sed "s/10\.0\.0\.11/10.0.0.1$number/; s|/etc/$hub/|$place/|" >>$place/$hub.conf
 done
 sed -i "s|^pidfile .*|pidfile /run/second/pid|; s|^logfile .*|logfile \"\"|" /etc/${hub}2/$hub.conf

@@ -48,6 +48,14 @@ else
     said "unpacked the root of an earlier run"
 fi
 
+if command -v lintian >/dev/null; then
+    lintian --allow-root --profile debian --fail-on error,warning "$first"
+    said "lintian has no error and no warning"
+else
+    said "lintian is not installed: the package was not checked by it"
+    [ "${CI:-}" != true ] || exit 1
+fi
+
 # The next version differs in nothing but its number.
 mkdir "$root/packages" "$root/out"
 cp "$first" "$root/packages/first.deb"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections import Counter
@@ -44,6 +45,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.
             item.add_marker(pytest.mark.system)
         if again and item.get_closest_marker("system"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_collection_finish() -> None:
+    # The 12,000 collected tests stay to the end; a collection of garbage that looks at them all takes 0.12 s.
+    gc.collect()
+    gc.freeze()
 
 
 _SEEN = own_etc.hide()

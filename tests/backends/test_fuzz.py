@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.inline import FORMATS, REFERENCE
 from backends.running import DEFAULT, line_starts, matcher, run
 from backends.test_whole_lines import EARLY, SITE
 from pbs_fast.formats.loader import load_catalogue
+from support.examples import examples
 
 Reporter = Callable[[object], None]
 
@@ -66,7 +67,7 @@ def _log(random: Random, noise: bytes, layout: str) -> bytes:
     st.booleans(),
     st.data(),
 )
-@settings(max_examples=settings().max_examples * 2)
+@examples(300)
 def test_any_bytes(
     share: Reporter, random: Random, noise: bytes, where: tuple[str, str], fold: bool, live: bool, draw: st.DataObject
 ) -> None:

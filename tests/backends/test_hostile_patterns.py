@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from backends.inline import REFERENCE, ZONE
 from daemon.running import Site
@@ -18,6 +18,7 @@ from pbs_fast.formats.placeholders import expand
 from pbs_fast.formats.structure import PatternError
 from pbs_fast.formats.timestamps import BSD
 from pbs_fast.matching import Backend, load_backend
+from support.examples import examples
 
 HEAD = b"Mar  4 07:12:09 mx mypop[1]: "
 
@@ -36,7 +37,7 @@ def events(core: Backend, fmt: Format, data: bytes) -> list[object]:
 
 
 @pytest.mark.system
-@settings(max_examples=300)
+@examples(300)
 @given(body=patterns(), text=lines(8))
 def test_both_backends_take_the_same(body: str, text: bytes, share: Callable[[object], None]) -> None:
     try:
@@ -55,7 +56,7 @@ def test_both_backends_take_the_same(body: str, text: bytes, share: Callable[[ob
     share(rust)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(body=patterns(), parts=pumped())
 def test_the_longest_lines_cost_little(body: str, parts: tuple[bytes, bytes, bytes]) -> None:
     """Both ways of matching, in both backends; 2 x 16 KiB are a sixtieth of what the daemon reads between two looks."""

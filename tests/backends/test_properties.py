@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import compress, pairwise
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backends import models
@@ -18,11 +18,12 @@ from backends.running import BOTH, DEFAULT, Outcome, Setting, line_starts, match
 from pbs_fast.formats import samples
 from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.backends import Backend, load_backend
+from support.examples import examples
 
 Reporter = Callable[[object], None]
 CATALOGUE = load_catalogue()
 
-many = settings(max_examples=settings().max_examples * 4)
+many = examples(600)
 
 
 def has_events(outcome: Outcome) -> bool:

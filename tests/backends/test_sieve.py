@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.inline import FORMATS, IP
@@ -18,6 +18,7 @@ from pbs_fast.formats.loader import load_catalogue
 from pbs_fast.matching.python import envelope
 from pbs_fast.matching.python import prefilter as sieve
 from pbs_fast.matching.python.tags import Routes
+from support.examples import examples
 
 Reporter = Callable[[object], None]
 
@@ -73,7 +74,7 @@ def head(random: Random) -> bytes:
     ids=["9gammas", "plain", "odd", "postfix", "beside", "all"],
 )
 @given(st.integers(0, 2**64 - 1), st.sampled_from((b"\n", b"\r\n")))
-@settings(max_examples=settings().max_examples * 2)
+@examples(300)
 def test_the_sieve_keeps_nothing_back(share: Reporter, formats: tuple[Format, ...], seed: int, end: bytes) -> None:
     routes = Routes(formats)
     known = sieve.syslog(*routes.tags())

@@ -268,9 +268,15 @@ def test_each_shell_gets_a_script_of_its_own(shell: str) -> None:
         ("pbs-fast revoke --u", ["--undo"]),
         ("pbs-fast run --watch", ["--watchlog"]),
         ("pbs-fast bench --lo", ["--log-timezone"]),
+        ("pbs-fast run --core ", ["auto", "rust", "python"]),
+        ("pbs-fast bench --core b", ["both"]),
+        ("pbs-fast list --sort u", ["user", "until"]),
+        ("pbs-fast formats dove", ["dovecot"]),
+        ("pbs-fast watch gr", ["granted"]),
+        ("pbs-fast watch granted ref", ["refused"]),
     ],
 )
-def test_completion_offers_commands_and_options(words: str, offered: list[str]) -> None:
+def test_completion_offers_commands_options_and_values(words: str, offered: list[str]) -> None:
     environment = os.environ | {
         "_PBS_FAST_COMPLETE": "complete_bash",
         "COMP_WORDS": words,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 
 from cli.test_match import LOGIN, MISSED, OTHER
 from pbs_fast.cli import main
+from pbs_fast.match.follow import Following as Logs
+from pbs_fast.sources.wakeup import Pause
 from sources.journals import fields, message, store
 
 #: Seconds that a slow machine may take for what is awaited.
@@ -122,6 +125,23 @@ def test_standard_input_ends(tmp_path: Path) -> None:
         timeout=PATIENCE,
     )
     assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == [1, 2]
+
+
+def test_the_end_of_standard_input_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, LOGIN)
+    os.close(write_end)
+    monkeypatch.setattr(Pause, "wait", lambda *_: pytest.fail("there is nothing to wait for"))
+    before = os.dup(0)
+    try:
+        os.dup2(read_end, 0)
+        with Logs(["-"], pytest.fail) as logs:
+            (found,) = logs.pieces()
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(read_end)
+    assert b"".join(bytes(piece.data[piece.start : piece.stop]) for piece in found[1]) == LOGIN
 
 
 def test_a_compressed_log_does_not_grow(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

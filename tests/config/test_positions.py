@@ -5,10 +5,11 @@ from __future__ import annotations
 import tomllib
 from textwrap import dedent
 
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from pbs_fast.util.toml_lines import Path, lines
+from support.examples import examples
 
 
 def paths(value: object, path: Path = ()) -> set[Path]:
@@ -124,7 +125,7 @@ DOCUMENTS = st.lists(ASSIGNMENTS | HEADERS | VOIDS, max_size=8).map("\n".join)
 def test_the_keys_found_are_those_that_tomllib_finds() -> None:
     seen = {"all": 0, "with keys": 0}
 
-    @settings(max_examples=400, deadline=None)
+    @examples(400)
     @given(DOCUMENTS)
     def check(text: str) -> None:
         seen["all"] += 1

@@ -15,9 +15,23 @@ GRACE = "seconds or a duration like 30m, 24h, 7d or 1h30m, from 1s to 30d"
 FAULTS = [
     ("gracee = 60\n", 1, 'unknown key "gracee"; nearest: "grace"'),
     ("\n\nnonsense = 60\n", 3, 'unknown key "nonsense"; the keys are listed by: pbs-fast config'),
-    ("max_rows = 60\n", 1, 'unknown key "max_rows"; nearest: "guards.max_rows"'),
+    ("max_rows = 60\n", 1, 'unknown key "max_rows"; "max_rows" belongs below [guards]'),
+    ("[metrics]\nhubs = []\n", 2, 'unknown key "metrics.hubs"; "hubs" belongs below [share]'),
+    ("[json]\nuser = 'x'\n", 2, 'unknown key "json.user"; "user" belongs above the first [table]'),
+    (
+        "[formats.dovecot]\ndbfile = 3\n",
+        2,
+        'unknown key "formats.dovecot.dbfile"; "dbfile" belongs above the first [table]',
+    ),
+    ("[metrics]\nhub = []\n", 2, 'unknown key "metrics.hub"; nearest: "share.hubs"'),
+    (
+        "# [share]\n\n [share] # x\n[caps]\n[share]\nsite='x'\n",
+        5,
+        "the table [share] is already in line 3; write its keys there",
+    ),
+    ("[caps]\n[caps]\n", 2, "the table [caps] is already in line 1; write its keys there"),
     ("[guard]\nmax_rows = 60\n", 1, 'unknown key "guard"; nearest: "[guards]"'),
-    ("[guards]\ngrace = 60\n", 2, 'unknown key "guards.grace"; nearest: "grace"'),
+    ("[guards]\ngrace = 60\n", 2, 'unknown key "guards.grace"; "grace" belongs above the first [table]'),
     ("[guards]\nown = true\nmax_row = 60\n", 3, 'unknown key "guards.max_row"; nearest: "guards.max_rows"'),
     ('"guards.own" = true\n', 1, 'unknown key "guards.own"; nearest: "guards.own"'),
     (
@@ -72,11 +86,6 @@ FAULTS = [
         'formats.dovecot.program must be a list of syslog tags, such as ["dovecot-backend"], not "two words"',
     ),
     ("grace = 1\ngrace = 2\n", 2, "not valid TOML: Cannot overwrite a value"),
-    (
-        "[share]\nsite = 'a'\n\n[share]\nnode = 'b'\n",
-        4,
-        "not valid TOML: the table [share] is there twice; write its keys below line 1",
-    ),
     ("grace 60\n", 1, "not valid TOML: Expected '=' after a key in a key/value pair"),
     ("grace = 60\nlogto = 'x\n", 2, "not valid TOML: "),
     ('dbfile = """x\n\n', 1, "not valid TOML: "),

@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbs_fast.config import KEYS, Config, FormatKeys, Given, Settings, default_log, load, logs, merge
-from pbs_fast.config.model import build, values_of
+from pbs_fast.config.keys import build, values_of
 from pbs_fast.config.read import FileValues
 from pbs_fast.config.show import as_json, as_toml, dump
 from pbs_fast.errors import UsageError
@@ -142,7 +142,6 @@ DICTS = st.fixed_dictionaries(
 COUNTS: Counter[str] = Counter()
 
 
-@settings(max_examples=150, deadline=None)
 @example({"debug": True})
 @example({"logto": "\U0001f4e7 \N{NO-BREAK SPACE}\u2028 \\ \" '''"})
 @given(DICTS)

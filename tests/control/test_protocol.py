@@ -31,11 +31,9 @@ from pbs_fast.control.protocol import (
     Undo,
     Watch,
     Why,
-    decode_request,
-    encode_request,
-    line,
     target_of,
 )
+from pbs_fast.control.wire import decode_request, encode_request, line
 from pbs_fast.log.records import Kind
 
 IPS = st.sampled_from(["203.0.113.5", "2001:db8::5", "0.0.0.0"])  # noqa: S104 - an address in a message

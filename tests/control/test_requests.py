@@ -33,10 +33,10 @@ from pbs_fast.control.protocol import (
     Status,
     Watch,
     Why,
-    encode_request,
 )
 from pbs_fast.control.requests import CLIENTS, MOST, Answer, Control
 from pbs_fast.control.watchers import RING, Happened
+from pbs_fast.control.wire import encode_request
 from pbs_fast.errors import PbsError
 from pbs_fast.serving import server as serving
 from pbs_fast.serving.pace import CREDIT, Pace

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formats.injecting import CORES, FAKE, TRUE, Real, granted, hostile, judge, judge_refused
 from pbs_fast.matching import SYSLOG
+from support.examples import examples
 
 
 def first_word(text: str) -> str:
@@ -255,7 +256,7 @@ SERVERS = {
 }  # fmt: skip
 NAMES = sorted(SERVERS)
 #: There are many servers, and each is simple: half the examples of other properties.
-HALF = settings(max_examples=settings.default.max_examples // 2 if settings.default else 75)
+HALF = examples(75)
 
 
 def texts(data: st.DataObject, server: Server, plainly: int) -> dict[str, str]:

@@ -91,11 +91,12 @@ def test_sample_gives_what_it_says_in_every_envelope(core: Backend, matcher: Mat
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_without_its_rule_the_attack_grants_the_fake_address(core: Backend, attack: Sample) -> None:
     weak = weakened(attack)
-    others = CATALOGUE
-    if attack.without == "cut":  # a rule of the tag: the least `cut` of its formats counts
-        others = tuple(replace(fmt, cut=0) if fits_tag(fmt, attack.program) else fmt for fmt in CATALOGUE)
-    matcher = core.Matcher([weak if fmt.name == weak.name else fmt for fmt in others], ZONE)
     tag = tag_of(weak) if attack.without == "program" else None
+    # Formats without the line's tag are not asked about it; all of them made a matcher of 30 ms for each attack.
+    others = [fmt for fmt in CATALOGUE if fmt.name != weak.name and fits_tag(fmt, tag or attack.program)]
+    if attack.without == "cut":  # a rule of the tag: the least `cut` of its formats counts
+        others = [replace(fmt, cut=0) for fmt in others]
+    matcher = core.Matcher([weak, *others], ZONE)
     for envelope in envelopes(attack):
         if attack.joined and not envelope.pid:
             continue

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from formats.test_samples import CATALOGUE, SAMPLES, TIMESTAMP, ZONE, envelopes, expected
-from pbs_fast.formats.samples import Sample, lines
+from pbs_fast.formats.samples import lines
 from pbs_fast.matching import Matcher
 from pbs_fast.matching.backends import Backend
 from pbs_fast.matching.reader import Reader
@@ -25,6 +25,7 @@ WRAPPERS: dict[str, Callable[[str], str]] = {
     "docker": lambda line: json.dumps({"log": f"{line}\n", "stream": "stdout", "time": _TIME}),
     "cri": lambda line: f"{_TIME} stderr F {line}",
 }
+BEFORE = {name: f"{wrap('x')}\n".encode() for name, wrap in WRAPPERS.items()}
 _MATCHERS: dict[str, Matcher] = {}
 
 
@@ -35,16 +36,22 @@ def _matcher(core: Backend) -> Matcher:
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
-@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if not sample.prefix], ids=str)
-def test_sample_gives_what_it_says_in_a_containers_log(core: Backend, wrapper: str, sample: Sample) -> None:
-    for envelope in envelopes(sample):
-        log = lines(sample, envelope, INNER).decode().splitlines()
-        wrapped = "".join(WRAPPERS[wrapper](line) + "\n" for line in log).encode()
-        reader = Reader(core, _matcher(core), source="sample", gap=0, live=False, fold=False)
-        # The first entry that is seen may be the end of a line.
-        before = f"{WRAPPERS[wrapper]('x')}\n".encode()
-        reader.prime(before, 0, reference=TIMESTAMP)
-        reader.begin_file()
-        found = reader.events(wrapped, 0, len(wrapped), offset=0, reference=TIMESTAMP + 60)
-        events = [event for event in found if event.kind != "missed"]
-        assert (envelope.name, events[-1:]) == (envelope.name, expected(sample, envelope, wrapped))
+@pytest.mark.parametrize("name", [fmt.name for fmt in CATALOGUE])
+def test_samples_give_what_they_say_in_a_containers_log(core: Backend, wrapper: str, name: str) -> None:
+    samples = [sample for sample in SAMPLES if sample.format == name and not sample.prefix]
+    assert samples
+    for sample in samples:
+        for envelope in envelopes(sample):
+            log = lines(sample, envelope, INNER).decode().splitlines()
+            wrapped = "".join(WRAPPERS[wrapper](line) + "\n" for line in log).encode()
+            reader = Reader(core, _matcher(core), source="sample", gap=0, live=False, fold=False)
+            # The first entry that is seen may be the end of a line.
+            reader.prime(BEFORE[wrapper], 0, reference=TIMESTAMP)
+            reader.begin_file()
+            found = reader.events(wrapped, 0, len(wrapped), offset=0, reference=TIMESTAMP + 60)
+            events = [event for event in found if event.kind != "missed"]
+            assert (str(sample), envelope.name, events[-1:]) == (
+                str(sample),
+                envelope.name,
+                expected(sample, envelope, wrapped),
+            )

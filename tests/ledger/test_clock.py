@@ -69,5 +69,5 @@ def test_the_real_clocks() -> None:
     assert abs(clock.now() - time.time()) < 60
     first = clock.now()
     time.sleep(0.02)
-    assert 0.01 < clock.now() - first < 5
+    assert 0.01 < clock.now() - first < 60
     assert clock.shift() == 0

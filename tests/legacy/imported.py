@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mta import require_perl
 from pbs_fast.config import Settings, load, merge
@@ -20,8 +22,20 @@ from pbs_fast.matching.site import Site, site_formats
 CORE = load_backend(None)
 RECOGNIZER = Recognizer(CORE, load_catalogue())
 LOGTIME = r"(\w\w\w +\d+ \d+:\d+:\d+)"
+#: One place for all, because what is written names the file.
+_PLACE = TemporaryDirectory()
 #: 2026-03-05.
 REFERENCE = 1_772_668_800
+
+
+@cache
+def _converted(text: str) -> tuple[Old, Conversion]:
+    """Several tests look at the same texts, and each run of perl takes a tenth of a second."""
+    require_perl()
+    file = Path(_PLACE.name, "pop-before-smtp.conf")
+    file.write_text(text)
+    old = evaluate(str(file))
+    return old, convert(old, RECOGNIZER)
 
 
 @dataclass
@@ -64,11 +78,7 @@ class Imported:
 
 def imported(text: str, place: Path) -> Imported:
     """The configuration `text` on its whole way; skips where there is no perl."""
-    require_perl()
-    file = place / "pop-before-smtp.conf"
-    file.write_text(text)
-    old = evaluate(str(file))
-    conversion = convert(old, RECOGNIZER)
+    old, conversion = _converted(text)
     toml = place / "pbs-fast.toml"
     toml.write_text(conversion.toml)
     settings = merge(load(str(toml)), ())

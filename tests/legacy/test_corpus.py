@@ -31,6 +31,9 @@ from pbs_fast.matching.rewrite import read_logtime
 from pbs_fast.matching.site import site_formats
 from pbs_fast.matching.zones import zone_table
 
+#: Each file is run by perl twice, once as the old program did.
+pytestmark = pytest.mark.system
+
 HERE = Path(__file__).parent
 CORPUS = sorted((HERE / "corpus").glob("*.pl"))
 #: Line of the log -> (login or logout, address).
@@ -110,9 +113,12 @@ def with_perl() -> None:
         unavailable("needs perl")
 
 
+evaluated = functools.cache(evaluate)
+
+
 @functools.cache
 def import_config(file: Path, *, keep: bool = False) -> Imported:
-    found = convert(evaluate(str(file)), None if keep else RECOGNIZER)
+    found = convert(evaluated(str(file)), None if keep else RECOGNIZER)
     left_out = tuple(found.left_out)
     return Imported(3 if left_out else 0, found.toml, "\n".join(found.notes), left_out)
 

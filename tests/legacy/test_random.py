@@ -9,6 +9,9 @@ import pytest
 
 from legacy.test_corpus import by_ours, by_the_old_file, differences, import_config, with_perl  # noqa: F401
 
+#: As in test_corpus.py, perl runs twice for each.
+pytestmark = pytest.mark.system
+
 SETUP = r"""
 my $t = '^(\w\w\w +\d+ \d+:\d+:\d+) \S+ ';
 my ($line, @m);

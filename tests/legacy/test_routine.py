@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mta import unavailable
-from pbs_fast.legacy.evaluate import evaluate
+from pbs_fast.legacy.evaluate import Old, evaluate
 from pbs_fast.legacy.routine import UnreadError, joins_lines, tried
 
 BEFORE = """
@@ -80,17 +81,39 @@ UNREAD = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def with_perl() -> None:
     if shutil.which("perl") is None:
         unavailable("needs perl")
 
 
-def read(body: str, place: Path) -> list[str]:
-    file = place / "old.conf"
-    file.write_text(f"{BEFORE}sub other {{ }}\nsub custom_match {{ {body} }}\n1;\n")
+COUNTED = """
+my ($t, $i); my $n = 0;
+foreach my $r (@login) {
+    if (($t, $i) = /$r/) { my $up = defined($logout[$n]) ? 1 : 0; return ($t, $i, $up) }
+    $n++;
+}
+();
+"""
+
+
+@pytest.fixture(scope="module")
+def routines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Old]:
+    """Body -> the file whose `custom_match` it is; perl reads all bodies at once, as subs of one file."""
+    bodies = [*READ, *UNREAD, COUNTED]
+    file = tmp_path_factory.mktemp("routines") / "old.conf"
+    subs = "".join(f"sub routine_{number} {{ {body} }}\n" for number, body in enumerate(bodies))
+    file.write_text(f"{BEFORE}sub other {{ }}\n{subs}1;\n")
+    old = evaluate(str(file))
+    return {
+        body: replace(old, subs={**old.subs, "custom_match": old.subs[f"routine_{number}"]})
+        for number, body in enumerate(bodies)
+    }
+
+
+def read(old: Old) -> list[str]:
     found = []
-    for each in tried(evaluate(str(file))):
+    for each in tried(old):
         word = each.pattern.removeprefix("(?i:").split()[1]
         mark = " -" if each.logout else " +" if each.counts else " i" if each.pattern.startswith("(?i:") else ""
         found.append(f"{word} {each.timestamp} {each.ip}{mark}")
@@ -98,31 +121,23 @@ def read(body: str, place: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("body", READ)
-def test_what_only_tries_patterns_is_read(body: str, tmp_path: Path) -> None:
+def test_what_only_tries_patterns_is_read(body: str, routines: dict[str, Old]) -> None:
     wanted = READ[body]
     if wanted is None:
         with pytest.raises(UnreadError):
-            read(body, tmp_path)
+            read(routines[body])
     else:
-        assert read(body, tmp_path) == wanted
+        assert read(routines[body]) == wanted
 
 
 @pytest.mark.parametrize("body", UNREAD)
-def test_all_other_code_is_not_read(body: str, tmp_path: Path) -> None:
+def test_all_other_code_is_not_read(body: str, routines: dict[str, Old]) -> None:
     with pytest.raises(UnreadError):
-        read(body, tmp_path)
+        read(routines[body])
 
 
-def test_a_login_counts_where_the_list_of_logouts_has_one_for_it(tmp_path: Path) -> None:
-    body = """
-    my ($t, $i); my $n = 0;
-    foreach my $r (@login) {
-        if (($t, $i) = /$r/) { my $up = defined($logout[$n]) ? 1 : 0; return ($t, $i, $up) }
-        $n++;
-    }
-    ();
-    """
-    assert read(body, tmp_path) == ["good 1 2", "more 1 2 +"]
+def test_a_login_counts_where_the_list_of_logouts_has_one_for_it(routines: dict[str, Old]) -> None:
+    assert read(routines[COUNTED]) == ["good 1 2", "more 1 2 +"]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mta import wait_for
+from pbs_fast.config.keys import KEYS
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import KEYS
 from pbs_fast.daemon.log_set import FORGET_AFTER, RESCAN, LogSet
 from pbs_fast.daemon.signals import Signals
 from pbs_fast.errors import ConfigError

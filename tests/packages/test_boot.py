@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -119,8 +120,9 @@ done
 # Today's default: no mail log but the journal.
 sed -i 's|^#watchlog = .*|watchlog = ["journal:"]|; s|^logto|#logto|; s|^debug = true|debug = false|' \
     /etc/pbs-fast/pbs-fast.toml
-printf '[Service]\nType=oneshot\nExecStart=/usr/bin/logger -t dovecot -p mail.info "%s"\n' \
-    'imap-login: Login: user=<eve>, method=PLAIN, rip=203.0.113.90, lip=192.0.2.10, mpid=7, TLS, session=<9mVj>' \
+# logger must live until journald has looked at its process, or journald does not learn the unit.
+printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "(echo %s; sleep 2; journalctl --sync) | logger -t dovecot"\n' \
+    "'imap-login: Login: user=<eve>, method=PLAIN, rip=203.0.113.90, lip=192.0.2.10, mpid=7, TLS, session=<9mVj>'" \
     >/run/systemd/system/dovecot.service
 systemctl daemon-reload
 systemctl restart pbs-fast
@@ -353,7 +355,8 @@ def test_reap_leaves_an_owned_table_and_writes_nothing_about_it(machine: Machine
 
 
 def test_systemd_takes_every_line_of_the_units(machine: Machine) -> None:
-    complaints = [text for text in machine.of_systemd() if "pbs-fast" in text and "gnoring" in text]
+    """A complaint begins with file and line; what the kernel refuses on a busy machine has no line."""
+    complaints = [text for text in machine.of_systemd() if re.search(r"pbs-fast\S*:\d+: ", text)]
     assert complaints == []
 
 

@@ -106,7 +106,7 @@ def test_each_line_of_the_example_can_be_switched_on(tmp_path: Path) -> None:
     settings = read(path)
     assert settings.config.program_tags == {"dovecot": ("dovecot-backend",)}
     assert settings.config.logto == "/var/log/pbs-fast/pbs-fast.log"
-    from pbs_fast.config.model import CAP_EXCEPTIONS, KEYS
+    from pbs_fast.config.keys import CAP_EXCEPTIONS, KEYS
 
     assert {*KEYS, CAP_EXCEPTIONS} == {key for key in settings.origins if not key.startswith("formats.")}
 

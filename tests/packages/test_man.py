@@ -67,6 +67,28 @@ def test_every_command_and_option_is_in_the_page() -> None:
     assert "A note on standard error reports, with its line, each setting without a counterpart" in text
 
 
+def test_the_synopsis_has_each_commands_arguments() -> None:
+    lines = shown("pbs-fast.8").partition("SYNOPSIS\n")[2].partition("\n\n")[0].splitlines()
+    group: Any = get_command(application())
+    assert len(lines) == len(group.commands)
+    for line in (
+        "status [options]",
+        "why [options] ADDRESS|USER",
+        "revoke [options] [ADDRESS|NETWORK|USER]",
+        "grant [options] ADDRESS --for=DURATION",
+        "share [options] forget NODE",
+        "report [options] [LOG]...",
+        "match [options] [FILE]...",
+    ):
+        assert f"       pbs-fast {line}" in lines
+
+
+def test_every_command_has_an_example_or_needs_none() -> None:
+    shown_by_example = {shlex.split(text)[1] for text, _ in EXAMPLES["pbs-fast.8"]}
+    group: Any = get_command(application())
+    assert set(group.commands) - shown_by_example == {"reap", "formats", "version"}
+
+
 def test_every_key_is_in_the_page() -> None:
     text = shown("pbs-fast.toml.5")
     for key in (*(name.rpartition(".")[2] for name in KEYS), *TABLE_KEYS):

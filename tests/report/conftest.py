@@ -15,6 +15,7 @@ from pbs_fast.matching.zones import zone_table
 from pbs_fast.report.findings import Findings
 from pbs_fast.report.run import report
 from report.town import DAY, START, Town, town
+from support.matchers import catalogue_matcher
 
 #: Of the town in the tests; the sample page has a month.
 DAYS = 10
@@ -38,10 +39,11 @@ def look(
     zone: str | None = "UTC",
 ) -> Findings:
     """What the files say."""
+    matcher = catalogue_matcher(backend.name) if zone == "UTC" else backend.Matcher(load_catalogue(), zone_table(zone))
     return report(
         [str(file) for file in files],
         backend,
-        backend.Matcher(load_catalogue(), zone_table(zone)),
+        matcher,
         read_netblocks((NETWORKS,)),
         grace=grace,
         since=since,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from pbs_fast.matching.backends import Backend
 from pbs_fast.matching.rewrite import logtime
 from pbs_fast.matching.rewrite.logtime import LogTime
 from rewrite.wrapping import AT, LOGIN, Outcome, cri, docker, line_ends, told
+from support.timing import least_seconds
 
 Reporter = Callable[[object], None]
 IP = "192.0.2.7"
@@ -227,6 +228,10 @@ def test_strptime_formats_are_one_pass(pattern: str, timestamp: str) -> None:
     assert is_proved(logtime._of_format(pattern)) or pattern == "%y%m%d %T"
 
 
+def _by_length(took: list[float]) -> bool:
+    return took[1] < 3 * took[0] + 0.01 and took[1] < 1
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -240,14 +245,10 @@ def test_strptime_formats_are_one_pass(pattern: str, timestamp: str) -> None:
 def test_a_line_costs_its_length(pattern: str) -> None:
     timestamps = LogTime(pattern)
     for text in (b"a", b"x", b"a ", b",", b"a-b."):
-        took = []
-        for size in (4_000, 8_000, 16_000):
-            line = text * (size // len(text))
-            started = time.thread_time()
-            assert timestamps.head(line) is None
-            took.append(time.thread_time() - started)
-        assert took[2] < 3 * took[1] + 0.01
-        assert took[2] < 1
+        lines = [text * (size // len(text)) for size in (8_000, 16_000)]
+        assert all(timestamps.head(line) is None for line in lines)
+        took = least_seconds([partial(timestamps.head, line) for line in lines], _by_length)
+        assert _by_length(took), took
 
 
 def test_only_the_head_of_a_line_is_looked_at_where_a_stamp_has_an_end() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.share.message import (
@@ -142,7 +142,6 @@ def test_any_bytes_are_refused(m: bytes, s: bytes) -> None:
 @given(
     st.dictionaries(st.sampled_from(["v", "b", "q", "t", "k", "r", "rows", "ver", "grace", "rv", "up"]), json_values)
 )
-@settings(max_examples=150)
 def test_any_signed_json_is_read_or_refused(share: Callable[[object], None], record: dict[str, object]) -> None:
     """Whoever has the secret may be broken too."""
     head = {"v": VERSION, "b": "x", "q": 1, "t": 1, "k": "rows"}

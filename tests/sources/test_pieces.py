@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_fast.errors import SourceError
 from pbs_fast.sources.compressed import compression
 from pbs_fast.sources.lines import MAX_LINE, PIECE, TOO_LONG, Piece, aligned, pieces
 from pbs_fast.sources.open import LogReader, open_log
+from support.examples import examples
 
 Line = tuple[int, bytes | None]
 
@@ -82,7 +83,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pieces") / "log"
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(text=TEXTS, size=st.sampled_from([1, TOO_LONG, TOO_LONG + 1, 20_000, 50_000, PIECE]))
 def test_pieces_of_a_plain_file(path: Path, text: bytes, size: int) -> None:
     path.write_bytes(text)
@@ -90,7 +91,7 @@ def test_pieces_of_a_plain_file(path: Path, text: bytes, size: int) -> None:
         check(list(pieces(log, size)), text)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(text=TEXTS, size=st.sampled_from([1, TOO_LONG, 20_000, PIECE]))
 def test_pieces_of_a_compressed_file(path: Path, text: bytes, size: int) -> None:
     path.write_bytes(gzip.compress(text, 1))
@@ -98,7 +99,7 @@ def test_pieces_of_a_compressed_file(path: Path, text: bytes, size: int) -> None
         check(list(pieces(log, size)), text)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(text=TEXTS, size=st.sampled_from([700, 5000, TOO_LONG - 1, TOO_LONG, TOO_LONG + 1, 40_000, PIECE]))
 def test_aligned_ranges(path: Path, text: bytes, size: int) -> None:
     path.write_bytes(text)
@@ -108,7 +109,7 @@ def test_aligned_ranges(path: Path, text: bytes, size: int) -> None:
         check([piece for part in ranges for piece in part.read()], text)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     lines=st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"")), max_size=9),
     size=st.integers(1, 12),
@@ -120,7 +121,7 @@ def test_aligned_ranges_smaller_than_lines(path: Path, lines: list[bytes], size:
         check(ranged(log, size), text)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(text=TEXTS, cuts=st.lists(st.integers(1, 40_000), min_size=1, max_size=8))
 def test_pieces_of_a_pipe_written_in_any_portions(text: bytes, cuts: list[int]) -> None:
     read_end, write_end = os.pipe()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from pbs_fast.cli import panels
-from pbs_fast.cli.options import Grouped, duration
+from pbs_fast.cli.options import CORES, Grouped, duration, one_of
 from pbs_fast.cli.replays import (
     LONGEST_GRACE,
     ConfigFile,
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         logs: Annotated[
             list[str] | None,
             typer.Argument(
-                metavar="LOG...",
+                metavar="LOG",
                 help="Logs, plain or compressed, or wildcards like 'mail.log*', read as one log; - is standard input.",
                 show_default=False,
             ),
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
         core: Annotated[
             str | None,
             typer.Option(
-                metavar="auto|rust|python|both",
+                **one_of(*CORES, "both"),
                 help="Backend that reads the logs; both runs the two in turn and fails if their results differ.",
                 show_default=False,
             ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pbs_fast.cli import panels
-from pbs_fast.cli.options import Grouped
+from pbs_fast.cli.options import CORES, Grouped, one_of, starting
 from pbs_fast.cli.render.layout import look, table
 from pbs_fast.cli.replays import ConfigFile
 from pbs_fast.util.text import printable
@@ -16,13 +16,20 @@ if TYPE_CHECKING:
     from pbs_fast.formats import Format
 
 
+def _names(incomplete: str) -> list[str]:
+    from pbs_fast.formats.loader import load_catalogue
+
+    return starting((each.name for each in load_catalogue()), incomplete)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
 
     @app.command("formats", cls=Grouped, rich_help_panel=panels.LOGS)
     def formats(
         name: Annotated[
-            str | None, typer.Argument(metavar="[NAME]", help="Show this format's tags and sample lines.")
+            str | None,
+            typer.Argument(metavar="NAME", autocompletion=_names, help="Show this format's tags and sample lines."),
         ] = None,
         patterns: Annotated[
             bool, typer.Option("--patterns", help="Show this format's patterns instead, as its file has them.")
@@ -67,7 +74,7 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
         core: Annotated[
             str | None,
-            typer.Option(metavar="auto|rust|python", help="Describe this backend.", show_default=False),
+            typer.Option(**one_of(*CORES), help="Describe this backend.", show_default=False),
         ] = None,
     ) -> None:
         """Print the version, the backend in use and why, how it was built, and the platform."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pbs_fast.cli import panels
-from pbs_fast.cli.options import Grouped
+from pbs_fast.cli.options import CORES, Grouped, one_of
 from pbs_fast.cli.reach import escape_output
 from pbs_fast.cli.render.layout import look, paragraph, plural, table
 from pbs_fast.cli.replays import (
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         files: Annotated[
             list[str] | None,
             typer.Argument(
-                metavar="[FILE]...",
+                metavar="FILE",
                 help="Logs, plain or compressed; - or no FILE is standard input, journal: is systemd's journal.",
             ),
         ] = None,
@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         core: Annotated[
             str | None,
-            typer.Option(metavar="auto|rust|python", help="Backend that reads the log.", show_default=False),
+            typer.Option(**one_of(*CORES), help="Backend that reads the log.", show_default=False),
         ] = None,
         config: ConfigFile = None,
         now: Now = None,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
@@ -23,6 +23,7 @@ from pbs_fast.util.durations import allowed, read_duration
 
 P = ParamSpec("P")
 
+CORES = ("auto", "rust", "python")
 _ARGUMENTS = "pbs_fast.arguments"
 #: The one parameter that is no key.
 _FILE = "config_file"
@@ -39,6 +40,16 @@ def _switch(key: str) -> Any:
 
 def _flag(key: str) -> Any:
     return typer.Option(f"--{key}", help=_help(key), show_default=False, rich_help_panel=panels.KEYS)
+
+
+def one_of(*words: str) -> dict[str, Any]:
+    """What `typer.Option` gets for a value that is one of these words: a shell completes them."""
+    return {"metavar": "|".join(words), "autocompletion": lambda incomplete: starting(words, incomplete)}
+
+
+def starting(words: Iterable[str], incomplete: str) -> list[str]:
+    """What a shell offers of these words for one that was begun."""
+    return [each for each in words if each.startswith(incomplete)]
 
 
 def _text(key: str, metavar: str, *aliases: str) -> Any:
@@ -75,7 +86,10 @@ Table = Annotated[list[str] | None, _text("table", "TYPE:PATH")]
 Logto = Annotated[str | None, _text("logto", "FILE")]
 Grace = Annotated[str | None, _duration("grace")]
 Daemon = Annotated[str | None, _text("daemon", "PIDFILE")]
-Backend = Annotated[str | None, _text("core", "auto|rust|python")]
+Backend = Annotated[
+    str | None,
+    typer.Option("--core", **one_of(*CORES), help=_help("core"), show_default=False, rich_help_panel=panels.KEYS),
+]
 ConfigFile = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pbs_fast.cli import panels
-from pbs_fast.cli.options import Grouped, duration
+from pbs_fast.cli.options import CORES, Grouped, duration, one_of
 from pbs_fast.cli.replays import (
     LONGEST_GRACE,
     NOT_UNDERSTOOD,
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         logs: Annotated[
             list[str] | None,
             typer.Argument(
-                metavar="LOG...",
+                metavar="LOG",
                 help="Logs of Postfix and of the POP and IMAP servers, in one file or several, rotated and compressed"
                 " ones too, or wildcards like 'mail.log*'; - is standard input.",
                 show_default=False,
@@ -99,7 +99,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         core: Annotated[
             str | None,
-            typer.Option(metavar="auto|rust|python", help="Backend that reads the logs.", show_default=False),
+            typer.Option(**one_of(*CORES), help="Backend that reads the logs.", show_default=False),
         ] = None,
         threads: Annotated[
             int | None,

@@ -34,7 +34,8 @@ def register(app: typer.Typer) -> None:
             ),
         ] = False,
         sort: Annotated[
-            str, typer.Option(metavar="address|user|since|until|format", help="Order of the rows.")
+            str,
+            typer.Option(**options.one_of("address", "user", "since", "until", "format"), help="Order of the rows."),
         ] = _DEFAULT,
     ) -> int:
         """Show the addresses that may relay now, with user, login, end and format.

@@ -22,7 +22,11 @@ def register(app: typer.Typer) -> None:
         settings: Settings,
         kinds: Annotated[
             list[str] | None,
-            typer.Argument(metavar="[KIND]...", help="Kinds of events, such as granted or refused; by default all."),
+            typer.Argument(
+                metavar="KIND",
+                autocompletion=lambda incomplete: options.starting(_sent(), incomplete),
+                help="Kinds of events, such as granted or refused; by default all.",
+            ),
         ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
         alarms: Annotated[bool, typer.Option("--alarms", help="Show only problems.")] = False,
@@ -72,15 +76,21 @@ def register(app: typer.Typer) -> None:
         return 1
 
 
+def _sent() -> list[str]:
+    from pbs_fast.control.protocol import EVENTS, UNUSED
+
+    return [kind for kind in EVENTS if kind not in UNUSED]
+
+
 def _kinds(named: list[str], alarms: bool) -> tuple[str, ...]:
     """The kinds to ask for. Raises UsageError for one that does not exist."""
     from pbs_fast.cli.errors import nearest
-    from pbs_fast.control.protocol import EVENTS, IN_ORDER, UNUSED
+    from pbs_fast.control.protocol import EVENTS, IN_ORDER
     from pbs_fast.errors import UsageError
 
     for name in named:
         if name not in EVENTS:
-            sent = [kind for kind in EVENTS if kind not in UNUSED]
+            sent = _sent()
             near = nearest(name, sent)
             known = f"nearest: {near}" if near else f"known are {', '.join(sent)}"
             raise UsageError(f"{name}: no such kind of event; {known}")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pbs_fast.config.model import DEFAULT_FILE, FORMAT_KEYS, KEYS, Config, Control, FormatKeys, Guards
+from pbs_fast.config.keys import FORMAT_KEYS, KEYS
+from pbs_fast.config.model import DEFAULT_FILE, Config, Control, FormatKeys, Guards
 from pbs_fast.config.settings import DEFAULT, JOURNAL, STDOUT, Given, Settings, default_log, logs, merge, why_default
 
 if TYPE_CHECKING:

@@ -11,18 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
 from pbs_fast.caps.limits import check_exemption
+from pbs_fast.config.keys import CAP_EXCEPTIONS, EXCEPTION_KEYS, FORMAT_KEYS, KEYS, OWN_FORMATS, TABLES, Key
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import (
-    CAP_EXCEPTIONS,
-    EXCEPTION_KEYS,
-    FORMAT_KEYS,
-    KEYS,
-    OWN_FORMATS,
-    TABLES,
-    CapException,
-    Key,
-    OwnFormat,
-)
+from pbs_fast.config.model import CapException, OwnFormat
 from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.util.text import printable
@@ -91,13 +82,13 @@ def _is_perl(path: str) -> NoReturn:
 def _syntax(path: str, text: str, message: str) -> str:
     where = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     line = int(where[1]) if where and where[1] else text.rstrip().count("\n") + 1
-    why = message[: where.start()] if where else message
-    if twice := re.fullmatch(r"Cannot declare \('(\w+)',\) twice", why):
-        # The shipped file has all tables, and guides show them with their heads.
-        first = re.search(rf"(?m)^[ \t]*\[[ \t]*{twice[1]}[ \t]*\]", text)
-        below = f"; write its keys below line {text.count(chr(10), 0, first.start()) + 1}" if first else ""
-        why = f"the table [{twice[1]}] is there twice{below}"
-    return f"{path}:{line}: not valid TOML: {why}"
+    # A guide's table pasted at the end of our example, which has every table.
+    if twice := re.match(r"Cannot declare \('(\w+)',\) twice", message):
+        header = re.compile(rf"[ \t]*\[[ \t]*{twice[1]}[ \t]*\]")
+        first = next((n for n, each in enumerate(text.splitlines(), 1) if header.match(each)), line)
+        if first < line:
+            return f"{path}:{line}: the table [{twice[1]}] is already in line {first}; write its keys there"
+    return f"{path}:{line}: not valid TOML: {message[: where.start()] if where else message}"
 
 
 class _Reader:
@@ -192,7 +183,10 @@ def _dotted(path: Iterable[str | int]) -> str:
 
 
 def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
-    """`; nearest: "KEY"`: one of the same table if any is near, else one of the same name in another table."""
+    """What to do about an unknown key: the nearest one of its table, else where a key of that name belongs.
+
+    A line at the end of a file belongs to the file's last table, which is easily overlooked.
+    """
     from difflib import get_close_matches
 
     prefix, _, last = dotted.rpartition(".")
@@ -205,6 +199,10 @@ def _nearest(dotted: str, keys: Mapping[str, Key], depth: int) -> str:
         here["except"] = "[[caps.except]]"
     elsewhere = {name.rpartition(".")[2]: name for name in KEYS}
     for names in (here | (tables if depth == 1 else {}), elsewhere):
+        if names is elsewhere and last in KEYS:
+            return f'; "{last}" belongs above the first [table]'
+        if names is elsewhere and last in elsewhere:
+            return f'; "{last}" belongs below [{elsewhere[last].rpartition(".")[0]}]'
         if near := get_close_matches(last, names, n=1, cutoff=0.6):
             return f'; nearest: "{names[near[0]]}"'
     return "; the keys are listed by: pbs-fast config"

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from pbs_fast.config.keys import KEYS, build, values_of
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import KEYS, Config, build, values_of
+from pbs_fast.config.model import Config
 from pbs_fast.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,19 +7,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pbs_fast.config.model import (
+from pbs_fast.config.keys import (
     CAP_EXCEPTIONS,
     EXCEPTION_KEYS,
     OWN_FORMATS,
     TABLES,
-    CapException,
-    Config,
     Key,
     find_key,
     keys_of,
     value_of,
     values_of,
 )
+from pbs_fast.config.model import CapException, Config
 from pbs_fast.config.settings import Settings, default_log, logs, why_default
 from pbs_fast.util.text import printable
 

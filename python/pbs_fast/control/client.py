@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pbs_fast.control.protocol import List, Refusals, Request, Watch, encode_request
+from pbs_fast.control.protocol import List, Refusals, Request, Watch
 from pbs_fast.control.replies import Event
+from pbs_fast.control.wire import encode_request
 from pbs_fast.errors import PbsError
 from pbs_fast.util.accounts import group_name
 

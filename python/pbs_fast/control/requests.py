@@ -17,20 +17,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from pbs_fast import __version__
-from pbs_fast.control import protocol
+from pbs_fast.control import protocol, wire
 from pbs_fast.control.peers import Peer, check, peer_of
-from pbs_fast.control.protocol import (
-    LONGEST_REQUEST,
-    REQUESTS,
-    AnyRequest,
-    Metrics,
-    Ping,
-    RequestError,
-    Status,
-    Watch,
-    decode_request,
-)
+from pbs_fast.control.protocol import LONGEST_REQUEST, REQUESTS, AnyRequest, Metrics, Ping, RequestError, Status, Watch
 from pbs_fast.control.watchers import Watcher, Watchers
+from pbs_fast.control.wire import decode_request
 from pbs_fast.errors import PbsError
 from pbs_fast.metrics.families import OTHER, RESULTS
 from pbs_fast.serving.jsonlines import Decoder
@@ -156,19 +147,19 @@ class Control:
                     self._by_loop.count(asked.request.do)
         except RequestError as error:
             self._by_loop.count(asked.request.do, error)
-            self._server.deliver(asked.client, protocol.error(asked.id, error))
+            self._server.deliver(asked.client, wire.error(asked.id, error))
         except Exception as error:
             # A running daemon must not end because of a question.
             self._by_loop.count(asked.request.do, error)
             text = f"{asked.request.do}: {type(error).__name__}: {error} (this is a bug; please report it)"
             log.error("control socket: %s", text)  # noqa: TRY400 - our log has one line an error
-            self._server.deliver(asked.client, protocol.error(asked.id, RequestError("internal", text)))
+            self._server.deliver(asked.client, wire.error(asked.id, RequestError("internal", text)))
 
     def _reply(self, asked: _Asked, value: Mapping[str, object], parts: Iterator[object] | None = None) -> None:
         def framed() -> bytes:
             if not isinstance(asked.request, Status):
-                return protocol.ok(asked.id, value)
-            payload = protocol.line(value).rstrip(b"\n")
+                return wire.ok(asked.id, value)
+            payload = wire.line(value).rstrip(b"\n")
             self._status = payload
             return _ok(asked.id, payload)
 
@@ -188,7 +179,7 @@ class Control:
         def answer(client: Client, line: bytes) -> bytes | None:
             return self._answer(client, line, name == "control")
 
-        full = protocol.error(None, RequestError("busy", f"{CLIENTS} clients wait for an answer; try again"))
+        full = wire.error(None, RequestError("busy", f"{CLIENTS} clients wait for an answer; try again"))
         return Port(listener, lambda: Decoder(LONGEST_REQUEST), answer, CLIENTS, full, self._closed)
 
     def _answer(self, client: Client, line: bytes, on_control: bool) -> bytes | None:
@@ -202,10 +193,10 @@ class Control:
             check(peer, request)
         except RequestError as error:
             self._by_thread.count(do, error)
-            return protocol.error(number if error.id is None else error.id, error)
+            return wire.error(number if error.id is None else error.id, error)
         except OSError as error:
             self._by_thread.count(do, error)
-            return protocol.error(number, RequestError("internal", f"cannot tell who you are: {error.strerror}"))
+            return wire.error(number, RequestError("internal", f"cannot tell who you are: {error.strerror}"))
         return self._reply_at_once(client, number, request, peer)
 
     def _reply_at_once(self, client: Client, number: int, request: AnyRequest, peer: Peer) -> bytes | None:
@@ -213,7 +204,7 @@ class Control:
         if isinstance(request, Ping):
             self._by_thread.count(request.do)
             turned = time.monotonic() - self._turned
-            return protocol.ok(
+            return wire.ok(
                 number,
                 {"version": __version__, "pid": os.getpid(), "ready": self.ready, "turned_s": round(turned, 3)},
             )
@@ -225,7 +216,7 @@ class Control:
         if isinstance(request, Watch):
             watcher = Watcher(number, request.kinds)
             watching = {"watching": list(request.kinds or protocol.EVENTS)}
-            self._server.deliver(client.number, protocol.ok(number, watching), watcher.more)
+            self._server.deliver(client.number, wire.ok(number, watching), watcher.more)
             self._server.send_delivered()
             self.watchers.add(client.number, watcher)
             self._by_thread.count(request.do)
@@ -243,9 +234,9 @@ class Control:
                 fault = RequestError("internal", str(error))
             else:
                 self._by_thread.count(Metrics.do)
-                return protocol.ok(number, {"text": text})
+                return wire.ok(number, {"text": text})
         self._by_thread.count(Metrics.do, fault)
-        return protocol.error(number, fault)
+        return wire.error(number, fault)
 
     def _may_be_made(self) -> bool:
         """Whether one more snapshot may be made; if so, it is counted."""
@@ -282,5 +273,5 @@ class Outcomes:
 
 
 def _ok(number: int, payload: bytes) -> bytes:
-    """`protocol.ok` of a value that is encoded already."""
+    """`wire.ok` of a value that is encoded already."""
     return b'{"v":%d,"id":%d,"ok":%b}\n' % (protocol.VERSION, number, payload)

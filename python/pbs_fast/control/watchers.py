@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from threading import Lock
 from typing import NamedTuple
 
-from pbs_fast.control import protocol
+from pbs_fast.control import protocol, wire
 from pbs_fast.control.replies import EventBody
 
 #: Events that wait for one watcher.
@@ -54,7 +54,7 @@ class Watcher:
         """The next events as lines, b"" when there is none; called in the server's thread."""
         out: list[bytes] = []
         if (lost := self.lost) != self._told:
-            out.append(protocol.line({"v": protocol.VERSION, "id": self._id, "lost": lost - self._told}))
+            out.append(wire.line({"v": protocol.VERSION, "id": self._id, "lost": lost - self._told}))
             self._told = lost
         while self._ring and len(out) < _TOGETHER:
             try:
@@ -62,7 +62,7 @@ class Watcher:
             except IndexError:  # the loop made room
                 break
             record = {"n": number, **event.describe()}
-            out.append(protocol.line({"v": protocol.VERSION, "id": self._id, "event": record}))
+            out.append(wire.line({"v": protocol.VERSION, "id": self._id, "event": record}))
         return b"".join(out)
 
 

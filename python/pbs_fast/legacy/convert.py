@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pbs_fast.config.keys import KEYS
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import KEYS
 from pbs_fast.config.show import toml_value
 from pbs_fast.legacy import settings, store
 from pbs_fast.legacy.evaluate import Old

@@ -12,8 +12,8 @@ import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from pbs_fast.config.keys import KEYS
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import KEYS
 from pbs_fast.legacy.evaluate import Old
 from pbs_fast.legacy.report import Report
 from pbs_fast.legacy.routine import UnreadError, is_empty

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pbs_fast.config.keys import KEYS
 from pbs_fast.config.kinds import RefusedError
-from pbs_fast.config.model import KEYS
 from pbs_fast.errors import UsageError
 from pbs_fast.legacy import place
 from pbs_fast.legacy.evaluate import Old

@@ -63,13 +63,15 @@ class Following:
     def pieces(self) -> Iterator[tuple[Source, list[Piece]]]:
         """Whole lines as they come; ends when all sources have ended, or as `to_end` says."""
         sleep = Pause()
-        while not all(source.ended for source in self._sources):
+        while True:
             sleep.polled()
             for source in self._sources:
                 if pieces := source.poll():
                     yield source, pieces
             if self._to_end and not any(source.pending or source.behind for source in self._sources):
                 return
+            if all(source.ended for source in self._sources):
+                return  # an end wakes nobody: waiting would last to the timeout of half a minute
             fds = [fd for source in self._sources for fd in source.filenos()]
             if (hint := self._hints.fileno()) is not None:
                 fds.append(hint)

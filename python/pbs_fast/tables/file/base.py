@@ -19,7 +19,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,7 +27,6 @@ from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.describe import failure, os_error, space_error
 from pbs_fast.tables.file.foreign import (
     DamagedError,
-    LastSeen,
     Pairs,
     is_missing,
     ours,
@@ -37,6 +35,7 @@ from pbs_fast.tables.file.foreign import (
 )
 from pbs_fast.tables.file.modes import Readable, exim_group
 from pbs_fast.tables.file.mtimes import AheadTimes, Mtimes
+from pbs_fast.tables.file.states import FileState, LastSeen, RowState
 from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
 from pbs_fast.tables.locks import Patience, TableBusyError
 from pbs_fast.tables.owner import Record, TableLock, owner_file
@@ -54,28 +53,6 @@ BUSY_SHARE = 0.2
 
 class EngineError(Exception):
     """An engine failed. `_build`, `_open` and `_write` raise only this and OSError."""
-
-
-class RowState(Enum):
-    """What is known of the rows that the file should hold."""
-
-    UNREAD = auto()
-    """The file was there before us and has not been read."""
-    ACCEPTED = auto()
-    """All of its rows were found to be ours; they are not in memory yet."""
-    KNOWN = auto()
-    """They are in memory."""
-
-
-class FileState(Enum):
-    """How the file in place compares with the rows in memory."""
-
-    OUTDATED = auto()
-    """It may differ: not built by this process, or a change failed. It is built anew at the next change."""
-    ALTERED = auto()
-    """Another program removed, replaced or changed it. It is built anew, and that is logged."""
-    CURRENT = auto()
-    """We built it, every change since succeeded, and nobody else has changed it."""
 
 
 class FileTable(ABC):

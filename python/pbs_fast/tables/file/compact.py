@@ -14,7 +14,8 @@ import time
 from abc import abstractmethod
 
 from pbs_fast.errors import TableError
-from pbs_fast.tables.file.base import FileState, FileTable
+from pbs_fast.tables.file.base import FileTable
+from pbs_fast.tables.file.states import FileState
 
 log = logging.getLogger(__name__)
 

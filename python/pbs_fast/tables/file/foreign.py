@@ -40,50 +40,6 @@ class DamagedError(TableError):
     """A file of the right type that its engine cannot read to the end."""
 
 
-def identity(found: os.stat_result) -> tuple[int, int, int, int]:
-    """Device, inode, size and modification time (ns), by which a change of the file is noticed."""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def identity_of(file: Path) -> tuple[int, int, int, int] | None:
-    """The same of the file at this path, following links; None if it cannot be looked at."""
-    try:
-        return identity(file.stat())
-    except OSError:
-        return None
-
-
-class LastSeen:
-    """The file as it was after our last change, by which a change of others is noticed."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._identity = (0, 0, 0, 0)
-
-    def installing(self, target: Path) -> None:
-        """This file is about to be renamed into place."""
-        self._identity = identity(target.stat(follow_symlinks=False))
-
-    def changed(self) -> None:
-        """The file was changed in place; to be called under the readers' lock."""
-        found = identity(self._file.stat(follow_symlinks=False))
-        if found[:2] == self._identity[:2]:
-            self._identity = found
-
-    def unaltered(self) -> bool:
-        """Whether the path still leads to the file that we built, and nobody else has written to it since.
-
-        Raises TableError when it cannot be looked at.
-        """
-        try:
-            found = self._file.stat(follow_symlinks=False)  # a symbolic link there is not ours
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise TableError(os_error("cannot look at", self._file, error)) from error
-        return identity(found) == self._identity
-
-
 def read_whole(file: Path) -> bytes:
     """All bytes of a file that is never changed in place. Raises TableError."""
     try:

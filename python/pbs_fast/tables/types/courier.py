@@ -22,8 +22,9 @@ from pathlib import Path
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.describe import os_error
 from pbs_fast.tables.file.command import Command
-from pbs_fast.tables.file.foreign import identity_of, read_whole, write_new
+from pbs_fast.tables.file.foreign import read_whole, write_new
 from pbs_fast.tables.file.notify import NotifyingTable
+from pbs_fast.tables.file.states import identity_of
 from pbs_fast.tables.keys import courier, courier_address
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions

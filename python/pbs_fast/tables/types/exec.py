@@ -22,8 +22,9 @@ from pathlib import Path
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.events import Delta, Grant
 from pbs_fast.tables.describe import WaitingError
-from pbs_fast.tables.file.base import START_WAIT, FileTable, RowState
+from pbs_fast.tables.file.base import START_WAIT, FileTable
 from pbs_fast.tables.file.command import Command
+from pbs_fast.tables.file.states import RowState
 from pbs_fast.tables.keys import is_canonical
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions

@@ -25,9 +25,9 @@ from pathlib import Path
 
 from pbs_fast.errors import TableError, UsageError
 from pbs_fast.tables.describe import os_error
-from pbs_fast.tables.file.base import EngineError, FileState
+from pbs_fast.tables.file.base import EngineError
 from pbs_fast.tables.file.command import run, time_limit
-from pbs_fast.tables.file.foreign import identity_of
+from pbs_fast.tables.file.states import FileState, identity_of
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import TableOptions
 from pbs_fast.tables.registry import TableSpec
