@@ -6,6 +6,7 @@ way=$1
 client=198.51.100.77
 export DEBIAN_FRONTEND=noninteractive
 
+# shellcheck source=packaging/proof.sh
 . "$(dirname "$0")/proof.sh"
 # As the mail server's own unit: the journal source accepts no other. logger must live until journald has looked at its
 # process, or journald does not learn the unit; it ends with its standard input.

@@ -5,6 +5,7 @@ ok() { echo "ok: $*"; }
 fail() {
     echo "FAILED: $*"
     pbs-fast list 2>&1 || true
+    # shellcheck disable=SC2154  # of who sources this
     [ "$way" = plain ] || { systemctl status --no-pager --full pbs-fast; journalctl --no-pager -n 40; } 2>&1 || true
     exit 1
 }

@@ -6,6 +6,7 @@
 set -euo pipefail
 way=share
 export DEBIAN_FRONTEND=noninteractive
+# shellcheck source=packaging/proof.sh
 . "$(dirname "$0")/proof.sh"
 
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
@@ -66,7 +67,7 @@ for number in 1 2; do
     run certificate "s/10\.0\.0\.11/10.0.0.1$number/"
     { block users; } >/root/users.acl
     run "hub files" "s|/etc/$hub/|$place/|"
-    block hub | sed "s/10\.0\.0\.11/10.0.0.1$number/; s|/etc/$hub/|$place/|" >>$place/$hub.conf
+    block hub | sed "s/10\.0\.0\.11/10.0.0.1$number/; s|/etc/$hub/|$place/|" >>"$place/$hub.conf"
 done
 sed -i "s|^pidfile .*|pidfile /run/second/pid|; s|^logfile .*|logfile \"\"|" /etc/${hub}2/$hub.conf
 printf '\nunixsocket /run/second/hub.sock\nunixsocketperm 777\n' >>/etc/${hub}2/$hub.conf
@@ -138,7 +139,7 @@ sed -i 's/^from = .*/from = ["pop1"]/' $etc/pbs-fast.toml
 systemctl reload pbs-fast
 holds "a reload takes over share.from" soon sh -c 'pbs-fast status --json | tr -d " \n" | grep -q "\"name\":\"smtp1\",\"trusted\":false"'
 holds "and does not end the connections" up $one
-for place in /etc/$hub /etc/${hub}2; do sed -i 's/>PASSWORD-OF-POP1 /&>ANOTHER /' $place/users.acl; done
+for place in /etc/$hub /etc/${hub}2; do sed -i 's/>PASSWORD-OF-POP1 /&>ANOTHER /' "$place/users.acl"; done
 sed -i 's/ >PASSWORD-OF-POP1 / /' /etc/$hub/users.acl
 systemctl restart $hub-server second
 holds "a hub that does not take the old password any more is down" says $one WRONGPASS
@@ -146,7 +147,7 @@ echo ANOTHER >$etc/hub.password
 systemctl restart pbs-fast
 holds "a restart hands over the new password" up $one
 holds "which the other hub takes already" up unix://pop1@/run/second/hub.sock
-echo "$(openssl rand -hex 32)" >/root/NEW
+openssl rand -hex 32 >/root/NEW
 for round in first second third; do
     run "$round round"
     systemctl restart pbs-fast

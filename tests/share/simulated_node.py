@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import Batch, Counters, Delta, Grant
@@ -17,7 +18,7 @@ from pbs_fast.share.clock import HubClock
 from pbs_fast.share.inbox import AHEAD, Got, Inbox
 from pbs_fast.share.message import What, decode, number_of, stream_of
 from pbs_fast.share.outbox import Outbox, Outgoing
-from pbs_fast.share.tombstones import Denied, Tombstones
+from pbs_fast.share.tombstones import Denied, Subject, Tombstones
 
 from .simulated_hub import BASE, Hub, Item
 
@@ -83,6 +84,8 @@ class Node:
         self.log: list[Event] = []
         self.made: dict[tuple[What, str], Revocation] = {}
         self.trusted = {each for each in world.names if each != name}
+        self.heard: dict[tuple[str, Subject], Denied] = {}
+        """What others have revoked, with `until` in the world's time: manual.json, which a start reads."""
         self.up = True
         self.ends: dict[str, float] = {}
         """The latest end that our own row of an address ever had, in the world's time."""
@@ -131,6 +134,8 @@ class Node:
             now=self.now,
             random=world.random.random,
         )
+        for denied in self.heard.values():
+            self.tombstones.add(denied._replace(until=BASE + denied.until + self.offset), self.now)
         for revocation in self.made.values():
             self.deny(revocation)
         for event in self.log:
@@ -212,6 +217,7 @@ class Node:
             self.fresh.clear()  # a stream that is read anew is read as after a start
         self.trusted = set(names)
         dropped = self.inbox.trust(names)
+        self.heard = {key: denied for key, denied in self.heard.items() if denied.node not in dropped}
         if dropped:
             self.changed(self.ledger.distrust(dropped, self.now))
 
@@ -310,6 +316,8 @@ class Node:
 
     def arrived(self, number: int, got: list[Got]) -> None:
         arrived = self.inbox.take(number, self.links[number].clock, got, self.now)
+        for denied in arrived.denied:
+            self.heard[denied.node, denied.subject] = denied._replace(until=floor(self.world_time(denied.until)))
         self.remove(arrived.denied)
         self.changed(self.ledger.merge(arrived.rows, self.now))
 
