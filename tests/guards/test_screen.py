@@ -54,6 +54,16 @@ def test_a_replay_does_not_grant_what_a_denial_removed(make: MakeGuards, denial:
     assert guards.denials(NOW + 10) == []
 
 
+def test_of_several_denials_the_longest_counts(make: MakeGuards) -> None:
+    guards = make()
+    shorter, longer = (parse_network(A),), (parse_network("203.0.113.0/24"),)
+    for first, second in ((shorter, longer), (longer, shorter)):
+        ends = {shorter: NOW + 1, longer: NOW + 5}
+        guards.deny_manually((Denial(first, until=ends[first]), Denial(second, until=ends[second])))
+        for at, replayed in ((NOW + 3, 0), (NOW + 6, 1)):
+            assert len(guards.screen(batch([Login(A, at)]), Live(), NOW + 10, replay=True).batch) == replayed
+
+
 # -- many users behind one address -------------------------------------------------------------------------------------
 
 
