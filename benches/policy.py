@@ -29,16 +29,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from livemail import daemon, page
+from livemail.asking import CLIENT, ask
 from livemail.runs import MAIN_CF, place, writing
 from mta.postfix import Postfix, running
 from pbs_fast.daemon.open_tables import SWITCH
 from pbs_fast.events import Grant
 from pbs_fast.tables import open_table
 
-CLIENT = "203.0.113.5"
 ROW = Grant(4_000_000_000, "anna@example.org", "dovecot", "new")
-#: Questions a second: twice what a hub with 1,000 relayed recipients a minute has at its busiest.
-ASKED = 200
 SESSIONS = 20
 #: RCPTs that a session sends at once (RFC 2920).
 PIPELINED = 50
@@ -50,31 +48,6 @@ open_tables.SWITCH = float(sys.argv.pop(1))
 from pbs_fast.cli import main
 sys.exit(main())
 """
-
-
-def question(client: str) -> bytes:
-    """As long as smtpd's."""
-    unread = "".join(f"attribute_{number}=some value\n" for number in range(24))
-    text = f"request=smtpd_access_policy\nprotocol_state=RCPT\ninstance=1.2.3\nclient_address={client}\n{unread}\n"
-    return text.encode()
-
-
-def ask(path: Path, seconds: float) -> list[float]:
-    """Ask ASKED times a second; the sorted times of the answers, in milliseconds."""
-    took, asked = [], question(CLIENT)
-    with socket.socket(socket.AF_UNIX) as smtpd:
-        smtpd.settimeout(60)
-        smtpd.connect(os.fspath(path))
-        begun = due = time.perf_counter()
-        while due < begun + seconds:
-            time.sleep(max(0.0, due - time.perf_counter()))
-            sent = time.perf_counter()
-            smtpd.sendall(asked)
-            if not smtpd.recv(4096).startswith(b"action="):
-                raise AssertionError("no answer")
-            took.append(1e3 * (time.perf_counter() - sent))
-            due = max(due + 1 / ASKED, time.perf_counter())
-    return sorted(took)
 
 
 def quantiles(took: list[float]) -> dict[str, float]:

@@ -78,7 +78,8 @@ def main() -> int:
     facts = page.facts(load, "benches/run.py" + (" --quick" if given.quick else ""))
     facts.append(("took", f"{time.monotonic() - started:.0f} s"))
     text = "# What this machine does\n\nWritten by `make bench`; method and bias: [README.md](README.md).\n"
-    aims = [*verdict.rival_aims(samples, limits), *verdict.other_aims(commands, live.busy, limits), *budgets]
+    aims = [*verdict.rival_aims(samples, limits), *verdict.other_aims(commands, live.busy, limits)]
+    aims += [*verdict.further_aims(switched, limits), *budgets]
     parts = (
         rivals_text,
         page.aims_part(aims),

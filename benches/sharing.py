@@ -80,7 +80,7 @@ def _parts() -> str:
     """Without network, guards and tables."""
     rates = {batch: share_parts.catch_up(PARTS, batch).rows_per_second for batch in (200, 20, 1)}
     return "".join(
-        f"| decoded, verified and put into the ledger only, {batch} rows a message | {rate:,.0f}/s | |\n"
+        f"| the same, but decoded, verified and put into the ledger only, {batch} rows a message | {rate:,.0f}/s | |\n"
         for batch, rate in rates.items()
     )
 

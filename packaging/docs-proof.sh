@@ -130,6 +130,19 @@ use_part() {
     says 1
     block docs/REPORT.md report
     test -s report.html
+    block docs/CAPS.md month
+    block docs/CAPS.md thief
+
+    sed -i 's|^#table = .*|table = ["policy:unix:pbs/policy"]|' /etc/pbs-fast/pbs-fast.toml
+    block docs/MTA-POSTFIX.md "policy socket"
+    socket=/var/spool/postfix/pbs/policy
+    soon test -S $socket
+    soon bash -c 'pbs-fast status | grep ready'
+    [ "$(stat -c '%a %G' $socket)" = "660 postfix" ]
+    asked=$(printf 'request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=203.0.113.9\n\n' | socat -t5 - UNIX:$socket)
+    [ "$asked" = action=DUNNO ] || { echo "the policy service said: $asked"; exit 1; }
+    systemctl disable --now pbs-fast-policy.socket
+    sed -i 's|^table = .*|#table = []|' /etc/pbs-fast/pbs-fast.toml
 }
 
 # The same machine with Exim in place of Postfix, whose configuration Debian lays out in two ways.

@@ -102,7 +102,10 @@ def _configuration() -> str:
             "A file in TOML 1.0. Each key has the name of its option. Options override the file, and the file overrides"
             " the defaults. An unknown key or an invalid value is an error with its line number. To show the values in"
             " force and where each comes from, use: pbs-fast config\n\n"
-            "A reload (SIGHUP) reloads mynetworks, guards, caps and the deny list; other changes need a restart.\n\n"
+            "A key below a line [table] belongs to that table, up to the next such line, and each table is written"
+            " once; keys without a table precede the first one.\n\n"
+            "A reload (SIGHUP) reloads mynetworks, guards, caps, the deny list and share.from; other changes need a"
+            " restart.\n\n"
             "pbs-fast(8) lists the forms of watchlog and the types of dbfile and table."
         )
     )

@@ -58,7 +58,7 @@ EXAMPLES = {
             "Who still relies on POP-before-SMTP, and what caps would have refused in the last 30 days.",
         ),
         ("pbs-fast config", "The configuration in force, and where each value comes from."),
-        ("pbs-fast reload", "Apply changed guards, caps and deny list."),
+        ("pbs-fast reload", "Apply changed mynetworks, guards, caps, deny list and share.from."),
         ("pbs-fast clear hash:/var/lib/pbs-fast/relay", "Empty a table that the daemon no longer writes."),
         ("pbs-fast share forget pop2", "Drop a node that is gone for good, on one of the nodes that share grants."),
         (
@@ -92,8 +92,8 @@ EXAMPLES = {
 SIGNALS = (
     (
         "SIGHUP",
-        "reopen the daemon's own log; reload mynetworks, the guards, the caps and the deny list. Rotating a log that"
-        " the daemon follows needs no signal.",
+        "reopen the daemon's own log; reload mynetworks, the guards, the caps, the deny list and share.from. Rotating a"
+        " log that the daemon follows needs no signal.",
     ),
     ("SIGUSR1", "log the number of rows and all counters so far, in one info line."),
     ("SIGTERM, SIGINT", "stop. The rows stay, so that a restart locks no one out."),
@@ -163,7 +163,7 @@ AUTHORS = (
 NESTED = {
     "control": "the sockets of the running daemon.",
     "metrics": "numbers for Prometheus. A change needs a restart.",
-    "share": "grants shared with other nodes over Valkey or Redis. A change needs a restart, but for from.",
+    "share": "grants shared with other nodes over Valkey or Redis. A change needs a restart, except of from.",
     "guards": "which grants are refused.",
     "caps": "how much a login and an address may send through a table policy:. Tables [[caps.except]] give some logins"
     " or networks caps of their own.",

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,11 +49,17 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def timed(command: list[str], *, stdin: Path | None = None, fine: tuple[int, ...] = (0,)) -> tuple[float, float, bytes]:
+def timed(
+    command: list[str],
+    *,
+    stdin: Path | None = None,
+    fine: tuple[int, ...] = (0,),
+    environment: Mapping[str, str] | None = None,
+) -> tuple[float, float, bytes]:
     """Wall time, processor time and output of a command that must end with a `fine` status."""
     with (stdin or Path(os.devnull)).open("rb") as given:
         before, started = _children(), time.perf_counter()
-        done = subprocess.run(command, stdin=given, capture_output=True, check=False)
+        done = subprocess.run(command, stdin=given, capture_output=True, check=False, env=environment)
         seconds, cpu = time.perf_counter() - started, _children() - before
     assert done.returncode in fine, f"{command}: status {done.returncode}, {done.stderr.decode()[-500:]}"
     return seconds, cpu, done.stdout

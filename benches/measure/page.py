@@ -162,11 +162,13 @@ def switches_part(rows: list[Switched], lines: int) -> str:
     """The daemon with each part switched on."""
     shown = [
         [row.name, f"{row.cpu:.2f}", f"{row.spread:.0%}", "" if row.ratio is None else f"{row.ratio:.2f}"]
+        if row.why_not is None
+        else [row.name, f"not measured: {row.why_not}", "", ""]
         for row in rows
     ]
     return (
         f"## Switched on\n\nProcessor time of the daemon while it follows {lines:,} lines that are written in one go,"
-        " without a table, in alternation; the ratio is the median of the rounds'.\n\n"
+        " without a table in a file, in alternation; the ratio is the median of the rounds'.\n\n"
         + table(["", "CPU s a million lines", "spread", "x alone"], shown)
     )
 

@@ -81,9 +81,18 @@ def other_aims(starts: list[Start], live: float | None, limits: Limits) -> list[
 
 
 def switch_aims(rows: list[Switched], limits: Limits) -> list[Aim]:
-    """Each part that may be switched on."""
+    """Each part that may be switched on and has a budget."""
     limit = limits.budget["switch"]
-    return [Aim(f"with {row.name}: times without", row.ratio, limit, "x") for row in rows if row.ratio is not None]
+    return [Aim(_with(row), row.ratio, limit, "x") for row in rows if row.ratio is not None and row.aim is None]
+
+
+def further_aims(rows: list[Switched], limits: Limits) -> list[Aim]:
+    """Each part that may be switched on and has an aim."""
+    return [_aim(_with(row), row.ratio, row.aim, "x", limits) for row in rows if row.ratio is not None and row.aim]
+
+
+def _with(row: Switched) -> str:
+    return f"with {row.name}: times without"
 
 
 def start_aims(starts: list[Start], limits: Limits) -> list[Aim]:

@@ -12,17 +12,23 @@ def main() -> int:
     """`pbs-fast` with the process's arguments; the exit status."""
     if sys.argv[1:2] == ["run"]:
         early_signals.hold()
-    from pbs_fast.cli import main as program
+    from pbs_fast.util.gc import rare_collections
 
-    return program()
+    with rare_collections():
+        from pbs_fast.cli import main as program
+
+        return program()
 
 
 def pop_before_smtp() -> int:
     """`pop-before-smtp` with the process's arguments; the exit status."""
     early_signals.hold()
-    from pbs_fast.cli.old import main as program
+    from pbs_fast.util.gc import rare_collections
 
-    return program()
+    with rare_collections():
+        from pbs_fast.cli.old import main as program
+
+        return program()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ __all__ = [
     "Scan",
     "Stream",
     "one_pass",
+    "shared_rows",
 ]
 
 VERSION: Final[str]
@@ -32,6 +33,15 @@ def one_pass(pattern: str) -> str | None:
 
     ValueError when it is no pattern at all.
     """
+
+#: The fields of `pbs_fast.share.message.Row`, in its order.
+_SharedRow = tuple[str, int, str | None, str, str, int]
+
+def shared_rows(
+    m: bytes, rows: int, run: int, user: int, format: int, host: int, /
+) -> tuple[str, int, int, tuple[_SharedRow, ...]] | None:
+    """Run, number, time and rows of another node's message, if it is in the form in which `share.message.Writer` writes
+    it, with printable ASCII, and exceeds none of the bounds (rows; bytes of texts); else None."""
 
 @final
 class Scan:

@@ -16,7 +16,7 @@ from measure.growth import FORMATS, LIVE, SHARE, SIZE, Curve, Plan, Point, curve
 from measure.logs import Log
 from measure.rivals import RG_JOB, RG_RARE
 from measure.start import SMALL, Start, summary
-from measure.switches import again
+from measure.switches import SWITCHES, Switched, again
 from measure.switches import summary as switched
 from measure.written import summary as written_summary
 from mta import require_library
@@ -32,9 +32,11 @@ LIMITS = Limits(
         "ledger_us": 0.6,
         "small_ms": 150,
         "live_s": 1.0,
+        "share": 1.1,
+        "policy": 1.1,
     },
     {"start_ms": 50, "table": 2, "line": 1.6, "memory": 1.6, "switch": 1.1},
-    {"whole": "much is done", "small_ms": "typer"},
+    {"whole": "much is done", "small_ms": "typer", "share": "sent"},
 )
 
 
@@ -127,6 +129,10 @@ def test_parts_that_are_switched_on_are_held_against_the_daemon_alone() -> None:
         ("with dear: times without", pytest.approx(1.2), False),
         ("with cheap: times without", pytest.approx(1.0), True),
     ]
+    shared = [*rows, Switched(SWITCHES[-1].name, 1.0, 0.0, 1.5), Switched("none", 0.0, 0.0, None, "no hub")]
+    assert verdict.switch_aims(shared, LIMITS) == aims, "sharing has an aim, which fails no run"
+    assert [(aim.found, aim.limit, aim.reason) for aim in verdict.further_aims(shared, LIMITS)] == [(1.5, 1.1, "sent")]
+    assert cells(page.switches_part(shared, 1000))["none"] == ["not measured: no hub", "", ""]
     assert cells(page.switches_part(rows, 1000))["dear"] == ["1.20", "108%", "1.20"]
     assert cells(page.switches_part(rows, 1000))["alone"] == ["1.00", "100%", ""]
 

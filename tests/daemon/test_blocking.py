@@ -54,6 +54,8 @@ class Blocking:
             ("/usr/local/sbin/block-nft", str(program)),
             ("/etc/pbs-fast/never-block.toml", str(site.deny)),
             ('logto = "syslog"\n', ""),
+            ("/var/lib/pbs-fast-blocking", f"{site.place}/state"),
+            ("/run/pbs-fast-blocking", f"{site.place}/control"),
         ):
             assert old in text
             text = text.replace(old, new)

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pbs_fast.config import default_log, why_default
 from pbs_fast.daemon.log_watch import INTERVAL, LASTS, LogWatch
@@ -19,7 +21,7 @@ from pbs_fast.daemon.other_source import IDLE, OtherSource
 from pbs_fast.events import Batch
 from pbs_fast.health.log_health import SOME, LogHealth
 from pbs_fast.health.notices import Notices
-from pbs_fast.health.skew import MAX_WARNINGS, PAUSE
+from pbs_fast.health.skew import MAX_WARNINGS, PAUSE, SkewWatch
 from pbs_fast.sources.journal.newest import newest_entry
 from pbs_fast.sources.journal.spec import JournalSpec
 from pbs_fast.sources.protocol import Notice
@@ -154,6 +156,22 @@ def test_a_log_that_runs_behind_is_named_until_it_does_not(caplog: pytest.LogCap
     assert site.turn() == ["log_behind"]
     site.watch.logins(login("a.log", "mx", 0))
     assert site.turn() == []
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "mx", "h"]), st.sampled_from([0, 30, 61, 7_200]))),
+    st.integers(0, 7_200),
+)
+def test_hosts_that_are_done_change_nothing(logins: list[tuple[str, str, int]], age: int) -> None:
+    watch = SkewWatch(60)
+    for log, host, old in logins:
+        watch.saw(log, host, int(START) - old, START)
+    done = {(log, host) for log in "ab" for host in ("", "mx", "h", "unseen") if watch.is_done(log, {host})}
+    before = dict(watch._stale)
+    assert [watch.saw(log, host, int(START) - age, START) for log, host in done] == [None] * len(done)
+    assert watch._stale == before
+    assert not any(host == "unseen" for _, host in done)
 
 
 def test_forged_hosts_neither_end_a_hosts_notice_nor_its_warning(caplog: pytest.LogCaptureFixture) -> None:

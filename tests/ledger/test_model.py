@@ -8,10 +8,10 @@ from itertools import pairwise
 from math import floor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbs_fast.events import MAX_AHEAD, Delta
+from pbs_fast.events import MAX_AHEAD, Delta, Grant
 from pbs_fast.ledger.intake import FutureTimestamp
 from pbs_fast.ledger.ledger import OUTCOMES, Ledger
 from pbs_fast.ledger.sessions import OpenSessions
@@ -166,3 +166,30 @@ def test_reprocessing_does_not_depend_on_where_the_log_was_cut(
     assert {ip: row.expires for ip, row in ledger.rows().items()} == model.ends
     assert ledger.granted == model.counts["granted"]
     assert ledger.granted == ledger.counters["expired"] + len(ledger)
+
+
+@settings(max_examples=60)
+@given(OPERATIONS)
+def test_a_replay_that_nobody_watches_has_the_same_rows(operations: list[tuple[str, object, FutureTimestamp]]) -> None:
+    watched, unwatched, now = Ledger(GRACE), Ledger(GRACE), START + 0.25
+    for name, value, _ in operations:
+        if name == "observe":
+            logins = [Login(ip, floor(now) + at, user, form) for ip, at, user, form in value]  # type: ignore[attr-defined]
+            rows = batch(logins, gap=GRACE, reference=START + 10**6)
+            watched.observe(rows, None)
+            assert not unwatched.observe(rows, None, watched=False)
+        else:
+            now += value  # type: ignore[operator]
+            gone: dict[str, Grant] = {}
+            assert set(watched.expire(now).removed) == set(unwatched.expire(now, gone).removed) == set(gone)
+        assert without_why(unwatched) == without_why(watched)
+        assert (unwatched.counters, unwatched.granted) == (watched.counters, watched.granted)
+        assert unwatched.queued() == len(unwatched)
+        ends = {ip: row.expires for ip, row in unwatched.rows().items()}
+        queued = {ip: second for second, ips in unwatched._queue._buckets.items() for ip in ips}
+        assert all(queued[ip] <= end for ip, end in ends.items())
+
+
+def without_why(ledger: Ledger) -> dict[str, Grant]:
+    """The rows; whether a login of the same batch made one new is not told where nobody watches."""
+    return {ip: row._replace(why="") for ip, row in ledger.rows().items()}

@@ -150,10 +150,21 @@ def what_is_left_counts_from_the_reading(patch: pytest.MonkeyPatch) -> None:
     """The time since the message is not taken off."""
     rows = Inbox._rows
 
-    def as_sent(self: Inbox, node: str, message: Message, clock: HubClock, now: float, counters: Any) -> Any:
-        return rows(self, node, message._replace(time=int(clock.hub(now) * 1000)), clock, now, counters)
+    def as_sent(self: Inbox, node: str, message: Message, _: float, now: float, *more: Any) -> None:
+        rows(self, node, message, now, now, *more)
 
     patch.setattr(Inbox, "_rows", as_sent)
+
+
+def what_is_known_hides_what_lasts_longer(patch: pytest.MonkeyPatch) -> None:
+    """A row is passed over wherever its node has one, whatever its end."""
+    init = Inbox.__init__
+
+    def hides(self: Inbox, **options: Any) -> None:
+        known = options["known"]
+        init(self, **options | {"known": lambda ip: (row := known(ip)) and row._replace(expires=1 << 53)})
+
+    patch.setattr(Inbox, "__init__", hides)
 
 
 def ends_are_rounded_down(patch: pytest.MonkeyPatch) -> None:
@@ -249,7 +260,14 @@ def sessions_are_sent_whole(patch: pytest.MonkeyPatch) -> None:
             yield row if own is None else row._replace(left=int((own.expires - now) * 1000))
 
     patch.setattr(Outbox, "_made", whole)
-    patch.setattr(inbox, "min", lambda left, _longest: left, raising=False)
+    rows = Inbox._rows
+
+    def unbounded(self: Inbox, *arguments: Any) -> None:
+        longest, self._longest = self._longest, 1 << 53
+        rows(self, *arguments)
+        self._longest = longest
+
+    patch.setattr(Inbox, "_rows", unbounded)
 
 
 BROKEN: list[Break] = [

@@ -119,6 +119,7 @@ class Node:
             hubs=len(world.hubs),
             tombstones=self.tombstones,
             now=self.now,
+            known=self.ledger.get,
         )
         self.outbox = Outbox(
             site=SITE,

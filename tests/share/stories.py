@@ -201,9 +201,8 @@ def nobody_writes_without_the_secret() -> None:
     assert world.nodes[2].inbox.counters[0]["refused_signature"] == 2
     m = m.replace(b"203.0.113.66", A.encode())
     world.hubs[0].add(stream, m, sign(SECRET, stream, m), world.time)  # nothing but the signature was wrong
-    taken = world.nodes[2].inbox.counters[0]["rows"]
     world.pass_time(1)
-    assert world.nodes[2].inbox.counters[0]["rows"] == taken + 1
+    assert world.nodes[2].inbox.counters[0]["known_rows"] == 1
 
 
 def nobody_copies_into_another_stream() -> None:

@@ -34,6 +34,7 @@ PROOFS: dict[Break, Story] = {
     broken.what_was_missed_is_in_doubt: clock_stories.what_was_missed_is_not_read_by_the_new_clock,
     broken.a_step_is_not_read_again: clock_stories.what_comes_before_the_step_is_seen_is_read_again,
     broken.what_is_left_counts_from_the_reading: stories.a_start_reads_what_was_written_before,
+    broken.what_is_known_hides_what_lasts_longer: stories.an_active_client_keeps_half_a_grace_if_the_hubs_die,
     broken.ends_are_rounded_down: stories.no_mirror_ends_a_row_before_its_origin,
     broken.messages_from_the_future_are_taken: clock_stories.messages_of_the_future_are_refused,
     broken.signatures_are_not_checked: stories.nobody_writes_without_the_secret,

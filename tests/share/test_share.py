@@ -15,10 +15,11 @@ from pbs_fast.config.model import Share as ShareKeys
 from pbs_fast.daemon import share as share_
 from pbs_fast.daemon.share import Peers, Share
 from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.ledger.sessions import OpenSessions
 from pbs_fast.share import outbox
-from pbs_fast.share.hub import Came, Connected, Entries, Exchanged, Failed, Lost, Sampled, _parts
+from pbs_fast.share.hub import Came, CaughtUp, Connected, Entries, Exchanged, Failed, Lost, Sampled, _parts
 from pbs_fast.share.inbox import Got, Read
-from pbs_fast.share.message import Message, Revoke
+from pbs_fast.share.message import Message, Revoke, Row
 from pbs_fast.share.outbox import Outgoing
 from pbs_fast.share.spec import parse_hub
 from pbs_fast.share.tombstones import Denied
@@ -75,14 +76,15 @@ class PlayedHub:
 
 
 class Played:
-    """A Share with one hub, and a ledger with so many rows of our own logs."""
+    """A Share with so many hubs, and a ledger with so many rows of our own logs; `session`: the longest counted one."""
 
-    def __init__(self, rows: int = 0, keys: ShareKeys = KEYS) -> None:
+    def __init__(self, rows: int = 0, keys: ShareKeys = KEYS, session: int = 0, hubs: int = 1) -> None:
         self.clock = FakeClock()
-        self.hub = PlayedHub(self.clock)
-        self.ledger = Ledger(1800)
+        self.hubs = [PlayedHub(self.clock) for _ in range(hubs)]
+        self.hub = self.hubs[0]
+        self.ledger = Ledger(1800, sessions=OpenSessions(session, {}) if session else None)
         self.said: list[tuple[str, str, str]] = []
-        self.share = Share(keys, "pop1", lambda _: [self.hub], b"k" * 32, ledger=self.ledger, clock=self.clock)  # type: ignore[list-item]
+        self.share = Share(keys, "pop1", lambda _: self.hubs, b"k" * 32, ledger=self.ledger, clock=self.clock)  # type: ignore[list-item]
         self.share.watch.troubled = lambda *what: self.said.append(what)
         self.share.begin()
         self.log_in(rows)
@@ -262,11 +264,46 @@ def test_revocations_that_come_faster_than_rows_are_removed_fill_no_memory(play:
         played.hub.came.append(Entries([Got("pop2", read.reading, f"{number}-0", message)]))
         share.turn()
     assert [[each.number for each in some] for some in given] == [[1]]
-    assert len(share._denied) == 2
+    assert len(share._removals.waiting) == 2
     for _ in range(60):
         share.turn()
     assert [sorted(each.number for each in some) for some in given] == [[1], [14, 15]]
     assert share.pause() > 0
+
+
+@pytest.mark.parametrize(("session", "kept"), [(0, False), (6 * 3600, True)])
+def test_a_revocation_lasts_as_long_as_a_session_that_it_covers(
+    play: Callable[..., Played], session: int, kept: bool
+) -> None:
+    """A node that was away for hours has the row of an open session still: it must hear of the revocation when it is
+    back, and what it sends first must not come in."""
+    played = play(session=session)
+    share, clock = played.share, played.clock
+    merged: list[str] = []
+    share.peers = Peers(lambda rows, _: merged.extend(row.ip for row in rows), lambda _: iter(()), lambda _: None)
+    played.hub.connect()
+    share.turn()
+    share.revocations.tell(Denied("pop1", "user", "eve", clock.now(), 1, "root", ""))
+    hours = 4
+    assert KEYS.longest < hours * 3600 < 6 * 3600
+    for _ in range(2 * hours):
+        clock.advance(1800)
+        played.hub.given.clear()
+        while share.outbox.due(0, clock.now()) or played.hub.came:
+            share.turn()
+        share.turn()
+    assert any(json.loads(each.entry.m)["k"] == "revoke" for each in played.hub.given) is kept
+    share.revocations.tell(Denied("pop1", "user", "mallory", clock.now(), 2, "root", ""))  # what is over is forgotten
+    [read] = played.hub.reads[-1:]
+    hour = 3_600_000
+    rows = (
+        Row("192.0.2.1", hour, "eve", "dovecot", "mx1", (hours + 1) * hour),
+        Row("192.0.2.2", hour, "eve", "dovecot", "mx1", hour),
+    )
+    message = Message("run", 1, int((clock.now() + 5) * 1000), rows=rows)
+    played.hub.came.append(Entries([Got("pop2", read.reading, "1-0", message)]))
+    share.turn()
+    assert merged == (["192.0.2.2"] if kept else ["192.0.2.1", "192.0.2.2"])
 
 
 def test_revocations_are_handed_over_a_few_at_a_time() -> None:
@@ -275,3 +312,45 @@ def test_revocations_are_handed_over_a_few_at_a_time() -> None:
     parts = [*_parts(some)]
     assert [each for part in parts for each in part] == some
     assert max(map(len, parts)) <= 5
+
+
+def test_a_start_reads_one_hub_after_the_other(play: Callable[..., Played]) -> None:
+    played = play(hubs=2)
+    share = played.share
+    for hub in played.hubs:
+        hub.connect()
+    share.turn()
+    first, second = played.hubs
+    assert [len(hub.reads) for hub in played.hubs] == [1, 0]
+    assert [link.state for link in share.links] == ["catching_up", "catching_up"]
+    assert not share.ready
+    first.came.append(CaughtUp("pop2", first.reads[0].reading))
+    share.turn()
+    assert share.ready
+    assert [link.state for link in share.links] == ["up", "catching_up"]
+    share.replayed()
+    played.clock.advance(1)
+    share.turn()
+    assert [len(hub.reads) for hub in played.hubs] == [1, 1]
+    second.came.append(CaughtUp("pop2", second.reads[0].reading))
+    share.turn()
+    assert [link.state for link in share.links] == ["up", "up"]
+
+
+@pytest.mark.parametrize("fault", ["hangs", "breaks"])
+def test_a_start_does_not_wait_for_a_hub_that_gives_nothing(play: Callable[..., Played], fault: str) -> None:
+    played = play(hubs=2)
+    share = played.share
+    for hub in played.hubs:
+        hub.connect()
+    share.turn()
+    first, second = played.hubs
+    if fault == "breaks":
+        first.came.append(Lost("Connection reset by peer"))
+    else:
+        played.clock.advance(2)
+    share.turn()
+    assert [len(hub.reads) for hub in played.hubs] == [1, 1]
+    second.came.append(CaughtUp("pop2", second.reads[0].reading))
+    share.turn()
+    assert share.ready

@@ -235,3 +235,41 @@ def test_exim_with_the_old_data_and_the_new_locks_has_all_rows(
     monkeypatch.setattr(EximLmdbTable, "_install", install)
     table.rebuild(rows)
     assert not missing
+
+
+#: Adds a row as another program would, under the lock that Postfix's readers take.
+ADDS = """
+import fcntl, sys
+from pathlib import Path
+from pbs_fast.tables.types.lmdb import MAP_SIZE, environment
+env = environment(Path(sys.argv[1]), map_size=MAP_SIZE)
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    with env.begin(write=True) as txn:
+        txn.put(b"192.0.2.99", b"ok")
+"""
+
+
+def test_rows_of_another_program_are_noticed_by_the_change_itself(
+    opened: Opener, reader: Reader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = opened("lmdb")
+    table.rebuild({SIX: grant()})
+    table.apply(Delta({"203.0.113.5": grant()}))
+    subprocess.run([sys.executable, "-c", ADDS, str(table.file)], check=True)
+    # As if it had set the file's times back.
+    monkeypatch.setattr("pbs_fast.tables.file.states.LastSeen.unaltered", lambda _: True)
+    table.apply(Delta({"203.0.113.6": grant()}))
+    assert "another program; restored" in caplog.text
+    assert set(reader.rows(table.spec)) == {SIX, "203.0.113.5", "203.0.113.6"}
+
+
+def test_a_lock_file_that_is_gone_is_noticed_at_a_change(opened: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    table = opened(EXIM_LMDB)
+    table.rebuild({SIX: grant()})
+    table.apply(Delta({"203.0.113.5": grant()}))
+    assert table.file is not None
+    lock_file(table.file).unlink()
+    table.apply(Delta({"203.0.113.6": grant()}))
+    assert "another program; restored" in caplog.text
+    assert lock_file(table.file).exists()

@@ -24,6 +24,7 @@ from pbs_fast.tables.keys import (
     sendmail,
     sendmail_address,
     sendmail_short,
+    strange,
 )
 from pbs_fast.tables.registry import parse
 from pbs_fast.tables.untyped import resolve
@@ -190,6 +191,19 @@ def test_keys_are_what_the_c_library_prints(text: str) -> None:
     family = socket.AF_INET6 if ":" in text else socket.AF_INET
     assert socket.inet_ntop(family, socket.inet_pton(family, text)) == text
     ipaddress.ip_address(text)
+
+
+_KEYS = st.one_of(
+    st.ip_addresses().map(str),
+    st.ip_addresses(v=6).map(lambda ip: ip.exploded),
+    st.ip_addresses(v=4).map(lambda ip: f"::ffff:{ip}"),
+    st.sampled_from(["10", "010.0.0.1", "1.2.3", "::1", "\udcff", "1.2.3.4\0", "fe80::1%lo", ""]),
+)
+
+
+@given(st.lists(_KEYS, max_size=8), st.lists(st.ip_addresses(v=4).map(str), max_size=4))
+def test_many_keys_at_once_are_judged_as_each_by_itself(keys: list[str], others: list[str]) -> None:
+    assert sorted(strange(iter([*others, *keys]))) == sorted(key for key in keys if not is_canonical(key))
 
 
 @given(st.ip_addresses(v=4), st.integers(0, 2**128 - 1))

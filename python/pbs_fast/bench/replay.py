@@ -92,9 +92,10 @@ class Replay:
         self._reader = Reader(
             core, matcher, source="bench", gap=grace, live=False, fold=True, logtime=logtime, shape=shape
         )
-        self._replayer = Replayer(Ledger(grace), same_everywhere(), kept=kept, on_change=self._change)
         self._table = table
         self._changes = Changes()
+        on_change = None if table is None else self._change
+        self._replayer = Replayer(Ledger(grace), same_everywhere(), kept=kept, on_change=on_change)
         self._written = float("-inf")
         """When the table was last written."""
         self._stages = Stages()
@@ -191,8 +192,7 @@ class Replay:
         self._publish()
 
     def _change(self, delta: Delta) -> None:
-        if self._table is not None:
-            self._changes.add(delta)
+        self._changes.add(delta)
 
     def _publish(self, *, last: bool = False) -> None:
         """Write what changed once the table's window is over, as the daemon does."""

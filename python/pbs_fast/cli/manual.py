@@ -87,7 +87,8 @@ def register(app: typer.Typer) -> None:
         reply = answer(settings, request)
         still = _still_queued(settings, whom_.user) if whom_.user is not None and reply.get("messages") else None
         others = _confirmed(settings, reply)
-        longest = settings.config.share.longest
+        config = settings.config
+        longest = max(config.share.longest, config.max_session if config.count_sessions else 0)
         typer.echo(replies.revoked(reply, _now(), look_for(settings), others, longest, queued=still), nl=False)
         if warning := reply.get("warning"):
             note("revoke", warning)

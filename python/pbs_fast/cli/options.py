@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand
 
 from pbs_fast.cli import panels
+from pbs_fast.cli.values import PlainValues
 from pbs_fast.config import KEYS, Config, Given, Settings, load, merge
 from pbs_fast.util.durations import allowed, read_duration
 
@@ -139,7 +140,7 @@ def _glued(text: str) -> str:
     return re.sub(r"(?<=\S)-(?=\S)", _HYPHEN, text)
 
 
-class Grouped(WholeWords, TyperCommand):
+class Grouped(PlainValues, WholeWords, TyperCommand):
     """A command whose help groups its options by their `rich_help_panel`, without rich."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -130,10 +130,12 @@ def _granted(shift: int, dry: bool, row: tuple[str, Grant]) -> str:
 
 def _about(grant: Grant, shift: int) -> str:
     """`shift` is what makes the ledger's seconds those since the epoch; asked for once, as that reads two clocks."""
-    user = "-" if grant.user is None else grant.user or '""'
-    until = spelled(grant.expires + shift)
-    node = f" node={grant.node}" if grant.node else ""
-    return f"user={user} format={grant.format or '-'} host={grant.host or '-'}{node} until={until}"
+    expires, user, format_, _, host, node = grant
+    if not node and user and format_ and host:  # nearly always
+        return f"user={user} format={format_} host={host} until={spelled(expires + shift)}"
+    user = "-" if user is None else user or '""'
+    node = f" node={node}" if node else ""
+    return f"user={user} format={format_ or '-'} host={host or '-'}{node} until={spelled(expires + shift)}"
 
 
 @lru_cache(maxsize=4096)

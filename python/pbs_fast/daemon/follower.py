@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.headers import HeaderWatch
@@ -251,11 +252,19 @@ class Follower:
     def _taken(self, reader: Reader) -> Batch:
         """The rows that the reader has, counted by format, without those of logging daemons that dropped lines."""
         batch = self.health.lost.taken(clipped(reader.take()))
-        for kind, format_, n, last in zip(batch.kind, batch.format, batch.n, batch.last, strict=True):
-            if kind == "login":
-                self.logins[format_] += n
-                if self.last_login is None or last > self.last_login:
-                    self.last_login = last
+        if not batch:
+            return batch
+        formats, n, last = batch.format, batch.n, batch.last
+        if (logins := batch.kind.count("login")) < len(batch):
+            is_login = [kind == "login" for kind in batch.kind]
+            formats, n, last = [*compress(formats, is_login)], [*compress(n, is_login)], [*compress(last, is_login)]
+        if logins:
+            self.last_login = max(last) if self.last_login is None else max(self.last_login, *last)
+        if sum(n) == logins:
+            self.logins.update(formats)
+        else:
+            for format_, number in zip(formats, n, strict=True):
+                self.logins[format_] += number
         return batch
 
     def _prime(self) -> None:

@@ -62,6 +62,8 @@ class LogWatch:
     def logins(self, batch: Batch) -> None:
         """Live logins of one log that no guard refused: are their timestamps those of now?"""
         wall, path = self._wall(), batch.source
+        if path not in self._behind and self._skew.is_done(path, set(batch.host)):
+            return
         for host, kind, last in zip(batch.host, batch.kind, batch.last, strict=True):
             if kind != "login":
                 continue

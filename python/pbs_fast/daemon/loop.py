@@ -36,7 +36,7 @@ from pbs_fast.log.handlers import listening
 from pbs_fast.metrics.snapshot import Latest
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.sources.wakeup import Pause
-from pbs_fast.util.gc import old_objects_aside
+from pbs_fast.util.gc import collector_aside, old_objects_aside
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -144,6 +144,10 @@ class Daemon:
         False when a signal asks to stop before: then no row was removed, because not all that may explain it was read.
         Raises TableError when a table holds what is not ours or cannot be written.
         """
+        with collector_aside():
+            return self._start()
+
+    def _start(self) -> bool:
         found = self._publisher.found()
         self._changes.begin()
         self._share.begin()
@@ -164,6 +168,8 @@ class Daemon:
             if self._control is not None:
                 self._control.send()
             self._drop_ended(found)
+            if replays and self._share.ready:
+                self._rows.release(ready=False)
             if self._signals.stop is not None:
                 break
         if self._signals.stop is not None:
@@ -180,6 +186,7 @@ class Daemon:
             # What was granted by such lines before the clock was set back cannot be told from what never was.
             coverage.append(Coverage(False, f"{ahead} logins have timestamps in the future: was the clock set back?"))
         recover(found, coverage, self._ledger, self._guards, self._clock, self._unexplained, self.explain)
+        self._rows.release(ready=True)
         self._publisher.rebuild(self._ledger.rows())
         # From here on what is too old is refused, not found again.
         self._ledger.explain = self.explain.unchanged
@@ -276,9 +283,12 @@ class Daemon:
     def _wait(self) -> None:
         if self._control is not None:
             self._control.send()
-        left = self._sleep.rest(self._pause())
         if self._sleep.often and self._logs.busy:
-            return  # there are more lines by now: to ask for hints of them took a sixth of a turn
+            # There are more lines by now: to ask for hints of them, and for what is due, took a fifth of a turn.
+            if not self._urgent:
+                self._sleep.rest(_LONGEST_SLEEP)
+            return
+        left = self._sleep.rest(self._pause())
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
             fds.append(hint)
@@ -293,9 +303,14 @@ class Daemon:
                 self._control.drain()
         self._hints.drain()
 
+    @property
+    def _urgent(self) -> bool:
+        """Something is to be done at once."""
+        return self._rows.leave or self._caps.busy or (self._control is not None and self._control.asked)
+
     def _pause(self) -> float:
         """Seconds until something is due."""
-        if self._rows.leave or self._caps.busy or (self._control is not None and self._control.asked):
+        if self._urgent:
             return 0.0
         due = min(self._publisher.due, self._notifier.due, self._unexplained.due, self._log_watch.due)
         due = min(due, self.measures.due)

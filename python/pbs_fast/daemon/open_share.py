@@ -22,13 +22,15 @@ from pbs_fast.share.spec import PASSWORD, parse_hub, read_secrets
 if TYPE_CHECKING:
     from pbs_fast.config.model import Share as ShareKeys
     from pbs_fast.ledger.ledger import Ledger
+    from pbs_fast.share.message import Native
     from pbs_fast.util.clock import Clock
 
 log = logging.getLogger(__name__)
 
 
-def open_share(settings: Settings, ledger: Ledger, clock: Clock) -> Share:
-    """All hubs of the configuration, none of them asked yet; a Share without hubs where nothing is shared.
+def open_share(settings: Settings, ledger: Ledger, clock: Clock, native: Native | None) -> Share:
+    """All hubs of the configuration, none of them asked yet; a Share without hubs where nothing is shared. `native` is
+    the backend's way to read rows.
 
     Nothing is shared either by a daemon that writes nothing, next to which the real one runs under the same name, and
     by one that ends at the end of the log.
@@ -59,7 +61,17 @@ def open_share(settings: Settings, ledger: Ledger, clock: Clock) -> Share:
 
     def hubs(wake: Callable[[], None]) -> list[Hub]:
         return [
-            Hub(url, site=keys.site, node=node, secrets=secrets, ca=keys.ca, now=clock.now, wake=wake) for url in urls
+            Hub(
+                url,
+                site=keys.site,
+                node=node,
+                secrets=secrets,
+                ca=keys.ca,
+                now=clock.now,
+                wake=wake,
+                native=native,
+            )
+            for url in urls
         ]
 
     log.info(

@@ -1,14 +1,15 @@
-"""What this node revokes, for the other nodes: numbers that grow over restarts, and which rows a revocation covers."""
+"""What this node revokes, for the other nodes, and the removal of what these revoke, in parts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pbs_fast.ledger.ledger import Ledger
     from pbs_fast.share.inbox import Inbox
     from pbs_fast.share.outbox import Outbox
-    from pbs_fast.share.tombstones import Denied, Tombstones
+    from pbs_fast.share.tombstones import Denied, Subject, Tombstones
     from pbs_fast.util.clock import Clock
 
 
@@ -43,3 +44,34 @@ class Revocations:
         if row is None or row.node:
             return row is not None
         return own is not None and self._tombstones.refuses(ip, own.user, "", self._ledger.login(ip))
+
+
+class Removals:
+    """Rows that go because of revocations that came from other nodes, in parts."""
+
+    def __init__(self, deny: Callable[[Sequence[Denied]], Iterator[None]]) -> None:
+        """`deny` puts revocations into force, and removes what they cover part by part."""
+        self._deny = deny
+        self.waiting: dict[tuple[str, Subject], Denied] = {}
+        """Those that are next, by maker and subject: a node that sends them faster than rows can be removed fills no
+        memory."""
+        self._under_way: Iterator[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether `turn` has something to do."""
+        return self._under_way is not None or bool(self.waiting)
+
+    def add(self, denied: Iterable[Denied]) -> None:
+        """Take revocations; a later one of the same maker and subject replaces an earlier one."""
+        for each in denied:
+            self.waiting.pop((each.node, each.subject), None)
+            self.waiting[each.node, each.subject] = each
+
+    def turn(self) -> None:
+        """Do a part."""
+        if self._under_way is None and self.waiting:
+            self._under_way = self._deny([*self.waiting.values()])
+            self.waiting.clear()
+        if self._under_way is not None and next(self._under_way, self) is self:
+            self._under_way = None

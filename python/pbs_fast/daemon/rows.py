@@ -44,8 +44,11 @@ class Rows:
         self._limits = LimitAlarm()
         self._leaving: OrderedDict[str, Grant] = OrderedDict()
         """Rows that have ended and stand in the tables still."""
+        self._withheld: dict[str, Grant] | None = {}
+        """While a start catches up with other nodes: rows that no table has yet. To write each part of the catch-up
+        into tables that are then made anew took as long as to merge it."""
         self.on_change: Callable[[Delta], object] = lambda _: None
-        """Told of what the ledger changed, but for ends."""
+        """Told of what our own logs, guards and administrators changed, but for ends."""
 
     @property
     def leave(self) -> bool:
@@ -67,15 +70,24 @@ class Rows:
     def merge(self, shared: Sequence[SharedRow], live: bool) -> None:
         """Rows of other nodes; `live` while they come as they are made. They are judged as logins here would be."""
         now, shift = self._clock.now(), self._clock.shift()
-        by_node: dict[bool, dict[str, list[SharedRow]]] = {True: {}, False: {}}
-        for row in shared:
-            by_node[live and now - row.login <= _NEW].setdefault(row.node, []).append(row)
-        for fresh, nodes in by_node.items():
-            for node, some in nodes.items():
-                batch = _batch(node, some, shift)
-                screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not fresh, of_node=True)
-                self.heed(screened)
-                self.add(self._ledger.merge([some[each] for each in screened.batch.offset], now, fresh=fresh))
+        for node, fresh, some in _groups(shared, now - _NEW if live else float("inf")):
+            batch = _batch(node, some, shift)
+            screened = self._guards.screen(batch, self._ledger, now, shift=shift, replay=not fresh, of_node=True)
+            self.heed(screened)
+            left = some if screened.batch is batch else [some[each] for each in screened.batch.offset]
+            delta = self._ledger.merge(left, now, fresh=fresh)
+            if live or self._withheld is None:
+                self._put(delta)
+            else:
+                self._withheld.update(delta.set)
+                self._explain.changed(delta)
+
+    def release(self, *, ready: bool) -> None:
+        """The catch-up of a start is over: what came by it is for the tables now, or, when these are about to be made
+        as the ledger has it (`ready`), in one piece with everything else."""
+        withheld, self._withheld = self._withheld or (), None if ready else {}
+        if not ready:
+            self._publisher.add(Delta({ip: row for ip in withheld if (row := self._ledger.get(ip)) is not None}))
 
     def distrust(self, nodes: Iterable[str]) -> list[str]:
         """Remove the rows of other nodes that are not trusted any more; the addresses that may not relay now."""
@@ -98,12 +110,15 @@ class Rows:
         self._refusals.add(screened.refused)
 
     def add(self, delta: Delta) -> None:
-        """Rows that the ledger has set, for the tables and our log."""
+        """Rows that the ledger has set, for the tables, our log and the other nodes."""
+        self._put(delta)
+        self.on_change(delta)
+
+    def _put(self, delta: Delta) -> None:
         if back := self._leaving.keys() & delta.set.keys():
             self._let_go([(ip, self._leaving.pop(ip)) for ip in back])
         self._publisher.add(delta)
         self._explain.changed(delta)
-        self.on_change(delta)
 
     def expire(self) -> None:
         """End what is due; what the tables have of it leaves in parts."""
@@ -144,20 +159,31 @@ class Rows:
         self._manual.forget(ips)
 
 
+def _groups(rows: Sequence[SharedRow], since: float) -> list[tuple[str, bool, Sequence[SharedRow]]]:
+    """Rows by node, and by whether their login is not older than `since`; the new ones first."""
+    nodes = {row.node for row in rows}
+    if len(nodes) == 1 and since == float("inf"):
+        return [(nodes.pop(), False, rows)]  # a part of a catch-up
+    found: dict[tuple[bool, str], list[SharedRow]] = {}
+    for row in rows:
+        found.setdefault((row.login < since, row.node), []).append(row)
+    return [(node, not old, some) for (old, node), some in sorted(found.items(), key=lambda each: each[0][0])]
+
+
 def _batch(node: str, rows: Sequence[SharedRow], shift: int) -> Batch:
     """Rows of one node as logins, for the guards; `offset` holds their places in `rows`."""
     count = len(rows)
-    logins = [int(row.login) - shift for row in rows]
-    users = [row.user for row in rows]
+    ips, _, times, users, formats, hosts, _ = map(list, zip(*rows, strict=True))
+    logins = [int(time) - shift for time in times]
     return Batch(
         f"node {node}",
-        ip=[row.ip for row in rows],
+        ip=ips,
         first=logins,
         last=logins,
         n=[1] * count,
         kind=["login"] * count,
-        format=[row.format for row in rows],
-        host=[row.host for row in rows],
+        format=formats,
+        host=hosts,
         offset=list(range(count)),
         tls=[None] * count,
         loop=[False] * count,

@@ -15,7 +15,7 @@ from random import random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast import __version__
-from pbs_fast.daemon.revocations import Revocations
+from pbs_fast.daemon.revocations import Removals, Revocations
 from pbs_fast.daemon.share_watch import Link, ShareWatch
 from pbs_fast.events import Delta
 from pbs_fast.metrics.families import SHARE_BOUNDS
@@ -24,7 +24,7 @@ from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, 
 from pbs_fast.share.inbox import Got, Inbox
 from pbs_fast.share.message import Message
 from pbs_fast.share.outbox import Outbox
-from pbs_fast.share.tombstones import Denied, Subject, Tombstones
+from pbs_fast.share.tombstones import Denied, Tombstones
 from pbs_fast.sources.protocol import Coverage
 from pbs_fast.util.bell import Bell
 
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds of one turn after which nothing more is taken of what came; a part of 1,000 rows is taken whole.
 _BUDGET: Final = 0.01
+#: The same until the start is over: nobody is served before, and each turn has a pause and looks at everything else.
+_START_BUDGET: Final = 0.05
 #: Messages made at once for one hub: 800 rows, 3 ms.
 _AT_ONCE: Final = 4
 #: Seconds between two looks for silent nodes.
@@ -79,7 +81,9 @@ class Share:
         self.links = [Link(number, hub, clock.wall()) for number, hub in enumerate(hubs(self._rouse), 1)]
         self._bell = Bell() if self.links else None
         now = clock.now()
-        tombstones = Tombstones(keys.longest)
+        # A revocation is remembered, and sent, as long as any row may live that it covers: that of an open session too.
+        longest = max(keys.longest, ledger.sessions.max_session)
+        tombstones = Tombstones(longest)
         self.inbox = Inbox(
             node=node,
             trusted=keys.from_,
@@ -87,6 +91,7 @@ class Share:
             hubs=len(self.links),
             tombstones=tombstones,
             now=now,
+            known=ledger.get,
         )
         self.outbox = Outbox(
             site=keys.site,
@@ -94,7 +99,7 @@ class Share:
             run=secrets.token_hex(4),
             secret=secret,
             grace=ledger.grace,
-            longest=keys.longest,
+            longest=longest,
             rows=ledger,
             hubs=len(self.links),
             version=__version__,
@@ -103,16 +108,14 @@ class Share:
             random=random,
         )
         self.delays = Histogram(SHARE_BOUNDS)
-        self._denied: dict[tuple[str, Subject], Denied] = {}
-        """Revocations that came, by maker and subject, and are next: a node that sends them faster than rows can be
-        removed fills no memory."""
-        self._removing: Iterator[None] | None = None
-        """Rows that are being removed because of revocations."""
+        self._removals = Removals(lambda denied: self.peers.deny(denied))
         self.revocations = Revocations(self.inbox, self.outbox, tombstones, ledger, clock)
         self._look = float("-inf")
         self._left = False
         """What came was not taken wholly."""
-        self.peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
+        self._starts = True
+        """The start is not over."""
+        self.peers: Peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
         self.watch = ShareWatch(self.links, clock.wall, keys.longest)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
@@ -141,7 +144,7 @@ class Share:
             return
         now = self._clock.now()
         took = self._take(now)
-        self._remove()
+        self._removals.turn()
         self.outbox.turn(now)
         for link in self.links:
             if link.clock.offset is None:
@@ -159,7 +162,7 @@ class Share:
         """Seconds until something is due, if nothing comes."""
         if not self.links:
             return float("inf")
-        if self._left or self._removing is not None or self._denied:
+        if self._left or self._removals.busy:
             return 0.0
         now = self._clock.now()
         due = [now + _LOOK]
@@ -180,6 +183,7 @@ class Share:
 
     def replayed(self) -> None:
         """The past is read: all rows, for those of a checkpoint were not told of as changes."""
+        self._starts = False
         if self.links and self._keys.publish:
             self.changed(Delta(self._ledger.rows()))
 
@@ -234,20 +238,23 @@ class Share:
         """Have the hub's reader go where something is to be read."""
         if link.reason is None:
             self.inbox.turn(link.number - 1, now)
-        if reads := self.inbox.reads(link.number - 1, link.clock, now):
+        link.waits = self._starts and link.is_second(self.links, now)
+        if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now)):
             link.fresh |= {read.node for read in reads}
+            link.gave = now
             link.hub.read(reads)
             self.watch.note(link)
 
     def _take(self, now: float) -> bool:
         """What came, within the bound of a turn; whether there was something."""
         begun, took = time.monotonic(), False
+        budget = _START_BUDGET if self._starts else _BUDGET
         self._left = False
         for link in self.links:
             while (came := link.hub.take()) is not None:
                 took = True
                 self._heed(link, came, now)
-                if time.monotonic() - begun > _BUDGET:
+                if time.monotonic() - begun > budget:
                     self._left = True
                     break
         return took
@@ -304,11 +311,10 @@ class Share:
         self.inbox.sampled(link.number - 1, step, now)
 
     def _arrived(self, link: Link, got: list[Got], now: float) -> None:
+        link.gave = now
         arrived = self.inbox.take(link.number - 1, link.clock, got, now)
         if arrived.denied:
-            for denied in arrived.denied:
-                self._denied.pop((denied.node, denied.subject), None)
-                self._denied[denied.node, denied.subject] = denied
+            self._removals.add(arrived.denied)
             self.outbox.beat(now)
         if not arrived.rows:
             return
@@ -319,13 +325,6 @@ class Share:
             for each in got:
                 if isinstance(each.message, Message) and each.message.rows:
                     self.delays.observe(max(0.0, hub - each.message.time / 1000))
-
-    def _remove(self) -> None:
-        if self._removing is None and self._denied:
-            self._removing = self.peers.deny([*self._denied.values()])
-            self._denied.clear()
-        if self._removing is not None and next(self._removing, self) is self:
-            self._removing = None
 
     # -- commands -----------------------------------------------------------------------------------------------------
 

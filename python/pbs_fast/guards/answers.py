@@ -7,7 +7,7 @@ networks change.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import compress, repeat
+from itertools import compress, filterfalse, repeat
 from operator import ne, or_
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
@@ -55,22 +55,25 @@ class Answers:
 
     def against(self, ips: Iterable[str]) -> dict[str, str]:
         """The refused ones of the addresses, with their answers."""
-        asked = set(ips)
         if len(self) > MAX_ANSWERS:
             self._allowed.clear()
             self._denied.clear()
-        asked -= self._allowed
-        if asked.isdisjoint(self._denied):
-            found = {}
-        else:
+        # One look-up an address; the difference of two sets takes twice as long.
+        asked = list(filterfalse(self._allowed.__contains__, ips))
+        found: dict[str, str] = {}
+        if self._denied:
             found = {ip: self._denied[ip] for ip in asked if ip in self._denied}
-            asked -= found.keys()
+            asked = [ip for ip in asked if ip not in found]
         if asked:
-            new = self._judge_new([ip for ip in asked if ":" not in ip], AF_INET, self._begins4)
-            new |= self._judge_new([ip for ip in asked if ":" in ip], AF_INET6, self._begins6)
-            self._denied |= new
-            self._allowed |= asked - new.keys()
-            found |= new
+            fours = [ip for ip in asked if ":" not in ip]
+            new = self._judge_new(fours, AF_INET, self._begins4)
+            if len(fours) < len(asked):
+                new |= self._judge_new([ip for ip in asked if ":" in ip], AF_INET6, self._begins6)
+            self._allowed.update(asked)
+            if new:
+                self._allowed.difference_update(new)
+                self._denied |= new
+                found |= new
         return found
 
     def _begins(self, width: int) -> _Begins:

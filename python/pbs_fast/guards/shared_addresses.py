@@ -44,6 +44,8 @@ class SharedAddresses:
     ) -> list[str]:
         """Note logins: columns of addresses, of their first and last users, and of how many distinct ones they had.
         The addresses that are newly crowded."""
+        if self.limit > MAX_USERS:
+            return []  # no address can reach it: a replay without limits
         users = self._users
         if now >= self._window_end or len(users) > MAX_ADDRESSES or self._several > MAX_USERS:
             users.clear()

@@ -7,6 +7,7 @@ of hosts, so both memory and warnings are bounded.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 #: Stale logins of a host, without a fresh one, before the warning: one late line is not a wrong time zone.
@@ -30,6 +31,10 @@ class SkewWatch:
 
     def __len__(self) -> int:
         return len(self._stale)
+
+    def is_done(self, log: str, hosts: Iterable[str]) -> bool:
+        """Whether each of these hosts in a log had a fresh login, or was warned of: its logins change nothing more."""
+        return all(self._stale.get((log, host), 0) >= STALE_LOGINS for host in hosts)
 
     def saw(self, log: str, host: str, timestamp: int, now: float) -> str | None:
         """Note one live login's timestamp (seconds since the epoch). Returns the warning if it is due."""

@@ -11,7 +11,7 @@ event each. Invariants, held by tests/ledger:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import floor
 
 from pbs_fast.events import Batch, Counters, Grant, Kind
@@ -112,6 +112,19 @@ class HeldRows:
         self._end_overdue(now, changed)
         self._end_unrecognised(now, changed)
         return changed
+
+    def ended(self, rows: Mapping[str, Grant]) -> None:
+        """These rows have ended, which no session holds."""
+        if self.newest:
+            for ip in rows.keys() & self.newest.keys():
+                del self.newest[ip]
+
+    def login(self, ip: str, own: Grant) -> int:
+        """The second of the newest login that explains the own row of an address."""
+        if ip in self.newest and (ip in self.idle or own.why == _SESSION):
+            return self.newest[ip]
+        session = self._sessions.youngest(ip) if ip in self.idle else None
+        return own.expires - self._grace if session is None else session.opened
 
     def forget(self, ips: Iterable[str]) -> None:
         """The rows of these addresses are removed; their sessions end without any effect."""

@@ -14,6 +14,10 @@ from itertools import chain, islice
 #: each second that it holds.
 _FEW = 16
 
+#: Rows of a replay that nobody watches are looked at up to so many seconds early: a bucket for each second costs 0.2 µs
+#: a row. Few rows are looked at twice, as a replay looks once in many minutes of its log.
+COARSE = 64
+
 
 class ExpiryQueue:
     """Addresses, each once, by seconds of the ledger's clock."""

@@ -18,7 +18,7 @@ from math import floor
 
 from pbs_fast.events import MAX_AHEAD, Batch, Counters, Delta, Grant, SharedRow
 from pbs_fast.ledger.counting import HeldRows, LoginRow
-from pbs_fast.ledger.expiry import ExpiryQueue
+from pbs_fast.ledger.expiry import COARSE, ExpiryQueue
 from pbs_fast.ledger.intake import FutureTimestamp, Texts, login_rows, without_ahead
 from pbs_fast.ledger.origins import MANUAL, NEW, RENEWED, Covers, Origins
 from pbs_fast.ledger.sessions import OpenSessions
@@ -102,7 +102,15 @@ class Ledger:
         times = [time for time in (self._queue.next(), self.sessions.next_overdue()) if time is not None]
         return min(times, default=None)
 
-    def observe(self, batch: Batch, now: float | None, *, shift: int = 0, ahead: FutureTimestamp = "clamp") -> Delta:
+    def observe(
+        self,
+        batch: Batch,
+        now: float | None,
+        *,
+        shift: int = 0,
+        ahead: FutureTimestamp = "clamp",
+        watched: bool = True,
+    ) -> Delta:
         """Take the logins of a batch; the Delta sets new and renewed rows and removes none. Logouts, and what else ends
         sessions, count where sessions are counted. Raises ValueError for a folded row there: it hides its sessions.
 
@@ -110,6 +118,9 @@ class Ledger:
         timestamp is the clock (a whole log is reprocessed): then nothing is too old or ahead, and a row that ended
         before the next login of its address counts as expired and granted anew. How often `expire` is called in between
         changes these counts only where timestamps run backwards.
+
+        `watched` false is for a replay of which only the rows are wanted: the Delta is empty, and `expire` gives rows
+        in no order.
         """
         if now is not None and batch and max(batch.last) + shift > now + MAX_AHEAD:
             batch, refused, clamped = without_ahead(batch, now, shift, ahead)
@@ -118,8 +129,12 @@ class Ledger:
             for ip, n in refused:
                 self._unchanged(ip, "refused_ahead", n)
         # One plain loop with all it needs in local names: half a microsecond a row, of which a replay has 10⁵. Passes
-        # over whole columns, one an operation, were measured to take longer.
+        # over whole columns, one an operation, take as long (measured, Python 3.11).
         rows, bucket, life, idle = self._rows, self._queue.bucket, shift + self.grace, self._held.idle
+        watched |= self.counts_sessions
+        span = 1 if watched else COARSE
+        due = past = _NEVER
+        queue: Callable[[str], None]
         changed: dict[str, Grant] = {}
         granted = renewed = expired = 0
         over = _NEVER if now is None else floor(now)
@@ -142,7 +157,11 @@ class Ledger:
                 continue
             row = rows.get(ip)
             if row is None:
-                bucket(end).append(ip)
+                if not due <= end < past:
+                    due = end - end % span
+                    past = due + span
+                    queue = bucket(due).append
+                queue(ip)
                 granted += 1
                 renewed += n - 1
                 why = NEW
@@ -166,7 +185,9 @@ class Ledger:
                 if marked and self._origins.hide(ip, own := Grant(end, user, format_, RENEWED, host)):
                     hidden[ip] = own
                 continue
-            rows[ip] = changed[ip] = _new_tuple(Grant, (end, user, format_, why, host, ""))
+            rows[ip] = row = _new_tuple(Grant, (end, user, format_, why, host, ""))
+            if watched:
+                changed[ip] = row
             if marked:
                 self._origins.hidden.pop(ip, None)
         self.granted += granted
@@ -187,7 +208,7 @@ class Ledger:
         """
         rows, held = self._rows, self._held
         changed = held.end_due(now)
-        ended: dict[str, Grant] = {}
+        ended: dict[str, Grant] = {} if gone is None or gone else gone
         for ip in self._queue.due(now):
             row = rows[ip]
             if row[0] <= now:
@@ -199,10 +220,9 @@ class Ledger:
                 self._queue.add(ip, row[0])
         self._origins.unmark(*ended.values())
         self._origins.ended(ended)
-        for ip in ended.keys() & self._held.newest.keys():
-            del self._held.newest[ip]
+        held.ended(ended)
         self.counters["expired"] += len(ended)
-        if gone is not None:
+        if gone is not None and ended is not gone:
             gone.update(ended)
         if changed:
             for ip in changed.keys() & ended.keys():
@@ -299,10 +319,7 @@ class Ledger:
         own = self.own(ip)
         if own is None:
             raise KeyError(ip)
-        if ip in self._held.newest and (ip in self._held.idle or own.why == "session"):
-            return self._held.newest[ip]
-        session = self.sessions.youngest(ip) if ip in self._held.idle else None
-        return own.expires - self.grace if session is None else session.opened
+        return self._held.login(ip, own)
 
     def grant(self, ip: str, end: int) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already.

@@ -28,6 +28,8 @@ that no login explains."""
 
 Origin = Literal["recovered", "manual", "hub"]
 
+_new_tuple = tuple.__new__
+
 
 class Held(Protocol):
     """The part of the rows that open sessions hold (`counting.py`)."""
@@ -147,7 +149,7 @@ class Origins:
 
     def merge(self, rows: Iterable[SharedRow], now: float, held: Held) -> tuple[dict[str, Grant], int]:
         """Take rows of other nodes; what changed, and how many rows are new."""
-        live, over = self._rows, floor(now)
+        live, over, bucket = self._rows, floor(now), self._queue.bucket
         changed: dict[str, Grant] = {}
         new = renewed = late = 0
         for ip, end, _, user, format_, host, node in rows:
@@ -155,9 +157,8 @@ class Origins:
             if end <= over:
                 late += 1
             elif row is None:
-                live[ip] = changed[ip] = Grant(end, user, format_, NEW, host, node)
-                self._queue.add(ip, end)
-                self.marked[HUB] += 1
+                live[ip] = changed[ip] = _new_tuple(Grant, (end, user, format_, NEW, host, node))
+                bucket(end).append(ip)
                 new += 1
             elif ip in held.idle:
                 other = held.others.get(ip)
@@ -168,11 +169,15 @@ class Origins:
                     late += 1
             elif _counts_more(end, node, row):
                 why = NEW if ip in changed and changed[ip].why == NEW else RENEWED
-                changed[ip] = Grant(end, user, format_, why, host, node)
-                self.replace(ip, changed[ip])
+                changed[ip] = longer = _new_tuple(Grant, (end, user, format_, why, host, node))
+                if row.node:
+                    live[ip] = longer  # nothing of our own logs is behind it that was not before
+                else:
+                    self.replace(ip, longer)
                 renewed += 1
             else:
                 late += 1
+        self.marked[HUB] += new
         self._counters.update(hub_new=new, hub_renewed=renewed, hub_late=late)
         return changed, new
 

@@ -19,6 +19,7 @@ from pbs_fast.errors import CoreError, UsageError
 
 if TYPE_CHECKING:
     from pbs_fast.matching import protocol
+    from pbs_fast.share.message import Native
 
 #: Environment variable that holds the default choice.
 VARIABLE = "PBS_FAST_CORE"
@@ -36,6 +37,8 @@ class Backend:
     Matcher: type[protocol.Matcher]
     Stream: type[protocol.Stream]
     PostfixLines: type[protocol.PostfixLines]
+    shared_rows: Native | None
+    """What reads other nodes' messages of rows; None where `share.message` does it alone."""
     profile: str
     """How it was built or what runs it: `release`, `debug`, or the interpreter's name and version."""
     reason: str
@@ -88,7 +91,7 @@ def _rust(reason: str) -> Backend:
         )
     from pbs_fast.matching import rust as native
 
-    return Backend("rust", native.Matcher, native.Stream, native.PostfixLines, core.PROFILE, reason)
+    return Backend("rust", native.Matcher, native.Stream, native.PostfixLines, core.shared_rows, core.PROFILE, reason)
 
 
 def _python(reason: str) -> Backend:
@@ -102,4 +105,4 @@ def _python(reason: str) -> Backend:
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
     # Its Stream takes only the Matcher and the Scans of its own backend, which the protocol cannot express.
-    return Backend("python", Matcher, cast("type[protocol.Stream]", Stream), PostfixLines, profile, reason)
+    return Backend("python", Matcher, cast("type[protocol.Stream]", Stream), PostfixLines, None, profile, reason)

@@ -62,7 +62,7 @@ class Replayer:
         *,
         lag: int = LAG,
         kept: int = LIMIT,
-        on_change: Callable[[Delta], object] = lambda _: None,
+        on_change: Callable[[Delta], object] | None = None,
         on_refusal: Callable[[Sequence[Refusal]], object] = lambda _: None,
         on_expiry: Callable[[Mapping[str, Grant]], object] | None = None,
     ) -> None:
@@ -101,7 +101,9 @@ class Replayer:
             self._on_refusal(screened.refused)
         if self._ended_to is not None and screened.batch and min(screened.batch.first) <= self._ended_to:
             self._bring_back(screened.batch, self._ended_to)
-        self._on_change(self.ledger.observe(screened.batch, None))
+        delta = self.ledger.observe(screened.batch, None, watched=self._on_change is not None)
+        if self._on_change is not None:
+            self._on_change(delta)
 
     def advance(self, second: int | None, reference: int) -> None:
         """End the rows whose end lies `lag` seconds or more before a timestamp of the log.
@@ -162,7 +164,8 @@ class Replayer:
     def _restore(self, ends: Mapping[str, int]) -> None:
         rows = {ip: Grant(end, None, "", _BROUGHT_BACK) for ip, end in ends.items() if ip not in self.ledger}
         self.ledger.unexpire(rows)
-        self._on_change(Delta(set=rows))
+        if self._on_change is not None:
+            self._on_change(Delta(set=rows))
 
     def _expire(self, second: int) -> None:
         gone: dict[str, Grant] = {}
@@ -170,6 +173,7 @@ class Replayer:
         self._ended.keep(gone, [row[0] for row in gone.values()])
         if self._ended_to is None or second > self._ended_to:
             self._ended_to = second
-        self._on_change(delta)
+        if self._on_change is not None:
+            self._on_change(delta)
         if self._on_expiry is not None:
             self._on_expiry({ip: row for ip, row in gone.items() if row.why != _BROUGHT_BACK})

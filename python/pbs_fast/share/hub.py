@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pbs_fast.errors import PbsError
 from pbs_fast.share.inbox import MOST_NODES, Got, Read
 from pbs_fast.share.link import connect, require_usable, words
-from pbs_fast.share.message import Message, decode, is_node_name, nodes_of, number_of, stream_of
+from pbs_fast.share.message import Message, decode, is_id, is_node_name, nodes_of, stream_of
 
 if TYPE_CHECKING:
+    from pbs_fast.share.message import Native
     from pbs_fast.share.outbox import Outgoing
     from pbs_fast.share.spec import HubUrl, Secrets
 
@@ -117,12 +118,14 @@ class Hub:
         now: Callable[[], float],
         wake: Callable[[], None],
         jitter: Callable[[], float] = random.random,
+        native: Native | None = None,
     ) -> None:
-        """`now` reads the ledger's clock, `wake` wakes the loop; both are called in the threads."""
+        """`now` reads the ledger's clock, `wake` wakes the loop; both are called in the threads. `native` is for
+        `message.decode`."""
         self.url = url
         self._site, self._node, self._secrets, self._ca = site, node, secrets, ca
         self._stream = stream_of(site, node)
-        self._now, self._wake, self._jitter = now, wake, jitter
+        self._now, self._wake, self._jitter, self._native = now, wake, jitter, native
         self.came: deque[Came] = deque()
         """What the threads hand over, for the loop to take."""
         self.idle = False
@@ -272,30 +275,29 @@ class Hub:
         for stream, entries in answer or ():
             if (node := streams.get(stream)) is None:
                 raise NonsenseError("XREAD: a stream that was not asked for")
-            reading = at[node][0]
-            for got in _parts([self._got(node, reading, each) for each in entries]):
+            for got in _parts(self._got(node, stream.decode(), at[node][0], entries)):
                 self._put(Entries(got))
-            at[node] = reading, _id(entries[-1][0])
+            at[node] = at[node][0], _id(entries[-1][0])
             if len(entries) >= count:
                 full.add(node)
         for node in [node for node in fresh if node not in full]:
             fresh.discard(node)
             self._put(CaughtUp(node, at[node][0]))
 
-    def _got(self, node: str, reading: int, entry: tuple[bytes, Mapping[bytes, bytes] | None]) -> Got:
-        id_, fields = entry
-        m, s = ((fields or {}).get(key, b"") for key in (b"m", b"s"))
-        message = decode(node, stream_of(self._site, node), m, s, self._secrets.keys)
-        return Got(node, reading, _id(id_), message)
+    def _got(
+        self, node: str, stream: str, reading: int, entries: Iterable[tuple[bytes, Mapping[bytes, bytes] | None]]
+    ) -> Iterator[Got]:
+        secrets, native = self._secrets.keys, self._native
+        for id_, fields in entries:
+            m, s = (fields.get(b"m", b""), fields.get(b"s", b"")) if fields else (b"", b"")
+            yield Got(node, reading, _id(id_), decode(node, stream, m, s, secrets, native))
 
 
 def _id(id_: bytes) -> str:
     """The id of an entry. Raises NonsenseError for what is none: the loop calculates with it."""
     text = id_.decode("ascii", "replace")
-    try:
-        number_of(text)
-    except ValueError:
-        raise NonsenseError(f"{text[:40]!r} is no id of an entry") from None
+    if not is_id(text):
+        raise NonsenseError(f"{text[:40]!r} is no id of an entry")
     return text
 
 
@@ -305,7 +307,7 @@ def _names(names: Iterable[bytes]) -> frozenset[str]:
     return frozenset(sorted(found)[:MOST_NODES])
 
 
-def _parts(got: Sequence[Got]) -> Iterator[list[Got]]:
+def _parts(got: Iterable[Got]) -> Iterator[list[Got]]:
     """Entries in parts of about MOST_ROWS rows, or a few messages with revocations, so that the loop can take one at a
     time."""
     part: list[Got] = []

@@ -12,11 +12,11 @@ hub's clock is set, what was read before is not read again, because its times ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import ceil
 from typing import Final, NamedTuple
 
-from pbs_fast.events import SharedRow
+from pbs_fast.events import Grant, SharedRow
 from pbs_fast.share.clock import STEP, HubClock
 from pbs_fast.share.message import Message, Refusal, number_of
 from pbs_fast.share.reading import SILENT, Cause, NodeState, Read, Stream
@@ -31,6 +31,8 @@ AHEAD: Final = 10
 MOST_NODES: Final = 1_000
 #: Seconds after which a node is ready without any hub.
 _PATIENCE = 10
+
+_new_tuple = tuple.__new__
 
 
 class Got(NamedTuple):
@@ -55,13 +57,23 @@ class Inbox:
     """What was read from all hubs. Not for several threads at once."""
 
     def __init__(
-        self, *, node: str, trusted: Iterable[str], longest: int, hubs: int, tombstones: Tombstones, now: float
+        self,
+        *,
+        node: str,
+        trusted: Iterable[str],
+        longest: int,
+        hubs: int,
+        tombstones: Tombstones,
+        now: float,
+        known: Callable[[str], Grant | None] = lambda _: None,
     ) -> None:
-        """`trusted` may hold "*": then `discovered` names the nodes. Our own stream is never read."""
+        """`trusted` may hold "*": then `discovered` names the nodes. Our own stream is never read. `known` gives the
+        live row of an address (`Ledger.get`): what adds nothing to that is no work for guards and ledger."""
         self.counters: list[Counter[str]] = [Counter() for _ in range(hubs)]
         """For each hub: `refused_REASON` (signature, node, clock, replay, malformed, too_long), `refused_rows`,
-        `revoked_rows`, `spent_rows`, `rows`, and `full_CAUSE` for readings."""
+        `revoked_rows`, `spent_rows`, `known_rows`, `rows`, and `full_CAUSE` for readings."""
         self._node, self._longest, self._tombstones, self._began = node, longest, tombstones, now
+        self._known = known
         self._names: set[str] = set()
         self._trusted: frozenset[str] = frozenset(trusted)
         self._streams: list[dict[str, Stream]] = [{} for _ in range(hubs)]
@@ -125,6 +137,8 @@ class Inbox:
         denied: list[Denied] = []
         rows: list[SharedRow] = []
         hub_now = clock.hub(now)
+        cursors: dict[str, str] = {}
+        received: dict[str, int] = {}
         for node, reading, id_, message in got:
             stream = streams.get(node)
             if stream is None:
@@ -132,7 +146,7 @@ class Inbox:
                 continue
             if reading != stream.reading:
                 continue
-            stream.cursor = number_of(id_)
+            cursors[node] = id_
             if not isinstance(message, Message):
                 counters[f"refused_{message}"] += 1
                 continue
@@ -149,14 +163,21 @@ class Inbox:
                 continue
             if hub_now - sent > STEP:
                 stream.doubt(message.run, message.number)
-            stream.heard_at(min(clock.ours(sent), now), now)
+            ours = clock.ours(sent)
+            stream.heard_at(min(ours, now), now)
             counters["refused_rows"] += message.refused
             if message.rows:
-                rows += self._rows(node, message, clock, now, counters)
+                received[node] = received.get(node, 0) + len(message.rows)
+                self._rows(node, message, ours, now, counters, rows)
             elif message.revokes:
                 denied += self._denied(node, message, clock, now)
             elif message.beat is not None:
-                self._beat(node, message, min(clock.ours(sent), now))
+                self._beat(node, message, min(ours, now))
+        for node, id_ in cursors.items():
+            streams[node].cursor = number_of(id_)
+        for node, count in received.items():
+            state = self._nodes.get(node, NodeState(node))
+            self._nodes[node] = state._replace(received=state.received + count)
         if denied:  # rows that came before them
             refuses = self._tombstones.refuses
             rows = [row for row in rows if not refuses(row.ip, row.user, row.node, row.login)]
@@ -232,27 +253,29 @@ class Inbox:
         return now - stream.heard <= SILENT and stream.oldest <= now - reach
 
     def _rows(
-        self, node: str, message: Message, clock: HubClock, now: float, counters: Counter[str]
-    ) -> list[SharedRow]:
-        """What is left of the rows of a message."""
-        time = message.time / 1000
-        passed = max(clock.hub(now) - time, 0.0)
-        ours, longest, refuses = clock.ours(time), self._longest, self._tombstones.refuses
-        found = []
-        spent = revoked = 0
+        self, node: str, message: Message, sent: float, now: float, counters: Counter[str], found: list[SharedRow]
+    ) -> None:
+        """Append what is left of the rows of a message to `found`, but for what adds nothing to the rows that we have
+        of this node: what another hub brought, or an earlier reading. `sent` is the message's time on our clock."""
+        base = min(sent, now)
+        longest, most, known = self._longest, self._longest * 1000, self._known
+        refuses = self._tombstones.refuses if len(self._tombstones) else None
+        spent = revoked = old = 0
         for ip, left, user, format_, host, age in message.rows:
-            end = ceil(now + min(left / 1000, longest) - passed)
-            login = ours - age / 1000
+            end = ceil(base + (left / 1000 if left < most else longest))
+            login = sent - age / 1000
             if end <= now:
                 spent += 1
-            elif refuses(ip, user, node, login):
+            elif refuses is not None and refuses(ip, user, node, login):
                 revoked += 1
+            elif (row := known(ip)) is not None and row[0] >= end and row[5] == node and row[1] == user:
+                old += 1
             else:
-                found.append(SharedRow(ip, end, login, user, format_, host, node))
-        counters.update(spent_rows=spent, revoked_rows=revoked, rows=len(found))
-        state = self._nodes.get(node, NodeState(node))
-        self._nodes[node] = state._replace(received=state.received + len(message.rows))
-        return found
+                found.append(_new_tuple(SharedRow, (ip, end, login, user, format_, host, node)))
+        for name, count in (("spent_rows", spent), ("revoked_rows", revoked), ("known_rows", old)):
+            if count:
+                counters[name] += count
+        counters["rows"] += len(message.rows) - spent - revoked - old
 
     def _denied(self, node: str, message: Message, clock: HubClock, now: float) -> list[Denied]:
         found = []

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from pbs_fast.ledger.manual import key_of
@@ -24,6 +25,8 @@ MOST_BYTES = 32_768
 LONGEST_USER = 256
 LONGEST_HOST = 255
 LONGEST_FORMAT = 64
+#: Longest name of a run, in bytes.
+LONGEST_RUN = 64
 #: Longest name of a node, and longest reason of a revocation, in bytes.
 LONGEST_NODE = 255
 LONGEST_WHY = 500
@@ -36,6 +39,12 @@ _MOST = 1 << 53
 #: Why a whole message is refused; `malformed` includes another version.
 Refusal = Literal["signature", "malformed", "too_long"]
 What = Literal["ip", "network", "user", "node"]
+Fields = tuple[str, int, str | None, str, str, int]
+"""Those of a Row."""
+Native = Callable[[bytes, int, int, int, int, int], tuple[str, int, int, tuple[Fields, ...]] | None]
+"""`_core.shared_rows`: run, number, time and rows of a message whose form is exactly that of a Writer and whose texts
+are printable ASCII, given MOST_ROWS and the longest run, user, format and host; None for all others. Many times as fast
+as reading JSON, and no second set of rules: what it takes means the same to `decode`."""
 
 
 class Row(NamedTuple):
@@ -116,9 +125,14 @@ def is_node_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def is_id(text: str) -> bool:
+    """Whether it is an entry's id: `number_of` does not fail."""
+    return _ID.fullmatch(text) is not None
+
+
 def number_of(id_: str) -> tuple[int, int]:
     """The two numbers of an entry's id, `ms-sequence`: ids are ordered by them. Raises ValueError."""
-    if not _ID.fullmatch(id_):
+    if not is_id(id_):
         raise ValueError(id_)
     ms, _, sequence = id_.partition("-")
     return int(ms), int(sequence or 0)
@@ -192,12 +206,27 @@ def acceptable_revoke(node: str, revoke: Revoke) -> bool:
     return _revoke(node, json.loads(_revoke_json(node, revoke))) is not None
 
 
-def decode(node: str, stream: str, m: bytes, s: bytes, secrets: Sequence[bytes]) -> Message | Refusal:
-    """The message of an entry of a node's stream, or why it is refused. Any of the secrets may have signed it."""
+_row_of: Callable[[Fields], Row] = partial(tuple.__new__, Row)
+
+
+def decode(
+    node: str, stream: str, m: bytes, s: bytes, secrets: Sequence[bytes], native: Native | None = None
+) -> Message | Refusal:
+    """The message of an entry of a node's stream, or why it is refused. Any of the secrets may have signed it.
+
+    With `native` the result is the same, sooner.
+    """
     if len(m) > MOST_BYTES:
         return "too_long"
-    if not any(hmac.compare_digest(sign(secret, stream, m), s) for secret in secrets):
+    for secret in secrets:
+        if hmac.compare_digest(sign(secret, stream, m), s):
+            break
+    else:
         return "signature"
+    if native is not None:
+        found = native(m, MOST_ROWS, LONGEST_RUN, LONGEST_USER, LONGEST_FORMAT, LONGEST_HOST)
+        if found is not None:
+            return Message(*found[:3], tuple(map(_row_of, found[3])))
     try:
         record = json.loads(m)
     except (ValueError, RecursionError):
@@ -206,7 +235,7 @@ def decode(node: str, stream: str, m: bytes, s: bytes, secrets: Sequence[bytes])
         return "malformed"
     fields: list[Any] = [record.get(key) for key in "bqtk"]
     run, number, time, kind = fields
-    if not (_text(run, 64) and _whole(number) and _whole(time) and isinstance(kind, str)):
+    if not (_text(run, LONGEST_RUN) and _whole(number) and _whole(time) and isinstance(kind, str)):
         return "malformed"
     head = run, number, time
     if kind == "beat":

@@ -8,7 +8,8 @@ is spelled alike by all.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 
 from pbs_fast.util.addresses import parse_canonical
 
@@ -20,6 +21,19 @@ def is_canonical(text: str) -> bool:
     is refused: Postfix asks for `192.0.2.1`.
     """
     return parse_canonical(text) is not None
+
+
+def strange(keys: Iterable[str]) -> list[str]:
+    """Those that are not canonical (`is_canonical`): a few C functions for all of them."""
+    keys = list(keys)
+    fours = [key for key in keys if ":" not in key]
+    sixes = [key for key in keys if ":" in key] if len(fours) < len(keys) else []
+    try:
+        for _ in map(socket.inet_pton, repeat(socket.AF_INET), fours):
+            pass  # an IPv4 text that it takes is canonical (`parse_canonical`)
+    except (OSError, ValueError):
+        sixes = keys
+    return [key for key in sixes if not is_canonical(key)]
 
 
 def exim(ip: str) -> str:

@@ -24,6 +24,7 @@ mod record;
 mod scan;
 mod sequence;
 mod sessions;
+mod shared;
 mod span;
 mod spec;
 mod stream;
@@ -42,6 +43,7 @@ pub use pattern::engine::one_pass;
 pub use postfix::{PostfixKind, PostfixLine, PostfixLines};
 pub use record::{Ending, Missed, What};
 pub use scan::Scan;
+pub use shared::{SharedBounds, SharedRow, SharedRows};
 pub use spec::FormatSpec;
 pub use stream::{Event, Stream};
 

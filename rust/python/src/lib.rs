@@ -379,6 +379,23 @@ impl PostfixScan {
     }
 }
 
+/// Run, number, time and rows of another node's message.
+fn shared<'py>(py: Python<'py>, found: &pbs_core::SharedRows<'_>) -> PyResult<Bound<'py, PyTuple>> {
+    // Nearly all rows of a message have one format and one host.
+    let mut kept = [("", PyString::new(py, "")), ("", PyString::new(py, ""))];
+    let mut rows = Vec::with_capacity(found.rows.len());
+    for row in &found.rows {
+        for (text, kept) in [row.format, row.host].into_iter().zip(&mut kept) {
+            if kept.0 != text {
+                *kept = (text, PyString::new(py, text));
+            }
+        }
+        let [(_, format), (_, host)] = &kept;
+        rows.push((row.ip, row.left, row.user, format, host, row.age).into_pyobject(py)?);
+    }
+    (found.run, found.number, found.time, PyTuple::new(py, rows)?).into_pyobject(py)
+}
+
 /// The bounds of a part of some bytes, None where they are outside.
 fn within(len: usize, start: isize, stop: Option<isize>) -> Option<(usize, usize)> {
     let index = |at: isize| usize::try_from(at).ok();
@@ -409,6 +426,7 @@ fn kind(py: Python<'_>, what: What) -> Bound<'_, PyString> {
 mod _core {
     use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
+    use pyo3::types::PyTuple;
 
     #[pymodule_export]
     use super::{Matcher, PostfixLines, PostfixScan, Scan, Stream};
@@ -423,6 +441,25 @@ mod _core {
     const MAX_AHEAD: i64 = pbs_core::MAX_AHEAD;
     #[pymodule_export]
     const MAX_USERS: u32 = pbs_core::MAX_USERS;
+
+    /// What another node's message of rows holds, if it has the writer's form.
+    #[pyfunction]
+    #[pyo3(signature = (m, rows, run, user, format, host, /))]
+    fn shared_rows<'py>(
+        py: Python<'py>,
+        m: &[u8],
+        rows: usize,
+        run: usize,
+        user: usize,
+        format: usize,
+        host: usize,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let bounds = pbs_core::SharedBounds { rows, run, user, format, host };
+        match pbs_core::SharedRows::parse(m, bounds) {
+            Some(found) => super::shared(py, &found).map(Some),
+            None => Ok(None),
+        }
+    }
 
     /// Why a pattern is not one-pass.
     #[pyfunction]

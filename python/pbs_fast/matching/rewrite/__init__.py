@@ -153,11 +153,13 @@ class Rewriter:
         """
         if self.logtime is not None:
             return False
-        return any(self._has_month(data, at, stop) for at in _samples(data, start, stop))
+        for at in _samples(data, start, stop):
+            usual = data[at : at + 3] in _ENGLISH or data[at : at + 1] in _OTHERS
+            if not usual and self._has_month(data, at, stop):
+                return True
+        return False
 
     def _has_month(self, data: bytes, at: int, stop: int) -> bool:
-        if data[at : at + 3] in _ENGLISH or data[at : at + 1] in _OTHERS:
-            return False
         from pbs_fast.matching.rewrite.prefixes import MONTHS_WRAPPER
 
         newline = data.find(b"\n", at, stop)

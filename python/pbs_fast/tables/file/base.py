@@ -36,7 +36,7 @@ from pbs_fast.tables.file.foreign import (
 from pbs_fast.tables.file.modes import Readable, exim_group
 from pbs_fast.tables.file.mtimes import AheadTimes, Mtimes
 from pbs_fast.tables.file.states import FileState, LastSeen, RowState
-from pbs_fast.tables.keys import SPELLINGS, address_of, is_canonical
+from pbs_fast.tables.keys import SPELLINGS, address_of, strange
 from pbs_fast.tables.locks import Patience, TableBusyError
 from pbs_fast.tables.owner import Record, TableLock, owner_file
 from pbs_fast.tables.protocol import Row, TableOptions
@@ -64,6 +64,8 @@ class FileTable(ABC):
     """Whether a library or program opens files by name, which follows links."""
     may_crash: ClassVar[bool] = False
     """Whether the engine may crash or loop for ever on a torn file."""
+    looks_first: ClassVar[bool] = False
+    """Whether `_write` does nothing, and returns False, if the file is not `_intact`."""
 
     def __init__(self, spec: TableSpec, options: TableOptions, lock: TableLock | None = None) -> None:
         """Take the table lock (or use the one given) and create an empty table if there is none.
@@ -123,7 +125,7 @@ class FileTable(ABC):
         if self._row_state is RowState.UNREAD:
             self._accept()
         values = self._template.render_all(rows, self._options.wall)
-        self._rows = {ip: value for ip, value in values.items() if is_canonical(ip) or self._refuse(ip)}
+        self._rows = self._accepted(values, values)
         self._row_state = RowState.KNOWN
         self._replace()
 
@@ -133,7 +135,8 @@ class FileTable(ABC):
             self._row_state = RowState.KNOWN
         put = self._changed(delta)
         gone = [ip for ip in delta.removed if ip in self._rows]
-        if self._state is FileState.CURRENT and not (self._last_seen.unaltered() and self._intact()):
+        looks = bool(self.looks_first and (put or gone))
+        if self._state is FileState.CURRENT and not (self._last_seen.unaltered() and (looks or self._intact())):
             self._state = FileState.ALTERED
         done = self._state is FileState.CURRENT and (not (put or gone) or self._write_in_place(put, gone))
         self._update_rows(put, gone)
@@ -222,22 +225,24 @@ class FileTable(ABC):
     def _changed(self, delta: Delta) -> dict[str, bytes]:
         """Rows whose value differs: a renewal changes nothing unless the value holds {user} or {expires}."""
         current = self._rows
-        return {
-            ip: value
-            for ip, value in self._template.render_all(delta.set, self._options.wall).items()
-            if current.get(ip) != value and (ip in current or is_canonical(ip) or self._refuse(ip))
-        }
+        values = self._template.render_all(delta.set, self._options.wall)
+        put = {ip: value for ip, value in values.items() if current.get(ip) != value}
+        return self._accepted(put, (ip for ip in put if ip not in current))
 
     def _update_rows(self, put: Mapping[str, bytes], gone: Iterable[str]) -> None:
         self._rows.update(put)
         for ip in gone:
             del self._rows[ip]
 
-    def _refuse(self, ip: str) -> bool:
-        """Count a key that is not one canonical address; always False."""
-        self.refused += 1
-        log.error("%s: rejected the key %.80r, which is not one canonical address; please report it", self._file, ip)
-        return False
+    def _accepted(self, rows: dict[str, bytes], new: Iterable[str]) -> dict[str, bytes]:
+        """The rows without those of the `new` keys that are not one canonical address; these are counted."""
+        for ip in strange(new):
+            del rows[ip]
+            self.refused += 1
+            log.error(
+                "%s: rejected the key %.80r, which is not one canonical address; please report it", self._file, ip
+            )
+        return rows
 
     def _accept(self) -> dict[str, bytes]:
         """The rows in the file at a start; TableError unless all are ours."""
@@ -287,6 +292,8 @@ class FileTable(ABC):
             return False
         if done:
             self._state = FileState.CURRENT
+        elif self.looks_first:
+            self._state = FileState.ALTERED
         self._patience.done()
         return done
 
@@ -309,22 +316,16 @@ class FileTable(ABC):
             self._mtimes.installed()
             self._lock.certify(Record(self._parsed, self._options.grace, self._options.value))
             self._open()
-        except OSError as error:
-            self._clean_up(target)
-            raise space_error(error)(os_error("cannot write", self._file, error)) from error
-        except EngineError as error:
-            self._clean_up(target)
-            raise TableError(failure("cannot write", self._file, str(error))) from error
-        except TableError:
-            self._clean_up(target)
+        except (OSError, EngineError, TableError) as error:
+            with suppress(OSError):  # of a read-only file system
+                self._discard(target)
+            if isinstance(error, OSError):
+                raise space_error(error)(os_error("cannot write", self._file, error)) from error
+            if isinstance(error, EngineError):
+                raise TableError(failure("cannot write", self._file, str(error))) from error
             raise
         if self._state is FileState.ALTERED:
             log.warning("%s was removed, replaced or changed by another program; restored", self._file)
         self._state = FileState.CURRENT
         self._patience.done()
         self._replace_seconds = time.monotonic() - start
-
-    def _clean_up(self, target: Path) -> None:
-        """Remove an incomplete new file, unless the file system is read-only."""
-        with suppress(OSError):
-            self._discard(target)

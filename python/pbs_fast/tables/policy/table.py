@@ -27,7 +27,7 @@ from pbs_fast.serving.port import Client
 from pbs_fast.serving.server import Server
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.served.table import Reply, ServedTable
+from pbs_fast.tables.served.table import MakeRow, Reply, ServedTable
 from pbs_fast.tables.value import as_word
 from pbs_fast.util.addresses import canonical
 
@@ -179,20 +179,27 @@ class PolicyTable(ServedTable[Login]):
         if len(self._accepted) > _MESSAGES:
             del self._accepted[next(iter(self._accepted))]
 
-    def _row(self, ip: str, grant: Grant, before: Login | None) -> Login:
+    def _maker(self) -> MakeRow[Login]:
         now = int(self._options.clock())
-        # The row of a login ends one grace after it; one that ends later is kept by an open session or by hand.
-        since = self._options.wall(grant.expires) - self._options.grace
-        if since > now:
-            since = before.since if before is not None and before.user == grant.user else now
-        if before is None:
-            return Login(grant.expires, ip, grant.user, since, ())
-        others = before.others
-        if before.user not in (None, grant.user):
-            others = ((before.user, before.since), *others)
-        if others:
-            others = tuple(each for each in others if each[0] != grant.user and each[1] > now - TOGETHER)[:_OTHERS]
-        return Login(grant.expires, ip, grant.user, since, others)
+        # The row of a login ends one grace after it; one that ends later is kept by an open session or by hand. The
+        # clocks are asked once for all rows of a change.
+        back = self._options.wall(0) - self._options.grace
+
+        def make(ip: str, grant: Grant, before: Login | None) -> Login:
+            expires, user = grant.expires, grant.user
+            since = expires + back
+            if since > now:
+                since = before.since if before is not None and before.user == user else now
+            if before is None:
+                return Login(expires, ip, user, since, ())
+            others = before.others
+            if before.user not in (None, user):
+                others = ((before.user, before.since), *others)
+            if others:
+                others = tuple(each for each in others if each[0] != user and each[1] > now - TOGETHER)[:_OTHERS]
+            return Login(expires, ip, user, since, others)
+
+        return make
 
     def _shown(self, row: Login) -> Row:
         return Row("OK", row.user, None)

@@ -40,14 +40,14 @@ class Rows(Generic[R]):
     def put(self, ip: str, row: R) -> None:
         """Set the row of an address."""
         self.exact[ip] = row
-        if (network := self._network(ip)) is not None:
+        if self._drop is not None and (network := self._network(ip)) is not None:
             # The dict is replaced, so that the server's thread never iterates over one that changes.
             self._networks[network] = {**self._networks.get(network, {}), ip: row}
 
     def remove(self, ip: str) -> None:
         """Remove it, if there is one."""
         self.exact.pop(ip, None)
-        if (network := self._network(ip)) is not None and network in self._networks:
+        if self._drop is not None and (network := self._network(ip)) is not None and network in self._networks:
             left = {other: row for other, row in self._networks[network].items() if other != ip}
             if left:
                 self._networks[network] = left

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, NamedTuple
 
 from pbs_fast.events import Delta, Grant
@@ -23,7 +23,7 @@ from pbs_fast.metrics.snapshot import Histogram
 from pbs_fast.serving.framing import Decoder, FramingError
 from pbs_fast.serving.port import Client, Port
 from pbs_fast.serving.server import Server
-from pbs_fast.tables.keys import is_canonical
+from pbs_fast.tables.keys import strange
 from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
@@ -31,6 +31,9 @@ from pbs_fast.tables.served import endpoint
 from pbs_fast.tables.served.rows import R, Rows, network_bits
 
 log = logging.getLogger(__name__)
+
+MakeRow = Callable[[str, Grant, R | None], R]
+"""Makes a row of an address, its grant and the row that it has so far."""
 
 
 class Reply(NamedTuple):
@@ -92,8 +95,7 @@ class ServedTable(ABC, Generic[R]):
     def rebuild(self, rows: Mapping[str, Grant]) -> None:
         """Hold exactly these; from now on an address without row has none."""
         fresh: Rows[R] = Rows(self._bits)
-        for ip, grant in rows.items():
-            self._put(fresh, ip, grant)
+        self._put(fresh, rows)
         self._rows = fresh
         self._known = True
 
@@ -101,8 +103,7 @@ class ServedTable(ABC, Generic[R]):
         """Publish the changes."""
         for ip in delta.removed:
             self._rows.remove(ip)
-        for ip, grant in delta.set.items():
-            self._put(self._rows, ip, grant)
+        self._put(self._rows, delta.set)
 
     def heartbeat(self) -> None:
         """Set the heartbeat of the table lock, and check."""
@@ -161,8 +162,8 @@ class ServedTable(ABC, Generic[R]):
         """What to answer; None for later. Raises FramingError for what is no request."""
 
     @abstractmethod
-    def _row(self, ip: str, grant: Grant, before: R | None) -> R:
-        """The row of an address, in place of the one `before`."""
+    def _maker(self) -> MakeRow[R]:
+        """What makes the rows of one change."""
 
     @abstractmethod
     def _shown(self, row: R) -> Row | None:
@@ -173,12 +174,16 @@ class ServedTable(ABC, Generic[R]):
         row = self._rows.find(ip)
         return None if row is None or row.end <= self._options.now() else row
 
-    def _put(self, rows: Rows[R], ip: str, grant: Grant) -> None:
-        if ip in rows.exact or is_canonical(ip):
-            rows.put(ip, self._row(ip, grant, self._rows.exact.get(ip)))
-            return
-        self.refused += 1
-        log.error("%s: rejected the key %.80r, which is not one canonical address; please report it", self.spec, ip)
+    def _put(self, rows: Rows[R], grants: Mapping[str, Grant]) -> None:
+        """Set the rows of grants in `rows`."""
+        before, make = self._rows.exact.get, self._maker()
+        refused = strange(ip for ip in grants if ip not in rows.exact)
+        for ip in refused:
+            self.refused += 1
+            log.error("%s: rejected the key %.80r, which is not one canonical address; please report it", self.spec, ip)
+        for ip, grant in grants.items():
+            if not refused or ip not in refused:
+                rows.put(ip, make(ip, grant, before(ip)))
 
     def _serve(self) -> Server:
         given = self._options.listener

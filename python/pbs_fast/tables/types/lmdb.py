@@ -70,6 +70,7 @@ class LmdbTable(CompactedTable):
     window = 0.0  # a change costs Postfix nothing
     by_path = True
     may_crash = True
+    looks_first = True
 
     _env: Any = None
     _lock_fd = -1
@@ -141,8 +142,8 @@ class LmdbTable(CompactedTable):
         def write(txn: Any) -> bool:
             if txn.stat()["entries"] != expected:
                 return False
-            for ip, value in put.items():
-                txn.put(spell(ip).encode(), value)
+            with txn.cursor() as cursor:
+                cursor.putmulti([(spell(ip).encode(), value) for ip, value in put.items()])
             for ip in gone:
                 txn.delete(spell(ip).encode())
             return True

@@ -54,6 +54,8 @@ def lock_file(file: Path) -> Path:
 class EximLmdbTable(LmdbTable):
     """Changed in place, one transaction per delta; running Exims read the state from when they opened it."""
 
+    looks_first = False  # at the rows only, not at the lock file
+
     _built: Any = None
     """The engine of a new pair that is not yet renamed into place."""
     _lock_inode = (0, 0)
