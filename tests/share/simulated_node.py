@@ -92,6 +92,8 @@ class Node:
         self.sure: dict[str, tuple[str, int]] = {}
         """Our own logins that nobody revoked since: user, and the end that they give at least."""
         self.number = 0
+        self.said = 0.0
+        """When it last sent rows."""
         self.runs = 0
         self.start()
 
@@ -262,6 +264,8 @@ class Node:
         stream = stream_of(SITE, self.name)
         self.outbox.end_was(number, hub.last(stream), self.now)
         made = self.outbox.entries(number, link.clock, self.now)
+        if any(b'"k":"rows"' in each.entry.m for each in made):
+            self.said = time
         if link.breaks_after is not None:
             for each in made[: link.breaks_after]:
                 self.put(hub, stream, each)

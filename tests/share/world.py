@@ -213,6 +213,9 @@ class World:
         # A hub that was hit twice within a minute gets all rows again a minute after the first time.
         late = any(node.outbox.sends_all_at(number) for node in self.nodes for number in range(len(self.hubs)))
         self.pass_time(70 if late else 10)
+        for _ in range(10):
+            if any(node.said == self.time for node in self.nodes):
+                self.pass_time(1)  # a renewal of just now: those who had their turn before read it in the next second
         self.check_quiet()
 
 
