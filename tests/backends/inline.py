@@ -91,3 +91,9 @@ ZONE = ((-(1 << 40), 3600), (SPRING, 7200), (AUTUMN, 3600))
 UTC = ((-(1 << 40), 0),)
 #: 2026-03-04 07:00:00 UTC.
 REFERENCE = 1772607600
+
+#: A timestamp without a year, and its second in a zone one hour east of UTC.
+TIMESTAMP = "Mar  4 07:12:09"
+AT = REFERENCE - 3600 + 12 * 60 + 9
+#: A login of the format alpha.
+LOGIN = "LOGIN, user=lena, ip=[192.0.2.7]"

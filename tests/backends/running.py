@@ -61,6 +61,17 @@ def run(core: Backend | str, data: bytes, setting: Setting = DEFAULT, cuts: Iter
     return resolve_order(make, m, scans, setting)
 
 
+def events(core: Backend, *lines: str | bytes, setting: Setting = DEFAULT) -> list[Event]:
+    """What comes of these lines."""
+    data = b"".join((x.encode() if isinstance(x, str) else x) + b"\n" for x in lines)
+    return run(core, data, setting).events
+
+
+def told(core: Backend, *lines: str | bytes, setting: Setting = DEFAULT) -> list[str | None]:
+    """Address of each event, reason of each missed line."""
+    return [event.reason or event.ip for event in events(core, *lines, setting=setting)]
+
+
 def resolve_order(make: Any, m: Matcher, scans: Sequence[Any], setting: Setting) -> Outcome:
     listed = make(m, source="s", gap=setting.gap, live=setting.live, fold=setting.fold)
     folded = make(m, source="s", gap=setting.gap, live=setting.live, fold=setting.fold)

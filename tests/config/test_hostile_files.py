@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from pbs_fast.config import load, merge
 from pbs_fast.errors import ConfigError, FormatError
@@ -23,6 +22,7 @@ from pbs_fast.matching.site import site_formats
 from pbs_fast.util import admin_files
 from pbs_fast.util.admin_files import parse_toml, read_admin_file
 from pbs_fast.util.postconf import OUTPUT_LIMIT, Postconf
+from support.examples import scaled
 
 
 def read_configuration(path: str) -> object:
@@ -140,7 +140,7 @@ def test_no_text_raises_anything_but_its_one_line(tmp_path: Path, what: str, see
     path = tmp_path / "file.toml"
     # A mutated configuration takes 3 ms.
     text, count = (DENY, 2000) if what == "deny list" else (CONFIG, 500)
-    count = count * settings().max_examples // 150
+    count = scaled(count)
     path.write_text(text)
     READERS[what](str(path))
     refused = taken = 0

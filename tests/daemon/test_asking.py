@@ -20,6 +20,8 @@ from daemon.conftest import a_place
 from daemon.running import PATIENCE, PROGRAM, Site, login, noise, pbs
 from mta import wait_for
 from mta.postfix import require_postfix, running
+from pbs_fast.cli import main
+from pbs_fast.control import client
 
 A, B, C, D = "203.0.113.1", "203.0.113.2", "2001:db8::3", "203.0.113.4"
 
@@ -132,16 +134,19 @@ def test_a_grant_that_cannot_be_written(site: Site) -> None:
         wait_for("the row", lambda who=who: not pbs("why", f"--config={site.config}", who).returncode, seconds=PATIENCE)  # type: ignore[misc]
 
 
-def test_a_daemon_that_hangs(site: Site) -> None:
+def test_a_daemon_that_hangs(site: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    # A stopped process answers never, so ten seconds tell no more than half a second.
+    monkeypatch.setattr(client.ask, "__kwdefaults__", {"patience": 0.5})
     daemon = site.start()
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
-        done = pbs("status", f"--config={site.config}")
+        status = main(["status", f"--config={site.config}"])
     finally:
         os.kill(daemon.pid, signal.SIGCONT)
-    assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.endswith("; the whole process is stopped or hangs\n")
+    out, err = capfd.readouterr()
+    assert (status, out) == (4, "")
+    assert err.count("\n") == 1
+    assert err.endswith("; the whole process is stopped or hangs\n")
 
 
 def test_list_of_a_table_in_memory(site: Site) -> None:

@@ -104,10 +104,12 @@ def test_three_hours_are_over(blocking: Blocking) -> None:
     site = blocking.site
     assert "grace = 10800\n" in site.config.read_text()
     site.grace = 10_800
+    clocks = site.set_clocks()
     site.cover()
-    site.append(sshd(A, at=time.time() - 10_799.0 + 12), sshd(B, at=time.time() - 60))
+    site.append(sshd(A, at=time.time() - 10_000), sshd(B, at=time.time() - 60))
     (site.place / "blocked").write_text(f"{SIX}\n{B}\n")  # what an earlier daemon had told
     daemon = site.start()
+    clocks.advance(900)
     wait_for("A's end", lambda: blocking.told()[-1:] == [f"del {A}"])
     assert sorted(blocking.told()[:-1]) == sorted([f"del {SIX}", f"add {A}", f"add {B}"])
     site.wait_rows(B)  # the state file forgets an address when the program has been told

@@ -120,12 +120,12 @@ def test_in_a_time_namespace_with_another_boot_clock(site: Site) -> None:
     done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False) if os.geteuid() == 0 else None
     if done is None or done.returncode or shutil.which("unshare") is None:
         unavailable("a time namespace needs root and a kernel that has it")
-    site.grace = 3
+    site.grace = 6
     site.append(noise(time.time() - 7200))
     daemon = site.start(prefix=[*words, "--"])
     begun = time.monotonic()
     site.append(login(A))
     site.wait_said(f"removed {A}")
     site.wait_rows()
-    assert time.monotonic() - begun > 1.9  # a timestamp is cut to its second
+    assert time.monotonic() - begun > 4.9  # a timestamp is cut to its second
     daemon.kill()

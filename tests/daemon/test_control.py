@@ -422,7 +422,8 @@ def test_what_is_in_trouble_is_noticed(site: Site) -> None:
 def test_watchers_see_what_happens(site: Site) -> None:
     """What the audit lines say, and what the log says only in debugging, as it happens."""
     site.deny.write_text('[[deny]]\nusers = ["mallory"]\n')
-    site.grace = 3
+    site.grace = 600
+    clocks = site.set_clocks()
     site.cover()
     site.start()
     events: list[Event | Lost] = []
@@ -450,6 +451,7 @@ def test_watchers_see_what_happens(site: Site) -> None:
     wait_for("the manual grant", lambda: [each for each in of("granted") if each["ip"] == D], seconds=PATIENCE)
     revoked(site, ip=D)
     assert "pid=" in seen("revoked")["why"]
+    clocks.advance(site.grace + 1)
     assert seen("expired")["ip"] in (A, C)
     reply = asked(site, Reload())
     assert (reply["text"], reply["warnings"]) == (seen("reloaded")["text"], [])

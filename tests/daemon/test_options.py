@@ -66,9 +66,12 @@ def test_debug_explains_each_address(site: Site) -> None:
 
 def test_the_lines_of_one_login_without_debug(site: Site) -> None:
     """One audit line a grant and one a removal, one an hour of what is refused; renewals are for --debug."""
-    site.grace = 3
+    site.grace = 60
+    clocks = site.set_clocks()
     site.start()
     site.append(login(A, "ann"), login(A, "bob"), login("127.0.0.1"), login("127.0.0.1"))
+    site.wait_rows(A)
+    clocks.advance(site.grace + 1)
     site.wait_said("(expired)")
     lines = [line[16:] for line in site.said().splitlines()]
     about = [line.split(" until=")[0] for line in lines if A in line or "127.0.0.1" in line]

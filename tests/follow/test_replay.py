@@ -26,6 +26,7 @@ from pbs_fast.sources.file.replay import Replay
 from pbs_fast.sources.file.search import SLACK, find_start
 from pbs_fast.sources.file.source import FileSource
 from pbs_fast.sources.wakeup import Hints
+from support.examples import scaled
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -270,7 +271,7 @@ def search(path: Path) -> Counter[str]:
     done."""
     done: Counter[str] = Counter()
 
-    @settings(deadline=None, max_examples=100, database=None, derandomize=True)
+    @settings(deadline=None, max_examples=scaled(100), database=None, derandomize=True)
     # Whole blocks without a timestamp: random search alone found such a log in most runs only.
     @example(seed=1, disorder=0, bare=0.99)
     @example(seed=2, disorder=300, bare=0.99)

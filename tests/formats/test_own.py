@@ -106,6 +106,11 @@ def test_a_sites_own_stand_before_the_catalogue(tmp_path: Path) -> None:
             one("hi {ip}", more="[[format.sample]]\nkind = 'login'\nmessage = 'ho 192.0.2.1'\n"),
             "pbs.toml:5: sample 1 is a",
         ),
+        (
+            one("hi {ip}", more="[format.own_log]\nprobe = 'hi (?=x)'\n"),
+            "pbs.toml:6: probe holds (?=, whose time no engine here can bound; leave it out",
+        ),
+        (one("^[LOGTIME] ü {ip}", "line_login"), "pbs.toml:4: line_login pattern 1 holds a byte that is not printable"),
         (one("^[LOGTIME] (?=x)(.*)", "line_login"), "pbs.toml:4: line_login pattern 1 holds look-around ((?=)"),
         (one("^[LOGTIME] (.)\\\\2{ip}", "line_login"), "pbs.toml:4: line_login pattern 1 holds a back reference"),
         (one("^[LOGTIME] .*+{ip}", "line_login"), "pbs.toml:4: line_login pattern 1 holds a possessive or atomic part"),

@@ -40,8 +40,10 @@ def _matcher(core: Backend) -> Matcher:
 def test_samples_give_what_they_say_in_a_containers_log(core: Backend, wrapper: str, name: str) -> None:
     samples = [sample for sample in SAMPLES if sample.format == name and not sample.prefix]
     assert samples
-    for sample in samples:
-        for envelope in envelopes(sample):
+    turn = list(WRAPPERS).index(wrapper)
+    for number, sample in enumerate(samples, turn):
+        # A wrapper knows nothing of what it holds: of a sample each takes every other envelope, of the next the others.
+        for envelope in envelopes(sample)[number % len(WRAPPERS) :: len(WRAPPERS)]:
             log = lines(sample, envelope, INNER).decode().splitlines()
             wrapped = "".join(WRAPPERS[wrapper](line) + "\n" for line in log).encode()
             reader = Reader(core, _matcher(core), source="sample", gap=0, live=False, fold=False)

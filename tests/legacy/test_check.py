@@ -11,6 +11,9 @@ from mta import require_perl, unavailable
 from pbs_fast.cli import main
 from pbs_fast.legacy import check
 
+#: Perl runs for each.
+pytestmark = pytest.mark.system
+
 Output = pytest.CaptureFixture[str]
 
 CONFIG = r"""

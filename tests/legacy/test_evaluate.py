@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from mta import require_perl
+from mta import require_perl, wait_for
 from pbs_fast.cli import main
 from pbs_fast.errors import ConfigError
 from pbs_fast.legacy import evaluate as module
@@ -70,10 +71,17 @@ def test_a_file_that_hangs_is_ended_with_what_it_started(config: Path, monkeypat
     config.write_text(f"system('sleep', '{LONG}');\n1;\n")
     with pytest.raises(ConfigError, match="perl did not come to the end of it within 1 s"):
         evaluate(str(config))
-    # As pgrep does, which is not everywhere.
-    running = [process.read_bytes() for process in Path("/proc").glob("[0-9]*/cmdline") if process.exists()]
-    assert any(b"python" in each or b"pytest" in each for each in running)
-    assert f"sleep\0{LONG}\0".encode() not in running
+    assert any(b"python" in each or b"pytest" in each for each in running())
+    wait_for("the end of what it started", lambda: f"sleep\0{LONG}\0".encode() not in running())
+
+
+def running() -> list[bytes]:
+    """What runs here, as pgrep says, which is not everywhere."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(process.read_bytes())
+    return found
 
 
 def test_the_old_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,9 @@ from legacy.counterparts import PATTERNS
 from legacy.imported import imported
 from pbs_fast.legacy import place
 
+#: Perl runs for each.
+pytestmark = pytest.mark.system
+
 DOVECOT = PATTERNS["dovecot"].perl
 
 

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from legacy.counterparts import PATTERNS
 from legacy.imported import Imported, imported
 from legacy.lines import lines
+from support.examples import examples
 
 #: The three-pattern forms are lines that only together are a login; test_counterparts.py has them.
 WHOLE = [name for name, case in PATTERNS.items() if "PID_pat" not in case.perl]
@@ -41,7 +42,7 @@ def test_what_the_old_pattern_takes_is_taken(name: str, share: Callable[[object]
     pattern = site.pattern("pat")
     told = "refused on purpose" in site.notes
 
-    @settings(max_examples=30)
+    @examples(30)
     @given(lines(pattern, odd=False))
     def check(drawn: tuple[str, str]) -> None:
         line, ip = drawn
@@ -59,7 +60,7 @@ def test_odd_text_never_makes_another_address(name: str) -> None:
     pattern = site.pattern("pat")
     seen = 0
 
-    @settings(max_examples=30)
+    @examples(30)
     @given(lines(pattern, odd=True), st.sampled_from(["", " nmsgs=1/2", ", lip=192.0.2.1", " (more)"]))
     def check(drawn: tuple[str, str], rest: str) -> None:
         nonlocal seen

@@ -47,8 +47,14 @@ def total(found: Series, family: str) -> float:
 
 def wait_metrics(site: Site, what: str, probe: Callable[[Series], bool]) -> Series:
     """The first numbers for which the condition holds; a snapshot is made every 2 s."""
-    wait_for(what, lambda: probe(metrics(site)), seconds=PATIENCE)
-    return metrics(site)
+
+    def found() -> Series | None:
+        series = metrics(site)
+        return series if probe(series) else None
+
+    series = wait_for(what, found, seconds=PATIENCE)
+    assert series is not None
+    return series
 
 
 @pytest.fixture

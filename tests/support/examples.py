@@ -8,6 +8,11 @@ from hypothesis import settings
 _USUAL = 150
 
 
+def scaled(count: int) -> int:
+    """`count` by the profile `ci`, and by other profiles as much as these have of the usual number."""
+    return max(10, count * settings().max_examples // _USUAL)
+
+
 def examples(count: int) -> settings:
-    """`count` examples by the profile `ci`, and of other profiles as much as these have of the usual number."""
-    return settings(max_examples=max(10, count * settings().max_examples // _USUAL))
+    """The settings of a property with so many examples by the profile `ci`."""
+    return settings(max_examples=scaled(count))
