@@ -197,12 +197,10 @@ def test_tls(new_hub: NewHub, tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_has_expired(new_hub: NewHub) -> None:
-    if shutil.which("faketime") is None:
-        unavailable("faketime is not installed")
     hub = new_hub(tls=True)
-    signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1", "-extfile", "hub.ext"]
+    signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "0", "-extfile", "hub.ext"]
     subprocess.run(
-        ["faketime", "2020-01-01", "openssl", "x509", "-req", "-in", "hub.csr", *signed, "-out", "hub.crt"],
+        ["openssl", "x509", "-req", "-in", "hub.csr", *signed, "-out", "hub.crt"],
         cwd=hub.place,
         check=True,
         capture_output=True,
