@@ -238,9 +238,11 @@ class Share:
         if link.reason is None:
             self.inbox.turn(link.number - 1, now)
         link.waits = self._starts and link.is_second(self.links, now)
-        if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now)):
+        if link.waits:
+            return
+        if reads := self.inbox.reads(link.number - 1, link.clock, now, removing=self._removals.busy):
             link.fresh |= {read.node for read in reads}
-            link.gave = now
+            link.ask(now)
             link.hub.read(reads)
             self.watch.note(link)
 
@@ -277,8 +279,8 @@ class Share:
                 link.reconnects += 1
                 link.reading = reason
             case CaughtUp(node, reading):
-                self.inbox.caught_up(number, node, reading)
-                link.fresh.discard(node)
+                if self.inbox.caught_up(number, node, reading):
+                    link.fresh.discard(node)
         self.watch.note(link)
 
     def _exchanged(self, link: Link, came: Exchanged, now: float) -> None:

@@ -108,20 +108,21 @@ class Inbox:
             self._names.update(new)
             self._enlist()
 
-    def reads(self, hub: int, clock: HubClock, now: float) -> list[Read]:
-        """The streams to read, or to read again, that were not given before. None before the clock is known."""
+    def reads(self, hub: int, clock: HubClock, now: float, *, removing: bool = False) -> list[Read]:
+        """The streams to read, or to read again, that were not given before. None before the clock is known. `removing`:
+        what revocations cover is not removed wholly; what they make us read again has to wait for that."""
         if clock.offset is None:
             return []
         found = []
         for name, stream in self._streams[hub].items():
-            cause = stream.wanted(now)
+            cause = stream.wanted(now, removing=removing)
             if cause is None:
                 continue
             self._readings += 1
             if cause != "resume":
                 self.counters[hub][f"full_{cause}"] += 1
             horizon = max(int((clock.hub(now) - self._longest) * 1000), 0)
-            found.append(Read(name, self._readings, stream.begin(self._readings, (horizon, 0), now)))
+            found.append(Read(name, self._readings, stream.begin(cause, self._readings, (horizon, 0), now)))
         return found
 
     def connected(self, hub: int, now: float) -> None:
@@ -183,11 +184,15 @@ class Inbox:
             rows = [row for row in rows if not refuses(row.ip, row.user, row.node, row.login)]
         return Arrived(denied, rows)
 
-    def caught_up(self, hub: int, node: str, reading: int) -> None:
-        """A reading has come to the stream's end for the first time: the hub gave all that it had."""
+    def caught_up(self, hub: int, node: str, reading: int) -> bool:
+        """A reading has come to the stream's end for the first time: the hub gave all that it had. False for an older
+        reading than that which is under way."""
         stream = self._streams[hub].get(node)
-        if stream is not None and stream.reading == reading:
+        if stream is not None and stream.reading != reading:
+            return False
+        if stream is not None:
             stream.at_end()
+        return True
 
     def sampled(self, hub: int, step: float, now: float) -> None:
         """The hub answered TIME; `step` is what `HubClock.sample` returned. After a step all is read again that came
