@@ -324,6 +324,8 @@ def test_a_start_reads_one_hub_after_the_other(play: Callable[..., Played]) -> N
     assert [len(hub.reads) for hub in played.hubs] == [1, 0]
     assert [link.state for link in share.links] == ["catching_up", "catching_up"]
     assert not share.ready
+    message = Message("run", 1, int((played.clock.now() + 5) * 1000))
+    first.came.append(Entries([Got("pop2", first.reads[0].reading, "1-0", message)]))
     first.came.append(CaughtUp("pop2", first.reads[0].reading))
     share.turn()
     assert share.ready
@@ -447,3 +449,48 @@ def test_a_new_connection_is_read_while_rows_are_removed(play: Callable[..., Pla
         share.turn()
     [_, _, again] = played.hub.reads
     assert again.after != "1-0"
+
+
+@pytest.mark.parametrize("end", ["up", "down", "hangs", "trickles"])
+def test_a_start_from_an_empty_hub_reads_the_other_one_too(play: Callable[..., Played], end: str) -> None:
+    """After a flush of one, the rows are at the other: without them they would be missing, or be kept for too long."""
+    played = play(hubs=2)
+    share, clock = played.share, played.clock
+    first, second = played.hubs
+    first.connect()
+    share.turn()
+    first.came.append(CaughtUp("pop2", first.reads[0].reading))
+    share.turn()
+    assert share.links[0].state == "up"
+    assert not share.ready  # the other one may still connect
+    second.connect()
+    share.turn()
+    [read] = second.reads
+    clock.advance(0.5)
+    assert not share.ready
+    if end == "up":
+        second.came.append(CaughtUp("pop2", read.reading))
+    elif end == "down":
+        second.came.append(Lost("Connection reset by peer"))
+    elif end == "hangs":
+        clock.advance(1)
+    for number in range(1, 6) if end == "trickles" else ():
+        assert not share.ready
+        clock.advance(0.9)
+        message = Message("run", number, int((clock.now() + 5) * 1000))
+        second.came.append(Entries([Got("pop2", read.reading, f"{number}-0", message)]))
+        share.turn()
+    share.turn()
+    assert share.ready
+
+
+def test_a_start_waits_for_no_hub_that_does_not_connect(play: Callable[..., Played]) -> None:
+    played = play(hubs=2)
+    share = played.share
+    played.hub.connect()
+    share.turn()
+    played.hub.came.append(CaughtUp("pop2", played.hub.reads[0].reading))
+    share.turn()
+    assert not share.ready
+    played.clock.advance(1)
+    assert share.ready

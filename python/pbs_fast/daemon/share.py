@@ -78,7 +78,7 @@ class Share:
         """`hubs` makes them, given what wakes the loop; none of them is started."""
         self._keys, self._clock, self._ledger = keys, clock, ledger
         self.node = node
-        self.links = [Link(number, hub, clock.wall()) for number, hub in enumerate(hubs(self._rouse), 1)]
+        self.links = [Link(number, hub, clock.wall(), clock.now()) for number, hub in enumerate(hubs(self._rouse), 1)]
         self._bell = Bell() if self.links else None
         now = clock.now()
         # A revocation is remembered, and sent, as long as any row may live that it covers: that of an open session too.
@@ -189,9 +189,13 @@ class Share:
     @property
     def ready(self) -> bool:
         """Whether a start need not wait for the hubs any longer."""
-        if not self.receives or any(link.state == "up" for link in self.links):
+        if not self.receives:
             return True
-        return self.inbox.ready(self._clock.now())
+        now = self._clock.now()
+        up = [link.number - 1 for link in self.links if link.state == "up"]
+        if up and all(map(self.inbox.lacks, up)):
+            return not any(link.may_give(now) for link in self.links)
+        return bool(up) or self.inbox.ready(now)
 
     @property
     def longest(self) -> int:
@@ -238,9 +242,8 @@ class Share:
         if link.reason is None:
             self.inbox.turn(link.number - 1, now)
         link.waits = self._starts and link.is_second(self.links, now)
-        if link.waits:
-            return
-        if reads := self.inbox.reads(link.number - 1, link.clock, now, removing=self._removals.busy):
+        busy = self._removals.busy
+        if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now, removing=busy)):
             link.fresh |= {read.node for read in reads}
             link.ask(now)
             link.hub.read(reads)

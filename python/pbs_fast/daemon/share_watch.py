@@ -31,8 +31,8 @@ _FIRST_HUBS: Final = 5.0
 class Link:
     """One hub as the loop sees it."""
 
-    def __init__(self, number: int, hub: Hub, wall: float) -> None:
-        self.number, self.hub = number, hub
+    def __init__(self, number: int, hub: Hub, wall: float, now: float) -> None:
+        self.number, self.hub, self._began = number, hub, now
         self.clock = HubClock()
         self.label = f"{number} {hub.url.place}"
         """In metrics."""
@@ -82,6 +82,14 @@ class Link:
                 for each in links
             )
         )
+
+    def may_give(self, now: float) -> bool:
+        """Whether a start that another hub gave too little may wait for this one: for as long as for a first hub."""
+        if self.is_up is None:
+            return now - self._began < _FIRST_HUB
+        if self.state != "catching_up" or self.gave is None or self.asked is None:
+            return False
+        return now - self.gave < _FIRST_HUB and now - self.asked < _FIRST_HUBS
 
     def ask(self, now: float) -> None:
         """Entries are asked for now."""

@@ -109,8 +109,9 @@ class Inbox:
             self._enlist()
 
     def reads(self, hub: int, clock: HubClock, now: float, *, removing: bool = False) -> list[Read]:
-        """The streams to read, or to read again, that were not given before. None before the clock is known. `removing`:
-        what revocations cover is not removed wholly; what they make us read again has to wait for that."""
+        """The streams to read, or to read again, that were not given before. None before the clock is known.
+
+        `removing`: not all that revocations cover is removed; what they make us read again waits for that."""
         if clock.offset is None:
             return []
         found = []
@@ -220,6 +221,10 @@ class Inbox:
         return now >= self._began + _PATIENCE or any(
             streams and all(stream.caught_up for stream in streams.values()) for streams in self._streams
         )
+
+    def lacks(self, hub: int) -> bool:
+        """Whether a hub gave nothing at all of some trusted node, as after a flush or with a new one."""
+        return any(stream.oldest is None for stream in self._streams[hub].values())
 
     def complete(self, now: float) -> bool:
         """Whether the hubs explain all rows of trusted nodes: of one hub each trusted stream reached back as far as its
