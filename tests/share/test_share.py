@@ -494,3 +494,25 @@ def test_a_start_waits_for_no_hub_that_does_not_connect(play: Callable[..., Play
     assert not share.ready
     played.clock.advance(1)
     assert share.ready
+
+
+def test_a_removal_that_takes_long_is_read_around_and_after(play: Callable[..., Played]) -> None:
+    played = play()
+    share, clock = played.share, played.clock
+    share.peers = Peers(lambda *_: None, lambda _: iter([None] * 25), lambda _: None)
+    played.hub.connect()
+    share.turn()
+    [read] = played.hub.reads
+    until = clock.now() + 5
+    message = Message("run", 1, int(until * 1000), revokes=(Revoke("user", "eve", until, 1, "root", ""),))
+    played.hub.came.append(Entries([Got("pop2", read.reading, "1-0", message)]))
+    count = []
+    while share._removals.busy or not count:
+        share.turn()
+        count.append(len(played.hub.reads))
+        clock.advance(1)
+    assert (count[8], count[24]) == (1, 2)
+    for _ in range(12):
+        clock.advance(1)
+        share.turn()
+    assert len(played.hub.reads) == 3

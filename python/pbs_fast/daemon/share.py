@@ -108,7 +108,7 @@ class Share:
             random=random,
         )
         self.delays = Histogram(SHARE_BOUNDS)
-        self._removals = Removals(lambda denied: self.peers.deny(denied))
+        self._removals = Removals(lambda denied: self.peers.deny(denied), self.inbox.read_again)
         self.revocations = Revocations(self.inbox, self.outbox, tombstones, ledger, clock)
         self._look = float("-inf")
         self._left = False
@@ -144,7 +144,7 @@ class Share:
             return
         now = self._clock.now()
         took = self._take(now)
-        self._removals.turn()
+        self._removals.turn(now)
         self.outbox.turn(now)
         for link in self.links:
             if link.clock.offset is None:
@@ -242,8 +242,8 @@ class Share:
         if link.reason is None:
             self.inbox.turn(link.number - 1, now)
         link.waits = self._starts and link.is_second(self.links, now)
-        busy = self._removals.busy
-        if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now, removing=busy)):
+        hold = self._removals.hold(now)
+        if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now, removing=hold)):
             link.fresh |= {read.node for read in reads}
             link.ask(now)
             link.hub.read(reads)

@@ -205,6 +205,10 @@ class Inbox:
             else:
                 stream.clock_is_right()
 
+    def read_again(self) -> None:
+        """Rows were removed because of revocations, some of which may have come with a reading meanwhile."""
+        self._again("revoked")
+
     def turn(self, hub: int, now: float) -> None:
         """Look for silent nodes: to be called each second or so while the hub answers."""
         for stream in self._streams[hub].values():
