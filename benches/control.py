@@ -199,7 +199,9 @@ def snapshot() -> dict[str, float]:
         )
     guards = Guards(GuardConfig(), read_netblocks((), "postconf"), read_machine(), DenyList(), ledger.counters)
     board = StatusBoard(
-        LiveState(ledger, guards, Publisher([]), ManualRows(None, clock), LogSet([]), clock), Notices(), "rust"
+        LiveState(ledger, guards, Publisher([]), ManualRows(None, clock, ledger.window), LogSet([]), clock),
+        Notices(),
+        "rust",
     )
     took = []
     for _ in range(200):
