@@ -252,9 +252,8 @@ class Share:
 
     def _take(self, now: float) -> bool:
         """What came, within the bound of a turn; whether there was something."""
-        begun, took = time.monotonic(), False
+        begun, took, self._left = time.monotonic(), False, False
         budget = _START_BUDGET if self._starts else _BUDGET
-        self._left = False
         for link in self.links:
             while (came := link.hub.take()) is not None:
                 took = True
