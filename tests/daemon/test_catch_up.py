@@ -109,3 +109,15 @@ def test_what_comes_as_it_is_made_or_after_the_start_is_written_at_once(site: Si
     rows.merge(shared(site, ["192.0.2.2"]), False)
     site.turn()
     assert set(site.table.rows) == {"192.0.2.1", "192.0.2.2"}
+
+
+def test_a_row_that_ended_and_came_back_is_said_in_this_order(site: Site) -> None:
+    site.login("192.0.2.1")
+    site.turn()
+    rows = site.daemon._rows
+    site.clock.advance(GRACE)
+    site.daemon._ledger.expire(site.clock.now(), rows._leaving)
+    said = len(site.said)
+    rows.merge(shared(site, ["192.0.2.1"]), False)
+    rows.part()
+    assert [line.split()[0] for line in site.said[said:]] == ["removed", "added"]

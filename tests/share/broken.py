@@ -129,8 +129,8 @@ def what_was_missed_is_in_doubt(patch: pytest.MonkeyPatch) -> None:
     """What waited to be read is old for a good reason: after a step it is not read by the new clock."""
     begin, resume = Stream.begin, Stream.resume
 
-    def begins(self: Stream, reading: int, horizon: Any, now: float) -> str:
-        after = begin(self, reading, horizon, now)
+    def begins(self: Stream, cause: Any, reading: int, horizon: Any, now: float) -> str:
+        after = begin(self, cause, reading, horizon, now)
         self._live = True
         return after
 
@@ -206,7 +206,7 @@ def nothing_is_read_again(patch: pytest.MonkeyPatch) -> None:
 
 def reading_starts_at_the_end(patch: pytest.MonkeyPatch) -> None:
     begin = Stream.begin
-    patch.setattr(Stream, "begin", lambda self, reading, _horizon, now: begin(self, reading, (1 << 50, 0), now))
+    patch.setattr(Stream, "begin", lambda self, why, number, _, now: begin(self, why, number, (1 << 50, 0), now))
 
 
 def revoked_rows_come_back(patch: pytest.MonkeyPatch) -> None:

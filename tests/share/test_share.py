@@ -324,6 +324,8 @@ def test_a_start_reads_one_hub_after_the_other(play: Callable[..., Played]) -> N
     assert [len(hub.reads) for hub in played.hubs] == [1, 0]
     assert [link.state for link in share.links] == ["catching_up", "catching_up"]
     assert not share.ready
+    message = Message("run", 1, int((played.clock.now() + 5) * 1000))
+    first.came.append(Entries([Got("pop2", first.reads[0].reading, "1-0", message)]))
     first.came.append(CaughtUp("pop2", first.reads[0].reading))
     share.turn()
     assert share.ready
@@ -354,3 +356,163 @@ def test_a_start_does_not_wait_for_a_hub_that_gives_nothing(play: Callable[..., 
     second.came.append(CaughtUp("pop2", second.reads[0].reading))
     share.turn()
     assert share.ready
+
+
+def test_a_start_does_not_wait_for_a_hub_that_gives_too_little(play: Callable[..., Played]) -> None:
+    played = play(hubs=2)
+    share, began = played.share, played.clock.now()
+    for hub in played.hubs:
+        hub.connect()
+    share.turn()
+    first, second = played.hubs
+    for number in range(1, 12):
+        if second.reads:
+            break
+        played.clock.advance(0.9)
+        message = Message("run", number, int((played.clock.now() + 5) * 1000))
+        first.came.append(Entries([Got("pop2", first.reads[0].reading, f"{number}-0", message)]))
+        share.turn()
+    assert 2 < played.clock.now() - began < 7
+    second.came.append(CaughtUp("pop2", second.reads[0].reading))
+    share.turn()
+    assert share.ready
+
+
+def test_the_end_of_an_earlier_reading_ends_no_start(play: Callable[..., Played]) -> None:
+    played = play()
+    share = played.share
+    played.hub.connect()
+    share.turn()
+    now = played.clock.now()
+    before = played.hub.reads[0].reading
+    share._sampled(share.links[0], Sampled(now, now + 3_605, now), now)  # its clock was set: all is read again
+    played.clock.advance(1)
+    share.turn()
+    [*_, again] = played.hub.reads
+    assert again.reading != before
+    played.hub.came.append(CaughtUp("pop2", before))
+    share.turn()
+    assert not share.ready
+    played.hub.came.append(CaughtUp("pop2", again.reading))
+    share.turn()
+    assert share.ready
+
+
+def test_nothing_is_read_again_before_what_is_revoked_is_removed(play: Callable[..., Played]) -> None:
+    """Rows that come meanwhile are passed over, as they are known still, or refused, as a denial that is undone is in
+    force still."""
+    played = play()
+    share, clock = played.share, played.clock
+    parts = 4
+
+    def deny(_: Sequence[Denied]) -> Iterator[None]:
+        for _ in range(parts):
+            yield
+
+    share.peers = Peers(lambda *_: None, deny, lambda _: None)
+    played.hub.connect()
+    share.turn()
+    [read] = played.hub.reads
+    clock.advance(60)  # nothing but the removal keeps it from being read
+    until = clock.now() + 5
+    message = Message("run", 1, int(until * 1000), revokes=(Revoke("user", "eve", until, 1, "root", ""),))
+    played.hub.came.append(Entries([Got("pop2", read.reading, "1-0", message)]))
+    for _ in range(parts):
+        share.turn()
+        assert share._removals.busy
+        assert played.hub.reads == [read]
+        clock.advance(1)
+    share.turn()
+    assert not share._removals.busy
+    [_, again] = played.hub.reads
+    assert again.after != "1-0"  # from its beginning
+
+
+def test_a_new_connection_is_read_while_rows_are_removed(play: Callable[..., Played]) -> None:
+    played = play()
+    share, clock = played.share, played.clock
+    share.peers = Peers(lambda *_: None, lambda _: iter([None] * 3), lambda _: None)
+    played.hub.connect()
+    share.turn()
+    [read] = played.hub.reads
+    until = clock.now() + 5
+    message = Message("run", 1, int(until * 1000), revokes=(Revoke("user", "eve", until, 1, "root", ""),))
+    played.hub.came.append(Entries([Got("pop2", read.reading, "1-0", message)]))
+    share.turn()
+    assert share._removals.busy
+    played.hub.came += [Lost("Connection reset by peer"), Connected()]
+    share.turn()
+    [_, resumed] = played.hub.reads
+    assert resumed.after == "1-0"
+    for _ in range(12):
+        clock.advance(1)
+        share.turn()
+    [_, _, again] = played.hub.reads
+    assert again.after != "1-0"
+
+
+@pytest.mark.parametrize("end", ["up", "down", "hangs", "trickles"])
+def test_a_start_from_an_empty_hub_reads_the_other_one_too(play: Callable[..., Played], end: str) -> None:
+    """After a flush of one, the rows are at the other: without them they would be missing, or be kept for too long."""
+    played = play(hubs=2)
+    share, clock = played.share, played.clock
+    first, second = played.hubs
+    first.connect()
+    share.turn()
+    first.came.append(CaughtUp("pop2", first.reads[0].reading))
+    share.turn()
+    assert share.links[0].state == "up"
+    assert not share.ready  # the other one may still connect
+    second.connect()
+    share.turn()
+    [read] = second.reads
+    clock.advance(0.5)
+    assert not share.ready
+    if end == "up":
+        second.came.append(CaughtUp("pop2", read.reading))
+    elif end == "down":
+        second.came.append(Lost("Connection reset by peer"))
+    elif end == "hangs":
+        clock.advance(1)
+    for number in range(1, 6) if end == "trickles" else ():
+        assert not share.ready
+        clock.advance(0.9)
+        message = Message("run", number, int((clock.now() + 5) * 1000))
+        second.came.append(Entries([Got("pop2", read.reading, f"{number}-0", message)]))
+        share.turn()
+    share.turn()
+    assert share.ready
+
+
+def test_a_start_waits_for_no_hub_that_does_not_connect(play: Callable[..., Played]) -> None:
+    played = play(hubs=2)
+    share = played.share
+    played.hub.connect()
+    share.turn()
+    played.hub.came.append(CaughtUp("pop2", played.hub.reads[0].reading))
+    share.turn()
+    assert not share.ready
+    played.clock.advance(1)
+    assert share.ready
+
+
+def test_a_removal_that_takes_long_is_read_around_and_after(play: Callable[..., Played]) -> None:
+    played = play()
+    share, clock = played.share, played.clock
+    share.peers = Peers(lambda *_: None, lambda _: iter([None] * 25), lambda _: None)
+    played.hub.connect()
+    share.turn()
+    [read] = played.hub.reads
+    until = clock.now() + 5
+    message = Message("run", 1, int(until * 1000), revokes=(Revoke("user", "eve", until, 1, "root", ""),))
+    played.hub.came.append(Entries([Got("pop2", read.reading, "1-0", message)]))
+    count = []
+    while share._removals.busy or not count:
+        share.turn()
+        count.append(len(played.hub.reads))
+        clock.advance(1)
+    assert (count[8], count[24]) == (1, 2)
+    for _ in range(12):
+        clock.advance(1)
+        share.turn()
+    assert len(played.hub.reads) == 3

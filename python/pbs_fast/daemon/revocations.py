@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pbs_fast.ledger.ledger import Ledger
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pbs_fast.share.outbox import Outbox
     from pbs_fast.share.tombstones import Denied, Subject, Tombstones
     from pbs_fast.util.clock import Clock
+
+#: Seconds for which streams are not read again while rows are removed. Many revocations on a large node take minutes.
+_HOLD: Final = 10.0
 
 
 class Revocations:
@@ -49,13 +52,16 @@ class Revocations:
 class Removals:
     """Rows that go because of revocations that came from other nodes, in parts."""
 
-    def __init__(self, deny: Callable[[Sequence[Denied]], Iterator[None]]) -> None:
-        """`deny` puts revocations into force, and removes what they cover part by part."""
-        self._deny = deny
+    def __init__(self, deny: Callable[[Sequence[Denied]], Iterator[None]], again: Callable[[], object]) -> None:
+        """`deny` puts revocations into force, and removes what they cover part by part. `again` is called after all,
+        where this took so long that the streams may have been read again before."""
+        self._deny, self._again = deny, again
         self.waiting: dict[tuple[str, Subject], Denied] = {}
         """Those that are next, by maker and subject: a node that sends them faster than rows can be removed fills no
         memory."""
         self._under_way: Iterator[None] | None = None
+        self._since: float | None = None
+        """When the first of those that are not done began."""
 
     @property
     def busy(self) -> bool:
@@ -68,10 +74,20 @@ class Removals:
             self.waiting.pop((each.node, each.subject), None)
             self.waiting[each.node, each.subject] = each
 
-    def turn(self) -> None:
+    def hold(self, now: float) -> bool:
+        """Whether to read streams again has to wait, as what comes now may be refused or removed still."""
+        return self.busy and (self._since is None or now - self._since < _HOLD)
+
+    def turn(self, now: float) -> None:
         """Do a part."""
+        if self._since is None and self.busy:
+            self._since = now
         if self._under_way is None and self.waiting:
             self._under_way = self._deny([*self.waiting.values()])
             self.waiting.clear()
         if self._under_way is not None and next(self._under_way, self) is self:
             self._under_way = None
+        if self._since is not None and not self.busy:
+            if now - self._since >= _HOLD:
+                self._again()
+            self._since = None

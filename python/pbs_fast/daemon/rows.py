@@ -79,6 +79,7 @@ class Rows:
             if live or self._withheld is None:
                 self._put(delta)
             else:
+                self._stay(delta)
                 self._withheld.update(delta.set)
                 self._explain.changed(delta)
 
@@ -114,9 +115,13 @@ class Rows:
         self._put(delta)
         self.on_change(delta)
 
-    def _put(self, delta: Delta) -> None:
+    def _stay(self, delta: Delta) -> None:
+        """Rows that have ended and came back do not leave later: first they end, then they are set."""
         if back := self._leaving.keys() & delta.set.keys():
             self._let_go([(ip, self._leaving.pop(ip)) for ip in back])
+
+    def _put(self, delta: Delta) -> None:
+        self._stay(delta)
         self._publisher.add(delta)
         self._explain.changed(delta)
 

@@ -78,7 +78,7 @@ class Share:
         """`hubs` makes them, given what wakes the loop; none of them is started."""
         self._keys, self._clock, self._ledger = keys, clock, ledger
         self.node = node
-        self.links = [Link(number, hub, clock.wall()) for number, hub in enumerate(hubs(self._rouse), 1)]
+        self.links = [Link(number, hub, clock.wall(), clock.now()) for number, hub in enumerate(hubs(self._rouse), 1)]
         self._bell = Bell() if self.links else None
         now = clock.now()
         # A revocation is remembered, and sent, as long as any row may live that it covers: that of an open session too.
@@ -108,7 +108,7 @@ class Share:
             random=random,
         )
         self.delays = Histogram(SHARE_BOUNDS)
-        self._removals = Removals(lambda denied: self.peers.deny(denied))
+        self._removals = Removals(lambda denied: self.peers.deny(denied), self.inbox.read_again)
         self.revocations = Revocations(self.inbox, self.outbox, tombstones, ledger, clock)
         self._look = float("-inf")
         self._left = False
@@ -144,7 +144,7 @@ class Share:
             return
         now = self._clock.now()
         took = self._take(now)
-        self._removals.turn()
+        self._removals.turn(now)
         self.outbox.turn(now)
         for link in self.links:
             if link.clock.offset is None:
@@ -190,9 +190,13 @@ class Share:
     @property
     def ready(self) -> bool:
         """Whether a start need not wait for the hubs any longer."""
-        if not self.receives or any(link.state == "up" for link in self.links):
+        if not self.receives:
             return True
-        return self.inbox.ready(self._clock.now())
+        now = self._clock.now()
+        up = [link.number - 1 for link in self.links if link.state == "up"]
+        if up and all(map(self.inbox.lacks, up)):
+            return not any(link.may_give(now) for link in self.links)
+        return bool(up) or self.inbox.ready(now)
 
     @property
     def longest(self) -> int:
@@ -239,17 +243,17 @@ class Share:
         if link.reason is None:
             self.inbox.turn(link.number - 1, now)
         link.waits = self._starts and link.is_second(self.links, now)
-        if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now)):
+        hold = self._removals.hold(now)
+        if not link.waits and (reads := self.inbox.reads(link.number - 1, link.clock, now, removing=hold)):
             link.fresh |= {read.node for read in reads}
-            link.gave = now
+            link.ask(now)
             link.hub.read(reads)
             self.watch.note(link)
 
     def _take(self, now: float) -> bool:
         """What came, within the bound of a turn; whether there was something."""
-        begun, took = time.monotonic(), False
+        begun, took, self._left = time.monotonic(), False, False
         budget = _START_BUDGET if self._starts else _BUDGET
-        self._left = False
         for link in self.links:
             while (came := link.hub.take()) is not None:
                 took = True
@@ -278,8 +282,8 @@ class Share:
                 link.reconnects += 1
                 link.reading = reason
             case CaughtUp(node, reading):
-                self.inbox.caught_up(number, node, reading)
-                link.fresh.discard(node)
+                if self.inbox.caught_up(number, node, reading):
+                    link.fresh.discard(node)
         self.watch.note(link)
 
     def _exchanged(self, link: Link, came: Exchanged, now: float) -> None:

@@ -27,13 +27,15 @@ _NOT_YET: Final = "not yet connected"
 _SAID: Final = 3600.0
 #: Seconds for which a start that reads one hub waits for more of it before it reads another one too.
 _FIRST_HUB: Final = 1.0
+#: The same for all of what it gives: half of what a start waits for, so that the other one has the other half.
+_FIRST_HUBS: Final = 5.0
 
 
 class Link:
     """One hub as the loop sees it."""
 
-    def __init__(self, number: int, hub: Hub, wall: float) -> None:
-        self.number, self.hub = number, hub
+    def __init__(self, number: int, hub: Hub, wall: float, now: float) -> None:
+        self.number, self.hub, self._began = number, hub, now
         self.clock = HubClock()
         self.label = f"{number} {hub.url.place}"
         """In metrics."""
@@ -47,7 +49,9 @@ class Link:
         self.waits = False
         """A start reads another hub first."""
         self.gave: float | None = None
-        """When entries last came, or were first asked for."""
+        """When entries last came, or were asked for."""
+        self.asked: float | None = None
+        """When entries were first asked for."""
         self.delay: float | None = None
         """Seconds of the last round trip."""
         self.reconnects = 0
@@ -73,10 +77,30 @@ class Link:
     def is_second(self, links: Iterable[Link], now: float) -> bool:
         """Whether another hub is read already, for a start to wait for: one hub has what all have, and a start is over
         when one was read. Two at a time took it twice as long."""
-        return self.gave is None and any(
-            each.fresh and each.reading is None and each.gave is not None and now - each.gave < _FIRST_HUB
-            for each in links
+        links = list(links)
+        begun = min((each.asked for each in links if each.asked is not None), default=now)
+        return (
+            self.asked is None
+            and now - begun < _FIRST_HUBS
+            and any(
+                each.fresh and each.reading is None and each.gave is not None and now - each.gave < _FIRST_HUB
+                for each in links
+            )
         )
+
+    def may_give(self, now: float) -> bool:
+        """Whether a start that another hub gave too little may wait for this one: for as long as for a first hub."""
+        if self.is_up is None:
+            return now - self._began < _FIRST_HUB
+        if self.state != "catching_up" or self.gave is None or self.asked is None:
+            return False
+        return now - self.gave < _FIRST_HUB and now - self.asked < _FIRST_HUBS
+
+    def ask(self, now: float) -> None:
+        """Entries are asked for now."""
+        self.gave = now
+        if self.asked is None:
+            self.asked = now
 
     @property
     def state(self) -> HubState:

@@ -108,20 +108,22 @@ class Inbox:
             self._names.update(new)
             self._enlist()
 
-    def reads(self, hub: int, clock: HubClock, now: float) -> list[Read]:
-        """The streams to read, or to read again, that were not given before. None before the clock is known."""
+    def reads(self, hub: int, clock: HubClock, now: float, *, removing: bool = False) -> list[Read]:
+        """The streams to read, or to read again, that were not given before. None before the clock is known.
+
+        `removing`: not all that revocations cover is removed; what they make us read again waits for that."""
         if clock.offset is None:
             return []
         found = []
         for name, stream in self._streams[hub].items():
-            cause = stream.wanted(now)
+            cause = stream.wanted(now, removing=removing)
             if cause is None:
                 continue
             self._readings += 1
             if cause != "resume":
                 self.counters[hub][f"full_{cause}"] += 1
             horizon = max(int((clock.hub(now) - self._longest) * 1000), 0)
-            found.append(Read(name, self._readings, stream.begin(self._readings, (horizon, 0), now)))
+            found.append(Read(name, self._readings, stream.begin(cause, self._readings, (horizon, 0), now)))
         return found
 
     def connected(self, hub: int, now: float) -> None:
@@ -183,11 +185,15 @@ class Inbox:
             rows = [row for row in rows if not refuses(row.ip, row.user, row.node, row.login)]
         return Arrived(denied, rows)
 
-    def caught_up(self, hub: int, node: str, reading: int) -> None:
-        """A reading has come to the stream's end for the first time: the hub gave all that it had."""
+    def caught_up(self, hub: int, node: str, reading: int) -> bool:
+        """A reading has come to the stream's end for the first time: the hub gave all that it had. False for an older
+        reading than that which is under way."""
         stream = self._streams[hub].get(node)
-        if stream is not None and stream.reading == reading:
+        if stream is not None and stream.reading != reading:
+            return False
+        if stream is not None:
             stream.at_end()
+        return True
 
     def sampled(self, hub: int, step: float, now: float) -> None:
         """The hub answered TIME; `step` is what `HubClock.sample` returned. After a step all is read again that came
@@ -198,6 +204,10 @@ class Inbox:
                 stream.stepped()
             else:
                 stream.clock_is_right()
+
+    def read_again(self) -> None:
+        """Rows were removed because of revocations, some of which may have come with a reading meanwhile."""
+        self._again("revoked")
 
     def turn(self, hub: int, now: float) -> None:
         """Look for silent nodes: to be called each second or so while the hub answers."""
@@ -215,6 +225,10 @@ class Inbox:
         return now >= self._began + _PATIENCE or any(
             streams and all(stream.caught_up for stream in streams.values()) for streams in self._streams
         )
+
+    def lacks(self, hub: int) -> bool:
+        """Whether a hub gave nothing at all of some trusted node, as after a flush or with a new one."""
+        return any(stream.oldest is None for stream in self._streams[hub].values())
 
     def complete(self, now: float) -> bool:
         """Whether the hubs explain all rows of trusted nodes: of one hub each trusted stream reached back as far as its

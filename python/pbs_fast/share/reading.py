@@ -69,7 +69,9 @@ class Stream:
         self.began = 0.0
         self.oldest: float | None = None
         """When the first message of the reading was made, on our clock."""
-        self._want: Cause | Literal["resume"] | None = "start"
+        self._want: Cause | None = "start"
+        self._cut = False
+        """Over the connection that we have now, nothing is read yet."""
         self._not_before = 0.0
         self._patience: float = SILENT
         self._runs: dict[str, int] = {}
@@ -87,27 +89,33 @@ class Stream:
         """Of each run the number that came after its latest known gap: what is missing before it is in no reading."""
 
     def want(self, cause: Cause) -> None:
-        """Read it again from the horizon."""
-        self._want = cause
+        """Read it again from the horizon; what is wanted at once for another reason is that already."""
+        if self._want in (None, "gap"):
+            self._want = cause
 
     def resume(self, now: float) -> None:
         """Go on after the cursor, over a new connection."""
         self.began, self._patience, self._live = now, _PATIENCE, False
-        if self._want is None:
-            self._want = "resume" if self.cursor is not None else "start"
+        self._cut = self.cursor is not None
+        if self.cursor is None:
+            self._want = self._want or "start"
 
-    def wanted(self, now: float) -> Cause | Literal["resume"] | None:
-        """Why the stream is to be read anew now, if it is."""
+    def wanted(self, now: float, *, removing: bool = False) -> Cause | Literal["resume"] | None:
+        """Why the stream is to be read anew now, if it is. `removing`: rows are being removed because of revocations,
+        and what is read again before that is over would go, too."""
         if self._waits:
             return None
-        return None if self._want in ("gap", "revoked") and now < self._not_before else self._want
+        early = self._want in ("gap", "revoked") and now < self._not_before
+        if self._want is None or early or (removing and self._want == "revoked"):
+            return "resume" if self._cut else None
+        return self._want
 
-    def begin(self, reading: int, horizon: Id, now: float) -> str:
-        """A reading with this number begins; the id after which it does."""
-        self.reading, self.began = reading, now
-        if self._want == "silence":
+    def begin(self, cause: Cause | Literal["resume"], reading: int, horizon: Id, now: float) -> str:
+        """A reading with this number begins because of this; the id after which it does."""
+        self.reading, self.began, self._cut = reading, now, False
+        if cause == "silence":
             self._live = False
-        if self._want == "resume" and self.cursor is not None:
+        if cause == "resume" and self.cursor is not None:
             after = self.cursor
         else:
             after = horizon
@@ -115,7 +123,7 @@ class Stream:
             self.caught_up, self.oldest = False, None
             self.cursor = after
             self._not_before = now + _BETWEEN
-        self._want = None
+            self._want = None
         return f"{after[0]}-{after[1]}"
 
     def sequence(self, run: str, number: int) -> bool:
