@@ -90,7 +90,7 @@ class World:
         for ip, row, end in node.rows():
             if row.node or end <= self.time + 0.5:
                 continue
-            login = node.world_time(node.ledger.login(ip))
+            login = node.world_time(*node.ledger.logins([(ip, row)]))
             # Who distrusts a node does not hear what it revokes.
             if self.time - login >= 2 and not self.covered(ip, row.user or "", login):
                 assert ip in other.ledger, f"{ip} of {node.name} is live until {end} and {other.name} has it not"
