@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pbs_fast.events import Delta, Grant
+from pbs_fast.events import Delta
 from pbs_fast.ledger import origins
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.origins import Origins

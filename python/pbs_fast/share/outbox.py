@@ -21,8 +21,8 @@ from pbs_fast.events import Delta, Grant
 from pbs_fast.ledger.expiry import ExpiryQueue
 from pbs_fast.share.clock import HubClock
 from pbs_fast.share.message import MOST_ROWS, Beat, Entry, Fields, Writer, number_of, stream_of
-from pbs_fast.share.own_rows import Own, Rows, carried, travelling
 from pbs_fast.share.owed import COLLECT, Owed
+from pbs_fast.share.own_rows import Own, Rows, carried, travelling
 from pbs_fast.share.tombstones import Denied, Subject, wire
 
 #: Seconds between beats.
@@ -282,10 +282,10 @@ class Outbox:
             sent = known.get(ip)
             (urgent if sent is None or sent.expires < near else later).append(ip)
             if end > most:
-                end, own = most, own._replace(expires=most)  # noqa: PLW2901 - as the others will know it
+                end, own = most, own._replace(expires=most)
             known[ip] = own
             look = end - half
-            bucket(look if look > soonest else soonest).append(ip)
+            bucket(max(soonest, look)).append(ip)
         for hub in self._hubs:
             hub.owe(urgent, now, urgent=True)
             hub.owe(later, now, urgent=False)
