@@ -265,6 +265,18 @@ def test_a_message_holds_as_many_rows_as_fit(length: int, letter: str) -> None:
     assert [len(some) for some in found] == one_by_one(given_rows)
 
 
+def test_the_last_row_that_fits_fits_to_the_byte() -> None:
+    most = set()
+    for length in range(256):
+        given_rows = [
+            Row("192.0.2.1", 100, "a" * (length if n == 0 else 116), "dovecot", "mx1", 100) for n in range(200)
+        ]
+        entries = list(writer().rows(1, given_rows))
+        assert [len(read(entry).rows) for entry in entries] == one_by_one(given_rows)
+        most.add(len(entries[0].m.partition(b'"r":')[2]) - 1)
+    assert max(most) == MOST_BYTES - 255, "some message is as long as any may be"
+
+
 @given(st.lists(st.tuples(st.none() | text | st.sampled_from(["a" * 256, "é" * 129, "\n"]), text, text), max_size=4))
 def test_rows_judged_together_are_judged_as_each_by_itself(texts: list[tuple[str | None, str, str]]) -> None:
     longer = [(None, "f" * 65, "h"), (None, "f", "h" * 256), ("a" * 65, "f", "h"), ("a" * 257, "f", "h")]
