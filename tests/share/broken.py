@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import floor
 from typing import Any
 
 import pytest
 
-from pbs_fast.events import Delta, Grant
+from pbs_fast.events import Delta
 from pbs_fast.ledger import origins
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.ledger.origins import Origins
@@ -17,9 +17,10 @@ from pbs_fast.share import inbox
 from pbs_fast.share import message as message_
 from pbs_fast.share.clock import HubClock
 from pbs_fast.share.inbox import Inbox
-from pbs_fast.share.message import Message, Row, sign
+from pbs_fast.share.message import Fields, Message, sign
 from pbs_fast.share.outbox import Outbox
 from pbs_fast.share.owed import Owed
+from pbs_fast.share.own_rows import Own
 from pbs_fast.share.reading import Stream
 from pbs_fast.share.tombstones import Denied, Tombstones
 
@@ -29,16 +30,15 @@ Break = Callable[[pytest.MonkeyPatch], None]
 def new_rows_wait(patch: pytest.MonkeyPatch) -> None:
     """New rows are collected like renewals."""
     owe = Owed.owe
-    patch.setattr(Owed, "owe", lambda self, ip, now, *, urgent: owe(self, ip, now, urgent=False))  # noqa: ARG005
+    patch.setattr(Owed, "owe", lambda self, ips, now, *, urgent: owe(self, ips, now, urgent=False))  # noqa: ARG005
 
 
 def nothing_is_renewed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outbox, "_look", lambda *_: None)
     send = Outbox._send
 
-    def once(self: Outbox, ip: str, own: Grant, now: float) -> None:
-        if ip not in self._known:
-            send(self, ip, own, now)
+    def once(self: Outbox, rows: Sequence[Own], now: float) -> None:
+        send(self, [each for each in rows if each[0] not in self._known], now)
 
     patch.setattr(Outbox, "_send", once)
 
@@ -254,10 +254,9 @@ def sessions_are_sent_whole(patch: pytest.MonkeyPatch) -> None:
     """A row is sent with the end that its open session may have at most."""
     made = Outbox._made
 
-    def whole(self: Outbox, ips: Iterable[str], now: float) -> Iterable[Row]:
-        for row in made(self, ips, now):
-            own = self._rows.own(row.ip)
-            yield row if own is None else row._replace(left=int((own.expires - now) * 1000))
+    def whole(self: Outbox, ips: Iterable[str], now: float) -> list[Fields]:
+        ends = {ip: int((own.expires - now) * 1000) for ip, own in self._rows.owns(ips)}
+        return [(ip, ends[ip], *more) for ip, _, *more in made(self, ips, now)]  # type: ignore[misc]
 
     patch.setattr(Outbox, "_made", whole)
     rows = Inbox._rows

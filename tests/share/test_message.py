@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pbs_fast.events import Grant
 from pbs_fast.share.message import (
     MOST_BYTES,
     MOST_ROWS,
@@ -25,6 +26,7 @@ from pbs_fast.share.message import (
     sign,
     stream_of,
 )
+from pbs_fast.share.own_rows import carried
 
 NODE, SECRET = "pop-1", b"a secret"
 STREAM = stream_of("site", NODE)
@@ -238,3 +240,52 @@ def test_nesting_is_no_trap() -> None:
 def test_kinds_of_later_versions_are_passed_over() -> None:
     m = json.dumps({"v": 1, "b": "x", "q": 3, "t": 1, "k": "sent", "r": [1]}).encode()
     assert signed(m) == Message("x", 3, 1)
+
+
+def one_by_one(rows: list[Row]) -> list[int]:
+    """How many rows each message has if a row begins a new one where it does not fit."""
+    counts, size = [0], 0
+    for row in rows:
+        length = len(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()) + 1
+        if counts[-1] == MOST_ROWS or (counts[-1] and size + length > MOST_BYTES - 256):
+            counts, size = [*counts, 0], 0
+        counts[-1] += 1
+        size += length
+    return counts
+
+
+@pytest.mark.parametrize("length", [0, 60, 112, 113, 114, 115, 116, 117, 250])
+@pytest.mark.parametrize("letter", ["a", "é", '"'])
+def test_a_message_holds_as_many_rows_as_fit(length: int, letter: str) -> None:
+    given_rows = [
+        Row("192.0.2.1", n, letter * (length // len(letter.encode())), "dovecot", "mx1", n) for n in range(450)
+    ]
+    found = [read(entry).rows for entry in writer().rows(1, given_rows)]
+    assert [row for some in found for row in some] == given_rows
+    assert [len(some) for some in found] == one_by_one(given_rows)
+
+
+def test_the_last_row_that_fits_fits_to_the_byte() -> None:
+    most = set()
+    for length in range(256):
+        given_rows = [
+            Row("192.0.2.1", 100, "a" * (length if n == 0 else 116), "dovecot", "mx1", 100) for n in range(200)
+        ]
+        entries = list(writer().rows(1, given_rows))
+        assert [len(read(entry).rows) for entry in entries] == one_by_one(given_rows)
+        most.add(len(entries[0].m.partition(b'"r":')[2]) - 1)
+    assert max(most) == MOST_BYTES - 255, "some message is as long as any may be"
+
+
+@given(st.lists(st.tuples(st.none() | text | st.sampled_from(["a" * 256, "é" * 129, "\n"]), text, text), max_size=4))
+def test_rows_judged_together_are_judged_as_each_by_itself(texts: list[tuple[str | None, str, str]]) -> None:
+    longer = [(None, "f" * 65, "h"), (None, "f", "h" * 256), ("a" * 65, "f", "h"), ("a" * 257, "f", "h")]
+    for more in ([], *([each] for each in longer)):
+        given_rows = [
+            (f"192.0.2.{n}", Grant(1, user, format_, "new", host))
+            for n, (user, format_, host) in enumerate([*texts, *more])
+        ]
+        taken, others = carried(given_rows)
+        fit = [acceptable((ip, 0, own.user, own.format, own.host, 0)) for ip, own in given_rows]
+        assert list(taken) == [each for each, good in zip(given_rows, fit, strict=True) if good]
+        assert others == [own for (_, own), good in zip(given_rows, fit, strict=True) if not good]

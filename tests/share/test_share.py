@@ -210,7 +210,7 @@ def test_a_turn_does_a_part_of_the_work_that_comes_at_once(play: Callable[..., P
         share.turn()
     looked: list[str] = []
     look = share.outbox._look
-    share.outbox._look = lambda ip, now: (looked.append(ip), look(ip, now))[1]  # type: ignore[method-assign]
+    share.outbox._look = lambda ips, now: (looked.extend(ips), look(ips, now))[1]  # type: ignore[method-assign]
     played.clock.advance(900)
     share.turn()
     assert 0 < len(looked) < 3_000

@@ -92,7 +92,7 @@ class World:
         for ip, row, end in node.rows():
             if row.node or end <= self.time + 0.5:
                 continue
-            login = node.world_time(node.ledger.login(ip))
+            login = node.world_time(*node.ledger.logins([(ip, row)]))
             user = row.user or ""
             if any(
                 of not in (node.name, *node.trusted) and tuple(name) in subjects(ip, user)

@@ -46,7 +46,7 @@ class Revocations:
         row, own = self._ledger.get(ip), self._ledger.own(ip)
         if row is None or row.node:
             return row is not None
-        return own is not None and self._tombstones.refuses(ip, own.user, "", self._ledger.login(ip))
+        return own is not None and self._tombstones.refuses(ip, own.user, "", self._ledger.logins([(ip, own)])[0])
 
 
 class Removals:

@@ -119,8 +119,13 @@ class HeldRows:
             for ip in rows.keys() & self.newest.keys():
                 del self.newest[ip]
 
-    def login(self, ip: str, own: Grant) -> int:
-        """The second of the newest login that explains the own row of an address."""
+    def newest_logins(self, rows: Iterable[tuple[str, Grant]]) -> list[int]:
+        """The second of the newest login that explains each of these own rows."""
+        if not (self.newest or self.idle):  # no session keeps a row: each ends one grace after its login
+            return [own.expires - self._grace for _, own in rows]
+        return [self._newest_login(ip, own) for ip, own in rows]
+
+    def _newest_login(self, ip: str, own: Grant) -> int:
         if ip in self.newest and (ip in self.idle or own.why == _SESSION):
             return self.newest[ip]
         session = self._sessions.youngest(ip) if ip in self.idle else None

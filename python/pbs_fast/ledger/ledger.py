@@ -296,7 +296,7 @@ class Ledger:
         changed: dict[str, Grant] = {}
         for ip in ips:
             if ip in self._rows:
-                login = None if self.own(ip) is None else self.login(ip)
+                login = next(iter(self.logins(self.owns([ip]))), None)
                 goes, left = self._origins.judge(ip, covers, login, now, self._held)
                 if not goes:
                     self._held.withdraw(ip, covers, changed)
@@ -313,13 +313,13 @@ class Ledger:
         hides it."""
         return self._origins.own(ip)
 
-    def login(self, ip: str) -> int:
-        """The second of the newest login that explains the own row of an address. Raises KeyError where there is no own
-        row."""
-        own = self.own(ip)
-        if own is None:
-            raise KeyError(ip)
-        return self._held.login(ip, own)
+    def owns(self, ips: Iterable[str]) -> list[tuple[str, Grant]]:
+        """Those of these addresses that have such a row, with it."""
+        return self._origins.owns(ips)
+
+    def logins(self, rows: Iterable[tuple[str, Grant]]) -> list[int]:
+        """The second of the newest login that explains each of these own rows."""
+        return self._held.newest_logins(rows)
 
     def grant(self, ip: str, end: int) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already.

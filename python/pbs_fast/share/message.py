@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 from pbs_fast.ledger.manual import key_of
@@ -31,6 +32,8 @@ LONGEST_RUN = 64
 LONGEST_NODE = 255
 LONGEST_WHY = 500
 _SIGNATURE = 16
+#: Most bytes of a message's list: its head needs the others.
+_MOST_LIST = MOST_BYTES - 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[0-9]{1,20}(?:-[0-9]{1,20})?")  # two numbers of 64 bits
 #: Integers above that are no time, number or count.
@@ -155,13 +158,13 @@ class Writer:
         self._stream, self._run, self._secret = stream, run, secret
         self.number = 0
 
-    def rows(self, time: int, rows: Iterable[Row]) -> Iterator[Entry]:
+    def rows(self, time: int, rows: Sequence[Fields]) -> Iterator[Entry]:
         """As many messages as the rows need; each row must satisfy `acceptable`."""
-        return self._lists(time, "rows", (_row_json(row) for row in rows))
+        return self._lists(time, "rows", rows)
 
     def revokes(self, time: int, node: str, revokes: Iterable[Revoke]) -> Iterator[Entry]:
         """As many messages as the revocations need; each must satisfy `acceptable_revoke`."""
-        return self._lists(time, "revoke", (_revoke_json(node, each) for each in revokes))
+        return self._lists(time, "revoke", [_revoke_record(node, each) for each in revokes])
 
     def beat(self, time: int, beat: Beat) -> Entry:
         """A sign of life. What `seen` has too much for one message is left out."""
@@ -176,18 +179,15 @@ class Writer:
         body = {"rows": beat.rows, "ver": beat.version, "grace": beat.grace, "rv": kept, "up": beat.up}
         return self._entry(time, "beat", _dumps(body)[1:-1])
 
-    def _lists(self, time: int, kind: str, texts: Iterator[str]) -> Iterator[Entry]:
-        some: list[str] = []
-        size = 0
-        for text in texts:
-            length = len(text.encode()) + 1
-            if some and (len(some) == MOST_ROWS or size + length > MOST_BYTES - 256):
-                yield self._entry(time, kind, f'"r":[{",".join(some)}]')
-                some, size = [], 0
-            some.append(text)
-            size += length
-        if some:
-            yield self._entry(time, kind, f'"r":[{",".join(some)}]')
+    def _lists(self, time: int, kind: str, records: Sequence[object]) -> Iterator[Entry]:
+        at = 0
+        while some := records[at : at + MOST_ROWS]:
+            text = _dumps(some)
+            if _size(text) > _MOST_LIST:
+                some = some[: _fitting(some)]
+                text = _dumps(some)
+            yield self._entry(time, kind, f'"r":{text}')
+            at += len(some)
 
     def _entry(self, time: int, kind: str, body: str) -> Entry:
         self.number += 1
@@ -196,14 +196,21 @@ class Writer:
         return Entry(m, sign(self._secret, self._stream, m))
 
 
-def acceptable(row: Row) -> bool:
+def fits(value: object, longest: int) -> bool:
+    """Whether it is printable text of at most so many bytes."""
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+        return False
+    return value.isascii() or len(value.encode()) <= longest
+
+
+def acceptable(row: Fields) -> bool:
     """Whether every node would take this row: its texts are printable and within their bounds."""
     return _row([*row]) is not None
 
 
 def acceptable_revoke(node: str, revoke: Revoke) -> bool:
     """Whether every node would take this revocation from `node`."""
-    return _revoke(node, json.loads(_revoke_json(node, revoke))) is not None
+    return _revoke(node, json.loads(_dumps(_revoke_record(node, revoke)))) is not None
 
 
 _row_of: Callable[[Fields], Row] = partial(tuple.__new__, Row)
@@ -235,7 +242,7 @@ def decode(
         return "malformed"
     fields: list[Any] = [record.get(key) for key in "bqtk"]
     run, number, time, kind = fields
-    if not (_text(run, LONGEST_RUN) and _whole(number) and _whole(time) and isinstance(kind, str)):
+    if not (fits(run, LONGEST_RUN) and _whole(number) and _whole(time) and isinstance(kind, str)):
         return "malformed"
     head = run, number, time
     if kind == "beat":
@@ -255,17 +262,21 @@ def decode(
     return Message(*head, revokes=revokes, refused=len(entries) - len(revokes))
 
 
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def _row_json(row: Row) -> str:
-    return _dumps(row)
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
-def _revoke_json(node: str, each: Revoke) -> str:
-    record = {each.kind: each.what, "until": each.until, "id": f"{node}-{each.number}", "by": each.by, "why": each.why}
-    return _dumps(record)
+def _fitting(records: Sequence[object]) -> int:
+    """How many of these, one at least, a message can hold."""
+    sizes = accumulate((_size(_dumps(each)) + 1 for each in records), initial=1)
+    return max(1, sum(size <= _MOST_LIST for size in sizes) - 1)
+
+
+def _revoke_record(node: str, each: Revoke) -> dict[str, object]:
+    return {each.kind: each.what, "until": each.until, "id": f"{node}-{each.number}", "by": each.by, "why": each.why}
 
 
 def _whole(value: object) -> bool:
@@ -276,21 +287,14 @@ def _second(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value < _MOST  # type: ignore[operator]
 
 
-def _text(value: object, longest: int) -> bool:
-    """Whether it is printable text of at most so many bytes."""
-    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        return False
-    return value.isascii() or len(value.encode()) <= longest
-
-
 def _row(entry: Any) -> Row | None:
     if type(entry) is not list or len(entry) != 6:
         return None
     ip, left, user, format_, host, age = entry
     if not (_whole(left) and _whole(age)) or not isinstance(ip, str) or parse_canonical(ip) is None:
         return None
-    if not (user is None or _text(user, LONGEST_USER)) or not (
-        _text(format_, LONGEST_FORMAT) and _text(host, LONGEST_HOST)
+    if not (user is None or fits(user, LONGEST_USER)) or not (
+        fits(format_, LONGEST_FORMAT) and fits(host, LONGEST_HOST)
     ):
         return None
     return Row(ip, left, user, format_, host, age)
@@ -305,12 +309,12 @@ def _revoke(node: str, entry: Any) -> Revoke | None:
     kind = kinds[0]
     fields: list[Any] = [entry.get(key) for key in (kind, "until", "id", "by", "why")]
     what, until, name, by, why = fields
-    if not (_text(what, LONGEST_USER) and what and _second(until) and isinstance(name, str)):
+    if not (fits(what, LONGEST_USER) and what and _second(until) and isinstance(name, str)):
         return None
     maker, _, number = name.rpartition("-")
     if maker != node or not (number.isascii() and number.isdigit() and len(number) <= 15):
         return None
-    if not (_text(by, LONGEST_USER) and _text(why, LONGEST_WHY)):
+    if not (fits(by, LONGEST_USER) and fits(why, LONGEST_WHY)):
         return None
     if kind == "ip" and parse_canonical(what) is None:
         return None
@@ -325,8 +329,8 @@ def _revoke(node: str, entry: Any) -> Revoke | None:
 def _beat(record: dict[str, Any]) -> Beat | None:
     fields: list[Any] = [record.get(key) for key in ("rows", "ver", "grace", "rv", "up")]
     rows, version, grace, seen, up = fields
-    if not (_whole(rows) and _text(version, 64) and _whole(grace) and _whole(up) and isinstance(seen, dict)):
+    if not (_whole(rows) and fits(version, 64) and _whole(grace) and _whole(up) and isinstance(seen, dict)):
         return None
-    if not all(_text(node, LONGEST_NODE) and _whole(number) for node, number in seen.items()):
+    if not all(fits(node, LONGEST_NODE) and _whole(number) for node, number in seen.items()):
         return None
     return Beat(rows, version, grace, seen, up)

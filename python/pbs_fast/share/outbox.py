@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
-from math import ceil, floor
-from typing import Final, NamedTuple, Protocol
+from math import floor
+from typing import Final, NamedTuple
 
 from pbs_fast.events import Delta, Grant
 from pbs_fast.ledger.expiry import ExpiryQueue
 from pbs_fast.share.clock import HubClock
-from pbs_fast.share.message import MOST_ROWS, Beat, Entry, Row, Writer, acceptable, number_of, stream_of
+from pbs_fast.share.message import MOST_ROWS, Beat, Entry, Fields, Writer, number_of, stream_of
 from pbs_fast.share.owed import COLLECT, Owed
+from pbs_fast.share.own_rows import Own, Rows, carried, travelling
 from pbs_fast.share.tombstones import Denied, Subject, wire
 
 #: Seconds between beats.
@@ -35,16 +35,6 @@ _PART = 1_000
 _OWED_PART = 10_000
 #: Seconds by which our stream reaches back further than `grace`.
 _REACH = 60
-
-
-class Rows(Protocol):
-    """The part of the ledger that the outbox asks."""
-
-    def own(self, ip: str) -> Grant | None:
-        """The row that our own logs explain, even if a longer one of another node hides it."""
-
-    def login(self, ip: str) -> int:
-        """The second of the newest login of an own row, on the ledger's clock."""
 
 
 class Trim(NamedTuple):
@@ -108,14 +98,18 @@ class Outbox:
 
     def take(self, delta: Delta, now: float) -> None:
         """What the ledger changed, by our own logs or by other nodes: only rows of our own logs are sent."""
-        for ip in chain(delta.set, delta.hidden):
-            own = self._rows.own(ip)
-            if own is None:
-                continue
-            known = self._known.get(ip)
-            end = 0 if known is None else known.expires
-            if end <= now or (own.expires > end and end - now < self._half):
-                self._send(ip, own, now)
+        rows = self._rows.owns(delta.set if not delta.hidden else {**delta.set, **delta.hidden})
+        far, known = now + self._half, self._known
+        self._send(
+            [
+                each
+                for each in rows
+                if (sent := known.get(each[0])) is None
+                or (end := sent.expires) <= now
+                or (each[1].expires > end and end < far)
+            ],
+            now,
+        )
         for ip in delta.removed:
             self._forget(ip)
 
@@ -133,16 +127,18 @@ class Outbox:
         """After revocations of any node, and the removal of the own rows that they cover: send the rows that stay, of a
         later login or of another user, because the others remove what they know by these names."""
         denied = tuple(denied)
-        for ip, sent in [*self._known.items()] if denied else ():
-            if any(each.names(ip, sent) for each in denied) and (own := self._rows.own(ip)) is not None:
-                del self._known[ip]
-                self._send(ip, own, now)
+        rows = self._rows.owns(
+            [ip for ip, sent in self._known.items() if any(each.names(ip, sent) for each in denied)] if denied else ()
+        )
+        for ip, _ in rows:
+            del self._known[ip]
+        self._send(rows, now)
 
     def turn(self, now: float) -> None:
         """Half-lives and full sends whose time has come, a part of them; `next_turn` says whether more waits."""
         self._looks += self._queue.due(now)
-        for _ in range(min(_PART, len(self._looks))):
-            self._look(self._looks.popleft(), now)
+        if self._looks:
+            self._look([self._looks.popleft() for _ in range(min(_PART, len(self._looks)))], now)
         if self._revokes_at is not None and self._revokes_at <= now:
             self._revokes = {subject: each for subject, each in self._revokes.items() if each[1] > now}
             self._owe_revokes(self._revokes)
@@ -252,32 +248,47 @@ class Outbox:
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
-    def _look(self, ip: str, now: float) -> None:
+    def _look(self, ips: Iterable[str], now: float) -> None:
         """The half-life of what the others know has come, or its end."""
-        sent, own = self._known.get(ip), self._rows.own(ip)
-        if sent is None:
-            return
-        known = sent.expires
-        if own is None or own.expires <= now:
-            self._forget(ip)
-        elif known - self._half > now:
-            return  # sent anew in between: it is queued for that
-        elif own.expires > known:
-            self._send(ip, own, now)
-        else:
-            self._queue.add(ip, known)
+        longer: list[Own] = []
+        for ip in ips:
+            sent, own = self._known.get(ip), self._rows.own(ip)
+            if sent is None:
+                continue
+            known = sent.expires
+            if own is None or own.expires <= now:
+                self._forget(ip)
+            elif known - self._half > now:
+                continue  # sent anew in between: it is queued for that
+            elif own.expires > known:
+                longer.append((ip, own))
+            else:
+                self._queue.add(ip, known)
+        self._send(longer, now)
 
-    def _send(self, ip: str, own: Grant, now: float) -> None:
-        known = self._known.get(ip)
-        if own.expires <= now or not acceptable(Row(ip, 0, own.user, own.format, own.host, 0)):
-            self.refused += own.expires > now
-            return
-        urgent = known is None or known.expires - now < _NEAR
+    def _send(self, rows: Sequence[Own], now: float) -> None:
+        """Owe these rows, each once."""
+        rows, refused = carried(rows)
+        self.refused += sum(own.expires > now for own in refused)
+        second = floor(now)
+        most, soonest, near = second + self._grace, second + 1, now + _NEAR
+        known, half, bucket = self._known, self._half, self._queue.bucket
+        urgent: list[str] = []
+        later: list[str] = []
+        for ip, own in rows:
+            end = own.expires
+            if end <= now:
+                continue
+            sent = known.get(ip)
+            (urgent if sent is None or sent.expires < near else later).append(ip)
+            if end > most:
+                end, own = most, own._replace(expires=most)
+            known[ip] = own
+            look = end - half
+            bucket(max(soonest, look)).append(ip)
         for hub in self._hubs:
-            hub.owe(ip, now, urgent=urgent)
-        end = min(own.expires, floor(now) + self._grace)
-        self._known[ip] = own if end == own.expires else own._replace(expires=end)
-        self._queue.add(ip, max(end - self._half, floor(now) + 1))
+            hub.owe(urgent, now, urgent=True)
+            hub.owe(later, now, urgent=False)
 
     def _forget(self, ip: str) -> None:
         if self._rows.own(ip) is None:
@@ -285,14 +296,8 @@ class Outbox:
             for hub in self._hubs:
                 hub.disown(ip)
 
-    def _made(self, ips: Iterable[str], now: float) -> Iterable[Row]:
-        for ip in ips:
-            own = self._rows.own(ip)
-            if own is None or own.expires <= now:
-                continue
-            left = ceil(min(own.expires - now, self._grace) * 1000)
-            age = max(floor((now - self._rows.login(ip)) * 1000), 0)
-            yield Row(ip, left, own.user, own.format, own.host, age)
+    def _made(self, ips: Iterable[str], now: float) -> list[Fields]:
+        return travelling(self._rows, ips, now, self._grace)
 
     def _beat(self, now: float) -> Beat:
         return Beat(len(self._known), self._version, self._grace, self._seen(), floor(now - self._began))

@@ -55,15 +55,16 @@ class Owed:
 
     # -- what is owed -------------------------------------------------------------------------------------------------
 
-    def owe(self, ip: str, now: float, *, urgent: bool) -> None:
-        """A row must be sent: at once, or with others that are collected for COLLECT seconds."""
+    def owe(self, ips: Iterable[str], now: float, *, urgent: bool) -> None:
+        """Rows must be sent: at once, or with others that are collected for COLLECT seconds."""
         if urgent:
-            self.urgent[ip] = None
-            self.later.pop(ip, None)
-        elif ip not in self.urgent:
-            self.later[ip] = None
-            if self.later_at is None:
-                self.later_at = now + COLLECT
+            ips = dict.fromkeys(ips)
+            self.urgent.update(ips)
+            _drop(self.later, ips)
+            return
+        self.later.update((ip, None) for ip in ips if ip not in self.urgent)
+        if self.later and self.later_at is None:
+            self.later_at = now + COLLECT
 
     def begin_full(self, subjects: Iterable[Subject], now: float) -> None:
         """The time of a full send (`full_at`) has come: all revocations of ours are due now, rows follow in parts."""
@@ -116,8 +117,8 @@ class Owed:
 
     def send(self, ips: list[str], subjects: list[Subject], messages: int) -> None:
         """These are under way in so many messages, until `wrote` or `failed`."""
-        for ip in ips:
-            self.disown(ip)
+        _drop(self.urgent, ips)
+        _drop(self.later, ips)
         for subject in subjects:
             del self.revokes[subject]
         if not self.later:
@@ -143,8 +144,7 @@ class Owed:
         self.revokes = {**dict.fromkeys(subjects), **self.revokes}
         self.flying, self.unsure, self.beat_at = None, True, 0.0
         self.late_until = now + _LATE
-        for ip in ips:
-            self.later.pop(ip, None)
+        _drop(self.later, ips)
 
     # -- the end of our stream ----------------------------------------------------------------------------------------
 
@@ -163,3 +163,9 @@ class Owed:
         if self.last is not None:
             ms, sequence = number_of(self.last)
             self.cut = f"{ms}-{sequence + 1}"
+
+
+def _drop(owed: dict[str, None], ips: Iterable[str]) -> None:
+    if owed:
+        for ip in ips:
+            owed.pop(ip, None)

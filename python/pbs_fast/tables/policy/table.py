@@ -48,6 +48,8 @@ _MESSAGES = 4_096
 #: Characters of a user in Postfix's log; RFC 5321 allows 254 for an address.
 _LONGEST_USER = 254
 
+_new_tuple = tuple.__new__
+
 
 class Login(NamedTuple):
     """A row."""
@@ -191,7 +193,7 @@ class PolicyTable(ServedTable[Login]):
             if since > now:
                 since = before.since if before is not None and before.user == user else now
             if before is None:
-                return Login(expires, ip, user, since, ())
+                return _new_tuple(Login, (expires, ip, user, since, ()))  # a burst makes many: half as long
             others = before.others
             if before.user not in (None, user):
                 others = ((before.user, before.since), *others)

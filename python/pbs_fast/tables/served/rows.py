@@ -5,6 +5,7 @@ The server's thread only reads: rows change by single operations on dicts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
@@ -37,12 +38,16 @@ class Rows(Generic[R]):
         """Address -> its row."""
         self._networks: dict[int, dict[str, R]] = {}
 
-    def put(self, ip: str, row: R) -> None:
-        """Set the row of an address."""
-        self.exact[ip] = row
-        if self._drop is not None and (network := self._network(ip)) is not None:
-            # The dict is replaced, so that the server's thread never iterates over one that changes.
-            self._networks[network] = {**self._networks.get(network, {}), ip: row}
+    def put(self, rows: Iterable[tuple[str, R]]) -> None:
+        """Set the rows of addresses."""
+        if self._drop is None:
+            self.exact.update(rows)
+            return
+        for ip, row in rows:
+            self.exact[ip] = row
+            if (network := self._network(ip)) is not None:
+                # The dict is replaced, so that the server's thread never iterates over one that changes.
+                self._networks[network] = {**self._networks.get(network, {}), ip: row}
 
     def remove(self, ip: str) -> None:
         """Remove it, if there is one."""

@@ -177,13 +177,13 @@ class ServedTable(ABC, Generic[R]):
     def _put(self, rows: Rows[R], grants: Mapping[str, Grant]) -> None:
         """Set the rows of grants in `rows`."""
         before, make = self._rows.exact.get, self._maker()
-        refused = strange(ip for ip in grants if ip not in rows.exact)
+        refused = strange([ip for ip in grants if ip not in rows.exact])
         for ip in refused:
             self.refused += 1
             log.error("%s: rejected the key %.80r, which is not one canonical address; please report it", self.spec, ip)
-        for ip, grant in grants.items():
-            if not refused or ip not in refused:
-                rows.put(ip, make(ip, grant, before(ip)))
+        if refused:
+            grants = {ip: grant for ip, grant in grants.items() if ip not in refused}
+        rows.put((ip, make(ip, grant, before(ip))) for ip, grant in grants.items())
 
     def _serve(self) -> Server:
         given = self._options.listener
