@@ -41,7 +41,13 @@ class Site:
         self._records = caplog.records
         self.now = START
         self.notices = Notices()
-        self.other = None if newest is None else OtherSource(newest)
+        self._asking: list[threading.Thread] = []
+
+        def ask() -> float | None:
+            self._asking.append(threading.current_thread())
+            return None if newest is None else newest()
+
+        self.other = None if newest is None else OtherSource(ask)
         self.watch = LogWatch(
             self.notices,
             grace=GRACE,
@@ -81,7 +87,8 @@ class Site:
     def asked(self) -> list[str]:
         """The same after the journal has answered."""
         self.turn()
-        for thread in threading.enumerate():
+        # A thread that ends leaves `enumerate` before it ceases to be alive: then it has asked.
+        for thread in [*threading.enumerate(), *self._asking]:
             if thread.name == "journal-newest":
                 thread.join(30)
         return self.turn()

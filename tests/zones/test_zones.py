@@ -133,7 +133,7 @@ def test_is_quick(local: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ("wrong", "right"),
     [
         ("Europe/Berln", "Europe/Berlin"),
-        ("europe/kiew", "Europe/Kiev"),
+        ("europe/kiew", "Europe/K"),  # Kyiv where only tzdata is installed, without its old names
         ("America", "America/"),
         ("/etc/localtime", ""),
         ("../UTC", ""),
