@@ -157,7 +157,8 @@ def _denial(denial: ManualDenial) -> Denial:
     networks = (parse_network(denial.what),) if denial.kind in ("ip", "network") else ()
     nodes = (denial.what,) if denial.kind == "node" else ()
     by = made_by(denial.by, denial.node) if denial.node else ""
-    return Denial(networks, users, denial.until, denial.reason, denial.uid, nodes, by, denial.node)
+    # Its last second too: a login of that second may be earlier, and neither a restart nor another node can tell.
+    return Denial(networks, users, denial.until + 1, denial.reason, denial.uid, nodes, by, denial.node)
 
 
 def made_by(by: str, node: str) -> str:

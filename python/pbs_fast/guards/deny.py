@@ -27,6 +27,9 @@ from pbs_fast.util.toml_lines import Path, lines
 
 #: Longest text of the file that a message repeats.
 _SHOWN = 60
+#: Logs have whole seconds, and a login of another node comes over a hub's clock, which is known to some tenths: one that
+#: is nearer to a denial's end than this many seconds is of the second that begins there.
+_NEXT_SECOND = 0.6
 _KEYS = ("addresses", "networks", "users", "until", "reason")
 
 
@@ -89,16 +92,17 @@ class DenyList:
 
 
 class CoveredLogins:
-    """Which logins denials cover by their time: those until a denial's end, also when it has come."""
+    """Which logins denials cover by their time: those before a denial's end, also when it has come."""
 
     def __init__(self, denials: Iterable[Denial]) -> None:
         """Some milliseconds for 10,000 denials; a question takes no longer for many."""
         self._users: dict[str, float] = {}
         networks: list[tuple[Network, float]] = []
         for denial in denials:
-            networks += [(network, denial.until) for network in denial.networks]
+            last = denial.until - _NEXT_SECOND
+            networks += [(network, last) for network in denial.networks]
             for user in denial.users:
-                self._users[user] = max(denial.until, self._users.get(user, -inf))
+                self._users[user] = max(last, self._users.get(user, -inf))
         # The first network that holds an address is the one that is denied longest.
         self._networks = NetworkTable(sorted(networks, key=lambda each: -each[1]))
 
