@@ -86,7 +86,7 @@ format: $(READY) $(LINT) ## put all code into its form
 fuzz: $(READY) ## a minute of libFuzzer on envelopes and scans; FUZZ_SECONDS=N for more (needs a C++ compiler)
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
-bench: $(READY) $(PLOT) ## measure pbs-fast and other programs on this machine into benches/RESULTS.md; QUICK=1 takes three minutes, not twelve
+bench: $(READY) $(PLOT) ## measure pbs-fast and other programs on this machine into benches/RESULTS.md; QUICK=1 takes four minutes, not twelve
 	$(BIN)/python benches/run.py $(if $(QUICK),--quick) $(if $(PERL),--perl '$(PERL)')
 
 bench-core: $(READY) ## measure the stages of the Rust core (Criterion)

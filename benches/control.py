@@ -28,15 +28,22 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from pbs_fast.caps.counter import CapCounter
+from pbs_fast.caps.limits import Limits
 from pbs_fast.config import Guards as GuardConfig
+from pbs_fast.config.model import Share as ShareKeys
 from pbs_fast.control.client import ask
 from pbs_fast.control.protocol import Ping, Status, Watch
 from pbs_fast.control.wire import encode_request
+from pbs_fast.daemon.cap_state import CapState
+from pbs_fast.daemon.cap_watch import CapWatch
 from pbs_fast.daemon.live import LiveState
 from pbs_fast.daemon.log_set import LogSet
 from pbs_fast.daemon.manual import ManualRows
 from pbs_fast.daemon.publisher import Publisher
 from pbs_fast.daemon.refusals import RING, Refusals
+from pbs_fast.daemon.share import Share
+from pbs_fast.daemon.share_view import ShareView
 from pbs_fast.daemon.status import StatusBoard
 from pbs_fast.events import Batch
 from pbs_fast.guards import Guards, Refusal, read_machine
@@ -198,9 +205,12 @@ def snapshot() -> dict[str, float]:
             logins([f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in range(start, start + 100_000)], now), now
         )
     guards = Guards(GuardConfig(), read_netblocks((), "postconf"), read_machine(), DenyList(), ledger.counters)
-    board = StatusBoard(
-        LiveState(ledger, guards, Publisher([]), ManualRows(None, clock), LogSet([]), clock), Notices(), "rust"
-    )
+    notices, counter = Notices(), CapCounter(Limits())
+    caps = CapWatch(counter, clock, notices, CapState(counter, None, clock))
+    manual = ManualRows(None, clock, ledger.window)
+    live = LiveState(ledger, guards, Publisher([]), manual, LogSet([]), clock, caps)
+    share = Share(ShareKeys(), "", lambda _: (), b"", ledger=ledger, clock=clock)
+    board = StatusBoard(live, notices, "rust", ShareView(share, clock))
     took = []
     for _ in range(200):
         begun = time.perf_counter()

@@ -39,7 +39,7 @@ def main() -> int:
     before = os.getloadavg()[0]
     pause = page.HASH_PAUSE if given.table == "hash" else page.PAUSE
     found = live(given.table, given.rate, given.seconds or (10 if given.quick else page.LENGTH), pause)
-    record = {
+    record: dict[str, object] = {
         name: {key: round(value, 2) for key, value in took._asdict().items()} for name, took in found.took.items()
     }
     record |= {"reached": round(found.reached), "at_once": found.at_once, "load": before}

@@ -42,8 +42,7 @@ def main() -> None:
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
-                used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-                seconds[name].append(used)
+                seconds[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         size = Path(log).stat().st_size / 1e6
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     for name, used in seconds.items():

@@ -69,9 +69,9 @@ def measured(seconds: float) -> str:
         "\n| hub | p50 ms | p99 ms | worst ms | tries | p50 to alive | mean turn ms | no turn over ms |\n"
         "|---|---|---|---|---|---|---|---|"
     )
-    for state, took in faulty.took.items():
+    for state, local in faulty.took.items():
         mean, longest = faulty.turns[state]
-        parts.append(f"| {state} | {_row(took)} | {took.median / alive.median:.2f} | {mean:.3f} | {longest:g} |")
+        parts.append(f"| {state} | {_row(local)} | {local.median / alive.median:.2f} | {mean:.3f} | {longest:g} |")
     parts.append(f"\nThe ratios are to be {RATIO} at most.")
     return "\n".join(parts) + "\n"
 

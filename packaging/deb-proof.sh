@@ -6,29 +6,8 @@ way=$1
 client=198.51.100.77
 export DEBIAN_FRONTEND=noninteractive
 
-ok() { echo "ok: $*"; }
-fail() {
-    echo "FAILED: $*"
-    pbs-fast list 2>&1 || true
-    [ "$way" = plain ] || { systemctl status --no-pager --full pbs-fast; journalctl --no-pager -n 40; } 2>&1 || true
-    exit 1
-}
-holds() { # holds SENTENCE COMMAND...
-    local sentence=$1
-    shift
-    "$@" >/dev/null || fail "$sentence: $*"
-    ok "$sentence"
-}
-soon() { # soon COMMAND...: within 20 s
-    for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
-    return 1
-}
-is() { [ "$1" = "$2" ] || { echo "is '$1', should be '$2'"; return 1; }; }
-not() { ! "$@"; }
-line() { # line ADDRESS: what Dovecot says of a login
-    echo "imap-login: Login: user=<ann>, method=PLAIN, rip=$1, lip=192.0.2.10, mpid=71, TLS, session=<9mVjWnQ7pQDLAHEF>"
-}
-to_file() { echo "$(date +%Y-%m-%dT%H:%M:%S%:z) hub dovecot: $(line "$1")" >>/var/log/mail.log; }
+# shellcheck source=packaging/proof.sh
+. "$(dirname "$0")/proof.sh"
 # As the mail server's own unit: the journal source accepts no other. logger must live until journald has looked at its
 # process, or journald does not learn the unit; it ends with its standard input.
 to_journal() {

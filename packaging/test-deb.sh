@@ -1,22 +1,22 @@
 #!/bin/sh
-# make test-deb: proves the package in dist/ for SUITE (by default this Debian) in a fresh root of it: under systemd, and
-# where there is none (WAYS, by default "systemd plain"). With WAYS=upgrade Debian 12 is upgraded to Debian 13 under its
-# package, with the network; it needs both packages. As root.
+# make test-deb: proves the package in dist/ for SUITE (by default this Debian) in a fresh root of it: under systemd, where
+# there is none, and under systemd as a node that shares over hubs (WAYS, by default "systemd plain share"). With
+# WAYS=upgrade Debian 12 is upgraded to Debian 13 under its package, with the network; it needs both packages. As root.
 #
-# The root is made by debootstrap (kept as target/deb-root-SUITE.tar: the second run needs no network), with Postfix and what
-# the package depends on. It runs in namespaces of its own, network included, so nothing outside sees or feels it; what
-# is done inside is in deb-proof.sh.
+# The root is made by debootstrap (kept as target/proof-root-SUITE.tar: the second run needs no network), with Postfix, a hub
+# and what the package depends on. It runs in namespaces of its own, network included, so nothing outside sees or feels
+# it; what is done inside is in deb-proof.sh and share-proof.sh.
 set -eu
 cd "$(dirname "$0")/.."
 . packaging/root.sh
 # shellcheck source=/dev/null
 suite=${SUITE:-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")}
 case $suite in
-    bookworm) built='~deb12' ;;
-    trixie) built='~deb13' ;;
+    bookworm) built='~deb12' hub=redis ;;
+    trixie) built='~deb13' hub=valkey ;;
     *) echo "make test-deb: SUITE is bookworm or trixie, not '$suite'" >&2; exit 2 ;;
 esac
-keep=$PWD/target/deb-root-$suite.tar
+keep=$PWD/target/proof-root-$suite.tar
 [ "$(id -u)" = 0 ] || { echo "make test-deb: must run as root" >&2; exit 1; }
 # shellcheck disable=SC2012  # names we gave
 first=$(ls -t dist/pbs-fast_*"$built"_*.deb 2>/dev/null | head -n 1)
@@ -36,8 +36,9 @@ if [ ! -e "$keep" ]; then
     chroot "$root" env DEBIAN_FRONTEND=noninteractive sh -c '
         echo "postfix postfix/main_mailer_type select Local only" | debconf-set-selections
         apt-get update -q && apt-get install -y -q --no-install-recommends systemd systemd-sysv postfix \
-            postfix-lmdb logrotate procps iproute2 &&
-        apt-get satisfy -y -q --no-install-recommends "$0" && apt-get clean' "$(dpkg-deb -f "$first" Depends)" \
+            postfix-lmdb logrotate procps iproute2 openssl "$1-server" &&
+        rm -f /etc/systemd/system/*/"$1"-server.service &&
+        apt-get satisfy -y -q --no-install-recommends "$0" && apt-get clean' "$(dpkg-deb -f "$first" Depends)" "$hub" \
         >"$place/log" 2>&1 || { tail -n 20 "$place/log" >&2; exit 1; }
     rm "$root/usr/sbin/policy-rc.d"
     tar -C "$root" -cf "$keep" .
@@ -61,7 +62,7 @@ cp "$first" "$root/packages/first.deb"
 dpkg-deb -R "$first" "$place/next"
 sed -i 's/^Version: .*/&+next/' "$place/next/DEBIAN/control"
 dpkg-deb -b "$place/next" "$root/packages/next.deb" >/dev/null
-cp packaging/deb-proof.sh packaging/deb-upgrade.sh packaging/installed.py "$root/packages/"
+cp packaging/proof.sh packaging/deb-proof.sh packaging/share-proof.sh packaging/deb-upgrade.sh packaging/installed.py "$root/packages/"
 if [ "${WAYS:-}" = upgrade ]; then
     # shellcheck disable=SC2012  # names we gave
     trixie=$(ls -t dist/pbs-fast_*~deb13_*.deb 2>/dev/null | head -n 1)
@@ -80,31 +81,39 @@ judge() { # judge NAME: by what the proof wrote last
     said "proved $1"
 }
 
-cat >"$root/etc/systemd/system/proof.service" <<'UNIT'
+boot() { # boot WAY SCRIPT: the root under systemd, which runs that and ends
+    cat >"$root/etc/systemd/system/proof.service" <<UNIT
 [Unit]
 DefaultDependencies=no
 Wants=systemd-journald.socket
 After=systemd-journald.socket
 [Service]
 Type=oneshot
-ExecStart=/bin/bash -c '/bin/bash /packages/deb-proof.sh systemd; kill -s RTMIN+13 1'
-StandardOutput=append:/out/systemd
-StandardError=append:/out/systemd.err
+ExecStart=/bin/bash -c '/bin/bash /packages/$2 $1; kill -s RTMIN+13 1'
+StandardOutput=append:/out/$1
+StandardError=append:/out/$1.err
 UNIT
+    # Credentials reach a service by mounts that are passed on, which systemd leaves to us in a container.
+    # shellcheck disable=SC2016  # expanded inside
+    enter 600 --net "$root" container=test sh -c 'mount --make-rshared /; exec "$@"' sh \
+        /lib/systemd/systemd --system --unit=proof.target --log-target=null --show-status=0 || true
+}
+
 printf '[Unit]\nRequires=proof.service\n' >"$root/etc/systemd/system/proof.target"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 mv "$root" "$place/kept"
 
-for way in ${WAYS:-systemd plain}; do
+for way in ${WAYS:-systemd plain share}; do
     cp -a "$place/kept" "$root"
-    if [ "$way" = systemd ]; then
-        enter 600 --net "$root" container=test /lib/systemd/systemd --system --unit=proof.target --log-target=null --show-status=0 || true
-    elif [ "$way" = upgrade ]; then
+    case $way in
+    systemd) boot systemd deb-proof.sh ;;
+    share) boot share share-proof.sh ;;
+    upgrade)
         cp /etc/resolv.conf "$root/etc/"
         enter 1800 "" "$root" /bin/bash /packages/deb-upgrade.sh >"$root/out/upgrade" 2>"$root/out/upgrade.err" || true
-    else
-        enter 600 --net "$root" /bin/bash /packages/deb-proof.sh plain >"$root/out/plain" 2>"$root/out/plain.err" || true
-    fi
+        ;;
+    *) enter 600 --net "$root" /bin/bash /packages/deb-proof.sh plain >"$root/out/plain" 2>"$root/out/plain.err" || true ;;
+    esac
     judge "$way"
     rm -rf "$root"
 done

@@ -3,8 +3,8 @@
 # POP3, the tools of systemd and logrotate, loggers of supervisors (s6, runit, daemontools, socklog), and the headers that
 # the `berkeleydb` module is built with. Beside them lie
 # further POP and IMAP servers: Courier, Cyrus, Mailutils (with inetd and tcpd), Perdition, popa3d, solid-pop3d, imapproxy and
-# the mail proxy of nginx. Prometheus scrapes our metrics; its promtool checks them. Redis is a hub
-# over which nodes share grants. Chromium shows the page of `pbs-fast report`.
+# the mail proxy of nginx. Prometheus scrapes our metrics; its promtool checks them. Redis and
+# Valkey are hubs over which nodes share grants. Chromium shows the page of `pbs-fast report`.
 #
 # The tests run private instances from directories of their own, so no daemon of the packages may start here: a
 # policy-rc.d that answers 101 ("action forbidden by policy") stands while apt works, and one that was there before
@@ -90,7 +90,7 @@ without() { left_out="$left_out $1"; }
 
 more() {
     [ "$only" = all ] || return 0
-    "$here/unpack-newer-systemd.sh"
+    "$here/unpack-backports.sh"
     [ -z "$mail_servers" ] || "$here/unpack-log-daemons.sh"
 }
 

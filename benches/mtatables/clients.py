@@ -34,7 +34,7 @@ def fresh(seconds: float) -> Iterator[Figure]:
             ):
                 pending = Pending(table)
                 codes: Counter[int] = Counter()
-                waits = []
+                waits: list[float] = []
                 with loaded(postfix, stranger, workers=10, rate=30) as others:
                     time.sleep(2)
                     start = due = time.monotonic()

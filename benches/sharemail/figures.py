@@ -171,7 +171,7 @@ def catch_up() -> CatchUp:
             node.close()
         with hub.admin as client:
             used = client.memory_usage(hub.stream("pop1"), samples=0)
-    return CatchUp(sent, *ready, *cpu, used / sent)
+    return CatchUp(sent, ready[0], ready[1], cpu[0], cpu[1], used / sent)
 
 
 def _fill(hub: Hub) -> int:
@@ -260,5 +260,5 @@ def server_version() -> str:
     """Of the hub's program."""
     with hubs() as make:
         client: valkey.Valkey = make().admin
-        about = client.info("server")
+        about: dict[str, Any] = client.info("server")  # type: ignore[assignment]  # not the asynchronous client
     return f"{about.get('server_name', 'redis')} {about.get('valkey_version', about['redis_version'])}"

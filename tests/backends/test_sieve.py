@@ -42,7 +42,7 @@ _TOKENS = (
     "mx", "mx<", "<mx", "<<", "m>x", "12", "1.2.3.4", "T", "TZ9", "-", "--1", "Z:", "12:30", "[a]", "[a", "a]",
     "[12]", "a.b", "mail.info",
     "<a.b>", "<mail.info>", "x:", "2026", "07:12:09", "Mar", "4", "\xff", "\0", "a/b", "/", "//",
-    "Message forwarded from mx:", "Message forwarded from x", "<x>",
+    "Message forwarded from mx:", "Message forwarded from x", "<x>", "postfix", "postfix/x", "[postfix]",
 )  # fmt: skip
 _TAGS = (
     "alphad", "99", "T", "-x", "mail.info", "a.b", "2026", "x/NAME", "/NAME", "9/NAME", "T/x.y", "-/-/NAME",
@@ -80,7 +80,7 @@ def test_the_sieve_keeps_nothing_back(share: Reporter, formats: tuple[Format, ..
     known = sieve.syslog(*routes.tags())
     random, found = Random(seed), 0
     for _ in range(40):
-        line = head(random) + random.choice((b"", b"x", b"alphad: x"))
+        line = head(random) + random.choice((b"", b"x", b"alphad: x", b"postfix x", b"postfix/x[1]: x"))
         m = envelope.LINE.match(line)
         tag = None if m is None else envelope.envelope_of(m).tag
         if tag is not None and routes.by_tag[tag] is not None:

@@ -79,6 +79,7 @@ NODE: dict[str, Any] = {
     "gaps": 0,
     "silent": False,
     "confirmed": 0,
+    "grace": 1800,
 }
 
 #: What is wrong -> exit status, and a text of the output.

@@ -183,6 +183,26 @@ def test_a_restart_keeps_both(how: signal.Signals, counted: bool, site: Site) ->
     assert site.rows() == sorted([B, D])
 
 
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_restart_does_not_bring_back_what_a_short_denial_removed(counted: bool, site: Site) -> None:
+    site.configure(f"count_sessions = {str(counted).lower()}\n")
+    daemon = site.start()
+    site.append(login(A, "mallory"), login(B), login(C), login(D))
+    site.wait_rows(A, B, C, D)
+    for whom in ({"user": "mallory"}, {"ip": B}, {"network": "2001:db8::/32"}):
+        revoked(site, **whom, seconds=1)
+    site.wait_rows(D)
+    time.sleep(2.1)
+    assert daemon.stop() == 0
+    site.start()
+    assert site.rows() == [D]
+    assert status(site)["denials"] == []
+    with pytest.raises(AnsweredError):
+        asked(site, Undo(user="mallory"))
+    site.append(login(A, "mallory"))
+    site.wait_rows(A, D)
+
+
 def test_a_kill_between_the_state_file_and_the_table() -> None:
     """A reader's lock keeps the table from being written; the file is there before, so the next start knows."""
     with a_place("hash") as site:

@@ -113,7 +113,7 @@ class Site:
             unexplained=Unexplained([], ledger, self.clock),
             notices=notices,
             log_watch=LogWatch(notices, grace=GRACE, wall=self.clock.wall),
-            manual=ManualRows(None, self.clock),
+            manual=ManualRows(None, self.clock, GRACE),
             caps=self.caps,
         )
 

@@ -143,7 +143,7 @@ def test_the_known_ones(pattern: str, way: Way) -> None:
 def test_each_packaged_pattern_is_proved() -> None:
     """So the Python backend runs each of them by `re`, which it does without asking (`Format.packaged`), and each line
     costs its length."""
-    patterns = [(fmt.name, pattern) for fmt in load_catalogue() for _, pattern in _kinds(fmt)]
+    patterns = [(fmt.name, pattern) for fmt in load_catalogue() for _, pattern, _ in _kinds(fmt)]
     assert [each for each in patterns if not isinstance(compiled(each[1], Way.WHOLE), Proved)] == []
 
 

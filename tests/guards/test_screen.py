@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -29,6 +30,38 @@ PRIVATE = "10.0.0.7"
 
 def users(ip: str, count: int, start: int = 0) -> list[Login]:
     return [Login(ip, NOW, f"user{number}") for number in range(start, start + count)]
+
+
+# -- denials that have ended -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("denial", "login"),
+    [
+        (Denial(users=("mallory",)), Login(A, NOW, "Mallory")),
+        (Denial(networks=(parse_network(A),)), Login(A, NOW, "ann")),
+        (Denial(networks=(parse_network("203.0.113.0/24"),)), Login(B, NOW, None)),
+    ],
+)
+def test_a_replay_does_not_grant_what_a_denial_removed(make: MakeGuards, denial: Denial, login: Login) -> None:
+    """It found the login in the log of before; a new one counts."""
+    guards = make()
+    guards.deny_manually((replace(denial, until=NOW + 5),))
+    for at, replayed, live in ((NOW, 0, 1), (NOW + 5, 0, 1), (NOW + 6, 1, 1)):
+        rows = batch([login._replace(timestamp=at)])
+        assert len(guards.screen(rows, Live(), NOW + 10, replay=True).batch) == replayed, at
+        assert len(guards.screen(rows, Live(), NOW + 10).batch) == live, at
+    assert guards.denials(NOW + 10) == []
+
+
+def test_of_several_denials_the_longest_counts(make: MakeGuards) -> None:
+    guards = make()
+    shorter, longer = (parse_network(A),), (parse_network("203.0.113.0/24"),)
+    for first, second in ((shorter, longer), (longer, shorter)):
+        ends = {shorter: NOW + 1, longer: NOW + 5}
+        guards.deny_manually((Denial(first, until=ends[first]), Denial(second, until=ends[second])))
+        for at, replayed in ((NOW + 3, 0), (NOW + 6, 1)):
+            assert len(guards.screen(batch([Login(A, at)]), Live(), NOW + 10, replay=True).batch) == replayed
 
 
 # -- many users behind one address -------------------------------------------------------------------------------------

@@ -121,6 +121,20 @@ def test_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(state.grants), len(state.denials)) == (1, 0)
 
 
+def test_a_denial_that_has_ended_is_kept_for_a_start_as_long_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manual_, "MOST", 2)
+    state = Manual()
+    for number in range(2):
+        state.deny(ManualDenial("user", f"u{number}", NOW + 1 + number, NOW, 0, ""))
+    state.end(NOW + 10, keep=9)
+    assert [each.what for each in state.denials.values()] == ["u1"]
+    state.deny(ManualDenial("user", "u2", NOW + 20, NOW + 10, 0, ""))
+    state.deny(ManualDenial("user", "u3", NOW + 20, NOW + 10, 0, ""))
+    assert [each.what for each in state.denials.values()] == ["u2", "u3"]
+    with pytest.raises(ManualError):
+        state.deny(ManualDenial("user", "u4", NOW + 20, NOW + 10, 0, ""))
+
+
 def test_undo_takes_exactly_what_is_named() -> None:
     grant = ManualGrant(IP, NOW + 9, NOW, 0, "")
     denials = [

@@ -104,7 +104,7 @@ def test_setup_installs_only_the_groups_that_it_names() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_shell_scripts_are_read_by_a_shell(script: Path) -> None:
-    assert script.stat().st_mode & 0o111 or script.name in ("deb-proof.sh", "root.sh")
+    assert script.stat().st_mode & 0o111 or script.name in ("deb-proof.sh", "proof.sh", "root.sh")
     shell = script.read_text().partition("\n")[0].removeprefix("#!").split()[0]
     subprocess.run([tool(Path(shell).name), "-n", script], check=True)
 

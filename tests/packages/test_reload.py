@@ -1,6 +1,6 @@
 """`systemctl reload` under a systemd that gets since-254.conf, as process 1 of a private machine.
 
-Where the installed one is older, the one that scripts/unpack-newer-systemd.sh has unpacked is laid over the system.
+Where the installed one is older, the one that scripts/unpack-backports.sh has unpacked is laid over the system.
 """
 
 from __future__ import annotations

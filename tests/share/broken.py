@@ -69,7 +69,8 @@ def distrust_keeps_rows(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_failed_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    def forget(self: Outbox, hub: int) -> None:
+    def forget(self: Outbox, hub: int, now: float) -> None:
+        del now
         self._hubs[hub].flying = None
 
     patch.setattr(Outbox, "failed", forget)

@@ -1,11 +1,12 @@
-"""Real hubs for the tests: a private redis-server (or valkey-server) in a directory of its own, with TLS and ACL users.
+"""Real hubs for the tests: a private valkey-server or redis-server in a directory of its own, with TLS and ACL users.
 
     with hubs() as make:                # ends them all, and removes their directories
         hub = make(tls=True)
         hub.url("pop1")                 # what goes into share.hubs; hub.password is PASSWORD
         hub.hang(); hub.resume(); hub.kill(); hub.start(); hub.flush(); hub.config("maxmemory", "1mb")
 
-`PBS_FAST_HUB=valkey-server` names another program; without it the first of PROGRAMS that is installed.
+Where both are installed, hubs of a test are of one and the other in turn, and tests begin with different ones, so a run
+needs no second one to try both. `PBS_FAST_HUB=redis-server` (or a path) has all of one kind.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import valkey
 
 from mta import PATIENCE, free_port, private_directory, unavailable, wait_for
 
-PROGRAMS = ("redis-server", "valkey-server")
+PROGRAMS = ("valkey-server", "redis-server")
+#: Where scripts/install-test-servers.sh unpacks one that the distribution has in its backports only.
+UNPACKED = "/opt/pbs-fast-tests/valkey/usr/bin"
 SITE = "test"
 PASSWORD = "wachtwoord-of-a-node"  # noqa: S105 - of a server on loopback that lives for one test
 SECRET = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"  # noqa: S105 - likewise
@@ -38,13 +43,22 @@ NODES = ("pop1", "pop2", "pop3", "smtp1", "smtp2", "smtp3")
 
 
 @cache
-def program() -> str:
-    """The server's program; the test is skipped (or fails under CI) without one."""
+def programs() -> tuple[str, ...]:
+    """The servers' programs; the test is skipped (or fails under CI) without one."""
     wanted = os.environ.get("PBS_FAST_HUB")
-    for name in (wanted,) if wanted else PROGRAMS:
-        if (found := shutil.which(name)) is not None:
-            return found
-    return unavailable(f"no hub is installed (no {wanted or ' and no '.join(PROGRAMS)})")
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), UNPACKED))
+    found = [shutil.which(name, path=path) for name in ((wanted,) if wanted else PROGRAMS)]
+    if not any(found):
+        unavailable(f"no hub is installed (no {wanted or ' and no '.join(PROGRAMS)})")
+    return tuple(filter(None, found))
+
+
+def in_turn() -> Iterator[str]:
+    """The programs, without end; another one is the first for half of the tests."""
+    found = programs()
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
+    first = crc32(test.encode()) % len(found)
+    return cycle(found[first:] + found[:first])
 
 
 class Hub:
@@ -62,9 +76,12 @@ class Hub:
         bind: str = "127.0.0.1",
         names: str = "IP:127.0.0.1,DNS:localhost",
         options: tuple[str, ...] = (),
+        program: str | None = None,
     ) -> None:
         """`names` are those in its certificate (subjectAltName); without `acl` every client may do all, without a
-        password. `prefix` starts it (in a network namespace, on another clock), `bind` is where it listens."""
+        password. `prefix` starts it (in a network namespace, on another clock), `bind` is where it listens; `program`
+        is the server, by default the first of `programs`."""
+        self.program = program or programs()[0]
         self.place, self.tls, self.prefix, self.bind = place, tls, prefix, bind
         self.port = free_port()
         self.socket = place / "hub.sock"
@@ -106,7 +123,9 @@ class Hub:
         """Start it, and wait until it answers."""
         self.socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [*self.prefix, program(), str(self.place / "hub.conf")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            [*self.prefix, self.program, str(self.place / "hub.conf")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         wait_for("the hub", self.answers, seconds=PATIENCE)
 
@@ -189,12 +208,13 @@ NewHub = Callable[..., Hub]
 @contextmanager
 def hubs() -> Iterator[NewHub]:
     """Makes running hubs (the arguments are Hub's), each ended with the block."""
-    program()
+    turns = in_turn()
     with ExitStack() as stack:
 
         def make(**options: Any) -> Hub:
             place = private_directory("hub")
             stack.callback(shutil.rmtree, place, ignore_errors=True)
+            options.setdefault("program", next(turns))
             hub = Hub(place, **options)
             stack.callback(hub.kill)
             hub.start()

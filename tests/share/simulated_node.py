@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import Batch, Counters, Delta, Grant
@@ -17,7 +18,7 @@ from pbs_fast.share.clock import HubClock
 from pbs_fast.share.inbox import AHEAD, Got, Inbox
 from pbs_fast.share.message import What, decode, number_of, stream_of
 from pbs_fast.share.outbox import Outbox, Outgoing
-from pbs_fast.share.tombstones import Denied, Tombstones
+from pbs_fast.share.tombstones import Denied, Subject, Tombstones
 
 from .simulated_hub import BASE, Hub, Item
 
@@ -65,7 +66,8 @@ class Link:
         """By node: reading and last id."""
         self.behind: set[str] = set()
         self.drops = 0
-        """So many entries never reach us: they were not there yet where we read."""
+        """So many entries never reach us: they were not there yet where we read on. A reading from the horizon gives
+        all that there is."""
         self.breaks_after: int | None = None
         """After so many XADDs the connection breaks, and nobody knows which were written."""
         self.calm = 0.0
@@ -82,12 +84,16 @@ class Node:
         self.log: list[Event] = []
         self.made: dict[tuple[What, str], Revocation] = {}
         self.trusted = {each for each in world.names if each != name}
+        self.heard: dict[tuple[str, Subject], Denied] = {}
+        """What others have revoked, with `until` in the world's time: manual.json, which a start reads."""
         self.up = True
         self.ends: dict[str, float] = {}
         """The latest end that our own row of an address ever had, in the world's time."""
         self.sure: dict[str, tuple[str, int]] = {}
         """Our own logins that nobody revoked since: user, and the end that they give at least."""
         self.number = 0
+        self.said = 0.0
+        """When it last sent rows."""
         self.runs = 0
         self.start()
 
@@ -131,6 +137,8 @@ class Node:
             now=self.now,
             random=world.random.random,
         )
+        for denied in self.heard.values():
+            self.tombstones.add(denied._replace(until=BASE + denied.until + self.offset), self.now)
         for revocation in self.made.values():
             self.deny(revocation)
         for event in self.log:
@@ -212,6 +220,7 @@ class Node:
             self.fresh.clear()  # a stream that is read anew is read as after a start
         self.trusted = set(names)
         dropped = self.inbox.trust(names)
+        self.heard = {key: denied for key, denied in self.heard.items() if denied.node not in dropped}
         if dropped:
             self.changed(self.ledger.distrust(dropped, self.now))
 
@@ -226,7 +235,7 @@ class Node:
             link = self.links[number]
             if not (hub.alive and link.up):
                 link.connected = False
-                self.outbox.failed(number)
+                self.outbox.failed(number, self.now)
                 continue
             if not link.connected:
                 link.connected, link.calm = True, self.world.time
@@ -255,11 +264,13 @@ class Node:
         stream = stream_of(SITE, self.name)
         self.outbox.end_was(number, hub.last(stream), self.now)
         made = self.outbox.entries(number, link.clock, self.now)
+        if any(b'"k":"rows"' in each.entry.m for each in made):
+            self.said = time
         if link.breaks_after is not None:
             for each in made[: link.breaks_after]:
                 self.put(hub, stream, each)
             link.breaks_after, link.connected = None, False
-            self.outbox.failed(number)
+            self.outbox.failed(number, self.now)
             return
         self.outbox.wrote(number, [self.put(hub, stream, each) for each in made])
         if sample_due:
@@ -270,9 +281,13 @@ class Node:
 
     def read(self, number: int) -> None:
         link, hub = self.links[number], self.world.hubs[number]
+        anew = set()
         for read in self.inbox.reads(number, link.clock, self.now):
+            before = link.cursors.get(read.node)
             link.cursors[read.node] = read.reading, number_of(read.after)
             link.behind.add(read.node)
+            if before is None or before[1] != number_of(read.after):
+                anew.add(read.node)
         for node, (reading, after) in sorted(link.cursors.items()):
             stream = stream_of(SITE, node)
             items = hub.read(stream, after)
@@ -280,7 +295,7 @@ class Node:
             for item in items:
                 link.cursors[node] = reading, item.id
                 message = decode(node, stream, item.m, item.s, [SECRET])
-                if link.drops:
+                if link.drops and node not in anew:
                     link.drops, link.calm = link.drops - 1, self.world.time
                     continue
                 got.append(Got(node, reading, f"{item.id[0]}-{item.id[1]}", message))
@@ -306,6 +321,8 @@ class Node:
 
     def arrived(self, number: int, got: list[Got]) -> None:
         arrived = self.inbox.take(number, self.links[number].clock, got, self.now)
+        for denied in arrived.denied:
+            self.heard[denied.node, denied.subject] = denied._replace(until=floor(self.world_time(denied.until)))
         self.remove(arrived.denied)
         self.changed(self.ledger.merge(arrived.rows, self.now))
 

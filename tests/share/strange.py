@@ -45,6 +45,8 @@ class StrangeHub:
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         self.asked: set[str] = set()
         """The commands that came."""
+        self.open: set[socket.socket] = set()
+        """Connections that their clients have not closed."""
         self._answers = {**_USUAL, **answers}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"valkey://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -65,6 +67,13 @@ class StrangeHub:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        self.open.add(client)
+        try:
+            self._answer(client)
+        finally:
+            self.open.discard(client)
+
+    def _answer(self, client: socket.socket) -> None:
         with suppress(OSError, ValueError), client.makefile("rb") as stream:
             while head := stream.readline():
                 words = []

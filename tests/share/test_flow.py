@@ -159,6 +159,24 @@ def test_a_revocation_that_is_over_when_it_comes_still_removes_what_it_covers(
     smtp.wait_rows(B, C)
 
 
+def test_a_start_without_hubs_does_not_bring_back_what_another_node_revoked(new_hub: NewHub, new_node: NewNode) -> None:
+    hub = new_hub()
+    pop, smtp = new_node("pop1", [hub]), new_node("smtp1", [hub], logs=False)
+    daemon = pop.start()
+    smtp.start()
+    pop.append(login(A, "mallory@example.org"), login(B, "anna@example.org"))
+    smtp.wait_rows(A, B)
+    asked(smtp, Revoke(user="mallory@example.org", for_s=1))
+    pop.wait_rows(B)
+    time.sleep(2.1)
+    hub.kill()
+    assert daemon.stop() == 0
+    pop.start()
+    assert pop.rows() == [B]
+    pop.append(login(A, "mallory@example.org"))
+    pop.wait_rows(A, B)
+
+
 def test_a_node_can_be_revoked(new_hub: NewHub, new_node: NewNode) -> None:
     hub = new_hub()
     pop, other, smtp = (new_node(name, [hub], logs=name != "smtp1") for name in ("pop1", "pop2", "smtp1"))

@@ -67,6 +67,19 @@ def test_words(error: Exception, expected: str | None) -> None:
     assert words(error, URL) == (expected or "READONLY: You can't write against a read only replica")
 
 
+def test_a_hub_that_never_answered_may_be_behind_our_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = wrapped(TimeoutError("timed out"))
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
+    assert words(late, URL, reached=False) == "no answer in time"
+    monkeypatch.setenv("INVOCATION_ID", "0" * 32)
+    assert words(late, URL, reached=True) == "no answer in time"
+    assert words(late, parse_hub("unix:///run/hub.sock"), reached=False) == "no answer in time"
+    assert words(late, URL, reached=False) == (
+        "no answer in time, perhaps because of the sandbox of our unit; systemctl edit pbs-fast: [Service] and "
+        "IPAddressAllow=10.0.0.11"
+    )
+
+
 def test_the_pause_grows_at_random_up_to_its_bound() -> None:
     least, most = Pause(lambda: 0.0), Pause(lambda: 1.0)
     assert [least.next() for _ in range(12)] == [SHORTEST] * 12

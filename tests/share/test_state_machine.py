@@ -181,6 +181,7 @@ class Machine(RuleBasedStateMachine):
         each = self.world.hubs[self.hub(hub)]
         each.alive = not each.alive
         if empty:
+            self.world.lost = True
             each.flush()
         self.world.disturb(self.hub(hub))
         self.actions.add("kill hub")
@@ -188,6 +189,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(hub=number, then=st.sampled_from([0, 3, 16]))
     def flush(self, hub: int, then: int) -> None:
+        self.world.lost = True
         self.world.hubs[self.hub(hub)].flush()
         self.world.disturb(self.hub(hub))
         self.actions.add("flush")
@@ -196,6 +198,7 @@ class Machine(RuleBasedStateMachine):
     @rule(hub=number, number=number, count=st.integers(1, 4), then=st.sampled_from([0, 3, 16]))
     def fail_over(self, hub: int, number: int, count: int, then: int) -> None:
         """The newest entries of a stream are lost."""
+        self.world.lost = True
         self.world.hubs[self.hub(hub)].lose(stream_of(SITE, self.world.node(number).name), count)
         self.world.disturb(self.hub(hub))
         self.actions.add("fail over")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from daemon.running import PATIENCE, login
+from mta import wait_for
 from pbs_fast.share import answers
 from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, Hub, Lost
 from pbs_fast.share.inbox import MOST_NODES, Inbox, Read
@@ -85,6 +87,18 @@ def test_nonsense_is_a_failure_of_the_hub_and_does_not_reach_the_loop(what: str)
         assert not any(isinstance(each, Entries | CaughtUp) for each in came if command == "XREAD")
         assert failure.reason.isprintable()
         assert len(failure.reason) < 500
+
+
+def test_a_connection_that_failed_is_closed_at_once() -> None:
+    """A daemon hardly ever collects garbage (util/gc.py), and may be refused for weeks."""
+    gc.disable()
+    try:
+        with strange_hub(XADD=lambda: b"-NOPERM no\r\n", XREAD=lambda: b"-NOPERM no\r\n") as hub:
+            for _ in range(10):
+                assert isinstance([*came_of(hub.url)][-1], Failed | Lost)
+            wait_for("the end of all connections", lambda: not hub.open)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.system

@@ -155,7 +155,7 @@ def _child(prepare: Callable[[], Callable[[], object]]) -> NoReturn:
         _mark()
         status = 0
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()
         os._exit(status)

@@ -284,6 +284,8 @@ class Node(TypedDict):
     """Trusted, and not heard for 30 s."""
     confirmed: int
     """The highest number of our revocations that it has in force; 0: none."""
+    grace: int | None
+    """Its `grace` in seconds; None until it was heard."""
 
 
 class Caps(TypedDict):

@@ -61,8 +61,7 @@ class Changes:
                 self._put(grant, end, spoken_again(grant))
         self._manual.forget(granted)
         for denial in self._manual.state.denials.values():
-            if denial.until > self._clock.wall():
-                self._tell(denial, denial.until)
+            self._tell(denial, denial.until)
         for denial in self._manual.state.undone.values():
             self._tell(denial, _undone(denial))
         for denial in self._manual.state.others.values():
@@ -134,8 +133,11 @@ class Changes:
                 again = "again" if until <= wall else "no more"
                 log.warning("%s trusts this node %s (%s)", node, again, said)
             elif until <= wall:
-                if state.others.pop((node, *key_of(kind, what)), None) is not None:
+                before = state.others.pop((node, *key_of(kind, what)), None)
+                if before is not None and before.until > wall:
                     log.info("denial of %s undone (%s)", _named(kind, what), said)
+                if kind != "node":  # logins until then are found again at a start
+                    state.deny_as_others(ManualDenial(kind, what, until, until - 1, 0, why, node, by, number))
                 covered.append((Target(**{kind: what}), said, True))
             elif state.deny_as_others(ManualDenial(kind, what, until, wall, 0, why, node, by, number)):
                 log.info("denied %s until=%s (%s)", _named(kind, what), spelled(until), said)
@@ -241,9 +243,13 @@ class Changes:
         """End a denial or a grant."""
         state = self._manual.state.copy()
         denial, grant = state.undo(request.kind, request.what)
+        if denial is not None and denial.until <= self._clock.wall():
+            state.deny(denial)
+            denial = None
         if denial is None and grant is None:
             key = key_of(request.kind, request.what)
-            makers = sorted(node for node, *subject in state.others if tuple(subject) == key)
+            found = [each for (_, *subject), each in state.others.items() if tuple(subject) == key]
+            makers = sorted(each.node for each in found if each.until > self._clock.wall())
             where = f" made here; it was denied at {', '.join(makers)}: undo it there" if makers else ""
             raise RequestError("unknown", f"there is no manual denial or grant of {request.what}{where}")
         if denial is not None and self._share.links:

@@ -40,8 +40,10 @@ _CLOCK_SLACK = 5
 class ManualRows:
     """What is in force, and its file."""
 
-    def __init__(self, directory: Path | None, clock: Clock) -> None:
-        """Reads the file; `directory` None: there is none, and nothing can be changed."""
+    def __init__(self, directory: Path | None, clock: Clock, window: int) -> None:
+        """Reads the file; `directory` None: there is none, and nothing can be changed. `window`: seconds back that a
+        start looks for logins."""
+        self._window = window
         self._file = None if directory is None else StateFile(directory / FILE)
         self._clock = clock
         self.state = Manual()
@@ -53,7 +55,7 @@ class ManualRows:
             self._read(self._file.path)
 
     def denials(self) -> tuple[Denial, ...]:
-        """All denials as the guards want them."""
+        """All denials as the guards want them, those too that have ended and cover logins which a start may find."""
         return tuple(map(_denial, (*self.state.denials.values(), *self.state.others.values())))
 
     def grants(self) -> list[tuple[ManualGrant, int]]:
@@ -78,14 +80,14 @@ class ManualRows:
 
         What has ended is left out. It is in force in any case.
         """
-        changed.end(self._clock.wall())
+        changed.end(self._clock.wall(), self._window)
         why = self._write(changed)
         self.state = changed
         return why
 
     def try_save(self, changed: Manual) -> str | None:
         """The same, but it is not in force if it cannot be saved."""
-        changed.end(self._clock.wall())
+        changed.end(self._clock.wall(), self._window)
         why = self._write(changed)
         if why is None:
             self.state = changed

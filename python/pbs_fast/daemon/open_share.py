@@ -15,7 +15,7 @@ from pbs_fast.config.settings import NO_LOG
 from pbs_fast.daemon.share import Share
 from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.share.hub import Hub
-from pbs_fast.share.link import require_library
+from pbs_fast.share.link import check_ca, require_library
 from pbs_fast.share.message import is_node_name
 from pbs_fast.share.spec import PASSWORD, parse_hub, read_secrets
 
@@ -53,6 +53,8 @@ def open_share(settings: Settings, ledger: Ledger, clock: Clock, native: Native 
                 f"{settings.origin('share.hubs')}: {url.text} names a user, and there is no file {PASSWORD} next to "
                 "the secret; make one, or leave out the user"
             )
+    if keys.ca is not None and any(url.tls for url in urls):
+        check_ca(keys.ca)
     node = node_name(keys)
     if not keys.publish and not keys.from_:
         log.warning("share.publish is false and share.from is empty: this node shares nothing")

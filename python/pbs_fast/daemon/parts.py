@@ -76,11 +76,12 @@ class Parts:
         self._tell_networks(netblocks)
         machine = read_machine()
         self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
-        self.manual = ManualRows(Path(config.state_directory) if config.write else None, clock)
-        self.guards.deny_manually(self.manual.denials())
         self.caps = CapCounter(limits_of(settings))
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)
+        state = Path(config.state_directory) if config.write else None
+        self.manual = ManualRows(state, clock, self.ledger.window)
+        self.guards.deny_manually(self.manual.denials())
         self.ledger.sessions.on_unrecognised = self._stop_counting
         self.share: Share | None = None
         """Set once it is made."""

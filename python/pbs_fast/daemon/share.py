@@ -116,7 +116,7 @@ class Share:
         self._starts = True
         """The start is not over."""
         self.peers: Peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
-        self.watch = ShareWatch(self.links, clock.wall)
+        self.watch = ShareWatch(self.links, clock.wall, keys.longest)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -179,6 +179,7 @@ class Share:
         """What the ledger changed."""
         if self.links and self._keys.publish:
             self.outbox.take(delta, self._clock.now())
+            self.watch.unshared(self.outbox.refused)
 
     def replayed(self) -> None:
         """The past is read: all rows, for those of a checkpoint were not told of as changes."""
@@ -267,7 +268,7 @@ class Share:
             case Exchanged():
                 self._exchanged(link, came, now)
             case Failed(reason):
-                self.outbox.failed(number)
+                self.outbox.failed(number, now)
                 link.reconnects += 1
                 link.writing = reason
             case Connected():

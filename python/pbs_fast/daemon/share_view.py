@@ -71,6 +71,7 @@ class ShareView:
             "gaps": each.gaps,
             "silent": each.name in self._share.watch.silent,
             "confirmed": each.seen.get(self._share.node, 0),
+            "grace": each.grace or None,
         }
 
     def _wall(self, seconds: float) -> float:

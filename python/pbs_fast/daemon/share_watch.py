@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pbs_fast.log.records import event
 from pbs_fast.share.clock import HubClock
+from pbs_fast.share.message import LONGEST_USER
 from pbs_fast.share.reading import SILENT
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NOT_YET: Final = "not yet connected"
+#: Seconds between two warnings that logins cannot be shared.
+_SAID: Final = 3600.0
 #: Seconds for which a start that reads one hub waits for more of it before it reads another one too.
 _FIRST_HUB: Final = 1.0
 
@@ -56,7 +59,9 @@ class Link:
     @property
     def reason(self) -> str | None:
         """Why it is down; None while it is not."""
-        return self.writing or self.reading
+        reasons = [each for each in (self.writing, self.reading) if each is not None]
+        # One thread may have failed before the other has tried.
+        return next((each for each in reasons if each != _NOT_YET), reasons[0] if reasons else None)
 
     @property
     def is_up(self) -> bool | None:
@@ -84,8 +89,12 @@ class Link:
 class ShareWatch:
     """What was said of whom."""
 
-    def __init__(self, links: Sequence[Link], wall: Callable[[], float]) -> None:
-        self._links, self._wall = links, wall
+    def __init__(self, links: Sequence[Link], wall: Callable[[], float], longest: int) -> None:
+        """`longest` is share.longest."""
+        self._links, self._wall, self._longest = links, wall, longest
+        self._unshared, self._said_unshared = 0, float("-inf")
+        self._longer: dict[str, int] = {}
+        """Nodes whose rows end here sooner than there, with their grace; that was said."""
         self.silent: frozenset[str] = frozenset()
         """Trusted nodes that are not heard, but for forgotten ones."""
         self._began = wall()
@@ -111,7 +120,9 @@ class ShareWatch:
 
     def look(self, nodes: Iterable[NodeState]) -> None:
         """The nodes as they are while a hub serves; while none does nobody can tell which are silent."""
-        states = {each.name: each.silent for each in nodes if each.trusted}
+        trusted = [each for each in nodes if each.trusted]
+        self._compare(trusted)
+        states = {each.name: each.silent for each in trusted}
         self.forgotten -= {name for name, silent in states.items() if not silent}
         silent = frozenset(name for name, silent in states.items() if silent) - self.forgotten
         if self._wall() - self._began < SILENT:
@@ -124,6 +135,28 @@ class ShareWatch:
                 log.info("node %s is heard again", name, extra=event("node_back", [name]))
             self.troubled("node_silent", name, "")
         self.silent = silent
+
+    def _compare(self, trusted: Iterable[NodeState]) -> None:
+        for each in trusted:
+            if each.grace > self._longest and self._longer.get(each.name) != each.grace:
+                log.warning(
+                    "node %s lets an address relay for %d s, and share.longest = %d ends its rows here sooner",
+                    each.name,
+                    each.grace,
+                    self._longest,
+                )
+                self._longer[each.name] = each.grace
+
+    def unshared(self, count: int) -> None:
+        """Logins that no message can carry, since the start: said when there are more, once an hour."""
+        if count > self._unshared and self._wall() - self._said_unshared > _SAID:
+            self._said_unshared = self._wall()
+            log.warning(
+                "logins of users whose names have more than %d bytes, or cannot be printed, are not shared: they relay "
+                "through this node only",
+                LONGEST_USER,
+            )
+        self._unshared = count
 
     def forget(self, node: str) -> None:
         """Do not wait for this node until it is heard again."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pbs_fast.doctor import caps, clock, daemon, docker, exim, logs, postfix, share, tables, unit
 from pbs_fast.doctor.account import findings_as
+from pbs_fast.doctor.hub import HUB
 from pbs_fast.doctor.site import Site
 from pbs_fast.errors import PbsError
 from pbs_fast.health.finding import CANNOT_TELL, Finding
@@ -33,7 +34,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("exim.wired", exim.check),
     ("daemon", daemon.check),
     ("guard.docker", docker.check),
-    (share.HUB, share.check_hubs),
+    (HUB, share.check_hubs),
     (share.NODES, share.check_nodes),
     ("unit", unit.check),
     ("caps", caps.check),

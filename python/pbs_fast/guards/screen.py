@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import Batch, Counters, Grant
 from pbs_fast.guards.answers import LOCAL, Answers
-from pbs_fast.guards.deny import Denial, DenyList
+from pbs_fast.guards.deny import CoveredLogins, Denial, DenyList
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
 from pbs_fast.guards.networks import PRIVATE, SPECIAL
@@ -77,6 +77,8 @@ class Guards:
         self._limits = Limits(config.max_rows, config.max_new_per_minute)
         self._hosts = Hosts(config.hosts)
         self._manual: tuple[Denial, ...] = ()
+        self._covered: CoveredLogins | None = None
+        """Of `_manual`; made when a replay asks."""
         self.reload(config, netblocks, machine, deny)
 
     def reload(self, config: GuardConfig, netblocks: Netblocks, machine: Machine, deny: DenyList) -> None:
@@ -113,7 +115,7 @@ class Guards:
 
         Live rows are not looked at.
         """
-        self._manual = denials
+        self._manual, self._covered = denials, None
         self._deny = DenyList((*denials, *self._listed.denials))
         self._enforce(0.0)
 
@@ -181,8 +183,10 @@ class Guards:
     ) -> Screened:
         """Part the rows of a batch. `now` and `shift` as for the ledger; `live` is the ledger, asked and not changed.
 
-        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again. Rows `of_node`,
-        another one, are no logins of ours: `hosts` does not hold for them, and their counters begin with `node_`.
+        In a replay `max_new_per_minute` does not count: its rows are not new, they are found again. Manual denials that
+        have ended refuse logins until their end there, or a start would grant again what they have removed. Rows
+        `of_node`, another one, are no logins of ours: `hosts` does not hold for them, and their counters begin with
+        `node_`.
         """
         self._refresh(now - shift)
         hosts = set() if of_node else set(batch.host)
@@ -201,6 +205,13 @@ class Guards:
             names = [
                 name or ("deny" if _is_one(first, users) or _is_one(last, users) else "")
                 for name, first, last in zip(names, batch.user_first, batch.user_last, strict=True)
+            ]
+        if replay and self._manual:
+            if self._covered is None:
+                self._covered = CoveredLogins(self._manual)
+            names = [
+                name or ("deny" if self._covered.hold(ip, user, last) else "")
+                for name, ip, user, last in zip(names, batch.ip, batch.user_last, batch.last, strict=True)
             ]
         if batch.kind.count("login") < len(batch):
             # A logout grants nothing; only one that a stranger wrote must not reach the session count.

@@ -97,6 +97,10 @@ class Manual:
         key = key_of(denial.kind, denial.what)
         before = self.denials.get(key)
         if before is None and len(self.denials) >= MOST:
+            first = min(self.denials, key=lambda each: self.denials[each].until)
+            if self.denials[first].until <= denial.made:
+                del self.denials[first]  # has ended, and is kept for a start only
+        if before is None and len(self.denials) >= MOST:
             raise ManualError(f"there are {MOST} manual denials; put lasting ones into deny.toml")
         if before is None or before.until <= denial.until:
             self.denials[key] = denial
@@ -127,11 +131,11 @@ class Manual:
         denial = self.denials.pop(key_of(kind, what), None)
         return denial, self.grants.pop(what, None) if kind == "ip" else None
 
-    def end(self, wall: float) -> None:
-        """Drop what has ended."""
+    def end(self, wall: float, keep: int = 0) -> None:
+        """Drop what has ended; denials `keep` seconds later, because a start may find logins that they cover."""
         self.grants = {ip: grant for ip, grant in self.grants.items() if grant.until > wall}
-        self.denials = {key: denial for key, denial in self.denials.items() if denial.until > wall}
-        self.others = {key: denial for key, denial in self.others.items() if denial.until > wall}
+        self.denials = {key: denial for key, denial in self.denials.items() if denial.until > wall - keep}
+        self.others = {key: denial for key, denial in self.others.items() if denial.until > wall - keep}
         self.undone = {key: denial for key, denial in self.undone.items() if denial.until > wall}
 
     def encode(self) -> bytes:

@@ -32,8 +32,9 @@ _SHARED_SECONDS = 0.0005
 
 #: Bytes in which a log's first conclusive line is looked for before whole pieces are.
 _HEAD = 1 << 16
-#: Bytes in which a line begins, nearly always.
+#: Bytes in which a line begins, nearly always, and from one such look at a large log to the next.
 _FIRST = 1 << 12
+_STEP = 1 << 20
 
 
 class Scanned(NamedTuple):
@@ -155,7 +156,7 @@ def _is_rewritten(log: LogReader, ranges: Sequence[Range], reader: Reader) -> bo
         if any(reader.decide(piece.data, piece.start, piece.stop) for piece in part.read()):
             break
     # Month names of another language may begin anywhere; the lines before them are read as they are in any case.
-    step = min(PIECE, max(_FIRST, log.size() >> 6))
+    step = min(_STEP, max(_FIRST, log.size() >> 6))
     firsts = (Range(log, at, min(at + _FIRST, log.size())) for at in range(0, log.size(), step))
     return reader.rewrites or any(reader.finds_months(*piece[:3]) for part in firsts for piece in part.read())
 

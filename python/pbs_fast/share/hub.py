@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pbs_fast.errors import PbsError
 from pbs_fast.share.inbox import MOST_NODES, Got, Read
-from pbs_fast.share.link import connect, words
+from pbs_fast.share.link import connect, require_usable, words
 from pbs_fast.share.message import Message, decode, is_id, is_node_name, nodes_of, stream_of
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class Hub:
         self._jobs: SimpleQueue[Sequence[Outgoing] | None] = SimpleQueue()
         self._reads: SimpleQueue[Read] = SimpleQueue()
         self._closing = threading.Event()
+        self._reached = False
+        """It has answered once."""
         self._threads = [
             threading.Thread(target=self._run, args=(name, step), name=f"hub-{name} {url.place}", daemon=True)
             for name, step in (("write", self._writing), ("read", self._reading))
@@ -194,7 +196,7 @@ class Hub:
                 if self._closing.is_set():
                     return
                 # Faults of the network and refusals of the hub come as many classes, and a bug must not end sharing.
-                reason = words(error, self.url)
+                reason = words(error, self.url, reached=self._reached)
                 self._put(Failed(reason) if name == "write" else Lost(reason))
                 self._closing.wait(pause.next())
 
@@ -207,6 +209,7 @@ class Hub:
     def _writing(self, name: str, pause: Pause) -> None:
         """Write until something fails; raises what the library raises."""
         with self._client(name, WRITING) as client:
+            require_usable(client)
             outgoing: Sequence[Outgoing] = ()
             while True:
                 self._put(self._exchange(client, outgoing))
@@ -227,6 +230,7 @@ class Hub:
         pipe.execute_command("TIME")
         asked = self._now()
         answers = pipe.execute(raise_on_error=False)
+        self._reached = True
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer  # not by the pipeline, which would put our message into its words

@@ -7,10 +7,11 @@ its TLS does not check the host name, and it tells the hub its own version, whic
 from __future__ import annotations
 
 import errno
+import os
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pbs_fast.errors import PbsError
+from pbs_fast.errors import ConfigError, PbsError
 from pbs_fast.util.text import printable
 
 if TYPE_CHECKING:
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
 CONNECT: Final = 3.0
 #: TCP asks an idle peer that may be gone after so many seconds, so often.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-#: What the unit's drop-in must hold: systemd's filter of addresses answers EPERM (systemd.resource-control(5)).
+#: What the drop-in must hold: systemd's filter of addresses (systemd.resource-control(5)) answers EPERM, or, as the TCP
+#: of Linux 6 does not pass that on, leaves us waiting.
 DROP_IN: Final = "[Service] and IPAddressAllow={host}"
+#: Systemd sets this variable for each service (systemd.exec(5)).
+_SERVICE: Final = "INVOCATION_ID"
 #: Characters of a hub's words that are shown: a server's have 200 at most.
 _LONGEST: Final = 400
+#: What follows in the server's words are the arguments: rows, perhaps.
+_ARGUMENTS: Final = ", with args beginning with"
+#: Streams are trimmed by time (XADD MINID) from this version of Redis on; every Valkey does.
+OLDEST_USABLE: Final = (6, 2)
 #: The library's class -> the server's own word, which the library takes off.
 _WORDS: Final = {
     "OutOfMemoryError": "OOM",
@@ -49,6 +57,60 @@ def require_library() -> None:
             f"sharing grants needs the library valkey ({error}): pip install 'pbs-fast[share]', or leave share.hubs "
             "empty"
         ) from None
+
+
+class TooOldError(PbsError):
+    """The hub lacks what sharing needs."""
+
+
+class About(NamedTuple):
+    """What a hub tells of itself."""
+
+    server: str
+    """`redis` or `valkey`; "" where it tells nothing."""
+    version: str
+    mode: str
+    """`standalone`, `cluster`, or `sentinel`."""
+
+    @property
+    def number(self) -> tuple[int, ...] | None:
+        """The version of a Redis, as far as it can be compared: those of Valkey are all new enough."""
+        parts = self.version.split(".")[:2]
+        return tuple(map(int, parts)) if self.server == "redis" and all(map(str.isdecimal, parts)) else None
+
+
+def check_ca(file: str) -> None:
+    """Raise ConfigError if share.ca is no file of certificates that we can read."""
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"share.ca: {file}: no certificates in it: {error.reason}") from None
+    except OSError as error:
+        raise ConfigError(f"share.ca: {file}: {error.strerror}; name the certificate of the hubs' authority") from None
+
+
+def about(client: Any) -> About:
+    """Ask a hub what it is (HELLO). Raises what the library raises, also where the hub does not know the question."""
+    # With the version of the protocol: Redis 6.0 does not answer without.
+    answer = client.execute_command("HELLO", 2)
+    told: dict[str, str] = {}
+    if isinstance(answer, list):
+        told = {_text(key): _text(value) for key, value in zip(answer[::2], answer[1::2], strict=False)}
+    return About(told.get("server", ""), told.get("version", ""), told.get("mode", ""))
+
+
+def require_usable(client: Any) -> None:
+    """Raise TooOldError for a hub whose answers to what we write would not tell that it is too old."""
+    from valkey.exceptions import ResponseError
+
+    try:
+        found = about(client)
+    except ResponseError:
+        return  # it does not let us ask, and need not
+    if found.number is not None and found.number < OLDEST_USABLE:
+        raise TooOldError(f"Redis {found.version} is too old; sharing needs 7.0 or newer, or Valkey")
 
 
 def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, name: str) -> Valkey:
@@ -90,16 +152,17 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
         options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_ca_certs": ca}
     # A pool of one: a second connection would mean that the first is still used.
     pool = ConnectionPool(connection_class=kind, max_connections=1, **options)
-    return Valkey(connection_pool=pool)
+    # `close` of a client that was only given a pool leaves the connection to the garbage collector.
+    return Valkey.from_pool(pool)
 
 
-def words(error: BaseException, url: HubUrl) -> str:
+def words(error: BaseException, url: HubUrl, *, reached: bool = True) -> str:
     """What is wrong with a hub, for the log and `status`: the server's own words, or the system's, in one printable
-    line of some length."""
-    return printable(_words(error, url)[:_LONGEST])
+    line of some length. `reached`: this process had an answer of it before."""
+    return printable(_words(error, url, reached)[:_LONGEST])
 
 
-def _words(error: BaseException, url: HubUrl) -> str:
+def _words(error: BaseException, url: HubUrl, reached: bool) -> str:
     import ssl  # here, because a daemon that shares nothing starts sooner without it
 
     cause = _system_error(error)
@@ -116,11 +179,16 @@ def _words(error: BaseException, url: HubUrl) -> str:
             f"{DROP_IN.format(host=url.host)}"
         )
     if isinstance(cause, TimeoutError) or type(error).__name__ == "TimeoutError":
-        return "no answer in time"
+        if reached or url.path is not None or _SERVICE not in os.environ:
+            return "no answer in time"
+        drop_in = DROP_IN.format(host=url.host)
+        return f"no answer in time, perhaps because of the sandbox of our unit; systemctl edit pbs-fast: {drop_in}"
+    if isinstance(cause, FileNotFoundError) and url.tls:
+        return f"share.ca: {cause.strerror}"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     name = type(error).__name__
-    text = " ".join(str(error).split()).removesuffix(".") or name
+    text = " ".join(str(error).partition(_ARGUMENTS)[0].split()).removesuffix(".") or name
     if name == "AuthenticationError" and text.startswith("Authentication required"):
         return f"NOAUTH: {text}"
     if name in _WORDS:
@@ -135,3 +203,7 @@ def _system_error(error: BaseException) -> BaseException | None:
     while seen is not None and not isinstance(seen, OSError):
         seen = seen.__cause__ or seen.__context__
     return seen
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -225,15 +225,15 @@ class Outbox:
         if rows is not None:
             self.counters[hub].update(rows_sent=rows, messages_sent=len(ids))
 
-    def failed(self, hub: int) -> None:
+    def failed(self, hub: int, now: float) -> None:
         """Nobody knows which of the messages under way were written: all their rows are owed again."""
-        self._hubs[hub].failed()
+        self._hubs[hub].failed(now)
 
     def end_was(self, hub: int, last: str | None, now: float) -> bool:
         """The last id of our stream, None if it is empty; whether it is that of our last XADD. If not, all own rows are
         sent again after 0-5 s, at most once a minute."""
         each = self._hubs[hub]
-        if each.ends_with(last):
+        if each.ends_with(last, now):
             return True
         self.counters[hub]["end_differs"] += 1
         each.plan_full("end_differs", self._random(), now)

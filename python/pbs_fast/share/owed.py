@@ -20,6 +20,10 @@ COLLECT: Final = 5
 #: Most seconds of jitter before all rows are sent again, and fewest between two such times.
 _JITTER = 5.0
 _FULL = 60.0
+#: Seconds after a failure within which the comparison may find what the old connection delivered after it was given up:
+#: the system goes on for TCP_USER_TIMEOUT (`link.py`) from its first repetition, some tenths longer than we waited, and
+#: the next comparison comes with the next beat.
+_LATE = 15.0
 
 
 class Owed:
@@ -41,6 +45,8 @@ class Owed:
         """Whether `last` is what our stream must end with."""
         self.unsure = False
         """Some of the messages that failed may have been written after `last`."""
+        self.late_until = 0.0
+        """Until then one of them may still arrive."""
         self.full_at: float | None = None
         self.full_cause: Cause = "asked"
         self.full_last = now - _FULL
@@ -129,7 +135,7 @@ class Owed:
         self.last, self.known, self.unsure = ids[-1], True, False
         return rows
 
-    def failed(self) -> None:
+    def failed(self, now: float) -> None:
         """Nobody knows how much of what was under way is written: all of it is owed again."""
         if self.flying is None:
             return
@@ -137,16 +143,18 @@ class Owed:
         self.urgent = {**dict.fromkeys(ips), **self.urgent}
         self.revokes = {**dict.fromkeys(subjects), **self.revokes}
         self.flying, self.unsure, self.beat_at = None, True, 0.0
+        self.late_until = now + _LATE
         _drop(self.later, ips)
 
     # -- the end of our stream ----------------------------------------------------------------------------------------
 
-    def ends_with(self, last: str | None) -> bool:
+    def ends_with(self, last: str | None, now: float) -> bool:
         """Whether `last`, None for an empty stream, is the id of our last message, or perhaps of one that failed. The
         next comparison is with it in any case."""
         if not self.known or last == self.last:
             return True
-        ours = self.unsure and last is not None and self.last is not None and number_of(last) > number_of(self.last)
+        perhaps = self.unsure or now < self.late_until
+        ours = perhaps and last is not None and self.last is not None and number_of(last) > number_of(self.last)
         self.last = last
         return ours
 

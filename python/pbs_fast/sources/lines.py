@@ -24,8 +24,9 @@ MAX_LINE = 16_384
 #: Length at which a line is too long in any case: with one byte less, the last could be the `\r`, which is not counted.
 TOO_LONG = MAX_LINE + 2
 
-#: Measured on a 345 MB log with two cores: 1 MiB pieces scan as fast as larger ones and stay in the caches.
-PIECE = 1 << 20
+#: A piece stays in a processor's second-level cache from the read to the scan: with 1 MiB, on a busy machine, reading
+#: takes a sixth longer and the scan a twentieth; with 256 KiB as long as with this.
+PIECE = 1 << 19
 
 _NULS = re.compile(rb"\0+")
 

@@ -9,7 +9,10 @@ use regex_automata::util::captures::Captures;
 
 use crate::literals::{Held, Literals};
 use crate::pattern::engine::probe;
+use crate::postfix::head::{Key, key, may_be, tag};
 use crate::span::Span;
+
+mod head;
 
 const TEXTS: [&str; 5] = ["client=", "to=<", "disconnect from ", "reject: ", "info: DATA from "];
 
@@ -56,26 +59,6 @@ pub struct PostfixLine {
     user: Option<Span>,
     other: Option<Span>,
     helo: Span,
-}
-
-/// A message by the host and queue id of a line; empty where the line names none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Key {
-    host: Span,
-    id: Span,
-}
-
-impl Key {
-    fn of(self, line: &[u8]) -> Vec<u8> {
-        if self.id.is_empty() {
-            return Vec::new();
-        }
-        let mut key = Vec::with_capacity(32);
-        key.extend_from_slice(self.host.of(line));
-        key.push(b' ');
-        key.extend_from_slice(self.id.of(line));
-        key
-    }
 }
 
 impl PostfixLine {
@@ -281,71 +264,6 @@ fn address(line: &[u8], ip: Span) -> Option<Span> {
 /// `unknown` is no address.
 fn is_address(ip: &[u8]) -> bool {
     ip.is_ascii() && (ip.first().is_some_and(u8::is_ascii_digit) || ip.contains(&b':'))
-}
-
-/// Host and queue id in front of a text of this daemon's at `at`; `None` where the line is not its.
-fn key(line: &[u8], at: usize, held: &Held, daemon: &[u8]) -> Option<Key> {
-    let colon = held.colon - held.start;
-    if colon == at - 2 {
-        return rfc5424(line, colon);
-    }
-    // `postfix/smtpd`, `postfix/submission/smtpd`, `out/smtpd`: syslog_name and the daemon's name.
-    let tag = tag(&line[..colon])?;
-    if !tag.ends_with(daemon) {
-        return None;
-    }
-    let message = &line[colon + 2..at - 2];
-    let name = memchr::memrchr(b' ', message).map_or(0, |blank| blank + 1);
-    // What Solaris puts in front of a message.
-    let near = &message[..name];
-    let is_near = near.is_empty() || (near.starts_with(b"[ID ") && near.ends_with(b"] "));
-    if !is_near || !is_name(&message[name..]) {
-        return None;
-    }
-    let ends = memchr::memrchr(b' ', tag)?;
-    let host = memchr::memrchr(b' ', &tag[..ends]).map_or(0, |blank| blank + 1);
-    Some(Key { host: Span::new(host, ends), id: Span::new(colon + 2 + name, at - 2) })
-}
-
-/// The same in RFC 5424, whose writers end the name of the program at a slash.
-fn rfc5424(line: &[u8], colon: usize) -> Option<Key> {
-    let head = &line[..colon];
-    let mut words = head.split(|&byte| byte == b' ');
-    let begins: [&[u8]; 6] = std::array::from_fn(|_| words.next().unwrap_or_default());
-    let [first, _, host, program, pid, _] = begins;
-    let is_postfix = program.split(|&byte| byte == b'/').next() == Some(b"postfix");
-    if !first.starts_with(b"<") || !is_postfix || pid.is_empty() || !pid.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let starts = begins.iter().map(|word| word.len() + 1).sum::<usize>();
-    let name = starts + memchr::memrchr(b' ', head.get(starts..)?)?;
-    // rsyslog's usual templates put a second blank before the message.
-    let data = &head[starts..name];
-    let data = data.strip_suffix(b" ").unwrap_or(data);
-    if !is_name(&head[name + 1..]) {
-        return None;
-    }
-    // One word `-`, or words from `[` to `]`.
-    if data != b"-" && !(data.starts_with(b"[") && data.ends_with(b"]")) {
-        return None;
-    }
-    let at = first.len() + begins[1].len() + 2;
-    Some(Key { host: Span::new(at, at + host.len()), id: Span::new(name + 1, colon) })
-}
-
-/// Whether a line that begins so may be of one of the two daemons: few are, so this comes before anything else.
-fn may_be(head: &[u8]) -> bool {
-    head.starts_with(b"<") || tag(head).is_some_and(|tag| tag.ends_with(b"/smtpd") || tag.ends_with(b"/smtp"))
-}
-
-/// What is before the `[pid]` that ends a head.
-fn tag(head: &[u8]) -> Option<&[u8]> {
-    let pid = head.strip_suffix(b"]")?;
-    Some(&pid[..memchr::memrchr(b'[', pid)?])
-}
-
-fn is_name(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(u8::is_ascii_alphanumeric)
 }
 
 /// The groups of the first match in the line from this place on.

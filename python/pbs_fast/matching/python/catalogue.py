@@ -130,6 +130,7 @@ class Matcher:
             cuts=walk.cuts,
             after=partial(self._scan, data, start, stop, offset, how, reference),
             has_steps=walk.has_steps,
+            marks=walk.marks,
             seconds=time.perf_counter() - began,
         )
 

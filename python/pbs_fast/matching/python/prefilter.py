@@ -49,28 +49,33 @@ def syslog(tags: Iterable[bytes], components: Iterable[bytes]) -> re.Pattern[byt
     facility = rb"[a-z0-9]*\.[a-z0-9]+ (?:" + _FORWARDED + known + rb"|" + known + rb")"
     # Of two blanks the first is taken and the second ends the search: such a line is not usual.
     blank = rb"|(?= )"
-    behind_host = (
-        _not_postfix(words, names)
-        + rb"(?:" + tag + rb"|" + _FORWARDED + known + rb"|" + facility + rb"|" + component + blank + rb")"
-    )  # fmt: skip
+    behind_host = rb"(?:" + tag + rb"|" + _FORWARDED + known + rb"|" + facility + rb"|" + component + blank + rb")"
     # A `<FAC>` is a host here, and with a host behind it the second case; a tag without host comes first or last.
     host = rb"[^ \n]+ " + behind_host + rb"|" + component
-    bracketed = rb"<[^ \n]+  *(?:[^ \n]+ " + behind_host + rb"|\[" + known + rb")"
-    sender = rb" (?:" + host + rb"|" + bracketed + rb"|" + tag + rb"|\[(?:" + tag + rb")" + blank + rb")[\[:\] ]"
-    timestamped = rb"(" + _BEFORE_SECONDS + rb")([0-9][0-9])" + _FRACTION + rb"(" + _ZONE + sender + rb")" + _MESSAGE
+    bracketed = rb"<[^ \n]+  *(?:" + _not_postfix(words, names) + rb"[^ \n]+ " + behind_host + rb"|\[" + known + rb")"
+    alternatives = host + rb"|" + bracketed + rb"|" + tag + rb"|\[(?:" + tag + rb")" + blank
+    sender = rb" (?:" + alternatives + rb")[\[:\] ]"
+    # Fraction and zone hold no blank.
+    seconds = rb"([0-9][0-9])" + _not_postfix(words, names, behind=rb"[^ \n]* ")
+    timestamped = rb"(" + _BEFORE_SECONDS + rb")" + seconds + _FRACTION + rb"(" + _ZONE + sender + rb")" + _MESSAGE
     unstamped = rb"<[0-9]+>1 - [^ \n]+ " + known + rb" [^\n]*"
     return re.compile(with_bitmaps(rb"\n(?:" + timestamped + rb"|" + unstamped + rb")"))
 
 
-def _not_postfix(words: list[bytes], names: list[bytes]) -> bytes:
-    """Nothing, where `postfix/NAME[PID]: ` does not follow, whose NAME starts like no known one.
+def _not_postfix(words: list[bytes], names: list[bytes], *, behind: bytes = b"") -> bytes:
+    """Nothing, where no host and `postfix` follow, or `postfix/NAME[PID]: ` whose NAME starts like no known one.
 
-    Those are most of a mail server's lines; to turn them away here saves 26 ns of 310 on the average of all lines.
+    They are looked for after what `behind` matches. They are most of a mail server's lines, and are turned away before
+    all that has alternatives, each of which would be tried on them. That reads the host of all other lines twice, and
+    saves a seventh on the average of all lines.
     """
     first = bytes(sorted(set(b"abcdefghijklmnopqrstuvwxyz") - {name[0] for name in names if name}))
-    if any(word.startswith(b"postfix/") for word in words) or not first:
+    if any(word.startswith(b"postfix") for word in words) or not first:
         return b""
-    return rb"(?!postfix/[" + first + rb"][a-z0-9\[\]]*: )"
+    # A word that ends in one of these bytes, a tag or a facility, may be no host; then `postfix` is one, or begins a
+    # message. To look back is dear, so it is done in those lines only.
+    postfix = rb" postfix(?<=[^:\]>] postfix)"
+    return rb"(?!" + behind + rb"[^ \n]+" + postfix + rb"(?: |/(?:[a-z]+/|)[" + first + rb"][a-z0-9\[\]]*: ))"
 
 
 def own(prefixes: Iterable[str]) -> re.Pattern[bytes]:

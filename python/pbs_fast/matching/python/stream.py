@@ -91,9 +91,8 @@ class Stream:
         elif scan.cuts.met:
             self._cuts.go_on(scan.cuts)
         fields = scan.fields
-        kinds = fields[KIND::WIDTH]
-        if MARKED in kinds or UNMARKED in kinds:
-            fields = joined(map(self._told_by_marks, tuples(fields)))
+        if scan.marks:
+            fields = self._told_by_marks(scan, fields)
         if scan.ambiguous:
             fields = joined(self._unambiguous(scan, fields))
         else:
@@ -107,14 +106,19 @@ class Stream:
         self._count(scan, fields, sum(record[2] is None and record[1] == "logout" for record in records))
         return records
 
-    def _told_by_marks(self, record: Record) -> Record:
-        """The record, a login that may be marked as a plain one, or as missed where its writer marks them."""
-        kind, writer = record[1], (record[4], named(*record[11]))
-        if kind == MARKED and len(self._marking) < WRITERS:
-            self._marking.add(writer)
-        if kind == UNMARKED and writer in self._marking:
-            return missed(record[0], record[4], record[6], "no-pattern")
-        return (record[0], "login", *record[2:]) if kind in (MARKED, UNMARKED) else record
+    def _told_by_marks(self, scan: Scan, fields: Fields) -> Fields:
+        """The fields, logins without the mark that their writer gives as missed ones."""
+        lost: set[int] = set()
+        for at, (mark, name, key) in scan.marks.items():
+            writer = name, named(*key)
+            if mark == MARKED and len(self._marking) < WRITERS:
+                self._marking.add(writer)
+            if mark == UNMARKED and writer in self._marking:
+                lost.add(at)
+        if not lost:
+            return fields
+        records = tuples(fields)
+        return joined(missed(r[0], r[4], r[6], "no-pattern") if r[0] in lost else r for r in records)
 
     def _unambiguous(self, scan: Scan, fields: Fields) -> Iterator[Record]:
         for record in tuples(fields):

@@ -30,7 +30,6 @@ ENDINGS: Final = ("restart", "killed", "aborted")
 """Words of the server that end sessions without a logout (docs/MATCHING.md, 4)."""
 MARKED, UNMARKED = "marked", "unmarked"
 """Logins of `Format.marked` and of `Format.unmarked`."""
-LOGINS: Final = frozenset(("login", MARKED, UNMARKED))
 GROUPS: Final = ("ip", "user", "session", "lip", "tls", "pid")
 TAGS_REMEMBERED: Final = 4096
 """Tags are strangers' text where a format has `*/NAME`; the map from tag to route is emptied at this size."""
@@ -40,11 +39,13 @@ STARTS_REMEMBERED: Final = 4096
 """Starts of messages, which may be strangers' text as well."""
 
 
-Pick = tuple[Callable[[bytes], "Match | None"], str, bool, str, tuple[int, int, int, int, int, int], "bool | None"]
+Pick = tuple[
+    Callable[[bytes], "Match | None"], str, bool, str, tuple[int, int, int, int, int, int], "bool | None", "str | None"
+]
 """One pattern, and what it means that it took a message: its fullmatch; login, logout, or one of STEPS or ENDINGS;
 whether it is one of these; the format; the numbers of GROUPS among the match's groups, whose last never takes part
 and replaces one that is missing (to ask for them by number costs 0.2 us more); whether there was TLS when group `tls`
-took no part. (A plain tuple, as `heads.Place`.)"""
+took no part; for a login that may be marked MARKED or UNMARKED. (A plain tuple, as `heads.Place`.)"""
 
 
 class Picks(dict[bytes, tuple[Pick, ...]]):
@@ -194,13 +195,12 @@ def _patterns(fmt: Format) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield ending, getattr(fmt, ending)
 
 
-def _kinds(fmt: Format) -> Iterator[tuple[str, str]]:
-    """What a match of each pattern says (login, logout, MARKED, UNMARKED, a step), in the order of trial."""
+def _kinds(fmt: Format) -> Iterator[tuple[str, str, str | None]]:
+    """What a match of each pattern says (login, logout, a step), the pattern, and a login's mark, in order of trial."""
     for kind, patterns in _patterns(fmt):
         for number, pattern in enumerate(patterns, 1):
-            is_login = kind == "login"
-            marks = MARKED if number in fmt.marked else UNMARKED if number in fmt.unmarked else kind
-            yield marks if is_login else kind, pattern
+            mark = MARKED if number in fmt.marked else UNMARKED if number in fmt.unmarked else None
+            yield kind, pattern, mark if kind == "login" else None
 
 
 def _check(name: str, pattern: str) -> None:
@@ -212,9 +212,9 @@ def _check(name: str, pattern: str) -> None:
 
 def _compile(members: list[tuple[Format, bool]]) -> Route:
     picks = [
-        (starts(pattern), _pick(fmt, kind, pattern, over_tls=over_tls))
+        (starts(pattern), _pick(fmt, kind, pattern, mark, over_tls=over_tls))
         for fmt, over_tls in members
-        for kind, pattern in _kinds(fmt)
+        for kind, pattern, mark in _kinds(fmt)
     ]
     cutting = _cutting([fmt for fmt, _ in members])
     return Route(
@@ -244,7 +244,7 @@ def _cutting(formats: Sequence[Format]) -> Cutting:
     )
 
 
-def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
+def _pick(fmt: Format, kind: str, pattern: str, mark: str | None, *, over_tls: bool) -> Pick:
     regex = compiled(pattern, Way.WHOLE, with_bitmaps, known=fmt.packaged)
     index = regex.names
     ip, user, session, lip, tls, pid = (index.get(group, regex.count) for group in GROUPS)
@@ -255,4 +255,5 @@ def _pick(fmt: Format, kind: str, pattern: str, *, over_tls: bool) -> Pick:
         fmt.name,
         (ip, user, session, lip, tls, pid),
         True if over_tls else (False if "tls" in index else None),
+        mark,
     )
