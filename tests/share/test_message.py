@@ -269,7 +269,7 @@ def test_the_last_row_that_fits_fits_to_the_byte() -> None:
     most = set()
     for length in range(256):
         given_rows = [
-            Row("192.0.2.1", 100, "a" * (length if n == 0 else 130), "dovecot", "mx1", 100) for n in range(200)
+            Row("192.0.2.1", 100, "a" * (length if n == 0 else 121), "dovecot", "mx1", 100) for n in range(200)
         ]
         entries = list(writer().rows(1, given_rows))
         assert [len(read(entry).rows) for entry in entries] == one_by_one(given_rows)
