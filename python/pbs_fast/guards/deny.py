@@ -27,8 +27,8 @@ from pbs_fast.util.toml_lines import Path, lines
 
 #: Longest text of the file that a message repeats.
 _SHOWN = 60
-#: Logs have whole seconds, and a login of another node comes over a hub's clock, which is known to some tenths: one that
-#: is nearer to a denial's end than this many seconds is of the second that begins there.
+#: Logs have whole seconds, and a login of another node comes over a hub's clock, which is known to some tenths: one
+#: that is nearer to a denial's end than this many seconds is of the second that begins there.
 _NEXT_SECOND = 0.6
 _KEYS = ("addresses", "networks", "users", "until", "reason")
 
