@@ -188,11 +188,13 @@ def make_certificates(place: Path, names: str) -> Path:
         unavailable("openssl is not installed")
     ca, key = place / "ca.crt", place / "ca.key"
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    _openssl("req", "-x509", *new_key, "-keyout", str(key), "-out", str(ca), "-subj", "/CN=test CA")
+    # Both extensions are for Python 3.13, which verifies strictly.
+    usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    _openssl("req", "-x509", *new_key, *usage, "-keyout", str(key), "-out", str(ca), "-subj", "/CN=test CA")
     request = place / "hub.csr"
     _openssl("req", *new_key[:-2], "-keyout", str(place / "hub.key"), "-out", str(request), "-subj", "/CN=hub")
     extensions = place / "hub.ext"
-    extensions.write_text(f"subjectAltName={names}\n")
+    extensions.write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
     signed = ["-CA", str(ca), "-CAkey", str(key), "-CAcreateserial", "-days", "2", "-extfile", str(extensions)]
     _openssl("x509", "-req", "-in", str(request), *signed, "-out", str(place / "hub.crt"))
     return ca

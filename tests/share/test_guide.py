@@ -99,6 +99,7 @@ class Place:
         place.mkdir()
         (self.top / "users.acl").write_text("\n".join(GUIDE["users"]).replace("PASSWORD-OF-SMTP1", AT_SMTP1) + "\n")
         self.run(GUIDE["certificate"], number)
+        self.run(["openssl verify -x509_strict -CAfile hub-ca.pem hub.crt"])  # as Python 3.13 does
         self.run(GUIDE["hub files"], number)
         text = self.on(GUIDE["hub"], number)
         (place / "redis.conf").write_text(f"{text}\ndir {place}\nlogfile {place}/log\n")
