@@ -192,6 +192,7 @@ def test_there_is_one_sanitiser() -> None:
         "tables/value.py": "refuses values",
         "serving/policy.py": "one line of ASCII for smtpd",
         "share/message.py": "refuses texts of other nodes",
+        "share/own_rows.py": "finds rows whose texts other nodes would refuse",
         "share/spec.py": "refuses users and passwords",
         "formats/lint.py": "refuses patterns",
         "formats/wholelint.py": "refuses patterns",

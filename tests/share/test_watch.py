@@ -46,7 +46,7 @@ def test_logins_that_cannot_be_shared_are_said_once_an_hour(
 def test_the_reason_is_that_of_the_thread_that_failed() -> None:
     """Whichever of the two was first, and whatever the other one has not tried yet."""
     for thread in ("reading", "writing"):
-        link = Link(1, SimpleNamespace(url=parse_hub("valkey://hub1")), 0.0)  # type: ignore[arg-type]
+        link = Link(1, SimpleNamespace(url=parse_hub("valkey://hub1")), 0.0, 0.0)  # type: ignore[arg-type]
         assert (link.reason, link.is_up) == ("not yet connected", None)
         setattr(link, thread, "Connection refused")
         assert (link.reason, link.is_up, link.state) == ("Connection refused", False, "down")
