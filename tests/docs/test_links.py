@@ -1,4 +1,4 @@
-"""Links of all pages lead to a file and an anchor that exist; the site's nav has every page."""
+"""Links of all pages lead to a file and an anchor that exist, and so do names of our files; the nav has every page."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert file.exists(), target
         if anchor and file.suffix == ".md":
             assert anchor in anchors(file), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    """Those whose name has a folder: from the root, from one of the two packages, or from the page."""
+    below = (ROOT, ROOT / "python" / "pbs_fast", ROOT / "rust" / "core" / "src", page.parent)
+    for name in re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|rs|sh|toml))`", page.read_text(encoding="utf-8")):
+        assert any((folder / name).exists() for folder in below), name
 
 
 def test_the_nav_has_every_page() -> None:
