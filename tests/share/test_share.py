@@ -109,16 +109,16 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Played]]:
 
 
 def test_a_hub_is_given_what_it_is_owed_while_it_is_idle(play: Callable[..., Played]) -> None:
-    played = play(rows=1_500)
+    played = play(rows=5_000)
     played.share.turn()
     assert not played.hub.given
     played.hub.connect()
     played.share.turn()
     first = len(played.hub.rows())
-    assert 0 < first < 1_500
-    while played.hub.came:
+    assert 0 < first < 5_000
+    while played.hub.came or played.share.outbox.waiting(0):
         played.share.turn()
-    assert len(played.hub.rows()) == 1_500
+    assert len(played.hub.rows()) == 5_000
     assert played.share.outbox.waiting(0) == 0
 
 
