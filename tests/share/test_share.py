@@ -122,6 +122,23 @@ def test_a_hub_is_given_what_it_is_owed_while_it_is_idle(play: Callable[..., Pla
     assert played.share.outbox.waiting(0) == 0
 
 
+@pytest.mark.parametrize(("rows", "waits"), [(199, False), (200, True)])
+def test_only_after_a_burst_new_rows_are_collected(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch, rows: int, waits: bool
+) -> None:
+    monkeypatch.setattr(share_, "_BURST", 60.0)
+    played = play(rows=rows)
+    played.hub.connect()
+    played.share.turn()
+    assert len(played.hub.rows()) == rows
+    played.log_in(rows + 1)
+    played.share.turn()
+    assert (len(played.hub.rows()) == rows) is waits
+    assert played.share.pause() > 0
+    played.share.close()
+    assert len(played.hub.rows()) == rows + 1, "a stop does not wait"
+
+
 def test_a_stop_sends_what_is_owed(play: Callable[..., Played]) -> None:
     played = play(rows=3_000)
     played.hub.connect()
