@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
+from pbs_fast.events import Grant
 from pbs_fast.formats import Format
 from pbs_fast.matching.postfix import PostfixLine
 
@@ -17,7 +18,10 @@ __all__ = [
     "PostfixScan",
     "Scan",
     "Stream",
+    "doubtful_rows",
+    "near_addresses",
     "one_pass",
+    "shared_lists",
     "shared_rows",
 ]
 
@@ -42,6 +46,26 @@ def shared_rows(
 ) -> tuple[str, int, int, tuple[_SharedRow, ...]] | None:
     """Run, number, time and rows of another node's message, if it is in the form in which `share.message.Writer` writes
     it, with printable ASCII, and exceeds none of the bounds (rows; bytes of texts); else None."""
+
+def shared_lists(
+    rows: list[tuple[str, Grant]],
+    logins: list[int] | None,
+    now: float,
+    grace: int,
+    most_rows: int,
+    most_bytes: int,
+    /,
+) -> list[bytes]:
+    """The rows that have not ended, each with the second of its login, or without these one grace before its end, as
+    `share.message.Writer` writes their lists: of so many rows and bytes at most, but with one row at least.
+    UnicodeEncodeError for a lone surrogate."""
+
+def doubtful_rows(rows: list[tuple[str, Grant]], user: int, format: int, host: int, /) -> list[int]:
+    """The places of the rows with a text that is not printable ASCII or longer than so many bytes."""
+
+def near_addresses(ips: Sequence[str], begins4: bytes, begins6: bytes, /) -> list[str]:
+    """Those that begin with a byte whose mark among the 256 of their family is not 0, and all that are no canonical
+    addresses; in their order. ValueError for another number of marks."""
 
 @final
 class Scan:

@@ -30,9 +30,12 @@ class Live(dict[str, None]):
     granted = 0
 
 
-@pytest.fixture
-def make() -> MakeGuards:
+@pytest.fixture(params=["rust", "python"])
+def make(request: pytest.FixtureRequest) -> MakeGuards:
+    """Guards with and without the Rust backend's look at addresses."""
+    near = pytest.importorskip("pbs_fast._core").near_addresses if request.param == "rust" else None
+
     def make(*, mynetworks: Sequence[str] = (), deny: DenyList = NO_DENIALS, **config: Any) -> Guards:
-        return Guards(GuardConfig(**config), read_netblocks(mynetworks), MACHINE, deny)
+        return Guards(GuardConfig(**config), read_netblocks(mynetworks), MACHINE, deny, near=near)
 
     return make

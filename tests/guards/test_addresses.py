@@ -131,6 +131,7 @@ def test_a_batch_is_judged_as_its_addresses_are(make: MakeGuards, mynetworks: tu
         f"{first}.{second}.100.{last}" for first in range(256) for second in (0, 18, 51, 254) for last in (0, 2, 255)
     ]
     ips += ["::", "::1", "2001:db8::2", "2a00::1", "ff02::1", "fe80::1", "::ffff:192.0.2.1", "10", "1.2.3.04", "", "é"]
+    ips += ["2A00::1", "2a00:0::1", "2a00::1%eth0", "::2.0.0.1", "1.2.3.4 ", "1.2.3.4\0", "\ud800", "1.2.3.256"]
     one_by_one, together = (
         make(mynetworks=mynetworks, proxies=("8.0.100.0/30",)),
         make(mynetworks=mynetworks, proxies=("8.0.100.0/30",)),

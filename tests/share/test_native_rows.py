@@ -1,4 +1,4 @@
-"""Messages of rows that the native backend reads: the same Message, or the same Refusal, as without it."""
+"""Messages of rows that the native backend reads and writes: the same Message, Refusal or bytes as without it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,25 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pbs_fast.share.message import MOST_ROWS, Message, Refusal, Row, Writer, acceptable, decode, sign, stream_of
+from pbs_fast.events import Grant
+from pbs_fast.ledger.ledger import Ledger
+from pbs_fast.share.message import (
+    LONGEST_HOST,
+    LONGEST_USER,
+    MOST_ROWS,
+    Message,
+    Refusal,
+    Row,
+    Writer,
+    acceptable,
+    decode,
+    sign,
+    stream_of,
+)
+from pbs_fast.share.own_rows import NativeRows, Own, carried, native_lists, travelling
 
 _core = pytest.importorskip("pbs_fast._core")
+WRITES = NativeRows(_core.shared_lists, _core.doubtful_rows)
 
 NODE, SECRET = "pop1", b"a secret"
 STREAM = stream_of("site", NODE)
@@ -139,3 +155,69 @@ def test_damaged_messages_are_the_same(given_rows: list[Row], data: st.DataObjec
         m[data.draw(st.integers(0, len(m) - 1))] = data.draw(st.integers(0, 255))
     both(bytes(m))
     both(bytes(m[: data.draw(st.integers(0, len(m)))]))
+
+
+GRACE = 1_800
+#: The ledger's clock; its fraction decides how times are rounded.
+times = st.floats(1_796_000_000, 1_796_000_100) | st.integers(1_796_000_000, 1_796_000_100).map(float)
+grants = st.builds(
+    Grant,
+    st.integers(1_795_999_990, 1_796_004_000),
+    st.none() | texts,
+    texts,
+    st.sampled_from(["new", "session"]),
+    texts,
+)
+
+
+class KnownRows(Ledger):
+    """A ledger with these rows, and with logins that are not one grace before their ends."""
+
+    def __init__(self, given_rows: list[Own], *, sessions: bool) -> None:
+        super().__init__(GRACE)
+        self._rows.update(given_rows)
+        if sessions:
+            self._held.newest.update((ip, own.expires - 7) for ip, own in given_rows[::2])
+
+
+def written(given_rows: list[Own], now: float, *, sessions: bool) -> list[bytes]:
+    """The messages with and without the native backend, which are the same."""
+    ledger = KnownRows(given_rows, sessions=sessions)
+    ips = [ip for ip, _ in given_rows]
+    slow = [*Writer(STREAM, "9f2c41aa", SECRET).rows(NOW, travelling(ledger, ips, now, GRACE))]
+    assert [*Writer(STREAM, "9f2c41aa", SECRET).lists(NOW, native_lists(WRITES, ledger, ips, now, GRACE))] == slow
+    return [entry.m for entry in slow]
+
+
+@given(st.dictionaries(addresses, grants, max_size=5), times, st.booleans())
+def test_what_is_written_natively_is_the_same(given_rows: dict[str, Grant], now: float, sessions: bool) -> None:
+    written([*given_rows.items()], now, sessions=sessions)
+
+
+@pytest.mark.parametrize("user", [None, "anna@example.org", "a" * LONGEST_USER, "ä" * (LONGEST_USER // 2), '"\\' * 100])
+@pytest.mark.parametrize("sessions", [False, True])
+def test_messages_end_at_the_same_row(user: str | None, sessions: bool) -> None:
+    given_rows = [
+        (f"192.0.2.{n % 250}.{n // 250}", Grant(1_796_001_000 + n, user, "dovecot", "new", "h" * (n % LONGEST_HOST)))
+        for n in range(3 * MOST_ROWS)
+    ]
+    assert len(written(given_rows, 1_796_000_500.25, sessions=sessions)) >= 2
+
+
+def test_control_characters_are_the_same() -> None:
+    """No row that is sent has them."""
+    text = "".join(map(chr, range(0xD800)))
+    written([("192.0.2.1", Grant(1_796_000_100, text[:200], text[100:], "new", ""))], 1_796_000_000.5, sessions=False)
+
+
+hostile_texts = (
+    texts | st.text(max_size=3) | st.sampled_from(["a" * 256, "a" * 257, "é" * 129, "\x7f", "\ud800", "a\n"])
+)
+
+
+@given(st.lists(st.tuples(st.none() | hostile_texts, hostile_texts, hostile_texts), max_size=4))
+def test_rows_that_nobody_takes_are_the_same(named: list[tuple[str | None, str, str]]) -> None:
+    given_rows = [
+        (f"192.0.2.{n}", Grant(1, user, format_, "new", host)) for n, (user, format_, host) in enumerate(named)
+    ]
+    assert carried(given_rows, WRITES) == carried(given_rows)

@@ -109,17 +109,34 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Played]]:
 
 
 def test_a_hub_is_given_what_it_is_owed_while_it_is_idle(play: Callable[..., Played]) -> None:
-    played = play(rows=1_500)
+    played = play(rows=5_000)
     played.share.turn()
     assert not played.hub.given
     played.hub.connect()
     played.share.turn()
     first = len(played.hub.rows())
-    assert 0 < first < 1_500
-    while played.hub.came:
+    assert 0 < first < 5_000
+    while played.hub.came or played.share.outbox.waiting(0):
         played.share.turn()
-    assert len(played.hub.rows()) == 1_500
+    assert len(played.hub.rows()) == 5_000
     assert played.share.outbox.waiting(0) == 0
+
+
+@pytest.mark.parametrize(("rows", "waits"), [(199, False), (200, True)])
+def test_only_after_a_burst_new_rows_are_collected(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch, rows: int, waits: bool
+) -> None:
+    monkeypatch.setattr(share_, "_BURST", 60.0)
+    played = play(rows=rows)
+    played.hub.connect()
+    played.share.turn()
+    assert len(played.hub.rows()) == rows
+    played.log_in(rows + 1)
+    played.share.turn()
+    assert (len(played.hub.rows()) == rows) is waits
+    assert played.share.pause() > 0
+    played.share.close()
+    assert len(played.hub.rows()) == rows + 1, "a stop does not wait"
 
 
 def test_a_stop_sends_what_is_owed(play: Callable[..., Played]) -> None:

@@ -80,7 +80,7 @@ def test_networks_hold_as_long_as_their_longest_row(changes: list[tuple[str, str
     truth: dict[str, int] = {}
     for do, ip, end in changes:
         if do == "put":
-            rows.put([(ip, Answer(end, b"OK"))])
+            rows.put({ip: Answer(end, b"OK")})
             truth[ip] = end
         else:
             rows.remove(ip)

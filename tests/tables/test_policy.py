@@ -256,6 +256,20 @@ def test_the_login_at_data(opened: Opener, connect: Connect) -> None:
     assert client.data(A) == f"INFO pbs-fast: login={ANN} (1 more) since={clock.text}"
 
 
+def test_a_clock_that_is_set_moves_no_login_before(opened: Opener, connect: Connect) -> None:
+    clock, ahead = Evening(), 0
+    clock.options |= {"clock": lambda: clock.second + ahead, "wall": lambda second: second + ahead}
+    table = policy(opened, rows={A: (row := clock.login(ANN))}, **clock.options)
+    assert table._rows.exact[A] is row, "nothing is made for a row that nobody asks for"
+    before = clock.text
+    ahead = 7200
+    table.apply(Delta({B: clock.login("bob")}))
+    client = connect()
+    assert client.data(A) == f"INFO pbs-fast: login={ANN} since={before}"
+    set_forward = time.strftime("%H:%M:%S", time.localtime(clock.second + ahead))
+    assert client.data(B) == f"INFO pbs-fast: login=bob since={set_forward}"
+
+
 def test_a_row_that_a_session_keeps_tells_when_it_was_heard_of(opened: Opener, connect: Connect) -> None:
     clock = Evening()
     table = policy(opened, rows={A: grant(int(clock.second) + 86_400, ANN, "session")}, **clock.options)

@@ -95,7 +95,7 @@ class Replay:
         self._table = table
         self._changes = Changes()
         on_change = None if table is None else self._change
-        self._replayer = Replayer(Ledger(grace), same_everywhere(), kept=kept, on_change=on_change)
+        self._replayer = Replayer(Ledger(grace), same_everywhere(core.near_addresses), kept=kept, on_change=on_change)
         self._written = float("-inf")
         """When the table was last written."""
         self._stages = Stages()

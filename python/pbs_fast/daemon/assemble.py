@@ -79,7 +79,7 @@ def run(
         for follower in followers:
             # Before the tables: to `reap`, a start that fails here again and again must not look like a running daemon.
             follower.open(waits=not config.once)
-        parts.share = share = open_share(settings, parts.ledger, parts.clock, parts.core.shared_rows)
+        parts.share = share = open_share(settings, parts.ledger, parts.clock, parts.core)
         latest = Latest()
         open_metrics(config, latest, stack)
         state = CapState(parts.caps, Path(config.state_directory) if config.write else None, parts.clock)

@@ -17,20 +17,21 @@ from pbs_fast.errors import ConfigError, UsageError
 from pbs_fast.share.hub import Hub
 from pbs_fast.share.link import check_ca, require_library
 from pbs_fast.share.message import is_node_name
+from pbs_fast.share.own_rows import NativeRows
 from pbs_fast.share.spec import PASSWORD, parse_hub, read_secrets
 
 if TYPE_CHECKING:
     from pbs_fast.config.model import Share as ShareKeys
     from pbs_fast.ledger.ledger import Ledger
-    from pbs_fast.share.message import Native
+    from pbs_fast.matching import Backend
     from pbs_fast.util.clock import Clock
 
 log = logging.getLogger(__name__)
 
 
-def open_share(settings: Settings, ledger: Ledger, clock: Clock, native: Native | None) -> Share:
-    """All hubs of the configuration, none of them asked yet; a Share without hubs where nothing is shared. `native` is
-    the backend's way to read rows.
+def open_share(settings: Settings, ledger: Ledger, clock: Clock, core: Backend) -> Share:
+    """All hubs of the configuration, none of them asked yet; a Share without hubs where nothing is shared. `core`
+    reads and writes rows.
 
     Nothing is shared either by a daemon that writes nothing, next to which the real one runs under the same name, and
     by one that ends at the end of the log.
@@ -69,7 +70,7 @@ def open_share(settings: Settings, ledger: Ledger, clock: Clock, native: Native 
                 ca=keys.ca,
                 now=clock.now,
                 wake=wake,
-                native=native,
+                native=core.shared_rows,
             )
             for url in urls
         ]
@@ -81,7 +82,8 @@ def open_share(settings: Settings, ledger: Ledger, clock: Clock, native: Native 
         ", ".join(keys.hubs),
         ", ".join(keys.from_) or "no other node",
     )
-    return Share(keys, node, hubs, secrets.keys[0], ledger=ledger, clock=clock)
+    native = None if core.own_rows is None else NativeRows(*core.own_rows)
+    return Share(keys, node, hubs, secrets.keys[0], ledger=ledger, clock=clock, native=native)
 
 
 def node_name(keys: ShareKeys) -> str:

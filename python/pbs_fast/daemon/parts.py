@@ -75,7 +75,9 @@ class Parts:
         netblocks = read_netblocks(config.mynetworks, config.postconf)
         self._tell_networks(netblocks)
         machine = read_machine()
-        self.guards = Guards(config.guards, netblocks, machine, read_deny(config.deny), self.counters)
+        self.guards = Guards(
+            config.guards, netblocks, machine, read_deny(config.deny), self.counters, self.core.near_addresses
+        )
         self.caps = CapCounter(limits_of(settings))
         sessions = OpenSessions(config.max_session, session_ends(site.formats)) if config.count_sessions else None
         self.ledger = Ledger(config.grace, self.counters, sessions=sessions)

@@ -22,7 +22,7 @@ from pbs_fast.metrics.families import SHARE_BOUNDS
 from pbs_fast.metrics.snapshot import Histogram
 from pbs_fast.share.hub import CaughtUp, Connected, Entries, Exchanged, Failed, Hub, Lost, Sampled
 from pbs_fast.share.inbox import Got, Inbox
-from pbs_fast.share.message import Message
+from pbs_fast.share.message import MOST_ROWS, Message
 from pbs_fast.share.outbox import Outbox
 from pbs_fast.share.tombstones import Denied, Tombstones
 from pbs_fast.sources.protocol import Coverage
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pbs_fast.events import SharedRow
     from pbs_fast.ledger.ledger import Ledger
     from pbs_fast.share.inbox import NodeState
+    from pbs_fast.share.own_rows import NativeRows
     from pbs_fast.util.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,11 @@ log = logging.getLogger(__name__)
 _BUDGET: Final = 0.01
 #: The same until the start is over: nobody is served before, and each turn has a pause and looks at everything else.
 _START_BUDGET: Final = 0.05
-#: Messages made at once for one hub: 800 rows, 3 ms.
-_AT_ONCE: Final = 4
+#: Messages made at once for one hub: 3,200 rows, 2 ms, and twice that by the Python backend.
+_AT_ONCE: Final = 16
+#: Seconds from one burst of rows to the next for the same hub: an exchange costs 0.2 ms of processor time whatever it
+#: carries. It is a burst when a message is full, 200 new rows in a turn or two; the logins of a site go at once.
+_BURST: Final = 0.025
 #: Seconds between two looks for silent nodes.
 _LOOK: Final = 1.0
 #: Seconds for which a stop waits for hubs to take what they are owed.
@@ -74,8 +78,9 @@ class Share:
         *,
         ledger: Ledger,
         clock: Clock,
+        native: NativeRows | None = None,
     ) -> None:
-        """`hubs` makes them, given what wakes the loop; none of them is started."""
+        """`hubs` makes them, given what wakes the loop; none of them is started. `native` is for the outbox."""
         self._keys, self._clock, self._ledger = keys, clock, ledger
         self.node = node
         self.links = [Link(number, hub, clock.wall(), clock.now()) for number, hub in enumerate(hubs(self._rouse), 1)]
@@ -106,6 +111,7 @@ class Share:
             seen=tombstones.seen,
             now=now,
             random=random,
+            native=native,
         )
         self.delays = Histogram(SHARE_BOUNDS)
         self._removals = Removals(lambda denied: self.peers.deny(denied), self.inbox.read_again)
@@ -115,6 +121,8 @@ class Share:
         """What came was not taken wholly."""
         self._starts = True
         """The start is not over."""
+        self._closes = False
+        """What is owed goes without rests."""
         self.peers: Peers = Peers(lambda *_: None, lambda _: iter(()), lambda _: None)
         self.watch = ShareWatch(self.links, clock.wall, keys.longest)
 
@@ -153,10 +161,20 @@ class Share:
                 link.look = now + _LOOK
                 self._read(link, now)
             if link.hub.idle and self.outbox.due(link.number - 1, now):
-                link.hub.give(self.outbox.entries(link.number - 1, link.clock, now, _AT_ONCE))
+                self._give(link, now)
         if now >= self._look and any(link.reason is None for link in self.links):
             self._look = now + _LOOK
             self.watch.look(self.inbox.nodes(now))
+
+    def _give(self, link: Link, now: float) -> None:
+        """What is owed, unless a burst went a moment ago."""
+        monotonic = time.monotonic()
+        if monotonic < link.rests_until and not self._closes:
+            return
+        outgoing = self.outbox.entries(link.number - 1, link.clock, now, _AT_ONCE)
+        if self.outbox.under_way(link.number - 1) >= MOST_ROWS:
+            link.rests_until = monotonic + _BURST
+        link.hub.give(outgoing)
 
     def pause(self) -> float:
         """Seconds until something is due, if nothing comes."""
@@ -169,7 +187,7 @@ class Share:
         if (turn := self.outbox.next_turn()) is not None:
             due.append(turn)
         due += [
-            self.outbox.next_due(link.number - 1, now)
+            max(self.outbox.next_due(link.number - 1, now), now + link.rests_until - time.monotonic())
             for link in self.links
             if link.hub.idle and link.clock.offset is not None
         ]
@@ -221,6 +239,7 @@ class Share:
         if self._bell is None:
             return
         end = time.monotonic() + _FLUSH
+        self._closes = True
         self.outbox.hurry(self._clock.now())
         poller = select.poll()
         poller.register(self._bell, select.POLLIN)

@@ -57,6 +57,8 @@ class Link:
         self.reconnects = 0
         self.told: bool | None = None
         """Whether it was last said to be up; None: nothing was said."""
+        self.rests_until = float("-inf")
+        """On time.monotonic's clock: after a burst of rows, further ones are collected until then."""
         self.look = float("-inf")
         self.said = float("-inf")
 

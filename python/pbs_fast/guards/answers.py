@@ -6,7 +6,7 @@ networks change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, filterfalse, repeat
 from operator import ne, or_
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
@@ -26,14 +26,19 @@ MAX_ANSWERS = 131_072
 #: For each first byte of an address, 1 if some network begins with it, else 0; for `bytes.translate`.
 _Begins = bytes
 
+Near = Callable[[Sequence[str], _Begins, _Begins], list[str]]
+"""`_core.near_addresses`: those that begin with a byte that is marked for their family, and all that are no canonical
+addresses. Parsing takes it a tenth of the time."""
+
 
 class Answers:
     """The answers of some networks."""
 
-    def __init__(self, netblocks: Netblocks, table: NetworkTable[str]) -> None:
-        """`table` maps each network to the guard that refuses it."""
+    def __init__(self, netblocks: Netblocks, table: NetworkTable[str], near: Near | None = None) -> None:
+        """`table` maps each network to the guard that refuses it; with `near` the answers are the same, sooner."""
         self._netblocks = netblocks
         self._table = table
+        self._near = near
         self._allowed: set[str] = set()
         """Addresses that no guard refuses: nearly all."""
         self._denied: dict[str, str] = {}
@@ -53,8 +58,10 @@ class Answers:
             return "not_canonical"
         return LOCAL if self._netblocks.holds(*address) else self._table.find(*address) or ""
 
-    def against(self, ips: Iterable[str]) -> dict[str, str]:
+    def against(self, ips: Sequence[str]) -> dict[str, str]:
         """The refused ones of the addresses, with their answers."""
+        if self._near is not None and not (ips := self._near(ips, self._begins4, self._begins6)):
+            return {}  # no network begins like any of them
         if len(self) > MAX_ANSWERS:
             self._allowed.clear()
             self._denied.clear()

@@ -21,6 +21,10 @@ class Hosts:
         """Replace the list; empty: any host."""
         self._allowed = frozenset(host.lower() for host in allowed)
 
+    def asks(self, source: str) -> bool:
+        """Whether it matters which hosts the lines of a source are of."""
+        return bool(self._allowed) or source not in self._warned
+
     def strangers(self, hosts: Set[str]) -> Set[str]:
         """Those of the hosts that are not on the list."""
         if not self._allowed:

@@ -12,7 +12,7 @@ from operator import not_
 from typing import TYPE_CHECKING, NamedTuple
 
 from pbs_fast.events import Batch, Counters, Grant
-from pbs_fast.guards.answers import LOCAL, Answers
+from pbs_fast.guards.answers import LOCAL, Answers, Near
 from pbs_fast.guards.deny import CoveredLogins, Denial, DenyList
 from pbs_fast.guards.hosts import Hosts
 from pbs_fast.guards.limits import Limits, Live
@@ -69,9 +69,12 @@ class Guards:
         machine: Machine,
         deny: DenyList,
         counters: Counters | None = None,
+        near: Near | None = None,
     ) -> None:
-        """Counts into `counters`: `local`, and `refused_NAME` for each guard, in events; `logout_refused`."""
+        """Counts into `counters`: `local`, and `refused_NAME` for each guard, in events; `logout_refused`. `near`
+        is the backend's."""
         self.counters = Counters() if counters is None else counters
+        self._near = near
         self._crowd = SharedAddresses(config.max_users_per_address)
         self._roaming = UserAddresses(config.max_addresses_per_user)
         self._limits = Limits(config.max_rows, config.max_new_per_minute)
@@ -189,35 +192,38 @@ class Guards:
         `node_`.
         """
         self._refresh(now - shift)
-        hosts = set() if of_node else set(batch.host)
+        # The guard against each row, "" for none; empty while there is none against any, as nearly always.
+        names: list[str] = []
+        hosts = set() if of_node or not self._hosts.asks(batch.source) else set(batch.host)
         warnings = self._hosts.watch(batch.source, hosts)
         if answers := self._answers.against(batch.ip):
             names = [answers.get(ip, "") for ip in batch.ip]
-        else:
-            names = [""] * len(batch)
         if self._loop and any(batch.loop):
-            names = [name or ("loop" if loop else "") for name, loop in zip(names, batch.loop, strict=True)]
+            names = [
+                name or ("loop" if loop else "") for name, loop in zip(_each(names, batch), batch.loop, strict=True)
+            ]
         if strangers := self._hosts.strangers(hosts):
             names = [
-                name or ("hosts" if host in strangers else "") for name, host in zip(names, batch.host, strict=True)
+                name or ("hosts" if host in strangers else "")
+                for name, host in zip(_each(names, batch), batch.host, strict=True)
             ]
         if users := self._in_force.users:
             names = [
                 name or ("deny" if _is_one(first, users) or _is_one(last, users) else "")
-                for name, first, last in zip(names, batch.user_first, batch.user_last, strict=True)
+                for name, first, last in zip(_each(names, batch), batch.user_first, batch.user_last, strict=True)
             ]
         if replay and self._manual:
             if self._covered is None:
                 self._covered = CoveredLogins(self._manual)
             names = [
                 name or ("deny" if self._covered.hold(ip, user, last) else "")
-                for name, ip, user, last in zip(names, batch.ip, batch.user_last, batch.last, strict=True)
+                for name, ip, user, last in zip(_each(names, batch), batch.ip, batch.user_last, batch.last, strict=True)
             ]
         if batch.kind.count("login") < len(batch):
             # A logout grants nothing; only one that a stranger wrote must not reach the session count.
             names = [
                 name if kind == "login" or host in strangers else _LOGOUT
-                for name, kind, host in zip(names, batch.kind, batch.host, strict=True)
+                for name, kind, host in zip(_each(names, batch), batch.kind, batch.host, strict=True)
             ]
         revoke = self._crowded(batch, names, live, now, warnings)
         self._roams(batch, names, now - shift, warnings)
@@ -234,7 +240,7 @@ class Guards:
     def _enforce(self, wall: float) -> None:
         self._in_force = self._deny.at(wall)
         denied = ((network, "deny") for network in self._in_force.networks)
-        self._answers = Answers(self._netblocks, NetworkTable([*self._fixed, *denied]))
+        self._answers = Answers(self._netblocks, NetworkTable([*self._fixed, *denied]), self._near)
 
     def _crowded(self, batch: Batch, names: list[str], live: Live, now: float, warnings: list[str]) -> tuple[str, ...]:
         """Count users; refuse (in `names`) private addresses that are crowded, and say which of them are live."""
@@ -257,7 +263,7 @@ class Guards:
         if refused:
             names[:] = [
                 name or ("max_users_per_address" if ip in refused else "")
-                for name, ip in zip(names, batch.ip, strict=True)
+                for name, ip in zip(_each(names, batch), batch.ip, strict=True)
             ]
         return tuple(sorted(ip for ip in refused if ip in live))
 
@@ -273,13 +279,15 @@ class Guards:
             "password is stolen: pbs-fast revoke"
             for user in fresh
         ]
-        if self._refuses_many:
+        if over and self._refuses_many:
+            names[:] = _each(names, batch)
             for index in over:
                 names[index] = "max_addresses_per_user"
 
     @staticmethod
     def _stop(batch: Batch, names: list[str], live: Live, room: int, guard: str) -> None:
         """Refuse (in `names`) addresses that are not live, from the `room`-th on."""
+        names[:] = _each(names, batch)
         admitted: set[str] = set()
         for index, (ip, name) in enumerate(zip(batch.ip, names, strict=True)):
             if name or ip in live or ip in admitted:
@@ -306,6 +314,11 @@ class Guards:
             self.counters[f"{prefix}{name if name == LOCAL else f'refused_{name}'}"] += n
             refused.append(Refusal(ip, name, n, user, host, last, batch.source))
         return Screened(batch.select(keep), refused, revoke, warnings)
+
+
+def _each(names: list[str], batch: Batch) -> list[str]:
+    """A name for each row."""
+    return names or [""] * len(batch)
 
 
 def _is_one(user: str | None, of: Set[str]) -> bool:

@@ -119,9 +119,14 @@ class HeldRows:
             for ip in rows.keys() & self.newest.keys():
                 del self.newest[ip]
 
+    @property
+    def keeps(self) -> bool:
+        """False while no session keeps a row: then each ends one grace after its login."""
+        return bool(self.newest or self.idle)
+
     def newest_logins(self, rows: Iterable[tuple[str, Grant]]) -> list[int]:
         """The second of the newest login that explains each of these own rows."""
-        if not (self.newest or self.idle):  # no session keeps a row: each ends one grace after its login
+        if not self.keeps:
             return [own.expires - self._grace for _, own in rows]
         return [self._newest_login(ip, own) for ip, own in rows]
 

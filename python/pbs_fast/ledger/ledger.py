@@ -317,9 +317,18 @@ class Ledger:
         """Those of these addresses that have such a row, with it."""
         return self._origins.owns(ips)
 
+    def owns_of(self, rows: Mapping[str, Grant]) -> list[tuple[str, Grant]]:
+        """The same for the addresses of rows that were just set here, or that a longer one hides."""
+        return self._origins.owns_of(rows)
+
     def logins(self, rows: Iterable[tuple[str, Grant]]) -> list[int]:
         """The second of the newest login that explains each of these own rows."""
         return self._held.newest_logins(rows)
+
+    @property
+    def sessions_keep(self) -> bool:
+        """Whether sessions keep rows, or kept some that are left: else each ends one grace after its login."""
+        return self._held.keeps
 
     def grant(self, ip: str, end: int) -> Delta:
         """Let an address relay until `end` by an administrator's word; nothing where it may for longer already.

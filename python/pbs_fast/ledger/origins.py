@@ -22,6 +22,9 @@ RECOVERED: Final = "recovered"
 MANUAL: Final = "manual"
 HUB: Final = "hub"
 
+#: Why there is a row that a login set.
+_BY_LOGIN: Final = (NEW, RENEWED)
+
 Covers = Callable[[str, Grant, int | None], bool]
 """Whether a row of an address is revoked. With the second of its login; None for a row of another node, and for one
 that no login explains."""
@@ -114,6 +117,17 @@ class Origins:
         # Where no row is of another origin, as on a node that hears of no others, each is an own one.
         own = self.own if any(self.marked.values()) else self._rows.get
         return [(ip, row) for ip in ips if (row := own(ip)) is not None]
+
+    def owns_of(self, rows: Mapping[str, Grant]) -> list[tuple[str, Grant]]:
+        """The same for the addresses of these rows, which were just set, or hidden as own ones."""
+        if not any(self.marked.values()):
+            return list(rows.items())
+        # A login set nearly all of them, and an own login's row is an own one.
+        return [
+            (ip, own)
+            for ip, row in rows.items()
+            if (own := row if row[3] in _BY_LOGIN and not row[5] else self.own(ip)) is not None
+        ]
 
     def adopt(self, users: Mapping[str, str | None], end: int) -> dict[str, Grant]:
         """Take over rows of a table that nothing explains; those that are new."""

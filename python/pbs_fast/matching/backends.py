@@ -18,8 +18,10 @@ import pbs_fast
 from pbs_fast.errors import CoreError, UsageError
 
 if TYPE_CHECKING:
+    from pbs_fast.guards.answers import Near
     from pbs_fast.matching import protocol
     from pbs_fast.share.message import Native
+    from pbs_fast.share.own_rows import Doubtful, Lists
 
 #: Environment variable that holds the default choice.
 VARIABLE = "PBS_FAST_CORE"
@@ -39,6 +41,10 @@ class Backend:
     PostfixLines: type[protocol.PostfixLines]
     shared_rows: Native | None
     """What reads other nodes' messages of rows; None where `share.message` does it alone."""
+    own_rows: tuple[Lists, Doubtful] | None
+    """What writes our own (`share.own_rows.NativeRows`); None where `share.own_rows` does it alone."""
+    near_addresses: Near | None
+    """What tells which addresses begin like a network; None where `guards.answers` does it alone."""
     profile: str
     """How it was built or what runs it: `release`, `debug`, or the interpreter's name and version."""
     reason: str
@@ -91,7 +97,9 @@ def _rust(reason: str) -> Backend:
         )
     from pbs_fast.matching import rust as native
 
-    return Backend("rust", native.Matcher, native.Stream, native.PostfixLines, core.shared_rows, core.PROFILE, reason)
+    classes = native.Matcher, native.Stream, native.PostfixLines
+    own_rows = core.shared_lists, core.doubtful_rows
+    return Backend("rust", *classes, core.shared_rows, own_rows, core.near_addresses, core.PROFILE, reason)
 
 
 def _python(reason: str) -> Backend:
@@ -105,4 +113,6 @@ def _python(reason: str) -> Backend:
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
     # Its Stream takes only the Matcher and the Scans of its own backend, which the protocol cannot express.
-    return Backend("python", Matcher, cast("type[protocol.Stream]", Stream), PostfixLines, None, profile, reason)
+    return Backend(
+        "python", Matcher, cast("type[protocol.Stream]", Stream), PostfixLines, None, None, None, profile, reason
+    )

@@ -24,6 +24,7 @@ from pbs_fast.replay.expiries import LIMIT, SpilledExpiries
 
 if TYPE_CHECKING:
     from pbs_fast.guards import Guards, Refusal
+    from pbs_fast.guards.answers import Near
     from pbs_fast.ledger.ledger import Ledger
 
 #: Seconds behind the log at which its rows end: in nearly all logs lines are out of order by less, so that no row is
@@ -36,8 +37,9 @@ _BROUGHT_BACK = "recovered"
 _NO_LIMIT = 1 << 62
 
 
-def same_everywhere() -> Guards:
-    """Guards whose answers depend on the log alone: no mynetworks, no addresses of this machine, no limits."""
+def same_everywhere(near: Near | None = None) -> Guards:
+    """Guards whose answers depend on the log alone: no mynetworks, no addresses of this machine, no limits. `near` is
+    the backend's."""
     from pbs_fast.config.model import Guards as GuardConfig
     from pbs_fast.guards import Guards, Machine
     from pbs_fast.guards.deny import DenyList
@@ -49,7 +51,7 @@ def same_everywhere() -> Guards:
         max_users_per_address=_NO_LIMIT,
         max_addresses_per_user=_NO_LIMIT,
     )
-    return Guards(limits, Netblocks(), Machine(), DenyList())
+    return Guards(limits, Netblocks(), Machine(), DenyList(), near=near)
 
 
 class Replayer:

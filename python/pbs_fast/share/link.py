@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CONNECT: Final = 3.0
 #: TCP asks an idle peer that may be gone after so many seconds, so often.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+#: Bytes of an exchange that are sent in one piece: more than the messages of one turn have.
+_AT_ONCE: Final = 1 << 20
 #: What the drop-in must hold: systemd's filter of addresses (systemd.resource-control(5)) answers EPERM, or, as the TCP
 #: of Linux 6 does not pass that on, leaves us waiting.
 DROP_IN: Final = "[Service] and IPAddressAllow={host}"
@@ -124,6 +126,23 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
 
     from pbs_fast.share.answers import BoundedParser
 
+    class AtOnce:
+        """Sends an exchange in one piece. The library's own way, a call of the system before and after each string of
+        6 KB, is half of what writing a message costs."""
+
+        def _construct_command_packer(self, packer: Any) -> Any:
+            self._buffer_cutoff = _AT_ONCE
+            return super()._construct_command_packer(packer)  # type: ignore[misc]
+
+    class OverTcp(AtOnce, Connection):
+        pass
+
+    class OverTls(AtOnce, SSLConnection):
+        pass
+
+    class OverSocket(AtOnce, UnixDomainSocketConnection):
+        pass
+
     options: dict[str, Any] = {
         "db": url.database,
         # With the password alone, a hub whose default user has none would refuse it.
@@ -136,11 +155,11 @@ def connect(url: HubUrl, password: str | None, ca: str | None, timeout: float, n
         "lib_version": None,
         "parser_class": BoundedParser,
     }
-    kind: type[Connection] | type[UnixDomainSocketConnection] = UnixDomainSocketConnection
+    kind: type[Connection] | type[UnixDomainSocketConnection] = OverSocket
     if url.path is not None:
         options["path"] = url.path
     else:
-        kind = SSLConnection if url.tls else Connection
+        kind = OverTls if url.tls else OverTcp
         keepalive = {getattr(socket, name): n for name, n in _KEEPALIVE.items() if hasattr(socket, name)}
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Or the system goes on sending what a connection had that we gave up, and the hub takes it later than what

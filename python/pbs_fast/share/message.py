@@ -33,7 +33,7 @@ LONGEST_NODE = 255
 LONGEST_WHY = 500
 _SIGNATURE = 16
 #: Most bytes of a message's list: its head needs the others.
-_MOST_LIST = MOST_BYTES - 255
+MOST_LIST = MOST_BYTES - 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[0-9]{1,20}(?:-[0-9]{1,20})?")  # two numbers of 64 bits
 #: Integers above that are no time, number or count.
@@ -162,6 +162,11 @@ class Writer:
         """As many messages as the rows need; each row must satisfy `acceptable`."""
         return self._lists(time, "rows", rows)
 
+    def lists(self, time: int, lists: Iterable[bytes]) -> Iterator[Entry]:
+        """The same for rows that are JSON already, a list for each message (`own_rows.NativeRows`)."""
+        for each in lists:
+            yield self._entry(time, "rows", b'"r":' + each)
+
     def revokes(self, time: int, node: str, revokes: Iterable[Revoke]) -> Iterator[Entry]:
         """As many messages as the revocations need; each must satisfy `acceptable_revoke`."""
         return self._lists(time, "revoke", [_revoke_record(node, each) for each in revokes])
@@ -177,22 +182,22 @@ class Writer:
                 break
             kept[node] = number
         body = {"rows": beat.rows, "ver": beat.version, "grace": beat.grace, "rv": kept, "up": beat.up}
-        return self._entry(time, "beat", _dumps(body)[1:-1])
+        return self._entry(time, "beat", _dumps(body)[1:-1].encode())
 
     def _lists(self, time: int, kind: str, records: Sequence[object]) -> Iterator[Entry]:
         at = 0
         while some := records[at : at + MOST_ROWS]:
             text = _dumps(some)
-            if _size(text) > _MOST_LIST:
+            if _size(text) > MOST_LIST:
                 some = some[: _fitting(some)]
                 text = _dumps(some)
-            yield self._entry(time, kind, f'"r":{text}')
+            yield self._entry(time, kind, f'"r":{text}'.encode())
             at += len(some)
 
-    def _entry(self, time: int, kind: str, body: str) -> Entry:
+    def _entry(self, time: int, kind: str, body: bytes) -> Entry:
         self.number += 1
         head = f'{{"v":{VERSION},"b":{_dumps(self._run)},"q":{self.number},"t":{time},"k":"{kind}",'
-        m = f"{head}{body}}}".encode()
+        m = b"%b%b}" % (head.encode(), body)
         return Entry(m, sign(self._secret, self._stream, m))
 
 
@@ -272,7 +277,7 @@ def _size(text: str) -> int:
 def _fitting(records: Sequence[object]) -> int:
     """How many of these, one at least, a message can hold."""
     sizes = accumulate((_size(_dumps(each)) + 1 for each in records), initial=1)
-    return max(1, sum(size <= _MOST_LIST for size in sizes) - 1)
+    return max(1, sum(size <= MOST_LIST for size in sizes) - 1)
 
 
 def _revoke_record(node: str, each: Revoke) -> dict[str, object]:

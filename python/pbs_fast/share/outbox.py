@@ -22,7 +22,7 @@ from pbs_fast.ledger.expiry import ExpiryQueue
 from pbs_fast.share.clock import HubClock
 from pbs_fast.share.message import MOST_ROWS, Beat, Entry, Fields, Writer, number_of, stream_of
 from pbs_fast.share.owed import COLLECT, Owed
-from pbs_fast.share.own_rows import Own, Rows, carried, travelling
+from pbs_fast.share.own_rows import NativeRows, Own, Rows, carried, native_lists, travelling
 from pbs_fast.share.tombstones import Denied, Subject, wire
 
 #: Seconds between beats.
@@ -70,15 +70,16 @@ class Outbox:
         seen: Callable[[], dict[str, int]],
         now: float,
         random: Callable[[], float],
+        native: NativeRows | None = None,
     ) -> None:
         """`run` tells this run of the daemon from others (8 hex digits); `longest` is how long after its `until` a
         revocation is sent, as in `Tombstones`; `seen` is `Tombstones.seen`; `random` gives numbers of [0, 1) for the
-        jitter."""
+        jitter; with `native` the same bytes are made sooner."""
         self.counters: list[Counter[str]] = [Counter() for _ in range(hubs)]
         """For each hub: `rows_sent`, `messages_sent`, `end_differs`, and `full_CAUSE`."""
         self.refused = 0
         """Own rows that no message can carry (texts too long or not printable)."""
-        self._node, self._grace, self._longest, self._rows = node, grace, longest, rows
+        self._node, self._grace, self._longest, self._rows, self._native = node, grace, longest, rows, native
         self._half = max(1, grace // 2)
         self._version, self._seen, self._random, self._began = version, seen, random, now
         self._hubs = [Owed(Writer(stream_of(site, node), run, secret), now) for _ in range(hubs)]
@@ -98,18 +99,16 @@ class Outbox:
 
     def take(self, delta: Delta, now: float) -> None:
         """What the ledger changed, by our own logs or by other nodes: only rows of our own logs are sent."""
-        rows = self._rows.owns(delta.set if not delta.hidden else {**delta.set, **delta.hidden})
-        far, known = now + self._half, self._known
-        self._send(
-            [
-                each
-                for each in rows
-                if (sent := known.get(each[0])) is None
-                or (end := sent.expires) <= now
-                or (each[1].expires > end and end < far)
-            ],
-            now,
-        )
+        rows = self._rows.owns_of({**delta.hidden, **delta.set} if delta.hidden else delta.set)
+        far, known = now + self._half, self._known.get
+        # A renewal that is not due yet costs this look-up, and no more.
+        due = [
+            each
+            for each in rows
+            if (sent := known(each[0])) is None or (end := sent[0]) <= now or (end < far and each[1][0] > end)
+        ]
+        if due:
+            self._send(due, now)
         for ip in delta.removed:
             self._forget(ip)
 
@@ -195,6 +194,11 @@ class Outbox:
         each = self._hubs[hub]
         return each.waiting() + sum(len(ips) for other, ips in self._again if other is each)
 
+    def under_way(self, hub: int) -> int:
+        """Rows whose messages the hub has not confirmed."""
+        flying = self._hubs[hub].flying
+        return 0 if flying is None else len(flying[0])
+
     def sends_all_at(self, hub: int) -> float | None:
         """When all own rows are sent to a hub again; None when that is not needed."""
         return self._hubs[hub].full_at
@@ -212,7 +216,11 @@ class Outbox:
         time = floor(clock.hub(now) * 1000)
         ips, subjects = each.next(MOST_ROWS * most, now)
         revokes = [wire(self._revokes[subject][0], offset) for subject in subjects if subject in self._revokes]
-        made = [*each.writer.revokes(time, self._node, revokes), *each.writer.rows(time, self._made(ips, now))]
+        made = [*each.writer.revokes(time, self._node, revokes)]
+        if self._native is None:
+            made += each.writer.rows(time, self._made(ips, now))
+        elif ips:
+            made += each.writer.lists(time, native_lists(self._native, self._rows, ips, now, self._grace))
         if each.beat_at <= now:
             each.beat_at = now + BEAT
             made.append(each.writer.beat(time, self._beat(now)))
@@ -266,29 +274,33 @@ class Outbox:
                 self._queue.add(ip, known)
         self._send(longer, now)
 
-    def _send(self, rows: Sequence[Own], now: float) -> None:
+    def _send(self, rows: list[Own], now: float) -> None:
         """Owe these rows, each once."""
-        rows, refused = carried(rows)
+        rows, refused = carried(rows, self._native)
         self.refused += sum(own.expires > now for own in refused)
         second = floor(now)
         most, soonest, near = second + self._grace, second + 1, now + _NEAR
         known, half, bucket = self._known, self._half, self._queue.bucket
-        urgent: list[str] = []
+        urgent = [ip for ip, own in rows if own[0] > second]
         later: list[str] = []
+        if not known.keys().isdisjoint(urgent):
+            later = [ip for ip in urgent if (sent := known.get(ip)) is not None and sent[0] >= near]
+            urgent = [ip for ip in urgent if (sent := known.get(ip)) is None or sent[0] < near]
+        newest = is_live = is_cut = None
         for ip, own in rows:
-            end = own.expires
-            if end <= now:
-                continue
-            sent = known.get(ip)
-            (urgent if sent is None or sent.expires < near else later).append(ip)
-            if end > most:
-                end, own = most, own._replace(expires=most)
-            known[ip] = own
-            look = end - half
-            bucket(max(soonest, look)).append(ip)
+            end = own[0]
+            if end != newest:  # the rows of a burst end in few seconds
+                newest, is_live, is_cut = end, end > second, end > most
+                if is_live:
+                    look = bucket(max(soonest, min(end, most) - half)).append
+            if is_live:
+                known[ip] = own._replace(expires=most) if is_cut else own
+                look(ip)
         for hub in self._hubs:
-            hub.owe(urgent, now, urgent=True)
-            hub.owe(later, now, urgent=False)
+            if urgent:
+                hub.owe(urgent, now, urgent=True)
+            if later:
+                hub.owe(later, now, urgent=False)
 
     def _forget(self, ip: str) -> None:
         if self._rows.own(ip) is None:

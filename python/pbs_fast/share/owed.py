@@ -55,11 +55,10 @@ class Owed:
 
     # -- what is owed -------------------------------------------------------------------------------------------------
 
-    def owe(self, ips: Iterable[str], now: float, *, urgent: bool) -> None:
+    def owe(self, ips: Sequence[str], now: float, *, urgent: bool) -> None:
         """Rows must be sent: at once, or with others that are collected for COLLECT seconds."""
         if urgent:
-            ips = dict.fromkeys(ips)
-            self.urgent.update(ips)
+            self.urgent.update(dict.fromkeys(ips))
             _drop(self.later, ips)
             return
         self.later.update((ip, None) for ip in ips if ip not in self.urgent)
@@ -116,8 +115,11 @@ class Owed:
         return ips, list(islice(self.revokes, most))
 
     def send(self, ips: list[str], subjects: list[Subject], messages: int) -> None:
-        """These are under way in so many messages, until `wrote` or `failed`."""
-        _drop(self.urgent, ips)
+        """These, as `next` gave them, are under way in so many messages, until `wrote` or `failed`."""
+        if len(ips) >= len(self.urgent):  # `next` gives new rows first
+            self.urgent.clear()
+        else:
+            _drop(self.urgent, ips)
         _drop(self.later, ips)
         for subject in subjects:
             del self.revokes[subject]

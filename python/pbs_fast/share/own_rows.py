@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from math import ceil, floor
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pbs_fast.events import Grant
-from pbs_fast.share.message import LONGEST_FORMAT, LONGEST_HOST, LONGEST_USER, Fields, acceptable, fits
+from pbs_fast.share.message import (
+    LONGEST_FORMAT,
+    LONGEST_HOST,
+    LONGEST_USER,
+    MOST_LIST,
+    MOST_ROWS,
+    Fields,
+    acceptable,
+    fits,
+)
 
 #: Most bytes of a character in UTF-8.
 _WIDEST: Final = 4
 
 Own = tuple[str, Grant]
 """An address and its row."""
+
+
+Lists = Callable[[list[Own], list[int] | None, float, int, int, int], list[bytes]]
+"""`_core.shared_lists`: what `travelling` and `Writer.rows` make of rows, without the messages' heads."""
+Doubtful = Callable[[list[Own], int, int, int], list[int]]
+"""`_core.doubtful_rows`: the places of all rows that are not `acceptable`, and of some that are."""
+
+
+class NativeRows(NamedTuple):
+    """What the native backend does of this, with the same results."""
+
+    lists: Lists
+    doubtful: Doubtful
 
 
 class Rows(Protocol):
@@ -25,19 +47,36 @@ class Rows(Protocol):
     def owns(self, ips: Iterable[str]) -> list[Own]:
         """Those of these addresses that have such a row, with it."""
 
+    def owns_of(self, rows: Mapping[str, Grant]) -> list[Own]:
+        """The same for rows that the ledger has just set."""
+
     def logins(self, rows: Iterable[Own]) -> list[int]:
         """The second of the newest login of each of these own rows, on the ledger's clock."""
 
+    @property
+    def sessions_keep(self) -> bool:
+        """Whether sessions may keep rows; else each ends one grace after its login."""
 
-def carried(rows: Sequence[Own]) -> tuple[Sequence[Own], list[Grant]]:
+
+def carried(rows: list[Own], native: NativeRows | None = None) -> tuple[list[Own], list[Grant]]:
     """Those that every node would take (`acceptable`), and the others, whose texts are too long or not printable."""
-    if not rows or _all_fit([own for _, own in rows]):
+    if native is not None:
+        doubtful: Iterable[int] = native.doubtful(rows, LONGEST_USER, LONGEST_FORMAT, LONGEST_HOST)
+    else:
+        doubtful = () if not rows or _all_fit([own for _, own in rows]) else range(len(rows))
+    if not doubtful:
         return rows, []
-    fit = [acceptable(_fields(ip, own, 0, 0)) for ip, own in rows]
+    unfit = {place for place in doubtful if not acceptable(_fields(*rows[place]))}
     return (
-        [each for each, fits_it in zip(rows, fit, strict=True) if fits_it],
-        [own for (_, own), fits_it in zip(rows, fit, strict=True) if not fits_it],
+        [each for place, each in enumerate(rows) if place not in unfit],
+        [own for place, (_, own) in enumerate(rows) if place in unfit],
     )
+
+
+def native_lists(native: NativeRows, rows: Rows, ips: Iterable[str], now: float, grace: int) -> list[bytes]:
+    """The lists of messages with the live own rows of these addresses."""
+    owns = rows.owns(ips)
+    return native.lists(owns, rows.logins(owns) if rows.sessions_keep else None, now, grace, MOST_ROWS, MOST_LIST)
 
 
 def travelling(rows: Rows, ips: Iterable[str], now: float, grace: int) -> list[Fields]:
@@ -58,7 +97,7 @@ def travelling(rows: Rows, ips: Iterable[str], now: float, grace: int) -> list[F
     return made
 
 
-def _all_fit(grants: Sequence[Grant]) -> bool:
+def _all_fit(grants: list[Grant]) -> bool:
     """Whether all are acceptable, by a few C functions for all of them; False is no verdict on a single one. The
     ledger's addresses are canonical."""
     _, users, formats, _, hosts, _ = zip(*grants, strict=True)
@@ -71,5 +110,5 @@ def _all_fit(grants: Sequence[Grant]) -> bool:
     )
 
 
-def _fields(ip: str, own: Grant, left: int, age: int) -> Fields:
-    return ip, left, own.user, own.format, own.host, age
+def _fields(ip: str, own: Grant) -> Fields:
+    return ip, 0, own.user, own.format, own.host, 0

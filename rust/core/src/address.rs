@@ -30,6 +30,28 @@ impl Address {
         parse_v6(text).map(Self)
     }
 
+    /// The address whose canonical text this is.
+    #[must_use]
+    pub fn canonical(text: &str) -> Option<Self> {
+        if let Some(v4) = parse_v4(text.as_bytes()) {
+            return Some(Self((MAPPED | u128::from(v4)).to_be_bytes())); // four decimal numbers have no other form
+        }
+        let address = parse_v6(text.as_bytes()).map(Self)?;
+        (address.text() == text).then_some(address)
+    }
+
+    /// Whether it is an IPv4 address.
+    #[must_use]
+    pub fn is_v4(self) -> bool {
+        self.bits() >> 32 == MAPPED >> 32
+    }
+
+    /// Its first byte.
+    #[must_use]
+    pub fn first(self) -> u8 {
+        self.0[if self.is_v4() { 12 } else { 0 }]
+    }
+
     fn bits(self) -> u128 {
         u128::from_be_bytes(self.0)
     }
@@ -40,7 +62,7 @@ impl Address {
     /// the IPv4-compatible form.
     pub fn write(self, out: &mut String) {
         let bits = self.bits();
-        if bits >> 32 == MAPPED >> 32 {
+        if self.is_v4() {
             write_v4(bits as u32, out);
             return;
         }

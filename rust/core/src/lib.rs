@@ -25,6 +25,7 @@ mod scan;
 mod sequence;
 mod sessions;
 mod shared;
+mod shared_lists;
 mod span;
 mod spec;
 mod stream;
@@ -44,6 +45,7 @@ pub use postfix::{PostfixKind, PostfixLine, PostfixLines};
 pub use record::{Ending, Missed, What};
 pub use scan::Scan;
 pub use shared::{SharedBounds, SharedRow, SharedRows};
+pub use shared_lists::{OwnRow, SharedLists, is_plain};
 pub use spec::FormatSpec;
 pub use stream::{Event, Stream};
 

@@ -95,9 +95,7 @@ impl<'m> Rest<'m> {
     fn row(&mut self, bounds: SharedBounds) -> Option<SharedRow<'m>> {
         self.literal(b"[")?;
         let ip = self.text(usize::MAX)?;
-        if !is_canonical(ip) {
-            return None;
-        }
+        Address::canonical(ip)?;
         self.literal(b",")?;
         let left = self.whole()?;
         self.literal(b",")?;
@@ -131,11 +129,6 @@ impl<'m> Rest<'m> {
         self.0 = rest;
         Some(number.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
     }
-}
-
-fn is_canonical(ip: &str) -> bool {
-    // Four decimal numbers that are accepted have no other form.
-    Address::parse(ip.as_bytes()).is_some_and(|address| !ip.contains(':') || address.text() == ip)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 // PyO3 hands arguments over by value, and keyword arguments are arguments.
 #![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
+mod addresses;
 mod columns;
 mod convert;
 mod matcher;
@@ -22,11 +23,13 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::addresses::near_addresses;
+    #[pymodule_export]
     use super::matcher::{Matcher, Scan};
     #[pymodule_export]
     use super::postfix::{PostfixLines, PostfixScan};
     #[pymodule_export]
-    use super::shared::shared_rows;
+    use super::shared::{doubtful_rows, shared_lists, shared_rows};
     #[pymodule_export]
     use super::stream::Stream;
 

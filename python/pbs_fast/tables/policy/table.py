@@ -27,7 +27,8 @@ from pbs_fast.serving.port import Client
 from pbs_fast.serving.server import Server
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
-from pbs_fast.tables.served.table import MakeRow, Reply, ServedTable
+from pbs_fast.tables.served.rows import END
+from pbs_fast.tables.served.table import Reply, ServedTable
 from pbs_fast.tables.value import as_word
 from pbs_fast.util.addresses import canonical
 
@@ -48,11 +49,10 @@ _MESSAGES = 4_096
 #: Characters of a user in Postfix's log; RFC 5321 allows 254 for an address.
 _LONGEST_USER = 254
 
-_new_tuple = tuple.__new__
-
 
 class Login(NamedTuple):
-    """A row."""
+    """What is known of a row's user. Most rows are the ledger's as they are, until somebody asks: each login makes a
+    row, and one in a thousand is asked for while it is new."""
 
     end: int
     ip: str
@@ -63,7 +63,7 @@ class Login(NamedTuple):
     """Users who logged in from there before, the newest first, and when."""
 
 
-class PolicyTable(ServedTable[Login]):
+class PolicyTable(ServedTable[Grant | Login]):
     """Rows in memory, asked for each recipient."""
 
     def __init__(self, spec: TableSpec, options: TableOptions) -> None:
@@ -79,6 +79,8 @@ class PolicyTable(ServedTable[Login]):
         """Clients, by their numbers, with their requests that wait for the log to be read."""
         self._patient = self._alone
         """Whether requests may wait for it."""
+        self._back = 0
+        """From the end of a login's row to when that was, in seconds; of all rows that are a Grant."""
         self._accepted: dict[str, Login] = {}
         """By instance, the messages that have an accepted recipient, and whose it is."""
         # The answers name users, and asking counts: that is for Postfix alone.
@@ -174,34 +176,56 @@ class PolicyTable(ServedTable[Login]):
         )
 
     def _find(self, address: str) -> Login | None:
-        return self._live(address) or self._live(canonical(address) or "")
+        ip, row = address, self._live(address)
+        if row is None and (spelled := canonical(address)) is not None:
+            ip, row = spelled, self._live(spelled)
+        return None if row is None else self._login(ip, row)
+
+    def _login(self, ip: str, row: Grant | Login) -> Login:
+        if isinstance(row, Login):
+            return row
+        return Login(row.expires, ip, row.user, row.expires + self._back, ())
 
     def _remember(self, instance: str, login: Login) -> None:
         self._accepted[instance] = login
         if len(self._accepted) > _MESSAGES:
             del self._accepted[next(iter(self._accepted))]
 
-    def _maker(self) -> MakeRow[Login]:
+    def _made(self, grants: Mapping[str, Grant]) -> Mapping[str, Grant | Login]:
         now = int(self._options.clock())
         # The row of a login ends one grace after it; one that ends later is kept by an open session or by hand. The
         # clocks are asked once for all rows of a change.
         back = self._options.wall(0) - self._options.grace
+        rows = self._rows.exact
+        if back != self._back:  # the clock was set: what was so far came by the old one
+            rows.update({ip: self._login(ip, row) for ip, row in rows.items()})
+            self._back = back
+        if self._bits is not None:  # a row serves other addresses too, so it names its own
+            return {ip: self._newer(ip, grant, rows.get(ip), back, now) for ip, grant in grants.items()}
+        if rows.keys().isdisjoint(grants) and max(map(END, grants.values()), default=0) + back <= now:
+            return grants  # a burst makes many, and all are new
+        made: dict[str, Grant | Login] = {}
+        for ip, grant in grants.items():
+            row = rows.get(ip)
+            alike = row is None or (type(row) is Grant and row.user in (None, grant.user))
+            plain = alike and grant.expires + back <= now
+            made[ip] = grant if plain else self._newer(ip, grant, row, back, now)
+        return made
 
-        def make(ip: str, grant: Grant, before: Login | None) -> Login:
-            expires, user = grant.expires, grant.user
-            since = expires + back
-            if since > now:
-                since = before.since if before is not None and before.user == user else now
-            if before is None:
-                return _new_tuple(Login, (expires, ip, user, since, ()))  # a burst makes many: half as long
+    def _newer(self, ip: str, grant: Grant, row: Grant | Login | None, back: int, now: int) -> Login:
+        """The row of a grant, which comes after `row`."""
+        user, since = grant.user, grant.expires + back
+        before = None if row is None else self._login(ip, row)
+        if since > now:
+            since = before.since if before is not None and before.user == user else now
+        others: tuple[tuple[str, int], ...] = ()
+        if before is not None:
             others = before.others
-            if before.user not in (None, user):
+            if before.user is not None and before.user != user:
                 others = ((before.user, before.since), *others)
             if others:
                 others = tuple(each for each in others if each[0] != user and each[1] > now - TOGETHER)[:_OTHERS]
-            return Login(expires, ip, user, since, others)
+        return Login(grant.expires, ip, user, since, others)
 
-        return make
-
-    def _shown(self, row: Login) -> Row:
+    def _shown(self, row: Grant | Login) -> Row:
         return Row("OK", row.user, None)

@@ -5,9 +5,9 @@ The server's thread only reads: rows change by single operations on dicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from operator import attrgetter
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any, Generic, TypeVar
 
 from pbs_fast.errors import UsageError
 from pbs_fast.tables.registry import TableSpec
@@ -17,16 +17,10 @@ from pbs_fast.util.addresses import parse as parse_address
 WIDEST, NARROWEST = 56, 64
 
 
-class Ending(Protocol):
-    """A row, whatever it holds besides. Immutable."""
-
-    @property
-    def end(self) -> int:
-        """Seconds on the ledger's clock; the row is dead from then on."""
-
-
-R = TypeVar("R", bound=Ending)
-_END = attrgetter("end")
+#: A row, immutable, whatever it holds besides. Its first item is its end, in seconds on the ledger's clock: the row is
+#: dead from then on.
+R = TypeVar("R", bound=tuple[Any, ...])
+END = itemgetter(0)
 
 
 class Rows(Generic[R]):
@@ -38,13 +32,12 @@ class Rows(Generic[R]):
         """Address -> its row."""
         self._networks: dict[int, dict[str, R]] = {}
 
-    def put(self, rows: Iterable[tuple[str, R]]) -> None:
+    def put(self, rows: Mapping[str, R]) -> None:
         """Set the rows of addresses."""
+        self.exact.update(rows)
         if self._drop is None:
-            self.exact.update(rows)
             return
-        for ip, row in rows:
-            self.exact[ip] = row
+        for ip, row in rows.items():
             if (network := self._network(ip)) is not None:
                 # The dict is replaced, so that the server's thread never iterates over one that changes.
                 self._networks[network] = {**self._networks.get(network, {}), ip: row}
@@ -64,7 +57,7 @@ class Rows(Generic[R]):
         found = self.exact.get(ip)
         if self._drop is None or (network := self._network(ip)) is None:
             return found
-        return max(self._networks.get(network, {}).values(), key=_END, default=found)
+        return max(self._networks.get(network, {}).values(), key=END, default=found)
 
     def _network(self, ip: str) -> int | None:
         if self._drop is None or ":" not in ip or (address := parse_address(ip)) is None or address[0] != 128:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Generic, NamedTuple
 
 from pbs_fast.events import Delta, Grant
@@ -28,12 +28,9 @@ from pbs_fast.tables.owner import TableLock
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.served import endpoint
-from pbs_fast.tables.served.rows import R, Rows, network_bits
+from pbs_fast.tables.served.rows import END, R, Rows, network_bits
 
 log = logging.getLogger(__name__)
-
-MakeRow = Callable[[str, Grant, R | None], R]
-"""Makes a row of an address, its grant and the row that it has so far."""
 
 
 class Reply(NamedTuple):
@@ -162,8 +159,8 @@ class ServedTable(ABC, Generic[R]):
         """What to answer; None for later. Raises FramingError for what is no request."""
 
     @abstractmethod
-    def _maker(self) -> MakeRow[R]:
-        """What makes the rows of one change."""
+    def _made(self, grants: Mapping[str, Grant]) -> Mapping[str, R]:
+        """The rows of these grants, before which `self._rows` are in force."""
 
     @abstractmethod
     def _shown(self, row: R) -> Row | None:
@@ -172,18 +169,19 @@ class ServedTable(ABC, Generic[R]):
     def _live(self, ip: str) -> R | None:
         """The row of this address that ends last, if it has not ended."""
         row = self._rows.find(ip)
-        return None if row is None or row.end <= self._options.now() else row
+        return None if row is None or END(row) <= self._options.now() else row
 
     def _put(self, rows: Rows[R], grants: Mapping[str, Grant]) -> None:
         """Set the rows of grants in `rows`."""
-        before, make = self._rows.exact.get, self._maker()
-        refused = strange([ip for ip in grants if ip not in rows.exact])
+        refused = strange(
+            grants if rows.exact.keys().isdisjoint(grants) else [ip for ip in grants if ip not in rows.exact]
+        )
         for ip in refused:
             self.refused += 1
             log.error("%s: rejected the key %.80r, which is not one canonical address; please report it", self.spec, ip)
         if refused:
             grants = {ip: grant for ip, grant in grants.items() if ip not in refused}
-        rows.put((ip, make(ip, grant, before(ip))) for ip, grant in grants.items())
+        rows.put(self._made(grants))
 
     def _serve(self) -> Server:
         given = self._options.listener

@@ -9,13 +9,15 @@ Invariants, besides those of `tables/served/table.py`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from pbs_fast.events import Grant
 from pbs_fast.serving.netstring import Decoder, encode
 from pbs_fast.tables.protocol import Row, TableOptions
 from pbs_fast.tables.registry import TableSpec
 from pbs_fast.tables.served import endpoint
-from pbs_fast.tables.served.table import MakeRow, Reply, ServedTable
+from pbs_fast.tables.served.table import Reply, ServedTable
 from pbs_fast.tables.value import Template
 from pbs_fast.util.addresses import canonical
 
@@ -57,9 +59,9 @@ class SocketmapTable(ServedTable[Answer]):
             return Reply("ok", encode(b"OK " + row.value))
         return Reply("notfound", encode(NOT_FOUND)) if known else Reply("temp", encode(UNKNOWN))
 
-    def _maker(self) -> MakeRow[Answer]:
+    def _made(self, grants: Mapping[str, Grant]) -> Mapping[str, Answer]:
         render, wall = self._template.render, self._options.wall
-        return lambda _ip, grant, _before: Answer(grant.expires, render(grant, wall))
+        return {ip: Answer(grant.expires, render(grant, wall)) for ip, grant in grants.items()}
 
     def _shown(self, row: Answer) -> Row | None:
         return self._template.parse(row.value)
