@@ -37,6 +37,7 @@ class Backend:
     Matcher: type[protocol.Matcher]
     Stream: type[protocol.Stream]
     PostfixLines: type[protocol.PostfixLines]
+    unusual_begins: protocol.UnusualBegins
     shared_rows: Native | None
     """What reads other nodes' messages of rows; None where `share.message` does it alone."""
     profile: str
@@ -91,7 +92,16 @@ def _rust(reason: str) -> Backend:
         )
     from pbs_fast.matching import rust as native
 
-    return Backend("rust", native.Matcher, native.Stream, native.PostfixLines, core.shared_rows, core.PROFILE, reason)
+    return Backend(
+        "rust",
+        native.Matcher,
+        native.Stream,
+        native.PostfixLines,
+        core.unusual_begins,
+        core.shared_rows,
+        core.PROFILE,
+        reason,
+    )
 
 
 def _python(reason: str) -> Backend:
@@ -99,10 +109,12 @@ def _python(reason: str) -> Backend:
 
     # Before anything is compiled that a faulty engine would misread.
     engine_check.check()
+    from pbs_fast.matching.python.begins import unusual_begins
     from pbs_fast.matching.python.catalogue import Matcher
     from pbs_fast.matching.python.postfix import PostfixLines
     from pbs_fast.matching.python.stream import Stream
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
     # Its Stream takes only the Matcher and the Scans of its own backend, which the protocol cannot express.
-    return Backend("python", Matcher, cast("type[protocol.Stream]", Stream), PostfixLines, None, profile, reason)
+    stream = cast("type[protocol.Stream]", Stream)
+    return Backend("python", Matcher, stream, PostfixLines, unusual_begins, None, profile, reason)
