@@ -23,6 +23,7 @@ __all__ = [
     "one_pass",
     "shared_lists",
     "shared_rows",
+    "unusual_begins",
 ]
 
 VERSION: Final[str]
@@ -37,6 +38,9 @@ def one_pass(pattern: str) -> str | None:
 
     ValueError when it is no pattern at all.
     """
+
+def unusual_begins(data: bytes, start: int, stop: int, /) -> list[int]:
+    """`matching.protocol.UnusualBegins`. ValueError for bounds outside data."""
 
 #: The fields of `pbs_fast.share.message.Row`, in its order.
 _SharedRow = tuple[str, int, str | None, str, str, int]
@@ -116,7 +120,9 @@ _Event = tuple[int, str, str | None, int | None, str, str | None, str, str | Non
 class Stream:
     """Raises ValueError for a negative gap, and for a scan of another matcher."""
 
-    def __new__(cls, matcher: Matcher, *, gap: int | None, live: bool = False, fold: bool = True) -> Stream: ...
+    def __new__(
+        cls, matcher: Matcher, *, gap: int | None, live: bool = False, fold: bool = True, sessions: bool = True
+    ) -> Stream: ...
     def add(self, scan: Scan) -> None: ...
     def events(self, scan: Scan) -> list[_Event]: ...
     def columns(self) -> tuple[list[object], ...]:

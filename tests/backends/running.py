@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -75,18 +75,28 @@ def told(core: Backend, *lines: str | bytes, setting: Setting = DEFAULT) -> list
 def resolve_order(make: Any, m: Matcher, scans: Sequence[Any], setting: Setting) -> Outcome:
     listed = make(m, source="s", gap=setting.gap, live=setting.live, fold=setting.fold)
     folded = make(m, source="s", gap=setting.gap, live=setting.live, fold=setting.fold)
+    bare = make(m, source="s", gap=setting.gap, live=setting.live, fold=setting.fold, sessions=False)
     events: list[Event] = []
     batches = []
     for scan in scans:
         events += listed.events(scan)
         folded.add(scan)
-        batches.append(columns(folded.take()))
+        batches.append(columns(batch := folded.take()))
+        bare.add(scan)
+        assert columns(bare.take()) == columns(without_sessions(batch))
     counters = listed.counters
-    # Where logins are folded nobody looks for the addresses of logouts.
+    # Where logins are folded, or no sessions are counted, nobody looks for the addresses of logouts.
+    assert bare.counters == counters | {"logout_no_address": 0}
     assert folded.counters == (counters | {"logout_no_address": 0} if setting.fold else counters)
     told = sum(n for name, n in counters.items() if name not in ("lines", "logout_no_address"))
     assert told == counters["lines"] == sum(scan.lines for scan in scans)
     return Outcome(events, batches, counters)
+
+
+def without_sessions(batch: Batch) -> Batch:
+    """What is left of it for who counts no sessions."""
+    left = batch.select(kind != "logout" for kind in batch.kind)
+    return replace(left, process=[""] * len(left))
 
 
 def columns(batch: Batch) -> dict[str, Any]:

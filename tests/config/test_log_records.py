@@ -85,6 +85,19 @@ def test_many_lines_are_one_record_and_none_where_the_level_is_off(tmp_path: Pat
     assert made == []
 
 
+def test_a_record_of_many_lines_has_what_every_record_has() -> None:
+    with heard() as found:
+        log.info("a line")
+        log_lines(log, logging.INFO, IPS, str, "granted", "why")
+    usual, ours = map(vars, found.records)
+    assert ours.keys() == {*usual, "event", "rows", "why"}
+    assert (ours["event"], ours["rows"], ours["why"]) == ("granted", IPS, "why")
+    for name in ("name", "levelname", "levelno", "args", "exc_info", "stack_info", "threadName"):
+        assert ours[name] == usual[name]
+    assert 0 <= ours["created"] - usual["created"] < 60
+    assert logging.Formatter("%(asctime)s %(name)s %(message)s").format(found.records[1]).endswith(IPS[-1])
+
+
 def test_one_more_handler_has_more_records_made_and_the_log_the_same(tmp_path: Path) -> None:
     path = tmp_path / "own.log"
     more, errors = Heard(logging.DEBUG), Heard(logging.ERROR)

@@ -96,6 +96,8 @@ class CapWatch:
 
     def turned(self, deny: Deny) -> None:
         """Handle what is due."""
+        if not (self.counter.alarms or self._denying or self._standing):
+            return
         begun = time.monotonic()
         while self.counter.alarms:
             self._reached(self.counter.alarms.popleft(), deny)

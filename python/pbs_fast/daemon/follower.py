@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import compress
+from itertools import chain, compress
 from typing import TYPE_CHECKING
 
 from pbs_fast.daemon.headers import HeaderWatch
@@ -62,6 +62,7 @@ class Follower:
         hints: Hints,
         tags: Sequence[str] = (),
         fold_past: bool = True,
+        sessions: bool = True,
         logtime: LogTime | None = None,
         shape: Shape | None = None,
         raw_tags: Sequence[str] = (),
@@ -72,7 +73,8 @@ class Follower:
 
         `spec` is a path or what `sources.scheme` knows; UsageError for one that is not understood. `tags` are those of
         the formats: a source that refuses lines says so of those that carry one.
-        `fold_past` false gives the past event by event, as the present always is: its batches are small.
+        `fold_past` false gives the past event by event, as the present always is: its batches are small. `sessions`
+        false leaves out what only matters where sessions are counted: of a hub's events, logouts are four in ten.
         `logtime` is how this site writes its timestamps, where the matcher does not know it, `shape` that of its JSON
         records. `raw_tags` are given for a
         file into which the logging daemon writes line feeds as they are: from the first line of these programs on, no
@@ -97,7 +99,7 @@ class Follower:
         self.source = make_source(spec, SourceOptions(start, hints, self._on_notice, tags))
         self.path = self.source.name
         """What messages call the log."""
-        self._headers = HeaderWatch(self.path)
+        self._headers = HeaderWatch(self.path, core.unusual_begins)
         self._distrust = Distrust(raw_tags, self._on_raw_name) if raw_tags else None
 
         def new_reader(*, live: bool, fold: bool) -> Reader:
@@ -108,6 +110,7 @@ class Follower:
                 gap=grace,
                 live=live,
                 fold=fold,
+                sessions=sessions,
                 logtime=logtime,
                 shape=shape,
                 of_containers=self.source.of_containers,
@@ -302,8 +305,14 @@ def clipped(batch: Batch) -> Batch:
     A name in a forged line may be 16 KiB long, and rows, sessions and counts of users keep names. A cut one ends in an
     ellipsis, so that it is the name of no host that is allowed and of no session that is known.
     """
-    for column in (batch.host, batch.user_first, batch.user_last, batch.session, batch.process):
-        texts: list[str | None] = column  # type: ignore[assignment]  # three of the five hold no None
-        if max(map(len, filter(None, texts)), default=0) > LONGEST:
+    columns: tuple[list[str | None], ...] = (
+        batch.host,  # type: ignore[assignment]  # it holds no None, nor does `process`
+        batch.user_first,
+        batch.user_last,
+        batch.session,
+        batch.process,
+    )
+    if max(map(len, filter(None, chain.from_iterable(columns))), default=0) > LONGEST:
+        for texts in columns:
             texts[:] = [text if text is None or len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts]
     return batch

@@ -60,6 +60,9 @@ log = logging.getLogger(__name__)
 
 #: Longest sleep in seconds, when there is nothing to do and nothing to look at.
 _LONGEST_SLEEP = 30.0
+#: Seconds between two looks at what is due every second or less often, while a log is busy: 330 turns a second have
+#: better things to do. The first of them to be late is the status line, by a fortieth of its pause.
+_CHORES = 0.05
 
 
 class Daemon:
@@ -109,6 +112,7 @@ class Daemon:
         self._log_watch = log_watch
         self._started = False
         self._sleep = Pause()
+        self._next_chores = float("-inf")
         self.explain = Explainer(clock.to_wall, dry=not publisher.writes)
         ledger.explain = self.explain.unchanged if log.isEnabledFor(logging.DEBUG) else None
         self._manual = manual
@@ -214,13 +218,16 @@ class Daemon:
         """Follow, grant, expire and publish until a signal asks to stop, or nothing will ever come from any log."""
         with old_objects_aside():
             while self._signals.stop is None and not self.at_end:
-                self._wait()
-                begun = time.perf_counter()
-                self._turn()
-                self.measures.turned(time.perf_counter() - begun)
-                self._log_watch.turned(self._logs)
-                if self._checkpoints is not None:
-                    self._checkpoints.turned(self._logs)
+                idle = self._wait()
+                begun = time.monotonic()
+                self._work()
+                if idle or begun >= self._next_chores:
+                    self._next_chores = begun + _CHORES
+                    self._chores()
+                    self._log_watch.turned(self._logs)
+                    if self._checkpoints is not None:
+                        self._checkpoints.turned(self._logs)
+                self.measures.turned(time.monotonic() - begun)
 
     @property
     def at_end(self) -> bool:
@@ -229,12 +236,16 @@ class Daemon:
 
     def _turn(self) -> None:
         """One step of everything that may be due."""
+        self._work()
+        self._chores()
+
+    def _work(self) -> None:
+        """What a client may wait for, of a login or of a request."""
         if self._signals.take_reload():
             self._reload_now()
         if self._signals.take_counters():
             log.info(f"counted so far rows={len(self._ledger)} {self.counted()}")
         self._sleep.polled()
-        self._logs.scan()
         for batch in self._logs.poll(int(self._clock.wall())):
             self._rows.grant(batch, live=True)
         self._share.turn()
@@ -243,10 +254,14 @@ class Daemon:
         self._publisher.flush()
         if self._control is not None:
             self._control.turn(self._commands.answer)
+        self._feed.turned()
+
+    def _chores(self) -> None:
+        """What nobody waits for."""
+        self._logs.scan()
         self._board.turned()
         self._unexplained.turned()
         self._notifier.turned(self.state)
-        self._feed.turned()
 
     def _reload_now(self) -> replies.Reloaded:
         """What SIGHUP or a command asks for, with what our log says of it. A failure is a standing notice."""
@@ -280,14 +295,15 @@ class Daemon:
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """Wait until something is due or comes; whether no log is busy."""
         if self._control is not None:
             self._control.send()
         if self._sleep.often and self._logs.busy:
             # There are more lines by now: to ask for hints of them, and for what is due, took a fifth of a turn.
             if not self._urgent:
                 self._sleep.rest(_LONGEST_SLEEP)
-            return
+            return False
         left = self._sleep.rest(self._pause())
         fds = self._logs.filenos()
         if (hint := self._hints.fileno()) is not None:
@@ -302,6 +318,7 @@ class Daemon:
             if self._control is not None:
                 self._control.drain()
         self._hints.drain()
+        return True
 
     @property
     def _urgent(self) -> bool:

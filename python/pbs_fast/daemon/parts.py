@@ -132,6 +132,7 @@ class Parts:
             hints=self.hints,
             tags=self._tags,
             fold_past=not (self.guards.wants_events or self._config.count_sessions),
+            sessions=self._config.count_sessions,
             logtime=self._logtime,
             shape=self._shape,
             formats=self._formats,

@@ -99,8 +99,8 @@ class Ledger:
 
     def next_expiry(self) -> int | None:
         """When to call `expire` next, at the latest: no row ends earlier. None when there is nothing to look at."""
-        times = [time for time in (self._queue.next(), self.sessions.next_overdue()) if time is not None]
-        return min(times, default=None)
+        first, overdue = self._queue.next(), self.sessions.next_overdue()
+        return overdue if first is None else first if overdue is None else min(first, overdue)
 
     def observe(
         self,

@@ -37,7 +37,6 @@ JOURNAL: Final = "journal"
 #: Lines that go out in one write: 10 KiB, so that a named pipe, of 64 KiB, loses none while its reader reads.
 _TOGETHER: Final = 64
 
-_LEVELS: Final = ((logging.WARNING, Level.WARNING), (logging.INFO, Level.INFO), (logging.NOTSET, Level.DEBUG))
 _PACKAGE: Final = logging.getLogger("pbs_fast")
 log = logging.getLogger(__name__)
 
@@ -105,7 +104,8 @@ class OwnLog(logging.Handler):
         if self._held is not None:
             self._held.append((self._clock(), record))
             return
-        level = next(ours for least, ours in _LEVELS if record.levelno >= least)
+        number = record.levelno
+        level = Level.WARNING if number >= logging.WARNING else Level.INFO if number >= logging.INFO else Level.DEBUG
         left = iter(record.msg if isinstance(record.msg, Lines) else (record.getMessage(),))
         while some := tuple(islice(left, _TOGETHER)):
             self._write(level, some)

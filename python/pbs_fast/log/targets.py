@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, Protocol
 
 from pbs_fast.errors import LogError
@@ -64,7 +65,13 @@ class Target(Protocol):
 
 def timestamp(clock: Clock) -> str:
     """`Nov  2 03:04:05`, local time."""
-    return time.strftime("%b %e %T", time.localtime(clock()))
+    return _spelled(int(clock()), time.tzname)
+
+
+@lru_cache(maxsize=4)
+def _spelled(second: int, _zone: tuple[str, str]) -> str:
+    """A second since the epoch in the zone of now. A busy daemon writes some hundred times in one."""
+    return time.strftime("%b %e %T", time.localtime(second))
 
 
 class _Descriptor:

@@ -39,6 +39,7 @@ class Backend:
     Matcher: type[protocol.Matcher]
     Stream: type[protocol.Stream]
     PostfixLines: type[protocol.PostfixLines]
+    unusual_begins: protocol.UnusualBegins
     shared_rows: Native | None
     """What reads other nodes' messages of rows; None where `share.message` does it alone."""
     own_rows: tuple[Lists, Doubtful] | None
@@ -97,7 +98,7 @@ def _rust(reason: str) -> Backend:
         )
     from pbs_fast.matching import rust as native
 
-    classes = native.Matcher, native.Stream, native.PostfixLines
+    classes = native.Matcher, native.Stream, native.PostfixLines, core.unusual_begins
     own_rows = core.shared_lists, core.doubtful_rows
     return Backend("rust", *classes, core.shared_rows, own_rows, core.near_addresses, core.PROFILE, reason)
 
@@ -107,12 +108,12 @@ def _python(reason: str) -> Backend:
 
     # Before anything is compiled that a faulty engine would misread.
     engine_check.check()
+    from pbs_fast.matching.python.begins import unusual_begins
     from pbs_fast.matching.python.catalogue import Matcher
     from pbs_fast.matching.python.postfix import PostfixLines
     from pbs_fast.matching.python.stream import Stream
 
     profile = f"{platform.python_implementation()} {platform.python_version()}"
     # Its Stream takes only the Matcher and the Scans of its own backend, which the protocol cannot express.
-    return Backend(
-        "python", Matcher, cast("type[protocol.Stream]", Stream), PostfixLines, None, None, None, profile, reason
-    )
+    classes = Matcher, cast("type[protocol.Stream]", Stream), PostfixLines, unusual_begins
+    return Backend("python", *classes, None, None, None, profile, reason)

@@ -15,6 +15,10 @@ Zone = Sequence[tuple[int, int]]
 
 SYSLOG = "syslog"
 
+#: (data, start, stop) -> where the lines of data[start:stop] begin that do not begin as nearly every header does: like
+#: `Mar  4`, `2026-03-` or `<22>`, with any letters and digits. Ascending.
+UnusualBegins = Callable[[bytes, int, int], Sequence[int]]
+
 SPLIT = 700
 """Length of a message, in bytes, from which any writer may have cut it (docs/MATCHING.md, 4)."""
 
@@ -66,8 +70,17 @@ class Stream(Protocol):
     """The ordered half: takes the scans of one source in order, resolves, folds, counts. For one thread at a time."""
 
     def __init__(
-        self, matcher: Matcher, *, source: str, gap: int | None, live: bool = False, fold: bool = True
-    ) -> None: ...
+        self,
+        matcher: Matcher,
+        *,
+        source: str,
+        gap: int | None,
+        live: bool = False,
+        fold: bool = True,
+        sessions: bool = True,
+    ) -> None:
+        """`sessions` false, for who counts none: where logins are not folded, no row of a logout and no `process`."""
+
     def add(self, scan: Scan) -> None:
         """Settle the scan's events and fold them into the rows of the next `take`."""
 

@@ -10,6 +10,7 @@ import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pbs_fast.matching.distrust import LONGEST_RECORD
@@ -31,6 +32,12 @@ _REWRITTEN: Final = 1 << 60
 _LOOKED_AT: Final = 512
 #: svlogd's timestamp in UTC, which looks like one of local time.
 _SVLOGD: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[T_][0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{5} ")
+
+
+@lru_cache(maxsize=4)
+def _iso(second: int) -> bytes:
+    """A second since the epoch as a timestamp of a line. A busy log is read 330 times within one."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second)).encode()
 
 
 class Ready(NamedTuple):
@@ -71,9 +78,10 @@ class Reader:
         shape: Shape | None = None,
         of_containers: bool = False,
         starts_whole: bool = False,
+        sessions: bool = True,
     ) -> None:
         """`gap` is the fold's, in seconds, None for a row of each login (docs/MATCHING.md, 6). `on_layout` gets the
-        layout when it is detected.
+        layout when it is detected. `sessions` false is for who counts none (`protocol.Stream`).
 
         `logtime` is how this site writes its timestamps, where the matcher does not know it. `distrust` is what takes
         away lines that a stranger may have written, where the source is such a file. `shape` is that of this site's
@@ -81,7 +89,7 @@ class Reader:
         stream of a container is taken as a whole line, which is only for readers that grant nothing.
         """
         self._matcher = matcher
-        self.stream: Stream = core.Stream(matcher, source=source, gap=gap, live=live, fold=fold)
+        self.stream: Stream = core.Stream(matcher, source=source, gap=gap, live=live, fold=fold, sessions=sessions)
         self.layout: str | None = None
         """What the first conclusive line showed; None until there was one."""
         self._rewriter = Rewriter(
@@ -109,8 +117,7 @@ class Reader:
 
         `arrived`: they were written just now, at `reference`, which is then the timestamp of lines that have none.
         """
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(reference)).encode() if arrived else UNDATED
-        self._rewriter.undated = when
+        self._rewriter.undated = _iso(reference) if arrived else UNDATED
         ready = self.ready(data, start, stop, offset=offset)
         self.add(self.scan(ready, reference), ready.offset)
 

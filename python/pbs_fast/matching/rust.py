@@ -24,12 +24,19 @@ class Stream:
     __slots__ = ("_empty", "_source", "_stream")
 
     def __init__(
-        self, matcher: protocol.Matcher, *, source: str, gap: int | None, live: bool = False, fold: bool = True
+        self,
+        matcher: protocol.Matcher,
+        *,
+        source: str,
+        gap: int | None,
+        live: bool = False,
+        fold: bool = True,
+        sessions: bool = True,
     ) -> None:
         self._source = source
         # Most looks at a live log find no event, and fifteen new lists would be half the time of such a look.
         self._empty = Batch(source)
-        self._stream = _core.Stream(cast("Matcher", matcher), gap=gap, live=live, fold=fold)
+        self._stream = _core.Stream(cast("Matcher", matcher), gap=gap, live=live, fold=fold, sessions=sessions)
 
     def add(self, scan: protocol.Scan) -> None:
         self._stream.add(cast("_core.Scan", scan))

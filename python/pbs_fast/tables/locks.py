@@ -21,7 +21,7 @@ from pbs_fast.util.accounts import user_name
 LockKind = Literal["flock", "fcntl"]
 
 #: A look-up holds its lock for some microseconds, so the first pauses are short. Seconds.
-_FIRST_PAUSE = 0.0005
+_FIRST_PAUSE = 0.0001
 _LONGEST_PAUSE = 0.02
 #: A reader that holds its lock longer than this hangs. A new file is then renamed into place, which needs no lock.
 #: Seconds.

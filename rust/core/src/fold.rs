@@ -49,8 +49,10 @@ pub struct Rows {
     /// Distinct hosts, as text in UTF-8.
     pub hosts: Vec<Vec<u8>>,
     texts: Texts,
-    /// For each row that is not folded, its process.
+    /// For each row that is not folded, its process; none for who counts no sessions.
     processes: Vec<Text>,
+    /// Whether some row has a session id.
+    has_sessions: bool,
 }
 
 impl Rows {
@@ -67,13 +69,19 @@ impl Rows {
         (get(row.users.first()), get(row.users.last()), row.users.count())
     }
 
-    /// Whether logins were folded; rows have then neither sessions nor processes.
+    /// Whether some row has a session id; folded ones have none.
     #[must_use]
-    pub fn folded(&self) -> bool {
-        self.processes.is_empty()
+    pub fn has_sessions(&self) -> bool {
+        self.has_sessions
     }
 
-    /// Tag and pid as the line has them; the row is that of this number. Empty for folded rows.
+    /// Whether rows have processes; folded ones have none.
+    #[must_use]
+    pub fn has_processes(&self) -> bool {
+        !self.processes.is_empty()
+    }
+
+    /// Tag and pid as the line has them; the row is that of this number. Empty where rows have none.
     #[must_use]
     pub fn process(&self, row: usize) -> &[u8] {
         self.processes.get(row).map_or(&[], |&process| self.texts.get(process))
@@ -122,9 +130,13 @@ impl Rows {
         number as u32
     }
 
-    fn open_alone(&mut self, event: &Resolved<'_>, host: u32, line: &[u8], offset: u64) {
+    fn open_alone(&mut self, event: &Resolved<'_>, host: u32, line: &[u8], offset: u64, has_process: bool) {
         let row = self.open(event, host, line, offset, NONE);
         self.rows[row as usize].session = event.session(line).map(|session| self.texts.add(&text(session)));
+        self.has_sessions |= self.rows[row as usize].session.is_some();
+        if !has_process {
+            return;
+        }
         let Record { tag, pid, .. } = event.record;
         let tag = text(tag.of(line));
         let process = match (pid.is_empty(), text(pid.of(line))) {
@@ -165,6 +177,8 @@ pub(crate) struct Fold {
     gap: i64,
     /// Else every event is a row.
     folds: bool,
+    /// Whether such a row says which process wrote its line.
+    processes: bool,
     /// Of logins that are not ahead, and of those that are.
     groups: [HashMap<Address, Group, foldhash::fast::RandomState>; 2],
     /// Rows of addresses that have several, so that one address at many hosts, which may be forged, costs no search.
@@ -179,6 +193,7 @@ impl Fold {
         Self {
             gap,
             folds,
+            processes: true,
             groups: Default::default(),
             crowds: HashMap::default(),
             host_numbers: HashMap::default(),
@@ -187,8 +202,9 @@ impl Fold {
         }
     }
 
-    pub(crate) fn folds(&self) -> bool {
-        self.folds
+    /// The same whose rows do not say which process wrote their lines.
+    pub(crate) fn without_processes(self) -> Self {
+        Self { processes: false, ..self }
     }
 
     /// Adds one event, unless it is a logout of nobody known or, where logins are folded, any logout. `line` starts
@@ -198,7 +214,7 @@ impl Fold {
             let ends = matches!(event.what, What::Ending(_));
             if ends || event.address.is_some() || event.session(line).is_some() || !event.record.pid.is_empty() {
                 let host = self.host(event.record.host.of(line));
-                self.rows.open_alone(event, host, line, offset);
+                self.rows.open_alone(event, host, line, offset, self.processes);
             }
             return;
         }

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unnecessary_wraps, clippy::similar_names, clippy::many_single_char_names))]
 
 mod address;
+mod begins;
 mod catalogue;
 mod civil;
 mod cuts;
@@ -37,6 +38,7 @@ mod users;
 mod testing;
 
 pub use address::Address;
+pub use begins::unusual_begins;
 pub use catalogue::{Catalogue, Layout, SYSLOG};
 pub use error::Error;
 pub use fold::{Row, Rows};

@@ -55,6 +55,8 @@ pub struct Stream {
     memory: Memory,
     fold: Fold,
     counts: Counts,
+    /// Whether rows are made of logouts too, where logins are not folded.
+    logouts: bool,
 }
 
 impl Stream {
@@ -63,19 +65,25 @@ impl Stream {
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, gap: i64, live: bool, folds: bool) -> Self {
         let (sequence, memory) = (Sequence::new(&catalogue, live), Memory::new(&catalogue));
-        Self { catalogue, sequence, memory, fold: Fold::new(gap, folds), counts: Counts::default() }
+        Self { catalogue, sequence, memory, fold: Fold::new(gap, folds), counts: Counts::default(), logouts: !folds }
+    }
+
+    /// The same for who counts no sessions: of single events the rows leave out logouts, and the processes of logins.
+    #[must_use]
+    pub fn without_sessions(self) -> Self {
+        let fold = self.fold.without_processes();
+        Self { fold, logouts: false, ..self }
     }
 
     /// Folds the events of the next scan. `data` is what was scanned, from `offset` of its source.
     pub fn add(&mut self, scan: &Scan, data: &[u8], offset: u64) {
-        let Self { catalogue, sequence, memory, fold, counts } = self;
+        let Self { catalogue, sequence, memory, fold, counts, logouts } = self;
         counts.begin(scan);
-        let folds = fold.folds();
         sequence.resolve_order(catalogue, scan, data, |event| {
-            let event = &if folds { event } else { memory.recall(catalogue, event, data) };
+            let event = &if *logouts { memory.recall(catalogue, event, data) } else { event };
             counts.count(event);
-            counts.logout_no_address += u64::from(!folds && event.is_anybodys_logout());
-            if !matches!(event.what, What::Missed(_)) {
+            counts.logout_no_address += u64::from(*logouts && event.is_anybodys_logout());
+            if !matches!(event.what, What::Missed(_)) && (*logouts || event.what != What::Logout) {
                 let start = event.record.line;
                 fold.add(event, &data[start..], offset + start as u64, scan.reference);
             }

@@ -13,7 +13,12 @@ pub(crate) fn row_columns<'py>(py: Python<'py>, catalogue: &Catalogue, rows: &Ro
         return Ok(PyTuple::empty(py));
     }
     let hosts: Vec<_> = rows.hosts.iter().map(|host| text(py, host)).collect();
-    let formats: Vec<_> = catalogue.format_names().map(|name| PyString::new(py, name)).collect();
+    // Batches of a live log have few rows, and fewer formats than the catalogue has.
+    let mut formats: Vec<Option<Bound<'py, PyString>>> = vec![None; catalogue.format_names().count()];
+    let mut format = |row: &Row| {
+        let name = || PyString::new(py, catalogue.format_name(row.format));
+        formats[usize::from(row.format)].get_or_insert_with(name).clone()
+    };
     let mut ip = String::with_capacity(39);
     let mut address = |row: &Row| {
         ip.clear();
@@ -40,11 +45,15 @@ pub(crate) fn row_columns<'py>(py: Python<'py>, catalogue: &Catalogue, rows: &Ro
         firsts.push(timestamp);
     }
     let kind = |row: &Row| kind(py, row.what);
-    let (sessions, processes) = if rows.folded() {
-        (repeated(py.None().into_bound(py), len)?, repeated(intern!(py, "").clone().into_any(), len)?)
+    let sessions = if rows.has_sessions() {
+        PyList::new(py, all.iter().map(|row| optional(rows.session(row))))?
     } else {
-        let process = |row: usize| text(py, rows.process(row));
-        (PyList::new(py, all.iter().map(|row| optional(rows.session(row))))?, PyList::new(py, (0..len).map(process))?)
+        repeated(py.None().into_bound(py), len)?
+    };
+    let processes = if rows.has_processes() {
+        PyList::new(py, (0..len).map(|row| text(py, rows.process(row))))?
+    } else {
+        repeated(intern!(py, "").clone().into_any(), len)?
     };
     PyTuple::new(
         py,
@@ -54,7 +63,7 @@ pub(crate) fn row_columns<'py>(py: Python<'py>, catalogue: &Catalogue, rows: &Ro
             PyList::new(py, lasts)?,
             PyList::new(py, all.iter().map(|row| row.n))?,
             PyList::new(py, all.iter().map(kind))?,
-            PyList::new(py, all.iter().map(|row| &formats[usize::from(row.format)]))?,
+            PyList::new(py, all.iter().map(&mut format))?,
             PyList::new(py, all.iter().map(|row| &hosts[row.host as usize]))?,
             PyList::new(py, all.iter().map(|row| row.offset))?,
             PyList::new(py, all.iter().map(|row| row.tls))?,

@@ -44,6 +44,15 @@ mod _core {
     #[pymodule_export]
     const MAX_USERS: u32 = pbs_core::MAX_USERS;
 
+    /// Where the lines of data[start..stop] begin that begin like no header.
+    #[pyfunction]
+    #[pyo3(signature = (data, start, stop, /))]
+    fn unusual_begins(data: &[u8], start: usize, stop: usize) -> PyResult<Vec<usize>> {
+        let refused = || PyValueError::new_err(format!("unusual_begins: {start}..{stop} is not within the data"));
+        let lines = data.get(start..stop).ok_or_else(refused)?;
+        Ok(pbs_core::unusual_begins(lines).into_iter().map(|begin| start + begin).collect())
+    }
+
     /// Why a pattern is not one-pass.
     #[pyfunction]
     fn one_pass(pattern: &str) -> PyResult<Option<String>> {

@@ -22,13 +22,14 @@ pub(crate) struct Stream {
 #[pymethods]
 impl Stream {
     #[new]
-    #[pyo3(signature = (matcher, *, gap, live = false, fold = true))]
-    fn new(matcher: &Matcher, gap: Option<i64>, live: bool, fold: bool) -> PyResult<Self> {
+    #[pyo3(signature = (matcher, *, gap, live = false, fold = true, sessions = true))]
+    fn new(matcher: &Matcher, gap: Option<i64>, live: bool, fold: bool, sessions: bool) -> PyResult<Self> {
         if let Some(gap) = gap.filter(|&gap| gap < 0) {
             return Err(PyValueError::new_err(format!("gap {gap}: give seconds, 0 or more")));
         }
         let catalogue = Arc::clone(&matcher.0);
         let stream = pbs_core::Stream::new(Arc::clone(&catalogue), gap.unwrap_or(pbs_core::NO_GAP), live, fold);
+        let stream = if sessions { stream } else { stream.without_sessions() };
         Ok(Self { catalogue, state: Mutex::new((stream, Duration::ZERO)) })
     }
 

@@ -53,13 +53,13 @@ _Open = dict[str, "int | _Group"]
 class Fold:
     """Rows of the next Batch: the records that opened them, and what later ones added to some."""
 
-    def __init__(self, source: str, gap: int | None, *, fold: bool) -> None:
-        """Raises ValueError for a negative gap."""
+    def __init__(self, source: str, gap: int | None, *, fold: bool, sessions: bool) -> None:
+        """Without `sessions` no row of a logout, and no `process`. Raises ValueError for a negative gap."""
         if gap is None:
             gap = _EVERY
         elif gap < 0:
             raise ValueError(f"a gap cannot be {gap} seconds; give 0 or more")
-        self._source, self._gap, self._fold = source, gap, fold
+        self._source, self._gap, self._fold, self._sessions = source, gap, fold, sessions and not fold
         self._begin()
 
     def _begin(self) -> None:
@@ -97,7 +97,7 @@ class Fold:
             user,
             user_last,
             users,
-            [""] * len(ip) if self._fold else list(map(_process, key, pid)),
+            list(map(_process, key, pid)) if self._sessions else [""] * len(ip),
         ]
         return Batch(self._source, *done)
 
@@ -111,6 +111,8 @@ class Fold:
     def _add_all(self, fields: Fields) -> None:
         """Those with an address, endings, and logouts that can end a session without one, by its id or a pid."""
         for record in tuples(fields):
+            if record[KIND] == "logout" and not self._sessions:
+                continue
             if record[IP] is not None and record[TIMESTAMP] is not None:
                 self._rows.extend(record)
             elif record[KIND] in ENDINGS or (

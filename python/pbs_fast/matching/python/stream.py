@@ -32,12 +32,19 @@ class Stream:
     """The ordered half; see `protocol.Stream`. Not for several threads at once."""
 
     def __init__(
-        self, matcher: Matcher, *, source: str, gap: int | None, live: bool = False, fold: bool = True
+        self,
+        matcher: Matcher,
+        *,
+        source: str,
+        gap: int | None,
+        live: bool = False,
+        fold: bool = True,
+        sessions: bool = True,
     ) -> None:
         """Raises ValueError for a negative gap."""
         self._matcher = matcher
         self._live = live
-        self._fold, self._folds = Fold(source, gap, fold=fold), fold
+        self._fold, self._logouts = Fold(source, gap, fold=fold, sessions=sessions), sessions and not fold
         self._sessions = Sessions(matcher.joins, matcher.stepped)
         self._cuts = Cuts()
         self._marking: set[tuple[str, Key]] = set()
@@ -60,11 +67,11 @@ class Stream:
         """Settle the scan's events and fold them into the rows of the next `take`."""
         began = time.perf_counter()
         fields = self._settle(scan)
-        if self._folds:
+        if self._logouts:
+            fields = joined(self._with_addresses(scan, fields))
+        else:
             # No logout is in a row, so its address is not needed.
             self._count(scan, fields, 0)
-        else:
-            fields = joined(self._with_addresses(scan, fields))
         self._fold.add(fields, scan.reference)
         self._seconds += time.perf_counter() - began
 

@@ -49,7 +49,7 @@ class LastSeen:
     """The file as it was after our last change, by which a change of others is noticed."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._file = os.fspath(file)  # the text: a Path takes as long as the system call
         self._identity = (0, 0, 0, 0)
 
     def installing(self, target: Path) -> None:
@@ -58,7 +58,7 @@ class LastSeen:
 
     def changed(self) -> None:
         """The file was changed in place; to be called under the readers' lock."""
-        found = identity(self._file.stat(follow_symlinks=False))
+        found = identity(os.lstat(self._file))
         if found[:2] == self._identity[:2]:
             self._identity = found
 
@@ -68,9 +68,9 @@ class LastSeen:
         Raises TableError when it cannot be looked at.
         """
         try:
-            found = self._file.stat(follow_symlinks=False)  # a symbolic link there is not ours
+            found = os.lstat(self._file)  # a symbolic link there is not ours
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise TableError(os_error("cannot look at", self._file, error)) from error
+            raise TableError(os_error("cannot look at", Path(self._file), error)) from error
         return identity(found) == self._identity

@@ -136,16 +136,21 @@ class LmdbTable(CompactedTable):
         return locked(self._lock_fd, "fcntl", shared=shared, wait=wait, file=self._file)
 
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
-        spell = self._spell or str
+        spell = self._spell
+        pairs = (
+            [(ip.encode(), value) for ip, value in put.items()]
+            if spell is None
+            else [(spell(ip).encode(), value) for ip, value in put.items()]
+        )
         expected = len(self._rows)
 
         def write(txn: Any) -> bool:
             if txn.stat()["entries"] != expected:
                 return False
             with txn.cursor() as cursor:
-                cursor.putmulti([(spell(ip).encode(), value) for ip, value in put.items()])
+                cursor.putmulti(pairs)
             for ip in gone:
-                txn.delete(spell(ip).encode())
+                txn.delete((ip if spell is None else spell(ip)).encode())
             return True
 
         with self._locked(shared=False, wait=self._patience.wait), engine():
