@@ -8,19 +8,16 @@ import pytest
 
 from pbs_fast.events import SharedRow
 from pbs_fast.sources.protocol import Coverage
-from support.own_log import heard
 
-from .turns import GRACE, Site
+from .turns import GRACE, Site, heard_site
 
 IPS = [f"10.1.{number >> 8}.{number & 255}" for number in range(600)]
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with heard() as found:
-        site = Site(found.lines)
+    with heard_site() as site:
         yield site
-        site.caps.close()
 
 
 def shared(site: Site, ips: Sequence[str]) -> list[SharedRow]:

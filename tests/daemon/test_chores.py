@@ -8,9 +8,8 @@ from itertools import pairwise
 import pytest
 
 from pbs_fast.daemon import loop
-from support.own_log import heard
 
-from .turns import Site
+from .turns import Site, heard_site
 
 TURNS = 200
 PAUSE = 0.003
@@ -18,10 +17,8 @@ PAUSE = 0.003
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with heard() as found:
-        site = Site(found.lines)
+    with heard_site() as site:
         yield site
-        site.caps.close()
 
 
 def turns(site: Site, monkeypatch: pytest.MonkeyPatch, *, idle: bool) -> tuple[int, list[float]]:

@@ -11,17 +11,14 @@ from pbs_fast.control.peers import Peer
 from pbs_fast.control.protocol import Grant as ManualGrant
 from pbs_fast.daemon import rows
 from pbs_fast.daemon.state_file import StateFile
-from support.own_log import heard
 
-from .turns import GRACE, Site
+from .turns import GRACE, Site, heard_site
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with heard() as found:
-        site = Site(found.lines)
+    with heard_site() as site:
         yield site
-        site.caps.close()
 
 
 IPS = [f"10.1.{number >> 8}.{number & 255}" for number in range(1000)]

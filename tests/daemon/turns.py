@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from pbs_fast.health.notices import Notices
 from pbs_fast.ledger.ledger import Ledger
 from pbs_fast.sources.wakeup import Hints
 from support.clock import FakeClock
+from support.own_log import heard
 
 GRACE = 10
 
@@ -147,3 +149,12 @@ class Site:
 
     def all_said(self, what: str) -> list[str]:
         return [line.split()[1] for line in self.said if line.startswith(what)]
+
+
+@contextmanager
+def heard_site() -> Iterator[Site]:
+    """One whose lines are kept."""
+    with heard() as found:
+        site = Site(found.lines)
+        yield site
+        site.caps.close()

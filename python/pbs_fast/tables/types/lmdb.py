@@ -136,12 +136,9 @@ class LmdbTable(CompactedTable):
         return locked(self._lock_fd, "fcntl", shared=shared, wait=wait, file=self._file)
 
     def _write(self, put: Mapping[str, bytes], gone: Collection[str]) -> bool:
-        spell = self._spell
-        pairs = (
-            [(ip.encode(), value) for ip, value in put.items()]
-            if spell is None
-            else [(spell(ip).encode(), value) for ip, value in put.items()]
-        )
+        if (spell := self._spell) is not None:
+            put, gone = {spell(ip): value for ip, value in put.items()}, [spell(ip) for ip in gone]
+        pairs = [(ip.encode(), value) for ip, value in put.items()]
         expected = len(self._rows)
 
         def write(txn: Any) -> bool:
@@ -150,7 +147,7 @@ class LmdbTable(CompactedTable):
             with txn.cursor() as cursor:
                 cursor.putmulti(pairs)
             for ip in gone:
-                txn.delete((ip if spell is None else spell(ip)).encode())
+                txn.delete(ip.encode())
             return True
 
         with self._locked(shared=False, wait=self._patience.wait), engine():
