@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
-from daemon.running import Daemon, Site, login, noise, timestamp
+from daemon.running import Site, login, noise, timestamp
 
 SIZE = 1 << 30
 #: Lines between two of the timestamps that the search finds.
 BLOCK = 2_000
 
 
-def processor_seconds(daemon: Daemon) -> float:
-    """User and system time so far (proc(5): fields 14 and 15 of stat)."""
-    fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_a_gigabyte_of_yesterday_delays_nothing(site: Site) -> None:
-    """Asserted in bytes read and processor time, which other work on the machine does not change."""
+    """Asserted in bytes read, which other work on the machine does not change."""
     now = time.time()
     begun = now - 48 * 3600
     text = "postfix/smtpd[71]: connect from " + "x" * 140
@@ -35,5 +28,4 @@ def test_a_gigabyte_of_yesterday_delays_nothing(site: Site) -> None:
     assert "read back to" in site.said()
     # The window and the slack before it are 95 minutes of 48 hours, 35 MB; the program itself reads some 10 MB.
     assert read < 100_000_000
-    assert processor_seconds(daemon) < 5
     assert daemon.stop() == 0

@@ -8,7 +8,6 @@ import lzma
 import os
 import random
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -350,10 +349,8 @@ def test_a_large_log_is_searched_not_read(log: Path) -> None:
 
     day = b"".join(line(NOW - 48 * HOUR + second // 4, "x" * 250) for second in range(4 * 48 * HOUR))
     put(log, day)
-    began = time.process_time()
     r = Replay(FileSource(log, start="replay"), SINCE, counted, now=NOW)
     got = r.step(1)
-    assert time.process_time() - began < 2
     assert count < 2000
     first = timestamp_of(got[0].piece.data[got[0].piece.start :], 0)
     assert first is not None

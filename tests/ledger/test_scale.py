@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pbs_fast.ledger.ledger import Ledger
+from support.timing import growth
 
 from .rows import batch
 
@@ -32,15 +33,14 @@ def test_a_million_addresses_in_300_mb_and_renewals_leave_the_queue_no_longer() 
     assert report["left"] == report["left_queued"] == 0
 
 
-def test_90_000_rows_take_no_longer_than_they_should() -> None:
-    """Measured: 25 to 35 ms on an idle core; the bound leaves room for a busy machine and none for quadratic time."""
-    ips = [f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in range(90_000)]
-    best = 9.0
-    for _ in range(5):
-        rows = batch((ip, 1_700_000_000) for ip in ips)
+def test_a_row_costs_the_same_among_many() -> None:
+    def prepare(rows: int) -> Callable[[], object]:
         ledger = Ledger(1800)
-        started = time.process_time()
-        delta = ledger.observe(rows, 1_700_000_000)
-        best = min(best, time.process_time() - started)
-        assert len(delta.set) == len(ledger) == 90_000
-    assert best < 0.25
+        logins = batch((f"10.{row >> 16}.{row >> 8 & 255}.{row & 255}", 1_700_000_000) for row in range(rows))
+
+        def observe() -> None:
+            assert len(ledger.observe(logins, 1_700_000_000).set) == len(ledger) == rows
+
+        return observe
+
+    assert growth(prepare, 1_000, 16) < 32

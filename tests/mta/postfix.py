@@ -13,6 +13,7 @@ import pwd
 import re
 import shutil
 import smtplib
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -125,6 +126,7 @@ class Postfix:
         self.config = self.directory / "etc"
         self.log = self.directory / "log" / "mail.log"
         self.port = free_port()
+        self._marks = 0
         self._process: subprocess.Popen[bytes] | None = None
         relay = restrictions or f"permit_auth_destination, {asks(table)}, reject_unauth_destination"
         self._lay_out()
@@ -193,7 +195,18 @@ class Postfix:
         return done.stdout.rstrip("\n") if done.returncode == 0 else None
 
     def logged(self) -> str:
-        """The instance's log so far."""
+        """The instance's log: all that its processes sent to postlogd before this call, in order (unix(7))."""
+        self._marks += 1
+        mark = f"end {self._marks} of what was sent"
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as postlogd:
+                postlogd.sendto(mark.encode(), str(self.directory / "queue" / "public" / "postlog"))
+        except OSError:  # no master, or none any longer: what it left is written, or lost
+            return self._read_log()
+        wait_for("postlogd", lambda: mark in self._read_log())
+        return re.sub(r"^end [0-9]+ of what was sent\n", "", self._read_log(), flags=re.MULTILINE)
+
+    def _read_log(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def smtpd_pids(self) -> list[int]:

@@ -21,3 +21,21 @@ def least_seconds(calls: Sequence[Callable[[], object]], enough: Callable[[list[
         if enough(least):
             break
     return least
+
+
+def growth(prepare: Callable[[int], Callable[[], object]], size: int, times: int) -> float:
+    """How many times as long as `size` what `prepare` returns takes for `times` the size; its own time is not counted.
+
+    About `times` where the cost is linear and its square where it is quadratic, on any machine; measured again until
+    it is below 2 x `times`, which is what a test asserts.
+    """
+    least = [math.inf, math.inf]
+    for _ in range(_ROUNDS):
+        for number, each in enumerate((size, size * times)):
+            call = prepare(each)
+            started = time.thread_time()
+            call()
+            least[number] = min(least[number], time.thread_time() - started)
+        if least[1] < 2 * times * least[0]:
+            break
+    return least[1] / least[0]
